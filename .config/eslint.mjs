@@ -1,0 +1,65 @@
+import js from '@eslint/js';
+import prettier from 'eslint-config-prettier';
+import globals from 'globals';
+import tseslint from 'typescript-eslint';
+
+/**
+ * The dependency rule of docs/architecture.md, from the top to the bottom:
+ * features -> face -> inference -> pipeline -> model-store. A layer may import any layer below it, never one above.
+ */
+const FEATURES = ['verification', 'representation', 'detection', 'analysis', 'health', 'models'];
+const ABOVE_FACE = [...FEATURES, 'http', 'config'];
+const LAYERS = ['face', 'inference', 'pipeline', 'model-store'];
+
+const forbid = (folders, message) => [
+  'error',
+  { patterns: [{ regex: `^(\\.\\./)+(${folders.join('|')})(/|$)`, message, allowTypeImports: false }] },
+];
+
+const layerRules = LAYERS.map((layer, index) => ({
+  files: [`src/${layer}/**/*.ts`],
+  rules: {
+    'no-restricted-imports': 'off',
+    '@typescript-eslint/no-restricted-imports': forbid(
+      [...ABOVE_FACE, ...LAYERS.slice(0, index)],
+      `${layer} must not import a layer above it (features -> face -> inference -> pipeline -> model-store).`,
+    ),
+  },
+}));
+
+const featureRules = FEATURES.map((feature) => ({
+  files: [`src/${feature}/**/*.ts`],
+  rules: {
+    '@typescript-eslint/no-restricted-imports': forbid(
+      FEATURES.filter((other) => other !== feature),
+      'A feature imports face, http and config; never another feature.',
+    ),
+  },
+}));
+
+export default tseslint.config(
+  { ignores: ['dist', 'coverage', 'node_modules'] },
+  js.configs.recommended,
+  ...tseslint.configs.recommended,
+  prettier,
+  {
+    languageOptions: { globals: globals.node },
+    rules: {
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/consistent-type-imports': 'off',
+      'no-console': 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    languageOptions: { parserOptions: { project: './test/tsconfig.json' } },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-misused-promises': 'error',
+    },
+  },
+  ...layerRules,
+  ...featureRules,
+  { files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**'], rules: { 'no-console': 'off' } },
+);
