@@ -1,0 +1,97 @@
+/** What one error code means to a caller. */
+interface FaceErrorEntry {
+  /** HTTP status the service answers with; `null` where the code ends the boot and is never sent. */
+  readonly status: number | null;
+  /** When the error happens, as shown in README, docs/api.md and Swagger. */
+  readonly when: string;
+}
+
+/**
+ * Every error code of Likeness, in one table. README, docs/api.md and Swagger are tested against it.
+ *
+ * @publicApi
+ */
+export const FACE_ERRORS = {
+  IMAGE_MISSING: { status: 400, when: 'an image field is absent' },
+  IMAGE_EMPTY: { status: 400, when: 'an image has zero bytes' },
+  PARAMETER_INVALID: {
+    status: 400,
+    when: 'a parameter has the wrong type, is out of range or is unknown; `details.fields` names each',
+  },
+  REQUEST_MALFORMED: { status: 400, when: 'the body is no valid JSON or multipart' },
+  MODEL_UNKNOWN: { status: 400, when: 'no card has the model name, or it is of another task' },
+  NOT_FOUND: { status: 404, when: 'no such route' },
+  MODEL_NOT_LOADED: {
+    status: 409,
+    when: 'the model has a card but was not loaded at boot; requests never load models',
+  },
+  EMBEDDING_CONTRACT_MISMATCH: {
+    status: 409,
+    when: 'an embedding was made under another contract than the one it is compared under',
+  },
+  IMAGE_TOO_LARGE: {
+    status: 413,
+    when: 'an image is over the byte or the pixel limit; checked before decoding',
+  },
+  REQUEST_TOO_LARGE: { status: 413, when: 'the body, or the number of images in it, is over the limit' },
+  IMAGE_UNSUPPORTED: { status: 415, when: 'not a JPEG, PNG, WebP, GIF, AVIF or TIFF image' },
+  CONTENT_TYPE_UNSUPPORTED: { status: 415, when: 'the body is neither JSON nor multipart/form-data' },
+  IMAGE_CORRUPT: { status: 422, when: 'the decoder refuses the image, for example a truncated file' },
+  FACE_NOT_DETECTED: { status: 422, when: 'no face was found; `details.field` says in which image' },
+  FACE_AMBIGUOUS: { status: 422, when: "several faces, and faceSelection is 'single'" },
+  EMBEDDING_INVALID: {
+    status: 422,
+    when: 'an embedding has the wrong length, zero norm or a non-finite value',
+  },
+  INFERENCE_FAILED: { status: 500, when: 'a worker failed; the cause is logged, never sent' },
+  INTERNAL_ERROR: { status: 500, when: 'anything unexpected; the cause is logged, never sent' },
+  QUEUE_FULL: { status: 503, when: 'the queue in front of the workers is full; see Retry-After' },
+  NOT_READY: { status: 503, when: 'the service is starting or shutting down' },
+  INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },
+  REQUEST_ABORTED: { status: 499, when: 'the client closed the connection before the answer' },
+  MODEL_NOT_FOUND: { status: null, when: 'boot: a model to be loaded has no card or no file' },
+  MODEL_CHECKSUM_MISMATCH: { status: null, when: 'boot: the sha256 of a model file is not that of its card' },
+  MODEL_SHAPE_MISMATCH: {
+    status: null,
+    when: 'boot: the inputs or outputs of a model are not what its card says',
+  },
+  MODEL_INVALID: { status: null, when: 'boot: a card or a model file is malformed' },
+  FACE_OPTIONS_INVALID: { status: null, when: 'boot: an option or environment variable is wrong' },
+} as const satisfies Record<string, FaceErrorEntry>;
+
+/**
+ * A key of {@link FACE_ERRORS}.
+ *
+ * @publicApi
+ */
+export type FaceErrorCode = keyof typeof FACE_ERRORS;
+
+/**
+ * The one error class of Likeness.
+ *
+ * `message` and `details` go to the caller as they are: they never hold image bytes, embeddings, keys, folders or
+ * stack traces. What only the operator may see goes into `cause`, which is logged and never sent.
+ *
+ * @publicApi
+ */
+export class FaceError extends Error {
+  constructor(
+    readonly code: FaceErrorCode,
+    message: string,
+    readonly details: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'FaceError';
+  }
+
+  /** HTTP status of {@link FACE_ERRORS}; 500 for codes that belong to the boot. */
+  get status(): number {
+    return FACE_ERRORS[this.code].status ?? 500;
+  }
+
+  /** The same error with more details, for example the field of the request the image came in. */
+  withDetails(details: Record<string, unknown>): FaceError {
+    return new FaceError(this.code, this.message, { ...this.details, ...details }, { cause: this.cause });
+  }
+}

@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { access, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { FaceError } from '../../errors';
+import { OnnxGraph } from '../onnx/onnx-builder';
+import { buildAgeGender } from './networks/age-gender';
+import { buildFaceExpression } from './networks/face-expression';
+import { buildFaceLandmark68 } from './networks/face-landmark-68';
+import { buildFaceResnet128 } from './networks/face-resnet-128';
+import { buildSsdMobilenetV1, SSD_LEFTOVERS } from './networks/ssd-mobilenetv1';
+import { readWeightFile, WeightsManifest } from './weights-manifest';
+import { writeAtomically } from './write-atomically';
+
+/** Version of what the compiler writes. Raise it when the bytes change: it is part of the file names. */
+export const COMPILER_VERSION = 1;
+
+/** How one model is made from the weights in the npm package `@vladmandic/face-api`. */
+export interface CompiledModel {
+  /** File name of the weights without `.bin` and `-weights_manifest.json`. */
+  weights: string;
+  /** SHA-256 of the .bin file, hexadecimal. */
+  weightsSha256: string;
+  /** Adds inputs, operations and outputs to an empty graph. */
+  build: (graph: OnnxGraph, manifest: WeightsManifest) => void;
+  /** Starts of the names of tensors that the network does not need. */
+  leftovers?: readonly string[];
+}
+
+/** The models that are compiled and not downloaded; hashes are those of `@vladmandic/face-api` 1.7.15. */
+export const COMPILED_MODELS: Readonly<Record<string, CompiledModel>> = {
+  'ssd-mobilenetv1': {
+    weights: 'ssd_mobilenetv1_model',
+    weightsSha256: '2835640602d53718aa6ae9a42896327eaa21beefed056c218d32ca7d79e1e2f8',
+    build: buildSsdMobilenetV1,
+    leftovers: SSD_LEFTOVERS,
+  },
+  'face-landmark-68': {
+    weights: 'face_landmark_68_model',
+    weightsSha256: '4611ef65c87d836d03d684b30eec4d195d8b219fa1dd58fc58945831c6b9299b',
+    build: buildFaceLandmark68,
+  },
+  'face-resnet-128': {
+    weights: 'face_recognition_model',
+    weightsSha256: 'b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589',
+    build: buildFaceResnet128,
+  },
+  'age-gender': {
+    weights: 'age_gender_model',
+    weightsSha256: '49f92bbc0afef2342c4385e4a2b0acb6d7a727c6f0aa539499719a81acf9abaa',
+    build: buildAgeGender,
+  },
+  'face-expression': {
+    weights: 'face_expression_model',
+    weightsSha256: '9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d',
+    build: buildFaceExpression,
+  },
+};
+
+/** One model was compiled and written. */
+export interface CompileProgress {
+  model: string;
+  /** Models written so far, this one included. */
+  done: number;
+  /** Models that were missing at the start. */
+  total: number;
+  /** Time this model took, reading and writing included. */
+  ms: number;
+}
+
+/** Where the weights of `@vladmandic/face-api` lie; only data files are read there, its code is never run. */
+function packagedWeightsFolder(): string {
+  try {
+    return join(dirname(require.resolve('@vladmandic/face-api/package.json')), 'model');
+  } catch (error) {
+    throw new FaceError(
+      'MODEL_NOT_FOUND',
+      'The package @vladmandic/face-api is not installed',
+      {},
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Compiles one model of {@link COMPILED_MODELS} in memory. The same weights always give the same bytes.
+ *
+ * Runs on the calling thread, up to a few hundred milliseconds for the big networks.
+ *
+ * @param weightsFolder - where the weight files lie. @defaultValue the folder of the npm package
+ * @returns an ONNX file, float32 weights, opset 17.
+ * @throws {FaceError} MODEL_NOT_FOUND when the name is unknown or a weight file is absent.
+ * @throws {FaceError} MODEL_CHECKSUM_MISMATCH when the weights are not the ones the network was written for.
+ * @throws {FaceError} MODEL_INVALID when manifest and weights do not fit each other or the network.
+ */
+export async function compileModel(name: string, weightsFolder = packagedWeightsFolder()): Promise<Buffer> {
+  const model = compiledModel(name);
+  const fileName = `${model.weights}.bin`;
+  const sha256 = createHash('sha256')
+    .update(await readWeightFile(weightsFolder, fileName))
+    .digest('hex');
+  if (sha256 !== model.weightsSha256) {
+    throw new FaceError(
+      'MODEL_CHECKSUM_MISMATCH',
+      `Expected sha256 ${model.weightsSha256} for ${fileName} but received ${sha256}`,
+      { file: fileName, expected: model.weightsSha256, received: sha256 },
+    );
+  }
+  const manifest = await WeightsManifest.read(weightsFolder, model.weights);
+  const graph = new OnnxGraph(name, String(COMPILER_VERSION));
+  model.build(graph, manifest);
+  manifest.assertAllUsed(model.leftovers);
+  return graph.toBytes();
+}
+
+/**
+ * Name of the file a compiled model is kept in. It changes with the weights and with the compiler, so a file of that
+ * name never has to be made again.
+ *
+ * @throws {FaceError} MODEL_NOT_FOUND when the name is unknown.
+ */
+export function compiledFileName(name: string): string {
+  const { weightsSha256 } = compiledModel(name);
+  const key = createHash('sha256').update(`${weightsSha256} ${COMPILER_VERSION} ${name}`).digest('hex');
+  return `${name}.${key.slice(0, 8)}.onnx`;
+}
+
+/**
+ * Compiles the models whose file is missing in `directory`, one after the other, and creates the directory if needed.
+ *
+ * The event loop gets a turn after each model. Several processes may do this at the same time: files appear whole or
+ * not at all, and both write the same bytes.
+ *
+ * @param names - keys of {@link COMPILED_MODELS}.
+ * @param onProgress - called after each file that was written; not called for files that were there.
+ * @param weightsFolder - as for {@link compileModel}.
+ * @throws {FaceError} as {@link compileModel}; files written before the failure stay.
+ */
+export async function ensureCompiled(
+  names: readonly string[],
+  directory: string,
+  onProgress: (progress: CompileProgress) => void = () => undefined,
+  weightsFolder?: string,
+): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const present = await Promise.all(names.map((name) => exists(join(directory, compiledFileName(name)))));
+  const missing = names.filter((_, i) => !present[i]);
+  for (const [i, model] of missing.entries()) {
+    const start = performance.now();
+    await writeAtomically(join(directory, compiledFileName(model)), await compileModel(model, weightsFolder));
+    onProgress({ model, done: i + 1, total: missing.length, ms: Math.round(performance.now() - start) });
+    await nextTurn();
+  }
+}
+
+function compiledModel(name: string): CompiledModel {
+  if (!Object.hasOwn(COMPILED_MODELS, name)) {
+    throw new FaceError('MODEL_NOT_FOUND', `No compiled model is named "${name}"`, { model: name });
+  }
+  return COMPILED_MODELS[name];
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

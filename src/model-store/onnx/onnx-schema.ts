@@ -1,0 +1,168 @@
+import * as protobuf from 'protobufjs/light';
+
+/**
+ * The subset of ONNX messages that is written and read here, as a protobufjs descriptor.
+ *
+ * Field names are camel case, field numbers and types are those of `onnx/onnx.proto` (proto2).
+ *
+ * @see onnx/onnx@v1.14.0:onnx/onnx.proto. Differs: enumerations are plain int32 (same bytes), `dim_value` and
+ * `dim_param` stand outside a oneof (same bytes, and only one of them is ever set).
+ */
+const MESSAGES: Record<string, Record<string, [id: number, type: string, rule?: 'repeated']>> = {
+  ModelProto: {
+    irVersion: [1, 'int64'],
+    producerName: [2, 'string'],
+    producerVersion: [3, 'string'],
+    graph: [7, 'GraphProto'],
+    opsetImport: [8, 'OperatorSetIdProto', 'repeated'],
+  },
+  OperatorSetIdProto: { domain: [1, 'string'], version: [2, 'int64'] },
+  GraphProto: {
+    node: [1, 'NodeProto', 'repeated'],
+    name: [2, 'string'],
+    initializer: [5, 'TensorProto', 'repeated'],
+    input: [11, 'ValueInfoProto', 'repeated'],
+    output: [12, 'ValueInfoProto', 'repeated'],
+  },
+  NodeProto: {
+    input: [1, 'string', 'repeated'],
+    output: [2, 'string', 'repeated'],
+    name: [3, 'string'],
+    opType: [4, 'string'],
+    attribute: [5, 'AttributeProto', 'repeated'],
+  },
+  AttributeProto: {
+    name: [1, 'string'],
+    f: [2, 'float'],
+    i: [3, 'int64'],
+    s: [4, 'bytes'],
+    floats: [7, 'float', 'repeated'],
+    ints: [8, 'int64', 'repeated'],
+    type: [20, 'int32'],
+  },
+  TensorProto: {
+    dims: [1, 'int64', 'repeated'],
+    dataType: [2, 'int32'],
+    name: [8, 'string'],
+    rawData: [9, 'bytes'],
+  },
+  ValueInfoProto: { name: [1, 'string'], type: [2, 'TypeProto'] },
+  TypeProto: { tensorType: [1, 'TensorTypeProto'] },
+  TensorTypeProto: { elemType: [1, 'int32'], shape: [2, 'TensorShapeProto'] },
+  TensorShapeProto: { dim: [1, 'DimensionProto', 'repeated'] },
+  DimensionProto: { dimValue: [1, 'int64'], dimParam: [2, 'string'] },
+};
+
+/** Element types of ONNX tensors that are used here, with their number in `TensorProto.DataType`. */
+export const ONNX_DATA_TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7 } as const;
+
+/** Name of a tensor element type. */
+export type OnnxDataType = keyof typeof ONNX_DATA_TYPE;
+
+/** Kinds of node attribute that are used here, with their number in `AttributeProto.AttributeType`. */
+export const ONNX_ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, floats: 6, ints: 7 } as const;
+
+/** One dimension of a declared shape: a size, or the name of a size that is known only at run time. */
+export interface OnnxDimension {
+  dimValue?: number;
+  dimParam?: string;
+}
+
+/** Name, element type and shape of a graph input or output. */
+export interface OnnxValueInfo {
+  name: string;
+  type: { tensorType: { elemType: number; shape: { dim: OnnxDimension[] } } };
+}
+
+/** A constant tensor; `rawData` holds its elements, little-endian, row-major. */
+export interface OnnxTensor {
+  name: string;
+  dims: number[];
+  dataType: number;
+  rawData: Uint8Array;
+}
+
+/** One attribute of a node; `type` says which of the other fields holds the value. */
+export interface OnnxAttribute {
+  name: string;
+  type: number;
+  f?: number;
+  i?: number;
+  s?: Uint8Array;
+  floats?: number[];
+  ints?: number[];
+}
+
+/** One operation of a graph. */
+export interface OnnxNode {
+  name: string;
+  opType: string;
+  input: string[];
+  output: string[];
+  attribute: OnnxAttribute[];
+}
+
+/** A whole model, as written to and read from an ONNX file. */
+export interface OnnxModel {
+  irVersion: number;
+  producerName: string;
+  producerVersion: string;
+  opsetImport: { domain: string; version: number }[];
+  graph: {
+    name: string;
+    node: OnnxNode[];
+    initializer: OnnxTensor[];
+    input: OnnxValueInfo[];
+    output: OnnxValueInfo[];
+  };
+}
+
+const modelType = protobuf.Root.fromJSON({
+  nested: Object.fromEntries(
+    Object.entries(MESSAGES).map(([name, fields]) => [
+      name,
+      {
+        // Without it protobufjs reads descriptors as proto3 and drops attributes whose value is 0.
+        edition: 'proto2',
+        fields: Object.fromEntries(
+          Object.entries(fields).map(([field, [id, type, rule]]) => [field, { id, type, rule }]),
+        ),
+      },
+    ]),
+  ),
+}).lookupType('ModelProto');
+
+/** Writes a model as ONNX bytes. */
+export function encodeModel(model: OnnxModel): Buffer {
+  const { node, initializer } = model.graph;
+  const dataBytes = initializer.reduce((sum, tensor) => sum + tensor.rawData.length, 0);
+  const headerBytes = 1024 + 256 * (initializer.length + node.length);
+  const written = modelType.encode(model, createWriter(dataBytes + headerBytes)).finish(true);
+  return Buffer.from(written.buffer, written.byteOffset, written.byteLength);
+}
+
+/**
+ * Makes a writer that starts with a buffer of the given size.
+ *
+ * Writers double a buffer that is too small, which would hold a model of half a gigabyte in memory three times; the
+ * size they start with can be set for all of them only.
+ */
+function createWriter(bufferSize: number): protobuf.Writer {
+  const usualSize = protobuf.Writer.initialBufferSize;
+  try {
+    protobuf.Writer.initialBufferSize = bufferSize;
+    return protobuf.Writer.create();
+  } finally {
+    protobuf.Writer.initialBufferSize = usualSize;
+  }
+}
+
+/**
+ * Reads ONNX bytes back; fields outside the subset are ignored.
+ *
+ * @throws {Error} when `bytes` are not a protobuf message.
+ */
+export function decodeModel(bytes: Uint8Array): OnnxModel {
+  const message = modelType.decode(bytes);
+  return modelType.toObject(message, { longs: Number, arrays: true }) as OnnxModel;
+}
