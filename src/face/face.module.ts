@@ -1,0 +1,38 @@
+import { Inject, Module, type FactoryProvider, type OnApplicationShutdown } from '@nestjs/common';
+import { AnalysisService } from './analysis.service';
+import { DetectionService } from './detection.service';
+import { FaceModel } from './face-model';
+import { ConfigurableModuleClass, FACE_MODULE_OPTIONS } from './face.module-definition';
+import { type FaceModuleOptions, resolveFaceOptions } from './face.options';
+import { RepresentationService } from './representation.service';
+import { VerificationService } from './verification.service';
+import { WorkerFaceModel } from './worker-face-model';
+
+/** Loads every model once. Nest waits for it before any class that injects FaceModel exists, and so before the port opens. */
+const faceModelProvider: FactoryProvider<Promise<FaceModel>> = {
+  provide: FaceModel,
+  inject: [FACE_MODULE_OPTIONS],
+  useFactory: (options: FaceModuleOptions) => WorkerFaceModel.load(resolveFaceOptions(options)),
+};
+
+const services = [VerificationService, RepresentationService, DetectionService, AnalysisService];
+
+/**
+ * Face verification for a Nest app: `FaceModule.forRoot(options)` or `forRootAsync`, once, in the root module.
+ *
+ * Provides {@link FaceModel} and the four services. Knows no HTTP and reads no environment.
+ *
+ * @publicApi
+ */
+@Module({
+  providers: [faceModelProvider, ...services],
+  exports: [FaceModel, ...services],
+})
+export class FaceModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+  @Inject(FaceModel) private readonly model: FaceModel;
+
+  /** After connections have drained: onModuleDestroy would run before (style.md T3). */
+  async onApplicationShutdown(): Promise<void> {
+    await this.model.close();
+  }
+}

@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto';
+import { FaceError } from '../errors';
+import { assertEmbedding } from '../pipeline/compare-embeddings';
+import type { AnalyzedFace, FaceDetection, ImageFaces, RepresentedFace } from '../pipeline/face.types';
+import { selectFaces } from '../pipeline/select-faces';
+import { type EmbedderInfo, type FaceCallOptions, FaceModel, type ModelStatus } from './face-model';
+
+/** A face that a {@link FakeFaceModel} is to find. */
+export type FakeFace = Partial<AnalyzedFace> & {
+  /** Faces with the same person are mated: distance near 0. Others are far apart: distance near 1. */
+  person: string;
+};
+
+/** An image that a {@link FakeFaceModel} knows. */
+export interface FakeImage {
+  /** Width in pixels of the upright image. @defaultValue 640 */
+  imageWidth?: number;
+  /** @defaultValue 480 */
+  imageHeight?: number;
+  faces: FakeFace[];
+}
+
+const DIMENSIONS = 128;
+
+/**
+ * Stands in for the real model in test suites: no weights, no processes.
+ *
+ * Deterministic (an embedding follows from the person's name) and strict: an image that was not announced with
+ * {@link FakeFaceModel.addImage} throws, so that a suite never passes by accident.
+ *
+ * @example
+ * const model = new FakeFaceModel();
+ * model.addImage(aliceJpeg, { faces: [{ person: 'alice' }] });
+ * Test.createTestingModule({ imports: [AppModule] }).overrideProvider(FaceModel).useValue(model);
+ *
+ * @publicApi
+ */
+export class FakeFaceModel extends FaceModel {
+  readonly defaultDetector = 'fake-detector';
+  readonly defaultEmbedder = 'fake-embedder';
+  private readonly images = new Map<string, FakeImage>();
+  private closed = false;
+
+  /** Announces an image, recognised by the hash of its bytes. */
+  addImage(image: Uint8Array, content: FakeImage): this {
+    this.images.set(hash(image), content);
+    return this;
+  }
+
+  detect(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<FaceDetection>> {
+    return this.answer(image, options, ({ box, landmarks, detectionScore }) => ({
+      box,
+      landmarks,
+      detectionScore,
+    }));
+  }
+
+  represent(
+    image: Uint8Array,
+    options: FaceCallOptions & { embedder?: string } = {},
+  ): Promise<ImageFaces<RepresentedFace>> {
+    return this.answer(
+      image,
+      options,
+      ({ box, landmarks, detectionScore, person }) => ({
+        box,
+        landmarks,
+        detectionScore,
+        embedding: personEmbedding(person),
+        embeddingNorm: 1,
+      }),
+      options.embedder,
+    );
+  }
+
+  analyze(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<AnalyzedFace>> {
+    return this.answer(image, options, ({ person: _person, ...face }) => face);
+  }
+
+  embedder(name: string = this.defaultEmbedder): EmbedderInfo {
+    if (name !== this.defaultEmbedder) throw unknownModel('embedder', name, this.defaultEmbedder);
+    return {
+      name,
+      dimensions: DIMENSIONS,
+      contract: 'fake00000000',
+      maxDistances: { cosine: 0.5, euclidean: 1, euclidean_l2: 1, angular: 1 / 3 },
+    };
+  }
+
+  models(): ModelStatus[] {
+    const common = {
+      state: 'loaded' as const,
+      loads: 1,
+      loadMs: 0,
+      memoryBytes: 0,
+      sha256: '0'.repeat(64),
+      license: { name: 'MIT', commercialUse: true },
+      source: 'FakeFaceModel',
+      title: 'Fake',
+      family: 'fake',
+    };
+    return [
+      { ...common, name: this.defaultDetector, task: 'detect' },
+      { ...common, name: this.defaultEmbedder, task: 'embed', embedder: this.embedder() },
+    ];
+  }
+
+  readiness(): { ready: boolean; reason?: string } {
+    return this.closed ? { ready: false, reason: 'closed' } : { ready: true };
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+
+  private async answer<F extends FaceDetection>(
+    image: Uint8Array,
+    options: FaceCallOptions,
+    toFace: (face: AnalyzedFace & { person: string }) => F,
+    embedder?: string,
+  ): Promise<ImageFaces<F>> {
+    if (options.detector != null && options.detector !== this.defaultDetector) {
+      throw unknownModel('detector', options.detector, this.defaultDetector);
+    }
+    this.embedder(embedder);
+    const known = this.images.get(hash(image));
+    if (known == null) {
+      throw new Error('FakeFaceModel: this image was not announced with addImage().');
+    }
+    const { imageWidth = 640, imageHeight = 480 } = known;
+    const found = known.faces.map((face, index) => ({ ...defaultFace(index), ...face }));
+    const selected = selectFaces(found, imageWidth, imageHeight, {
+      selection: options.faceSelection ?? 'all',
+      maxFaces: options.maxFaces ?? Infinity,
+      minFaceSize: options.minFaceSize ?? 0,
+    });
+    return {
+      imageWidth,
+      imageHeight,
+      faceCount: found.length,
+      faces: selected.map(toFace),
+      timings: { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 },
+    };
+  }
+}
+
+function hash(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function unknownModel(field: string, name: string, available: string): FaceError {
+  return new FaceError('MODEL_UNKNOWN', `Expected a known ${field} but received ${JSON.stringify(name)}.`, {
+    field,
+    available: [available],
+  });
+}
+
+/** Boxes side by side, each a little smaller than the one before, so that the first face is the largest. */
+function defaultFace(index: number): AnalyzedFace {
+  const side = Math.max(20, 200 - index * 10);
+  const x = 20 + index * 210;
+  const at = (dx: number, dy: number) => ({ x: x + dx * side, y: 100 + dy * side });
+  return {
+    box: { x, y: 100, width: side, height: side },
+    landmarks: [at(0.3, 0.4), at(0.7, 0.4), at(0.5, 0.6), at(0.35, 0.8), at(0.65, 0.8)],
+    detectionScore: 0.99,
+    age: 30,
+    gender: 'female',
+    genderScores: { female: 0.9, male: 0.1 },
+    expression: 'neutral',
+    expressionScores: {
+      neutral: 1,
+      happy: 0,
+      sad: 0,
+      angry: 0,
+      fearful: 0,
+      disgusted: 0,
+      surprised: 0,
+    },
+  };
+}
+
+/** Unit vector that follows from the name alone: bytes of repeated hashes, centred. */
+function personEmbedding(person: string): Float32Array {
+  const values: number[] = [];
+  for (let block = 0; values.length < DIMENSIONS; block++) {
+    for (const byte of createHash('sha256').update(`${person}:${block}`).digest()) values.push(byte - 127.5);
+  }
+  return assertEmbedding(values.slice(0, DIMENSIONS), DIMENSIONS).unit;
+}

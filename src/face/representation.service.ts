@@ -1,0 +1,34 @@
+import { Injectable } from '@nestjs/common';
+import { FaceError } from '../errors';
+import type { ImageFaces, RepresentedFace } from '../pipeline/face.types';
+import { type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+
+/** Faces of one image with their embeddings, and what the embeddings belong to. */
+export interface Representation extends ImageFaces<RepresentedFace> {
+  detector: string;
+  embedder: EmbedderInfo;
+}
+
+/**
+ * Embeddings of the faces of an image.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class RepresentationService {
+  constructor(private readonly model: FaceModel) {}
+
+  /**
+   * Represents every selected face (default: all).
+   *
+   * @throws {FaceError} FACE_NOT_DETECTED where the image has no face; all that {@link FaceModel.represent} throws.
+   */
+  async represent(image: Uint8Array, options: RepresentCallOptions = {}): Promise<Representation> {
+    const embedder = this.model.embedder(options.embedder);
+    const result = await this.model.represent(image, options);
+    if (result.faces.length === 0) {
+      throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
+    }
+    return { ...result, detector: options.detector ?? this.model.defaultDetector, embedder };
+  }
+}

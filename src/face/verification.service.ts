@@ -1,0 +1,148 @@
+import { Injectable } from '@nestjs/common';
+import { FaceError } from '../errors';
+import { assertEmbedding, compareEmbeddings, type NormedEmbedding } from '../pipeline/compare-embeddings';
+import type { FaceDetection, Metric, RepresentedFace, StageTimings } from '../pipeline/face.types';
+import { type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+
+/** An embedding made earlier, standing in for an image. */
+export interface EmbeddingInput {
+  /** D numbers, any length above zero; unit length as {@link FaceModel.represent} returns it. */
+  embedding: ArrayLike<number>;
+  /** The contract it was made under. */
+  contract: string;
+  /** Length of the raw vector; needed by metric `euclidean` where the embedding is a unit vector. @defaultValue 1 */
+  embeddingNorm?: number;
+}
+
+/** One side of a verification: an encoded image or an embedding. */
+export type VerificationInput = Uint8Array | EmbeddingInput;
+
+export interface VerifyOptions extends RepresentCallOptions {
+  /** @defaultValue `'cosine'` */
+  metric?: Metric;
+  /** Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. @defaultValue the card's */
+  threshold?: number;
+}
+
+/** Answer of {@link VerificationService.verify}. */
+export interface VerificationResult {
+  /** `distance <= threshold`. */
+  verified: boolean;
+  /** In the unit of `metric`. */
+  distance: number;
+  /** Cosine similarity, [-1, 1], whatever the metric. */
+  similarity: number;
+  threshold: number;
+  metric: Metric;
+  /** The compared face; `null` where an embedding came in. */
+  probe: FaceDetection | null;
+  reference: FaceDetection | null;
+  /** `null` where no image came in. */
+  detector: string | null;
+  embedder: string;
+  contract: string;
+  /** Per side; `null` where an embedding came in. */
+  timings: { probe: StageTimings | null; reference: StageTimings | null };
+}
+
+interface Side {
+  faces: (NormedEmbedding & { detection: FaceDetection | null })[];
+  timings: StageTimings | null;
+}
+
+/**
+ * 1:1 comparison of two faces.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class VerificationService {
+  constructor(private readonly model: FaceModel) {}
+
+  /**
+   * Compares a probe with a reference and decides. Both images are represented at the same time.
+   *
+   * Several faces: see `faceSelection` (default `best`); with `all` the closest pair is compared.
+   *
+   * @throws {FaceError} FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws, with `details.field` of
+   * `probe` or `reference`; EMBEDDING_INVALID and EMBEDDING_CONTRACT_MISMATCH for embeddings; PARAMETER_INVALID where
+   * the metric has no threshold on the card and none was given.
+   */
+  async verify(
+    probe: VerificationInput,
+    reference: VerificationInput,
+    options: VerifyOptions = {},
+  ): Promise<VerificationResult> {
+    const embedder = this.model.embedder(options.embedder);
+    const metric = options.metric ?? 'cosine';
+    const threshold = options.threshold ?? defaultThreshold(embedder, metric);
+    const [probeSide, referenceSide] = await Promise.all([
+      this.side(probe, 'probe', embedder, options),
+      this.side(reference, 'reference', embedder, options),
+    ]);
+    const pairs = probeSide.faces.flatMap((a) =>
+      referenceSide.faces.map((b) => ({ a, b, ...compareEmbeddings(a, b, metric) })),
+    );
+    const closest = pairs.reduce((best, pair) => (pair.distance < best.distance ? pair : best));
+    const hasImage = probeSide.timings != null || referenceSide.timings != null;
+    return {
+      verified: closest.distance <= threshold,
+      distance: closest.distance,
+      similarity: closest.similarity,
+      threshold,
+      metric,
+      probe: closest.a.detection,
+      reference: closest.b.detection,
+      detector: hasImage ? (options.detector ?? this.model.defaultDetector) : null,
+      embedder: embedder.name,
+      contract: embedder.contract,
+      timings: { probe: probeSide.timings, reference: referenceSide.timings },
+    };
+  }
+
+  private async side(
+    input: VerificationInput,
+    field: 'probe' | 'reference',
+    embedder: EmbedderInfo,
+    options: VerifyOptions,
+  ): Promise<Side> {
+    try {
+      if (!ArrayBuffer.isView(input)) {
+        return { faces: [embeddingFace(input, embedder)], timings: null };
+      }
+      const { faces, timings } = await this.model.represent(input, { faceSelection: 'best', ...options });
+      if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
+      return { faces: faces.map(representedFace), timings };
+    } catch (error) {
+      throw error instanceof FaceError ? error.withDetails({ field, ...error.details }) : error;
+    }
+  }
+}
+
+function representedFace({ embedding, embeddingNorm, ...detection }: RepresentedFace): Side['faces'][number] {
+  return { embedding, norm: embeddingNorm, detection };
+}
+
+function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): Side['faces'][number] {
+  if (input.contract !== embedder.contract) {
+    throw new FaceError(
+      'EMBEDDING_CONTRACT_MISMATCH',
+      `Expected an embedding of contract ${embedder.contract} (${embedder.name}) but received one of another contract.`,
+      { expectedContract: embedder.contract },
+    );
+  }
+  const { unit, norm } = assertEmbedding(input.embedding, embedder.dimensions);
+  return { embedding: unit, norm: norm * (input.embeddingNorm ?? 1), detection: null };
+}
+
+function defaultThreshold(embedder: EmbedderInfo, metric: Metric): number {
+  const threshold = embedder.maxDistances[metric];
+  if (threshold == null) {
+    throw new FaceError(
+      'PARAMETER_INVALID',
+      `Expected a threshold for metric ${metric}: the card of ${embedder.name} has none.`,
+      { fields: { threshold: `required for metric ${metric} with ${embedder.name}` } },
+    );
+  }
+  return threshold;
+}

@@ -1,0 +1,189 @@
+import 'reflect-metadata';
+import { plainToInstance, Type } from 'class-transformer';
+import {
+  ArrayMinSize,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNotEmpty,
+  IsNumber,
+  IsObject,
+  IsOptional,
+  IsPositive,
+  IsString,
+  Matches,
+  Max,
+  Min,
+  ValidateNested,
+  validateSync,
+} from 'class-validator';
+import { FaceError } from '../errors';
+
+export const MODEL_TASKS = ['detect', 'landmarks', 'embed', 'age-gender', 'expression'] as const;
+export type ModelTask = (typeof MODEL_TASKS)[number];
+
+/** What each task's post-processing is called; one file in `pipeline/` each. */
+export const MODEL_FAMILIES = {
+  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'scrfd'],
+  landmarks: ['landmarks-68'],
+  embed: ['arcface-112', 'dlib-150'],
+  'age-gender': ['box-crop'],
+  expression: ['box-crop'],
+} as const satisfies Record<ModelTask, readonly string[]>;
+
+/** How pixels become the input tensor: value = (pixel - mean) / std per channel, in the order of `colorOrder`. */
+export class CardInput {
+  /** Width in pixels. Where `multipleOf` is set: the longest side that is used. */
+  @IsInt() @Min(1) width: number;
+  @IsInt() @Min(1) height: number;
+  /** Set where the graph takes any size that is a multiple of this; absent where the size is fixed. */
+  @IsOptional() @IsInt() @Min(1) multipleOf?: number;
+  @IsIn(['NHWC', 'NCHW']) layout: 'NHWC' | 'NCHW';
+  @IsIn(['uint8', 'float32']) dtype: 'uint8' | 'float32';
+  @IsIn(['RGB', 'BGR']) colorOrder: 'RGB' | 'BGR';
+  /** Subtracted from each channel; must be 0 where `dtype` is uint8, as the graph does it there. */
+  @IsArray() @IsNumber({}, { each: true }) mean: [number, number, number];
+  /** Divides each channel after the mean. */
+  @IsArray() @IsNumber({}, { each: true }) std: [number, number, number];
+  /** Largest batch of one run: 1 where the graph fixes it. */
+  @IsInt() @Min(1) maxBatch: number;
+}
+
+/** Dimensions of a graph output; -1 stands for a dimension that varies. */
+export class CardOutput {
+  /** Name in the graph; absent where the exporter only numbered its outputs: then their order counts. */
+  @IsOptional() @IsString() @IsNotEmpty() name?: string;
+  @IsArray() @IsInt({ each: true }) dims: number[];
+}
+
+/** One try of a detector. Tries run in order until one finds a face. */
+export class DetectionPass {
+  /** Black border on each side before detection, as a fraction of the longer side of the image. */
+  @IsNumber() @Min(0) @Max(4) border: number;
+  /** Faces below this score are dropped, [0, 1], inclusive. */
+  @IsNumber() @Min(0) @Max(1) minDetectionScore: number;
+  /** Longest side of the letterboxed input for this pass; default: the input's own size. */
+  @IsOptional() @IsInt() @Min(32) inputSide?: number;
+}
+
+/** What a detector needs beyond its input. */
+export class CardDetection {
+  @IsArray()
+  @ArrayMinSize(1)
+  @ValidateNested({ each: true })
+  @Type(() => DetectionPass)
+  passes: DetectionPass[];
+  /** Boxes that overlap a better one by more than this are dropped (intersection over union). */
+  @IsNumber() @Min(0) @Max(1) nmsIou: number;
+  /** False where small images keep their size on the canvas instead of being enlarged. */
+  @IsBoolean() enlarge: boolean;
+  /** Model that finds the landmarks, where the detector itself gives none. */
+  @IsOptional() @IsString() landmarkModel?: string;
+  /** RetinaFace: anchor sides in pixels per stride. */
+  @IsOptional() @IsArray() minSizes?: number[][];
+  /** Strides of the feature maps, for families whose heads come one per stride. */
+  @IsOptional() @IsArray() @IsInt({ each: true }) strides?: number[];
+}
+
+/** The largest distance at which two embeddings still verify, and where the figure comes from. */
+export class CardThreshold {
+  /** Inclusive, in the unit of the metric. */
+  @IsNumber() @Min(0) maxDistance: number;
+  @IsString() @IsNotEmpty() source: string;
+}
+
+export class CardThresholds {
+  @ValidateNested() @Type(() => CardThreshold) cosine: CardThreshold;
+  @IsOptional() @ValidateNested() @Type(() => CardThreshold) euclidean?: CardThreshold;
+  @IsOptional() @ValidateNested() @Type(() => CardThreshold) euclidean_l2?: CardThreshold;
+  @IsOptional() @ValidateNested() @Type(() => CardThreshold) angular?: CardThreshold;
+}
+
+/** What an embedder needs beyond its input. */
+export class CardEmbedding {
+  /** Length D of the embedding. */
+  @IsInt() @Min(1) dimensions: number;
+  /** True where the embedding is the mean of the face and its mirror image, for twice the cost. */
+  @IsBoolean() mirrorAverage: boolean;
+  @IsObject() @ValidateNested() @Type(() => CardThresholds) thresholds: CardThresholds;
+}
+
+export class CardLicense {
+  /** SPDX identifier, or a short name where there is none. */
+  @IsString() @IsNotEmpty() name: string;
+  @IsBoolean() commercialUse: boolean;
+  @IsOptional() @IsString() note?: string;
+}
+
+/**
+ * All that the code needs to know of one model. Read from `models/cards/<name>.json`.
+ *
+ * @publicApi
+ */
+export class ModelCard {
+  @Matches(/^[a-z0-9][a-z0-9.-]*$/) name: string;
+  @IsString() @IsNotEmpty() title: string;
+  @IsIn(MODEL_TASKS) task: ModelTask;
+  @IsString() family: string;
+  /** File name of the ONNX file inside a models folder. Absent for models that are compiled at set-up. */
+  @IsOptional() @Matches(/^[^/\\]+\.onnx$/) file?: string;
+  /** True where the file is made at set-up from the weights in an npm package. */
+  @IsOptional() @IsBoolean() compiled?: boolean;
+  /**
+   * sha256 of the ONNX file, checked at each boot. Absent on cards of models that have no one published file: loading
+   * those is refused until a card that pins the operator's own file stands in a models folder.
+   */
+  @IsOptional() @Matches(/^[0-9a-f]{64}$/) sha256?: string;
+  @IsOptional() @IsInt() @IsPositive() bytes?: number;
+  @ValidateNested() @Type(() => CardInput) input: CardInput;
+  @IsArray() @ArrayMinSize(1) @ValidateNested({ each: true }) @Type(() => CardOutput) outputs: CardOutput[];
+  @IsOptional() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
+  @IsOptional() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
+  @ValidateNested() @Type(() => CardLicense) license: CardLicense;
+  /** Where the weights come from. */
+  @IsString() @IsNotEmpty() source: string;
+}
+
+/**
+ * Checks a card as read from JSON.
+ *
+ * @throws {FaceError} MODEL_INVALID naming the card and every wrong field.
+ */
+export function parseModelCard(json: unknown, fileName: string): ModelCard {
+  const fail = (problems: string[]): never => {
+    throw new FaceError('MODEL_INVALID', `The model card ${fileName} is malformed: ${problems.join('; ')}.`, {
+      card: fileName,
+    });
+  };
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return fail(['not a JSON object']);
+  const card = plainToInstance(ModelCard, json);
+  const problems = validateSync(card, { whitelist: true, forbidNonWhitelisted: true }).flatMap((error) =>
+    flatten(error, ''),
+  );
+  if (problems.length > 0) fail(problems);
+  if (`${card.name}.json` !== fileName) problems.push(`name must be that of the file, but is ${card.name}`);
+  if (!(MODEL_FAMILIES[card.task] as readonly string[]).includes(card.family)) {
+    problems.push(`family of task ${card.task} must be one of ${MODEL_FAMILIES[card.task].join(', ')}`);
+  }
+  if ((card.task === 'detect') !== (card.detection != null))
+    problems.push('detection belongs to task detect, and only there');
+  if ((card.task === 'embed') !== (card.embedding != null))
+    problems.push('embedding belongs to task embed, and only there');
+  if ((card.file == null) === !card.compiled) problems.push('either file or compiled must be given');
+  return problems.length > 0 ? fail(problems) : card;
+}
+
+interface NestedError {
+  property: string;
+  constraints?: Record<string, string>;
+  children?: NestedError[];
+}
+
+function flatten(error: NestedError, path: string): string[] {
+  const here = path === '' ? error.property : `${path}.${error.property}`;
+  return [
+    ...Object.values(error.constraints ?? {}).map((text) => `${here}: ${text}`),
+    ...(error.children ?? []).flatMap((child) => flatten(child, here)),
+  ];
+}

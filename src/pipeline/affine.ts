@@ -1,0 +1,190 @@
+import type { Point } from './face.types';
+import type { RgbImage } from './rgb-image';
+
+/** Maps (x, y) to (a * x - b * y + tx, b * x + a * y + ty): rotation, uniform scale, translation, no reflection. */
+export interface Similarity {
+  a: number;
+  b: number;
+  tx: number;
+  ty: number;
+}
+
+export function applySimilarity({ a, b, tx, ty }: Similarity, { x, y }: Point): Point {
+  return { x: a * x - b * y + tx, y: b * x + a * y + ty };
+}
+
+/**
+ * The similarity transform that brings `from` onto `to` with the least squared error.
+ *
+ * In two dimensions, without reflection, the minimum has this closed form; it equals the general solution.
+ *
+ * @see S. Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
+ */
+export function estimateSimilarity(from: readonly Point[], to: readonly Point[]): Similarity {
+  const n = from.length;
+  const mean = (points: readonly Point[]): Point => ({
+    x: points.reduce((sum, p) => sum + p.x, 0) / n,
+    y: points.reduce((sum, p) => sum + p.y, 0) / n,
+  });
+  const fromMean = mean(from);
+  const toMean = mean(to);
+  let dot = 0;
+  let cross = 0;
+  let squared = 0;
+  for (let i = 0; i < n; i++) {
+    const fx = from[i].x - fromMean.x;
+    const fy = from[i].y - fromMean.y;
+    const gx = to[i].x - toMean.x;
+    const gy = to[i].y - toMean.y;
+    dot += fx * gx + fy * gy;
+    cross += fx * gy - fy * gx;
+    squared += fx * fx + fy * fy;
+  }
+  // All points in one place: no scale or rotation can be told, so keep the size.
+  const a = squared === 0 ? 1 : dot / squared;
+  const b = squared === 0 ? 0 : cross / squared;
+  return {
+    a,
+    b,
+    tx: toMean.x - (a * fromMean.x - b * fromMean.y),
+    ty: toMean.y - (b * fromMean.x + a * fromMean.y),
+  };
+}
+
+export function invertSimilarity({ a, b, tx, ty }: Similarity): Similarity {
+  const d = a * a + b * b;
+  return { a: a / d, b: -b / d, tx: -(a * tx + b * ty) / d, ty: (b * tx - a * ty) / d };
+}
+
+/** Cuts a rotated square out of an image: `toSource` maps output pixels to image pixels. */
+export function squareToSource(center: Point, side: number, outputSize: number, angle = 0): Similarity {
+  const scale = side / outputSize;
+  const a = scale * Math.cos(angle);
+  const b = scale * Math.sin(angle);
+  const middle = (outputSize - 1) / 2;
+  return { a, b, tx: center.x - (a * middle - b * middle), ty: center.y - (b * middle + a * middle) };
+}
+
+/** Above this many image pixels per output pixel, four samples are averaged for one. */
+const SUPERSAMPLE_ABOVE = 1.25;
+
+/**
+ * Warps an image into `size` x `size` pixels, bilinear; black outside the image.
+ *
+ * Antialiased where it shrinks: the source is first averaged in whole blocks, then, between one and two source pixels
+ * per output pixel, four samples are averaged.
+ *
+ * @param toSource - maps output pixel centres to image pixel centres.
+ * @returns `Uint8Array [size * size * 3]` HWC RGB, written at `offset` of `output`.
+ */
+export function warpSquare(
+  image: RgbImage,
+  toSource: Similarity,
+  size: number,
+  output: Uint8Array,
+  offset: number,
+): void {
+  let source = wholeImage(image);
+  let map = toSource;
+  const factor = Math.floor(Math.hypot(map.a, map.b));
+  if (factor >= 2) {
+    source = averageBlocks(image, toSource, size, factor);
+    const shift = (factor - 1) / 2;
+    map = {
+      a: map.a / factor,
+      b: map.b / factor,
+      tx: (map.tx - source.originX - shift) / factor,
+      ty: (map.ty - source.originY - shift) / factor,
+    };
+  }
+  const isFine = Math.hypot(map.a, map.b) <= SUPERSAMPLE_ABOVE;
+  const offsets = isFine ? [0] : [-0.25, 0.25];
+  const weight = 1 / offsets.length ** 2;
+  const sum = [0, 0, 0];
+  let at = offset;
+  for (let row = 0; row < size; row++) {
+    for (let column = 0; column < size; column++) {
+      sum[0] = sum[1] = sum[2] = 0;
+      for (const dy of offsets) {
+        for (const dx of offsets) {
+          const x = column + dx;
+          const y = row + dy;
+          addBilinear(source, map.a * x - map.b * y + map.tx, map.b * x + map.a * y + map.ty, sum);
+        }
+      }
+      output[at++] = sum[0] * weight + 0.5;
+      output[at++] = sum[1] * weight + 0.5;
+      output[at++] = sum[2] * weight + 0.5;
+    }
+  }
+}
+
+/** An RGB buffer and where its first pixel lies in the image; all outside of it counts as black. */
+interface Patch extends RgbImage {
+  originX: number;
+  originY: number;
+}
+
+function wholeImage(image: RgbImage): Patch {
+  return { ...image, originX: 0, originY: 0 };
+}
+
+/** Averages `factor` x `factor` blocks of the part of the image that the output square covers. */
+function averageBlocks(image: RgbImage, toSource: Similarity, size: number, factor: number): Patch {
+  const corners = [0, size - 1].flatMap((x) => [0, size - 1].map((y) => applySimilarity(toSource, { x, y })));
+  const low = (values: number[]) => Math.max(0, Math.floor(Math.min(...values)) - factor);
+  const high = (values: number[], max: number) => Math.min(max, Math.ceil(Math.max(...values)) + factor);
+  const xs = corners.map(({ x }) => x);
+  const ys = corners.map(({ y }) => y);
+  const x0 = low(xs);
+  const y0 = low(ys);
+  const x1 = high(xs, image.width - 1);
+  const y1 = high(ys, image.height - 1);
+  const width = Math.max(0, Math.ceil((x1 - x0 + 1) / factor));
+  const height = Math.max(0, Math.ceil((y1 - y0 + 1) / factor));
+  const data = new Uint8Array(width * height * 3);
+  const sums = new Float64Array(width * 3);
+  for (let row = 0; row < height; row++) {
+    sums.fill(0);
+    const yEnd = Math.min(y0 + (row + 1) * factor, y1 + 1);
+    for (let y = y0 + row * factor; y < yEnd; y++) {
+      let at = (y * image.width + x0) * 3;
+      for (let x = x0; x <= x1; x++, at += 3) {
+        const to = (((x - x0) / factor) | 0) * 3;
+        sums[to] += image.data[at];
+        sums[to + 1] += image.data[at + 1];
+        sums[to + 2] += image.data[at + 2];
+      }
+    }
+    // Blocks cut by the edge keep the full weight, so that what lies outside counts as black.
+    const weight = 1 / (factor * factor);
+    for (let i = 0; i < width * 3; i++) data[row * width * 3 + i] = sums[i] * weight + 0.5;
+  }
+  return { data, width, height, originX: x0, originY: y0 };
+}
+
+function addBilinear({ data, width, height }: RgbImage, x: number, y: number, sum: number[]): void {
+  const x0 = Math.floor(x);
+  const y0 = Math.floor(y);
+  if (x0 < -1 || y0 < -1 || x0 >= width || y0 >= height) return;
+  const fx = x - x0;
+  const fy = y - y0;
+  const at = (y0 * width + x0) * 3;
+  const below = at + width * 3;
+  const hasLeft = x0 >= 0;
+  const hasRight = x0 + 1 < width;
+  if (y0 >= 0) {
+    if (hasLeft) addPixel(data, at, (1 - fx) * (1 - fy), sum);
+    if (hasRight) addPixel(data, at + 3, fx * (1 - fy), sum);
+  }
+  if (y0 + 1 < height) {
+    if (hasLeft) addPixel(data, below, (1 - fx) * fy, sum);
+    if (hasRight) addPixel(data, below + 3, fx * fy, sum);
+  }
+}
+
+function addPixel(data: Uint8Array, at: number, weight: number, sum: number[]): void {
+  sum[0] += data[at] * weight;
+  sum[1] += data[at + 1] * weight;
+  sum[2] += data[at + 2] * weight;
+}

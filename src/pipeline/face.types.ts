@@ -1,0 +1,90 @@
+/** A point in pixels of the upright image (EXIF applied), origin top-left, x right, y down. May lie outside the image. */
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/** Axis-aligned box in pixels of the upright image (EXIF applied), origin top-left. May leave the image. */
+export interface BoundingBox {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/**
+ * Five points in pixels of the upright image: image-left eye, image-right eye, nose tip, image-left mouth corner,
+ * image-right mouth corner. Left and right are sides of the image, not of the person.
+ */
+export type Landmarks = readonly [Point, Point, Point, Point, Point];
+
+/** A face found in an image. */
+export interface FaceDetection {
+  box: BoundingBox;
+  landmarks: Landmarks;
+  /** Detector's own score, [0, 1]. Not comparable between detectors. */
+  detectionScore: number;
+}
+
+/** A face with its embedding. */
+export interface RepresentedFace extends FaceDetection {
+  /** `Float32Array [D]`, unit length. */
+  embedding: Float32Array;
+  /** Length of the vector before it was brought to unit length; `embedding * embeddingNorm` is the raw vector. */
+  embeddingNorm: number;
+}
+
+/** Expressions in the order of the network's output. */
+export const EXPRESSIONS = ['neutral', 'happy', 'sad', 'angry', 'fearful', 'disgusted', 'surprised'] as const;
+export type Expression = (typeof EXPRESSIONS)[number];
+
+/** A face with estimated attributes. */
+export interface AnalyzedFace extends FaceDetection {
+  /** Estimated age in years. */
+  age: number;
+  /** The gender with the larger score, as the network saw it. */
+  gender: 'male' | 'female';
+  /** Softmax outputs, [0, 1], sum 1. Not calibrated probabilities. */
+  genderScores: { male: number; female: number };
+  /** The expression with the largest score. */
+  expression: Expression;
+  /** Softmax outputs, [0, 1], sum 1. Not calibrated probabilities. */
+  expressionScores: Record<Expression, number>;
+}
+
+/** Milliseconds spent per stage for one image. Stages that did not run are 0. */
+export interface StageTimings {
+  /** Waiting for a free worker. */
+  queueMs: number;
+  decodeMs: number;
+  /** Detection, landmarks included. */
+  detectMs: number;
+  alignMs: number;
+  embedMs: number;
+  /** Age, gender and expression. */
+  attributesMs: number;
+}
+
+/** What is known of one image and of the faces that were selected in it. */
+export interface ImageFaces<F extends FaceDetection> {
+  /** Width of the upright image in pixels. */
+  imageWidth: number;
+  /** Height of the upright image in pixels. */
+  imageHeight: number;
+  /** Number of faces found, before selection and `maxFaces`. */
+  faceCount: number;
+  /** Selected faces: largest box first. */
+  faces: F[];
+  timings: StageTimings;
+}
+
+/**
+ * Which faces of an image count: `best` the largest; `centerLargest` the largest after subtracting twice the squared
+ * distance to the centre; `single` the only one (several are FACE_AMBIGUOUS); `all` every one.
+ */
+export const FACE_SELECTIONS = ['best', 'centerLargest', 'single', 'all'] as const;
+export type FaceSelection = (typeof FACE_SELECTIONS)[number];
+
+/** Measures of how far apart two embeddings are. */
+export const METRICS = ['cosine', 'euclidean', 'euclidean_l2', 'angular'] as const;
+export type Metric = (typeof METRICS)[number];

@@ -1,0 +1,1 @@
+export { FakeFaceModel, type FakeFace, type FakeImage } from './face/fake-face-model';
