@@ -1,8 +1,18 @@
-import { Inject, Module, type FactoryProvider, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  type DynamicModule,
+  type FactoryProvider,
+  Inject,
+  Module,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { AnalysisService } from './analysis.service';
 import { DetectionService } from './detection.service';
 import { FaceModel } from './face-model';
-import { ConfigurableModuleClass, FACE_MODULE_OPTIONS } from './face.module-definition';
+import {
+  ConfigurableModuleClass,
+  FACE_MODULE_OPTIONS,
+  type FACE_MODULE_OPTIONS_TYPE,
+} from './face.module-definition';
 import { type FaceModuleOptions, resolveFaceOptions } from './face.options';
 import { RepresentationService } from './representation.service';
 import { VerificationService } from './verification.service';
@@ -29,6 +39,11 @@ const services = [VerificationService, RepresentationService, DetectionService, 
   exports: [FaceModel, ...services],
 })
 export class FaceModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+  /** With the options given, the defaults for the rest. */
+  static override forRoot(options: typeof FACE_MODULE_OPTIONS_TYPE = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
   @Inject(FaceModel) private readonly model: FaceModel;
 
   /** After connections have drained: onModuleDestroy would run before (style.md T3). */

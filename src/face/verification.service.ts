@@ -76,9 +76,20 @@ export class VerificationService {
     const embedder = this.model.embedder(options.embedder);
     const metric = options.metric ?? 'cosine';
     const threshold = options.threshold ?? defaultThreshold(embedder, metric);
+    // Where one side fails, the other's work is dropped if it still waits.
+    const failed = new AbortController();
+    const signal = options.signal == null ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
+    const side = async (input: VerificationInput, field: 'probe' | 'reference') => {
+      try {
+        return await this.side(input, field, embedder, { ...options, signal });
+      } catch (error) {
+        failed.abort();
+        throw error;
+      }
+    };
     const [probeSide, referenceSide] = await Promise.all([
-      this.side(probe, 'probe', embedder, options),
-      this.side(reference, 'reference', embedder, options),
+      side(probe, 'probe'),
+      side(reference, 'reference'),
     ]);
     const pairs = probeSide.faces.flatMap((a) =>
       referenceSide.faces.map((b) => ({ a, b, ...compareEmbeddings(a, b, metric) })),
@@ -110,7 +121,10 @@ export class VerificationService {
       if (!ArrayBuffer.isView(input)) {
         return { faces: [embeddingFace(input, embedder)], timings: null };
       }
-      const { faces, timings } = await this.model.represent(input, { faceSelection: 'best', ...options });
+      const { faces, timings } = await this.model.represent(input, {
+        ...options,
+        faceSelection: options.faceSelection ?? 'best',
+      });
       if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
       return { faces: faces.map(representedFace), timings };
     } catch (error) {
