@@ -1,0 +1,40 @@
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { AnalysisService } from '../face/analysis.service';
+import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
+import { RequestSignal } from '../http/client-disconnect';
+import { IMAGE_EXAMPLES } from '../http/examples';
+import { FaceOptionsDto } from '../http/face-options.dto';
+import { ImageBody } from '../http/image-body.decorator';
+import { ImageField } from '../http/image-body.interceptor';
+import { RequestId } from '../http/request-id';
+import { ANALYZE_ANSWER, AnalyzeResponseDto } from './analysis.dto';
+
+@ApiTags('analysis')
+@Controller('v1/analyze')
+export class AnalysisController {
+  constructor(private readonly analysis: AnalysisService) {}
+
+  @Post()
+  @HttpCode(200)
+  @ImageBody({ fields: ['image'] }, { options: FaceOptionsDto, examples: IMAGE_EXAMPLES })
+  @ApiOperation({
+    summary: 'Estimate age, gender and expression of the faces of an image',
+    description:
+      'Estimates of a network, not facts about a person. An image without a face is answered with an empty list.',
+  })
+  @ApiOkResponse({
+    description: 'The faces with their estimates',
+    type: AnalyzeResponseDto,
+    examples: { oneFace: { summary: 'One face', value: ANALYZE_ANSWER } },
+  })
+  @ApiFaceErrors(IMAGE_ROUTE_ERRORS)
+  async analyze(
+    @ImageField('image') image: Uint8Array,
+    @Body() options: FaceOptionsDto,
+    @RequestSignal() signal: AbortSignal,
+    @RequestId() requestId: string,
+  ): Promise<AnalyzeResponseDto> {
+    return AnalyzeResponseDto.from(await this.analysis.analyze(image, { ...options, signal }), requestId);
+  }
+}

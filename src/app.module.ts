@@ -1,0 +1,33 @@
+import { Logger, Module } from '@nestjs/common';
+import { AnalysisModule } from './analysis/analysis.module';
+import { AppConfig } from './config/app.config';
+import { AppConfigModule } from './config/app.config.module';
+import { DetectionModule } from './detection/detection.module';
+import { FaceModule } from './face/face.module';
+import { HealthModule } from './health/health.module';
+import { ModelsModule } from './models/models.module';
+import { RepresentationModule } from './representation/representation.module';
+import { VerificationModule } from './verification/verification.module';
+
+const logger = new Logger('Models');
+
+/** The service: settings, the models, and one module per feature. */
+@Module({
+  imports: [
+    AppConfigModule,
+    FaceModule.forRootAsync({
+      inject: [AppConfig],
+      useFactory: ({ face }: AppConfig) => ({
+        ...face,
+        onProgress: ({ stage, model, done, total }) => logger.log(`${stage} ${model} (${done} of ${total})`),
+      }),
+    }),
+    VerificationModule,
+    RepresentationModule,
+    DetectionModule,
+    AnalysisModule,
+    ModelsModule,
+    HealthModule,
+  ],
+})
+export class AppModule {}

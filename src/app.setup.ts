@@ -1,0 +1,28 @@
+import type { NestApplicationOptions } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { SwaggerModule } from '@nestjs/swagger';
+import { AppConfig } from './config/app.config';
+import { FaceErrorFilter } from './http/face-error.filter';
+import { createOpenApiDocument } from './http/openapi';
+import { requestId } from './http/request-id';
+import { createValidationPipe } from './http/validation';
+
+/** Options that {@link configureApp} counts on: it sets up the body parser itself, after the request id and with our limit. */
+export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicationOptions;
+
+/** All that the application does around its controllers; main.ts and the e2e suites share it. */
+export function configureApp(app: NestExpressApplication): void {
+  const { maxJsonBytes } = app.get(AppConfig);
+  app.disable('x-powered-by');
+  // Hashing every embedding sent, for a header that no client of a POST looks at.
+  app.disable('etag');
+  app.use(requestId);
+  app.useBodyParser('json', { limit: maxJsonBytes });
+  app.useGlobalPipes(createValidationPipe());
+  app.useGlobalFilters(new FaceErrorFilter());
+  SwaggerModule.setup('docs', app, createOpenApiDocument(app), {
+    jsonDocumentUrl: 'openapi.json',
+    raw: ['json'],
+    customSiteTitle: 'Likeness',
+  });
+}

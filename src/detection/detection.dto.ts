@@ -1,0 +1,21 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { Detection } from '../face/detection.service';
+import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, exampleImage } from '../http/examples';
+import { ApiRequestId, FaceDto, ImageResultDto } from '../http/face.dto';
+
+/** Answer of POST /v1/detect. */
+export class DetectResponseDto extends ImageResultDto {
+  @ApiProperty({ type: [FaceDto], description: 'Selected faces, largest first; empty where none was found' })
+  faces: FaceDto[];
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: Detection, requestId: string): DetectResponseDto {
+    const { imageWidth, imageHeight, faceCount, detector, timings } = result;
+    const faces = result.faces.map(FaceDto.from);
+    return { imageWidth, imageHeight, faceCount, faces, detector, timings, requestId };
+  }
+}
+
+export const DETECT_ANSWER = DetectResponseDto.from(exampleImage(EXAMPLE_FACE), EXAMPLE_REQUEST_ID);

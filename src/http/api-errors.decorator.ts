@@ -1,0 +1,65 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { FACE_ERRORS } from '../errors';
+import { ErrorEnvelopeDto } from './error.dto';
+import { ERROR_EXAMPLES, type RequestErrorCode } from './error-examples';
+import { EXAMPLE_REQUEST_ID } from './examples';
+
+/** What every route that works on images can answer with; REQUEST_ABORTED is left out, as nobody is there to read it. */
+export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
+  'IMAGE_MISSING',
+  'IMAGE_EMPTY',
+  'PARAMETER_INVALID',
+  'REQUEST_MALFORMED',
+  'MODEL_UNKNOWN',
+  'MODEL_NOT_LOADED',
+  'IMAGE_TOO_LARGE',
+  'REQUEST_TOO_LARGE',
+  'IMAGE_UNSUPPORTED',
+  'CONTENT_TYPE_UNSUPPORTED',
+  'IMAGE_CORRUPT',
+  'FACE_AMBIGUOUS',
+  'INFERENCE_FAILED',
+  'INTERNAL_ERROR',
+  'QUEUE_FULL',
+  'NOT_READY',
+  'INFERENCE_TIMEOUT',
+];
+
+/**
+ * Documents the errors of a route: a response per status, with an example body per code.
+ *
+ * @param codes - all of them in one call: a second call would replace the statuses that they share.
+ * @param field - an image field of the route, for the examples.
+ */
+export function ApiFaceErrors(codes: readonly RequestErrorCode[], field = 'image'): MethodDecorator {
+  const statuses = [...new Set(codes.map((code) => FACE_ERRORS[code].status))].sort((a, b) => a - b);
+  return applyDecorators(
+    ApiExtraModels(ErrorEnvelopeDto),
+    ...statuses.map((status) => {
+      const codesOfStatus = codes.filter((code) => FACE_ERRORS[code].status === status);
+      return ApiResponse({
+        status,
+        description: codesOfStatus.map((code) => `${code}: ${FACE_ERRORS[code].when}`).join('. '),
+        ...(status === 503
+          ? { headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds' } } }
+          : {}),
+        content: {
+          'application/json': {
+            schema: { $ref: getSchemaPath(ErrorEnvelopeDto) },
+            examples: Object.fromEntries(codesOfStatus.map((code) => [code, example(code, field)])),
+          },
+        },
+      });
+    }),
+  );
+}
+
+function example(code: RequestErrorCode, field: string) {
+  const { message, details = {} } = ERROR_EXAMPLES[code];
+  const envelope = { error: { code, message, details }, requestId: EXAMPLE_REQUEST_ID };
+  return {
+    summary: FACE_ERRORS[code].when,
+    value: JSON.parse(JSON.stringify(envelope).replaceAll('{field}', field)) as ErrorEnvelopeDto,
+  };
+}

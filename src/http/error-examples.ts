@@ -1,0 +1,68 @@
+import type { FACE_ERRORS, FaceErrorCode } from '../errors';
+import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER } from './examples';
+
+/** Codes with an HTTP status: those that a caller can receive. */
+export type RequestErrorCode = {
+  [Code in FaceErrorCode]: (typeof FACE_ERRORS)[Code]['status'] extends number ? Code : never;
+}[FaceErrorCode];
+
+/**
+ * An answer per code as the service really words it; `{field}` stands for an image field of the route. A code of
+ * FACE_ERRORS without one does not compile.
+ */
+export const ERROR_EXAMPLES: Readonly<
+  Record<RequestErrorCode, { message: string; details?: Record<string, unknown> }>
+> = {
+  IMAGE_MISSING: { message: 'Expected an image for {field}.', details: { field: '{field}' } },
+  IMAGE_EMPTY: {
+    message: 'Expected an image for {field} but received 0 bytes.',
+    details: { field: '{field}' },
+  },
+  PARAMETER_INVALID: {
+    message: 'Invalid: minDetectionScore must not be greater than 1.',
+    details: { fields: { minDetectionScore: 'must not be greater than 1' } },
+  },
+  REQUEST_MALFORMED: { message: 'The request cannot be read: its body or its address is malformed.' },
+  MODEL_UNKNOWN: {
+    message: 'Expected a known detector but received "ssd". Loaded: ssd-mobilenetv1.',
+    details: { field: 'detector', available: ['ssd-mobilenetv1'] },
+  },
+  NOT_FOUND: { message: 'No such route.' },
+  MODEL_NOT_LOADED: {
+    message: 'Model yunet is not loaded. Loaded for detector: ssd-mobilenetv1.',
+    details: { field: 'detector', available: ['ssd-mobilenetv1'] },
+  },
+  EMBEDDING_CONTRACT_MISMATCH: {
+    message: `Expected an embedding of contract ${EXAMPLE_CONTRACT} (${EXAMPLE_EMBEDDER}) but received one of another contract.`,
+    details: { field: '{field}', expectedContract: EXAMPLE_CONTRACT },
+  },
+  IMAGE_TOO_LARGE: {
+    message: 'Expected at most 10485760 bytes for {field}.',
+    details: { field: '{field}', maxImageBytes: 10_485_760 },
+  },
+  REQUEST_TOO_LARGE: {
+    message: 'Expected at most 1 image for {field}.',
+    details: { field: '{field}', maxImages: 1 },
+  },
+  IMAGE_UNSUPPORTED: {
+    message: 'Expected a JPEG, PNG, WebP, GIF, AVIF or TIFF image.',
+    details: { field: '{field}' },
+  },
+  CONTENT_TYPE_UNSUPPORTED: { message: 'Expected Content-Type application/json or multipart/form-data.' },
+  IMAGE_CORRUPT: { message: 'The image could not be decoded.', details: { field: '{field}' } },
+  FACE_NOT_DETECTED: { message: 'No face was found in the image.', details: { field: '{field}' } },
+  FACE_AMBIGUOUS: {
+    message: 'Expected a single face in the image but found 3.',
+    details: { field: '{field}', faceCount: 3 },
+  },
+  EMBEDDING_INVALID: {
+    message: 'Expected 128 numbers for embedding but received 512.',
+    details: { field: '{field}', expectedLength: 128, receivedLength: 512 },
+  },
+  INFERENCE_FAILED: { message: 'The worker ended before it answered.' },
+  INTERNAL_ERROR: { message: 'Something unexpected happened; the log has the cause.' },
+  QUEUE_FULL: { message: 'The queue is full: 256 images are waiting.', details: { queueSize: 256 } },
+  NOT_READY: { message: 'The service is shutting down.' },
+  INFERENCE_TIMEOUT: { message: 'The image was not answered within 30000 ms.' },
+  REQUEST_ABORTED: { message: 'The client closed the connection before the answer.' },
+};

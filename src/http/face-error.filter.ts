@@ -1,0 +1,24 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
+import type { Response } from 'express';
+import { ErrorEnvelopeDto } from './error.dto';
+import type { AppRequest } from './request-id';
+import { setServerTiming } from './server-timing';
+import { logServerError, toFaceError } from './to-face-error';
+
+/** Seconds after which a refused caller may try again: the queue of a busy service moves in less. */
+const RETRY_AFTER_SECONDS = '1';
+
+/** The one exception filter: every error leaves as an {@link ErrorEnvelopeDto}. */
+@Catch()
+export class FaceErrorFilter implements ExceptionFilter {
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<AppRequest>();
+    const response = host.switchToHttp().getResponse<Response>();
+    const error = toFaceError(thrown);
+    logServerError(error, request.requestId);
+    if (response.headersSent || response.closed) return;
+    if (error.status === 503) response.setHeader('Retry-After', RETRY_AFTER_SECONDS);
+    if (request.method === 'POST') setServerTiming(request, response, []);
+    response.status(error.status).json(ErrorEnvelopeDto.from(error, request.requestId));
+  }
+}

@@ -1,0 +1,85 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn, IsInt, IsNotEmpty, IsString, Max, MaxLength, Min } from 'class-validator';
+import { FACE_OPTION_RANGES } from '../face/face.options';
+import { FACE_SELECTIONS, type FaceSelection } from '../pipeline/face.types';
+import { IsDecimal, Omittable } from './validation';
+
+/** Property: name of a loaded model. */
+export function IsModelName(description: string): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsString(),
+    IsNotEmpty(),
+    MaxLength(100),
+    ApiPropertyOptional({ type: String, maxLength: 100, description }),
+  );
+}
+
+/** Property: which faces of an image count. */
+export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsIn(FACE_SELECTIONS),
+    ApiPropertyOptional({
+      enum: FACE_SELECTIONS,
+      default: byDefault,
+      description:
+        'Which faces count. best: the largest; centerLargest: the largest near the centre; single: the only one, several are an error; all: every one',
+    }),
+  );
+}
+
+/** Options of every route that looks for faces. */
+export class DetectorOptionsDto {
+  /** Name of a loaded detector. */
+  @IsModelName('Name of a loaded detector, see /v1/models. Default: the first one loaded')
+  detector?: string;
+
+  /** Overrides the score of the detector's card, [0, 1], inclusive. */
+  @Omittable()
+  @IsDecimal()
+  @Min(0)
+  @Max(1)
+  @ApiPropertyOptional({
+    type: Number,
+    minimum: 0,
+    maximum: 1,
+    description:
+      'Faces below this detection score are passed over, [0, 1], inclusive. Default: that of the detector',
+  })
+  minDetectionScore?: number;
+}
+
+/** Options of the routes that answer with a list of faces. */
+export class FaceOptionsDto extends DetectorOptionsDto {
+  /** Which faces count. */
+  @IsFaceSelection('all')
+  faceSelection: FaceSelection = 'all';
+
+  /** At most this many faces, largest first. */
+  @Omittable()
+  @IsDecimal()
+  @IsInt()
+  @Min(1)
+  @Max(FACE_OPTION_RANGES.maxFaces[1])
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: FACE_OPTION_RANGES.maxFaces[1],
+    description:
+      'At most this many faces, largest first. Default and upper bound: FACE_MAX_FACES of the service',
+  })
+  maxFaces?: number;
+
+  /** Shorter side of a box in pixels of the upright image. */
+  @Omittable()
+  @IsDecimal()
+  @Min(0)
+  @ApiPropertyOptional({
+    type: Number,
+    minimum: 0,
+    description: 'Faces whose shorter box side is under this many pixels are passed over. Default: 0',
+  })
+  minFaceSize?: number;
+}

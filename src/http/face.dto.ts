@@ -1,0 +1,143 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import type { EmbeddingInput } from '../face/verification.service';
+import type { BoundingBox, FaceDetection, Landmarks, Point, StageTimings } from '../pipeline/face.types';
+
+const PIXELS = 'pixels of the upright image, origin top-left; may lie outside the image';
+
+/** A point in pixels of the upright image (EXIF applied), origin top-left. */
+export class PointDto implements Point {
+  @ApiProperty({ example: 61.3, description: `To the right, ${PIXELS}` })
+  x: number;
+
+  @ApiProperty({ example: 72.4, description: `Downwards, ${PIXELS}` })
+  y: number;
+}
+
+/** Axis-aligned box in pixels of the upright image (EXIF applied), origin top-left. */
+export class BoxDto implements BoundingBox {
+  @ApiProperty({ example: 38, description: `Left edge, ${PIXELS}` })
+  x: number;
+
+  @ApiProperty({ example: 34.8, description: `Top edge, ${PIXELS}` })
+  y: number;
+
+  @ApiProperty({ example: 76.7, description: 'Width in pixels' })
+  width: number;
+
+  @ApiProperty({ example: 91.7, description: 'Height in pixels' })
+  height: number;
+}
+
+/** Five points of a face. Left and right are sides of the image, not of the person. */
+export class LandmarksDto {
+  @ApiProperty({ type: PointDto, description: 'Centre of the eye on the left of the image' })
+  imageLeftEye: PointDto;
+
+  @ApiProperty({ type: PointDto, description: 'Centre of the eye on the right of the image' })
+  imageRightEye: PointDto;
+
+  @ApiProperty({ type: PointDto, description: 'Tip of the nose' })
+  noseTip: PointDto;
+
+  @ApiProperty({ type: PointDto, description: 'Corner of the mouth on the left of the image' })
+  imageLeftMouth: PointDto;
+
+  @ApiProperty({ type: PointDto, description: 'Corner of the mouth on the right of the image' })
+  imageRightMouth: PointDto;
+
+  static from([
+    imageLeftEye,
+    imageRightEye,
+    noseTip,
+    imageLeftMouth,
+    imageRightMouth,
+  ]: Landmarks): LandmarksDto {
+    return { imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth };
+  }
+}
+
+/** A face found in an image. */
+export class FaceDto {
+  @ApiProperty({ type: BoxDto })
+  box: BoxDto;
+
+  @ApiProperty({ type: LandmarksDto })
+  landmarks: LandmarksDto;
+
+  @ApiProperty({
+    minimum: 0,
+    maximum: 1,
+    example: 0.88,
+    description: "Detector's own score, [0, 1]. Not comparable between detectors",
+  })
+  detectionScore: number;
+
+  static from({ box, landmarks, detectionScore }: FaceDetection): FaceDto {
+    return { box, landmarks: LandmarksDto.from(landmarks), detectionScore };
+  }
+}
+
+/** An embedding made earlier, instead of an image. */
+export class EmbeddingInputDto implements EmbeddingInput {
+  @ApiProperty({ type: [Number], description: 'As /v1/represent returned it' })
+  embedding: number[];
+
+  @ApiProperty({ description: 'As /v1/represent returned it' })
+  contract: string;
+
+  @ApiPropertyOptional({
+    minimum: 0,
+    exclusiveMinimum: true,
+    default: 1,
+    description: 'As /v1/represent returned it; only the metric euclidean uses it',
+  })
+  embeddingNorm?: number;
+}
+
+/** Milliseconds per stage for one image; stages that did not run are 0. */
+export class TimingsDto implements StageTimings {
+  @ApiProperty({ example: 0.4, description: 'Waiting for a free worker, milliseconds' })
+  queueMs: number;
+
+  @ApiProperty({ example: 6.1, description: 'Decoding the image, milliseconds' })
+  decodeMs: number;
+
+  @ApiProperty({ example: 41.7, description: 'Detection, landmarks included, milliseconds' })
+  detectMs: number;
+
+  @ApiProperty({ example: 0.9, description: 'Alignment, milliseconds' })
+  alignMs: number;
+
+  @ApiProperty({ example: 28.3, description: 'Embedding, milliseconds' })
+  embedMs: number;
+
+  @ApiProperty({ example: 0, description: 'Age, gender and expression, milliseconds' })
+  attributesMs: number;
+}
+
+/** Fields that every answer about one image has. */
+export class ImageResultDto {
+  @ApiProperty({ type: 'integer', example: 160, description: 'Width of the upright image in pixels' })
+  imageWidth: number;
+
+  @ApiProperty({ type: 'integer', example: 160, description: 'Height of the upright image in pixels' })
+  imageHeight: number;
+
+  @ApiProperty({ type: 'integer', example: 1, description: 'Faces found, before faceSelection and maxFaces' })
+  faceCount: number;
+
+  @ApiProperty({ example: 'ssd-mobilenetv1', description: 'Name of the detector that was used' })
+  detector: string;
+
+  @ApiProperty({ type: TimingsDto })
+  timings: TimingsDto;
+}
+
+/** Property: id of the request, in every answer. */
+export function ApiRequestId(): PropertyDecorator {
+  return ApiProperty({
+    type: String,
+    example: '5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11',
+    description: "As in the x-request-id header: the caller's own, where it sent one of /^[\\w.:-]{1,128}$/",
+  });
+}

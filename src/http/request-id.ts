@@ -1,0 +1,26 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import type { NextFunction, Request, Response } from 'express';
+
+/** A request that {@link requestId} has seen: every request of the service. */
+export interface AppRequest extends Request {
+  requestId: string;
+  /** `performance.now()` at the arrival of the headers. */
+  startedAt: number;
+}
+
+const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** First middleware: names the request, in the caller's words where they are safe to log, and says the name in every answer. */
+export function requestId(request: Request, response: Response, next: NextFunction): void {
+  const given = request.get('x-request-id');
+  const id = given != null && SANE_REQUEST_ID.test(given) ? given : randomUUID();
+  Object.assign(request, { requestId: id, startedAt: performance.now() });
+  response.setHeader('x-request-id', id);
+  next();
+}
+
+/** Parameter of a controller method: the request's id. */
+export const RequestId = createParamDecorator(
+  (_data: undefined, context: ExecutionContext) => context.switchToHttp().getRequest<AppRequest>().requestId,
+);

@@ -1,0 +1,56 @@
+import { applyDecorators, ValidationPipe } from '@nestjs/common';
+import { Transform } from 'class-transformer';
+import { IsNumber, ValidateIf, type ValidationError } from 'class-validator';
+import { FaceError } from '../errors';
+
+/** As many wrong parameters as an answer lists, and as much of their names as it repeats: both are the caller's. */
+const MAX_LISTED = 20;
+const MAX_NAME_LENGTH = 100;
+
+/** Refuses what is unknown and what is wrong, all at once: PARAMETER_INVALID with a reason per field. */
+export function createValidationPipe(): ValidationPipe {
+  return new ValidationPipe({
+    transform: true,
+    whitelist: true,
+    forbidNonWhitelisted: true,
+    exceptionFactory: (errors) =>
+      invalidParameters(
+        Object.fromEntries(errors.slice(0, MAX_LISTED).map((error) => [error.property, reasonOf(error)])),
+      ),
+  });
+}
+
+/** PARAMETER_INVALID for a reason per field, worded to follow the field's name. */
+export function invalidParameters(reasons: Record<string, string>, details: object = {}): FaceError {
+  const fields = Object.entries(reasons).map(([name, reason]) => [name.slice(0, MAX_NAME_LENGTH), reason]);
+  const list = fields.map(([name, reason]) => `${name} ${reason}`).join(', ');
+  return new FaceError('PARAMETER_INVALID', `Invalid: ${list}.`, {
+    ...details,
+    fields: Object.fromEntries(fields),
+  });
+}
+
+/** Property: may be absent. Unlike `@IsOptional`, null does not pass for absent. */
+export function Omittable(): PropertyDecorator {
+  return ValidateIf((_dto, value) => value !== undefined);
+}
+
+/** Property: a finite number, or its decimal notation, as multipart fields are text. */
+export function IsDecimal(): PropertyDecorator {
+  return applyDecorators(
+    Transform(({ value }: { value: unknown }) => (isDecimal(value) ? Number(value) : value)),
+    IsNumber({}, { message: '$property must be a number' }),
+  );
+}
+
+function isDecimal(value: unknown): boolean {
+  return typeof value === 'string' && /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value);
+}
+
+/** Every rule that is broken, in the order of the decorators, without the property's name: it is listed under that. */
+function reasonOf({ property, constraints = {} }: ValidationError): string {
+  const reasons = Object.values(constraints).map((reason) =>
+    reason.replace(/^property /, '').replace(`${property} `, ''),
+  );
+  return reasons.reverse().join('; ') || 'is invalid';
+}

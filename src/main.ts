@@ -1,0 +1,37 @@
+import 'reflect-metadata';
+import { ConsoleLogger, Logger } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { AddressInfo } from 'node:net';
+import { AppModule } from './app.module';
+import { APP_OPTIONS, configureApp } from './app.setup';
+import { loadAppConfig } from './config/app.config';
+import { FaceError } from './errors';
+
+/** Leaves a FaceError to {@link bootstrap}'s caller: Nest would print what ends the boot with its stack trace. */
+class BootLogger extends ConsoleLogger {
+  override error(message: unknown, ...rest: unknown[]): void {
+    if (!(message instanceof FaceError)) super.error(message, ...rest);
+  }
+}
+
+async function bootstrap(): Promise<void> {
+  const { host, port, logLevel } = loadAppConfig(process.env);
+  const app = await NestFactory.create<NestExpressApplication>(AppModule, {
+    ...APP_OPTIONS,
+    logger: new BootLogger({ logLevels: [logLevel] }),
+    // The process is ended below, after one line that says why.
+    abortOnError: false,
+  });
+  configureApp(app);
+  app.enableShutdownHooks();
+  await app.listen(port, host);
+  const address = app.getHttpServer().address() as AddressInfo;
+  new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${address.port}`);
+}
+
+bootstrap().catch((error: unknown) => {
+  const line = error instanceof FaceError ? `${error.code}: ${error.message}` : String(error);
+  process.stderr.write(`${line}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,27 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { FaceModel } from '../face/face-model';
+import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { RequestId } from '../http/request-id';
+import { MODELS_ANSWER, ModelsResponseDto } from './models.dto';
+
+@ApiTags('models')
+@Controller('v1/models')
+export class ModelsController {
+  constructor(private readonly model: FaceModel) {}
+
+  @Get()
+  @ApiOperation({
+    summary: 'List the models',
+    description: 'What is loaded, what could be, and under which licence.',
+  })
+  @ApiOkResponse({
+    description: 'Every model with a card',
+    type: ModelsResponseDto,
+    examples: { embedder: { summary: 'One loaded embedder', value: MODELS_ANSWER } },
+  })
+  @ApiFaceErrors(['INTERNAL_ERROR'])
+  listModels(@RequestId() requestId: string): ModelsResponseDto {
+    return ModelsResponseDto.from(this.model, requestId);
+  }
+}

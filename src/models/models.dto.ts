@@ -1,0 +1,167 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import type { EmbedderInfo, FaceModel, ModelStatus } from '../face/face-model';
+import { EXAMPLE_CONTRACT, EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/examples';
+import { ApiRequestId } from '../http/face.dto';
+import { MODEL_TASKS, type ModelTask } from '../model-store/model-card';
+import { type Metric, METRICS } from '../pipeline/face.types';
+
+const STATES = ['loaded', 'available', 'absent'] as const;
+
+/** Licence of a model's weights. */
+export class ModelLicenseDto {
+  @ApiProperty({ example: 'MIT', description: 'SPDX identifier, or a short name where there is none' })
+  name: string;
+
+  @ApiProperty({ example: true, description: 'Whether the licence allows commercial use' })
+  commercialUse: boolean;
+
+  @ApiPropertyOptional({
+    example: 'Weights trained on a research data set',
+    description: 'What else to know',
+  })
+  note?: string;
+}
+
+/** What a caller must know of an embedder to compare its embeddings. */
+export class EmbedderInfoDto implements EmbedderInfo {
+  @ApiProperty({ example: EXAMPLE_EMBEDDER })
+  name: string;
+
+  @ApiProperty({ type: 'integer', minimum: 1, example: 128, description: 'Length of its embeddings' })
+  dimensions: number;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
+  contract: string;
+
+  @ApiProperty({
+    type: 'object',
+    properties: Object.fromEntries(METRICS.map((metric) => [metric, { type: 'number', minimum: 0 }])),
+    description:
+      'Default threshold per metric, inclusive; a metric without one needs `threshold` in the call',
+  })
+  maxDistances: Partial<Record<Metric, number>>;
+}
+
+/** State of one model, loaded or not. */
+export class ModelStatusDto implements ModelStatus {
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name to use in requests and settings' })
+  name: string;
+
+  @ApiProperty({ example: '128-d ResNet face embedder (dlib family)' })
+  title: string;
+
+  @ApiProperty({ enum: MODEL_TASKS, example: 'embed' })
+  task: ModelTask;
+
+  @ApiProperty({ example: 'dlib-150', description: 'Kind of pre- and post-processing' })
+  family: string;
+
+  @ApiProperty({
+    enum: STATES,
+    example: 'loaded',
+    description: 'loaded: answers requests; available: its file is at hand; absent: only its card is',
+  })
+  state: ModelStatus['state'];
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 4,
+    description: 'Times it was loaded, all workers together; requests never add to it',
+  })
+  loads: number;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 212.5,
+    description: 'Slowest load and warm-up in milliseconds; null where not loaded',
+  })
+  loadMs: number | null;
+
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 104857600,
+    description: 'Resident memory that the load took, all workers together, bytes; null where not loaded',
+  })
+  memoryBytes: number | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: 'e8e134c0933f04eb8648b1507483dc071bbc715743219c81440acf11eed20d6d',
+    description: 'sha256 of the ONNX file; null where the card pins none',
+  })
+  sha256: string | null;
+
+  @ApiProperty({ type: ModelLicenseDto })
+  license: ModelLicenseDto;
+
+  @ApiProperty({
+    example: '@vladmandic/face-api 1.7.15, compiled to ONNX at set-up',
+    description: 'Where the weights come from',
+  })
+  source: string;
+
+  @ApiPropertyOptional({ type: EmbedderInfoDto, description: 'Embedders only' })
+  embedder?: EmbedderInfoDto;
+}
+
+/** Models used where a request names none. */
+export class DefaultModelsDto {
+  @ApiProperty({ example: EXAMPLE_DETECTOR })
+  detector: string;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER })
+  embedder: string;
+}
+
+/** Answer of GET /v1/models. */
+export class ModelsResponseDto {
+  @ApiProperty({ type: [ModelStatusDto], description: 'Every model with a card, loaded ones first' })
+  models: ModelStatusDto[];
+
+  @ApiProperty({ type: DefaultModelsDto })
+  defaults: DefaultModelsDto;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(
+    model: Pick<FaceModel, 'models' | 'defaultDetector' | 'defaultEmbedder'>,
+    requestId: string,
+  ): ModelsResponseDto {
+    const defaults = { detector: model.defaultDetector, embedder: model.defaultEmbedder };
+    return { models: model.models(), defaults, requestId };
+  }
+}
+
+export const MODELS_ANSWER = ModelsResponseDto.from(
+  {
+    defaultDetector: EXAMPLE_DETECTOR,
+    defaultEmbedder: EXAMPLE_EMBEDDER,
+    models: () => [
+      {
+        name: EXAMPLE_EMBEDDER,
+        title: '128-d ResNet face embedder (dlib family)',
+        task: 'embed',
+        family: 'dlib-150',
+        state: 'loaded',
+        loads: 4,
+        loadMs: 212.5,
+        memoryBytes: 104_857_600,
+        sha256: 'e8e134c0933f04eb8648b1507483dc071bbc715743219c81440acf11eed20d6d',
+        license: { name: 'MIT', commercialUse: true },
+        source: '@vladmandic/face-api 1.7.15, compiled to ONNX at set-up',
+        embedder: {
+          name: EXAMPLE_EMBEDDER,
+          dimensions: 128,
+          contract: EXAMPLE_CONTRACT,
+          maxDistances: { cosine: 0.07, euclidean: 0.58, euclidean_l2: 0.374, angular: 0.12 },
+        },
+      },
+    ],
+  },
+  EXAMPLE_REQUEST_ID,
+);

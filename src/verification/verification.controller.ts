@@ -1,0 +1,47 @@
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { VerificationService } from '../face/verification.service';
+import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
+import { RequestSignal } from '../http/client-disconnect';
+import { ImageBody } from '../http/image-body.decorator';
+import { ImageField } from '../http/image-body.interceptor';
+import type { ImageInput } from '../http/parse-image';
+import { RequestId } from '../http/request-id';
+import { VERIFY_ANSWER, VERIFY_EXAMPLES, VerifyOptionsDto, VerifyResponseDto } from './verification.dto';
+
+@ApiTags('verification')
+@Controller('v1/verify')
+export class VerificationController {
+  constructor(private readonly verification: VerificationService) {}
+
+  @Post()
+  @HttpCode(200)
+  @ImageBody(
+    { fields: ['probe', 'reference'], takesEmbeddings: true },
+    { options: VerifyOptionsDto, examples: VERIFY_EXAMPLES },
+  )
+  @ApiOperation({
+    summary: 'Compare two faces (1:1)',
+    description:
+      'Says whether probe and reference show the same person. Either may be an embedding instead of an image.',
+  })
+  @ApiOkResponse({
+    description: 'The decision and what it rests on',
+    type: VerifyResponseDto,
+    examples: { images: { summary: 'Two images', value: VERIFY_ANSWER } },
+  })
+  @ApiFaceErrors(
+    [...IMAGE_ROUTE_ERRORS, 'FACE_NOT_DETECTED', 'EMBEDDING_INVALID', 'EMBEDDING_CONTRACT_MISMATCH'],
+    'probe',
+  )
+  async verify(
+    @ImageField('probe') probe: ImageInput,
+    @ImageField('reference') reference: ImageInput,
+    @Body() options: VerifyOptionsDto,
+    @RequestSignal() signal: AbortSignal,
+    @RequestId() requestId: string,
+  ): Promise<VerifyResponseDto> {
+    const result = await this.verification.verify(probe, reference, { ...options, signal });
+    return VerifyResponseDto.from(result, requestId);
+  }
+}

@@ -1,0 +1,174 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn, Min } from 'class-validator';
+import type { VerificationResult } from '../face/verification.service';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DETECTOR,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_FACE,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_TIMINGS,
+  exampleEmbedding,
+} from '../http/examples';
+import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
+import { DetectorOptionsDto, IsFaceSelection, IsModelName } from '../http/face-options.dto';
+import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
+import { IsDecimal, Omittable } from '../http/validation';
+import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types';
+
+/** Body of POST /v1/verify beside `probe` and `reference`. */
+export class VerifyOptionsDto extends DetectorOptionsDto {
+  /** Name of a loaded embedder. */
+  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded')
+  embedder?: string;
+
+  /** Measure of the distance. */
+  @Omittable()
+  @IsIn(METRICS)
+  @ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Measure of the distance' })
+  metric?: Metric;
+
+  /** Largest distance that verifies, inclusive. */
+  @Omittable()
+  @IsDecimal()
+  @Min(0)
+  @ApiPropertyOptional({
+    type: Number,
+    minimum: 0,
+    description:
+      'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. Default: that of the embedder for the metric, see /v1/models',
+  })
+  threshold?: number;
+
+  /** Which faces are compared; with `all` the closest pair. */
+  @IsFaceSelection('best')
+  faceSelection: FaceSelection = 'best';
+}
+
+/** Timings of both sides. */
+export class VerifyTimingsDto {
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  probe: TimingsDto | null;
+
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  reference: TimingsDto | null;
+}
+
+/** Answer of POST /v1/verify. */
+export class VerifyResponseDto {
+  @ApiProperty({ example: true, description: 'distance <= threshold' })
+  verified: boolean;
+
+  @ApiProperty({
+    example: 0.04,
+    description:
+      'In the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more alike',
+  })
+  distance: number;
+
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: 0.96,
+    description: 'Cosine similarity, [-1, 1], whatever the metric. Larger is more alike',
+  })
+  similarity: number;
+
+  @ApiProperty({
+    minimum: 0,
+    example: 0.07,
+    description: 'The threshold that was applied, inclusive, in the unit of the metric',
+  })
+  threshold: number;
+
+  @ApiProperty({ enum: METRICS, example: 'cosine', description: 'Measure of distance and threshold' })
+  metric: Metric;
+
+  @ApiProperty({
+    type: FaceDto,
+    nullable: true,
+    description: 'The compared face; null where an embedding came in',
+  })
+  probe: FaceDto | null;
+
+  @ApiProperty({
+    type: FaceDto,
+    nullable: true,
+    description: 'The compared face; null where an embedding came in',
+  })
+  reference: FaceDto | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: EXAMPLE_DETECTOR,
+    description: 'null where no image came in',
+  })
+  detector: string | null;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
+  embedder: string;
+
+  @ApiProperty({
+    example: EXAMPLE_CONTRACT,
+    description: 'Contract that both embeddings were compared under',
+  })
+  contract: string;
+
+  @ApiProperty({ type: VerifyTimingsDto })
+  timings: VerifyTimingsDto;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: VerificationResult, requestId: string): VerifyResponseDto {
+    const { verified, distance, similarity, threshold, metric, detector, embedder, contract, timings } =
+      result;
+    const probe = result.probe && FaceDto.from(result.probe);
+    const reference = result.reference && FaceDto.from(result.reference);
+    const decision = { verified, distance, similarity, threshold, metric, probe, reference };
+    return { ...decision, detector, embedder, contract, timings, requestId };
+  }
+}
+
+/** Bodies that can be pasted as they are. */
+export const VERIFY_EXAMPLES = {
+  images: {
+    summary: 'Two images as data URIs',
+    value: { probe: EXAMPLE_IMAGE_DATA_URI, reference: EXAMPLE_IMAGE_DATA_URI },
+  },
+  options: {
+    summary: 'With options',
+    value: {
+      probe: EXAMPLE_IMAGE_DATA_URI,
+      reference: EXAMPLE_IMAGE_DATA_URI,
+      metric: 'euclidean_l2',
+      threshold: 0.3,
+      faceSelection: 'single',
+    },
+  },
+  embeddings: {
+    summary: 'Two embeddings made earlier',
+    value: {
+      probe: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT },
+      reference: { embedding: exampleEmbedding(38), contract: EXAMPLE_CONTRACT },
+    },
+  },
+};
+
+export const VERIFY_ANSWER = VerifyResponseDto.from(
+  {
+    verified: true,
+    distance: 0.04,
+    similarity: 0.96,
+    threshold: 0.07,
+    metric: 'cosine',
+    probe: EXAMPLE_FACE,
+    reference: EXAMPLE_FACE,
+    detector: EXAMPLE_DETECTOR,
+    embedder: EXAMPLE_EMBEDDER,
+    contract: EXAMPLE_CONTRACT,
+    timings: { probe: EXAMPLE_TIMINGS, reference: EXAMPLE_TIMINGS },
+  },
+  EXAMPLE_REQUEST_ID,
+);

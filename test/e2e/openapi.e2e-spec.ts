@@ -1,0 +1,147 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FACE_ERRORS, type FaceErrorCode } from '../../src/errors';
+import { EXAMPLE_CONTRACT } from '../../src/http/examples';
+import { EXAMPLE_IMAGE_DATA_URI } from '../../src/http/example-image';
+import { createApp, type TestApp } from '../support/create-app';
+
+const SNAPSHOT = join(__dirname, '..', '..', 'docs', 'openapi.json');
+const IMAGE_ROUTES = ['/v1/verify', '/v1/represent', '/v1/detect', '/v1/analyze'];
+
+interface Media {
+  schema?: object;
+  examples?: Record<string, { value: unknown }>;
+}
+interface Operation {
+  summary?: string;
+  requestBody?: { content: Record<string, Media> };
+  responses: Record<string, { content?: Record<string, Media> }>;
+}
+
+/** Indented, with each list of numbers on one line: embeddings would fill pages. */
+function format(document: object): string {
+  const numbers = /\[\s+(-?[\d.]+(?:,\s+-?[\d.]+)+)\s+\]/g;
+  const text = JSON.stringify(document, null, 2);
+  return `${text.replace(numbers, (_, list: string) => `[${list.replace(/\s+/g, ' ')}]`)}\n`;
+}
+
+describe('OpenAPI document', () => {
+  let service: TestApp;
+  let paths: Record<string, Record<string, Operation>>;
+  let text: string;
+
+  beforeAll(async () => {
+    service = await createApp();
+    service.model.addImage(Buffer.from(EXAMPLE_IMAGE_DATA_URI.split(',')[1], 'base64'), {
+      faces: [{ person: 'drawn' }],
+    });
+    const response = await service.http.get('/openapi.json').expect(200);
+    text = format(response.body);
+    paths = response.body.paths;
+  });
+  afterAll(() => service.app.close());
+
+  const operations = () =>
+    Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => [`${method} ${path}`, operation] as const),
+    );
+
+  it('equals docs/openapi.json; UPDATE_OPENAPI=1 writes it', () => {
+    if (process.env.UPDATE_OPENAPI === '1') writeFileSync(SNAPSHOT, text);
+    expect(text).toBe(readFileSync(SNAPSHOT, 'utf8'));
+  });
+
+  it('is the same whatever the settings', async () => {
+    const other = await createApp({
+      FACE_MAX_IMAGE_BYTES: '1000',
+      FACE_MAX_IMAGES: '3',
+      FACE_WORKER_COUNT: '7',
+    });
+    const response = await other.http.get('/openapi.json').expect(200);
+    await other.app.close();
+    expect(format(response.body)).toBe(text);
+  });
+
+  it('is shown at /docs', async () => {
+    const response = await service.http.get('/docs').expect(200);
+    expect(response.text).toContain('swagger-ui');
+  });
+
+  it('knows every route', () => {
+    expect(operations().map(([name]) => name)).toEqual(
+      expect.arrayContaining([
+        ...IMAGE_ROUTES.map((path) => `post ${path}`),
+        'get /v1/models',
+        'get /health/live',
+        'get /health/ready',
+      ]),
+    );
+    expect(operations()).toHaveLength(7);
+  });
+
+  it('has a schema and examples for every body and every response', () => {
+    for (const [name, { summary, requestBody, responses }] of operations()) {
+      expect([name, summary]).toEqual([name, expect.any(String)]);
+      const bodies = [requestBody, ...Object.values(responses)].filter((body) => body != null);
+      for (const media of bodies.flatMap(({ content }) => Object.values(content ?? { none: {} }))) {
+        expect([name, media.schema]).toEqual([name, expect.any(Object)]);
+        expect([name, Object.keys(media.examples ?? {}).length > 0]).toEqual([name, true]);
+      }
+    }
+  });
+
+  it('documents JSON and multipart for every route that works on images', () => {
+    for (const path of IMAGE_ROUTES) {
+      expect(Object.keys(paths[path].post.requestBody?.content ?? {})).toEqual([
+        'multipart/form-data',
+        'application/json',
+      ]);
+    }
+  });
+
+  it('documents every error code under its status, with an envelope as example', () => {
+    const documented = new Set<string>();
+    for (const [, { responses }] of operations()) {
+      for (const [status, { content }] of Object.entries(responses)) {
+        if (status === '200') continue;
+        for (const [code, { value }] of Object.entries(content?.['application/json'].examples ?? {})) {
+          documented.add(code);
+          expect([code, FACE_ERRORS[code as FaceErrorCode].status]).toEqual([code, Number(status)]);
+          expect(value).toEqual({
+            error: { code, message: expect.any(String), details: expect.any(Object) },
+            requestId: expect.any(String),
+          });
+        }
+      }
+    }
+    // No route is unknown to itself, and nobody is there to read that the client has left.
+    const undocumented = ['NOT_FOUND', 'REQUEST_ABORTED'];
+    const codes = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
+      (code) => FACE_ERRORS[code].status != null,
+    );
+    expect([...documented, ...undocumented].sort()).toEqual([...codes].sort());
+  });
+
+  it('resolves every reference', () => {
+    const { components } = JSON.parse(text) as { components: { schemas: object } };
+    for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      expect(components.schemas).toHaveProperty(name);
+    }
+  });
+
+  it.each(IMAGE_ROUTES)('gives bodies for %s that work as they are', async (path) => {
+    const { content } = paths[path].post.requestBody ?? { content: {} };
+    const { contract } = service.model.embedder();
+    for (const { value } of Object.values(content['application/json'].examples ?? {})) {
+      const body = JSON.stringify(value).replaceAll(EXAMPLE_CONTRACT, contract);
+      const response = await service.http.post(path).type('json').send(body);
+      expect([response.status, response.body.error]).toEqual([200, undefined]);
+    }
+    for (const { value } of Object.values(content['multipart/form-data'].examples ?? {})) {
+      const post = service.http.post(path);
+      for (const [field, text] of Object.entries(value as Record<string, string | string[]>))
+        void post.field(field, text);
+      expect((await post).status).toBe(200);
+    }
+  });
+});

@@ -1,0 +1,30 @@
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { Test } from '@nestjs/testing';
+import request from 'supertest';
+import { AppModule } from '../../src/app.module';
+import { APP_OPTIONS, configureApp } from '../../src/app.setup';
+import { AppConfig, loadAppConfig } from '../../src/config/app.config';
+import { FaceModel } from '../../src/face/face-model';
+import { FakeFaceModel } from '../../src/testing';
+
+/** The service without models and workers, configured as main.ts does. */
+export interface TestApp {
+  app: NestExpressApplication;
+  model: FakeFaceModel;
+  http: ReturnType<typeof request>;
+}
+
+export async function createApp(env: NodeJS.ProcessEnv = {}): Promise<TestApp> {
+  const model = new FakeFaceModel();
+  const moduleRef = await Test.createTestingModule({ imports: [AppModule] })
+    .overrideProvider(FaceModel)
+    .useValue(model)
+    .overrideProvider(AppConfig)
+    .useValue(loadAppConfig(env))
+    .compile();
+  const app = moduleRef.createNestApplication<NestExpressApplication>({ ...APP_OPTIONS, logger: false });
+  configureApp(app);
+  // One server for all requests of a suite: supertest would open and close one for each.
+  await app.listen(0, '127.0.0.1');
+  return { app, model, http: request(app.getHttpServer()) };
+}
