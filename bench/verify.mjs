@@ -57,7 +57,9 @@ export default async function verify(log) {
 }
 
 async function nativeMsPerVerify() {
-  const { stdout } = await promisify(execFile)(process.execPath, [join(rootDir, 'bench', 'native-verify.mjs')]);
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    join(rootDir, 'bench', 'native-verify.mjs'),
+  ]);
   return JSON.parse(stdout).nativeMsPerImage * 2;
 }
 

@@ -100,23 +100,15 @@ export function warpSquare(
   const isFine = Math.hypot(map.a, map.b) <= SUPERSAMPLE_ABOVE;
   const offsets = isFine ? [0] : [-0.25, 0.25];
   const weight = 1 / offsets.length ** 2;
-  const sum = [0, 0, 0];
-  let at = offset;
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) {
-      sum[0] = sum[1] = sum[2] = 0;
-      for (const dy of offsets) {
-        for (const dx of offsets) {
-          const x = column + dx;
-          const y = row + dy;
-          addBilinear(source, map.a * x - map.b * y + map.tx, map.b * x + map.a * y + map.ty, sum);
-        }
-      }
-      output[at++] = sum[0] * weight + 0.5;
-      output[at++] = sum[1] * weight + 0.5;
-      output[at++] = sum[2] * weight + 0.5;
+  const end = offset + size * size * 3;
+  const sums = new Float32Array(size * size * 3);
+  for (const dy of offsets) {
+    for (const dx of offsets) {
+      const shifted = applySimilarity(map, { x: dx, y: dy });
+      addBilinear(source, { ...map, tx: shifted.x, ty: shifted.y }, size, sums);
     }
   }
+  for (let at = offset, i = 0; at < end; at++, i++) output[at] = sums[i] * weight + 0.5;
 }
 
 /** An RGB buffer and where its first pixel lies in the image; all outside of it counts as black. */
@@ -163,28 +155,46 @@ function averageBlocks(image: RgbImage, toSource: Similarity, size: number, fact
   return { data, width, height, originX: x0, originY: y0 };
 }
 
-function addBilinear({ data, width, height }: RgbImage, x: number, y: number, sum: number[]): void {
-  const x0 = Math.floor(x);
-  const y0 = Math.floor(y);
-  if (x0 < -1 || y0 < -1 || x0 >= width || y0 >= height) return;
-  const fx = x - x0;
-  const fy = y - y0;
-  const at = (y0 * width + x0) * 3;
-  const below = at + width * 3;
-  const hasLeft = x0 >= 0;
-  const hasRight = x0 + 1 < width;
-  if (y0 >= 0) {
-    if (hasLeft) addPixel(data, at, (1 - fx) * (1 - fy), sum);
-    if (hasRight) addPixel(data, at + 3, fx * (1 - fy), sum);
+/** Adds one bilinear sample per output pixel to `sums`. The hot loop of alignment: no calls, no allocation inside. */
+function addBilinear(source: RgbImage, { a, b, tx, ty }: Similarity, size: number, sums: Float32Array): void {
+  const { data, width, height } = source;
+  const stride = width * 3;
+  let to = 0;
+  for (let row = 0; row < size; row++) {
+    let x = tx - b * row;
+    let y = ty + a * row;
+    for (let column = 0; column < size; column++, to += 3, x += a, y += b) {
+      const x0 = Math.floor(x);
+      const y0 = Math.floor(y);
+      if (x0 < -1 || y0 < -1 || x0 >= width || y0 >= height) continue;
+      const fx = x - x0;
+      const fy = y - y0;
+      // Neighbours outside the image weigh nothing, and are read from the edge instead.
+      const left = x0 < 0 ? 0 : 1 - fx;
+      const right = x0 + 1 >= width ? 0 : fx;
+      const top = y0 < 0 ? 0 : 1 - fy;
+      const bottom = y0 + 1 >= height ? 0 : fy;
+      const topLeft = (y0 < 0 ? 0 : y0) * stride + (x0 < 0 ? 0 : x0) * 3;
+      const step = left === 0 || right === 0 ? 0 : 3;
+      const down = top === 0 || bottom === 0 ? 0 : stride;
+      const w0 = left * top;
+      const w1 = right * top;
+      const w2 = left * bottom;
+      const w3 = right * bottom;
+      const topRight = topLeft + step;
+      const bottomLeft = topLeft + down;
+      const bottomRight = bottomLeft + step;
+      sums[to] += data[topLeft] * w0 + data[topRight] * w1 + data[bottomLeft] * w2 + data[bottomRight] * w3;
+      sums[to + 1] +=
+        data[topLeft + 1] * w0 +
+        data[topRight + 1] * w1 +
+        data[bottomLeft + 1] * w2 +
+        data[bottomRight + 1] * w3;
+      sums[to + 2] +=
+        data[topLeft + 2] * w0 +
+        data[topRight + 2] * w1 +
+        data[bottomLeft + 2] * w2 +
+        data[bottomRight + 2] * w3;
+    }
   }
-  if (y0 + 1 < height) {
-    if (hasLeft) addPixel(data, below, (1 - fx) * fy, sum);
-    if (hasRight) addPixel(data, below + 3, fx * fy, sum);
-  }
-}
-
-function addPixel(data: Uint8Array, at: number, weight: number, sum: number[]): void {
-  sum[0] += data[at] * weight;
-  sum[1] += data[at + 1] * weight;
-  sum[2] += data[at + 2] * weight;
 }

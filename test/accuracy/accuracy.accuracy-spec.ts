@@ -14,7 +14,13 @@ import { percent, type Row, writeReport } from './report';
  * loosened to let a change pass.
  */
 const SETS = [
-  { detector: 'ssd-mobilenetv1', embedder: 'face-resnet-128', maxEer: 0.015, maxFalseFaces: 8, isDefault: true },
+  {
+    detector: 'ssd-mobilenetv1',
+    embedder: 'face-resnet-128',
+    maxEer: 0.015,
+    maxFalseFaces: 8,
+    isDefault: true,
+  },
   { detector: 'yunet-dynamic', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002 },
   { detector: 'yunet', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002 },
   { detector: 'retinaface-mnet025', embedder: 'arcface-mobilefacenet-128', maxEer: 0.005 },
@@ -59,7 +65,8 @@ describeWithShared('accuracy on labelled photos', () => {
       const right = (metric: 'cosine' | 'euclidean') =>
         pairs.filter(
           ({ a, b, isMated }) =>
-            pairDistance(embeddings.get(a), embeddings.get(b), metric) <= (maxDistances[metric] ?? NaN) === isMated,
+            pairDistance(embeddings.get(a), embeddings.get(b), metric) <= (maxDistances[metric] ?? NaN) ===
+            isMated,
         ).length;
       row.master = `${right('cosine')} of 300`;
       expect(right('cosine')).toBe(300);
@@ -96,7 +103,9 @@ describeWithShared('accuracy on labelled photos', () => {
             photos.map(({ path }) => path),
             (bytes) => sharp(bytes).rotate(roll, { background: '#000000' }).jpeg({ quality: 95 }).toBuffer(),
           );
-          rolled.push(`${roll}°: ${percent(equalErrorRate(allPairs(photos, embeddings, 'cosine', turned)).eer)}`);
+          rolled.push(
+            `${roll}°: ${percent(equalErrorRate(allPairs(photos, embeddings, 'cosine', turned)).eer)}`,
+          );
         }
         row.rolled = rolled.join(', ');
       }

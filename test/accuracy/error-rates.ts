@@ -10,7 +10,10 @@ export interface ScoredPairs {
  * @returns the mean of both at the threshold where they are closest, as a fraction, and that similarity threshold.
  */
 export function equalErrorRate({ mated, nonMated }: ScoredPairs): { eer: number; minSimilarity: number } {
-  const pairs = [...mated.map((s) => ({ s, isMated: true })), ...nonMated.map((s) => ({ s, isMated: false }))];
+  const pairs = [
+    ...mated.map((s) => ({ s, isMated: true })),
+    ...nonMated.map((s) => ({ s, isMated: false })),
+  ];
   pairs.sort((a, b) => b.s - a.s);
   let accepted = 0;
   let falselyAccepted = 0;
@@ -27,7 +30,10 @@ export function equalErrorRate({ mated, nonMated }: ScoredPairs): { eer: number;
 }
 
 /** FMR and FNMR when every pair at or above a similarity is accepted. */
-export function ratesAt({ mated, nonMated }: ScoredPairs, minSimilarity: number): { fmr: number; fnmr: number } {
+export function ratesAt(
+  { mated, nonMated }: ScoredPairs,
+  minSimilarity: number,
+): { fmr: number; fnmr: number } {
   const share = (values: number[]) => values.filter((s) => s >= minSimilarity).length / values.length;
   return { fmr: share(nonMated), fnmr: 1 - share(mated) };
 }

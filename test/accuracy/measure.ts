@@ -32,7 +32,11 @@ export function masterPairs(folder: string): LabelledPair[] {
     .split(/\r?\n/)
     .slice(1)
     .map((line) => line.split(','))
-    .map(([a, b, decision]) => ({ a: join(folder, a), b: join(folder, b), isMated: decision.trim() === 'Yes' }));
+    .map(([a, b, decision]) => ({
+      a: join(folder, a),
+      b: join(folder, b),
+      isMated: decision.trim() === 'Yes',
+    }));
 }
 
 /** Represents the largest face of every photo. */
@@ -45,14 +49,21 @@ export async function embedPhotos(
   await Promise.all(
     [...new Set(paths)].map(async (path) => {
       const { faces } = await model.represent(await edit(readFileSync(path)), { faceSelection: 'best' });
-      embeddings.set(path, faces.length === 0 ? null : { embedding: faces[0].embedding, norm: faces[0].embeddingNorm });
+      embeddings.set(
+        path,
+        faces.length === 0 ? null : { embedding: faces[0].embedding, norm: faces[0].embeddingNorm },
+      );
     }),
   );
   return embeddings;
 }
 
 /** Distance of a pair; Infinity where a face is missing. */
-export function pairDistance(a: PhotoEmbedding | undefined, b: PhotoEmbedding | undefined, metric: Metric): number {
+export function pairDistance(
+  a: PhotoEmbedding | undefined,
+  b: PhotoEmbedding | undefined,
+  metric: Metric,
+): number {
   return a == null || b == null ? Infinity : compareEmbeddings(a, b, metric).distance;
 }
 

@@ -1,0 +1,71 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { APP_CONFIG } from './config/app.config';
+import { FACE_ERRORS } from './errors';
+
+/*
+ * The tables of the documentation are those of the code. `UPDATE_DOCS=1 npm run test:unit -- docs` writes them anew.
+ */
+
+const root = join(__dirname, '..');
+
+const TABLES: { file: string; name: string; lines: string[] }[] = [
+  { file: 'README.md', name: 'configuration', lines: configurationTable() },
+  { file: 'docs/api.md', name: 'errors', lines: errorTable() },
+];
+
+describe.each(TABLES)('$file', ({ file, name, lines }) => {
+  it(`has the table of ${name} as the code has it`, () => {
+    const path = join(root, file);
+    const text = readFileSync(path, 'utf8');
+    const begin = `<!-- table: ${name} -->`;
+    const end = `<!-- end of table: ${name} -->`;
+    const from = text.indexOf(begin);
+    const to = text.indexOf(end);
+    expect([from, to]).not.toContain(-1);
+    const table = `\n\n${lines.join('\n')}\n\n`;
+    if (process.env.UPDATE_DOCS) {
+      writeFileSync(path, text.slice(0, from + begin.length) + table + text.slice(to));
+    } else {
+      expect(text.slice(from + begin.length, to)).toBe(table);
+    }
+  });
+});
+
+describe('links between documents', () => {
+  it.each([
+    'README.md',
+    'docs/api.md',
+    'docs/architecture.md',
+    'docs/accuracy.md',
+    'docs/benchmarks.md',
+    'models/README.md',
+  ])('of %s lead to files', (file) => {
+    const folder = join(root, file, '..');
+    const links = [...readFileSync(join(root, file), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)];
+    const dead = links.map(([, link]) => link).filter((link) => !existsSync(join(folder, link)));
+    expect(dead).toEqual([]);
+  });
+});
+
+function configurationTable(): string[] {
+  const rows = Object.entries(APP_CONFIG).map(([name, variable]) => {
+    const { doc, ...rest } = variable as {
+      doc: string;
+      default: unknown;
+      defaultText?: string;
+      range?: readonly number[];
+    };
+    const defaults = rest.defaultText ?? String(rest.default);
+    const range = rest.range == null ? '' : `${rest.range[0]} to ${rest.range[1]}`;
+    return `| \`${name}\` | \`${defaults}\` | ${range} | ${doc} |`;
+  });
+  return ['| variable | default | range | what |', '| --- | --- | --- | --- |', ...rows];
+}
+
+function errorTable(): string[] {
+  const rows = Object.entries(FACE_ERRORS).map(
+    ([code, { status, when }]) => `| \`${code}\` | ${status ?? 'ends the boot'} | ${when} |`,
+  );
+  return ['| code | status | when |', '| --- | --- | --- |', ...rows];
+}
