@@ -24,5 +24,6 @@ export function configureApp(app: NestExpressApplication): void {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
     customSiteTitle: 'Likeness',
+    swaggerOptions: { deepLinking: true, tryItOutEnabled: true, defaultModelsExpandDepth: 0 },
   });
 }

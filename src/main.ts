@@ -24,7 +24,8 @@ async function bootstrap(): Promise<void> {
     abortOnError: false,
   });
   configureApp(app);
-  app.enableShutdownHooks();
+  // Exit code 0 after a clean end: by default Nest ends itself with the signal once more.
+  app.enableShutdownHooks([], { useProcessExit: true });
   await app.listen(port, host);
   const address = app.getHttpServer().address() as AddressInfo;
   new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${address.port}`);

@@ -1,0 +1,176 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { FACE_ERRORS } from '../../src/errors';
+import { rootDir } from '../support/paths';
+import { type RunningService, startService } from '../support/start-service';
+
+const readme = readFileSync(join(rootDir, 'README.md'), 'utf8');
+const sample = (i: number) =>
+  readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${i}.jpg`));
+
+interface Model {
+  name: string;
+  state: string;
+  loads: number;
+}
+
+describe('the service as it is started', () => {
+  let service: RunningService;
+
+  beforeAll(async () => (service = await startService()));
+  afterAll(() => service?.stop());
+
+  const post = (path: string, body: object | FormData) =>
+    fetch(service.url + path, {
+      method: 'POST',
+      ...(body instanceof FormData
+        ? { body }
+        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    });
+  const form = (fields: Record<string, Buffer | string>) => {
+    const data = new FormData();
+    for (const [name, value] of Object.entries(fields)) {
+      if (typeof value === 'string') data.append(name, value);
+      else data.append(name, new Blob([new Uint8Array(value)]), 'photo.jpg');
+    }
+    return data;
+  };
+  const models = async () =>
+    ((await (await fetch(`${service.url}/v1/models`)).json()) as { models: Model[] }).models;
+
+  it('says live and ready', async () => {
+    expect((await fetch(`${service.url}/health/live`)).status).toBe(200);
+    expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
+  });
+
+  it('runs the curl lines of the README as they are printed', async () => {
+    const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, code]) => code);
+    const lines = blocks.filter(
+      (code) => /^S=|localhost:3000\/v1\/verify/m.test(code) && !code.includes('npm start'),
+    );
+    expect(lines).toHaveLength(2);
+    const script = `set -euo pipefail\n${lines.join('\n')}`
+      .replaceAll('localhost:3000', `127.0.0.1:${service.port}`)
+      .replaceAll('curl ', `curl -sS --fail-with-body -w '\\n' `);
+    const { stdout } = await promisify(execFile)('bash', ['-c', script], {
+      cwd: rootDir,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    const answers = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(answers).toHaveLength(7);
+    expect(answers[0]).toMatchObject({ verified: true, distance: 0, embedder: 'face-resnet-128' });
+    expect(answers[2].faces.length).toBe(5);
+    expect(answers[3].faces).toHaveLength(1);
+    expect(answers[4].results).toHaveLength(2);
+  });
+
+  it('answers every request example of the OpenAPI document with 200', async () => {
+    const document = (await (await fetch(`${service.url}/openapi.json`)).json()) as {
+      paths: Record<
+        string,
+        Record<string, { requestBody?: { content: Record<string, { examples?: object }> } }>
+      >;
+    };
+    const failures: unknown[] = [];
+    let sent = 0;
+    for (const [path, { post: operation }] of Object.entries(document.paths)) {
+      const examples = operation?.requestBody?.content['application/json'].examples ?? {};
+      for (const [name, { value }] of Object.entries(examples as Record<string, { value: object }>)) {
+        sent++;
+        const answer = await post(path, value);
+        if (answer.status !== 200) failures.push([path, name, answer.status, await answer.text()]);
+      }
+    }
+    expect(failures).toEqual([]);
+    expect(sent).toBeGreaterThanOrEqual(7);
+  });
+
+  it('keeps the loads of every model through 1,000 mixed requests', async () => {
+    const before = await models();
+    expect(before.filter(({ state }) => state === 'loaded').map(({ name }) => name)).toEqual([
+      'age-gender',
+      'face-expression',
+      'face-landmark-68',
+      'face-resnet-128',
+      'ssd-mobilenetv1',
+    ]);
+    for (const { state, loads } of before) expect(loads > 0).toBe(state === 'loaded');
+    const face = 'data:image/jpeg;base64,' + (await smallFace(service));
+    const requests: [string, () => object | FormData, number][] = [
+      ['/v1/detect', () => ({ image: face }), 200],
+      ['/v1/verify', () => form({ probe: sample(1) }), 400],
+      ['/v1/verify', () => ({ probe: face, reference: face }), 200],
+      ['/v1/represent', () => ({ image: face, maxFaces: 1 }), 200],
+      ['/v1/detect', () => form({ image: Buffer.from('no image') }), 415],
+      ['/v1/analyze', () => ({ image: face }), 200],
+      ['/v1/detect', () => ({ image: face, detector: 'yunet' }), 409],
+      ['/v1/detect', () => form({ image: sample(1).subarray(0, 60_000) }), 422],
+      ['/v1/verify', () => ({ probe: face, reference: face, threshold: 'abc' }), 400],
+      ['/v1/represent', () => ({ image: [face, face] }), 200],
+    ];
+    let next = 0;
+    const wrong: unknown[] = [];
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        while (next < 1000) {
+          const [path, body, status] = requests[next++ % requests.length];
+          const answer = await post(path, body());
+          await answer.arrayBuffer();
+          if (answer.status !== status) wrong.push([path, status, answer.status]);
+        }
+      }),
+    );
+    expect(wrong).toEqual([]);
+    const loads = (list: Model[]) => list.map(({ name, loads }) => [name, loads]);
+    expect(loads(await models())).toEqual(loads(before));
+  }, 300_000);
+
+  it('drops the work of a client that leaves, and goes on', async () => {
+    const controller = new AbortController();
+    const pending = fetch(`${service.url}/v1/detect`, {
+      method: 'POST',
+      body: form({ image: sample(2) }),
+      signal: controller.signal,
+    });
+    setTimeout(() => controller.abort(), 20);
+    await expect(pending).rejects.toThrow();
+    expect((await post('/v1/detect', form({ image: sample(2) }))).status).toBe(200);
+  });
+
+  it('ends with its workers on SIGTERM, and finishes what it has begun', async () => {
+    const own = await startService();
+    const answer = fetch(`${own.url}/v1/detect`, { method: 'POST', body: form({ image: sample(3) }) });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const exit = own.stop();
+    expect((await answer).status).toBe(200);
+    expect(await exit).toBe(0);
+  });
+});
+
+describe('a boot that cannot succeed', () => {
+  it.each([
+    [{ FACE_DETECTORS: 'retina' }, 'MODEL_NOT_FOUND', 'retina'],
+    [{ FACE_DETECTORS: 'scrfd-10g' }, 'MODEL_NOT_FOUND', 'det_10g.onnx'],
+    [{ FACE_WORKER_COUNT: 'many' }, 'FACE_OPTIONS_INVALID', 'FACE_WORKER_COUNT'],
+  ])('says what and where in one line: %j', async (env, code, name) => {
+    const error = await startService(env).catch((reason: Error) => reason);
+    expect(error).toBeInstanceOf(Error);
+    const [, output] = /ended with 1: ([\s\S]*)/.exec((error as Error).message) ?? [];
+    expect(output).toContain(`${code}: `);
+    expect(output).toContain(name);
+    expect(output).not.toMatch(/\n\s+at /);
+    expect(FACE_ERRORS).toHaveProperty(code);
+  });
+});
+
+/** The drawn face of the Swagger examples, as base64. */
+async function smallFace(service: RunningService): Promise<string> {
+  const text = await (await fetch(`${service.url}/openapi.json`)).text();
+  const [, base64] = /data:image\/jpeg;base64,([A-Za-z0-9+/=]+)/.exec(text) ?? [];
+  return base64;
+}

@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { rootDir } from './paths';
+
+/** The built service in a process of its own, as `npm start` runs it. */
+export interface RunningService {
+  port: number;
+  url: string;
+  pid: number;
+  /** Standard output and error so far. */
+  output: () => string;
+  /** Sends SIGTERM and gives the exit code. */
+  stop: () => Promise<number | null>;
+}
+
+/**
+ * Starts the service on a free port and waits for its line `ready in … on port …`.
+ *
+ * @throws with the output where it ends instead.
+ */
+export async function startService(env: NodeJS.ProcessEnv = {}): Promise<RunningService> {
+  const child = spawn(process.execPath, [join(rootDir, 'dist', 'main.js')], {
+    cwd: rootDir,
+    env: { ...process.env, PORT: '0', ...env },
+  });
+  let output = '';
+  const exited = once(child, 'exit') as Promise<[number | null]>;
+  const port = await new Promise<number>((resolve, reject) => {
+    const read = (chunk: Buffer) => {
+      output += chunk.toString();
+      const ready = /ready in \d+ ms on port (\d+)/.exec(output);
+      if (ready != null) resolve(Number(ready[1]));
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    void exited.then(([code]) => reject(new Error(`The service ended with ${code}: ${output}`)));
+  });
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    pid: child.pid as number,
+    output: () => output,
+    async stop() {
+      child.kill('SIGTERM');
+      return (await exited)[0];
+    },
+  };
+}
