@@ -3,16 +3,17 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsInt, IsNotEmpty, IsString, Max, MaxLength, Min } from 'class-validator';
 import { FACE_OPTION_RANGES } from '../face/face.options';
 import { FACE_SELECTIONS, type FaceSelection } from '../pipeline/face.types';
+import { EXAMPLE_DETECTOR } from './examples';
 import { IsDecimal, Omittable } from './validation';
 
 /** Property: name of a loaded model. */
-export function IsModelName(description: string): PropertyDecorator {
+export function IsModelName(description: string, example: string): PropertyDecorator {
   return applyDecorators(
     Omittable(),
     IsString(),
     IsNotEmpty(),
     MaxLength(100),
-    ApiPropertyOptional({ type: String, maxLength: 100, description }),
+    ApiPropertyOptional({ type: String, maxLength: 100, description, example }),
   );
 }
 
@@ -33,7 +34,7 @@ export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
 /** Options of every route that looks for faces. */
 export class DetectorOptionsDto {
   /** Name of a loaded detector. */
-  @IsModelName('Name of a loaded detector, see /v1/models. Default: the first one loaded')
+  @IsModelName('Name of a loaded detector, see /v1/models. Default: the first one loaded', EXAMPLE_DETECTOR)
   detector?: string;
 
   /** Overrides the score of the detector's card, [0, 1], inclusive. */
@@ -45,6 +46,7 @@ export class DetectorOptionsDto {
     type: Number,
     minimum: 0,
     maximum: 1,
+    example: 0.6,
     description:
       'Faces below this detection score are passed over, [0, 1], inclusive. Default: that of the detector',
   })
@@ -67,6 +69,7 @@ export class FaceOptionsDto extends DetectorOptionsDto {
     type: 'integer',
     minimum: 1,
     maximum: FACE_OPTION_RANGES.maxFaces[1],
+    example: 10,
     description:
       'At most this many faces, largest first. Default and upper bound: FACE_MAX_FACES of the service',
   })
@@ -79,6 +82,7 @@ export class FaceOptionsDto extends DetectorOptionsDto {
   @ApiPropertyOptional({
     type: Number,
     minimum: 0,
+    example: 0,
     description: 'Faces whose shorter box side is under this many pixels are passed over. Default: 0',
   })
   minFaceSize?: number;

@@ -41,8 +41,9 @@ export function ImageBody(route: ImageFields, docs: ImageBodyDocs): MethodDecora
     examples,
   });
   const content: BodyContent = {
-    'multipart/form-data': media(formField, formExamples(docs.examples, route.takesLists)),
+    // JSON first: it is what Swagger UI opens with, and its examples can be sent as they stand.
     'application/json': media(jsonField, docs.examples),
+    'multipart/form-data': media(formField, formExamples(docs.examples, route.takesLists)),
   };
   return applyDecorators(
     ImageFieldsOf(route),

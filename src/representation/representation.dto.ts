@@ -18,7 +18,7 @@ import type { RepresentedFace } from '../pipeline/face.types';
 /** Body of POST /v1/represent beside `image`. */
 export class RepresentOptionsDto extends FaceOptionsDto {
   /** Name of a loaded embedder. */
-  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded')
+  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded', EXAMPLE_EMBEDDER)
   embedder?: string;
 }
 

@@ -19,7 +19,7 @@ import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types
 /** Body of POST /v1/verify beside `probe` and `reference`. */
 export class VerifyOptionsDto extends DetectorOptionsDto {
   /** Name of a loaded embedder. */
-  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded')
+  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded', EXAMPLE_EMBEDDER)
   embedder?: string;
 
   /** Measure of the distance. */
@@ -35,6 +35,7 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
   @ApiPropertyOptional({
     type: Number,
     minimum: 0,
+    example: 0.07,
     description:
       'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. Default: that of the embedder for the metric, see /v1/models',
   })

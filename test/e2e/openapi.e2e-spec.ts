@@ -93,8 +93,8 @@ describe('OpenAPI document', () => {
   it('documents JSON and multipart for every route that works on images', () => {
     for (const path of IMAGE_ROUTES) {
       expect(Object.keys(paths[path].post.requestBody?.content ?? {})).toEqual([
-        'multipart/form-data',
         'application/json',
+        'multipart/form-data',
       ]);
     }
   });
