@@ -170,34 +170,42 @@ export class WorkerFaceModel extends FaceModel {
   }
 }
 
-/**
- * Reads the cards, compiles what is missing of the models to be loaded, and names those models, landmark models of the
- * detectors included.
- */
+/** Every model with a card: those of the package, then those of the models folders. */
+export function readStore(modelDirs: readonly string[]): Promise<Map<string, StoredModel>> {
+  return readModelStore(
+    [PACKAGE_MODELS_DIR, ...modelDirs].map((dir) => join(dir, 'cards')),
+    modelDirs,
+  );
+}
+
+/** Names of what these options load, landmark models of the detectors included. */
+export function modelsToLoad(
+  {
+    detectors,
+    embedders,
+    attributeModels,
+  }: Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels'>,
+  store: ReadonlyMap<string, StoredModel>,
+): string[] {
+  const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
+  return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels])];
+}
+
+/** Reads the cards and compiles what is missing of the models to be loaded. */
 export async function prepareModels(
   options: Pick<
     ResolvedFaceOptions,
     'detectors' | 'embedders' | 'attributeModels' | 'modelDirs' | 'onProgress'
   >,
 ): Promise<{ store: Map<string, StoredModel>; names: string[] }> {
-  const read = () =>
-    readModelStore(
-      [join(PACKAGE_MODELS_DIR, 'cards'), ...options.modelDirs.map((dir) => join(dir, 'cards'))],
-      options.modelDirs,
-    );
-  const store = await read();
-  const landmarkModels = options.detectors.flatMap(
-    (name) => store.get(name)?.card.detection?.landmarkModel ?? [],
-  );
-  const names = [
-    ...new Set([...options.detectors, ...landmarkModels, ...options.embedders, ...options.attributeModels]),
-  ];
+  const store = await readStore(options.modelDirs);
+  const names = modelsToLoad(options, store);
   const missing = names.filter((name) => store.get(name)?.card.compiled && store.get(name)?.path == null);
   if (missing.length === 0) return { store, names };
   await ensureCompiled(missing, options.modelDirs[0], ({ model, done, total }) =>
     options.onProgress?.({ stage: 'compile', model, done, total }),
   );
-  return { store: await read(), names };
+  return { store: await readStore(options.modelDirs), names };
 }
 
 /** Facts of an embedder that callers compare by; distances that follow from cosine are filled in. */

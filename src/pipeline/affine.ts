@@ -125,7 +125,8 @@ function wholeImage(image: RgbImage): Patch {
 function averageBlocks(image: RgbImage, toSource: Similarity, size: number, factor: number): Patch {
   const corners = [0, size - 1].flatMap((x) => [0, size - 1].map((y) => applySimilarity(toSource, { x, y })));
   const low = (values: number[]) => Math.max(0, Math.floor(Math.min(...values)) - factor);
-  const high = (values: number[], max: number) => Math.min(max, Math.ceil(Math.max(...values)) + factor);
+  // Far enough that the last block, which may be cut short, is never looked at unless it lies at the image's edge.
+  const high = (values: number[], max: number) => Math.min(max, Math.ceil(Math.max(...values)) + 3 * factor);
   const xs = corners.map(({ x }) => x);
   const ys = corners.map(({ y }) => y);
   const x0 = low(xs);

@@ -1,0 +1,114 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { type AppConfig, loadAppConfig } from '../config/app.config';
+import { FaceError } from '../errors';
+import type { FaceModel } from '../face/face-model';
+import { FACE_OPTION_RANGES, resolveFaceOptions } from '../face/face.options';
+import { readStore, WorkerFaceModel } from '../face/worker-face-model';
+import type { ModelTask } from '../model-store/model-card';
+import { startNotices } from './print';
+
+/** What a command wants loaded. Absent names take the first of the settings. */
+export interface ModelNeeds {
+  detector?: string;
+  embedder?: string;
+  /** @defaultValue false */
+  attributes?: boolean;
+}
+
+/**
+ * Settings of the environment; without FACE_WORKER_COUNT and FACE_INTRA_OP_THREADS one worker with all cores, which
+ * answers a lone image soonest.
+ *
+ * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
+ */
+export function readSettings(): AppConfig['face'] {
+  // PORT and the like belong to `serve`: what other programs mean by them must not stop a command.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('FACE_')));
+  const { face } = loadAppConfig(env);
+  const allCores = Math.min(availableParallelism(), FACE_OPTION_RANGES.intraOpThreads[1]);
+  return {
+    ...face,
+    modelDirs: face.modelDirs.map((dir) => resolve(dir)),
+    workerCount: env.FACE_WORKER_COUNT == null ? 1 : face.workerCount,
+    intraOpThreads: env.FACE_INTRA_OP_THREADS == null ? allCores : face.intraOpThreads,
+  };
+}
+
+/** Loads what is needed and nothing else, runs `work`, and ends the workers whatever comes of it. */
+export async function withFaceModel<T>(
+  needs: ModelNeeds,
+  work: (model: FaceModel, settings: AppConfig['face']) => Promise<T>,
+): Promise<T> {
+  const settings = readSettings();
+  await checkNames(needs, settings.modelDirs);
+  const notices = startNotices('loading models');
+  const options = resolveFaceOptions({
+    ...settings,
+    detectors: [needs.detector ?? settings.detectors[0]],
+    embedders: [needs.embedder ?? settings.embedders[0]],
+    attributeModels: needs.attributes ? settings.attributeModels : [],
+    onProgress: ({ stage, model, done, total }) =>
+      notices.tell(`${stage === 'compile' ? 'compiled' : 'loaded'} ${model} (${done} of ${total})`),
+  });
+  const model = await WorkerFaceModel.load(options).finally(() => notices.stop());
+  try {
+    return await work(model, settings);
+  } finally {
+    await model.close();
+  }
+}
+
+/** Tells a wrong name before anything is loaded. */
+async function checkNames({ detector, embedder }: ModelNeeds, modelDirs: readonly string[]): Promise<void> {
+  if (detector == null && embedder == null) return;
+  const models = [...(await readStore(modelDirs)).values()];
+  const check = (option: string, name: string | undefined, task: ModelTask) => {
+    const available = models.filter(({ card }) => card.task === task).map(({ card }) => card.name);
+    if (name == null || available.includes(name)) return;
+    throw new FaceError(
+      'MODEL_UNKNOWN',
+      `Expected a known ${option} but received ${JSON.stringify(name)}. Known: ${available.join(', ')}.`,
+      { field: option, available },
+    );
+  };
+  check('detector', detector, 'detect');
+  check('embedder', embedder, 'embed');
+}
+
+const READ_PROBLEMS: Partial<Record<string, string>> = {
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a folder',
+};
+
+/**
+ * Reads an image from the disk.
+ *
+ * @param argument - name of the command's argument, for the error.
+ * @throws {FaceError} IMAGE_MISSING with the name of the argument and of the file.
+ */
+export async function readImage(file: string, argument: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    throw new FaceError(
+      'IMAGE_MISSING',
+      `The file ${JSON.stringify(file)} given as ${argument} cannot be read: ${READ_PROBLEMS[code] ?? code}.`,
+      { field: argument, file },
+      { cause: error },
+    );
+  }
+}
+
+/** Names the file in errors about it; the caller typed that name, so it may be shown. */
+export async function aboutFile<T>(file: string, argument: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof FaceError ? error.withDetails({ field: argument, file, ...error.details }) : error;
+  }
+}

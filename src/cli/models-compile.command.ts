@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FaceError } from '../errors';
+import { COMPILED_MODELS, compiledFileName, compileModel } from '../model-store/compile/compile-models';
+import { writeAtomically } from '../model-store/compile/write-atomically';
+import { readStore } from '../face/worker-face-model';
+import { readSettings } from './face-model';
+import { jsonOption, type JsonOption } from './options';
+import { printJson, printLine, startNotices } from './print';
+
+interface CompileOptions extends JsonOption {
+  force?: boolean;
+}
+
+interface CompileResult {
+  name: string;
+  path: string;
+  /** False where the file was there already. */
+  compiled: boolean;
+  /** Milliseconds. */
+  ms: number;
+}
+
+export function addModelsCompileCommand(models: Command): void {
+  models
+    .command('compile')
+    .description('Compile the default models into the first of FACE_MODEL_DIRS.')
+    .argument('[names...]', `default: ${Object.keys(COMPILED_MODELS).join(', ')}`)
+    .option('--force', 'also where the file is there already')
+    .addOption(jsonOption())
+    .action(compile);
+}
+
+async function compile(names: string[], { force, json }: CompileOptions): Promise<void> {
+  const wanted = names.length > 0 ? [...new Set(names)] : Object.keys(COMPILED_MODELS);
+  wanted.forEach(assertCompilable);
+  const { modelDirs } = readSettings();
+  const store = await readStore(modelDirs);
+  const notices = startNotices('compiling models');
+  const results: CompileResult[] = [];
+  try {
+    for (const name of wanted) {
+      const present = force ? null : (store.get(name)?.path ?? null);
+      const result = present == null ? await compileInto(modelDirs[0], name) : thereAlready(name, present);
+      results.push(result);
+      const line = `${name}: ${result.compiled ? `compiled in ${result.ms} ms` : 'there already'}, ${result.path}`;
+      if (json) notices.tell(line);
+      else printLine(line);
+    }
+  } finally {
+    notices.stop();
+  }
+  if (json) printJson({ models: results });
+}
+
+function assertCompilable(name: string): void {
+  if (Object.hasOwn(COMPILED_MODELS, name)) return;
+  const available = Object.keys(COMPILED_MODELS);
+  throw new FaceError(
+    'MODEL_UNKNOWN',
+    `Expected a model that is compiled but received ${JSON.stringify(name)}. Known: ${available.join(', ')}.`,
+    { model: name, available },
+  );
+}
+
+function thereAlready(name: string, path: string): CompileResult {
+  return { name, path, compiled: false, ms: 0 };
+}
+
+async function compileInto(folder: string, name: string): Promise<CompileResult> {
+  const start = performance.now();
+  const path = join(folder, compiledFileName(name));
+  await mkdir(folder, { recursive: true });
+  await writeAtomically(path, await compileModel(name));
+  return { name, path, compiled: true, ms: Math.round(performance.now() - start) };
+}

@@ -1,0 +1,76 @@
+import type { FaceDto } from '../http/face.dto';
+import type { FaceDetection } from '../pipeline/face.types';
+
+/** Work shorter than this goes without notices. */
+const QUIET_MS = 1000;
+
+export function printLine(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function printJson(document: unknown): void {
+  printLine(JSON.stringify(document, null, 2));
+}
+
+/** Prints columns as wide as their longest cell, two spaces apart. */
+export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
+  const lines = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  for (const line of lines) {
+    printLine(
+      line
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    );
+  }
+}
+
+export interface Notices {
+  tell(text: string): void;
+  stop(): void;
+}
+
+/** Tells on stderr how long work goes on: nothing in the first second, then the latest step and each one after it. */
+export function startNotices(first: string): Notices {
+  let latest = first;
+  let isLate = false;
+  const write = (text: string) => process.stderr.write(`${text}\n`);
+  const timer = setTimeout(() => {
+    isLate = true;
+    write(latest);
+  }, QUIET_MS);
+  return {
+    tell(text) {
+      latest = text;
+      if (isLate) write(text);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
+/*
+ * JSON is that of the service, without requestId. Its classes serve as types only: importing them would load Swagger,
+ * which takes longer than a comparison.
+ */
+
+export function faceJson({ box, landmarks, detectionScore }: FaceDetection): FaceDto {
+  const [imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth] = landmarks;
+  return {
+    box,
+    landmarks: { imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth },
+    detectionScore,
+  };
+}
+
+/** For people: whole pixels of the box and two digits of the score. */
+export function faceText({ box, detectionScore }: FaceDetection): string {
+  const [x, y, width, height] = [box.x, box.y, box.width, box.height].map(Math.round);
+  return `${width} x ${height} at (${x}, ${y}), detection score ${detectionScore.toFixed(2)}`;
+}
+
+/** For people: how many faces, of how many where some were passed over. */
+export function countText(shown: number, found: number): string {
+  const count = shown === found ? String(found) : `${shown} of ${found}`;
+  return `${count} ${found === 1 ? 'face' : 'faces'}`;
+}

@@ -1,0 +1,98 @@
+import type { Command } from 'commander';
+import { FaceError } from '../errors';
+import type { RepresentCallOptions } from '../face/face-model';
+import { RepresentationService, type Representation } from '../face/representation.service';
+import type {
+  FailedItemDto,
+  RepresentationDto,
+  RepresentedItemDto,
+} from '../representation/representation.dto';
+import { aboutFile, readImage, withFaceModel } from './face-model';
+import { addFaceListOptions, embedderOption, jsonOption, type JsonOption } from './options';
+import { countText, faceJson, faceText, printJson, printLine, startNotices } from './print';
+import { errorJson, errorLine, EXIT_ERROR } from './report-error';
+
+type Item = { file: string } & (RepresentedItemDto | FailedItemDto);
+
+export function addRepresentCommand(program: Command): void {
+  const command = program
+    .command('represent')
+    .description('Turn the faces of photos into embeddings; --json has their numbers.')
+    .argument(
+      '<image...>',
+      'image files; with several, one that fails does not stop the others (exit code 2)',
+    );
+  addFaceListOptions(command)
+    .addOption(embedderOption())
+    .addOption(jsonOption())
+    .action((files: string[], options: RepresentCallOptions & JsonOption) =>
+      files.length === 1 ? representOne(files[0], options) : representAll(files, options),
+    );
+}
+
+async function representOne(
+  file: string,
+  { json, ...options }: RepresentCallOptions & JsonOption,
+): Promise<void> {
+  const image = await readImage(file, 'image');
+  const result = await withFaceModel(options, (model) =>
+    aboutFile(file, 'image', new RepresentationService(model).represent(image, options)),
+  );
+  if (json) printJson(representationJson(result));
+  else printRepresentation(file, result);
+}
+
+async function representAll(
+  files: readonly string[],
+  { json, ...options }: RepresentCallOptions & JsonOption,
+): Promise<void> {
+  const results: Item[] = [];
+  await withFaceModel(options, async (model, { workerCount }) => {
+    const service = new RepresentationService(model);
+    const notices = startNotices('representing images');
+    const represent = async (file: string, index: number): Promise<Item> => {
+      try {
+        const image = await readImage(file, 'image');
+        const result = await aboutFile(file, 'image', service.represent(image, options));
+        if (!json) printRepresentation(file, result);
+        return { index, file, ...representationJson(result) };
+      } catch (error) {
+        if (!(error instanceof FaceError)) throw error;
+        process.exitCode = EXIT_ERROR;
+        if (!json) process.stderr.write(`${errorLine(error)}\n`);
+        return { index, file, error: errorJson(error) };
+      }
+    };
+    // As many at a time as there are workers: what waits in the queue would count towards its deadline.
+    for (let start = 0; start < files.length; start += workerCount) {
+      const batch = files.slice(start, start + workerCount);
+      results.push(...(await Promise.all(batch.map((file, i) => represent(file, start + i)))));
+      if (json) notices.tell(`represented ${results.length} of ${files.length} images`);
+    }
+    notices.stop();
+  });
+  if (json) printJson({ results });
+}
+
+function representationJson({ embedder, faces, ...image }: Representation): RepresentationDto {
+  return {
+    ...image,
+    faces: faces.map((face) => ({
+      ...faceJson(face),
+      embedding: Array.from(face.embedding),
+      embeddingNorm: face.embeddingNorm,
+    })),
+    embedder: embedder.name,
+    contract: embedder.contract,
+    dimensions: embedder.dimensions,
+  };
+}
+
+function printRepresentation(file: string, { faces, faceCount, embedder }: Representation): void {
+  const made = `${embedder.dimensions} numbers of ${embedder.name}, contract ${embedder.contract}`;
+  printLine(`${file}: ${countText(faces.length, faceCount)}, each ${made}`);
+  for (const face of faces) {
+    const start = Array.from(face.embedding.subarray(0, 4), (value) => value.toFixed(4)).join(', ');
+    printLine(`  ${faceText(face)}, embedding ${start}, ...`);
+  }
+}

@@ -1,0 +1,80 @@
+import { type Command, Option } from 'commander';
+import { FaceError } from '../errors';
+import {
+  VerificationService,
+  type VerificationResult,
+  type VerifyOptions,
+} from '../face/verification.service';
+import { METRICS } from '../pipeline/face.types';
+import type { VerifyResponseDto } from '../verification/verification.dto';
+import { readImage, withFaceModel } from './face-model';
+import { addDetectorOptions, decimal, embedderOption, jsonOption, type JsonOption } from './options';
+import { faceJson, faceText, printJson, printLine } from './print';
+
+const NOT_VERIFIED = 1;
+
+export function addVerifyCommand(program: Command): void {
+  const command = program
+    .command('verify')
+    .description('Compare two photos: is it the same person? Exit code 0 verified, 1 not verified, 2 error.')
+    .argument('<probe>', 'image file')
+    .argument('<reference>', 'image file that the probe is checked against');
+  addDetectorOptions(command, 'best')
+    .addOption(embedderOption())
+    .addOption(new Option('--metric <metric>', 'measure of the distance (default: cosine)').choices(METRICS))
+    .option(
+      '--threshold <distance>',
+      'largest distance that verifies, inclusive (default: that of the embedder)',
+      decimal(0),
+    )
+    .addOption(jsonOption())
+    .action(verify);
+}
+
+async function verify(
+  probeFile: string,
+  referenceFile: string,
+  { json, ...options }: VerifyOptions & JsonOption,
+): Promise<void> {
+  const files = { probe: probeFile, reference: referenceFile };
+  const probe = await readImage(files.probe, 'probe');
+  const reference = await readImage(files.reference, 'reference');
+  const result = await withFaceModel(options, async (model) => {
+    try {
+      return await new VerificationService(model).verify(probe, reference, options);
+    } catch (error) {
+      throw withFile(error, files);
+    }
+  });
+  if (json) printJson(verificationJson(result));
+  else printVerification(result, files);
+  if (!result.verified) process.exitCode = NOT_VERIFIED;
+}
+
+/** The service says which side an error is about; a person wants to know which file. */
+function withFile(error: unknown, files: Readonly<Record<string, string>>): unknown {
+  if (!(error instanceof FaceError)) return error;
+  const file = files[String(error.details.field)];
+  return file == null ? error : error.withDetails({ file });
+}
+
+function verificationJson(result: VerificationResult): Omit<VerifyResponseDto, 'requestId'> {
+  return {
+    ...result,
+    probe: result.probe && faceJson(result.probe),
+    reference: result.reference && faceJson(result.reference),
+  };
+}
+
+function printVerification(result: VerificationResult, files: Record<'probe' | 'reference', string>): void {
+  const { verified, distance, threshold, metric, similarity, detector, embedder } = result;
+  printLine(verified ? 'verified' : 'not verified');
+  const relation = verified ? 'within' : 'over';
+  printLine(`${metric} distance ${distance.toFixed(4)}, ${relation} the threshold of ${threshold}`);
+  printLine(`similarity ${similarity.toFixed(4)}`);
+  for (const side of ['probe', 'reference'] as const) {
+    const face = result[side];
+    if (face != null) printLine(`${side} ${files[side]}: face of ${faceText(face)}`);
+  }
+  printLine(`detector ${detector}, embedder ${embedder}`);
+}

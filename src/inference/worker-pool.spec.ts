@@ -1,0 +1,245 @@
+import { FaceError } from '../errors';
+import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
+import { InferenceWorker } from './inference-worker';
+import type { LoadedModel } from './worker-protocol';
+import { WorkerPool, type WorkerPoolOptions } from './worker-pool';
+
+const MODELS: LoadedModel[] = [{ name: 'model', loadMs: 1, memoryBytes: 1 }];
+const NO_TIME = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
+
+/** A worker whose answers the test gives. */
+class FakeWorker extends InferenceWorker {
+  readonly ready: Promise<LoadedModel[]>;
+  readonly ended: Promise<void>;
+  readonly jobs: FaceJob[] = [];
+  end!: () => void;
+  stopped = false;
+  private running?: { resolve: (result: FaceJobResult) => void; reject: (error: Error) => void };
+
+  constructor(failure?: Error) {
+    super();
+    this.ready = failure == null ? Promise.resolve(MODELS) : Promise.reject(failure);
+    this.ready.catch(() => undefined);
+    this.ended = new Promise((resolve) => (this.end = resolve));
+    void this.ended.then(() => this.running?.reject(new FaceError('INFERENCE_FAILED', 'ended')));
+  }
+
+  run(job: FaceJob): Promise<FaceJobResult> {
+    expect(this.running).toBeUndefined();
+    this.jobs.push(job);
+    return new Promise((resolve, reject) => (this.running = { resolve, reject }));
+  }
+
+  answer(): void {
+    const running = this.running;
+    this.running = undefined;
+    running?.resolve({ imageWidth: 1, imageHeight: 1, faceCount: 0, faces: [], timings: { ...NO_TIME } });
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.end();
+  }
+}
+
+/** Jobs are told apart by their detector's name. */
+function job(name: string): FaceJob {
+  return {
+    task: 'detect',
+    image: new Uint8Array(1),
+    detector: name,
+    embedder: '',
+    selection: 'all',
+    maxFaces: 1,
+    minFaceSize: 0,
+  };
+}
+
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'answered',
+    (error: unknown) => (error as FaceError).code,
+  );
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe(WorkerPool.name, () => {
+  let workers: FakeWorker[];
+  let pool: WorkerPool | undefined;
+
+  async function start(options: Partial<WorkerPoolOptions> = {}): Promise<WorkerPool> {
+    workers = [];
+    pool = await WorkerPool.start({
+      workerCount: 1,
+      queueSize: 2,
+      requestTimeoutMs: 60_000,
+      createWorker: () => {
+        const worker = new FakeWorker();
+        workers.push(worker);
+        return worker;
+      },
+      ...options,
+    });
+    return pool;
+  }
+  afterEach(async () => {
+    jest.useRealTimers();
+    await pool?.close(0);
+    pool = undefined;
+  });
+
+  it('runs one job at a time per worker, first come first served', async () => {
+    const pool = await start({ workerCount: 2, queueSize: 9 });
+    const answers = ['a', 'b', 'c', 'd'].map((name) => pool.run(job(name)));
+    const started = () => workers.flatMap((worker) => worker.jobs.map(({ detector }) => detector));
+    expect(started().sort()).toEqual(['a', 'b']);
+    workers[0].answer();
+    await turn();
+    expect(started().sort()).toEqual(['a', 'b', 'c']);
+    workers.forEach((worker) => worker.answer());
+    await turn();
+    workers.forEach((worker) => worker.answer());
+    expect(await Promise.all(answers)).toHaveLength(4);
+  });
+
+  it('tells the wait in the queue', async () => {
+    const pool = await start();
+    const [first, second] = [pool.run(job('a')), pool.run(job('b'))];
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    workers[0].answer();
+    await turn();
+    workers[0].answer();
+    expect((await first).timings.queueMs).toBeLessThan((await second).timings.queueMs);
+    expect((await second).timings.queueMs).toBeGreaterThan(10);
+  });
+
+  it('refuses with QUEUE_FULL what the queue does not hold, and starts nothing of it', async () => {
+    const pool = await start();
+    const waiting = ['a', 'b', 'c'].map((name) => code(pool.run(job(name))));
+    expect(await code(pool.run(job('d')))).toBe('QUEUE_FULL');
+    for (let i = 0; i < 3; i++) {
+      workers[0].answer();
+      await turn();
+    }
+    expect(await Promise.all(waiting)).toEqual(['answered', 'answered', 'answered']);
+    expect(workers[0].jobs.map(({ detector }) => detector)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('refuses at the deadline what waits, and replaces the worker that does not answer', async () => {
+    jest.useFakeTimers();
+    const pool = await start({ requestTimeoutMs: 1000 });
+    const running = code(pool.run(job('a')));
+    const waiting = code(pool.run(job('b')));
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(await running).toBe('INFERENCE_TIMEOUT');
+    expect(await waiting).toBe('INFERENCE_TIMEOUT');
+    expect(workers[0].stopped).toBe(true);
+    await jest.advanceTimersByTimeAsync(5000);
+    expect(workers).toHaveLength(2);
+    const answer = code(pool.run(job('c')));
+    workers[1].answer();
+    expect(await answer).toBe('answered');
+  });
+
+  it('drops a waiting job whose caller left; a running one finishes unanswered', async () => {
+    const pool = await start();
+    const callers = [new AbortController(), new AbortController()];
+    const running = code(pool.run(job('a'), callers[0].signal));
+    const waiting = code(pool.run(job('b'), callers[1].signal));
+    const last = code(pool.run(job('c')));
+    callers.forEach((caller) => caller.abort());
+    expect(await Promise.all([running, waiting])).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED']);
+    expect(workers[0].stopped).toBe(false);
+    workers[0].answer();
+    await turn();
+    workers[0].answer();
+    expect(await last).toBe('answered');
+    expect(workers[0].jobs.map(({ detector }) => detector)).toEqual(['a', 'c']);
+  });
+
+  it('starts nothing for a caller that has left already', async () => {
+    const pool = await start();
+    expect(await code(pool.run(job('a'), AbortSignal.abort()))).toBe('REQUEST_ABORTED');
+    expect(workers[0].jobs).toEqual([]);
+  });
+
+  it('replaces a worker that ends, counts the new load, and refuses the job it ran', async () => {
+    jest.useFakeTimers();
+    const pool = await start();
+    const running = code(pool.run(job('a')));
+    const waiting = code(pool.run(job('b')));
+    expect(pool.loadsOf('model')).toHaveLength(1);
+    workers[0].end();
+    expect(await running).toBe('INFERENCE_FAILED');
+    expect(pool.readiness()).toEqual({
+      ready: false,
+      reason: expect.stringContaining('no inference worker'),
+    });
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(workers).toHaveLength(2);
+    expect(pool.readiness()).toEqual({ ready: true });
+    workers[1].answer();
+    expect(await waiting).toBe('answered');
+    expect(pool.loadsOf('model')).toHaveLength(2);
+  });
+
+  it('keeps trying, more and more seldom, while workers fail to start', async () => {
+    jest.useFakeTimers();
+    let failures = 0;
+    const pool = await start();
+    const created: number[] = [];
+    pool['options'].createWorker = () => {
+      created.push(Date.now());
+      return new FakeWorker(failures++ < 3 ? new Error('no') : undefined);
+    };
+    workers[0].end();
+    await jest.advanceTimersByTimeAsync(10_000);
+    expect(pool.readiness()).toEqual({ ready: true });
+    const pauses = created.slice(1).map((at, i) => at - created[i]);
+    expect(pauses).toHaveLength(3);
+    expect([...pauses].sort((a, b) => a - b)).toEqual(pauses);
+    expect(pauses[2]).toBeGreaterThan(pauses[0]);
+  });
+
+  it('fails to start with the reason of a worker that cannot load, and ends the others', async () => {
+    const reason = new FaceError('MODEL_CHECKSUM_MISMATCH', 'wrong');
+    const made: FakeWorker[] = [];
+    const starting = WorkerPool.start({
+      workerCount: 2,
+      queueSize: 1,
+      requestTimeoutMs: 1000,
+      createWorker: () => {
+        const worker = new FakeWorker(made.length === 1 ? reason : undefined);
+        made.push(worker);
+        return worker;
+      },
+    });
+    await expect(starting).rejects.toBe(reason);
+    expect(made[0].stopped).toBe(true);
+  });
+
+  it('closes: refuses what waits and what comes, lets what runs finish, then ends the workers', async () => {
+    const pool = await start();
+    const running = code(pool.run(job('a')));
+    const waiting = code(pool.run(job('b')));
+    const closed = pool.close(60_000);
+    expect(await waiting).toBe('NOT_READY');
+    expect(await code(pool.run(job('c')))).toBe('NOT_READY');
+    expect(pool.readiness().ready).toBe(false);
+    expect(workers[0].stopped).toBe(false);
+    workers[0].answer();
+    expect(await running).toBe('answered');
+    await closed;
+    expect(workers[0].stopped).toBe(true);
+  });
+
+  it('does not wait for ever for what runs when it closes', async () => {
+    jest.useFakeTimers();
+    const pool = await start();
+    const running = code(pool.run(job('a')));
+    const closed = pool.close(500);
+    await jest.advanceTimersByTimeAsync(500);
+    await closed;
+    expect(workers[0].stopped).toBe(true);
+    expect(await running).toBe('INFERENCE_FAILED');
+  });
+});
