@@ -178,7 +178,11 @@ export function readStore(modelDirs: readonly string[]): Promise<Map<string, Sto
   );
 }
 
-/** Names of what these options load, landmark models of the detectors included. */
+/**
+ * Names of what these options load, landmark models of the detectors included.
+ *
+ * @throws {FaceError} MODEL_INVALID for a model in the place of one of another task.
+ */
 export function modelsToLoad(
   {
     detectors,
@@ -187,6 +191,18 @@ export function modelsToLoad(
   }: Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels'>,
   store: ReadonlyMap<string, StoredModel>,
 ): string[] {
+  const check = (names: string[], what: string, ...tasks: ModelTask[]) => {
+    const wrong = names
+      .map((name) => store.get(name)?.card)
+      .find((card) => card && !tasks.includes(card.task));
+    if (wrong == null) return;
+    throw new FaceError('MODEL_INVALID', `Model ${wrong.name} is no ${what}: its task is ${wrong.task}.`, {
+      model: wrong.name,
+    });
+  };
+  check(detectors, 'detector', 'detect');
+  check(embedders, 'embedder', 'embed');
+  check(attributeModels, 'attribute model', 'age-gender', 'expression');
   const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
   return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels])];
 }
