@@ -61,9 +61,12 @@ describe(selectFaces.name, () => {
     expect(select([face('flat', 0, 0, 300, 20)], { minFaceSize: 21 })).toEqual([]);
   });
 
-  it.each(['all', 'best', 'single', 'centerLargest'] as const)('gives an empty list for none with %s', (s) => {
-    expect(select([], { selection: s })).toEqual([]);
-  });
+  it.each(['all', 'best', 'single', 'centerLargest'] as const)(
+    'gives an empty list for none with %s',
+    (s) => {
+      expect(select([], { selection: s })).toEqual([]);
+    },
+  );
 
   it('leaves the given list as it was', () => {
     const given = [...faces];

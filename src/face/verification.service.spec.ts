@@ -1,0 +1,182 @@
+import { FaceError } from '../errors';
+import { FakeFaceModel } from './fake-face-model';
+import { DEFAULT_FACE_OPTIONS, FACE_OPTION_RANGES, resolveFaceOptions } from './face.options';
+import { VerificationService } from './verification.service';
+
+const [alice, bob, crowd, empty] = ['alice', 'bob', 'crowd', 'empty'].map((name) => Buffer.from(name));
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'answered',
+    (error: FaceError) => [error.code, error.details.field],
+  );
+
+describe(VerificationService.name, () => {
+  let model: FakeFaceModel;
+  let service: VerificationService;
+  beforeEach(() => {
+    model = new FakeFaceModel()
+      .addImage(alice, { faces: [{ person: 'alice' }] })
+      .addImage(bob, { faces: [{ person: 'bob' }] })
+      .addImage(crowd, { faces: [{ person: 'bob' }, { person: 'alice' }] })
+      .addImage(empty, { faces: [] });
+    service = new VerificationService(model);
+  });
+
+  it('verifies mated photos at distance 0, and no others', async () => {
+    expect(await service.verify(alice, alice)).toMatchObject({
+      verified: true,
+      distance: 0,
+      similarity: 1,
+      threshold: 0.5,
+    });
+    expect(await service.verify(alice, bob)).toMatchObject({ verified: false });
+  });
+
+  it('compares the largest face, also where faceSelection is present and undefined', async () => {
+    for (const options of [{}, { faceSelection: undefined }, { faceSelection: 'best' as const }]) {
+      expect((await service.verify(alice, crowd, options)).verified).toBe(false);
+      expect((await service.verify(bob, crowd, options)).verified).toBe(true);
+    }
+  });
+
+  it('compares the closest pair under all', async () => {
+    const { verified, reference } = await service.verify(alice, crowd, { faceSelection: 'all' });
+    expect(verified).toBe(true);
+    expect(reference?.box.x).toBe(230);
+  });
+
+  it('takes a threshold of 0 and takes it inclusively', async () => {
+    expect(await service.verify(alice, alice, { threshold: 0 })).toMatchObject({
+      verified: true,
+      threshold: 0,
+    });
+    expect(await service.verify(alice, bob, { threshold: 0 })).toMatchObject({
+      verified: false,
+      threshold: 0,
+    });
+    const { distance } = await service.verify(alice, bob);
+    expect((await service.verify(alice, bob, { threshold: distance })).verified).toBe(true);
+  });
+
+  it('takes embeddings for either side, of any length above zero', async () => {
+    const [{ embedding }] = (await model.represent(alice)).faces;
+    const contract = model.embedder().contract;
+    const doubled = Array.from(embedding, (value) => value * 2);
+    for (const given of [embedding, doubled]) {
+      const answer = await service.verify(alice, { embedding: given, contract });
+      expect(answer).toMatchObject({ verified: true, reference: null, detector: 'fake-detector' });
+      expect(answer.distance).toBeLessThan(1e-6);
+    }
+    const both = await service.verify({ embedding, contract }, { embedding, contract });
+    expect(both).toMatchObject({
+      distance: 0,
+      detector: null,
+      probe: null,
+      timings: { probe: null, reference: null },
+    });
+  });
+
+  it('compares raw lengths under euclidean', async () => {
+    const [{ embedding }] = (await model.represent(alice)).faces;
+    const side = (embeddingNorm: number) => ({
+      embedding,
+      contract: model.embedder().contract,
+      embeddingNorm,
+    });
+    const { distance } = await service.verify(side(1), side(3), { metric: 'euclidean' });
+    expect(distance).toBeCloseTo(2, 5);
+  });
+
+  it.each([
+    ['no face', () => empty, ['FACE_NOT_DETECTED', 'reference']],
+    [
+      'another contract',
+      () => ({ embedding: Array(128).fill(1), contract: 'other' }),
+      ['EMBEDDING_CONTRACT_MISMATCH', 'reference'],
+    ],
+    [
+      'a wrong length',
+      () => ({ embedding: [1], contract: 'fake00000000' }),
+      ['EMBEDDING_INVALID', 'reference'],
+    ],
+    [
+      'no direction',
+      () => ({ embedding: Array(128).fill(0), contract: 'fake00000000' }),
+      ['EMBEDDING_INVALID', 'reference'],
+    ],
+    [
+      'no number',
+      () => ({ embedding: Array(128).fill(NaN), contract: 'fake00000000' }),
+      ['EMBEDDING_INVALID', 'reference'],
+    ],
+  ])('says which side has %s', async (_name, reference, expected) => {
+    expect(await code(service.verify(alice, reference()))).toEqual(expected);
+  });
+
+  it('says that several faces are ambiguous under single, and in which image', async () => {
+    expect(await code(service.verify(crowd, alice, { faceSelection: 'single' }))).toEqual([
+      'FACE_AMBIGUOUS',
+      'probe',
+    ]);
+  });
+
+  it('asks for a threshold where the card has none for the metric', async () => {
+    jest.spyOn(model, 'embedder').mockReturnValue({ ...model.embedder(), maxDistances: { cosine: 0.5 } });
+    await expect(service.verify(alice, bob, { metric: 'euclidean' })).rejects.toMatchObject({
+      code: 'PARAMETER_INVALID',
+      details: { fields: { threshold: expect.stringContaining('euclidean') } },
+    });
+    expect((await service.verify(alice, alice, { metric: 'euclidean', threshold: 1 })).verified).toBe(true);
+  });
+
+  it('drops the other side when one fails', async () => {
+    let dropped = false;
+    const represent = model.represent.bind(model);
+    jest.spyOn(model, 'represent').mockImplementation((image, options) => {
+      if (image !== bob) return represent(image, options);
+      return new Promise((_resolve, reject) =>
+        options?.signal?.addEventListener('abort', () => {
+          dropped = true;
+          reject(new FaceError('REQUEST_ABORTED', 'dropped'));
+        }),
+      );
+    });
+    expect(await code(service.verify(empty, bob))).toEqual(['FACE_NOT_DETECTED', 'probe']);
+    expect(dropped).toBe(true);
+  });
+});
+
+describe(FakeFaceModel.name, () => {
+  it('throws for an image that was not announced', async () => {
+    await expect(new FakeFaceModel().detect(alice)).rejects.toThrow('addImage');
+  });
+
+  it('refuses models that it does not stand for', async () => {
+    const model = new FakeFaceModel().addImage(alice, { faces: [] });
+    expect(await code(model.detect(alice, { detector: 'yunet' }))).toEqual(['MODEL_UNKNOWN', 'detector']);
+    expect(await code(model.represent(alice, { embedder: 'sface' }))).toEqual(['MODEL_UNKNOWN', 'embedder']);
+  });
+});
+
+describe(resolveFaceOptions.name, () => {
+  it('fills in the defaults, for undefined too', () => {
+    expect(resolveFaceOptions({ workerCount: 3, maxFaces: undefined })).toEqual({
+      ...DEFAULT_FACE_OPTIONS,
+      workerCount: 3,
+    });
+  });
+
+  it.each([
+    [{ workerCount: 0 }, 'workerCount'],
+    [{ workerCount: 1.5 }, 'workerCount'],
+    [{ queueSize: FACE_OPTION_RANGES.queueSize[1] + 1 }, 'queueSize'],
+    [{ detectors: [] }, 'detectors'],
+    [{ embedders: [''] }, 'embedders'],
+    [{ modelDirs: 'models' as unknown as string[] }, 'modelDirs'],
+    [{ threads: 3 } as object, 'threads'],
+  ])('refuses %j, naming the option', (options, option) => {
+    expect(() => resolveFaceOptions(options)).toThrow(
+      expect.objectContaining({ code: 'FACE_OPTIONS_INVALID', details: { option } }),
+    );
+  });
+});

@@ -1,0 +1,154 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FaceError } from '../errors';
+import { embeddingContract } from './embedding-contract';
+import { type ModelCard, parseModelCard } from './model-card';
+import { onnxFileName, readModelStore, requireFile } from './model-store';
+
+const cards = join(__dirname, '..', '..', 'models', 'cards');
+const json = (name: string): Record<string, never> =>
+  JSON.parse(readFileSync(join(cards, `${name}.json`), 'utf8'));
+const failure = (work: () => unknown): FaceError => {
+  try {
+    work();
+  } catch (error) {
+    return error as FaceError;
+  }
+  throw new Error('It did not fail.');
+};
+
+describe(parseModelCard.name, () => {
+  it.each(readdirSync(cards))('accepts %s', (file) => {
+    const card = parseModelCard(JSON.parse(readFileSync(join(cards, file), 'utf8')), file);
+    expect(`${card.name}.json`).toBe(file);
+    // uint8 graphs normalise inside.
+    if (card.input.dtype === 'uint8')
+      expect([card.input.mean, card.input.std]).toEqual([
+        [0, 0, 0],
+        [1, 1, 1],
+      ]);
+    for (const threshold of Object.values(card.embedding?.thresholds ?? {})) {
+      expect(threshold.source.length).toBeGreaterThan(10);
+    }
+  });
+
+  const change = (path: string, value: unknown) => {
+    const card = json('yunet');
+    const keys = path.split('.');
+    const last = keys.pop() as string;
+    const target = keys.reduce<Record<string, unknown>>(
+      (at, key) => at[key] as Record<string, unknown>,
+      card,
+    );
+    if (value === undefined) delete target[last];
+    else target[last] = value;
+    return card;
+  };
+  it.each([
+    ['name', 'other', 'name'],
+    ['name', 'No Name', 'name'],
+    ['task', 'recognise', 'task'],
+    ['family', 'yolo', 'family'],
+    ['sha256', 'abc', 'sha256'],
+    ['file', '../outside.onnx', 'file'],
+    ['file', undefined, 'file'],
+    ['input.width', 0, 'input.width'],
+    ['input.layout', 'CHW', 'input.layout'],
+    ['input.colorOrder', undefined, 'input.colorOrder'],
+    ['outputs', [], 'outputs'],
+    ['outputs.0.dims', 'many', 'dims'],
+    ['detection.passes', [], 'detection.passes'],
+    ['detection.passes.0.minDetectionScore', 2, 'minDetectionScore'],
+    ['detection', undefined, 'detection'],
+    ['license.commercialUse', 'yes', 'license.commercialUse'],
+    ['source', '', 'source'],
+    ['colour', 'blue', 'colour'],
+  ])('refuses %s = %j, naming it', (path, value, named) => {
+    const error = failure(() => parseModelCard(change(path, value), 'yunet.json'));
+    expect(error.code).toBe('MODEL_INVALID');
+    expect(error.message).toContain('yunet.json');
+    expect(error.message).toContain(named);
+  });
+
+  it.each([[null], ['text'], [[]], [3]])('refuses %j', (value) => {
+    expect(failure(() => parseModelCard(value, 'x.json')).code).toBe('MODEL_INVALID');
+  });
+});
+
+describe(readModelStore.name, () => {
+  let dir: string;
+  beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'likeness-store-'))));
+  afterEach(() => rmSync(dir, { recursive: true }));
+  const folder = (name: string) => {
+    mkdirSync(join(dir, name), { recursive: true });
+    return join(dir, name);
+  };
+
+  it('lists cards without a file as absent, and takes the file of the first folder that has it', async () => {
+    const [first, second] = [folder('first'), folder('second')];
+    const file = onnxFileName(json('yunet') as unknown as ModelCard);
+    writeFileSync(join(second, file), 'second');
+    expect((await readModelStore([cards], [first, second])).get('yunet')?.path).toBe(join(second, file));
+    writeFileSync(join(first, file), 'first');
+    const store = await readModelStore([cards, join(dir, 'nowhere')], [first, second]);
+    expect(store.get('yunet')?.path).toBe(join(first, file));
+    expect(store.get('sface')?.path).toBeNull();
+    expect(requireFile(store, 'yunet').path).toBe(join(first, file));
+  });
+
+  it('lets a later folder of cards replace a card', async () => {
+    const mine = folder('cards');
+    cpSync(join(cards, 'yunet.json'), join(mine, 'yunet.json'));
+    writeFileSync(join(mine, 'yunet.json'), JSON.stringify({ ...json('yunet'), title: 'Mine' }));
+    const store = await readModelStore([cards, mine], []);
+    expect(store.get('yunet')?.card.title).toBe('Mine');
+    expect(store.size).toBe(readdirSync(cards).length);
+  });
+
+  it('names a card that is no JSON', async () => {
+    const mine = folder('cards');
+    writeFileSync(join(mine, 'broken.json'), '{');
+    await expect(readModelStore([mine], [])).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message: expect.stringContaining('broken.json'),
+    });
+  });
+
+  it('says what is missing of a model that is asked for', async () => {
+    writeFileSync(join(dir, 'retinaface_resnet50.onnx'), '');
+    const store = await readModelStore([cards], [dir]);
+    expect(failure(() => requireFile(store, 'nothing')).code).toBe('MODEL_NOT_FOUND');
+    expect(failure(() => requireFile(store, 'sface')).message).toContain(
+      'face_recognition_sface_2021dec.onnx',
+    );
+    expect(failure(() => requireFile(store, 'retinaface-resnet50')).message).toContain('sha256');
+  });
+});
+
+describe(embeddingContract.name, () => {
+  const base = () => json('face-resnet-128') as unknown as ModelCard;
+
+  it('is stable, and the same whatever does not change an embedding', () => {
+    expect(embeddingContract(base())).toMatch(/^[0-9a-f]{12}$/);
+    const renamed = { ...base(), name: 'other', title: 'Other', source: 'elsewhere' };
+    expect(embeddingContract(renamed)).toBe(embeddingContract(base()));
+  });
+
+  it('changes with weights, preprocessing, alignment and normalisation', () => {
+    const { input, embedding } = base();
+    const variants: Partial<ModelCard>[] = [
+      {},
+      { sha256: '0'.repeat(64) },
+      { family: 'arcface-112' },
+      { input: { ...input, width: 112 } },
+      { input: { ...input, colorOrder: 'BGR' } },
+      { input: { ...input, mean: [1, 0, 0] } },
+      { input: { ...input, std: [1, 2, 1] } },
+      { embedding: { ...embedding!, mirrorAverage: false } },
+      { embedding: { ...embedding!, dimensions: 64 } },
+    ];
+    const contracts = variants.map((variant) => embeddingContract({ ...base(), ...variant }));
+    expect(new Set(contracts).size).toBe(variants.length);
+  });
+});

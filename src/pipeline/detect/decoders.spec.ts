@@ -1,0 +1,145 @@
+import type { CardDetection } from '../../model-store/model-card';
+import { type Candidate, suppressOverlaps } from './candidate';
+import { decodeRetinaface } from './retinaface';
+import { decodeScrfd } from './scrfd';
+import { decodeSsdMobilenet } from './ssd-mobilenet';
+import { decodeYunet } from './yunet';
+
+const tensor = (values: number, width: number) => ({
+  data: new Float32Array(values * width),
+  dims: [1, values, width],
+});
+const detection = (extra: Partial<CardDetection> = {}): CardDetection => ({
+  passes: [],
+  nmsIou: 0.5,
+  enlarge: false,
+  ...extra,
+});
+const box = ({ x1, y1, x2, y2 }: Candidate) =>
+  [x1, y1, x2, y2].map((value) => Math.round(value * 1000) / 1000);
+
+describe(decodeSsdMobilenet.name, () => {
+  it('scales corners given as (y, x) to the canvas, clips them, and takes scores from the threshold on', () => {
+    const boxes = tensor(3, 4);
+    boxes.data.set([0.25, 0.5, 0.75, 1.5, -0.5, 0, 0.5, 0.5, 0, 0, 1, 1]);
+    const scores = { data: new Float32Array([0.5, 0.9, 0.49]), dims: [1, 3] };
+    const found = decodeSsdMobilenet([boxes, scores], { width: 512, height: 512 }, detection(), 0.5);
+    expect(found.map(box)).toEqual([
+      [256, 128, 512, 384],
+      [0, 0, 256, 256],
+    ]);
+    expect(found.map(({ detectionScore }) => detectionScore)).toEqual([0.5, Math.fround(0.9)]);
+    expect(found[0].landmarks).toBeUndefined();
+  });
+});
+
+describe(decodeYunet.name, () => {
+  /** 64 x 32 pixels: 8 x 4, 4 x 2 and 2 x 1 cells. */
+  const cells = [32, 8, 2];
+  const outputs = () => [1, 1, 4, 10].flatMap((width) => cells.map((count) => tensor(count, width)));
+
+  it('decodes a cell of the second stride', () => {
+    const heads = outputs();
+    const cell = 6; // column 2, row 1 of 4 x 2
+    heads[1].data[cell] = 0.64;
+    heads[4].data[cell] = 1;
+    heads[7].data.set([0.5, -0.25, Math.log(2), Math.log(3)], cell * 4);
+    heads[10].data.set([0, 0, 1, 0, 0.5, 0.5, 0, 1, 1, 1], cell * 10);
+    const [found, ...rest] = decodeYunet(heads, { width: 64, height: 32 }, detection(), 0.79);
+    expect(rest).toEqual([]);
+    expect(found.detectionScore).toBeCloseTo(0.8, 6);
+    expect(box(found)).toEqual([40 - 16, 12 - 24, 40 + 16, 12 + 24]);
+    expect(found.landmarks).toEqual([
+      { x: 32, y: 16 },
+      { x: 48, y: 16 },
+      { x: 40, y: 24 },
+      { x: 32, y: 32 },
+      { x: 48, y: 32 },
+    ]);
+  });
+
+  it('is the geometric mean of class and objectness, each kept within 0 and 1', () => {
+    const heads = outputs();
+    heads[0].data.set([4, -1, 0.25]);
+    heads[3].data.set([0.25, 1, 1]);
+    const found = decodeYunet(heads, { width: 64, height: 32 }, detection(), 0.1);
+    expect(found.map(({ detectionScore }) => detectionScore)).toEqual([0.5, 0.5]);
+  });
+});
+
+describe(decodeRetinaface.name, () => {
+  it('walks anchors by stride, row, column and size', () => {
+    const settings = detection({ strides: [8, 16], minSizes: [[10, 20], [64]] });
+    const canvas = { width: 16, height: 24 }; // 2 x 3 and 1 x 2 cells: 12 and 2 anchors
+    const [loc, conf, landms] = [tensor(14, 4), tensor(14, 2), tensor(14, 10)];
+    const anchors = [
+      { index: 5, x: 4, y: 12, size: 20 }, // stride 8, row 1, column 0, second size
+      { index: 13, x: 8, y: 24, size: 64 }, // stride 16, row 1
+    ];
+    for (const { index } of anchors) {
+      conf.data[index * 2 + 1] = 0.9;
+      loc.data.set([1, -1, Math.log(2) / 0.2, 0], index * 4);
+      landms.data.set([1, 2], index * 10);
+    }
+    const found = decodeRetinaface([loc, conf, landms], canvas, settings, 0.9 - 1e-6);
+    expect(found.map(box)).toEqual(
+      anchors.map(({ x, y, size }) =>
+        [
+          x + 0.1 * size - size,
+          y - 0.1 * size - size / 2,
+          x + 0.1 * size + size,
+          y - 0.1 * size + size / 2,
+        ].map((value) => Math.round(value * 1000) / 1000),
+      ),
+    );
+    found.forEach(({ landmarks }, i) => {
+      const { x, y, size } = anchors[i];
+      expect(landmarks?.[0].x).toBeCloseTo(x + 0.1 * size, 4);
+      expect(landmarks?.[0].y).toBeCloseTo(y + 0.2 * size, 4);
+      expect(landmarks?.[4]).toEqual({ x, y });
+    });
+  });
+});
+
+describe(decodeScrfd.name, () => {
+  it('has two anchors a cell, at its corner, with distances in strides', () => {
+    const cells = [32, 8, 2];
+    const heads = [1, 4, 10].flatMap((width) => cells.map((count) => tensor(count * 2, width)));
+    const anchor = 2 * 9 + 1; // stride 8: column 1, row 1 of 8 x 4
+    heads[0].data[anchor] = 0.7;
+    heads[3].data.set([1, 0.5, 2, 3], anchor * 4);
+    heads[6].data.set([-1, 1], anchor * 10);
+    const [found, ...rest] = decodeScrfd(heads, { width: 64, height: 32 }, detection(), 0.5);
+    expect(rest).toEqual([]);
+    expect(box(found)).toEqual([0, 4, 24, 32]);
+    expect(found.landmarks?.[0]).toEqual({ x: 0, y: 16 });
+    expect(found.landmarks?.[1]).toEqual({ x: 8, y: 8 });
+  });
+});
+
+describe(suppressOverlaps.name, () => {
+  const square = (x: number, side: number, detectionScore: number): Candidate => ({
+    x1: x,
+    y1: 0,
+    x2: x + side,
+    y2: side,
+    detectionScore,
+  });
+
+  it('keeps the best of each heap, best first', () => {
+    const candidates = [square(1, 10, 0.6), square(100, 10, 0.7), square(0, 10, 0.9), square(101, 10, 0.65)];
+    expect(suppressOverlaps(candidates, 0.5).map(({ detectionScore }) => detectionScore)).toEqual([0.9, 0.7]);
+  });
+
+  it('drops what overlaps by more than the limit, and nothing that overlaps by as much', () => {
+    // Two squares of 10, shifted by 5: intersection 50, union 150.
+    const pair = () => [square(0, 10, 0.9), square(5, 10, 0.8)];
+    expect(suppressOverlaps(pair(), 50 / 150)).toHaveLength(2);
+    expect(suppressOverlaps(pair(), 50 / 150 - 1e-9)).toHaveLength(1);
+  });
+
+  it('is not chained: what only a dropped one overlaps stays', () => {
+    const chain = [square(0, 10, 0.9), square(4, 10, 0.8), square(8, 10, 0.7)];
+    expect(suppressOverlaps(chain, 0.3).map(({ detectionScore }) => detectionScore)).toEqual([0.9, 0.7]);
+  });
+});

@@ -1,0 +1,106 @@
+import type { CardInput, DetectionPass, ModelCard } from '../../model-store/model-card';
+import type { TensorSession } from '../tensor-session';
+import { detectFaces } from './detect-faces';
+import { letterbox } from './letterbox';
+
+const input = (extra: Partial<CardInput> = {}): CardInput => ({
+  width: 64,
+  height: 64,
+  layout: 'NHWC',
+  dtype: 'uint8',
+  colorOrder: 'RGB',
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+  maxBatch: 1,
+  ...extra,
+});
+const white = (width: number, height: number) => ({
+  data: new Uint8Array(width * height * 3).fill(255),
+  width,
+  height,
+});
+const pass = (border: number, minDetectionScore = 0.5): DetectionPass => ({ border, minDetectionScore });
+
+describe(letterbox.name, () => {
+  it.each([
+    [white(128, 64), pass(0), true, { width: 64, height: 64, scaleX: 0.5, scaleY: 0.5, offset: 0 }],
+    [white(32, 16), pass(0), true, { width: 64, height: 64, scaleX: 2, scaleY: 2, offset: 0 }],
+    [white(32, 16), pass(0), false, { width: 64, height: 64, scaleX: 1, scaleY: 1, offset: 0 }],
+    [white(128, 128), pass(0.5), true, { width: 64, height: 64, scaleX: 0.25, scaleY: 0.25, offset: 16 }],
+  ])('fits an image onto a fixed canvas (%#)', async (image, step, enlarge, expected) => {
+    expect(await letterbox(image, input(), step, enlarge)).toMatchObject(expected);
+  });
+
+  it('takes the smallest allowed canvas where the size is open', async () => {
+    const canvas = await letterbox(white(100, 50), input({ multipleOf: 32 }), pass(0), false);
+    expect([canvas.width, canvas.height]).toEqual([64, 32]);
+    const small = await letterbox(
+      white(20, 70),
+      input({ multipleOf: 32, width: 320, height: 320 }),
+      pass(0.5),
+      false,
+    );
+    expect([small.width, small.height, small.offset]).toEqual([96, 160, 35]);
+  });
+
+  it('puts black around the image and nowhere in it', async () => {
+    const { data, width, offset } = await letterbox(white(128, 64), input(), pass(0.25), true);
+    const scale = 64 / (128 * 1.5);
+    const [right, bottom] = [128, 64].map((side) => offset + Math.round(side * scale));
+    data.forEach((value, i) => {
+      const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+      const isInside = x >= offset && x < right && y >= offset && y < bottom;
+      if (value !== (isInside ? 255 : 0)) throw new Error(`${value} at ${x}, ${y}`);
+    });
+  });
+});
+
+describe(detectFaces.name, () => {
+  const card = (passes: DetectionPass[]) =>
+    ({
+      name: 'ssd',
+      family: 'ssd-mobilenet',
+      input: input(),
+      detection: { passes, nmsIou: 0.5, enlarge: true },
+    }) as unknown as ModelCard;
+
+  /** Answers each run with one box, in fractions of the canvas, and the score of that run. */
+  function session(scores: number[]): TensorSession & { runs: number } {
+    return {
+      runs: 0,
+      async run() {
+        const score = scores[this.runs++];
+        return [
+          { data: new Float32Array([0.25, 0.25, 0.5, 0.75]), dims: [1, 1, 4] },
+          { data: new Float32Array([score]), dims: [1, 1] },
+        ];
+      },
+      release: async () => undefined,
+    };
+  }
+
+  it('stops at the first pass that finds a face', async () => {
+    const sessions = session([0.4, 0.7, 0.9]);
+    const found = await detectFaces(white(64, 64), sessions, card([pass(0), pass(0.5, 0.6), pass(1)]));
+    expect(sessions.runs).toBe(2);
+    expect(found).toHaveLength(1);
+    expect(found[0].detectionScore).toBeCloseTo(0.7);
+  });
+
+  it('finds none after the last pass', async () => {
+    const sessions = session([0.4, 0.4]);
+    expect(await detectFaces(white(64, 64), sessions, card([pass(0), pass(1)]))).toEqual([]);
+    expect(sessions.runs).toBe(2);
+  });
+
+  it('lets the caller set the score of every pass', async () => {
+    expect(await detectFaces(white(64, 64), session([0.4]), card([pass(0)]), 0.3)).toHaveLength(1);
+    expect(await detectFaces(white(64, 64), session([0.6, 0.6]), card([pass(0), pass(1)]), 0.7)).toEqual([]);
+  });
+
+  it('gives boxes in pixels of the image, border and scale undone', async () => {
+    // 128 x 128 with a border of half: the image is 32 pixels wide on the canvas, from pixel 16 on.
+    const [{ box }] = await detectFaces(white(128, 128), session([0.9]), card([pass(0.5)]));
+    expect(box).toEqual({ x: 0, y: 0, width: 128, height: 64 });
+  });
+});
