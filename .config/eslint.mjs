@@ -64,5 +64,8 @@ export default tseslint.config(
   },
   ...layerRules,
   ...featureRules,
-  { files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**'], rules: { 'no-console': 'off' } },
+  {
+    files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**', '.ci/**'],
+    rules: { 'no-console': 'off' },
+  },
 );

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { call, multipart, percentile, rootDir, samples, startService } from './service.mjs';
 
-const CLIENTS = (process.env.CLIENTS ?? "1,4,16").split(",").map(Number);
+const CLIENTS = (process.env.CLIENTS ?? '1,4,16').split(',').map(Number);
 const SECONDS = 15;
 
 /**

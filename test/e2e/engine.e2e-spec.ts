@@ -1,0 +1,393 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FaceError } from '../../src/errors';
+import {
+  DEFAULT_FACE_OPTIONS,
+  type FaceModuleOptions,
+  resolveFaceOptions,
+} from '../../src/face/face.options';
+import { WorkerFaceModel } from '../../src/face/worker-face-model';
+import { computeDistance } from '../../src/pipeline/compare-embeddings';
+import type { BoundingBox } from '../../src/pipeline/face.types';
+import { BAD_IMAGES, GOOD_IMAGES, plainPng, portraitJpeg, withOrientation } from '../support/image-fixtures';
+import { rootDir, workerFile } from '../support/paths';
+import { describeWithShared, sharedDir } from '../support/shared';
+
+const photo = (i: number) =>
+  readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${i}.jpg`));
+
+function load(options: FaceModuleOptions = {}): Promise<WorkerFaceModel> {
+  return WorkerFaceModel.load(resolveFaceOptions({ workerFile, workerCount: 1, ...options }));
+}
+
+/** A model for one test, closed after it. */
+async function withModel(
+  options: FaceModuleOptions,
+  test: (model: WorkerFaceModel, pids: number[]) => Promise<void>,
+): Promise<void> {
+  const before = workerPids();
+  const model = await load({ attributeModels: [], ...options });
+  try {
+    await test(
+      model,
+      workerPids().filter((pid) => !before.includes(pid)),
+    );
+  } finally {
+    await model.close();
+  }
+  await until(() => workerPids().length === before.length);
+}
+
+/** Ids of the inference workers that are children of this process. */
+function workerPids(): number[] {
+  return readdirSync('/proc/self/task')
+    .map((thread) => `/proc/self/task/${thread}/children`)
+    .filter(existsSync)
+    .flatMap((file) => readFileSync(file, 'utf8').trim().split(' '))
+    .filter((pid) => pid !== '' && commandOf(pid).includes('worker-main.js'))
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // It has just ended.
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+async function refusal(work: Promise<unknown>): Promise<FaceError> {
+  const error = await work.then(
+    () => new Error('The call was answered.'),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof FaceError) return error;
+  throw error;
+}
+
+/** `answered`, or the code it was refused with. */
+function outcome(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'answered',
+    (error: FaceError) => error.code,
+  );
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, i) => sum + value * b[i], 0) / (Math.hypot(...a) * Math.hypot(...b));
+}
+
+/** A detector's box may leave the image; its centre may not. */
+function expectInside(box: BoundingBox, imageWidth: number, imageHeight: number): void {
+  expect(box.width).toBeGreaterThan(0);
+  expect(box.height).toBeGreaterThan(0);
+  expect(box.x).toBeGreaterThanOrEqual(-1);
+  expect(box.y).toBeGreaterThanOrEqual(-1);
+  expect(box.x + box.width).toBeLessThanOrEqual(imageWidth + 1);
+  expect(box.y + box.height).toBeLessThanOrEqual(imageHeight + 1);
+}
+
+describe('the default models in real workers', () => {
+  let model: WorkerFaceModel;
+  let pids: number[];
+
+  beforeAll(async () => {
+    model = await load({ workerCount: 2, maxImageBytes: 4 * 1024 * 1024 });
+    pids = workerPids();
+  });
+  afterAll(() => model.close());
+  // Whatever a test sends, no worker ends of it and no model is loaded again.
+  afterEach(() => {
+    expect(workerPids()).toEqual(pids);
+    expect(pids).toHaveLength(2);
+    for (const { state, loads } of model.models()) expect(loads).toBe(state === 'loaded' ? 2 : 0);
+  });
+
+  it.each([
+    [1, 3],
+    [2, 3],
+    [3, 3],
+    [4, 4],
+    [5, 5],
+    [6, 4],
+  ])('sample%d.jpg: %d faces, each with a unit vector', async (i, count) => {
+    const { faces, faceCount, imageWidth, imageHeight } = await model.represent(photo(i));
+    expect([faces.length, faceCount, imageWidth]).toEqual([count, count, 1920]);
+    const areas = faces.map(({ box }) => box.width * box.height);
+    expect(areas).toEqual([...areas].sort((a, b) => b - a));
+    for (const { box, landmarks, detectionScore, embedding, embeddingNorm } of faces) {
+      expectInside(box, imageWidth, imageHeight);
+      expect(landmarks).toHaveLength(5);
+      expect(landmarks[0].x).toBeLessThan(landmarks[1].x);
+      expect(detectionScore).toBeGreaterThanOrEqual(0.6);
+      expect(detectionScore).toBeLessThanOrEqual(1);
+      expect(embedding).toHaveLength(128);
+      expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+      expect(embeddingNorm).toBeGreaterThan(0);
+      expect(Number.isFinite(embeddingNorm)).toBe(true);
+    }
+  });
+
+  it('gives the same photo the same embeddings, in whichever worker', async () => {
+    const [first, second] = await Promise.all([model.represent(photo(2)), model.represent(photo(2))]);
+    first.faces.forEach(({ box, embedding }, i) => {
+      expect(second.faces[i].box).toEqual(box);
+      expect(second.faces[i].embedding).toEqual(embedding);
+      expect(computeDistance(embedding, second.faces[i].embedding, 'cosine')).toBeCloseTo(0, 6);
+    });
+    // Other faces are at a distance, or the line above proves nothing.
+    const [a, b] = first.faces;
+    expect(cosine(a.embedding, b.embedding)).toBeLessThan(0.98);
+  });
+
+  it('gives a face alone what it gives it among others', async () => {
+    const all = await model.represent(photo(6));
+    const best = await model.represent(photo(6), { faceSelection: 'best' });
+    expect([best.faces.length, best.faceCount]).toEqual([1, 4]);
+    const largest = all.faces[0];
+    expect(best.faces[0].box).toEqual(largest.box);
+    best.faces[0].embedding.forEach((value, i) => {
+      expect(Math.abs(value - largest.embedding[i])).toBeLessThan(1e-4);
+    });
+  });
+
+  it.each([4, 6])('sees sample%d.jpg alike in all eight EXIF orientations', async (i) => {
+    const upright = await model.represent(await withOrientation(photo(i), 1));
+    const { imageWidth, imageHeight } = upright;
+    let smallestCosine = 1;
+    let largestShift = 0;
+    for (let orientation = 2; orientation <= 8; orientation++) {
+      const turned = await model.represent(await withOrientation(photo(i), orientation));
+      expect(turned).toMatchObject({ imageWidth, imageHeight, faceCount: upright.faceCount });
+      turned.faces.forEach(({ box, embedding }, face) => {
+        const same = upright.faces[face];
+        smallestCosine = Math.min(smallestCosine, cosine(embedding, same.embedding));
+        for (const [side, size] of [
+          ['x', imageWidth],
+          ['y', imageHeight],
+          ['width', imageWidth],
+          ['height', imageHeight],
+        ] as const) {
+          largestShift = Math.max(largestShift, Math.abs(box[side] - same.box[side]) / size);
+        }
+      });
+    }
+    if (process.env.SHOW) console.log(i, smallestCosine, largestShift);
+    expect(smallestCosine).toBeGreaterThanOrEqual(0.999);
+    expect(largestShift).toBeLessThanOrEqual(0.02);
+  });
+
+  it.each(GOOD_IMAGES)('finds the drawn portrait in a $name', async ({ encode }) => {
+    const { faces, imageWidth, imageHeight } = await model.detect(await encode());
+    expect([faces.length, imageWidth, imageHeight]).toEqual([1, 512, 512]);
+    const [{ box }] = faces;
+    expectInside(box, imageWidth, imageHeight);
+    const whole = (await model.detect(await portraitJpeg())).faces[0].box;
+    for (const side of ['x', 'y', 'width', 'height'] as const) {
+      expect(Math.abs(box[side] - whole[side])).toBeLessThan(0.04 * 512);
+    }
+  });
+
+  it.each(BAD_IMAGES)('refuses $name with $code, and both workers go on', async ({ encode, code }) => {
+    const bad = await encode();
+    const errors = await Promise.all([1, 2, 3].map(() => refusal(model.represent(bad))));
+    for (const error of errors) {
+      expect(error.code).toBe(code);
+      expect(error.message).not.toMatch(/\n| at |node_modules/);
+    }
+    const good = await portraitJpeg();
+    const answers = await Promise.all([1, 2, 3].map(() => model.detect(good)));
+    expect(answers.map(({ faces }) => faces.length)).toEqual([1, 1, 1]);
+  });
+
+  it('refuses an image of too many bytes unread', async () => {
+    const error = await refusal(model.detect(Buffer.alloc(4 * 1024 * 1024 + 1)));
+    expect([error.code, error.details]).toEqual(['IMAGE_TOO_LARGE', { maxImageBytes: 4 * 1024 * 1024 }]);
+  });
+
+  it('finds no face where there is none', async () => {
+    for (const image of [await plainPng(640, 480), await plainPng(1, 1), await plainPng(3000, 10)]) {
+      for (const result of [
+        await model.detect(image),
+        await model.represent(image),
+        await model.analyze(image),
+      ]) {
+        expect(result).toMatchObject({ faces: [], faceCount: 0 });
+      }
+    }
+  });
+
+  it('refuses several faces under single, and takes a single one', async () => {
+    const error = await refusal(model.detect(photo(1), { faceSelection: 'single' }));
+    expect([error.code, error.details]).toEqual(['FACE_AMBIGUOUS', { faceCount: 3 }]);
+    const { faces } = await model.detect(await portraitJpeg(), { faceSelection: 'single' });
+    expect(faces).toHaveLength(1);
+  });
+
+  it('keeps to maxFaces, minFaceSize and minDetectionScore', async () => {
+    const all = (await model.detect(photo(5))).faces;
+    expect((await model.detect(photo(5), { maxFaces: 2 })).faces).toEqual(all.slice(0, 2));
+    const sides = all.map(({ box }) => Math.min(box.width, box.height));
+    const minFaceSize = [...sides].sort((a, b) => a - b)[2];
+    const large = await model.detect(photo(5), { minFaceSize });
+    expect(large.faces).toHaveLength(sides.filter((side) => side >= minFaceSize).length);
+    const best = Math.max(...all.map(({ detectionScore }) => detectionScore));
+    const sure = await model.detect(photo(5), { minDetectionScore: best - 1e-6 });
+    expect(sure.faces.length).toBeGreaterThan(0);
+    expect(sure.faces.length).toBeLessThan(all.length);
+  });
+
+  it('estimates ages, and scores that sum to one', async () => {
+    const { faces } = await model.analyze(photo(5));
+    expect(faces).toHaveLength(5);
+    for (const { age, gender, genderScores, expression, expressionScores } of faces) {
+      expect(age).toBeGreaterThanOrEqual(0);
+      expect(age).toBeLessThanOrEqual(100);
+      for (const [name, scores] of [
+        [gender, genderScores],
+        [expression, expressionScores],
+      ] as [string, Record<string, number>][]) {
+        const values = Object.values(scores);
+        expect(values.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 4);
+        expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
+        expect(scores[name]).toBe(Math.max(...values));
+      }
+      expect(Object.keys(expressionScores)).toHaveLength(7);
+    }
+    expect(new Set(faces.map(({ age }) => age)).size).toBe(5);
+  });
+
+  it('tells a model that is not loaded from one that is not known', async () => {
+    const image = await portraitJpeg();
+    expect(await outcome(model.detect(image, { detector: 'yunet' }))).toBe('MODEL_NOT_LOADED');
+    expect(await outcome(model.detect(image, { detector: 'nobody' }))).toBe('MODEL_UNKNOWN');
+    expect(await outcome(model.represent(image, { embedder: 'ssd-mobilenetv1' }))).toBe('MODEL_UNKNOWN');
+  });
+
+  it('leaves the image of the caller as it was', async () => {
+    const image = photo(3);
+    const copy = Buffer.from(image);
+    await model.represent(image);
+    expect(image.equals(copy)).toBe(true);
+  });
+});
+
+describe('workers under pressure', () => {
+  const image = photo(5);
+
+  it('are replaced where they are killed, and what waited is answered', async () => {
+    await withModel({}, async (model, [pid, ...others]) => {
+      expect(others).toEqual([]);
+      const before = model.models().filter(({ state }) => state === 'loaded');
+      expect(before.map(({ loads }) => loads)).toEqual([1, 1, 1]);
+      const calls = [1, 2, 3].map(() => outcome(model.represent(image)));
+      process.kill(pid, 'SIGKILL');
+      expect(await Promise.all(calls)).toEqual(['INFERENCE_FAILED', 'answered', 'answered']);
+      expect(workerPids()).not.toContain(pid);
+      const after = model.models().filter(({ state }) => state === 'loaded');
+      expect(after.map(({ loads }) => loads)).toEqual([2, 2, 2]);
+      expect(model.readiness()).toEqual({ ready: true });
+      expect((await model.represent(image)).faces).toHaveLength(5);
+    });
+  });
+
+  it('are replaced where they are killed idle; readiness says so meanwhile', async () => {
+    await withModel({}, async (model, [pid]) => {
+      process.kill(pid, 'SIGKILL');
+      await until(() => !model.readiness().ready);
+      expect(model.readiness().reason).toBe('no inference worker is running');
+      await until(() => model.readiness().ready);
+      expect((await model.detect(image)).faces).toHaveLength(5);
+      expect(workerPids()).not.toContain(pid);
+    });
+  });
+
+  it('leave the other one at work where one of two is killed', async () => {
+    await withModel({ workerCount: 2 }, async (model, [pid]) => {
+      const calls = Array.from({ length: 6 }, () => outcome(model.detect(image)));
+      process.kill(pid, 'SIGKILL');
+      const outcomes = await Promise.all(calls);
+      expect(outcomes.filter((code) => code === 'INFERENCE_FAILED')).toHaveLength(1);
+      expect(outcomes.filter((code) => code === 'answered')).toHaveLength(5);
+      expect(model.readiness().ready).toBe(true);
+    });
+  });
+
+  it('refuse with QUEUE_FULL what the queue does not hold', async () => {
+    await withModel({ queueSize: 1 }, async (model) => {
+      const admitted = [model.detect(image), model.detect(image)];
+      const error = await refusal(model.detect(image));
+      expect([error.code, error.details]).toEqual(['QUEUE_FULL', { queueSize: 1 }]);
+      for (const { faces } of await Promise.all(admitted)) expect(faces).toHaveLength(5);
+      expect((await model.detect(image)).faces).toHaveLength(5);
+    });
+  });
+
+  it('refuse at the deadline, are replaced, and come back', async () => {
+    await withModel({ requestTimeoutMs: 1 }, async (model, [pid]) => {
+      const outcomes = await Promise.all([1, 2].map(() => outcome(model.represent(image))));
+      expect(outcomes).toEqual(['INFERENCE_TIMEOUT', 'INFERENCE_TIMEOUT']);
+      await until(() => !workerPids().includes(pid));
+      await until(() => model.readiness().ready && workerPids().length > 0);
+    });
+    await withModel({ requestTimeoutMs: 60_000 }, async (model) => {
+      expect((await model.represent(image)).faces).toHaveLength(5);
+    });
+  });
+
+  it('drop what the caller no longer wants, waiting or running', async () => {
+    await withModel({}, async (model, pids) => {
+      const callers = [new AbortController(), new AbortController()];
+      const calls = callers.map(({ signal }) => outcome(model.represent(image, { signal })));
+      const last = model.detect(image);
+      callers.forEach((caller) => caller.abort());
+      expect(await Promise.all(calls)).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED']);
+      expect((await last).faces).toHaveLength(5);
+      expect(await outcome(model.detect(image, { signal: AbortSignal.abort() }))).toBe('REQUEST_ABORTED');
+      expect(workerPids()).toEqual(expect.arrayContaining(pids));
+    });
+  });
+
+  it('finish what runs when the model is closed, and refuse what waits and what comes', async () => {
+    const model = await load({ attributeModels: [] });
+    const calls = [1, 2].map(() => outcome(model.detect(image)));
+    await model.close();
+    expect(await Promise.all(calls)).toEqual(['answered', 'NOT_READY']);
+    expect(await outcome(model.detect(image))).toBe('NOT_READY');
+    expect(workerPids()).toEqual([]);
+  });
+});
+
+describeWithShared('detectors from a second models folder', () => {
+  const detectors = ['yunet', 'yunet-dynamic', 'retinaface-mnet025'];
+  const shared = (...path: string[]) => join(sharedDir as string, ...path);
+  let model: WorkerFaceModel;
+
+  beforeAll(async () => {
+    const modelDirs = [...DEFAULT_FACE_OPTIONS.modelDirs, shared('models')];
+    model = await load({ detectors, attributeModels: [], modelDirs });
+  });
+  afterAll(() => model?.close());
+
+  it.each(detectors)('%s finds a couple, and a crowd', async (detector) => {
+    const couple = await model.represent(readFileSync(shared('data', 'deepface', 'couple.jpg')), {
+      detector,
+    });
+    expect(couple.faces).toHaveLength(2);
+    for (const { box, embedding } of couple.faces) {
+      expectInside(box, couple.imageWidth, couple.imageHeight);
+      expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+    }
+    const crowd = readFileSync(shared('data', 'deepface', 'selfie-many-people.jpg'));
+    expect((await model.detect(crowd, { detector })).faces.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('takes the first as the default', () => {
+    expect(model.defaultDetector).toBe('yunet');
+  });
+});
