@@ -13,6 +13,21 @@ export interface Candidate {
   landmarks?: Landmarks;
 }
 
+/** Corners of a box given by its centre and size. */
+export function boxAround(
+  centerX: number,
+  centerY: number,
+  width: number,
+  height: number,
+): Pick<Candidate, 'x1' | 'y1' | 'x2' | 'y2'> {
+  return {
+    x1: centerX - width / 2,
+    y1: centerY - height / 2,
+    x2: centerX + width / 2,
+    y2: centerY + height / 2,
+  };
+}
+
 /** Turns the outputs of one detector family into candidates at or above a score. */
 export type DecodeCandidates = (
   outputs: OutputTensor[],

@@ -1,4 +1,4 @@
-import { type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
+import { boxAround, type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
 
 /** Variances of the box encoding. @see biubug6/Pytorch_Retinaface data/config.py; shared models README. */
 const CENTER_VARIANCE = 0.1;
@@ -33,13 +33,10 @@ export const decodeRetinaface: DecodeCandidates = (
           const anchorY = (row + 0.5) * stride;
           const centerX = anchorX + loc.data[i * 4] * CENTER_VARIANCE * size;
           const centerY = anchorY + loc.data[i * 4 + 1] * CENTER_VARIANCE * size;
-          const halfWidth = (size * Math.exp(loc.data[i * 4 + 2] * SIZE_VARIANCE)) / 2;
-          const halfHeight = (size * Math.exp(loc.data[i * 4 + 3] * SIZE_VARIANCE)) / 2;
+          const width = size * Math.exp(loc.data[i * 4 + 2] * SIZE_VARIANCE);
+          const height = size * Math.exp(loc.data[i * 4 + 3] * SIZE_VARIANCE);
           candidates.push({
-            x1: centerX - halfWidth,
-            y1: centerY - halfHeight,
-            x2: centerX + halfWidth,
-            y2: centerY + halfHeight,
+            ...boxAround(centerX, centerY, width, height),
             detectionScore,
             landmarks: fiveLandmarks(
               (k) => anchorX + landms.data[i * 10 + 2 * k] * CENTER_VARIANCE * size,

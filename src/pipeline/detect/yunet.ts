@@ -1,4 +1,4 @@
-import { type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
+import { boxAround, type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
 
 /**
  * YuNet: per stride s of 8, 16, 32 the outputs cls, obj, bbox (4) and kps (10), one row per cell, given in that order
@@ -22,13 +22,10 @@ export const decodeYunet: DecodeCandidates = (outputs, canvas, detection, minDet
       const row = Math.floor(cell / columns);
       const centerX = (column + bbox[cell * 4]) * stride;
       const centerY = (row + bbox[cell * 4 + 1]) * stride;
-      const halfWidth = (Math.exp(bbox[cell * 4 + 2]) * stride) / 2;
-      const halfHeight = (Math.exp(bbox[cell * 4 + 3]) * stride) / 2;
+      const width = Math.exp(bbox[cell * 4 + 2]) * stride;
+      const height = Math.exp(bbox[cell * 4 + 3]) * stride;
       candidates.push({
-        x1: centerX - halfWidth,
-        y1: centerY - halfHeight,
-        x2: centerX + halfWidth,
-        y2: centerY + halfHeight,
+        ...boxAround(centerX, centerY, width, height),
         detectionScore,
         landmarks: fiveLandmarks(
           (i) => (column + kps[cell * 10 + 2 * i]) * stride,
