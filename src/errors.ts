@@ -45,6 +45,14 @@ export const FACE_ERRORS = {
   },
   INFERENCE_FAILED: { status: 500, when: 'a worker failed; the cause is logged, never sent' },
   INTERNAL_ERROR: { status: 500, when: 'anything unexpected; the cause is logged, never sent' },
+  CALLER_QUEUE_FULL: {
+    status: 429,
+    when: 'the caller holds its share of the queue already, while others wait; see Retry-After',
+  },
+  IMAGE_QUARANTINED: {
+    status: 503,
+    when: 'two workers ended on this very image; it is refused for ten minutes',
+  },
   QUEUE_FULL: { status: 503, when: 'the queue in front of the workers is full; see Retry-After' },
   NOT_READY: { status: 503, when: 'the service is starting or shutting down' },
   INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },

@@ -2,7 +2,7 @@ import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { AnalysisService } from '../face/analysis.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
-import { RequestSignal } from '../http/client-disconnect';
+import { RequestLimits } from '../http/request-limits';
 import { IMAGE_EXAMPLES } from '../http/examples';
 import { FaceOptionsDto } from '../http/face-options.dto';
 import { ImageBody } from '../http/image-body.decorator';
@@ -32,9 +32,9 @@ export class AnalysisController {
   async analyze(
     @ImageField('image') image: Uint8Array,
     @Body() options: FaceOptionsDto,
-    @RequestSignal() signal: AbortSignal,
+    @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
   ): Promise<AnalyzeResponseDto> {
-    return AnalyzeResponseDto.from(await this.analysis.analyze(image, { ...options, signal }), requestId);
+    return AnalyzeResponseDto.from(await this.analysis.analyze(image, { ...options, ...limits }), requestId);
   }
 }

@@ -7,7 +7,7 @@ import type { FaceModel } from '../face/face-model';
 import { FACE_OPTION_RANGES, resolveFaceOptions } from '../face/face.options';
 import { readStore, WorkerFaceModel } from '../face/worker-face-model';
 import type { ModelTask } from '../model-store/model-card';
-import { startNotices } from './print';
+import { withNotices } from './print';
 
 /** What a command wants loaded. Absent names take the first of the settings. */
 export interface ModelNeeds {
@@ -43,16 +43,19 @@ export async function withFaceModel<T>(
 ): Promise<T> {
   const settings = readSettings();
   await checkNames(needs, settings.modelDirs);
-  const notices = startNotices('loading models');
   const options = resolveFaceOptions({
     ...settings,
     detectors: [needs.detector ?? settings.detectors[0]],
     embedders: [needs.embedder ?? settings.embedders[0]],
     attributeModels: needs.attributes ? settings.attributeModels : [],
-    onProgress: ({ stage, model, done, total }) =>
-      notices.tell(`${stage === 'compile' ? 'compiled' : 'loaded'} ${model} (${done} of ${total})`),
   });
-  const model = await WorkerFaceModel.load(options).finally(() => notices.stop());
+  const model = await withNotices('loading models', (tell) =>
+    WorkerFaceModel.load({
+      ...options,
+      onProgress: ({ stage, model, done, total }) =>
+        tell(`${stage === 'compile' ? 'compiled' : 'loaded'} ${model} (${done} of ${total})`),
+    }),
+  );
   try {
     return await work(model, settings);
   } finally {

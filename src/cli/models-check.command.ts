@@ -11,7 +11,7 @@ import type { ModelCard } from '../model-store/model-card';
 import { requireFile, type StoredModel } from '../model-store/model-store';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
-import { printJson, printTable, startNotices } from './print';
+import { printJson, printTable, withNotices } from './print';
 import { errorJson, errorLine, EXIT_ERROR } from './report-error';
 
 /** What is known of one model after the check. */
@@ -39,15 +39,15 @@ async function check({ json }: JsonOption): Promise<void> {
   const settings = readSettings();
   const store = await readStore(settings.modelDirs);
   const toLoad = new Set(modelsToLoad(settings, store));
-  const notices = startNotices('checking models');
   const results: CheckResult[] = [];
-  for (const name of new Set([...toLoad, ...store.keys()])) {
-    const isLoaded = toLoad.has(name);
-    if (!isLoaded && store.get(name)?.path == null) continue;
-    results.push(await checkModel(name, store, isLoaded, settings));
-    notices.tell(`checked ${name}`);
-  }
-  notices.stop();
+  await withNotices('checking models', async (tell) => {
+    for (const name of new Set([...toLoad, ...store.keys()])) {
+      const isLoaded = toLoad.has(name);
+      if (!isLoaded && store.get(name)?.path == null) continue;
+      results.push(await checkModel(name, store, isLoaded, settings));
+      tell(`checked ${name}`);
+    }
+  });
   const problems = results.flatMap(({ problem }) => problem ?? []);
   if (json) {
     const models = results.map((result) => ({

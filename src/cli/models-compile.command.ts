@@ -7,7 +7,7 @@ import { writeAtomically } from '../model-store/compile/write-atomically';
 import { readStore } from '../face/worker-face-model';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
-import { printJson, printLine, startNotices } from './print';
+import { printJson, printLine, withNotices } from './print';
 
 interface CompileOptions extends JsonOption {
   force?: boolean;
@@ -37,20 +37,17 @@ async function compile(names: string[], { force, json }: CompileOptions): Promis
   wanted.forEach(assertCompilable);
   const { modelDirs } = readSettings();
   const store = await readStore(modelDirs);
-  const notices = startNotices('compiling models');
   const results: CompileResult[] = [];
-  try {
+  await withNotices('compiling models', async (tell) => {
     for (const name of wanted) {
       const present = force ? null : (store.get(name)?.path ?? null);
       const result = present == null ? await compileInto(modelDirs[0], name) : thereAlready(name, present);
       results.push(result);
       const line = `${name}: ${result.compiled ? `compiled in ${result.ms} ms` : 'there already'}, ${result.path}`;
-      if (json) notices.tell(line);
+      if (json) tell(line);
       else printLine(line);
     }
-  } finally {
-    notices.stop();
-  }
+  });
   if (json) printJson({ models: results });
 }
 

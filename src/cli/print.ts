@@ -26,13 +26,15 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
   }
 }
 
-export interface Notices {
-  tell(text: string): void;
-  stop(): void;
-}
-
-/** Tells on stderr how long work goes on: nothing in the first second, then the latest step and each one after it. */
-export function startNotices(first: string): Notices {
+/**
+ * Runs `work` and tells on stderr how it goes on: nothing in the first second, then the latest step and each one after.
+ *
+ * @param first - what is told where no step was done in that second.
+ */
+export async function withNotices<T>(
+  first: string,
+  work: (tell: (step: string) => void) => Promise<T>,
+): Promise<T> {
   let latest = first;
   let isLate = false;
   const write = (text: string) => process.stderr.write(`${text}\n`);
@@ -40,13 +42,14 @@ export function startNotices(first: string): Notices {
     isLate = true;
     write(latest);
   }, QUIET_MS);
-  return {
-    tell(text) {
-      latest = text;
-      if (isLate) write(text);
-    },
-    stop: () => clearTimeout(timer),
-  };
+  try {
+    return await work((step) => {
+      latest = step;
+      if (isLate) write(step);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /*

@@ -15,7 +15,7 @@ export function reportError(thrown: unknown): void {
   // The options may be what is wrong, so they are not there to ask.
   if (process.argv.includes('--json')) printJson({ error: errorJson(error) });
   else process.stderr.write(`${errorLine(error)}\n`);
-  if (error.code === 'INTERNAL_ERROR') process.stderr.write(`${stackOf(thrown)}\n`);
+  if (error.code === 'INTERNAL_ERROR' && !isSystemError(thrown)) process.stderr.write(`${stackOf(thrown)}\n`);
 }
 
 /** As in the answers of the service. */
@@ -44,6 +44,11 @@ function toFaceError(thrown: unknown): FaceError {
 function oneSentence(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.charAt(0).toUpperCase() + line.slice(1);
+}
+
+/** What the operating system refuses says all in its message: a folder that cannot be written, for example. */
+function isSystemError(thrown: unknown): boolean {
+  return thrown instanceof Error && 'syscall' in thrown;
 }
 
 function stackOf(thrown: unknown): string {

@@ -9,7 +9,7 @@ import type {
 } from '../representation/representation.dto';
 import { aboutFile, readImage, withFaceModel } from './face-model';
 import { addFaceListOptions, embedderOption, jsonOption, type JsonOption } from './options';
-import { countText, faceJson, faceText, printJson, printLine, startNotices } from './print';
+import { countText, faceJson, faceText, printJson, printLine, withNotices } from './print';
 import { errorJson, errorLine, EXIT_ERROR } from './report-error';
 
 type Item = { file: string } & (RepresentedItemDto | FailedItemDto);
@@ -49,7 +49,6 @@ async function representAll(
   const results: Item[] = [];
   await withFaceModel(options, async (model, { workerCount }) => {
     const service = new RepresentationService(model);
-    const notices = startNotices('representing images');
     const represent = async (file: string, index: number): Promise<Item> => {
       try {
         const image = await readImage(file, 'image');
@@ -63,13 +62,14 @@ async function representAll(
         return { index, file, error: errorJson(error) };
       }
     };
-    // As many at a time as there are workers: what waits in the queue would count towards its deadline.
-    for (let start = 0; start < files.length; start += workerCount) {
-      const batch = files.slice(start, start + workerCount);
-      results.push(...(await Promise.all(batch.map((file, i) => represent(file, start + i)))));
-      if (json) notices.tell(`represented ${results.length} of ${files.length} images`);
-    }
-    notices.stop();
+    await withNotices('representing images', async (tell) => {
+      // As many at a time as there are workers: what waits in the queue would count towards its deadline.
+      for (let start = 0; start < files.length; start += workerCount) {
+        const batch = files.slice(start, start + workerCount);
+        results.push(...(await Promise.all(batch.map((file, i) => represent(file, start + i)))));
+        if (json) tell(`represented ${results.length} of ${files.length} images`);
+      }
+    });
   });
   if (json) printJson({ results });
 }

@@ -73,6 +73,10 @@ export const APP_CONFIG = {
     doc: 'Largest JSON body in bytes: it is parsed while no other request is; larger batches go as multipart',
   },
   FACE_QUEUE_SIZE: faceInteger('queueSize', 'Images that may wait for a worker before QUEUE_FULL'),
+  FACE_QUEUE_BYTES: faceInteger(
+    'queueBytes',
+    'Bytes of the images that may wait, together, before QUEUE_FULL',
+  ),
   FACE_REQUEST_TIMEOUT_MS: faceInteger(
     'requestTimeoutMs',
     'Milliseconds until an unanswered image is refused with INFERENCE_TIMEOUT',
@@ -131,6 +135,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       maxImagePixels: integer(env, 'FACE_MAX_IMAGE_PIXELS'),
       maxFaces: integer(env, 'FACE_MAX_FACES'),
       queueSize: integer(env, 'FACE_QUEUE_SIZE'),
+      queueBytes: integer(env, 'FACE_QUEUE_BYTES'),
       requestTimeoutMs: integer(env, 'FACE_REQUEST_TIMEOUT_MS'),
       bootTimeoutMs: integer(env, 'FACE_BOOT_TIMEOUT_MS'),
     },

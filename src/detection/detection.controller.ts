@@ -2,7 +2,7 @@ import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { DetectionService } from '../face/detection.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
-import { RequestSignal } from '../http/client-disconnect';
+import { RequestLimits } from '../http/request-limits';
 import { IMAGE_EXAMPLES } from '../http/examples';
 import { FaceOptionsDto } from '../http/face-options.dto';
 import { ImageBody } from '../http/image-body.decorator';
@@ -31,9 +31,9 @@ export class DetectionController {
   async detect(
     @ImageField('image') image: Uint8Array,
     @Body() options: FaceOptionsDto,
-    @RequestSignal() signal: AbortSignal,
+    @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
   ): Promise<DetectResponseDto> {
-    return DetectResponseDto.from(await this.detection.detect(image, { ...options, signal }), requestId);
+    return DetectResponseDto.from(await this.detection.detect(image, { ...options, ...limits }), requestId);
   }
 }

@@ -22,6 +22,10 @@ export interface FaceCallOptions {
   minDetectionScore?: number;
   /** Drops the work where it is still waiting; running work finishes unanswered. */
   signal?: AbortSignal;
+  /** Milliseconds to INFERENCE_TIMEOUT, where that is sooner than `requestTimeoutMs` of the module. */
+  timeoutMs?: number;
+  /** Whose work it is: callers are served in turn, and none may fill the queue alone. */
+  caller?: string;
 }
 
 /** Choices of one {@link FaceModel.represent} call. */

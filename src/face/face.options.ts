@@ -39,6 +39,8 @@ export interface FaceModuleOptions {
   maxFaces?: number;
   /** Images that may wait for a worker; one more is refused with QUEUE_FULL. */
   queueSize?: number;
+  /** Bytes of the images that may wait, together; more is refused with QUEUE_FULL. */
+  queueBytes?: number;
   /** Milliseconds until an unanswered image is refused with INFERENCE_TIMEOUT. */
   requestTimeoutMs?: number;
   /** Milliseconds that a worker may take to load and warm its models. */
@@ -72,6 +74,7 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   maxImagePixels: 50_000_000,
   maxFaces: 100,
   queueSize: 256,
+  queueBytes: 256 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   bootTimeoutMs: 120_000,
   workerFile: join(__dirname, '..', 'inference', 'worker-main.js'),
@@ -85,6 +88,7 @@ export const FACE_OPTION_RANGES = {
   maxImagePixels: [1, 1_000_000_000],
   maxFaces: [1, 10_000],
   queueSize: [1, 1_000_000],
+  queueBytes: [1, 64 * 1024 ** 3],
   requestTimeoutMs: [1, 3_600_000],
   bootTimeoutMs: [1, 3_600_000],
 } as const satisfies Partial<Record<keyof FaceModuleOptions, readonly [number, number]>>;

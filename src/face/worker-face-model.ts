@@ -127,7 +127,7 @@ export class WorkerFaceModel extends FaceModel {
       minFaceSize: options.minFaceSize ?? 0,
       minDetectionScore: options.minDetectionScore,
     };
-    return (await this.pool.run(job, options.signal)) as ImageFaces<F>;
+    return (await this.pool.run(job, options)) as ImageFaces<F>;
   }
 
   private requireLoaded(name: string, task: ModelTask, field: string): ModelCard {
@@ -204,6 +204,7 @@ export function modelsToLoad(
   check(embedders, 'embedder', 'embed');
   check(attributeModels, 'attribute model', 'age-gender', 'expression');
   const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
+  check(landmarkModels, 'landmark model', 'landmarks');
   return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels])];
 }
 

@@ -3,12 +3,16 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { FaceError } from '../errors';
 import { FaceModel } from '../face/face-model';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { Draining } from './draining';
 import { LiveResponseDto, ReadyResponseDto } from './health.dto';
 
 @ApiTags('health')
 @Controller('health')
 export class HealthController {
-  constructor(private readonly model: FaceModel) {}
+  constructor(
+    private readonly model: FaceModel,
+    private readonly draining: Draining,
+  ) {}
 
   @Get('live')
   @ApiOperation({ summary: 'Whether the process answers', description: 'Restart it where it does not.' })
@@ -34,7 +38,9 @@ export class HealthController {
   })
   @ApiFaceErrors(['NOT_READY', 'INTERNAL_ERROR'])
   ready(): ReadyResponseDto {
-    const { ready, reason = 'unknown' } = this.model.readiness();
+    const { ready, reason = 'unknown' } = this.draining.isDraining
+      ? { ready: false, reason: 'shutting down' }
+      : this.model.readiness();
     if (!ready) throw new FaceError('NOT_READY', `The service is not ready: ${reason}.`, { reason });
     return { status: 'ready' };
   }

@@ -5,8 +5,8 @@ import type { AppRequest } from './request-id';
 import { setServerTiming } from './server-timing';
 import { logServerError, toFaceError } from './to-face-error';
 
-/** Seconds after which a refused caller may try again: the queue of a busy service moves in less. */
-const RETRY_AFTER_SECONDS = '1';
+/** Seconds after which a refused caller may try again, where the error does not say. */
+const RETRY_AFTER_SECONDS = 1;
 
 /** The one exception filter: every error leaves as an {@link ErrorEnvelopeDto}. */
 @Catch()
@@ -17,7 +17,8 @@ export class FaceErrorFilter implements ExceptionFilter {
     const error = toFaceError(thrown);
     logServerError(error, request.requestId);
     if (response.headersSent || response.closed) return;
-    if (error.status === 503) response.setHeader('Retry-After', RETRY_AFTER_SECONDS);
+    const { retryAfterSeconds = error.status > 500 ? RETRY_AFTER_SECONDS : undefined } = error.details;
+    if (retryAfterSeconds != null) response.setHeader('Retry-After', String(retryAfterSeconds));
     if (request.method === 'POST') setServerTiming(request, response, []);
     response.status(error.status).json(ErrorEnvelopeDto.from(error, request.requestId));
   }

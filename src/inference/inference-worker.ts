@@ -3,13 +3,20 @@ import { FaceError } from '../errors';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
 import type { LoadedModel, PlainError, WorkerReply, WorkerRequest, WorkerSettings } from './worker-protocol';
 
+/** The worker ended, for whatever reason, before it answered. */
+export class WorkerEndedError extends FaceError {
+  constructor() {
+    super('INFERENCE_FAILED', 'The worker ended before it answered.', { retryAfterSeconds: 1 });
+  }
+}
+
 /** Something that runs one job at a time. */
 export abstract class InferenceWorker {
   /** Settles once the models are loaded and warmed. Rejects with the coded reason where they cannot be. */
   abstract readonly ready: Promise<LoadedModel[]>;
   /** Settles when the worker has ended, for whatever reason. */
   abstract readonly ended: Promise<void>;
-  /** Runs a job. Rejects with INFERENCE_FAILED where the worker ends before it answers. */
+  /** Runs a job. Rejects with {@link WorkerEndedError} where the worker ends before it answers. */
   abstract run(job: FaceJob): Promise<FaceJobResult>;
   /** Ends the worker at once; a running job is rejected. */
   abstract stop(): Promise<void>;
@@ -52,7 +59,7 @@ export class ProcessWorker extends InferenceWorker {
     // Whoever waits sees the rejection; nobody waiting is no reason to end the process.
     this.ready.catch(() => undefined);
     void this.ended.then(() => {
-      for (const job of this.pending.values()) job.reject(endedEarly());
+      for (const job of this.pending.values()) job.reject(new WorkerEndedError());
       this.pending.clear();
     });
     this.send({ type: 'start', settings });
@@ -66,9 +73,11 @@ export class ProcessWorker extends InferenceWorker {
           if (reply.type === 'progress') onProgress?.(reply.model);
           else if (reply.type === 'ready') resolve(reply.models);
           else if (reply.type === 'failure') reject(toFaceError(reply.error));
-          else this.settle(reply);
+          else if (reply.type === 'result' || reply.type === 'error') this.settle(reply);
+          // A worker that speaks another language is not to be trusted with the next job.
+          else void this.stop();
         });
-        void this.ended.then(() => reject(endedEarly()));
+        void this.ended.then(() => reject(new WorkerEndedError()));
         timer = setTimeout(
           () => reject(new FaceError('INFERENCE_FAILED', `A worker was not ready within ${timeoutMs} ms.`)),
           timeoutMs,
@@ -107,10 +116,6 @@ export class ProcessWorker extends InferenceWorker {
     if (reply.type === 'result') job.resolve(reply.value);
     else job.reject(toFaceError(reply.error));
   }
-}
-
-function endedEarly(): FaceError {
-  return new FaceError('INFERENCE_FAILED', 'The worker ended before it answered.');
 }
 
 function toFaceError({ code, message, details, cause }: PlainError): FaceError {

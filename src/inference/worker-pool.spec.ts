@@ -1,7 +1,8 @@
 import { FaceError } from '../errors';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
-import { InferenceWorker } from './inference-worker';
+import { InferenceWorker, WorkerEndedError } from './inference-worker';
 import type { LoadedModel } from './worker-protocol';
+import { QUARANTINE_MS } from './quarantine';
 import { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 
 const MODELS: LoadedModel[] = [{ name: 'model', loadMs: 1, memoryBytes: 1 }];
@@ -21,13 +22,20 @@ class FakeWorker extends InferenceWorker {
     this.ready = failure == null ? Promise.resolve(MODELS) : Promise.reject(failure);
     this.ready.catch(() => undefined);
     this.ended = new Promise((resolve) => (this.end = resolve));
-    void this.ended.then(() => this.running?.reject(new FaceError('INFERENCE_FAILED', 'ended')));
+    void this.ended.then(() => {
+      this.running?.reject(new WorkerEndedError());
+      this.running = undefined;
+    });
   }
 
   run(job: FaceJob): Promise<FaceJobResult> {
     expect(this.running).toBeUndefined();
     this.jobs.push(job);
     return new Promise((resolve, reject) => (this.running = { resolve, reject }));
+  }
+
+  get isBusy(): boolean {
+    return this.running != null;
   }
 
   answer(): void {
@@ -46,7 +54,7 @@ class FakeWorker extends InferenceWorker {
 function job(name: string): FaceJob {
   return {
     task: 'detect',
-    image: new Uint8Array(1),
+    image: Buffer.from(name),
     detector: name,
     embedder: '',
     selection: 'all',
@@ -71,6 +79,7 @@ describe(WorkerPool.name, () => {
     pool = await WorkerPool.start({
       workerCount: 1,
       queueSize: 2,
+      queueBytes: 100,
       requestTimeoutMs: 60_000,
       createWorker: () => {
         const worker = new FakeWorker();
@@ -143,8 +152,8 @@ describe(WorkerPool.name, () => {
   it('drops a waiting job whose caller left; a running one finishes unanswered', async () => {
     const pool = await start();
     const callers = [new AbortController(), new AbortController()];
-    const running = code(pool.run(job('a'), callers[0].signal));
-    const waiting = code(pool.run(job('b'), callers[1].signal));
+    const running = code(pool.run(job('a'), callers[0]));
+    const waiting = code(pool.run(job('b'), callers[1]));
     const last = code(pool.run(job('c')));
     callers.forEach((caller) => caller.abort());
     expect(await Promise.all([running, waiting])).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED']);
@@ -156,20 +165,62 @@ describe(WorkerPool.name, () => {
     expect(workers[0].jobs.map(({ detector }) => detector)).toEqual(['a', 'c']);
   });
 
+  it('replaces a worker that hangs at a job whose caller left', async () => {
+    jest.useFakeTimers();
+    const pool = await start({ requestTimeoutMs: 1000 });
+    const caller = new AbortController();
+    const running = code(pool.run(job('a'), { signal: caller.signal }));
+    caller.abort();
+    expect(await running).toBe('REQUEST_ABORTED');
+    await jest.advanceTimersByTimeAsync(5000);
+    expect(workers[0].stopped).toBe(true);
+    expect(workers).toHaveLength(2);
+    const answer = code(pool.run(job('b')));
+    workers[1].answer();
+    expect(await answer).toBe('answered');
+  });
+
+  it('leaves a worker alone that finishes a job whose caller left', async () => {
+    jest.useFakeTimers();
+    const pool = await start({ requestTimeoutMs: 1000 });
+    const caller = new AbortController();
+    const running = code(pool.run(job('a'), { signal: caller.signal }));
+    caller.abort();
+    workers[0].answer();
+    expect(await running).toBe('REQUEST_ABORTED');
+    await jest.advanceTimersByTimeAsync(5000);
+    expect(workers.map(({ stopped }) => stopped)).toEqual([false]);
+  });
+
+  it('is not ready while the only worker is still loading', async () => {
+    jest.useFakeTimers();
+    const pool = await start();
+    pool['options'].createWorker = () => {
+      const worker = new FakeWorker();
+      Object.assign(worker, { ready: new Promise(() => undefined) });
+      workers.push(worker);
+      return worker;
+    };
+    workers[0].end();
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(workers).toHaveLength(2);
+    expect(pool.readiness().ready).toBe(false);
+  });
+
   it('starts nothing for a caller that has left already', async () => {
     const pool = await start();
-    expect(await code(pool.run(job('a'), AbortSignal.abort()))).toBe('REQUEST_ABORTED');
+    expect(await code(pool.run(job('a'), { signal: AbortSignal.abort() }))).toBe('REQUEST_ABORTED');
     expect(workers[0].jobs).toEqual([]);
   });
 
-  it('replaces a worker that ends, counts the new load, and refuses the job it ran', async () => {
+  it('replaces a worker that ends, counts the new load, and tries its job once more, before what waits', async () => {
     jest.useFakeTimers();
     const pool = await start();
     const running = code(pool.run(job('a')));
     const waiting = code(pool.run(job('b')));
     expect(pool.loadsOf('model')).toHaveLength(1);
     workers[0].end();
-    expect(await running).toBe('INFERENCE_FAILED');
+    await jest.advanceTimersByTimeAsync(0);
     expect(pool.readiness()).toEqual({
       ready: false,
       reason: expect.stringContaining('no inference worker'),
@@ -177,9 +228,110 @@ describe(WorkerPool.name, () => {
     await jest.advanceTimersByTimeAsync(1000);
     expect(workers).toHaveLength(2);
     expect(pool.readiness()).toEqual({ ready: true });
+    expect(workers[1].jobs.map(({ detector }) => detector)).toEqual(['a']);
+    workers[1].answer();
+    expect(await running).toBe('answered');
     workers[1].answer();
     expect(await waiting).toBe('answered');
     expect(pool.loadsOf('model')).toHaveLength(2);
+  });
+
+  it('tries at once on a worker that is free', async () => {
+    const pool = await start({ workerCount: 2 });
+    const running = code(pool.run(job('a')));
+    const first = workers.findIndex((worker) => worker.jobs.length > 0);
+    workers[first].end();
+    await turn();
+    expect(workers[1 - first].jobs.map(({ detector }) => detector)).toEqual(['a']);
+    workers[1 - first].answer();
+    expect(await running).toBe('answered');
+  });
+
+  it('refuses a job on which two workers ended, and its image for a while, but no other', async () => {
+    jest.useFakeTimers();
+    const pool = await start();
+    const poison = code(pool.run(job('poison')));
+    for (let i = 0; i < 2; i++) {
+      workers[i].end();
+      await jest.advanceTimersByTimeAsync(1000);
+    }
+    expect(await poison).toBe('INFERENCE_FAILED');
+    expect(await code(pool.run(job('poison')))).toBe('IMAGE_QUARANTINED');
+    expect(workers[2].jobs).toEqual([]);
+    const other = code(pool.run(job('other')));
+    workers[2].answer();
+    expect(await other).toBe('answered');
+    await jest.advanceTimersByTimeAsync(QUARANTINE_MS);
+    const again = code(pool.run(job('poison')));
+    workers[2].answer();
+    expect(await again).toBe('answered');
+  });
+
+  it('forgives an image that comes through at the second try', async () => {
+    const pool = await start({ workerCount: 2 });
+    for (let round = 0; round < 3; round++) {
+      const answer = code(pool.run(job('unlucky')));
+      const count = workers.length;
+      workers.find((worker) => worker.jobs.length > 0 && !worker.stopped && worker.isBusy)?.end();
+      await turn();
+      workers.find((worker) => worker.isBusy)?.answer();
+      expect(await answer).toBe('answered');
+      while (workers.length === count) await new Promise((resolve) => setTimeout(resolve, 10));
+      await turn();
+    }
+  });
+
+  it('is not ready in a crash loop, and ready again after an answer, or when a worker stays', async () => {
+    jest.useFakeTimers();
+    const pool = await start();
+    const crash = async () => {
+      for (let death = 0; death < 5; death++) {
+        const count = workers.length;
+        workers[count - 1].end();
+        while (workers.length === count) await jest.advanceTimersByTimeAsync(10);
+      }
+    };
+    await crash();
+    expect(pool.readiness()).toEqual({ ready: false, reason: expect.stringContaining('keep ending') });
+    const answer = code(pool.run(job('a')));
+    workers[workers.length - 1].answer();
+    expect(await answer).toBe('answered');
+    expect(pool.readiness()).toEqual({ ready: true });
+    await crash();
+    expect(pool.readiness().ready).toBe(false);
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(pool.readiness()).toEqual({ ready: true });
+  });
+
+  it('serves callers in turn, and refuses one over its share with the time to wait', async () => {
+    const pool = await start({ queueSize: 4 });
+    const bulk = Array.from({ length: 4 }, (_, i) => pool.run(job(`bulk${i}`), { caller: 'bulk' }));
+    const refused = await bulk[3].catch((error: FaceError) => error);
+    expect(refused).toMatchObject({ code: 'CALLER_QUEUE_FULL', details: { retryAfterSeconds: 1 } });
+    const other = code(pool.run(job('other'), { caller: 'other' }));
+    for (let i = 0; i < 4; i++) {
+      workers[0].answer();
+      await turn();
+    }
+    expect(await other).toBe('answered');
+    expect(workers[0].jobs.map(({ detector }) => detector)).toEqual(['bulk0', 'bulk1', 'other', 'bulk2']);
+    await Promise.all(bulk.slice(0, 3));
+  });
+
+  it('keeps a deadline that the caller set, without ending the worker for it', async () => {
+    jest.useFakeTimers();
+    const pool = await start();
+    const running = code(pool.run(job('a'), { timeoutMs: 100 }));
+    const waiting = code(pool.run(job('b'), { timeoutMs: 100 }));
+    await jest.advanceTimersByTimeAsync(100);
+    expect([await running, await waiting]).toEqual(['INFERENCE_TIMEOUT', 'INFERENCE_TIMEOUT']);
+    expect(workers[0].stopped).toBe(false);
+    workers[0].answer();
+    await jest.advanceTimersByTimeAsync(0);
+    const next = code(pool.run(job('c')));
+    workers[0].answer();
+    expect(await next).toBe('answered');
+    expect(workers[0].jobs.map(({ detector }) => detector)).toEqual(['a', 'c']);
   });
 
   it('keeps trying, more and more seldom, while workers fail to start', async () => {
@@ -206,6 +358,7 @@ describe(WorkerPool.name, () => {
     const starting = WorkerPool.start({
       workerCount: 2,
       queueSize: 1,
+      queueBytes: 100,
       requestTimeoutMs: 1000,
       createWorker: () => {
         const worker = new FakeWorker(made.length === 1 ? reason : undefined);
@@ -229,6 +382,16 @@ describe(WorkerPool.name, () => {
     workers[0].answer();
     expect(await running).toBe('answered');
     await closed;
+    expect(workers[0].stopped).toBe(true);
+  });
+
+  it('closes for every caller once what runs is finished', async () => {
+    const pool = await start();
+    const running = code(pool.run(job('a')));
+    const closed = [pool.close(60_000), pool.close(60_000)];
+    workers[0].answer();
+    await Promise.all(closed);
+    expect(await running).toBe('answered');
     expect(workers[0].stopped).toBe(true);
   });
 

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { plainToInstance, Type } from 'class-transformer';
 import {
+  ArrayMaxSize,
   ArrayMinSize,
   IsArray,
   IsBoolean,
@@ -43,9 +44,9 @@ export class CardInput {
   @IsIn(['uint8', 'float32']) dtype: 'uint8' | 'float32';
   @IsIn(['RGB', 'BGR']) colorOrder: 'RGB' | 'BGR';
   /** Subtracted from each channel; must be 0 where `dtype` is uint8, as the graph does it there. */
-  @IsArray() @IsNumber({}, { each: true }) mean: [number, number, number];
+  @IsArray() @ArrayMinSize(3) @ArrayMaxSize(3) @IsNumber({}, { each: true }) mean: [number, number, number];
   /** Divides each channel after the mean. */
-  @IsArray() @IsNumber({}, { each: true }) std: [number, number, number];
+  @IsArray() @ArrayMinSize(3) @ArrayMaxSize(3) @IsNumber({}, { each: true }) std: [number, number, number];
   /** Largest batch of one run: 1 where the graph fixes it. */
   @IsInt() @Min(1) maxBatch: number;
 }
@@ -94,7 +95,7 @@ export class CardThreshold {
 }
 
 export class CardThresholds {
-  @ValidateNested() @Type(() => CardThreshold) cosine: CardThreshold;
+  @IsObject() @ValidateNested() @Type(() => CardThreshold) cosine: CardThreshold;
   @IsOptional() @ValidateNested() @Type(() => CardThreshold) euclidean?: CardThreshold;
   @IsOptional() @ValidateNested() @Type(() => CardThreshold) euclidean_l2?: CardThreshold;
   @IsOptional() @ValidateNested() @Type(() => CardThreshold) angular?: CardThreshold;
@@ -136,11 +137,11 @@ export class ModelCard {
    */
   @IsOptional() @Matches(/^[0-9a-f]{64}$/) sha256?: string;
   @IsOptional() @IsInt() @IsPositive() bytes?: number;
-  @ValidateNested() @Type(() => CardInput) input: CardInput;
+  @IsObject() @ValidateNested() @Type(() => CardInput) input: CardInput;
   @IsArray() @ArrayMinSize(1) @ValidateNested({ each: true }) @Type(() => CardOutput) outputs: CardOutput[];
   @IsOptional() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
   @IsOptional() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
-  @ValidateNested() @Type(() => CardLicense) license: CardLicense;
+  @IsObject() @ValidateNested() @Type(() => CardLicense) license: CardLicense;
   /** Where the weights come from. */
   @IsString() @IsNotEmpty() source: string;
 }
@@ -171,7 +172,35 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
   if ((card.task === 'embed') !== (card.embedding != null))
     problems.push('embedding belongs to task embed, and only there');
   if ((card.file == null) === !card.compiled) problems.push('either file or compiled must be given');
+  problems.push(...inconsistencies(card));
   return problems.length > 0 ? fail(problems) : card;
+}
+
+/** What each field allows but the pipeline cannot work with: found at boot, not by the first request. */
+function inconsistencies({ task, family, input, outputs, detection, embedding }: ModelCard): string[] {
+  const problems: string[] = [];
+  if (input.std.includes(0)) problems.push('input.std must not be 0');
+  if (input.dtype === 'uint8' && (input.mean.some((v) => v !== 0) || input.std.some((v) => v !== 1))) {
+    problems.push('input.mean must be 0 and input.std 1 for dtype uint8');
+  }
+  if (embedding != null && outputs[0].dims.at(-1) !== embedding.dimensions) {
+    problems.push(`embedding.dimensions must be the last of outputs.0.dims, but is ${embedding.dimensions}`);
+  }
+  const strides = detection?.strides?.length ?? 3;
+  const counts = { 'ssd-mobilenet': 2, yunet: 4 * strides, retinaface: 3, scrfd: 3 * strides };
+  const expected = task === 'age-gender' ? 2 : (counts[family as keyof typeof counts] ?? 1);
+  if (outputs.length < expected) {
+    problems.push(`outputs must be at least ${expected} for task ${task}, family ${family}`);
+  }
+  if (family === 'ssd-mobilenet' && detection?.landmarkModel == null) {
+    problems.push('detection.landmarkModel is needed by family ssd-mobilenet, which finds no landmarks');
+  }
+  if (family === 'retinaface' && (detection?.strides == null || detection.minSizes?.length !== strides)) {
+    problems.push(
+      'detection.strides and detection.minSizes are needed by family retinaface, one for each level',
+    );
+  }
+  return problems;
 }
 
 interface NestedError {

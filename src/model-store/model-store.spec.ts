@@ -33,8 +33,8 @@ describe(parseModelCard.name, () => {
     }
   });
 
-  const change = (path: string, value: unknown) => {
-    const card = json('yunet');
+  const change = (path: string, value: unknown, name = 'yunet') => {
+    const card = json(name);
     const keys = path.split('.');
     const last = keys.pop() as string;
     const target = keys.reduce<Record<string, unknown>>(
@@ -64,10 +64,31 @@ describe(parseModelCard.name, () => {
     ['license.commercialUse', 'yes', 'license.commercialUse'],
     ['source', '', 'source'],
     ['colour', 'blue', 'colour'],
+    ['input', undefined, 'input'],
+    ['input', [], 'input'],
+    ['input.mean', [0, 0], 'input.mean'],
+    ['input.std', [1, 1, 1, 1], 'input.std'],
+    ['input.std', [1, 0, 1], 'input.std'],
+    ['license', undefined, 'license'],
+    ['outputs', [{ dims: [1, 1] }], 'outputs'],
   ])('refuses %s = %j, naming it', (path, value, named) => {
     const error = failure(() => parseModelCard(change(path, value), 'yunet.json'));
     expect(error.code).toBe('MODEL_INVALID');
     expect(error.message).toContain('yunet.json');
+    expect(error.message).toContain(named);
+  });
+
+  it.each([
+    ['sface', 'embedding.thresholds.cosine', undefined, 'embedding.thresholds.cosine'],
+    ['sface', 'embedding.dimensions', 512, 'embedding.dimensions'],
+    ['age-gender', 'outputs', [{ dims: [-1, 1] }], 'outputs'],
+    ['face-resnet-128', 'input.mean', [127, 127, 127], 'input.mean'],
+    ['ssd-mobilenetv1', 'detection.landmarkModel', undefined, 'detection.landmarkModel'],
+    ['retinaface-mnet025', 'detection.minSizes', [[10, 20]], 'detection.minSizes'],
+    ['retinaface-mnet025', 'detection.strides', undefined, 'detection.strides'],
+  ])('refuses %s with %s = %j, which its family cannot work with', (name, path, value, named) => {
+    const error = failure(() => parseModelCard(change(path, value, name), `${name}.json`));
+    expect(error.code).toBe('MODEL_INVALID');
     expect(error.message).toContain(named);
   });
 

@@ -2,7 +2,7 @@ import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
 import { RepresentationService } from '../face/representation.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
-import { RequestSignal } from '../http/client-disconnect';
+import { RequestLimits } from '../http/request-limits';
 import { ErrorDto } from '../http/error.dto';
 import { ImageBody } from '../http/image-body.decorator';
 import { ImageField } from '../http/image-body.interceptor';
@@ -60,11 +60,11 @@ export class RepresentationController {
   async represent(
     @ImageField('image') image: Uint8Array | Uint8Array[],
     @Body() options: RepresentOptionsDto,
-    @RequestSignal() signal: AbortSignal,
+    @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
   ): Promise<RepresentResponseDto | RepresentListResponseDto> {
     const represent = async (bytes: Uint8Array) =>
-      RepresentationDto.from(await this.representation.represent(bytes, { ...options, signal }));
+      RepresentationDto.from(await this.representation.represent(bytes, { ...options, ...limits }));
 
     if (!Array.isArray(image)) return { ...(await represent(image)), requestId };
     const results = await Promise.all(

@@ -2,7 +2,7 @@ import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { VerificationService } from '../face/verification.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
-import { RequestSignal } from '../http/client-disconnect';
+import { RequestLimits } from '../http/request-limits';
 import { ImageBody } from '../http/image-body.decorator';
 import { ImageField } from '../http/image-body.interceptor';
 import type { ImageInput } from '../http/parse-image';
@@ -38,10 +38,10 @@ export class VerificationController {
     @ImageField('probe') probe: ImageInput,
     @ImageField('reference') reference: ImageInput,
     @Body() options: VerifyOptionsDto,
-    @RequestSignal() signal: AbortSignal,
+    @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
   ): Promise<VerifyResponseDto> {
-    const result = await this.verification.verify(probe, reference, { ...options, signal });
+    const result = await this.verification.verify(probe, reference, { ...options, ...limits });
     return VerifyResponseDto.from(result, requestId);
   }
 }

@@ -104,41 +104,6 @@ describe('real images through real models', () => {
     }
   });
 
-  const frames = async (format: 'gif' | 'webp') => {
-    const one = await portrait().png().toBuffer();
-    const blank = await sharp({ create: { width: 512, height: 512, channels: 3, background: '#123' } })
-      .png()
-      .toBuffer();
-    return sharp([one, blank], { join: { animated: true } })
-      [format]()
-      .toBuffer();
-  };
-  const formats: [string, () => Promise<Buffer>][] = [
-    ['JPEG', () => portrait().jpeg().toBuffer()],
-    ['progressive JPEG', () => portrait().jpeg({ progressive: true }).toBuffer()],
-    ['CMYK JPEG', () => portrait().toColourspace('cmyk').jpeg().toBuffer()],
-    ['JPEG with a wide-gamut profile', () => portrait().withIccProfile('p3').jpeg().toBuffer()],
-    ['grey JPEG', () => portrait().greyscale().jpeg().toBuffer()],
-    ['PNG', () => portrait().png().toBuffer()],
-    ['16-bit PNG', () => portrait().toColourspace('rgb16').png().toBuffer()],
-    ['PNG with alpha', () => portrait().ensureAlpha(1).png().toBuffer()],
-    ['grey PNG with alpha', () => portrait().greyscale().ensureAlpha(1).png().toBuffer()],
-    ['WebP', () => portrait().webp().toBuffer()],
-    ['animated WebP', () => frames('webp')],
-    ['GIF', () => portrait().gif().toBuffer()],
-    ['animated GIF', () => frames('gif')],
-    ['AVIF', () => portrait().avif({ quality: 70 }).toBuffer()],
-    ['TIFF', () => portrait().tiff().toBuffer()],
-  ];
-  it.each(formats)('reads %s', async (_name, encode) => {
-    const { status, body } = await post('/v1/detect', { image: await encode() });
-    expect(body).toMatchObject({ imageWidth: 512, imageHeight: 512 });
-    expect([status, body.faces.length]).toEqual([200, 1]);
-    const [{ box }] = body.faces;
-    expect(box.x + box.width / 2).toBeCloseTo(228, -1.5);
-    expect(box.y + box.height / 2).toBeCloseTo(220, -1.5);
-  });
-
   describe('refuses, naming the field', () => {
     const good = () => portrait().jpeg().toBuffer();
     const bad: [string, () => Promise<Buffer> | Buffer, number, string][] = [

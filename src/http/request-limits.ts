@@ -1,0 +1,36 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import type { FaceCallOptions } from '../face/face-model';
+import { invalidParameters } from './validation';
+
+/** Header by which a caller sets its own deadline. */
+export const TIMEOUT_HEADER = 'x-request-timeout-ms';
+
+/**
+ * Parameter of a controller method: how long the work may take, and for whom it is. `signal` aborts when the client
+ * leaves before the answer, `timeoutMs` is the caller's own deadline, `caller` the address it comes from.
+ */
+export const RequestLimits = createParamDecorator(
+  (_data: undefined, context: ExecutionContext): RequestLimits => {
+    const request = context.switchToHttp().getRequest<Request>();
+    const response = context.switchToHttp().getResponse<Response>();
+    const controller = new AbortController();
+    const abortUnanswered = () => {
+      if (!response.writableEnded) controller.abort();
+    };
+    // A client that left during the upload has closed the response already: the event would never come.
+    if (response.closed) abortUnanswered();
+    else response.once('close', abortUnanswered);
+    return { signal: controller.signal, timeoutMs: timeoutOf(request), caller: request.ip };
+  },
+);
+export type RequestLimits = Pick<FaceCallOptions, 'signal' | 'timeoutMs' | 'caller'>;
+
+function timeoutOf(request: Request): number | undefined {
+  const value = request.get(TIMEOUT_HEADER);
+  if (value === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(value)) {
+    throw invalidParameters({ [TIMEOUT_HEADER]: 'must be a whole number of milliseconds above 0' });
+  }
+  return Number(value);
+}

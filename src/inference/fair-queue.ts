@@ -1,0 +1,94 @@
+/** Something that waits, for whom, and how many bytes it holds meanwhile. */
+export interface Waiting {
+  caller: string;
+  bytes: number;
+}
+
+/** Why a {@link FairQueue} takes no more. */
+export type Refusal = 'caller' | 'full';
+
+/**
+ * A bounded queue that serves callers in turn, each one's own work in the order it came.
+ *
+ * One caller with a thousand images waits for itself, not the others for it. A caller may hold its share of the queue
+ * only: the places divided by the callers that wait, one place for a newcomer counted in. Work without a caller (`''`)
+ * knows no share.
+ */
+export class FairQueue<T extends Waiting> {
+  /** Work by caller; the order of the callers is the order of their turns. */
+  private readonly lines = new Map<string, T[]>();
+  private count = 0;
+  private bytes = 0;
+
+  constructor(
+    private readonly maxCount: number,
+    private readonly maxBytes: number,
+  ) {}
+
+  get length(): number {
+    return this.count;
+  }
+
+  /** Takes work in, or says why not: `caller` where this caller is over its share, `full` where all is full. */
+  push(item: T): Refusal | null {
+    const line = this.lines.get(item.caller) ?? [];
+    const callers = this.lines.size + (line.length === 0 ? 1 : 0);
+    const isOverShare = line.length > 0 && line.length >= Math.ceil(this.maxCount / (callers + 1));
+    if (isOverShare && item.caller !== '') return 'caller';
+    if (this.count >= this.maxCount || this.bytes + item.bytes > this.maxBytes) return 'full';
+    line.push(item);
+    this.lines.set(item.caller, line);
+    this.count++;
+    this.bytes += item.bytes;
+    return null;
+  }
+
+  /** Puts work back that had its turn already: it is next, and over no limit. */
+  unshift(item: T): void {
+    const line = this.lines.get(item.caller) ?? [];
+    this.lines.delete(item.caller);
+    const others = [...this.lines];
+    this.lines.clear();
+    this.lines.set(item.caller, [item, ...line]);
+    for (const [caller, rest] of others) this.lines.set(caller, rest);
+    this.count++;
+    this.bytes += item.bytes;
+  }
+
+  /** The next in turn; its caller then waits until all others had theirs. */
+  shift(): T | undefined {
+    for (const [caller, line] of this.lines) {
+      const item = line.shift() as T;
+      this.lines.delete(caller);
+      if (line.length > 0) this.lines.set(caller, line);
+      this.forget(item);
+      return item;
+    }
+    return undefined;
+  }
+
+  /** Takes work out before its turn; false where it is not waiting. */
+  remove(item: T): boolean {
+    const line = this.lines.get(item.caller);
+    const at = line?.indexOf(item) ?? -1;
+    if (line == null || at < 0) return false;
+    line.splice(at, 1);
+    if (line.length === 0) this.lines.delete(item.caller);
+    this.forget(item);
+    return true;
+  }
+
+  /** Takes everything out. */
+  clear(): T[] {
+    const all = [...this.lines.values()].flat();
+    this.lines.clear();
+    this.count = 0;
+    this.bytes = 0;
+    return all;
+  }
+
+  private forget(item: T): void {
+    this.count--;
+    this.bytes -= item.bytes;
+  }
+}

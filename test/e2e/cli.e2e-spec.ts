@@ -1,0 +1,293 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { rootDir } from '../support/paths';
+
+interface CliResult {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+const cli = join(rootDir, 'dist', 'cli.js');
+const sample = (number: number) =>
+  join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${number}.jpg`);
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const noSettings = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('FACE_')),
+);
+
+/** `onStdout` may end the process; a process that does not end by itself fails the test by its time limit. */
+function start(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, [cli, ...args], {
+    env: { ...noSettings, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = new Promise<CliResult>((resolve) => {
+    child.once('close', (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+const likeness = (...args: string[]) => start(args).ended;
+
+describe('likeness', () => {
+  jest.setTimeout(60_000);
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'likeness-cli-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  describe('verify', () => {
+    it('exits with 0 for the same photo twice', async () => {
+      const { code, stdout } = await likeness('verify', sample(1), sample(1));
+      expect(stdout).toMatch(/^verified\ncosine distance 0\.0000, within the threshold of 0\.07\n/);
+      expect(code).toBe(0);
+    });
+
+    it('exits with 1 for different people, and answers as the service does', async () => {
+      const { code, stdout } = await likeness('verify', sample(1), sample(5), '--json');
+      const answer = JSON.parse(stdout) as Record<string, unknown>;
+      expect(answer).toMatchObject({
+        verified: false,
+        metric: 'cosine',
+        threshold: 0.07,
+        detector: 'ssd-mobilenetv1',
+        embedder: 'face-resnet-128',
+        probe: { landmarks: { noseTip: { x: expect.any(Number), y: expect.any(Number) } } },
+      });
+      expect(answer.distance).toBeGreaterThan(0.07);
+      expect(code).toBe(1);
+    });
+
+    it('takes metric and threshold', async () => {
+      const options = ['--metric', 'euclidean_l2', '--threshold', '2', '--json'];
+      const { code, stdout } = await likeness('verify', sample(1), sample(5), ...options);
+      expect(JSON.parse(stdout)).toMatchObject({ verified: true, metric: 'euclidean_l2', threshold: 2 });
+      expect(code).toBe(0);
+    });
+
+    it.each([
+      ['a missing file', ['nowhere.jpg', sample(1)], /^IMAGE_MISSING: .*"nowhere\.jpg" given as probe/],
+      ['a folder', [sample(1), rootDir], /^IMAGE_MISSING: .* given as reference .* folder/],
+      ['an unknown detector', [sample(1), sample(1), '--detector', 'none'], /^MODEL_UNKNOWN: .*"none"/],
+      ['an embedder as detector', [sample(1), sample(1), '--detector', 'sface'], /^MODEL_UNKNOWN: .*"sface"/],
+      ['a word as threshold', [sample(1), sample(1), '--threshold', 'low'], /^PARAMETER_INVALID: .*'low'/],
+      ['a negative threshold', [sample(1), sample(1), '--threshold', '-1'], /^PARAMETER_INVALID: .*'-1'/],
+      ['an empty threshold', [sample(1), sample(1), '--threshold', ''], /^PARAMETER_INVALID: /],
+      ['an unknown metric', [sample(1), sample(1), '--metric', 'taxi'], /^PARAMETER_INVALID: .*'taxi'/],
+      ['an unknown option', [sample(1), sample(1), '--treshold', '1'], /^PARAMETER_INVALID: /],
+      ['a missing argument', [sample(1)], /^PARAMETER_INVALID: .*'reference'/],
+    ])('exits with 2 and one line for %s', async (_name, args, line) => {
+      const { code, stdout, stderr } = await likeness('verify', ...args);
+      expect(stderr).toMatch(line);
+      expect(stderr.trimEnd()).not.toContain('\n');
+      expect(stdout).toBe('');
+      expect(code).toBe(2);
+    });
+
+    it('names the file that is no image', async () => {
+      const { code, stderr } = await likeness('verify', sample(1), join(rootDir, 'package.json'));
+      expect(stderr).toMatch(/^IMAGE_UNSUPPORTED: .*package\.json\)$/m);
+      expect(stderr).not.toMatch(/^ {4}at /m);
+      expect(code).toBe(2);
+    });
+
+    it('writes errors as JSON where JSON was asked for, wrong options included', async () => {
+      const missing = await likeness('verify', 'nowhere.jpg', sample(1), '--json');
+      expect(JSON.parse(missing.stdout)).toEqual({
+        error: {
+          code: 'IMAGE_MISSING',
+          message: expect.any(String),
+          details: { field: 'probe', file: 'nowhere.jpg' },
+        },
+      });
+      const wrong = await likeness('verify', '--json', sample(1), sample(1), '--threshold', 'low');
+      expect(JSON.parse(wrong.stdout)).toMatchObject({ error: { code: 'PARAMETER_INVALID' } });
+      expect([missing.code, wrong.code]).toEqual([2, 2]);
+    });
+
+    it('refuses a setting that the service would refuse', async () => {
+      const { code, stderr } = await start(['verify', sample(1), sample(1)], { FACE_WORKER_COUNT: '0' })
+        .ended;
+      expect(stderr).toMatch(/^FACE_OPTIONS_INVALID: .*FACE_WORKER_COUNT/);
+      expect(code).toBe(2);
+    });
+  });
+
+  describe('represent', () => {
+    it('answers with embeddings', async () => {
+      const { code, stdout } = await likeness('represent', sample(2), '--json', '--max-faces', '1');
+      const { faces, dimensions, contract } = JSON.parse(stdout);
+      expect(contract).toMatch(/^[0-9a-f]{12}$/);
+      expect(faces).toHaveLength(1);
+      expect(faces[0].embedding).toHaveLength(dimensions);
+      expect(code).toBe(0);
+    });
+
+    it('goes on with the other images where one fails, and then exits with 2', async () => {
+      const { code, stdout } = await likeness('represent', '--json', sample(2), 'nowhere.jpg', sample(3));
+      const { results } = JSON.parse(stdout);
+      expect(results).toMatchObject([
+        { index: 0, file: sample(2), faceCount: expect.any(Number) },
+        { index: 1, file: 'nowhere.jpg', error: { code: 'IMAGE_MISSING' } },
+        { index: 2, file: sample(3), faceCount: expect.any(Number) },
+      ]);
+      expect(code).toBe(2);
+    });
+  });
+
+  describe('detect', () => {
+    it('draws the faces over a photo of the same size', async () => {
+      const png = join(folder, 'faces.png');
+      const { code, stdout } = await likeness('detect', sample(1), '--json', '--draw', png);
+      const { faces, imageWidth, imageHeight } = JSON.parse(stdout);
+      const drawing = sharp(await readFile(png));
+      expect(await drawing.metadata()).toMatchObject({
+        format: 'png',
+        width: imageWidth,
+        height: imageHeight,
+      });
+      const pixels = await drawing.raw().toBuffer();
+      const { x, y, height } = faces[0].box;
+      const edge = (Math.round(y + height / 2) * imageWidth + Math.round(x)) * 3;
+      expect([...pixels.subarray(edge, edge + 3)]).toEqual([0, 230, 90]);
+      expect(code).toBe(0);
+    });
+
+    it('refuses to draw into a file of another kind or in no folder', async () => {
+      const jpeg = await likeness('detect', sample(1), '--draw', 'faces.jpg');
+      expect(jpeg.stderr).toMatch(/^PARAMETER_INVALID: .*'faces\.jpg'/);
+      const nowhere = await likeness('detect', sample(1), '--draw', join(folder, 'none', 'faces.png'));
+      expect(nowhere.stderr).toMatch(/PARAMETER_INVALID: .* given as --draw/);
+      expect([jpeg.code, nowhere.code]).toEqual([2, 2]);
+    });
+  });
+
+  it('analyses', async () => {
+    const { code, stdout } = await likeness('analyze', sample(3), '--json', '--face-selection', 'best');
+    const { faces } = JSON.parse(stdout);
+    expect(faces).toMatchObject([{ age: expect.any(Number), gender: 'female', expressionScores: {} }]);
+    expect(code).toBe(0);
+  });
+
+  describe('models', () => {
+    it('lists every card', async () => {
+      const { code, stdout } = await likeness('models', 'list', '--json');
+      const { models } = JSON.parse(stdout) as { models: { name: string }[] };
+      expect(models.find(({ name }) => name === 'sface')).toMatchObject({
+        task: 'embed',
+        state: 'absent',
+        license: { name: 'Apache-2.0', commercialUse: true },
+        file: 'face_recognition_sface_2021dec.onnx',
+      });
+      const text = await likeness('models', 'list');
+      expect(text.stdout.split('\n')[0]).toMatch(/^name +task +state +licence +commercial use +file$/);
+      expect(text.stdout).toMatch(/^ssd-mobilenetv1 +detect +available +MIT +yes +ssd-mobilenetv1\./m);
+      expect([code, text.code]).toEqual([0, 0]);
+    });
+
+    it('compiles once, again with --force, and names what cannot be compiled', async () => {
+      const env = { FACE_MODEL_DIRS: join(folder, 'compiled') };
+      const compile = (...args: string[]) => start(['models', 'compile', ...args], env).ended;
+      const first = await compile('age-gender', 'face-expression');
+      expect(first.stdout).toMatch(/^age-gender: compiled in \d+ ms, .*\nface-expression: compiled in /);
+      const second = await compile('age-gender', '--json');
+      expect(JSON.parse(second.stdout)).toMatchObject({ models: [{ name: 'age-gender', compiled: false }] });
+      const forced = await compile('age-gender', '--force', '--json');
+      expect(JSON.parse(forced.stdout)).toMatchObject({ models: [{ name: 'age-gender', compiled: true }] });
+      const unknown = await compile('sface');
+      expect(unknown.stderr).toMatch(/^MODEL_UNKNOWN: .*"sface"/);
+      expect([first.code, second.code, forced.code, unknown.code]).toEqual([0, 0, 0, 2]);
+    });
+
+    it('checks and opens the default models', async () => {
+      const { code, stdout } = await likeness('models', 'check', '--json');
+      const { ok, models } = JSON.parse(stdout);
+      expect(models).toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({
+            name: 'face-resnet-128',
+            checksum: 'ok',
+            loadMs: expect.any(Number),
+            problem: null,
+          }),
+        ]),
+      );
+      expect(ok).toBe(true);
+      expect(code).toBe(0);
+    });
+
+    it('exits with 2 for a corrupt file, naming it and both hashes', async () => {
+      const compiled = await start(['models', 'compile', 'face-expression', '--json'], {
+        FACE_MODEL_DIRS: join(folder, 'corrupt'),
+      }).ended;
+      const { path } = JSON.parse(compiled.stdout).models[0] as { path: string };
+      const bytes = await readFile(path);
+      const expected = sha256(bytes);
+      bytes[bytes.length >> 1] ^= 1;
+      await writeFile(path, bytes);
+      const { code, stderr, stdout } = await start(['models', 'check'], {
+        FACE_MODEL_DIRS: join(folder, 'corrupt'),
+      }).ended;
+      expect(stdout).toMatch(/^face-expression +wrong +- /m);
+      for (const part of ['MODEL_CHECKSUM_MISMATCH', path, expected, sha256(bytes)]) {
+        expect(stderr).toContain(part);
+      }
+      expect(code).toBe(2);
+    });
+
+    it('exits with 2 where a model of the settings has no file', async () => {
+      const { code, stdout } = await start(['models', 'check', '--json'], {
+        FACE_MODEL_DIRS: join(folder, 'empty'),
+        FACE_EMBEDDERS: 'sface',
+      }).ended;
+      const { ok, models } = JSON.parse(stdout);
+      expect(ok).toBe(false);
+      expect(models).toContainEqual(
+        expect.objectContaining({
+          name: 'sface',
+          problem: expect.objectContaining({ code: 'MODEL_NOT_FOUND' }),
+        }),
+      );
+      expect(code).toBe(2);
+    });
+  });
+
+  it('serves until it is told to end', async () => {
+    const { child, ended } = start(['serve'], { PORT: '0', HOST: '127.0.0.1', FACE_WORKER_COUNT: '1' });
+    const port = await new Promise<string>((resolve) => {
+      let log = '';
+      child.stdout.on('data', (text: string) => {
+        log += text;
+        const ready = / on port (\d+)/.exec(log);
+        if (ready != null) resolve(ready[1]);
+      });
+    });
+    const { status } = await fetch(`http://127.0.0.1:${port}/health/ready`);
+    expect(status).toBe(200);
+    child.kill('SIGTERM');
+    await ended;
+  });
+
+  it('shows its help and its version', async () => {
+    const help = await likeness('--help');
+    for (const command of ['verify', 'represent', 'detect', 'analyze', 'models', 'serve']) {
+      expect(help.stdout).toContain(`  ${command} `);
+    }
+    const version = await likeness('--version');
+    expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const none = await likeness();
+    expect(none.stderr).toContain('Usage: likeness');
+    expect([help.code, version.code, none.code]).toEqual([0, 0, 2]);
+  });
+});
