@@ -1,9 +1,6 @@
 import type { Command } from 'commander';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { FaceError } from '../errors';
-import { COMPILED_MODELS, compiledFileName, compileModel } from '../model-store/compile/compile-models';
-import { writeAtomically } from '../model-store/compile/write-atomically';
+import { COMPILED_MODELS, compileInto } from '../model-store/compile/compile-models';
 import { readStore } from '../face/worker-face-model';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
@@ -41,7 +38,7 @@ async function compile(names: string[], { force, json }: CompileOptions): Promis
   await withNotices('compiling models', async (tell) => {
     for (const name of wanted) {
       const present = force ? null : (store.get(name)?.path ?? null);
-      const result = present == null ? await compileInto(modelDirs[0], name) : thereAlready(name, present);
+      const result = present == null ? await compileNow(modelDirs[0], name) : thereAlready(name, present);
       results.push(result);
       const line = `${name}: ${result.compiled ? `compiled in ${result.ms} ms` : 'there already'}, ${result.path}`;
       if (json) tell(line);
@@ -65,10 +62,8 @@ function thereAlready(name: string, path: string): CompileResult {
   return { name, path, compiled: false, ms: 0 };
 }
 
-async function compileInto(folder: string, name: string): Promise<CompileResult> {
+async function compileNow(folder: string, name: string): Promise<CompileResult> {
   const start = performance.now();
-  const path = join(folder, compiledFileName(name));
-  await mkdir(folder, { recursive: true });
-  await writeAtomically(path, await compileModel(name));
+  const path = await compileInto(folder, name);
   return { name, path, compiled: true, ms: Math.round(performance.now() - start) };
 }

@@ -102,7 +102,7 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const resolved: ResolvedFaceOptions = { ...DEFAULT_FACE_OPTIONS, ...given };
   const unknown = Object.keys(given).filter(
-    (name) => !(name in DEFAULT_FACE_OPTIONS) && name !== 'onProgress',
+    (name) => !Object.hasOwn(DEFAULT_FACE_OPTIONS, name) && name !== 'onProgress',
   );
   if (unknown.length > 0) throw invalid(unknown[0], 'is no option of FaceModule');
   for (const [name, [min, max]] of Object.entries(FACE_OPTION_RANGES)) {

@@ -3,7 +3,9 @@ import { FakeFaceModel } from './fake-face-model';
 import { DEFAULT_FACE_OPTIONS, FACE_OPTION_RANGES, resolveFaceOptions } from './face.options';
 import { VerificationService } from './verification.service';
 
-const [alice, bob, crowd, empty] = ['alice', 'bob', 'crowd', 'empty'].map((name) => Buffer.from(name));
+const [alice, bob, crowd, empty, pair] = ['alice', 'bob', 'crowd', 'empty', 'pair'].map((name) =>
+  Buffer.from(name),
+);
 const code = (promise: Promise<unknown>) =>
   promise.then(
     () => 'answered',
@@ -43,6 +45,62 @@ describe(VerificationService.name, () => {
     const { verified, reference } = await service.verify(alice, crowd, { faceSelection: 'all' });
     expect(verified).toBe(true);
     expect(reference?.box.x).toBe(230);
+  });
+
+  it('finds the closest pair on either side, and says both its faces', async () => {
+    model.addImage(pair, { faces: [{ person: 'carol' }, { person: 'dave' }, { person: 'alice' }] });
+    const answer = await service.verify(pair, crowd, { faceSelection: 'all' });
+    expect(answer).toMatchObject({ verified: true, distance: 0 });
+    expect([answer.probe?.box.x, answer.reference?.box.x]).toEqual([440, 230]);
+    const [face] = (await model.detect(pair, { faceSelection: 'best' })).faces;
+    // Nothing but the detection: no embedding.
+    expect((await service.verify(pair, alice)).probe).toEqual(face);
+  });
+
+  it('compares an embedding with every face under all', async () => {
+    const [{ embedding }] = (await model.represent(alice)).faces;
+    const given = { embedding, contract: model.embedder().contract };
+    expect((await service.verify(given, crowd)).verified).toBe(false);
+    const answer = await service.verify(given, crowd, { faceSelection: 'all' });
+    expect(answer).toMatchObject({ verified: true, probe: null, detector: 'fake-detector' });
+    expect(answer.reference?.box.x).toBe(230);
+  });
+
+  it('compares the face at the centre under centerLargest', async () => {
+    const at = (x: number, y: number, side: number) => ({ x, y, width: side, height: side });
+    model.addImage(pair, {
+      faces: [
+        { person: 'bob', box: at(0, 0, 120) },
+        { person: 'alice', box: at(280, 200, 80) },
+      ],
+    });
+    expect((await service.verify(alice, pair)).verified).toBe(false);
+    expect((await service.verify(alice, pair, { faceSelection: 'centerLargest' })).verified).toBe(true);
+  });
+
+  it('hands its options to both sides', async () => {
+    const represent = jest.spyOn(model, 'represent');
+    const options = { detector: 'fake-detector', embedder: 'fake-embedder', maxFaces: 3, minFaceSize: 7 };
+    await service.verify(alice, bob, { ...options, minDetectionScore: 0 });
+    expect(represent.mock.calls.map(([image]) => image)).toEqual([alice, bob]);
+    for (const [, given] of represent.mock.calls) {
+      expect(given).toMatchObject({ ...options, minDetectionScore: 0, faceSelection: 'best' });
+    }
+  });
+
+  it('says under which metric, threshold, models and contract it decided', async () => {
+    const { maxDistances, contract } = model.embedder();
+    for (const metric of ['cosine', 'euclidean', 'euclidean_l2', 'angular'] as const) {
+      expect(await service.verify(alice, alice, { metric })).toMatchObject({
+        verified: true,
+        metric,
+        threshold: maxDistances[metric],
+        detector: 'fake-detector',
+        embedder: 'fake-embedder',
+        contract,
+        timings: { probe: { decodeMs: 0 }, reference: { decodeMs: 0 } },
+      });
+    }
   });
 
   it('takes a threshold of 0 and takes it inclusively', async () => {
@@ -113,6 +171,40 @@ describe(VerificationService.name, () => {
     expect(await code(service.verify(alice, reference()))).toEqual(expected);
   });
 
+  it.each([
+    ['FACE_NOT_DETECTED', () => empty],
+    ['EMBEDDING_CONTRACT_MISMATCH', () => ({ embedding: Array(128).fill(1), contract: 'other' })],
+    ['EMBEDDING_INVALID', () => ({ embedding: [1], contract: 'fake00000000' })],
+  ])('says %s of the probe as well', async (expected, probe) => {
+    expect(await code(service.verify(probe(), alice))).toEqual([expected, 'probe']);
+  });
+
+  it('says what it expected of an embedding, and none of its values', async () => {
+    await expect(
+      service.verify(alice, { embedding: Array(127).fill(0.5), contract: 'fake00000000' }),
+    ).rejects.toMatchObject({ details: { field: 'reference', expectedLength: 128, receivedLength: 127 } });
+    await expect(
+      service.verify(alice, { embedding: Array(128).fill(0.5), contract: 'other' }),
+    ).rejects.toMatchObject({ details: { field: 'reference', expectedContract: 'fake00000000' } });
+  });
+
+  it('keeps the field that an error names itself', async () => {
+    expect(await code(service.verify(alice, bob, { detector: 'yunet' }))).toEqual([
+      'MODEL_UNKNOWN',
+      'detector',
+    ]);
+    expect(await code(service.verify(alice, bob, { embedder: 'sface' }))).toEqual([
+      'MODEL_UNKNOWN',
+      'embedder',
+    ]);
+  });
+
+  it('passes on what is no error of its own as it is', async () => {
+    const crash = new TypeError('a bug');
+    jest.spyOn(model, 'represent').mockRejectedValue(crash);
+    await expect(service.verify(alice, bob)).rejects.toBe(crash);
+  });
+
   it('says that several faces are ambiguous under single, and in which image', async () => {
     expect(await code(service.verify(crowd, alice, { faceSelection: 'single' }))).toEqual([
       'FACE_AMBIGUOUS',
@@ -143,6 +235,36 @@ describe(VerificationService.name, () => {
     });
     expect(await code(service.verify(empty, bob))).toEqual(['FACE_NOT_DETECTED', 'probe']);
     expect(dropped).toBe(true);
+  });
+
+  it('looks at both images at the same time', async () => {
+    const represent = model.represent.bind(model);
+    let started = 0;
+    let meet: () => void = () => undefined;
+    const both = new Promise<void>((resolve) => (meet = resolve));
+    jest.spyOn(model, 'represent').mockImplementation(async (image, options) => {
+      if (++started === 2) meet();
+      await both;
+      return represent(image, options);
+    });
+    expect((await service.verify(alice, alice)).verified).toBe(true);
+  });
+
+  it("hands on the caller's signal to both sides, and aborts neither when both succeed", async () => {
+    const represent = jest.spyOn(model, 'represent');
+    const caller = new AbortController();
+    await service.verify(alice, bob, { signal: caller.signal });
+    const signals = represent.mock.calls.map(([, options]) => options?.signal);
+    expect(signals.map((signal) => signal?.aborted)).toEqual([false, false]);
+    caller.abort();
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, true]);
+  });
+
+  it("does not abort the caller's signal when a side fails", async () => {
+    const caller = new AbortController();
+    const failed = service.verify(empty, bob, { signal: caller.signal });
+    expect(await code(failed)).toEqual(['FACE_NOT_DETECTED', 'probe']);
+    expect(caller.signal.aborted).toBe(false);
   });
 });
 

@@ -161,7 +161,10 @@ export class WorkerFaceModel extends FaceModel {
       state: isLoaded ? 'loaded' : path == null ? 'absent' : 'available',
       loads: loads.length,
       loadMs: isLoaded ? Math.max(...loads.map(({ loadMs }) => loadMs)) : null,
-      memoryBytes: isLoaded ? loads.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0) : null,
+      // Of the workers that are there: what ended gave its memory back.
+      memoryBytes: isLoaded
+        ? loads.slice(-this.options.workerCount).reduce((sum, { memoryBytes }) => sum + memoryBytes, 0)
+        : null,
       sha256: card.sha256 ?? null,
       license: card.license,
       source: card.source,
@@ -229,7 +232,9 @@ export async function prepareModels(
 function embedderInfo(card: ModelCard): EmbedderInfo {
   const { dimensions, thresholds } = card.embedding as { dimensions: number; thresholds: CardThresholds };
   const fromCard = Object.fromEntries(
-    Object.entries(thresholds).map(([metric, { maxDistance }]) => [metric, maxDistance]),
+    Object.entries(thresholds).flatMap(([metric, threshold]) =>
+      threshold == null ? [] : [[metric, threshold.maxDistance]],
+    ),
   ) as Partial<Record<Metric, number>>;
   return {
     name: card.name,

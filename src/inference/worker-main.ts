@@ -46,7 +46,7 @@ async function start(settings: WorkerSettings): Promise<LoadedModel[]> {
     const rssBefore = process.memoryUsage.rss();
     const session = await openSession(await readChecked(path, card), card, settings.intraOpThreads);
     models.set(card.name, { card, session });
-    await new FacePipeline(new Map([[card.name, { card, session }]]), settings.maxImagePixels).warmUp();
+    await warmUp(card, session, settings);
     loaded.push({
       name: card.name,
       loadMs: performance.now() - startedAt,
@@ -56,6 +56,14 @@ async function start(settings: WorkerSettings): Promise<LoadedModel[]> {
   }
   pipeline = new FacePipeline(models, settings.maxImagePixels);
   return loaded;
+}
+
+async function warmUp(card: ModelCard, session: TensorSession, settings: WorkerSettings): Promise<void> {
+  try {
+    await new FacePipeline(new Map([[card.name, { card, session }]]), settings.maxImagePixels).warmUp();
+  } catch (error) {
+    throw new FaceError('MODEL_INVALID', `Model ${card.name} fails at its first run.`, {}, { cause: error });
+  }
 }
 
 async function readChecked(path: string, card: ModelCard): Promise<Buffer> {

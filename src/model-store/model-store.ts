@@ -75,7 +75,7 @@ async function listJson(dir: string): Promise<string[]> {
   try {
     return (await readdir(dir)).filter((file) => file.endsWith('.json'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
     throw error;
   }
 }

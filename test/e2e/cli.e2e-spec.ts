@@ -20,7 +20,7 @@ const noSettings = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('FACE_')),
 );
 
-/** `onStdout` may end the process; a process that does not end by itself fails the test by its time limit. */
+/** Without the settings of whoever runs the suite. A process that does not end by itself fails its test by the time limit. */
 function start(args: string[], env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [cli, ...args], {
     env: { ...noSettings, ...env },
@@ -50,7 +50,7 @@ describe('likeness', () => {
   describe('verify', () => {
     it('exits with 0 for the same photo twice', async () => {
       const { code, stdout } = await likeness('verify', sample(1), sample(1));
-      expect(stdout).toMatch(/^verified\ncosine distance 0\.0000, within the threshold of 0\.07\n/);
+      expect(stdout).toMatch(/^verified\ncosine distance 0\.0000, within the threshold of 0\.\d+\n/);
       expect(code).toBe(0);
     });
 
@@ -60,12 +60,12 @@ describe('likeness', () => {
       expect(answer).toMatchObject({
         verified: false,
         metric: 'cosine',
-        threshold: 0.07,
+        threshold: expect.any(Number),
         detector: 'ssd-mobilenetv1',
         embedder: 'face-resnet-128',
         probe: { landmarks: { noseTip: { x: expect.any(Number), y: expect.any(Number) } } },
       });
-      expect(answer.distance).toBeGreaterThan(0.07);
+      expect(answer.distance).toBeGreaterThan(answer.threshold as number);
       expect(code).toBe(1);
     });
 
@@ -176,13 +176,16 @@ describe('likeness', () => {
   it('analyses', async () => {
     const { code, stdout } = await likeness('analyze', sample(3), '--json', '--face-selection', 'best');
     const { faces } = JSON.parse(stdout);
-    expect(faces).toMatchObject([{ age: expect.any(Number), gender: 'female', expressionScores: {} }]);
+    expect(faces).toMatchObject([
+      { age: expect.any(Number), gender: expect.stringMatching(/^(fe)?male$/), expressionScores: {} },
+    ]);
     expect(code).toBe(0);
   });
 
   describe('models', () => {
     it('lists every card', async () => {
-      const { code, stdout } = await likeness('models', 'list', '--json');
+      const env = { FACE_MODEL_DIRS: join(folder, 'empty') };
+      const { code, stdout } = await start(['models', 'list', '--json'], env).ended;
       const { models } = JSON.parse(stdout) as { models: { name: string }[] };
       expect(models.find(({ name }) => name === 'sface')).toMatchObject({
         task: 'embed',
@@ -190,6 +193,7 @@ describe('likeness', () => {
         license: { name: 'Apache-2.0', commercialUse: true },
         file: 'face_recognition_sface_2021dec.onnx',
       });
+      expect(models.find(({ name }) => name === 'ssd-mobilenetv1')).toMatchObject({ state: 'compilable' });
       const text = await likeness('models', 'list');
       expect(text.stdout.split('\n')[0]).toMatch(/^name +task +state +licence +commercial use +file$/);
       expect(text.stdout).toMatch(/^ssd-mobilenetv1 +detect +available +MIT +yes +ssd-mobilenetv1\./m);

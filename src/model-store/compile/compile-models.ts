@@ -135,7 +135,7 @@ export function compiledFileName(name: string): string {
  * @param names - keys of {@link COMPILED_MODELS}.
  * @param onProgress - called after each file that was written; not called for files that were there.
  * @param weightsFolder - as for {@link compileModel}.
- * @throws {FaceError} as {@link compileModel}; files written before the failure stay.
+ * @throws {FaceError} as {@link compileInto}; files written before the failure stay.
  */
 export async function ensureCompiled(
   names: readonly string[],
@@ -143,15 +143,41 @@ export async function ensureCompiled(
   onProgress: (progress: CompileProgress) => void = () => undefined,
   weightsFolder?: string,
 ): Promise<void> {
-  await mkdir(directory, { recursive: true });
   const present = await Promise.all(names.map((name) => exists(join(directory, compiledFileName(name)))));
   const missing = names.filter((_, i) => !present[i]);
   for (const [i, model] of missing.entries()) {
     const start = performance.now();
-    await writeAtomically(join(directory, compiledFileName(model)), await compileModel(model, weightsFolder));
+    await compileInto(directory, model, weightsFolder);
     onProgress({ model, done: i + 1, total: missing.length, ms: Math.round(performance.now() - start) });
     await nextTurn();
   }
+}
+
+/**
+ * Compiles one model and puts its file into `directory`, which is made if needed.
+ *
+ * @returns the path of the file.
+ * @throws {FaceError} FACE_OPTIONS_INVALID where the folder cannot be written; as {@link compileModel} otherwise.
+ */
+export async function compileInto(directory: string, name: string, weightsFolder?: string): Promise<string> {
+  const path = join(directory, compiledFileName(name));
+  const bytes = await compileModel(name, weightsFolder);
+  try {
+    await mkdir(directory, { recursive: true });
+    await writeAtomically(path, bytes);
+  } catch (error) {
+    unwritable(error as NodeJS.ErrnoException);
+  }
+  return path;
+}
+
+function unwritable(cause: NodeJS.ErrnoException): never {
+  throw new FaceError(
+    'FACE_OPTIONS_INVALID',
+    `The first models folder cannot be written (${cause.code ?? 'unknown error'}): compiled models go there.`,
+    { option: 'modelDirs' },
+    { cause },
+  );
 }
 
 function compiledModel(name: string): CompiledModel {

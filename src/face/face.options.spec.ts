@@ -1,0 +1,110 @@
+import { isAbsolute, join, resolve } from 'node:path';
+import {
+  DEFAULT_FACE_OPTIONS,
+  FACE_OPTION_RANGES,
+  type FaceModuleOptions,
+  PACKAGE_MODELS_DIR,
+  resolveFaceOptions,
+} from './face.options';
+
+const LISTS = ['detectors', 'embedders', 'attributeModels', 'modelDirs'] as const;
+const refuses = (options: object, option: string) =>
+  expect(() => resolveFaceOptions(options)).toThrow(
+    expect.objectContaining({
+      code: 'FACE_OPTIONS_INVALID',
+      message: expect.stringContaining(`Option ${option} `),
+      details: { option },
+    }),
+  );
+
+describe(resolveFaceOptions.name, () => {
+  it('gives the defaults where nothing is given', () => {
+    expect(resolveFaceOptions()).toEqual(DEFAULT_FACE_OPTIONS);
+    expect(resolveFaceOptions({})).toEqual(DEFAULT_FACE_OPTIONS);
+  });
+
+  it('takes undefined of any option as not given', () => {
+    const all = Object.fromEntries(Object.keys(DEFAULT_FACE_OPTIONS).map((name) => [name, undefined]));
+    expect(resolveFaceOptions({ ...all, onProgress: undefined })).toEqual(DEFAULT_FACE_OPTIONS);
+  });
+
+  it('has defaults that are within their ranges, and read the models of this package', () => {
+    for (const [name, [min, max]] of Object.entries(FACE_OPTION_RANGES)) {
+      const value = DEFAULT_FACE_OPTIONS[name as keyof typeof FACE_OPTION_RANGES];
+      expect(value).toBeGreaterThanOrEqual(min);
+      expect(value).toBeLessThanOrEqual(max);
+    }
+    expect(DEFAULT_FACE_OPTIONS.modelDirs).toEqual([PACKAGE_MODELS_DIR]);
+    expect(PACKAGE_MODELS_DIR).toBe(resolve(__dirname, '..', '..', 'models'));
+  });
+
+  it('has a range for every numeric option', () => {
+    const numeric = Object.entries(DEFAULT_FACE_OPTIONS).filter(([, value]) => typeof value === 'number');
+    expect(numeric.map(([name]) => name).sort()).toEqual(Object.keys(FACE_OPTION_RANGES).sort());
+  });
+
+  it('keeps every value that is given', () => {
+    const onProgress = () => undefined;
+    const given = {
+      detectors: ['yunet', 'scrfd-10g'],
+      embedders: ['sface'],
+      attributeModels: [],
+      modelDirs: [join(PACKAGE_MODELS_DIR, 'mine'), PACKAGE_MODELS_DIR],
+      workerCount: 3,
+      intraOpThreads: 2,
+      maxImageBytes: 11,
+      maxImagePixels: 12,
+      maxFaces: 13,
+      queueSize: 14,
+      queueBytes: 15,
+      requestTimeoutMs: 16,
+      bootTimeoutMs: 17,
+      workerFile: 'worker.js',
+      onProgress,
+    } satisfies Required<FaceModuleOptions>;
+    expect(resolveFaceOptions(given)).toEqual(given);
+  });
+
+  describe.each(Object.entries(FACE_OPTION_RANGES))('%s', (name, [min, max]) => {
+    it.each([min, max])('takes %d', (value) => {
+      expect(resolveFaceOptions({ [name]: value })).toMatchObject({ [name]: value });
+    });
+
+    it.each([min - 1, max + 1, -1, min + 0.5, NaN, Infinity, String(min), null, [min]])(
+      'refuses %p',
+      (value) => {
+        refuses({ [name]: value }, name);
+      },
+    );
+  });
+
+  it.each(LISTS)('refuses what is no list of names for %s', (name) => {
+    for (const value of ['yunet', null, 3, {}, [''], ['yunet', 3], [null], new Set(['yunet'])]) {
+      refuses({ [name]: value }, name);
+    }
+  });
+
+  it.each(LISTS.filter((name) => name !== 'attributeModels'))('refuses an empty list for %s', (name) => {
+    refuses({ [name]: [] }, name);
+  });
+
+  it('names an option that there is none of, though undefined is passed over', () => {
+    refuses({ workers: 3 }, 'workers');
+    refuses({ workerCount: 2, max_faces: null }, 'max_faces');
+    expect(resolveFaceOptions({ workers: undefined } as FaceModuleOptions)).toEqual(DEFAULT_FACE_OPTIONS);
+  });
+
+  it('makes folders absolute, in their order', () => {
+    const { modelDirs } = resolveFaceOptions({ modelDirs: ['mine', join('..', 'other')] });
+    expect(modelDirs).toEqual([resolve('mine'), resolve('..', 'other')]);
+    expect(modelDirs.every(isAbsolute)).toBe(true);
+  });
+
+  it('changes neither what is given nor the defaults', () => {
+    const given = { modelDirs: ['mine'], workerCount: 2 };
+    const before = JSON.stringify(DEFAULT_FACE_OPTIONS);
+    resolveFaceOptions(given);
+    expect(given).toEqual({ modelDirs: ['mine'], workerCount: 2 });
+    expect(JSON.stringify(DEFAULT_FACE_OPTIONS)).toBe(before);
+  });
+});
