@@ -9,10 +9,13 @@ describe(FakeFaceModel.name, () => {
   let model: FakeFaceModel;
   beforeEach(() => (model = new FakeFaceModel()));
 
-  it.each(['detect', 'represent', 'analyze'] as const)('%s refuses an image it was not told of', async (task) => {
-    model.addImage(image, people('alice'));
-    await expect(model[task](other)).rejects.toThrow('addImage');
-  });
+  it.each(['detect', 'represent', 'analyze'] as const)(
+    '%s refuses an image it was not told of',
+    async (task) => {
+      model.addImage(image, people('alice'));
+      await expect(model[task](other)).rejects.toThrow('addImage');
+    },
+  );
 
   it('knows an image by its bytes, not by the object', async () => {
     model.addImage(image, people('alice'));
@@ -66,7 +69,9 @@ describe(FakeFaceModel.name, () => {
 
   it('takes over what it is told of a face, and makes up the rest', async () => {
     const box = { x: 1, y: 2, width: 30, height: 40 };
-    model.addImage(image, { faces: [{ person: 'alice', box, age: 7, expression: 'sad', detectionScore: 0.4 }] });
+    model.addImage(image, {
+      faces: [{ person: 'alice', box, age: 7, expression: 'sad', detectionScore: 0.4 }],
+    });
     const [face] = (await model.analyze(image)).faces;
     expect(face).toMatchObject({ box, age: 7, expression: 'sad', detectionScore: 0.4 });
     expect(face.landmarks).toHaveLength(5);

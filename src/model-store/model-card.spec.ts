@@ -48,7 +48,9 @@ describe(parseModelCard.name, () => {
   it('has a card of every task and of every family', () => {
     const parsed = files.map((file) => parseModelCard(read(file.replace('.json', '')), file));
     expect(new Set(parsed.map(({ task }) => task))).toEqual(new Set(MODEL_TASKS));
-    expect(new Set(parsed.map(({ family }) => family))).toEqual(new Set(Object.values(MODEL_FAMILIES).flat()));
+    expect(new Set(parsed.map(({ family }) => family))).toEqual(
+      new Set(Object.values(MODEL_FAMILIES).flat()),
+    );
   });
 
   it.each([
@@ -146,13 +148,18 @@ describe(parseModelCard.name, () => {
     }
   });
 
-  it.each(['euclidean', 'euclidean_l2', 'angular'])('checks the threshold of %s as that of cosine', (metric) => {
-    const path = `embedding.thresholds.${metric}`;
-    const given = { maxDistance: 1, source: 'measured' };
-    expect(problemsOf('sface', set(path, given))).toEqual([]);
-    expect(problemsOf('sface', set(path, { ...given, maxDistance: -1 }))).toEqual(names(`${path}.maxDistance`));
-    expect(problemsOf('sface', set(path, { maxDistance: 1 }))).toEqual(names(`${path}.source`));
-  });
+  it.each(['euclidean', 'euclidean_l2', 'angular'])(
+    'checks the threshold of %s as that of cosine',
+    (metric) => {
+      const path = `embedding.thresholds.${metric}`;
+      const given = { maxDistance: 1, source: 'measured' };
+      expect(problemsOf('sface', set(path, given))).toEqual([]);
+      expect(problemsOf('sface', set(path, { ...given, maxDistance: -1 }))).toEqual(
+        names(`${path}.maxDistance`),
+      );
+      expect(problemsOf('sface', set(path, { maxDistance: 1 }))).toEqual(names(`${path}.source`));
+    },
+  );
 
   it.each([
     ['yunet', 'colour'],

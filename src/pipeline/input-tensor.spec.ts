@@ -41,6 +41,35 @@ describe(toInputTensor.name, () => {
     const nhwc = toInputTensor(pixels, 1, 2, 1, input({ colorOrder: 'BGR', layout: 'NHWC' }));
     expect(Array.from(nhwc.data)).toEqual([3, 2, 1, 6, 5, 4]);
   });
+
+  it.each([
+    ['uint8', 'NHWC', Uint8Array, [3, 2, 1, 6, 5, 4]],
+    ['uint8', 'NCHW', Uint8Array, [3, 6, 2, 5, 1, 4]],
+    ['float32', 'NCHW', Float32Array, [3, 6, 2, 5, 1, 4]],
+  ] as const)('gives %s %s in BGR as the type of the graph', (dtype, layout, type, expected) => {
+    const { data } = toInputTensor(pixels, 1, 2, 1, input({ dtype, layout, colorOrder: 'BGR' }));
+    expect(data).toBeInstanceOf(type);
+    expect(Array.from(data)).toEqual(expected);
+  });
+
+  it('normalises NHWC as well, channel by channel', () => {
+    const { data, dims } = toInputTensor(
+      pixels,
+      2,
+      2,
+      1,
+      input({ layout: 'NHWC', mean: [1, 2, 3], std: [1, 2, 4] }),
+    );
+    expect(data).toBeInstanceOf(Float32Array);
+    expect(Array.from(data)).toEqual([0, 0, 0, 3, 1.5, 0.75, 6, 3, 1.5, 9, 4.5, 2.25]);
+    expect(dims).toEqual([2, 1, 2, 3]);
+  });
+
+  it('keeps rows apart where width and height differ', () => {
+    const column = toInputTensor(pixels, 1, 1, 4, input({ width: 1, height: 4 }));
+    expect(column.dims).toEqual([1, 3, 4, 1]);
+    expect(Array.from(column.data)).toEqual([1, 4, 7, 10, 2, 5, 8, 11, 3, 6, 9, 12]);
+  });
 });
 
 describe(runBatch.name, () => {
@@ -61,5 +90,45 @@ describe(runBatch.name, () => {
     expect(batches).toEqual([2, 2, 1]);
     expect(Array.from(output.data)).toEqual([0, 6, 12, 18, 24]);
     expect(output.dims).toEqual([5, 1]);
+  });
+
+  it('puts every output together on its own, rows in the order of the crops', async () => {
+    const session: TensorSession = {
+      // The sums of the planes, and the last value twice over two axes.
+      async run(data, dims) {
+        const crops = Array.from({ length: dims[0] }, (_, i) => Array.from(data.subarray(i * 6, i * 6 + 6)));
+        const sums = crops.flatMap((crop) => [0, 2, 4].map((at) => crop[at] + crop[at + 1]));
+        const last = crops.flatMap((crop) => [crop[5], crop[5]]);
+        return [
+          { data: Float32Array.from(sums), dims: [dims[0], 3] },
+          { data: Float32Array.from(last), dims: [dims[0], 2, 1] },
+        ];
+      },
+      release: async () => undefined,
+    };
+    const crops = Uint8Array.from({ length: 3 * 6 }, (_, i) => i);
+    for (const maxBatch of [1, 2, 3, 8]) {
+      const outputs = await runBatch(session, input({ maxBatch }), crops, 3);
+      expect(outputs.map(({ data, dims }) => ({ data: Array.from(data), dims }))).toEqual([
+        { data: [3, 5, 7, 15, 17, 19, 27, 29, 31], dims: [3, 3] },
+        { data: [5, 5, 11, 11, 17, 17], dims: [3, 2, 1] },
+      ]);
+    }
+  });
+
+  it('fails where a run fails, without further runs', async () => {
+    let runs = 0;
+    const session: TensorSession = {
+      run() {
+        return ++runs === 2
+          ? Promise.reject(new Error('out of memory'))
+          : Promise.resolve([{ data: new Float32Array(1), dims: [1, 1] }]);
+      },
+      release: async () => undefined,
+    };
+    await expect(runBatch(session, input({ maxBatch: 1 }), new Uint8Array(24), 4)).rejects.toThrow(
+      'out of memory',
+    );
+    expect(runs).toBe(2);
   });
 });

@@ -31,6 +31,14 @@ describe(decodeSsdMobilenet.name, () => {
     expect(found.map(({ detectionScore }) => detectionScore)).toEqual([0.5, Math.fround(0.9)]);
     expect(found[0].landmarks).toBeUndefined();
   });
+
+  it('scales each axis with its own side of the canvas', () => {
+    const boxes = tensor(1, 4);
+    boxes.data.set([0.25, 0.5, 0.75, 0.75]);
+    const scores = { data: new Float32Array([1]), dims: [1, 1] };
+    const found = decodeSsdMobilenet([boxes, scores], { width: 200, height: 40 }, detection(), 0);
+    expect(found.map(box)).toEqual([[100, 10, 150, 30]]);
+  });
 });
 
 describe(decodeYunet.name, () => {
@@ -64,6 +72,40 @@ describe(decodeYunet.name, () => {
     heads[3].data.set([0.25, 1, 1]);
     const found = decodeYunet(heads, { width: 64, height: 32 }, detection(), 0.1);
     expect(found.map(({ detectionScore }) => detectionScore)).toEqual([0.5, 0.5]);
+  });
+
+  it.each([
+    [0.5, 1],
+    [0.5 + 1e-9, 0],
+  ])('takes a score of 0.5 inclusively (threshold %d)', (minDetectionScore, count) => {
+    const heads = outputs();
+    heads[0].data[3] = 0.25;
+    heads[3].data[3] = 1;
+    const found = decodeYunet(heads, { width: 64, height: 32 }, detection(), minDetectionScore);
+    expect(found).toHaveLength(count);
+  });
+
+  it('walks cells row by row in every stride', () => {
+    const heads = outputs();
+    // The last cell of each: (7, 3) of 8 x 4, (3, 1) of 4 x 2, (1, 0) of 2 x 1.
+    cells.forEach((count, level) => {
+      heads[level].data[count - 1] = 1;
+      heads[3 + level].data[count - 1] = 1;
+    });
+    const found = decodeYunet(heads, { width: 64, height: 32 }, detection(), 0.5);
+    expect(found.map(box)).toEqual([
+      [52, 20, 60, 28],
+      [40, 8, 56, 24],
+      [16, -16, 48, 16],
+    ]);
+  });
+
+  it('takes its strides from the card', () => {
+    const heads = [1, 1, 4, 10].map((width) => tensor(2, width));
+    heads[0].data[1] = 1;
+    heads[1].data[1] = 1;
+    const found = decodeYunet(heads, { width: 128, height: 64 }, detection({ strides: [64] }), 0.5);
+    expect(found.map(box)).toEqual([[32, -32, 96, 32]]);
   });
 });
 
@@ -99,6 +141,49 @@ describe(decodeRetinaface.name, () => {
       expect(landmarks?.[4]).toEqual({ x, y });
     });
   });
+
+  it('gives every anchor its own place and size', () => {
+    const settings = detection({ strides: [8, 16], minSizes: [[10, 20], [64]] });
+    const [loc, conf, landms] = [tensor(10, 4), tensor(10, 2), tensor(10, 10)];
+    conf.data.fill(1);
+    const found = decodeRetinaface([loc, conf, landms], { width: 16, height: 16 }, settings, 0.5);
+    const square = (x: number, y: number, size: number) => [
+      x - size / 2,
+      y - size / 2,
+      x + size / 2,
+      y + size / 2,
+    ];
+    expect(found.map(box)).toEqual([
+      square(4, 4, 10),
+      square(4, 4, 20),
+      square(12, 4, 10),
+      square(12, 4, 20),
+      square(4, 12, 10),
+      square(4, 12, 20),
+      square(12, 12, 10),
+      square(12, 12, 20),
+      square(8, 8, 64),
+    ]);
+  });
+
+  it('counts the cells that the edge of the canvas cuts', () => {
+    // 20 x 9 pixels at stride 8: 3 x 2 cells.
+    const settings = detection({ strides: [8], minSizes: [[10]] });
+    const [loc, conf, landms] = [tensor(6, 4), tensor(6, 2), tensor(6, 10)];
+    conf.data[3 * 2 + 1] = 1;
+    const found = decodeRetinaface([loc, conf, landms], { width: 20, height: 9 }, settings, 0.5);
+    expect(found.map(box)).toEqual([[-1, 7, 9, 17]]);
+  });
+
+  it('reads the score of the face, not of the background, and takes it inclusively', () => {
+    const settings = detection({ strides: [8], minSizes: [[10]] });
+    const [loc, conf, landms] = [tensor(2, 4), tensor(2, 2), tensor(2, 10)];
+    conf.data.set([0.5, 0.5, 1, 0]);
+    const decode = (minDetectionScore: number) =>
+      decodeRetinaface([loc, conf, landms], { width: 16, height: 8 }, settings, minDetectionScore);
+    expect(decode(0.5).map(({ detectionScore }) => detectionScore)).toEqual([0.5]);
+    expect(decode(0.5 + 1e-9)).toEqual([]);
+  });
 });
 
 describe(decodeScrfd.name, () => {
@@ -114,6 +199,29 @@ describe(decodeScrfd.name, () => {
     expect(box(found)).toEqual([0, 4, 24, 32]);
     expect(found.landmarks?.[0]).toEqual({ x: 0, y: 16 });
     expect(found.landmarks?.[1]).toEqual({ x: 8, y: 8 });
+  });
+
+  it('decodes both anchors of a cell, of every stride', () => {
+    const cells = [32, 8, 2];
+    const heads = [1, 4, 10].flatMap((width) => cells.map((count) => tensor(count * 2, width)));
+    // The last cell of each: (7, 3) of 8 x 4, (3, 1) of 4 x 2, (1, 0) of 2 x 1.
+    cells.forEach((count, level) => {
+      const anchor = 2 * (count - 1);
+      heads[level].data.set([0.5, 0.75], anchor);
+      heads[3 + level].data.set([1, 1, 1, 1, 0, 0, 2, 2], anchor * 4);
+    });
+    const decode = (minDetectionScore: number) =>
+      decodeScrfd(heads, { width: 64, height: 32 }, detection(), minDetectionScore);
+    expect(decode(0.5).map(box)).toEqual([
+      [48, 16, 64, 32],
+      [56, 24, 72, 40],
+      [32, 0, 64, 32],
+      [48, 16, 80, 48],
+      [0, -32, 64, 32],
+      [32, 0, 96, 64],
+    ]);
+    // Inclusive: only the first anchor of each falls below.
+    expect(decode(0.5 + 1e-9).map(({ detectionScore }) => detectionScore)).toEqual([0.75, 0.75, 0.75]);
   });
 });
 

@@ -1,0 +1,164 @@
+import type { ModelCard } from '../model-store/model-card';
+import { estimateAttributes } from './estimate-attributes';
+import { EXPRESSIONS, type FaceDetection, type Landmarks } from './face.types';
+import type { TensorSession } from './tensor-session';
+
+const SIZE = 10;
+const cardOf = (name: string, maxBatch = 16) =>
+  ({
+    name,
+    input: {
+      width: SIZE,
+      height: SIZE,
+      layout: 'NHWC',
+      dtype: 'uint8',
+      colorOrder: 'RGB',
+      mean: [0, 0, 0],
+      std: [1, 1, 1],
+      maxBatch,
+    },
+  }) as unknown as ModelCard;
+
+/** A network that answers the crops, over all runs, with these rows of each output in turn. */
+function network(name: string, rows: number[][][], maxBatch?: number) {
+  const batches: number[] = [];
+  const seen: Uint8Array[] = [];
+  const crop = SIZE * SIZE * 3;
+  const session: TensorSession = {
+    async run(data, [batch]) {
+      const from = seen.length;
+      batches.push(batch);
+      for (let i = 0; i < batch; i++) seen.push(Uint8Array.from(data.subarray(i * crop, (i + 1) * crop)));
+      return rows.map((output) => ({
+        data: Float32Array.from(output.slice(from, from + batch).flat()),
+        dims: [batch, output[0].length],
+      }));
+    },
+    release: async () => undefined,
+  };
+  return { card: cardOf(name, maxBatch), session, batches, seen };
+}
+
+/** Red tells the column, green the row. */
+const ramp = { data: new Uint8Array(250 * 250 * 3), width: 250, height: 250 };
+for (let y = 0; y < 250; y++) {
+  for (let x = 0; x < 250; x++) ramp.data.set([x, y, 0], (y * 250 + x) * 3);
+}
+
+/** Eyes 40 apart, 40 above the mouth. */
+const faceAt = (x: number, y: number): FaceDetection => ({
+  box: { x, y, width: 1, height: 1 },
+  landmarks: [
+    { x: x - 20, y },
+    { x: x + 20, y },
+    { x, y: y + 20 },
+    { x: x - 15, y: y + 40 },
+    { x: x + 15, y: y + 40 },
+  ],
+  detectionScore: 0.9,
+});
+const one = (index: number) => EXPRESSIONS.map((_, i) => (i === index ? 0.7 : 0.05));
+const ageGender = (ages: number[], genders: number[][], maxBatch?: number) =>
+  network('age-gender', [ages.map((age) => [age]), genders], maxBatch);
+const expression = (rows: number[][], maxBatch?: number) => network('expression', [rows], maxBatch);
+
+describe(estimateAttributes.name, () => {
+  it('runs nothing for no faces', async () => {
+    const networks = [ageGender([1], [[1, 0]]), expression([one(0)])] as const;
+    expect(await estimateAttributes(ramp, [], ...networks)).toEqual([]);
+    expect(networks.map(({ batches }) => batches)).toEqual([[], []]);
+  });
+
+  it('gives age, gender and expression as the networks said them', async () => {
+    const [face] = await estimateAttributes(
+      ramp,
+      [faceAt(120, 100)],
+      ageGender([41.5], [[0.25, 0.75]]),
+      expression([[0.125, 0.5, 0.0625, 0.0625, 0.125, 0.0625, 0.0625]]),
+    );
+    expect(face).toEqual({
+      age: 41.5,
+      gender: 'female',
+      genderScores: { male: 0.25, female: 0.75 },
+      expression: 'happy',
+      expressionScores: {
+        neutral: 0.125,
+        happy: 0.5,
+        sad: 0.0625,
+        angry: 0.0625,
+        fearful: 0.125,
+        disgusted: 0.0625,
+        surprised: 0.0625,
+      },
+    });
+  });
+
+  it.each([...['neutral', 'happy', 'sad', 'angry', 'fearful', 'disgusted', 'surprised'].entries()])(
+    'reads output %d of the network as %s',
+    async (index, name) => {
+      const networks = [ageGender([30], [[1, 0]]), expression([one(index)])] as const;
+      const [face] = await estimateAttributes(ramp, [faceAt(120, 100)], ...networks);
+      expect(face.expression).toBe(name);
+      expect(face.gender).toBe('male');
+    },
+  );
+
+  it.each([16, 2])('keeps every face with its own numbers in batches of up to %d', async (maxBatch) => {
+    const faces = [faceAt(100, 90), faceAt(120, 100), faceAt(140, 110)];
+    const ages = ageGender(
+      [10, 20, 30],
+      [
+        [1, 0],
+        [0, 1],
+        [0.75, 0.25],
+      ],
+      maxBatch,
+    );
+    const expressions = expression([one(6), one(3), one(0)], maxBatch);
+    const found = await estimateAttributes(ramp, faces, ages, expressions);
+    expect(found.map(({ age, gender, expression: name }) => [age, gender, name])).toEqual([
+      [10, 'male', 'surprised'],
+      [20, 'female', 'angry'],
+      [30, 'male', 'neutral'],
+    ]);
+    expect(ages.batches).toEqual(maxBatch === 2 ? [2, 1] : [3]);
+    expect(expressions.batches).toEqual(ages.batches);
+    // Crops in the order of the faces: their middles move by 20 to the right and 10 down.
+    const middles = ages.seen.map((crop) => Array.from(crop.subarray(165, 167)));
+    expect(middles[1][0] - middles[0][0]).toBe(20);
+    expect(middles[2][1] - middles[1][1]).toBe(10);
+  });
+
+  it('shows both networks the upright square about eyes and mouth', async () => {
+    const networks = [ageGender([30], [[1, 0]]), expression([one(0)])] as const;
+    await estimateAttributes(ramp, [faceAt(120, 100)], ...networks);
+    // Each eye is sqrt(20² + 40²) from the middle of the mouth; eyes and mouth have their middle at (120, 113.3).
+    const side = Math.hypot(20, 40) / 0.45;
+    const center = { x: 120, y: 340 / 3 + 0.07 * side };
+    for (const { seen } of networks) {
+      for (const [column, row] of [
+        [0, 0],
+        [9, 0],
+        [0, 9],
+        [9, 9],
+        [4, 6],
+      ]) {
+        const at = (row * SIZE + column) * 3;
+        const expected = [column, row].map((value) => ((value - 4.5) * side) / SIZE);
+        expect(Math.abs(seen[0][at] - (center.x + expected[0]))).toBeLessThanOrEqual(1.6);
+        expect(Math.abs(seen[0][at + 1] - (center.y + expected[1]))).toBeLessThanOrEqual(1.6);
+      }
+    }
+  });
+
+  it('does not look at the box or at the nose', async () => {
+    const [plain, moved] = [ageGender([30], [[1, 0]]), ageGender([30], [[1, 0]])];
+    const face = faceAt(120, 100);
+    const [leftEye, rightEye, , leftMouth, rightMouth] = face.landmarks;
+    const landmarks: Landmarks = [leftEye, rightEye, { x: 0, y: 0 }, leftMouth, rightMouth];
+    await estimateAttributes(ramp, [face], plain, expression([one(0)]));
+    const other = { ...face, landmarks, box: { x: 0, y: 0, width: 250, height: 250 } };
+    await estimateAttributes(ramp, [other], moved, expression([one(0)]));
+    expect(moved.seen).toEqual(plain.seen);
+  });
+});
