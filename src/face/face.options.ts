@@ -68,7 +68,7 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   attributeModels: ['age-gender', 'face-expression'],
   modelDirs: [PACKAGE_MODELS_DIR],
   // One worker per core with one thread each reaches the full throughput of the machine (docs/architecture.md).
-  workerCount: availableParallelism(),
+  workerCount: Math.min(256, availableParallelism()),
   intraOpThreads: 1,
   maxImageBytes: 10 * 1024 * 1024,
   maxImagePixels: 50_000_000,

@@ -1,6 +1,5 @@
 import { FaceError } from '../errors';
 import { FakeFaceModel } from './fake-face-model';
-import { DEFAULT_FACE_OPTIONS, FACE_OPTION_RANGES, resolveFaceOptions } from './face.options';
 import { VerificationService } from './verification.service';
 
 const [alice, bob, crowd, empty, pair] = ['alice', 'bob', 'crowd', 'empty', 'pair'].map((name) =>
@@ -163,6 +162,11 @@ describe(VerificationService.name, () => {
       ['EMBEDDING_INVALID', 'reference'],
     ],
     [
+      'a norm of 0',
+      () => ({ embedding: Array(128).fill(1), contract: 'fake00000000', embeddingNorm: 0 }),
+      ['EMBEDDING_INVALID', 'reference'],
+    ],
+    [
       'no number',
       () => ({ embedding: Array(128).fill(NaN), contract: 'fake00000000' }),
       ['EMBEDDING_INVALID', 'reference'],
@@ -265,40 +269,5 @@ describe(VerificationService.name, () => {
     const failed = service.verify(empty, bob, { signal: caller.signal });
     expect(await code(failed)).toEqual(['FACE_NOT_DETECTED', 'probe']);
     expect(caller.signal.aborted).toBe(false);
-  });
-});
-
-describe(FakeFaceModel.name, () => {
-  it('throws for an image that was not announced', async () => {
-    await expect(new FakeFaceModel().detect(alice)).rejects.toThrow('addImage');
-  });
-
-  it('refuses models that it does not stand for', async () => {
-    const model = new FakeFaceModel().addImage(alice, { faces: [] });
-    expect(await code(model.detect(alice, { detector: 'yunet' }))).toEqual(['MODEL_UNKNOWN', 'detector']);
-    expect(await code(model.represent(alice, { embedder: 'sface' }))).toEqual(['MODEL_UNKNOWN', 'embedder']);
-  });
-});
-
-describe(resolveFaceOptions.name, () => {
-  it('fills in the defaults, for undefined too', () => {
-    expect(resolveFaceOptions({ workerCount: 3, maxFaces: undefined })).toEqual({
-      ...DEFAULT_FACE_OPTIONS,
-      workerCount: 3,
-    });
-  });
-
-  it.each([
-    [{ workerCount: 0 }, 'workerCount'],
-    [{ workerCount: 1.5 }, 'workerCount'],
-    [{ queueSize: FACE_OPTION_RANGES.queueSize[1] + 1 }, 'queueSize'],
-    [{ detectors: [] }, 'detectors'],
-    [{ embedders: [''] }, 'embedders'],
-    [{ modelDirs: 'models' as unknown as string[] }, 'modelDirs'],
-    [{ threads: 3 } as object, 'threads'],
-  ])('refuses %j, naming the option', (options, option) => {
-    expect(() => resolveFaceOptions(options)).toThrow(
-      expect.objectContaining({ code: 'FACE_OPTIONS_INVALID', details: { option } }),
-    );
   });
 });

@@ -146,7 +146,11 @@ function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): Side['fac
     );
   }
   const { unit, norm } = assertEmbedding(input.embedding, embedder.dimensions);
-  return { embedding: unit, norm: norm * (input.embeddingNorm ?? 1), detection: null };
+  const { embeddingNorm = 1 } = input;
+  if (!(embeddingNorm > 0 && embeddingNorm < Infinity)) {
+    throw new FaceError('EMBEDDING_INVALID', 'Expected a finite number above 0 for embeddingNorm.');
+  }
+  return { embedding: unit, norm: norm * embeddingNorm, detection: null };
 }
 
 function defaultThreshold(embedder: EmbedderInfo, metric: Metric): number {

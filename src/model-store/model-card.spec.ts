@@ -111,7 +111,7 @@ describe(parseModelCard.name, () => {
     ['outputs.0', null, 'cls_8'],
     ['outputs.0.name', '', 8],
     ['outputs.0.dims', 6400, [1, '6400'], [1.5]],
-    ['detection', 'x', 3],
+    ['detection', 'x', 3, []],
     ['detection.passes', [], {}],
     ['detection.passes.0', null, 'first'],
     ['detection.passes.0.border', -0.1, 4.1, '0'],
@@ -121,7 +121,7 @@ describe(parseModelCard.name, () => {
     ['detection.enlarge', 'true', 1],
     ['detection.landmarkModel', 68],
     ['detection.minSizes', 16],
-    ['detection.strides', 8, [8, 16, 32.5], ['8', 16, 32]],
+    ['detection.strides', 8, [8, 16, 32.5], ['8', 16, 32], [0, 0, 0], [-8, 16, 32], []],
     ['license.name', '', 7],
     ['license.commercialUse', 'yes', 1],
     ['license.note', 7],
@@ -146,6 +146,17 @@ describe(parseModelCard.name, () => {
     for (const value of values) {
       expect([value, problemsOf('sface', set(path, value))]).toEqual([value, names(path)]);
     }
+  });
+
+  it.each<[card: string, path: string, value: unknown, named: string]>([
+    ['retinaface-mnet025', 'detection.minSizes', [1, 2, 3], 'detection.minSizes'],
+    ['retinaface-mnet025', 'detection.minSizes', [[], [], []], 'detection.minSizes'],
+    ['retinaface-mnet025', 'detection.minSizes', [['a'], [1], [2]], 'detection.minSizes'],
+    ['yunet', 'detection.passes.0.inputSide', 2000, 'detection.passes.inputSide'],
+    ['sface', 'input.height', 96, 'input.height'],
+    ['sface', 'input.multipleOf', 16, 'input.height'],
+  ])('refuses %s with %s of %j, which the pipeline could not work with', (card, path, value, named) => {
+    expect(problemsOf(card, set(path, value)).join()).toContain(named);
   });
 
   it.each(['euclidean', 'euclidean_l2', 'angular'])(

@@ -72,6 +72,7 @@ export class DetectionPass {
 export class CardDetection {
   @IsArray()
   @ArrayMinSize(1)
+  @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Type(() => DetectionPass)
   passes: DetectionPass[];
@@ -84,7 +85,7 @@ export class CardDetection {
   /** RetinaFace: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
   /** Strides of the feature maps, for families whose heads come one per stride. */
-  @IsOptional() @IsArray() @IsInt({ each: true }) strides?: number[];
+  @IsOptional() @IsArray() @ArrayMinSize(1) @IsInt({ each: true }) @Min(1, { each: true }) strides?: number[];
 }
 
 /** The largest distance at which two embeddings still verify, and where the figure comes from. */
@@ -96,9 +97,9 @@ export class CardThreshold {
 
 export class CardThresholds {
   @IsObject() @ValidateNested() @Type(() => CardThreshold) cosine: CardThreshold;
-  @IsOptional() @ValidateNested() @Type(() => CardThreshold) euclidean?: CardThreshold;
-  @IsOptional() @ValidateNested() @Type(() => CardThreshold) euclidean_l2?: CardThreshold;
-  @IsOptional() @ValidateNested() @Type(() => CardThreshold) angular?: CardThreshold;
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) euclidean?: CardThreshold;
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) euclidean_l2?: CardThreshold;
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) angular?: CardThreshold;
 }
 
 /** What an embedder needs beyond its input. */
@@ -138,9 +139,14 @@ export class ModelCard {
   @IsOptional() @Matches(/^[0-9a-f]{64}$/) sha256?: string;
   @IsOptional() @IsInt() @IsPositive() bytes?: number;
   @IsObject() @ValidateNested() @Type(() => CardInput) input: CardInput;
-  @IsArray() @ArrayMinSize(1) @ValidateNested({ each: true }) @Type(() => CardOutput) outputs: CardOutput[];
-  @IsOptional() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
-  @IsOptional() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
+  @IsArray()
+  @ArrayMinSize(1)
+  @IsObject({ each: true })
+  @ValidateNested({ each: true })
+  @Type(() => CardOutput)
+  outputs: CardOutput[];
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
   @IsObject() @ValidateNested() @Type(() => CardLicense) license: CardLicense;
   /** Where the weights come from. */
   @IsString() @IsNotEmpty() source: string;
@@ -195,12 +201,28 @@ function inconsistencies({ task, family, input, outputs, detection, embedding }:
   if (family === 'ssd-mobilenet' && detection?.landmarkModel == null) {
     problems.push('detection.landmarkModel is needed by family ssd-mobilenet, which finds no landmarks');
   }
-  if (family === 'retinaface' && (detection?.strides == null || detection.minSizes?.length !== strides)) {
+  if (
+    family === 'retinaface' &&
+    (detection?.strides == null || !areAnchorSizes(detection.minSizes, strides))
+  ) {
     problems.push(
-      'detection.strides and detection.minSizes are needed by family retinaface, one for each level',
+      'detection.strides and detection.minSizes are needed by family retinaface: for each level a stride and its sizes',
     );
   }
+  const side = Math.max(...(detection?.passes ?? []).map(({ inputSide = 0 }) => inputSide));
+  if (input.multipleOf == null && side > Math.min(input.width, input.height)) {
+    problems.push('detection.passes.inputSide must fit into an input of fixed size');
+  }
+  if (embedding != null && (input.width !== input.height || input.multipleOf != null)) {
+    problems.push('input.height must be that of input.width, and fixed, for an embedder');
+  }
   return problems;
+}
+
+function areAnchorSizes(sizes: unknown, levels: number): boolean {
+  const isLevel = (level: unknown) =>
+    Array.isArray(level) && level.length > 0 && level.every((size) => Number.isFinite(size) && size > 0);
+  return Array.isArray(sizes) && sizes.length === levels && sizes.every(isLevel);
 }
 
 interface NestedError {

@@ -2,8 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FaceError } from '../errors';
-import { embeddingContract } from './embedding-contract';
-import { type ModelCard, parseModelCard } from './model-card';
+import type { ModelCard } from './model-card';
 import { onnxFileName, readModelStore, requireFile } from './model-store';
 
 const cards = join(__dirname, '..', '..', 'models', 'cards');
@@ -17,85 +16,6 @@ const failure = (work: () => unknown): FaceError => {
   }
   throw new Error('It did not fail.');
 };
-
-describe(parseModelCard.name, () => {
-  it.each(readdirSync(cards))('accepts %s', (file) => {
-    const card = parseModelCard(JSON.parse(readFileSync(join(cards, file), 'utf8')), file);
-    expect(`${card.name}.json`).toBe(file);
-    // uint8 graphs normalise inside.
-    if (card.input.dtype === 'uint8')
-      expect([card.input.mean, card.input.std]).toEqual([
-        [0, 0, 0],
-        [1, 1, 1],
-      ]);
-    for (const threshold of Object.values(card.embedding?.thresholds ?? {})) {
-      expect(threshold.source.length).toBeGreaterThan(10);
-    }
-  });
-
-  const change = (path: string, value: unknown, name = 'yunet') => {
-    const card = json(name);
-    const keys = path.split('.');
-    const last = keys.pop() as string;
-    const target = keys.reduce<Record<string, unknown>>(
-      (at, key) => at[key] as Record<string, unknown>,
-      card,
-    );
-    if (value === undefined) delete target[last];
-    else target[last] = value;
-    return card;
-  };
-  it.each([
-    ['name', 'other', 'name'],
-    ['name', 'No Name', 'name'],
-    ['task', 'recognise', 'task'],
-    ['family', 'yolo', 'family'],
-    ['sha256', 'abc', 'sha256'],
-    ['file', '../outside.onnx', 'file'],
-    ['file', undefined, 'file'],
-    ['input.width', 0, 'input.width'],
-    ['input.layout', 'CHW', 'input.layout'],
-    ['input.colorOrder', undefined, 'input.colorOrder'],
-    ['outputs', [], 'outputs'],
-    ['outputs.0.dims', 'many', 'dims'],
-    ['detection.passes', [], 'detection.passes'],
-    ['detection.passes.0.minDetectionScore', 2, 'minDetectionScore'],
-    ['detection', undefined, 'detection'],
-    ['license.commercialUse', 'yes', 'license.commercialUse'],
-    ['source', '', 'source'],
-    ['colour', 'blue', 'colour'],
-    ['input', undefined, 'input'],
-    ['input', [], 'input'],
-    ['input.mean', [0, 0], 'input.mean'],
-    ['input.std', [1, 1, 1, 1], 'input.std'],
-    ['input.std', [1, 0, 1], 'input.std'],
-    ['license', undefined, 'license'],
-    ['outputs', [{ dims: [1, 1] }], 'outputs'],
-  ])('refuses %s = %j, naming it', (path, value, named) => {
-    const error = failure(() => parseModelCard(change(path, value), 'yunet.json'));
-    expect(error.code).toBe('MODEL_INVALID');
-    expect(error.message).toContain('yunet.json');
-    expect(error.message).toContain(named);
-  });
-
-  it.each([
-    ['sface', 'embedding.thresholds.cosine', undefined, 'embedding.thresholds.cosine'],
-    ['sface', 'embedding.dimensions', 512, 'embedding.dimensions'],
-    ['age-gender', 'outputs', [{ dims: [-1, 1] }], 'outputs'],
-    ['face-resnet-128', 'input.mean', [127, 127, 127], 'input.mean'],
-    ['ssd-mobilenetv1', 'detection.landmarkModel', undefined, 'detection.landmarkModel'],
-    ['retinaface-mnet025', 'detection.minSizes', [[10, 20]], 'detection.minSizes'],
-    ['retinaface-mnet025', 'detection.strides', undefined, 'detection.strides'],
-  ])('refuses %s with %s = %j, which its family cannot work with', (name, path, value, named) => {
-    const error = failure(() => parseModelCard(change(path, value, name), `${name}.json`));
-    expect(error.code).toBe('MODEL_INVALID');
-    expect(error.message).toContain(named);
-  });
-
-  it.each([[null], ['text'], [[]], [3]])('refuses %j', (value) => {
-    expect(failure(() => parseModelCard(value, 'x.json')).code).toBe('MODEL_INVALID');
-  });
-});
 
 describe(readModelStore.name, () => {
   let dir: string;
@@ -221,32 +141,5 @@ describe(readModelStore.name, () => {
     for (const { card } of compiled) {
       expect(onnxFileName(card)).toMatch(new RegExp(`^${card.name}\\.[0-9a-f]{8}\\.onnx$`));
     }
-  });
-});
-
-describe(embeddingContract.name, () => {
-  const base = () => json('face-resnet-128') as unknown as ModelCard;
-
-  it('is stable, and the same whatever does not change an embedding', () => {
-    expect(embeddingContract(base())).toMatch(/^[0-9a-f]{12}$/);
-    const renamed = { ...base(), name: 'other', title: 'Other', source: 'elsewhere' };
-    expect(embeddingContract(renamed)).toBe(embeddingContract(base()));
-  });
-
-  it('changes with weights, preprocessing, alignment and normalisation', () => {
-    const { input, embedding } = base();
-    const variants: Partial<ModelCard>[] = [
-      {},
-      { sha256: '0'.repeat(64) },
-      { family: 'arcface-112' },
-      { input: { ...input, width: 112 } },
-      { input: { ...input, colorOrder: 'BGR' } },
-      { input: { ...input, mean: [1, 0, 0] } },
-      { input: { ...input, std: [1, 2, 1] } },
-      { embedding: { ...embedding!, mirrorAverage: false } },
-      { embedding: { ...embedding!, dimensions: 64 } },
-    ];
-    const contracts = variants.map((variant) => embeddingContract({ ...base(), ...variant }));
-    expect(new Set(contracts).size).toBe(variants.length);
   });
 });

@@ -28,7 +28,7 @@ export function boxAround(
   };
 }
 
-/** Turns the outputs of one detector family into candidates at or above a score. */
+/** Turns the outputs of one detector family into candidates at or above a score; NaN is above none. */
 export type DecodeCandidates = (
   outputs: OutputTensor[],
   canvas: { width: number; height: number },

@@ -1,5 +1,5 @@
 import type { CardDetection } from '../../model-store/model-card';
-import { type Candidate, suppressOverlaps } from './candidate';
+import type { Candidate } from './candidate';
 import { decodeRetinaface } from './retinaface';
 import { decodeScrfd } from './scrfd';
 import { decodeSsdMobilenet } from './ssd-mobilenet';
@@ -187,6 +187,12 @@ describe(decodeRetinaface.name, () => {
 });
 
 describe(decodeScrfd.name, () => {
+  it('takes a score that is no number for none', () => {
+    const heads = [1, 4, 10].flatMap((width) => [32, 8, 2].map((count) => tensor(count * 2, width)));
+    heads[0].data.fill(NaN);
+    expect(decodeScrfd(heads, { width: 64, height: 32 }, detection(), 0)).toHaveLength(2 * (8 + 2));
+  });
+
   it('has two anchors a cell, at its corner, with distances in strides', () => {
     const cells = [32, 8, 2];
     const heads = [1, 4, 10].flatMap((width) => cells.map((count) => tensor(count * 2, width)));
@@ -222,32 +228,5 @@ describe(decodeScrfd.name, () => {
     ]);
     // Inclusive: only the first anchor of each falls below.
     expect(decode(0.5 + 1e-9).map(({ detectionScore }) => detectionScore)).toEqual([0.75, 0.75, 0.75]);
-  });
-});
-
-describe(suppressOverlaps.name, () => {
-  const square = (x: number, side: number, detectionScore: number): Candidate => ({
-    x1: x,
-    y1: 0,
-    x2: x + side,
-    y2: side,
-    detectionScore,
-  });
-
-  it('keeps the best of each heap, best first', () => {
-    const candidates = [square(1, 10, 0.6), square(100, 10, 0.7), square(0, 10, 0.9), square(101, 10, 0.65)];
-    expect(suppressOverlaps(candidates, 0.5).map(({ detectionScore }) => detectionScore)).toEqual([0.9, 0.7]);
-  });
-
-  it('drops what overlaps by more than the limit, and nothing that overlaps by as much', () => {
-    // Two squares of 10, shifted by 5: intersection 50, union 150.
-    const pair = () => [square(0, 10, 0.9), square(5, 10, 0.8)];
-    expect(suppressOverlaps(pair(), 50 / 150)).toHaveLength(2);
-    expect(suppressOverlaps(pair(), 50 / 150 - 1e-9)).toHaveLength(1);
-  });
-
-  it('is not chained: what only a dropped one overlaps stays', () => {
-    const chain = [square(0, 10, 0.9), square(4, 10, 0.8), square(8, 10, 0.7)];
-    expect(suppressOverlaps(chain, 0.3).map(({ detectionScore }) => detectionScore)).toEqual([0.9, 0.7]);
   });
 });

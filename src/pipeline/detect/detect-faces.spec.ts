@@ -1,7 +1,6 @@
 import type { CardInput, DetectionPass, ModelCard } from '../../model-store/model-card';
 import type { TensorSession } from '../tensor-session';
 import { detectFaces } from './detect-faces';
-import { letterbox } from './letterbox';
 
 const input = (extra: Partial<CardInput> = {}): CardInput => ({
   width: 64,
@@ -20,40 +19,6 @@ const white = (width: number, height: number) => ({
   height,
 });
 const pass = (border: number, minDetectionScore = 0.5): DetectionPass => ({ border, minDetectionScore });
-
-describe(letterbox.name, () => {
-  it.each([
-    [white(128, 64), pass(0), true, { width: 64, height: 64, scaleX: 0.5, scaleY: 0.5, offset: 0 }],
-    [white(32, 16), pass(0), true, { width: 64, height: 64, scaleX: 2, scaleY: 2, offset: 0 }],
-    [white(32, 16), pass(0), false, { width: 64, height: 64, scaleX: 1, scaleY: 1, offset: 0 }],
-    [white(128, 128), pass(0.5), true, { width: 64, height: 64, scaleX: 0.25, scaleY: 0.25, offset: 16 }],
-  ])('fits an image onto a fixed canvas (%#)', async (image, step, enlarge, expected) => {
-    expect(await letterbox(image, input(), step, enlarge)).toMatchObject(expected);
-  });
-
-  it('takes the smallest allowed canvas where the size is open', async () => {
-    const canvas = await letterbox(white(100, 50), input({ multipleOf: 32 }), pass(0), false);
-    expect([canvas.width, canvas.height]).toEqual([64, 32]);
-    const small = await letterbox(
-      white(20, 70),
-      input({ multipleOf: 32, width: 320, height: 320 }),
-      pass(0.5),
-      false,
-    );
-    expect([small.width, small.height, small.offset]).toEqual([96, 160, 35]);
-  });
-
-  it('puts black around the image and nowhere in it', async () => {
-    const { data, width, offset } = await letterbox(white(128, 64), input(), pass(0.25), true);
-    const scale = 64 / (128 * 1.5);
-    const [right, bottom] = [128, 64].map((side) => offset + Math.round(side * scale));
-    data.forEach((value, i) => {
-      const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
-      const isInside = x >= offset && x < right && y >= offset && y < bottom;
-      if (value !== (isInside ? 255 : 0)) throw new Error(`${value} at ${x}, ${y}`);
-    });
-  });
-});
 
 describe(detectFaces.name, () => {
   const card = (passes: DetectionPass[]) =>

@@ -28,7 +28,7 @@ export const decodeRetinaface: DecodeCandidates = (
         for (const size of detection.minSizes?.[level] ?? []) {
           const i = anchor++;
           const detectionScore = conf.data[i * 2 + 1];
-          if (detectionScore < minDetectionScore) continue;
+          if (!(detectionScore >= minDetectionScore)) continue;
           const anchorX = (column + 0.5) * stride;
           const anchorY = (row + 0.5) * stride;
           const centerX = anchorX + loc.data[i * 4] * CENTER_VARIANCE * size;

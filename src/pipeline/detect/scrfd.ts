@@ -17,7 +17,7 @@ export const decodeScrfd: DecodeCandidates = (outputs, canvas, detection, minDet
     const [scores, boxes, points] = [0, 1, 2].map((head) => outputs[head * strides.length + level].data);
     const columns = Math.floor(canvas.width / stride);
     for (let i = 0; i < scores.length; i++) {
-      if (scores[i] < minDetectionScore) continue;
+      if (!(scores[i] >= minDetectionScore)) continue;
       const cell = Math.floor(i / ANCHORS_PER_CELL);
       const centerX = (cell % columns) * stride;
       const centerY = Math.floor(cell / columns) * stride;

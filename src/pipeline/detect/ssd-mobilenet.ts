@@ -13,7 +13,7 @@ export const decodeSsdMobilenet: DecodeCandidates = (
   const clip = (value: number) => Math.min(1, Math.max(0, value));
   const candidates: Candidate[] = [];
   for (let i = 0; i < scores.data.length; i++) {
-    if (scores.data[i] < minDetectionScore) continue;
+    if (!(scores.data[i] >= minDetectionScore)) continue;
     candidates.push({
       y1: clip(boxes.data[i * 4]) * canvas.height,
       x1: clip(boxes.data[i * 4 + 1]) * canvas.width,

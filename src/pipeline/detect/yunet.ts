@@ -17,7 +17,7 @@ export const decodeYunet: DecodeCandidates = (outputs, canvas, detection, minDet
     const columns = Math.floor(canvas.width / stride);
     for (let cell = 0; cell < cls.length; cell++) {
       const detectionScore = Math.sqrt(unit(cls[cell]) * unit(obj[cell]));
-      if (detectionScore < minDetectionScore) continue;
+      if (!(detectionScore >= minDetectionScore)) continue;
       const column = cell % columns;
       const row = Math.floor(cell / columns);
       const centerX = (column + bbox[cell * 4]) * stride;
