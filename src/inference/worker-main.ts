@@ -23,12 +23,10 @@ process.on('message', (request: WorkerRequest) => {
       break;
     case 'run':
       void pipeline.run(request.job).then(
-        (value) => send({ type: 'result', id: request.id, value, rssBytes: process.memoryUsage.rss() }),
+        (value) => send({ type: 'result', id: request.id, value }),
         (error) => send({ type: 'error', id: request.id, error: toPlainError(error) }),
       );
       break;
-    case 'stop':
-      process.exit(0);
   }
 });
 

@@ -129,9 +129,10 @@ export class WorkerPool {
         isSettled: false,
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      const refusal = this.idle.length > 0 ? null : this.queue.push(task);
+      const worker = this.idle.pop();
+      if (worker != null) return void this.execute(task, worker);
+      const refusal = this.queue.push(task);
       if (refusal != null) task.reject(this.queueFull(refusal));
-      else if (this.idle.length > 0) void this.execute(task, this.idle.pop() as InferenceWorker);
     });
   }
 

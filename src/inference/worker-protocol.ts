@@ -34,12 +34,12 @@ export interface LoadedModel {
 
 /** Main process to worker. */
 export type WorkerRequest =
-  { type: 'start'; settings: WorkerSettings } | { type: 'run'; id: number; job: FaceJob } | { type: 'stop' };
+  { type: 'start'; settings: WorkerSettings } | { type: 'run'; id: number; job: FaceJob };
 
 /** Worker to main process. */
 export type WorkerReply =
   | { type: 'progress'; model: string; done: number; total: number }
   | { type: 'ready'; models: LoadedModel[] }
   | { type: 'failure'; error: PlainError }
-  | { type: 'result'; id: number; value: FaceJobResult; rssBytes: number }
+  | { type: 'result'; id: number; value: FaceJobResult }
   | { type: 'error'; id: number; error: PlainError };

@@ -1,3 +1,4 @@
+import { cardInput } from '../../test/support/card-input';
 import type { ModelCard } from '../model-store/model-card';
 import { embedFaces } from './embed-faces';
 import type { TensorSession } from './tensor-session';
@@ -5,16 +6,7 @@ import type { TensorSession } from './tensor-session';
 const cardOf = (mirrorAverage: boolean) =>
   ({
     name: 'fake',
-    input: {
-      width: 2,
-      height: 1,
-      layout: 'NHWC',
-      dtype: 'uint8',
-      colorOrder: 'RGB',
-      mean: [0, 0, 0],
-      std: [1, 1, 1],
-      maxBatch: 8,
-    },
+    input: cardInput(2, 1, { maxBatch: 8 }),
     embedding: { dimensions: 2, mirrorAverage },
   }) as unknown as ModelCard;
 

@@ -1,3 +1,4 @@
+import { cardInput } from '../../test/support/card-input';
 import type { ModelCard } from '../model-store/model-card';
 import { estimateAttributes } from './estimate-attributes';
 import { EXPRESSIONS, type FaceDetection, type Landmarks } from './face.types';
@@ -7,16 +8,7 @@ const SIZE = 10;
 const cardOf = (name: string, maxBatch = 16) =>
   ({
     name,
-    input: {
-      width: SIZE,
-      height: SIZE,
-      layout: 'NHWC',
-      dtype: 'uint8',
-      colorOrder: 'RGB',
-      mean: [0, 0, 0],
-      std: [1, 1, 1],
-      maxBatch,
-    },
+    input: cardInput(SIZE, SIZE, { maxBatch }),
   }) as unknown as ModelCard;
 
 /** A network that answers the crops, over all runs, with these rows of each output in turn. */

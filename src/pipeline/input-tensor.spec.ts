@@ -1,18 +1,10 @@
+import { cardInput } from '../../test/support/card-input';
 import type { CardInput } from '../model-store/model-card';
 import { runBatch, toInputTensor } from './input-tensor';
 import type { TensorSession } from './tensor-session';
 
-const input = (extra: Partial<CardInput>): CardInput => ({
-  width: 2,
-  height: 1,
-  layout: 'NCHW',
-  dtype: 'float32',
-  colorOrder: 'RGB',
-  mean: [0, 0, 0],
-  std: [1, 1, 1],
-  maxBatch: 2,
-  ...extra,
-});
+const input = (extra: Partial<CardInput>) =>
+  cardInput(2, 1, { layout: 'NCHW', dtype: 'float32', maxBatch: 2, ...extra });
 /** Two crops of two pixels. */
 const pixels = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
 

@@ -1,19 +1,10 @@
-import type { CardInput } from '../model-store/model-card';
+import { cardInput } from '../../test/support/card-input';
 import type { BoundingBox, Point } from './face.types';
 import { findLandmarks68, middle } from './landmarks-68';
 import type { TensorSession } from './tensor-session';
 
 const SIZE = 16;
-const input = (maxBatch = 8): CardInput => ({
-  width: SIZE,
-  height: SIZE,
-  layout: 'NHWC',
-  dtype: 'uint8',
-  colorOrder: 'RGB',
-  mean: [0, 0, 0],
-  std: [1, 1, 1],
-  maxBatch,
-});
+const input = (maxBatch = 8) => cardInput(SIZE, SIZE, { maxBatch });
 const black = { data: new Uint8Array(200 * 200 * 3), width: 200, height: 200 };
 const radians = (degrees: number) => (degrees * Math.PI) / 180;
 

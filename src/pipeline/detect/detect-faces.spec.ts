@@ -1,18 +1,9 @@
+import { cardInput } from '../../../test/support/card-input';
 import type { CardInput, DetectionPass, ModelCard } from '../../model-store/model-card';
 import type { TensorSession } from '../tensor-session';
 import { detectFaces } from './detect-faces';
 
-const input = (extra: Partial<CardInput> = {}): CardInput => ({
-  width: 64,
-  height: 64,
-  layout: 'NHWC',
-  dtype: 'uint8',
-  colorOrder: 'RGB',
-  mean: [0, 0, 0],
-  std: [1, 1, 1],
-  maxBatch: 1,
-  ...extra,
-});
+const input = (extra: Partial<CardInput> = {}) => cardInput(64, 64, extra);
 const white = (width: number, height: number) => ({
   data: new Uint8Array(width * height * 3).fill(255),
   width,

@@ -32,7 +32,7 @@ const DECODERS: Readonly<Record<string, DecodeCandidates>> = {
 export async function detectFaces(
   image: RgbImage,
   session: TensorSession,
-  card: ModelCard & { detection?: CardDetection },
+  card: ModelCard,
   minDetectionScore?: number,
 ): Promise<DetectedFace[]> {
   const detection = card.detection as CardDetection;

@@ -1,19 +1,10 @@
+import { cardInput } from '../../../test/support/card-input';
 import { seededRange } from '../../../test/support/seeded-random';
 import type { CardInput, DetectionPass } from '../../model-store/model-card';
 import type { RgbImage } from '../rgb-image';
 import { type Letterbox, letterbox } from './letterbox';
 
-const input = (extra: Partial<CardInput> = {}): CardInput => ({
-  width: 64,
-  height: 64,
-  layout: 'NHWC',
-  dtype: 'uint8',
-  colorOrder: 'RGB',
-  mean: [0, 0, 0],
-  std: [1, 1, 1],
-  maxBatch: 1,
-  ...extra,
-});
+const input = (extra: Partial<CardInput> = {}) => cardInput(64, 64, extra);
 const pass = (border: number, inputSide?: number): DetectionPass => ({
   border,
   minDetectionScore: 0.5,
