@@ -47,6 +47,15 @@ describe(FairQueue.name, () => {
     expect(small.push(item('b', 5))).toBeNull();
   });
 
+  it('passes over what a taker cannot do, which keeps its place', () => {
+    const queue = new FairQueue<Item>(100, 100);
+    for (const name of ['a1', 'a2', 'b1', 'a3']) queue.push(item(name));
+    expect(queue.shift(({ name }) => name !== 'a1')?.name).toBe('a2');
+    expect(queue.shift(({ name }) => name === 'none')).toBeUndefined();
+    expect([queue.length, queue.bytes]).toEqual([3, 3]);
+    expect(drain(queue)).toEqual(['b1', 'a1', 'a3']);
+  });
+
   it('takes work out and puts it back as the next', () => {
     const queue = new FairQueue<Item>(10, 10);
     const [a, b] = [item('a1'), item('b1')];

@@ -18,15 +18,20 @@ export class FairQueue<T extends Waiting> {
   /** Work by caller; the order of the callers is the order of their turns. */
   private readonly lines = new Map<string, T[]>();
   private count = 0;
-  private bytes = 0;
+  private waitingBytes = 0;
 
   constructor(
-    private readonly maxCount: number,
-    private readonly maxBytes: number,
+    readonly maxCount: number,
+    readonly maxBytes: number,
   ) {}
 
   get length(): number {
     return this.count;
+  }
+
+  /** Bytes that all that waits holds. */
+  get bytes(): number {
+    return this.waitingBytes;
   }
 
   /** Takes work in, or says why not: `caller` where this caller is over its share, `full` where all is full. */
@@ -35,11 +40,11 @@ export class FairQueue<T extends Waiting> {
     const callers = this.lines.size + (line.length === 0 ? 1 : 0);
     const isOverShare = line.length > 0 && line.length >= Math.ceil(this.maxCount / (callers + 1));
     if (isOverShare && item.caller !== '') return 'caller';
-    if (this.count >= this.maxCount || this.bytes + item.bytes > this.maxBytes) return 'full';
+    if (this.count >= this.maxCount || this.waitingBytes + item.bytes > this.maxBytes) return 'full';
     line.push(item);
     this.lines.set(item.caller, line);
     this.count++;
-    this.bytes += item.bytes;
+    this.waitingBytes += item.bytes;
     return null;
   }
 
@@ -52,13 +57,19 @@ export class FairQueue<T extends Waiting> {
     this.lines.set(item.caller, [item, ...line]);
     for (const [caller, rest] of others) this.lines.set(caller, rest);
     this.count++;
-    this.bytes += item.bytes;
+    this.waitingBytes += item.bytes;
   }
 
-  /** The next in turn; its caller then waits until all others had theirs. */
-  shift(): T | undefined {
+  /**
+   * The next in turn; its caller then waits until all others had theirs.
+   *
+   * @param canTake - passes over work that this taker cannot do; it keeps its place.
+   */
+  shift(canTake: (item: T) => boolean = () => true): T | undefined {
     for (const [caller, line] of this.lines) {
-      const item = line.shift() as T;
+      const at = line.findIndex(canTake);
+      if (at < 0) continue;
+      const [item] = line.splice(at, 1);
       this.lines.delete(caller);
       if (line.length > 0) this.lines.set(caller, line);
       this.forget(item);
@@ -83,12 +94,12 @@ export class FairQueue<T extends Waiting> {
     const all = [...this.lines.values()].flat();
     this.lines.clear();
     this.count = 0;
-    this.bytes = 0;
+    this.waitingBytes = 0;
     return all;
   }
 
   private forget(item: T): void {
     this.count--;
-    this.bytes -= item.bytes;
+    this.waitingBytes -= item.bytes;
   }
 }

@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { FaceError } from '../errors';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
+import { forkWorker } from './fork-worker';
 import type { LoadedModel, PlainError, WorkerReply, WorkerRequest, WorkerSettings } from './worker-protocol';
 
 /** The worker ended, for whatever reason, before it answered. */
@@ -16,16 +17,25 @@ export abstract class InferenceWorker {
   abstract readonly ready: Promise<LoadedModel[]>;
   /** Settles when the worker has ended, for whatever reason. */
   abstract readonly ended: Promise<void>;
+  /** Number of the process; `null` where it could not be started. */
+  abstract readonly pid: number | null;
+  /** Runs a model once on black pixels. Rejects with {@link WorkerEndedError} where the worker ends before it did. */
+  abstract warm(model: string): Promise<void>;
   /** Runs a job. Rejects with {@link WorkerEndedError} where the worker ends before it answers. */
   abstract run(job: FaceJob): Promise<FaceJobResult>;
   /** Ends the worker at once; a running job is rejected. */
   abstract stop(): Promise<void>;
 }
 
-interface PendingJob {
-  resolve: (value: FaceJobResult) => void;
+interface PendingReply {
+  resolve: (value: FaceJobResult | undefined) => void;
   reject: (error: Error) => void;
 }
+
+type Reply = Extract<WorkerReply, { id: number }>;
+type RequestWithId = Extract<WorkerRequest, { id: number }>;
+/** Without its id; distributes over the kinds of request. */
+type Unnumbered<Request> = Request extends RequestWithId ? Omit<Request, 'id'> : never;
 
 /**
  * A child process. Not a thread: ending a thread in the middle of a native run aborts the whole server, a crash of a
@@ -35,7 +45,7 @@ export class ProcessWorker extends InferenceWorker {
   readonly ready: Promise<LoadedModel[]>;
   readonly ended: Promise<void>;
   private readonly child: ChildProcess;
-  private readonly pending = new Map<number, PendingJob>();
+  private readonly pending = new Map<number, PendingReply>();
   private nextId = 1;
 
   constructor(
@@ -45,12 +55,7 @@ export class ProcessWorker extends InferenceWorker {
     onProgress?: (model: string) => void,
   ) {
     super();
-    // execArgv is not handed on: flags of the parent (inspector, loaders) are not meant for the worker.
-    this.child = fork(file, {
-      serialization: 'advanced',
-      execArgv: [],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
+    this.child = forkWorker(file);
     this.ended = new Promise((resolve) => {
       this.child.once('exit', () => resolve());
       this.child.once('error', () => resolve());
@@ -59,7 +64,7 @@ export class ProcessWorker extends InferenceWorker {
     // Whoever waits sees the rejection; nobody waiting is no reason to end the process.
     this.ready.catch(() => undefined);
     void this.ended.then(() => {
-      for (const job of this.pending.values()) job.reject(new WorkerEndedError());
+      for (const asked of this.pending.values()) asked.reject(new WorkerEndedError());
       this.pending.clear();
     });
     this.send({ type: 'start', settings });
@@ -73,7 +78,7 @@ export class ProcessWorker extends InferenceWorker {
           if (reply.type === 'progress') onProgress?.(reply.model);
           else if (reply.type === 'ready') resolve(reply.models);
           else if (reply.type === 'failure') reject(toFaceError(reply.error));
-          else if (reply.type === 'result' || reply.type === 'error') this.settle(reply);
+          else if (['result', 'warmed', 'error'].includes(reply.type)) this.settle(reply as Reply);
           // A worker that speaks another language is not to be trusted with the next job.
           else void this.stop();
         });
@@ -91,11 +96,23 @@ export class ProcessWorker extends InferenceWorker {
     }
   }
 
+  get pid(): number | null {
+    return this.child.pid ?? null;
+  }
+
   run(job: FaceJob): Promise<FaceJobResult> {
+    return this.ask({ type: 'run', job }) as Promise<FaceJobResult>;
+  }
+
+  async warm(model: string): Promise<void> {
+    await this.ask({ type: 'warm', model });
+  }
+
+  private ask(request: Unnumbered<RequestWithId>): Promise<FaceJobResult | undefined> {
     return new Promise((resolve, reject) => {
       const id = this.nextId++;
       this.pending.set(id, { resolve, reject });
-      this.send({ type: 'run', id, job });
+      this.send({ ...request, id });
     });
   }
 
@@ -109,12 +126,12 @@ export class ProcessWorker extends InferenceWorker {
     this.child.send(request, () => undefined);
   }
 
-  private settle(reply: Extract<WorkerReply, { id: number }>): void {
-    const job = this.pending.get(reply.id);
-    if (job == null) return;
+  private settle(reply: Reply): void {
+    const asked = this.pending.get(reply.id);
+    if (asked == null) return;
     this.pending.delete(reply.id);
-    if (reply.type === 'result') job.resolve(reply.value);
-    else job.reject(toFaceError(reply.error));
+    if (reply.type === 'error') asked.reject(toFaceError(reply.error));
+    else asked.resolve(reply.type === 'result' ? reply.value : undefined);
   }
 }
 

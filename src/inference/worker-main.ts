@@ -1,16 +1,26 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { FaceError } from '../errors';
-import type { ModelCard } from '../model-store/model-card';
-import { FacePipeline } from '../pipeline/face-pipeline';
-import { openSession, type TensorSession } from '../pipeline/tensor-session';
-import type { LoadedModel, PlainError, WorkerReply, WorkerRequest, WorkerSettings } from './worker-protocol';
+import { readModelFile } from '../model-store/model-file';
+import { publishPrepared } from '../model-store/prepared-model';
+import { FacePipeline, type PipelineModel, warmUp } from '../pipeline/face-pipeline';
+import { prepareSession } from '../pipeline/tensor-session';
+import { loadModel } from './load-model';
+import { toPlainError, toReason } from './plain-error';
+import { RunCounter } from './run-counter';
+import type {
+  LoadedModel,
+  PreparedModel,
+  WorkerReply,
+  WorkerRequest,
+  WorkerSettings,
+} from './worker-protocol';
 
 /*
- * Entry of an inference worker, a child process: loads, checks and warms its models, says ready, answers jobs.
+ * Entry of an inference worker, a child process: loads, checks and warms its models, says ready, answers jobs. Or it
+ * prepares models, and ends.
  */
 
+const models = new Map<string, PipelineModel>();
+const counter = new RunCounter();
 let pipeline: FacePipeline;
 
 process.on('message', (request: WorkerRequest) => {
@@ -23,9 +33,18 @@ process.on('message', (request: WorkerRequest) => {
       break;
     case 'run':
       void pipeline.run(request.job).then(
-        (value) => send({ type: 'result', id: request.id, value }),
+        (value) => send({ type: 'result', id: request.id, value: { ...value, runs: counter.take() } }),
         (error) => send({ type: 'error', id: request.id, error: toPlainError(error) }),
       );
+      break;
+    case 'warm':
+      void warm(request.model).then(
+        () => send({ type: 'warmed', id: request.id }),
+        (error) => send({ type: 'error', id: request.id, error: toPlainError(error) }),
+      );
+      break;
+    case 'prepare':
+      void prepare(request).then((model) => send({ type: 'prepared', model }));
       break;
   }
 });
@@ -36,79 +55,47 @@ process.on('disconnect', () => process.exit(0));
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 
-async function start(settings: WorkerSettings): Promise<LoadedModel[]> {
-  const models = new Map<string, { card: ModelCard; session: TensorSession }>();
-  const loaded: LoadedModel[] = [];
-  for (const { card, path } of settings.models) {
-    const startedAt = performance.now();
-    const rssBefore = process.memoryUsage.rss();
-    const session = await openSession(await readChecked(path, card), card, settings.intraOpThreads);
-    models.set(card.name, { card, session });
-    await warmUp(card, session, settings);
-    loaded.push({
-      name: card.name,
-      loadMs: performance.now() - startedAt,
-      memoryBytes: Math.max(0, process.memoryUsage.rss() - rssBefore),
-    });
-    send({ type: 'progress', model: card.name, done: loaded.length, total: settings.models.length });
+async function start({
+  models: files,
+  intraOpThreads,
+  maxImagePixels,
+}: WorkerSettings): Promise<LoadedModel[]> {
+  const all: LoadedModel[] = [];
+  for (const file of files) {
+    const { model, loaded } = await loadModel(file, intraOpThreads);
+    models.set(loaded.name, model);
+    all.push(loaded);
+    send({ type: 'progress', model: loaded.name, done: all.length, total: files.length });
   }
-  pipeline = new FacePipeline(models, settings.maxImagePixels);
-  return loaded;
+  const counted = [...models].map(([name, { card, session }]): [string, PipelineModel] => [
+    name,
+    { card, session: counter.count(name, session) },
+  ]);
+  pipeline = new FacePipeline(new Map(counted), maxImagePixels);
+  return all;
 }
 
-async function warmUp(card: ModelCard, session: TensorSession, settings: WorkerSettings): Promise<void> {
+/** Not counted: nobody asked for a face. */
+async function warm(name: string): Promise<void> {
+  const model = models.get(name);
+  if (model == null) {
+    throw new FaceError('MODEL_NOT_LOADED', `Model ${JSON.stringify(name)} is not loaded.`, { model: name });
+  }
+  await warmUp(model);
+}
+
+async function prepare({
+  model: { card, path },
+  modelsDir,
+}: Extract<WorkerRequest, { type: 'prepare' }>): Promise<PreparedModel> {
   try {
-    await new FacePipeline(new Map([[card.name, { card, session }]]), settings.maxImagePixels).warmUp();
-  } catch (error) {
-    throw new FaceError('MODEL_INVALID', `Model ${card.name} fails at its first run.`, {}, { cause: error });
-  }
-}
-
-async function readChecked(path: string, card: ModelCard): Promise<Buffer> {
-  const file = basename(path);
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw new FaceError(
-      'MODEL_NOT_FOUND',
-      `The file ${file} of model ${card.name} cannot be read.`,
-      {},
-      { cause: error },
+    const preparedPath = await publishPrepared(modelsDir, card, async (folder) =>
+      prepareSession(await readModelFile(path, card), folder, card),
     );
+    return { name: card.name, preparedPath };
+  } catch (error) {
+    return { name: card.name, reason: toReason(error, modelsDir) };
   }
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  if (sha256 !== card.sha256) {
-    throw new FaceError(
-      'MODEL_CHECKSUM_MISMATCH',
-      `Expected sha256 ${card.sha256} for the file ${file} of model ${card.name} but it is ${sha256}.`,
-      { file, model: card.name, expected: card.sha256, received: sha256 },
-    );
-  }
-  return bytes;
-}
-
-function toPlainError(error: unknown): PlainError {
-  if (error instanceof FaceError) {
-    return {
-      code: error.code,
-      message: error.message,
-      details: error.details,
-      cause: describeCause(error.cause),
-    };
-  }
-  return {
-    code: 'INFERENCE_FAILED',
-    message: 'The worker failed.',
-    details: {},
-    cause: describeCause(error),
-  };
-}
-
-/** For the operator's log only: the main process never sends it on. */
-function describeCause(cause: unknown): string | undefined {
-  if (cause == null) return undefined;
-  return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
 }
 
 function send(reply: WorkerReply): void {

@@ -1,93 +1,38 @@
+import {
+  codeOf as code,
+  FAKE_MODELS,
+  FakeWorker,
+  fakeJob as job,
+  turn,
+} from '../../test/support/fake-worker';
 import { FaceError } from '../errors';
-import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
-import { InferenceWorker, WorkerEndedError } from './inference-worker';
-import type { LoadedModel } from './worker-protocol';
 import { QUARANTINE_MS } from './quarantine';
 import { WorkerPool, type WorkerPoolOptions } from './worker-pool';
-
-const MODELS: LoadedModel[] = [{ name: 'model', loadMs: 1, memoryBytes: 1 }];
-const NO_TIME = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
-
-/** A worker whose answers the test gives. */
-class FakeWorker extends InferenceWorker {
-  readonly ready: Promise<LoadedModel[]>;
-  readonly ended: Promise<void>;
-  readonly jobs: FaceJob[] = [];
-  end!: () => void;
-  stopped = false;
-  private running?: { resolve: (result: FaceJobResult) => void; reject: (error: Error) => void };
-
-  constructor(failure?: Error) {
-    super();
-    this.ready = failure == null ? Promise.resolve(MODELS) : Promise.reject(failure);
-    this.ready.catch(() => undefined);
-    this.ended = new Promise((resolve) => (this.end = resolve));
-    void this.ended.then(() => {
-      this.running?.reject(new WorkerEndedError());
-      this.running = undefined;
-    });
-  }
-
-  run(job: FaceJob): Promise<FaceJobResult> {
-    expect(this.running).toBeUndefined();
-    this.jobs.push(job);
-    return new Promise((resolve, reject) => (this.running = { resolve, reject }));
-  }
-
-  get isBusy(): boolean {
-    return this.running != null;
-  }
-
-  answer(): void {
-    const running = this.running;
-    this.running = undefined;
-    running?.resolve({ imageWidth: 1, imageHeight: 1, faceCount: 0, faces: [], timings: { ...NO_TIME } });
-  }
-
-  async stop(): Promise<void> {
-    this.stopped = true;
-    this.end();
-  }
-}
-
-/** Jobs are told apart by their detector's name. */
-function job(name: string): FaceJob {
-  return {
-    task: 'detect',
-    image: Buffer.from(name),
-    detector: name,
-    embedder: '',
-    selection: 'all',
-    maxFaces: 1,
-    minFaceSize: 0,
-  };
-}
-
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'answered',
-    (error: unknown) => (error as FaceError).code,
-  );
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe(WorkerPool.name, () => {
   let workers: FakeWorker[];
   let pool: WorkerPool | undefined;
+  let makeWorker: () => FakeWorker;
+  beforeEach(() => (makeWorker = () => new FakeWorker()));
+
+  function createWorker(): FakeWorker {
+    const worker = makeWorker();
+    workers.push(worker);
+    return worker;
+  }
 
   async function start(options: Partial<WorkerPoolOptions> = {}): Promise<WorkerPool> {
     workers = [];
-    pool = await WorkerPool.start({
-      workerCount: 1,
-      queueSize: 2,
-      queueBytes: 100,
-      requestTimeoutMs: 60_000,
-      createWorker: () => {
-        const worker = new FakeWorker();
-        workers.push(worker);
-        return worker;
+    pool = await WorkerPool.start(
+      {
+        workerCount: 1,
+        queueSize: 2,
+        queueBytes: 100,
+        requestTimeoutMs: 60_000,
+        ...options,
       },
-      ...options,
-    });
+      { models: new Set(FAKE_MODELS), createWorker },
+    );
     return pool;
   }
   afterEach(async () => {
@@ -195,12 +140,7 @@ describe(WorkerPool.name, () => {
   it('is not ready while the only worker is still loading', async () => {
     jest.useFakeTimers();
     const pool = await start();
-    pool['options'].createWorker = () => {
-      const worker = new FakeWorker();
-      Object.assign(worker, { ready: new Promise(() => undefined) });
-      workers.push(worker);
-      return worker;
-    };
+    makeWorker = () => new FakeWorker(new Promise(() => undefined));
     workers[0].end();
     await jest.advanceTimersByTimeAsync(1000);
     expect(workers).toHaveLength(2);
@@ -218,7 +158,7 @@ describe(WorkerPool.name, () => {
     const pool = await start();
     const running = code(pool.run(job('a')));
     const waiting = code(pool.run(job('b')));
-    expect(pool.loadsOf('model')).toHaveLength(1);
+    expect(pool.loadCount('model')).toBe(1);
     workers[0].end();
     await jest.advanceTimersByTimeAsync(0);
     expect(pool.readiness()).toEqual({
@@ -233,7 +173,7 @@ describe(WorkerPool.name, () => {
     expect(await running).toBe('answered');
     workers[1].answer();
     expect(await waiting).toBe('answered');
-    expect(pool.loadsOf('model')).toHaveLength(2);
+    expect(pool.loadCount('model')).toBe(2);
   });
 
   it('tries at once on a worker that is free', async () => {
@@ -339,7 +279,7 @@ describe(WorkerPool.name, () => {
     let failures = 0;
     const pool = await start();
     const created: number[] = [];
-    pool['options'].createWorker = () => {
+    makeWorker = () => {
       created.push(Date.now());
       return new FakeWorker(failures++ < 3 ? new Error('no') : undefined);
     };
@@ -354,20 +294,10 @@ describe(WorkerPool.name, () => {
 
   it('fails to start with the reason of a worker that cannot load, and ends the others', async () => {
     const reason = new FaceError('MODEL_CHECKSUM_MISMATCH', 'wrong');
-    const made: FakeWorker[] = [];
-    const starting = WorkerPool.start({
-      workerCount: 2,
-      queueSize: 1,
-      queueBytes: 100,
-      requestTimeoutMs: 1000,
-      createWorker: () => {
-        const worker = new FakeWorker(made.length === 1 ? reason : undefined);
-        made.push(worker);
-        return worker;
-      },
-    });
+    makeWorker = () => new FakeWorker(workers.length === 1 ? reason : undefined);
+    const starting = start({ workerCount: 2 });
     await expect(starting).rejects.toBe(reason);
-    expect(made[0].stopped).toBe(true);
+    expect(workers[0].stopped).toBe(true);
   });
 
   it('closes: refuses what waits and what comes, lets what runs finish, then ends the workers', async () => {

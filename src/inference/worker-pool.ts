@@ -3,9 +3,13 @@ import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
 import { FairQueue } from './fair-queue';
 import { type InferenceWorker, WorkerEndedError } from './inference-worker';
 import { Quarantine, QUARANTINE_MS } from './quarantine';
+import { aborted, queueFull, timedOut } from './refusals';
+import { type RunSummary, RunStatistics } from './run-statistics';
 import type { LoadedModel } from './worker-protocol';
+import { type WorkerPlan, WorkerSet } from './worker-set';
 
 export interface WorkerPoolOptions {
+  /** Of every set of workers. */
   workerCount: number;
   /** Jobs that may wait; one more is refused. */
   queueSize: number;
@@ -13,8 +17,18 @@ export interface WorkerPoolOptions {
   queueBytes: number;
   /** Most milliseconds from admission to answer. */
   requestTimeoutMs: number;
-  /** Makes a worker that is already starting. */
-  createWorker: () => InferenceWorker;
+  /** Told of every worker that is ready. */
+  onWorkerReady?: (models: readonly LoadedModel[]) => void;
+  /** Told when a worker ended that was not stopped, and how long the pause before the next one is. */
+  onWorkerEnded?: (delayMs: number) => void;
+}
+
+/** The pool as it is now. */
+export interface PoolStatus {
+  workers: { worker: InferenceWorker; state: 'starting' | 'idle' | 'busy' | 'retiring' }[];
+  /** Workers that ended and were replaced. */
+  restarts: number;
+  queue: { length: number; bytes: number; maxLength: number; maxBytes: number; running: number };
 }
 
 /** What a caller says of a job. */
@@ -57,6 +71,9 @@ interface Task {
 /**
  * Workers behind one bounded queue; each runs one job at a time.
  *
+ * All hold the same models. {@link switchTo} brings other models: new workers load them beside the old ones, then take
+ * over; the old ones finish what only they can do, and end, which gives their memory back.
+ *
  * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED), or
  * refused at its deadline (INFERENCE_TIMEOUT). A worker that ends, or does not answer by the deadline, is replaced; what
  * it ran is tried once more on another, then refused (INFERENCE_FAILED).
@@ -64,19 +81,27 @@ interface Task {
 export class WorkerPool {
   private readonly queue: FairQueue<Task>;
   private readonly quarantine = new Quarantine();
-  private readonly idle: InferenceWorker[] = [];
-  private readonly workers = new Set<InferenceWorker>();
-  private readonly loads = new Map<string, LoadedModel[]>();
+  /** Takes all new work. */
+  private current: WorkerSet;
+  /** The current set, one that is loading, and those that are retiring. */
+  private readonly sets = new Set<WorkerSet>();
+  private readonly statistics = new RunStatistics();
+  private readonly loads = new Map<string, number>();
   private readonly answeredAt: number[] = [];
   private recentDeaths = 0;
+  private restarts = 0;
   /** Slowest start so far. */
   private bootMs?: number;
   private closed = false;
   private readonly drained: (() => void)[] = [];
   private running = 0;
 
-  private constructor(private readonly options: WorkerPoolOptions) {
+  private constructor(
+    private readonly options: WorkerPoolOptions,
+    plan: WorkerPlan,
+  ) {
     this.queue = new FairQueue(options.queueSize, options.queueBytes);
+    this.current = this.addSet(plan);
   }
 
   /**
@@ -84,15 +109,60 @@ export class WorkerPool {
    *
    * @throws {FaceError} the reason of the first worker that fails; the others are ended.
    */
-  static async start(options: WorkerPoolOptions): Promise<WorkerPool> {
-    const pool = new WorkerPool(options);
+  static async start(options: WorkerPoolOptions, plan: WorkerPlan): Promise<WorkerPool> {
+    const pool = new WorkerPool(options, plan);
     try {
-      await Promise.all(Array.from({ length: options.workerCount }, () => pool.startWorker()));
+      await Promise.all(Array.from({ length: options.workerCount }, () => pool.startWorker(pool.current)));
     } catch (error) {
       await pool.close(0);
       throw error;
     }
     return pool;
+  }
+
+  /**
+   * Puts workers with other models in the place of those that serve. Settles when the old ones have ended.
+   *
+   * @param onTakeOver - called in the very turn in which the new workers take over.
+   * @throws {FaceError} the reason of the first new worker that fails; the old ones still serve.
+   */
+  async switchTo(plan: WorkerPlan, onTakeOver: () => void): Promise<void> {
+    const next = this.addSet(plan);
+    try {
+      // One after the other: they load on the cores that the old ones work on.
+      for (let started = 0; started < this.options.workerCount; started++) {
+        if (this.closed) throw shuttingDown();
+        await this.startWorker(next);
+      }
+      if (this.closed) throw shuttingDown();
+    } catch (error) {
+      this.retire(next);
+      await next.stop();
+      throw this.closed ? shuttingDown() : error;
+    }
+    const old = this.current;
+    this.current = next;
+    onTakeOver();
+    this.retire(old);
+    for (const worker of next.idle.splice(0)) this.release(worker, next);
+    await old.retired;
+  }
+
+  /** Runs a model once in every worker. One that ends meanwhile, or hangs, is replaced by one that is warm. */
+  async warm(model: string): Promise<void> {
+    const ready = [...this.current.workers].filter(([, models]) => models != null);
+    await Promise.all(
+      ready.map(async ([worker]) => {
+        const hung = setTimeout(() => void worker.stop(), this.options.requestTimeoutMs);
+        try {
+          await worker.warm(model);
+        } catch (error) {
+          if (!(error instanceof WorkerEndedError)) throw error;
+        } finally {
+          clearTimeout(hung);
+        }
+      }),
+    );
   }
 
   /** Queues a job. */
@@ -129,16 +199,43 @@ export class WorkerPool {
         isSettled: false,
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      const worker = this.idle.pop();
-      if (worker != null) return void this.execute(task, worker);
+      const set = this.setFor(task) ?? this.current;
+      const worker = set.idle.pop();
+      if (worker != null) return void this.execute(task, worker, set);
       const refusal = this.queue.push(task);
       if (refusal != null) task.reject(this.queueFull(refusal));
     });
   }
 
-  /** Every load of every model since the start, replaced workers included. */
-  loadsOf(model: string): readonly LoadedModel[] {
-    return this.loads.get(model) ?? [];
+  /** Times that a model was loaded since the start, replaced workers included. */
+  loadCount(model: string): number {
+    return this.loads.get(model) ?? 0;
+  }
+
+  /** A model as the workers that serve have loaded it, one entry a worker. */
+  loadedIn(model: string): LoadedModel[] {
+    return this.current.loaded().filter(({ name }) => name === model);
+  }
+
+  runsOf(model: string): RunSummary {
+    return this.statistics.of(model);
+  }
+
+  status(): PoolStatus {
+    const { queue } = this;
+    return {
+      workers: [...this.sets].flatMap((set) =>
+        [...set.workers].map(([worker, models]) => ({ worker, state: stateOf(worker, models, set) })),
+      ),
+      restarts: this.restarts,
+      queue: {
+        length: queue.length,
+        bytes: queue.bytes,
+        maxLength: queue.maxCount,
+        maxBytes: queue.maxBytes,
+        running: this.running,
+      },
+    };
   }
 
   readiness(): { ready: boolean; reason?: string } {
@@ -150,7 +247,7 @@ export class WorkerPool {
       };
     }
     // Not the number of workers: one that is still loading its models answers nothing.
-    return this.idle.length > 0 || this.running > 0
+    return this.current.idle.length > 0 || this.current.busy.size > 0
       ? { ready: true }
       : { ready: false, reason: 'no inference worker is running' };
   }
@@ -167,54 +264,85 @@ export class WorkerPool {
       ]);
       clearTimeout(timer);
     }
-    await Promise.all([...this.workers].map((worker) => worker.stop()));
+    await Promise.all([...this.sets].map((set) => set.stop()));
   }
 
   private whenDrained(): Promise<void> {
     return new Promise((resolve) => this.drained.push(resolve));
   }
 
-  private async startWorker(): Promise<void> {
+  private addSet(plan: WorkerPlan): WorkerSet {
+    const set = new WorkerSet(plan);
+    this.sets.add(set);
+    return set;
+  }
+
+  private async startWorker(set: WorkerSet): Promise<void> {
     const startedAt = performance.now();
-    const worker = this.options.createWorker();
-    this.workers.add(worker);
-    void worker.ended.then(() => this.forget(worker));
+    const worker = set.plan.createWorker();
+    set.workers.set(worker, null);
+    void worker.ended.then(() => set.forget(worker));
     // A replacement that takes many times as long as the first workers did hangs: it is not waited for that long.
     const limitMs = this.bootMs == null ? undefined : Math.max(MIN_RESTART_LIMIT_MS, 5 * this.bootMs);
     const hung = limitMs == null ? undefined : setTimeout(() => void worker.stop(), limitMs);
     const loaded = await worker.ready.finally(() => clearTimeout(hung));
     this.bootMs = Math.max(this.bootMs ?? 0, performance.now() - startedAt);
-    for (const model of loaded) this.loads.set(model.name, [...this.loadsOf(model.name), model]);
-    void worker.ended.then(() => this.replace());
-    setTimeout(() => this.workers.has(worker) && (this.recentDeaths = 0), STABLE_MS).unref();
-    this.release(worker);
+    this.options.onWorkerReady?.(loaded);
+    for (const { name } of loaded) this.loads.set(name, this.loadCount(name) + 1);
+    // It may have ended since it said ready.
+    if (set.workers.has(worker)) set.workers.set(worker, loaded);
+    void worker.ended.then(() => this.replace(set));
+    setTimeout(() => set.workers.has(worker) && (this.recentDeaths = 0), STABLE_MS).unref();
+    this.release(worker, set);
   }
 
-  private forget(worker: InferenceWorker): void {
-    this.workers.delete(worker);
-    const at = this.idle.indexOf(worker);
-    if (at >= 0) this.idle.splice(at, 1);
-  }
-
-  private replace(): void {
-    if (this.closed) return;
+  private replace(set: WorkerSet): void {
+    if (this.closed || set.isRetiring) return;
+    this.restarts++;
     const delay = Math.min(MAX_RESTART_DELAY_MS, FIRST_RESTART_DELAY_MS * 2 ** this.recentDeaths++);
+    this.options.onWorkerEnded?.(delay);
     setTimeout(() => {
-      if (!this.closed) this.startWorker().catch(() => this.replace());
+      if (!this.closed && !set.isRetiring) this.startWorker(set).catch(() => this.replace(set));
     }, delay).unref();
   }
 
-  /** The worker takes the next job, or waits for one. */
-  private release(worker: InferenceWorker): void {
-    if (!this.workers.has(worker) || this.closed) return;
-    const task = this.queue.shift();
-    if (task == null) this.idle.push(worker);
-    else void this.execute(task, worker);
+  /** The set finishes what no other can do, and ends. */
+  private retire(set: WorkerSet): void {
+    set.retire();
+    void set.retired.then(() => {
+      this.sets.delete(set);
+      this.refuseOrphans();
+    });
+    for (const worker of set.idle.splice(0)) this.release(worker, set);
   }
 
-  private async execute(task: Task, worker: InferenceWorker): Promise<void> {
+  /** What waits for models that went with the last worker that held them. */
+  private refuseOrphans(): void {
+    const isOrphan = (task: Task) => this.setFor(task) == null;
+    for (let task = this.queue.shift(isOrphan); task != null; task = this.queue.shift(isOrphan)) {
+      task.reject(unloaded());
+    }
+  }
+
+  /** The current set where it holds the models of the task, else one that is retiring and does. */
+  private setFor({ job }: Task): WorkerSet | undefined {
+    if (this.current.canRun(job)) return this.current;
+    return [...this.sets].find((set) => set.isRetiring && set.canRun(job) && set.workers.size > 0);
+  }
+
+  /** The worker takes the next job that is for its set, or waits for one. */
+  private release(worker: InferenceWorker, set: WorkerSet): void {
+    if (!set.workers.has(worker) || this.closed) return;
+    const task = this.queue.shift((waiting) => this.setFor(waiting) === set);
+    if (task != null) void this.execute(task, worker, set);
+    else if (set.isRetiring) void worker.stop();
+    else set.idle.push(worker);
+  }
+
+  private async execute(task: Task, worker: InferenceWorker, set: WorkerSet): Promise<void> {
     task.attempts++;
     this.running++;
+    set.busy.add(worker);
     const queueMs = performance.now() - task.admittedAt;
     // The native run cannot be interrupted: only the end of the process frees a worker that hangs. A deadline that the
     // caller set is no reason: the image may be an honest one.
@@ -222,6 +350,7 @@ export class WorkerPool {
     try {
       const result = await worker.run(task.job);
       result.timings.queueMs = queueMs;
+      this.statistics.add(result.runs);
       this.answered(task);
       task.resolve(result);
     } catch (error) {
@@ -233,8 +362,9 @@ export class WorkerPool {
     }
     clearTimeout(hung);
     this.running--;
+    set.busy.delete(worker);
     if (this.running === 0) for (const resolve of this.drained.splice(0)) resolve();
-    this.release(worker);
+    this.release(worker, set);
   }
 
   private answered(task: Task): void {
@@ -249,16 +379,18 @@ export class WorkerPool {
     this.quarantine.blame(task.job.image);
     if (task.isSettled) return;
     if (task.attempts >= MAX_ATTEMPTS || this.closed) return task.reject(error);
+    const set = this.setFor(task);
+    if (set == null) return task.reject(unloaded());
     this.queue.unshift(task);
-    const next = this.idle.pop();
-    if (next != null) this.release(next);
+    const next = set.idle.pop();
+    if (next != null) this.release(next, set);
   }
 
   private queueFull(refusal: 'caller' | 'full'): FaceError {
     const retryAfterSeconds = this.secondsToDrain();
     return refusal === 'caller'
       ? new FaceError('CALLER_QUEUE_FULL', 'Your share of the queue is full.', { retryAfterSeconds })
-      : new FaceError('QUEUE_FULL', 'The queue is full.', { retryAfterSeconds });
+      : queueFull(retryAfterSeconds);
   }
 
   /** Seconds until what waits now is done, at the rate of the last answers. */
@@ -271,16 +403,22 @@ export class WorkerPool {
   }
 }
 
+function stateOf(
+  worker: InferenceWorker,
+  models: readonly LoadedModel[] | null,
+  set: WorkerSet,
+): PoolStatus['workers'][number]['state'] {
+  if (set.isRetiring) return 'retiring';
+  if (models == null) return 'starting';
+  return set.busy.has(worker) ? 'busy' : 'idle';
+}
+
+function unloaded(): FaceError {
+  return new FaceError('MODEL_NOT_LOADED', 'The model was unloaded before the image had its turn.');
+}
+
 function shuttingDown(): FaceError {
   return new FaceError('NOT_READY', 'The service is shutting down.');
-}
-
-function aborted(): FaceError {
-  return new FaceError('REQUEST_ABORTED', 'The client closed the connection before the answer.');
-}
-
-function timedOut(limitMs: number): FaceError {
-  return new FaceError('INFERENCE_TIMEOUT', `The image was not answered within ${limitMs} ms.`);
 }
 
 function quarantined(): FaceError {

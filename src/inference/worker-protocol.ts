@@ -1,5 +1,5 @@
 import type { FaceErrorCode } from '../errors';
-import type { ModelCard } from '../model-store/model-card';
+import type { ModelFile } from '../model-store/model-store';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
 
 /*
@@ -9,8 +9,8 @@ import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
 
 /** Start-up data of a worker. */
 export interface WorkerSettings {
-  /** Models to load, in order, each with the path of its file. */
-  models: { card: ModelCard; path: string }[];
+  /** Models to load, in order. */
+  models: ModelFile[];
   intraOpThreads: number;
   maxImagePixels: number;
 }
@@ -28,13 +28,27 @@ export interface LoadedModel {
   name: string;
   /** Milliseconds of reading, hashing, loading and warming. */
   loadMs: number;
-  /** Growth of the worker's resident memory by the load, in bytes. */
+  /** Growth of the worker's own memory by loading and warming, in bytes; what it shares with others not counted. */
   memoryBytes: number;
+  /** Whether the prepared model was loaded, and not the file. */
+  isPrepared: boolean;
+  /** Bytes of weights that are mapped, and so shared by all workers; 0 for a plain file. */
+  sharedBytes: number;
+  /** Why the plain file was loaded although a prepared model was given. Names no folder. */
+  fallbackReason?: string;
 }
+
+/** What became of preparing one model: the path of its graph, or why its plain file has to do. */
+export type PreparedModel = { name: string; preparedPath: string } | { name: string; reason: string };
 
 /** Main process to worker. */
 export type WorkerRequest =
-  { type: 'start'; settings: WorkerSettings } | { type: 'run'; id: number; job: FaceJob };
+  | { type: 'start'; settings: WorkerSettings }
+  | { type: 'run'; id: number; job: FaceJob }
+  /** Runs a model's warm-up once more; answered with `warmed` or `error`. */
+  | { type: 'warm'; id: number; model: string }
+  /** To a process that is started for this alone, and never loads the models it could run. */
+  | { type: 'prepare'; model: Omit<ModelFile, 'preparedPath'>; modelsDir: string };
 
 /** Worker to main process. */
 export type WorkerReply =
@@ -42,4 +56,6 @@ export type WorkerReply =
   | { type: 'ready'; models: LoadedModel[] }
   | { type: 'failure'; error: PlainError }
   | { type: 'result'; id: number; value: FaceJobResult }
+  | { type: 'warmed'; id: number }
+  | { type: 'prepared'; model: PreparedModel }
   | { type: 'error'; id: number; error: PlainError };

@@ -11,6 +11,15 @@ export interface StoredModel {
   path: string | null;
 }
 
+/** What a worker loads. */
+export interface ModelFile {
+  card: ModelCard;
+  /** Path of the ONNX file. */
+  path: string;
+  /** Path of the graph that was prepared from it for this machine; `null` where there is none: the file is loaded. */
+  preparedPath: string | null;
+}
+
 /**
  * Reads every card and looks for its file.
  *

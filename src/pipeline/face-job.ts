@@ -5,6 +5,8 @@ export interface FaceJob {
   task: 'detect' | 'represent' | 'analyze';
   /** Encoded image: JPEG, PNG, WebP, GIF, AVIF or TIFF. */
   image: Uint8Array;
+  /** Every model that the task runs, as {@link modelId} says it: only workers that hold all of them may be given the job. */
+  models: readonly string[];
   detector: string;
   /** Name of the embedder; read by `represent` only. */
   embedder: string;
@@ -17,5 +19,16 @@ export interface FaceJob {
   minDetectionScore?: number;
 }
 
+/** Runs of one model for one job. */
+export interface ModelRun {
+  model: string;
+  count: number;
+  /** Milliseconds of all of them. */
+  ms: number;
+}
+
 /** Result of a {@link FaceJob}; which fields a face has follows from the task. */
-export type FaceJobResult = ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace>;
+export type FaceJobResult = ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace> & {
+  /** What the models ran since the last result of this worker. */
+  runs: ModelRun[];
+};

@@ -7,18 +7,20 @@ import { estimateAttributes } from './estimate-attributes';
 import type {
   AnalyzedFace,
   FaceDetection,
+  ImageFaces,
   Landmarks,
   Point,
   RepresentedFace,
   StageTimings,
 } from './face.types';
-import type { FaceJob, FaceJobResult } from './face-job';
+import type { FaceJob } from './face-job';
 import { findLandmarks68, fiveOf68 } from './landmarks-68';
 import { type DecodedImage, decodeImage } from './rgb-image';
 import { selectFaces } from './select-faces';
 import type { TensorSession } from './tensor-session';
 
-interface PipelineModel {
+/** A model that is loaded. */
+export interface PipelineModel {
   card: ModelCard;
   session: TensorSession;
 }
@@ -40,7 +42,7 @@ export class FacePipeline {
    *
    * @throws {FaceError} IMAGE_UNSUPPORTED, IMAGE_TOO_LARGE, IMAGE_CORRUPT, FACE_AMBIGUOUS, MODEL_NOT_LOADED.
    */
-  async run(job: FaceJob): Promise<FaceJobResult> {
+  async run(job: FaceJob): Promise<ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace>> {
     const clock = new StageClock();
     const detector = this.model(job.detector, 'detect');
     const image = await clock.time('decodeMs', () => decodeImage(job.image, this.maxImagePixels));
@@ -57,18 +59,6 @@ export class FacePipeline {
       faces: done.map((face) => toOriginalPixels(face, image)),
       timings: clock.timings,
     };
-  }
-
-  /** Runs every model once on black pixels, so that the first request finds memory and kernels ready. */
-  async warmUp(): Promise<void> {
-    for (const { card, session } of this.models.values()) {
-      const { width, height, layout, dtype } = card.input;
-      const values = width * height * 3;
-      await session.run(
-        dtype === 'uint8' ? new Uint8Array(values) : new Float32Array(values),
-        layout === 'NHWC' ? [1, height, width, 3] : [1, 3, height, width],
-      );
-    }
   }
 
   private select(found: DetectedFace[], image: DecodedImage, job: FaceJob): DetectedFace[] {
@@ -136,6 +126,16 @@ export class FacePipeline {
   }
 }
 
+/** Runs a model once on black pixels, so that the first request finds memory and kernels ready. */
+export async function warmUp({ card, session }: PipelineModel): Promise<void> {
+  const { width, height, layout, dtype } = card.input;
+  const values = width * height * 3;
+  await session.run(
+    dtype === 'uint8' ? new Uint8Array(values) : new Float32Array(values),
+    layout === 'NHWC' ? [1, height, width, 3] : [1, 3, height, width],
+  );
+}
+
 /** Adds up the wall time of the stages of one job. */
 class StageClock {
   readonly timings: StageTimings = {
@@ -147,7 +147,7 @@ class StageClock {
     attributesMs: 0,
   };
 
-  async time<T>(stage: keyof StageTimings, work: () => Promise<T>): Promise<T> {
+  async time<T>(stage: Exclude<keyof StageTimings, 'cache'>, work: () => Promise<T>): Promise<T> {
     const start = performance.now();
     try {
       return await work();

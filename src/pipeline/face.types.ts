@@ -63,7 +63,25 @@ export interface StageTimings {
   embedMs: number;
   /** Age, gender and expression. */
   attributesMs: number;
+  /**
+   * How the cache took it; absent where there is none. `hit`: answered from it; `shared`: the same image was being worked
+   * on already, and its answer went to both; `miss`: worked on.
+   */
+  cache?: CacheOutcome;
 }
+
+/** Stages in the order in which an image goes through them, with their field of {@link StageTimings}. */
+export const STAGES = {
+  queue: 'queueMs',
+  decode: 'decodeMs',
+  detect: 'detectMs',
+  align: 'alignMs',
+  embed: 'embedMs',
+  attributes: 'attributesMs',
+} as const satisfies Record<string, Exclude<keyof StageTimings, 'cache'>>;
+
+export const CACHE_OUTCOMES = ['hit', 'shared', 'miss'] as const;
+export type CacheOutcome = (typeof CACHE_OUTCOMES)[number];
 
 /** What is known of one image and of the faces that were selected in it. */
 export interface ImageFaces<F extends FaceDetection> {

@@ -1,0 +1,59 @@
+import type { FaceJob } from '../pipeline/face-job';
+import type { InferenceWorker } from './inference-worker';
+import type { LoadedModel } from './worker-protocol';
+
+/** Which models a set of workers holds, and how one of them is made. */
+export interface WorkerPlan {
+  /** Ids of the models, as {@link FaceJob.models} names them. */
+  models: ReadonlySet<string>;
+  /** Makes a worker that is already starting. */
+  createWorker: () => InferenceWorker;
+}
+
+/** The workers that hold the same models. Models change by a new set that takes the place of the old one. */
+export class WorkerSet {
+  /** Every worker that has not ended, with its models once it is ready. */
+  readonly workers = new Map<InferenceWorker, readonly LoadedModel[] | null>();
+  readonly idle: InferenceWorker[] = [];
+  readonly busy = new Set<InferenceWorker>();
+  /** Takes no work that others can do, and ends as soon as there is none left. */
+  isRetiring = false;
+  /** Settles when the last worker of a retiring set has ended. */
+  readonly retired: Promise<void>;
+  private resolveRetired: () => void;
+
+  constructor(readonly plan: WorkerPlan) {
+    this.retired = new Promise((resolve) => (this.resolveRetired = resolve));
+  }
+
+  canRun({ models }: FaceJob): boolean {
+    return models.every((model) => this.plan.models.has(model));
+  }
+
+  /** Models of the workers that are ready. */
+  loaded(): LoadedModel[] {
+    return [...this.workers.values()].flatMap((models) => models ?? []);
+  }
+
+  retire(): void {
+    this.isRetiring = true;
+    this.settle();
+  }
+
+  /** The worker has ended. */
+  forget(worker: InferenceWorker): void {
+    this.workers.delete(worker);
+    this.busy.delete(worker);
+    const at = this.idle.indexOf(worker);
+    if (at >= 0) this.idle.splice(at, 1);
+    this.settle();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.workers.keys()].map((worker) => worker.stop()));
+  }
+
+  private settle(): void {
+    if (this.isRetiring && this.workers.size === 0) this.resolveRetired();
+  }
+}

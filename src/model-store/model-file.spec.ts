@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FaceError } from '../errors';
+import { checkModelFile, readModelFile, sha256OfFile } from './model-file';
+import type { ModelCard } from './model-card';
+
+// Longer than what is read at a time, and no multiple of it.
+const bytes = Buffer.alloc(3 * 1024 ** 2 + 7, 'weights');
+const sha256 = createHash('sha256').update(bytes).digest('hex');
+const card = { name: 'mine', sha256 } as ModelCard;
+
+/** What the work fails with. */
+async function refusal(work: Promise<unknown>): Promise<FaceError> {
+  return work.then(
+    () => Promise.reject(new Error('It did not fail.')),
+    (error: FaceError) => error,
+  );
+}
+
+let dir: string;
+let path: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'likeness-file-'));
+  path = join(dir, 'mine.onnx');
+  writeFileSync(path, bytes);
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+type Refusal = Error & { details: unknown; cause: { code: string } };
+
+function refusal(work: Promise<unknown>): Promise<Refusal> {
+  return work.then(
+    () => Promise.reject(new Error('It was accepted.')),
+    (reason: Refusal) => reason,
+  );
+}
+
+describe(sha256OfFile.name, () => {
+  it('is that of the whole file', async () => {
+    expect(await sha256OfFile(path)).toBe(sha256);
+  });
+
+  it('lets the event loop turn while it reads', async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    writeFileSync(path, Buffer.alloc(64 * 1024 ** 2));
+    await sha256OfFile(path);
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(1);
+  });
+});
+
+describe.each([
+  ['checkModelFile', checkModelFile],
+  ['readModelFile', readModelFile],
+])('%s', (_, check: (path: string, card: ModelCard) => Promise<unknown>) => {
+  it('takes the file of the card', async () => {
+    const read = await check(path, card);
+    // Bytes are compared as such: a comparison that prints differences takes seconds for megabytes.
+    expect(read instanceof Uint8Array ? bytes.equals(read) : read).toBe(
+      check === readModelFile ? true : undefined,
+    );
+  });
+
+  it('refuses another file with both hashes, and names no folder', async () => {
+    writeFileSync(path, 'other');
+    const received = createHash('sha256').update('other').digest('hex');
+    const error = await refusal(check(path, card));
+    expect(error).toMatchObject({
+      code: 'MODEL_CHECKSUM_MISMATCH',
+      message: `Expected sha256 ${sha256} for the file mine.onnx of model mine but it is ${received}.`,
+      details: { file: 'mine.onnx', model: 'mine', expected: sha256, received },
+    });
+    expect(JSON.stringify([error.message, error.details])).not.toContain(dir);
+  });
+
+  it.each(['absent.onnx', '.'])('refuses %s, which cannot be read', async (name) => {
+    const error = await refusal(check(join(dir, name), card));
+    expect(error).toMatchObject({ code: 'MODEL_NOT_FOUND', details: {} });
+    expect(error.message).toMatch(/^The file \S+ of model mine cannot be read\.$/);
+    expect(error.cause).toMatchObject({ code: expect.stringMatching(/^(ENOENT|EISDIR)$/) });
+  });
+});

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { FaceError } from '../errors';
+import type { ModelCard } from './model-card';
+
+/** Bytes hashed at a time: a millisecond of work, so that a server that hashes half a gigabyte still answers. */
+const CHUNK_BYTES = 1024 ** 2;
+
+/** sha256 of a file, hexadecimal. The file is read in pieces. */
+export async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/**
+ * Checks the file of a model against its card, without holding it in memory.
+ *
+ * @throws {FaceError} MODEL_NOT_FOUND where it cannot be read, MODEL_CHECKSUM_MISMATCH where it is another file.
+ */
+export async function checkModelFile(path: string, card: ModelCard): Promise<void> {
+  let received: string;
+  try {
+    received = await sha256OfFile(path);
+  } catch (error) {
+    throw unreadable(path, card, error);
+  }
+  assertSha256(received, path, card);
+}
+
+/**
+ * Reads the file of a model. The bytes that are returned are those that were checked.
+ *
+ * @throws {FaceError} as {@link checkModelFile}.
+ */
+export async function readModelFile(path: string, card: ModelCard): Promise<Buffer> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw unreadable(path, card, error);
+  }
+  assertSha256(createHash('sha256').update(bytes).digest('hex'), path, card);
+  return bytes;
+}
+
+function unreadable(path: string, card: ModelCard, cause: unknown): FaceError {
+  return new FaceError(
+    'MODEL_NOT_FOUND',
+    `The file ${basename(path)} of model ${card.name} cannot be read.`,
+    {},
+    { cause },
+  );
+}
+
+function assertSha256(received: string, path: string, card: ModelCard): void {
+  if (received === card.sha256) return;
+  const file = basename(path);
+  throw new FaceError(
+    'MODEL_CHECKSUM_MISMATCH',
+    `Expected sha256 ${card.sha256} for the file ${file} of model ${card.name} but it is ${received}.`,
+    { file, model: card.name, expected: card.sha256, received },
+  );
+}
