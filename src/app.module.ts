@@ -1,10 +1,13 @@
 import { Logger, Module } from '@nestjs/common';
+import { AdminModule } from './admin/admin.module';
 import { AnalysisModule } from './analysis/analysis.module';
 import { AppConfig } from './config/app.config';
 import { AppConfigModule } from './config/app.config.module';
 import { DetectionModule } from './detection/detection.module';
 import { FaceModule } from './face/face.module';
 import { HealthModule } from './health/health.module';
+import { FaceMetrics } from './metrics/face-metrics';
+import { MetricsModule } from './metrics/metrics.module';
 import { ModelsModule } from './models/models.module';
 import { RepresentationModule } from './representation/representation.module';
 import { VerificationModule } from './verification/verification.module';
@@ -16,10 +19,12 @@ const logger = new Logger('Models');
   imports: [
     AppConfigModule,
     FaceModule.forRootAsync({
-      inject: [AppConfig],
-      useFactory: ({ face }: AppConfig) => ({
+      inject: [AppConfig, FaceMetrics],
+      useFactory: ({ face }: AppConfig, metrics: FaceMetrics) => ({
         ...face,
         onProgress: ({ stage, model, done, total }) => logger.log(`${stage} ${model} (${done} of ${total})`),
+        onNotice: ({ level, message }) => logger[level](message),
+        onImage: (event) => metrics.observeImage(event),
       }),
     }),
     VerificationModule,
@@ -28,6 +33,8 @@ const logger = new Logger('Models');
     AnalysisModule,
     ModelsModule,
     HealthModule,
+    AdminModule,
+    MetricsModule,
   ],
 })
 export class AppModule {}

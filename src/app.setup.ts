@@ -6,6 +6,8 @@ import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
 import { requestId } from './http/request-id';
 import { createValidationPipe } from './http/validation';
+import { FaceMetrics } from './metrics/face-metrics';
+import { measureHttp } from './metrics/measure-http';
 
 /** Options that {@link configureApp} counts on: it sets up the body parser itself, after the request id and with our limit. */
 export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicationOptions;
@@ -17,6 +19,7 @@ export function configureApp(app: NestExpressApplication): void {
   // Hashing every embedding sent, for a header that no client of a POST looks at.
   app.disable('etag');
   app.use(requestId);
+  app.use(measureHttp(app.get(FaceMetrics)));
   app.useBodyParser('json', { limit: maxJsonBytes });
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());

@@ -20,10 +20,20 @@ export const FACE_ERRORS = {
   },
   REQUEST_MALFORMED: { status: 400, when: 'the body is no valid JSON or multipart' },
   MODEL_UNKNOWN: { status: 400, when: 'no card has the model name, or it is of another task' },
+  UNAUTHORIZED: { status: 401, when: 'an admin route without the right key in `Authorization: Bearer`' },
+  ADMIN_DISABLED: { status: 403, when: 'an admin route while the service has no ADMIN_KEY' },
   NOT_FOUND: { status: 404, when: 'no such route' },
   MODEL_NOT_LOADED: {
     status: 409,
-    when: 'the model has a card but was not loaded at boot; requests never load models',
+    when: 'the model has a card but is not loaded; requests never load models',
+  },
+  MODEL_IN_USE: {
+    status: 409,
+    when: 'unload: the model is the default of its task, or another loaded model needs it',
+  },
+  MODEL_LOAD_FAILED: {
+    status: 422,
+    when: 'an operator asked for a model that cannot be loaded; `details.reason` has the code; what was loaded still is',
   },
   EMBEDDING_CONTRACT_MISMATCH: {
     status: 409,
@@ -55,6 +65,10 @@ export const FACE_ERRORS = {
   },
   QUEUE_FULL: { status: 503, when: 'the queue in front of the workers is full; see Retry-After' },
   NOT_READY: { status: 503, when: 'the service is starting or shutting down' },
+  MEMORY_BUDGET_EXCEEDED: {
+    status: 507,
+    when: 'a load would take more memory than the budget; also ends a boot',
+  },
   INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },
   REQUEST_ABORTED: { status: 499, when: 'the client closed the connection before the answer' },
   MODEL_NOT_FOUND: { status: null, when: 'boot: a model to be loaded has no card or no file' },

@@ -1,6 +1,6 @@
 import { delimiter } from 'node:path';
 import { FaceError } from '../errors';
-import { DEFAULT_FACE_OPTIONS, FACE_OPTION_RANGES } from '../face/face.options';
+import { DEFAULT_FACE_OPTIONS, FACE_OPTION_RANGES, IDLE_TTL_RANGE } from '../face/face.options';
 import { APP_CONFIG, loadAppConfig } from './app.config';
 
 function refusal(env: NodeJS.ProcessEnv): FaceError {
@@ -20,6 +20,7 @@ describe(loadAppConfig.name, () => {
     expect(config).toEqual({
       port: 3000,
       host: '0.0.0.0',
+      adminKey: null,
       logLevel: 'log',
       maxImages: 16,
       maxJsonBytes: 33_554_432,
@@ -42,7 +43,10 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'list') env[name] = ' one , two';
       if (variable.type === 'folders') env[name] = ['first', 'second'].join(delimiter);
       if (variable.type === 'text') env[name] = '127.0.0.1';
-      if (variable.type === 'level') env[name] = 'warn';
+      if (variable.type === 'choice') env[name] = variable.choices[variable.choices.length - 1];
+      if (variable.type === 'secret') env[name] = 'k'.repeat(variable.range[0]);
+      if (variable.type === 'durations')
+        env[name] = ` one = 1000 , two=${variable.range[1]}`.replace(' = ', '=');
     }
     const names = ['one', 'two'];
     const largest = Object.fromEntries(
@@ -51,17 +55,27 @@ describe(loadAppConfig.name, () => {
     expect(loadAppConfig(env)).toEqual({
       port: 65_535,
       host: '127.0.0.1',
-      logLevel: 'warn',
+      adminKey: 'k'.repeat(16),
+      logLevel: 'fatal',
       maxImages: 256,
       maxJsonBytes: 536_870_912,
       face: {
         ...largest,
+        prepareModels: false,
+        idleTtlsMs: { one: 1000, two: IDLE_TTL_RANGE[1] },
+        cache: 'memory',
         detectors: names,
         embedders: names,
         attributeModels: names,
         modelDirs: ['first', 'second'],
       },
     });
+  });
+
+  it('leaves to the machine what is auto, and takes an empty key for none', () => {
+    const config = loadAppConfig({ FACE_WORKER_COUNT: 'auto', FACE_INTRA_OP_THREADS: '3', ADMIN_KEY: '' });
+    expect(config.face).toMatchObject({ workerCount: 'auto', intraOpThreads: 3, memoryBudgetBytes: 'auto' });
+    expect(config.adminKey).toBeNull();
   });
 
   it('takes port 0 and an empty list of attribute models', () => {
@@ -85,6 +99,16 @@ describe(loadAppConfig.name, () => {
     ['FACE_MAX_IMAGES', '0'],
     ['FACE_QUEUE_SIZE', 'many'],
     ['FACE_WORKERCOUNT', '2'],
+    ['FACE_WORKER_COUNT', 'AUTO'],
+    ['FACE_QUEUE_SIZE', 'auto'],
+    ['FACE_MEMORY_BUDGET_BYTES', '1000'],
+    ['FACE_CACHE', 'disk'],
+    ['FACE_PREPARE_MODELS', 'true'],
+    ['FACE_IDLE_TTLS', 'yunet'],
+    ['FACE_IDLE_TTLS', 'yunet=1'],
+    ['FACE_IDLE_TTLS', 'yunet=5000,'],
+    ['ADMIN_KEY', 'too-short-secret'.slice(1)],
+    ['ADMIN_KEY', ' padded-secret-of-length '],
   ])('refuses %s=%j, naming the variable and not its value', (name, value) => {
     const error = refusal({ [name]: value });
     expect(error.code).toBe('FACE_OPTIONS_INVALID');
@@ -97,7 +121,7 @@ describe(loadAppConfig.name, () => {
     for (const [name, variable] of Object.entries(APP_CONFIG)) {
       expect([name, variable.doc.length]).toEqual([name, expect.any(Number)]);
       expect(variable.doc).not.toBe('');
-      if (variable.type === 'integer') {
+      if (variable.type === 'integer' && typeof variable.default === 'number') {
         expect(variable.default).toBeGreaterThanOrEqual(variable.range[0]);
         expect(variable.default).toBeLessThanOrEqual(variable.range[1]);
       }

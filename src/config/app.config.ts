@@ -1,6 +1,13 @@
 import { delimiter } from 'node:path';
 import { FaceError } from '../errors';
-import { DEFAULT_FACE_OPTIONS, FACE_OPTION_RANGES, type FaceModuleOptions } from '../face/face.options';
+import {
+  type Auto,
+  CACHE_KINDS,
+  DEFAULT_FACE_OPTIONS,
+  FACE_OPTION_RANGES,
+  type FaceModuleOptions,
+  IDLE_TTL_RANGE,
+} from '../face/face.options';
 
 /** Nest's log levels: the named one and all that are graver are written. */
 export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
@@ -8,24 +15,30 @@ export type AppLogLevel = (typeof LOG_LEVELS)[number];
 
 /** One environment variable. */
 interface ConfigVariable {
-  readonly type: 'integer' | 'text' | 'level' | 'list' | 'folders';
+  readonly type: 'integer' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations';
   readonly default: number | string | readonly string[];
   /** What the documentation shows where the default depends on the machine. */
   readonly defaultText?: string;
-  /** Inclusive, integers only. */
+  /** Inclusive; of the value of integers and durations, of the length of secrets. */
   readonly range?: readonly [number, number];
+  /** Values that a choice may have. */
+  readonly choices?: readonly string[];
   /** Lists only: an empty value stands for an empty list. */
   readonly allowEmpty?: boolean;
   readonly doc: string;
 }
 
-const faceInteger = (option: keyof typeof FACE_OPTION_RANGES, doc: string, defaultText?: string) => ({
+type FaceInteger = keyof typeof FACE_OPTION_RANGES;
+
+const faceInteger = <Option extends FaceInteger>(option: Option, doc: string) => ({
   type: 'integer' as const,
-  default: DEFAULT_FACE_OPTIONS[option],
+  default: DEFAULT_FACE_OPTIONS[option] as Option extends AutoOption ? Auto : number,
   range: FACE_OPTION_RANGES[option],
   doc,
-  defaultText,
 });
+
+/** Options that the machine decides where the environment does not. */
+type AutoOption = 'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes';
 
 const faceList = (option: 'detectors' | 'embedders' | 'attributeModels', doc: string) => ({
   type: 'list' as const,
@@ -38,9 +51,17 @@ const faceList = (option: 'detectors' | 'embedders' | 'attributeModels', doc: st
 export const APP_CONFIG = {
   PORT: { type: 'integer', default: 3000, range: [0, 65_535], doc: 'Port to listen on; 0 picks a free one' },
   HOST: { type: 'text', default: '0.0.0.0', doc: 'Address to listen on' },
+  ADMIN_KEY: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [16, 1024],
+    doc: 'Key of the routes under /admin, 16 characters or more; without one they are switched off',
+  },
   LOG_LEVEL: {
-    type: 'level',
+    type: 'choice',
     default: 'log',
+    choices: LOG_LEVELS,
     doc: `Least grave level that is logged: ${LOG_LEVELS.join(', ')}`,
   },
   FACE_DETECTORS: faceList('detectors', 'Detectors to load, separated by commas; the first is the default'),
@@ -55,8 +76,31 @@ export const APP_CONFIG = {
     defaultText: 'models',
     doc: 'Folders with ONNX files, separated as in PATH; compiled models are written to the first',
   },
-  FACE_WORKER_COUNT: faceInteger('workerCount', 'Inference workers (child processes)', 'number of cores'),
-  FACE_INTRA_OP_THREADS: faceInteger('intraOpThreads', 'Threads inside one inference, per worker'),
+  FACE_PREPARE_MODELS: {
+    type: 'choice',
+    default: 'on',
+    choices: ['on', 'off'],
+    doc: 'Optimise models once per machine and map them into every worker, so that all share one copy: on, off',
+  },
+  FACE_IDLE_TTLS: {
+    type: 'durations',
+    default: '',
+    defaultText: '',
+    range: IDLE_TTL_RANGE,
+    doc: 'Milliseconds without a call after which a model is unloaded: `name=ms`, separated by commas; never the defaults',
+  },
+  FACE_WORKER_COUNT: faceInteger(
+    'workerCount',
+    'Inference workers (child processes); auto: one per core, fewer where the memory budget is small',
+  ),
+  FACE_INTRA_OP_THREADS: faceInteger(
+    'intraOpThreads',
+    'Threads inside one inference, per worker; auto: cores divided by workers',
+  ),
+  FACE_MEMORY_BUDGET_BYTES: faceInteger(
+    'memoryBudgetBytes',
+    'Bytes that server and workers may take; a load that would not fit is refused; auto: the limit of the container, or 80 % of the machine',
+  ),
   FACE_MAX_IMAGE_BYTES: faceInteger('maxImageBytes', 'Largest encoded image in bytes'),
   FACE_MAX_IMAGE_PIXELS: faceInteger('maxImagePixels', 'Largest image in pixels (width times height)'),
   FACE_MAX_FACES: faceInteger('maxFaces', 'Upper bound and default of `maxFaces`'),
@@ -85,17 +129,27 @@ export const APP_CONFIG = {
     'bootTimeoutMs',
     'Milliseconds that a worker may take to load and warm its models',
   ),
+  FACE_CACHE: {
+    type: 'choice',
+    default: DEFAULT_FACE_OPTIONS.cache,
+    choices: CACHE_KINDS,
+    doc: 'Keep answers (biometric data) by the hash of the image: off, memory',
+  },
+  FACE_CACHE_BYTES: faceInteger('cacheBytes', 'Most bytes of answers that the cache keeps'),
+  FACE_CACHE_TTL_MS: faceInteger('cacheTtlMs', 'Milliseconds that an answer is kept'),
 } as const satisfies Record<string, ConfigVariable>;
 
 type VariableName = keyof typeof APP_CONFIG;
 
 /** Options of FaceModule that the environment sets. */
-type FaceConfig = Required<Omit<FaceModuleOptions, 'onProgress' | 'workerFile'>>;
+type FaceConfig = Required<Omit<FaceModuleOptions, 'onProgress' | 'onImage' | 'onNotice' | 'workerFile'>>;
 
 /** Settings of the service: frozen, made once from the environment by {@link loadAppConfig}. */
 export class AppConfig {
   readonly port: number;
   readonly host: string;
+  /** Key of the routes under /admin; `null` where they are switched off. Never logged. */
+  readonly adminKey: string | null;
   readonly logLevel: AppLogLevel;
   /** Most images in one call of /v1/represent. */
   readonly maxImages: number;
@@ -121,7 +175,8 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   return new AppConfig({
     port: integer(env, 'PORT'),
     host: text(env, 'HOST') ?? APP_CONFIG.HOST.default,
-    logLevel: level(env, 'LOG_LEVEL'),
+    adminKey: secret(env, 'ADMIN_KEY'),
+    logLevel: choice(env, 'LOG_LEVEL'),
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
     face: {
@@ -129,8 +184,11 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       embedders: list(env, 'FACE_EMBEDDERS', ','),
       attributeModels: list(env, 'FACE_ATTRIBUTE_MODELS', ','),
       modelDirs: list(env, 'FACE_MODEL_DIRS', delimiter),
+      prepareModels: choice(env, 'FACE_PREPARE_MODELS') === 'on',
+      idleTtlsMs: durations(env, 'FACE_IDLE_TTLS'),
       workerCount: integer(env, 'FACE_WORKER_COUNT'),
       intraOpThreads: integer(env, 'FACE_INTRA_OP_THREADS'),
+      memoryBudgetBytes: integer(env, 'FACE_MEMORY_BUDGET_BYTES'),
       maxImageBytes: integer(env, 'FACE_MAX_IMAGE_BYTES'),
       maxImagePixels: integer(env, 'FACE_MAX_IMAGE_PIXELS'),
       maxFaces: integer(env, 'FACE_MAX_FACES'),
@@ -138,6 +196,9 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       queueBytes: integer(env, 'FACE_QUEUE_BYTES'),
       requestTimeoutMs: integer(env, 'FACE_REQUEST_TIMEOUT_MS'),
       bootTimeoutMs: integer(env, 'FACE_BOOT_TIMEOUT_MS'),
+      cache: choice(env, 'FACE_CACHE'),
+      cacheBytes: integer(env, 'FACE_CACHE_BYTES'),
+      cacheTtlMs: integer(env, 'FACE_CACHE_TTL_MS'),
     },
   });
 }
@@ -152,21 +213,57 @@ function text(env: NodeJS.ProcessEnv, name: VariableName): string | undefined {
   return value;
 }
 
-function integer(env: NodeJS.ProcessEnv, name: NameOf<'integer'>): number {
-  const variable = APP_CONFIG[name];
-  const [min, max] = variable.range;
+type DefaultOf<Name extends VariableName> = (typeof APP_CONFIG)[Name]['default'];
+
+function integer<Name extends NameOf<'integer'>>(
+  env: NodeJS.ProcessEnv,
+  name: Name,
+): number | Extract<DefaultOf<Name>, Auto> {
+  const variable: ConfigVariable = APP_CONFIG[name];
+  const [min, max] = variable.range as readonly [number, number];
   const value = text(env, name);
-  if (value == null) return variable.default;
+  const takesAuto = variable.default === 'auto';
+  if (value == null || (takesAuto && value === 'auto')) return variable.default as number;
   const number = /^\d+$/.test(value) ? Number(value) : NaN;
-  if (!(number >= min && number <= max)) throw invalid(name, `must be an integer in [${min}, ${max}]`);
-  return number;
+  if (number >= min && number <= max) return number;
+  throw invalid(name, `must be an integer in [${min}, ${max}]${takesAuto ? ', or auto' : ''}`);
 }
 
-function level(env: NodeJS.ProcessEnv, name: NameOf<'level'>): AppLogLevel {
-  const value = text(env, name) ?? APP_CONFIG[name].default;
-  const known = LOG_LEVELS.find((candidate) => candidate === value);
-  if (known == null) throw invalid(name, `must be one of ${LOG_LEVELS.join(', ')}`);
+function choice<Name extends NameOf<'choice'>>(
+  env: NodeJS.ProcessEnv,
+  name: Name,
+): (typeof APP_CONFIG)[Name]['choices'][number] {
+  const { default: byDefault, choices } = APP_CONFIG[name];
+  const value = text(env, name) ?? byDefault;
+  const known = choices.find((candidate) => candidate === value);
+  if (known == null) throw invalid(name, `must be one of ${choices.join(', ')}`);
   return known;
+}
+
+function secret(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): string | null {
+  const [min, max] = APP_CONFIG[name].range;
+  const value = env[name];
+  if (value == null || value === '') return null;
+  if (value.length < min || value.length > max || value !== value.trim()) {
+    throw invalid(name, `must have ${min} to ${max} characters, and no space around them`);
+  }
+  return value;
+}
+
+/** `name=milliseconds` pairs, separated by commas. */
+function durations(env: NodeJS.ProcessEnv, name: NameOf<'durations'>): Record<string, number> {
+  const [min, max] = APP_CONFIG[name].range;
+  if ((env[name] ?? '').trim() === '') return {};
+  const pairs = (env[name] as string).split(',').map((pair) => /^\s*([^\s=]+)=(\d+)\s*$/.exec(pair));
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const ms = Number(pair?.[2]);
+      if (pair == null || ms < min || ms > max) {
+        throw invalid(name, `must be name=milliseconds, separated by commas, each in [${min}, ${max}]`);
+      }
+      return [pair[1], ms];
+    }),
+  );
 }
 
 function list(env: NodeJS.ProcessEnv, name: NameOf<'list' | 'folders'>, separator: string): string[] {

@@ -53,18 +53,62 @@ export interface ModelStatus {
   family: string;
   /** `loaded`; `available` (file at hand, not loaded); `absent` (card without a file). */
   state: 'loaded' | 'available' | 'absent';
-  /** Sessions made from the file since the boot, all workers together. Stays at its boot value. */
+  /** True where a call that names no model of this task uses this one. */
+  isDefault: boolean;
+  /** Sessions made from the file since the boot, all workers together. No call ever adds to it. */
   loads: number;
-  /** Milliseconds of the slowest load and warm-up; `null` where it is not loaded. */
+  /** Milliseconds of the slowest load and warm-up of the workers that are there; `null` where it is not loaded. */
   loadMs: number | null;
-  /** Resident memory that the load took, all workers together, in bytes; `null` where it is not loaded. */
+  /** Memory of their own that the workers that are there took for it, together, in bytes; `null` where not loaded. */
   memoryBytes: number | null;
+  /** Bytes of weights that all workers map from one file; 0 where each has a copy; `null` where not loaded. */
+  sharedBytes: number | null;
+  /** Runs of the network since the boot. */
+  runs: number;
+  /** Milliseconds of one run, of the last 256 jobs; `null` where it never ran. */
+  runMs: { p50: number; p99: number } | null;
+  /** Milliseconds without a call after which it is unloaded; `null`: never. */
+  idleTtlMs: number | null;
   /** sha256 of the file, from the card; `null` where the card pins none. */
   sha256: string | null;
   license: { name: string; commercialUse: boolean; note?: string };
   source: string;
   /** Embedders only. */
   embedder?: EmbedderInfo;
+}
+
+/** Memory of a process, in bytes. Read from the kernel on Linux; unknown elsewhere. */
+export interface ProcessMemory {
+  /** Pages of its own. */
+  privateBytes: number;
+  /** Pages mapped from files, weights among them: those of one file are the same memory in every process. */
+  sharedBytes: number;
+}
+
+/** What serves the calls: workers, queue, cache, memory. */
+export interface EngineStatus {
+  workers: {
+    pid: number | null;
+    /** `retiring`: finishes its job with models that were unloaded, then ends. */
+    state: 'starting' | 'idle' | 'busy' | 'retiring';
+    /** `null` where it cannot be read. */
+    memory: ProcessMemory | null;
+  }[];
+  /** Workers that ended and were replaced since the boot. */
+  workerRestarts: number;
+  /** Images that wait, and their bytes; images that are worked on. */
+  queue: { length: number; bytes: number; maxLength: number; maxBytes: number; running: number };
+  /** `null` where there is none. Counts are since the boot. */
+  cache: {
+    entries: number;
+    bytes: number;
+    maxBytes: number;
+    hits: number;
+    shared: number;
+    misses: number;
+  } | null;
+  /** What models and workers are reckoned to take, and what they may take, in bytes. */
+  memory: { reckonedBytes: number; budgetBytes: number };
 }
 
 /**
@@ -106,6 +150,51 @@ export abstract class FaceModel {
 
   /** Every model with a card, loaded ones first. */
   abstract models(): ModelStatus[];
+
+  /** What serves the calls, as it is now. */
+  abstract status(): Promise<EngineStatus>;
+
+  /**
+   * Loads and warms a model that has a card, with what it needs, in workers beside those that serve; then they take over.
+   * The card and the file are read anew. A model that is loaded already stays as it is.
+   *
+   * @param options.idleTtlMs - milliseconds without a call after which it is unloaded again.
+   * @throws {FaceError} MODEL_UNKNOWN without a card; MODEL_LOAD_FAILED where it cannot be loaded, MEMORY_BUDGET_EXCEEDED
+   * where it would not fit: all that was loaded still serves.
+   */
+  abstract loadModel(name: string, options?: { idleTtlMs?: number }): Promise<ModelStatus>;
+
+  /**
+   * Runs a loaded model once in every worker, so that its memory is at hand again.
+   *
+   * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED.
+   */
+  abstract warmModel(name: string): Promise<ModelStatus>;
+
+  /**
+   * Takes a model out: calls that name it are refused from now on, those under way are answered. Settles when its memory
+   * is given back.
+   *
+   * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED; MODEL_IN_USE for a default and for what another model needs.
+   */
+  abstract unloadModel(name: string): Promise<ModelStatus>;
+
+  /**
+   * Puts a model of the same task in the place of a loaded one, defaults included, without a moment between. The same name
+   * twice takes up a card or a file that has changed.
+   *
+   * @throws {FaceError} as {@link FaceModel.loadModel} for the new one, MODEL_NOT_LOADED for the old one; the old one still
+   * serves then.
+   */
+  abstract swapModel(name: string, replacement: string): Promise<ModelStatus>;
+
+  /**
+   * Forgets cached answers.
+   *
+   * @param imageSha256 - hexadecimal sha256 of the encoded image whose answers go; all go where it is absent.
+   * @returns how many went.
+   */
+  abstract purgeCache(imageSha256?: string): number;
 
   /** Whether calls are answered now; the reason where they are not. */
   abstract readiness(): { ready: boolean; reason?: string };

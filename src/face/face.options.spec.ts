@@ -31,6 +31,7 @@ describe(resolveFaceOptions.name, () => {
   it('has defaults that are within their ranges, and read the models of this package', () => {
     for (const [name, [min, max]] of Object.entries(FACE_OPTION_RANGES)) {
       const value = DEFAULT_FACE_OPTIONS[name as keyof typeof FACE_OPTION_RANGES];
+      if (value === 'auto') continue;
       expect(value).toBeGreaterThanOrEqual(min);
       expect(value).toBeLessThanOrEqual(max);
     }
@@ -39,12 +40,14 @@ describe(resolveFaceOptions.name, () => {
   });
 
   it('has a range for every numeric option', () => {
-    const numeric = Object.entries(DEFAULT_FACE_OPTIONS).filter(([, value]) => typeof value === 'number');
+    const numeric = Object.entries(DEFAULT_FACE_OPTIONS).filter(
+      ([, value]) => typeof value === 'number' || value === 'auto',
+    );
     expect(numeric.map(([name]) => name).sort()).toEqual(Object.keys(FACE_OPTION_RANGES).sort());
   });
 
   it('keeps every value that is given', () => {
-    const onProgress = () => undefined;
+    const nothing = () => undefined;
     const given = {
       detectors: ['yunet', 'scrfd-10g'],
       embedders: ['sface'],
@@ -59,13 +62,27 @@ describe(resolveFaceOptions.name, () => {
       queueBytes: 15,
       requestTimeoutMs: 16,
       bootTimeoutMs: 17,
+      memoryBudgetBytes: 2 ** 30,
+      prepareModels: false,
+      idleTtlsMs: { 'scrfd-10g': 5000 },
+      cache: 'memory',
+      cacheBytes: 4096,
+      cacheTtlMs: 18,
       workerFile: 'worker.js',
-      onProgress,
+      onProgress: nothing,
+      onImage: nothing,
+      onNotice: nothing,
     } satisfies Required<FaceModuleOptions>;
     expect(resolveFaceOptions(given)).toEqual(given);
   });
 
   describe.each(Object.entries(FACE_OPTION_RANGES))('%s', (name, [min, max]) => {
+    const takesAuto = DEFAULT_FACE_OPTIONS[name as keyof typeof FACE_OPTION_RANGES] === 'auto';
+    it(takesAuto ? 'takes auto' : 'refuses auto', () => {
+      if (takesAuto) expect(resolveFaceOptions({ [name]: 'auto' })).toMatchObject({ [name]: 'auto' });
+      else refuses({ [name]: 'auto' }, name);
+    });
+
     it.each([min, max])('takes %d', (value) => {
       expect(resolveFaceOptions({ [name]: value })).toMatchObject({ [name]: value });
     });
@@ -86,6 +103,13 @@ describe(resolveFaceOptions.name, () => {
 
   it.each(LISTS.filter((name) => name !== 'attributeModels'))('refuses an empty list for %s', (name) => {
     refuses({ [name]: [] }, name);
+  });
+
+  it('refuses what is no cache, no switch and no time to idle', () => {
+    for (const cache of ['disk', true, null, '']) refuses({ cache }, 'cache');
+    for (const prepareModels of ['on', 1, null]) refuses({ prepareModels }, 'prepareModels');
+    for (const ms of [0, 999, 1e12, '5000', NaN, null]) refuses({ idleTtlsMs: { yunet: ms } }, 'idleTtlsMs');
+    refuses({ idleTtlsMs: null }, 'idleTtlsMs');
   });
 
   it('names an option that there is none of, though undefined is passed over', () => {

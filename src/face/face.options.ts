@@ -1,14 +1,44 @@
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { FaceError } from '../errors';
+import { FaceError, type FaceErrorCode } from '../errors';
+import type { FaceJob } from '../pipeline/face-job';
+import type { StageTimings } from '../pipeline/face.types';
 
-/** Told while models are compiled, loaded and warmed at boot. */
+/** Told while models are compiled, prepared, loaded and warmed, at boot and when an operator loads one. */
 export interface BootProgress {
-  stage: 'compile' | 'load';
+  stage: 'compile' | 'prepare' | 'load';
   model: string;
   done: number;
   total: number;
 }
+
+/** What became of one image: for metrics and traces. Holds no image and no embedding. */
+export interface ImageEvent {
+  task: FaceJob['task'];
+  detector: string;
+  /** `null` where the task needs none. */
+  embedder: string | null;
+  /** `ok`, or the code of the error. */
+  outcome: 'ok' | FaceErrorCode;
+  /** Milliseconds from the call to the answer. */
+  totalMs: number;
+  /** `null` where the image was not answered. */
+  timings: StageTimings | null;
+  /** Faces that were answered with. */
+  faceCount: number;
+}
+
+/** Something that an operator should read in the log. */
+export interface Notice {
+  level: 'log' | 'warn';
+  message: string;
+}
+
+/** What is decided by the machine where nothing is given. */
+export type Auto = 'auto';
+
+/** Where answers are kept: nowhere, or in the memory of the main process. */
+export const CACHE_KINDS = ['off', 'memory'] as const;
+export type CacheKind = (typeof CACHE_KINDS)[number];
 
 /**
  * Options of {@link FaceModule}. All have defaults: {@link DEFAULT_FACE_OPTIONS}.
@@ -27,10 +57,23 @@ export interface FaceModuleOptions {
    * the same name. The first is where compiled models are written. The package's own cards are always read.
    */
   modelDirs?: string[];
-  /** Inference workers (child processes), [1, 256]. */
-  workerCount?: number;
-  /** Threads inside one inference, per worker, [1, 256]. More than 1 pays only with a single worker. */
-  intraOpThreads?: number;
+  /** Inference workers (child processes), [1, 256]; `'auto'`: one per core, fewer where the memory budget is small. */
+  workerCount?: number | Auto;
+  /**
+   * Threads inside one inference, per worker, [1, 256]; `'auto'`: the cores divided by the workers. More than 1 pays only
+   * with fewer workers than cores.
+   */
+  intraOpThreads?: number | Auto;
+  /**
+   * Bytes that the server and its workers may take together; a load that would not fit is refused. `'auto'`: the limit
+   * of the container, or 80 % of the memory of the machine.
+   */
+  memoryBudgetBytes?: number | Auto;
+  /**
+   * Whether models are optimised once per machine and mapped into every worker, so that all share one copy of the
+   * weights. Where that fails the plain file is loaded, and a notice says why.
+   */
+  prepareModels?: boolean;
   /** Largest encoded image in bytes. */
   maxImageBytes?: number;
   /** Largest image in pixels (width times height), checked on the header before decoding. */
@@ -45,14 +88,35 @@ export interface FaceModuleOptions {
   requestTimeoutMs?: number;
   /** Milliseconds that a worker may take to load and warm its models. */
   bootTimeoutMs?: number;
+  /**
+   * Milliseconds without a call after which a model is unloaded, by card name. The first detector and the first embedder
+   * stay whatever is said here. A call never loads a model again: an operator does.
+   */
+  idleTtlsMs?: Readonly<Record<string, number>>;
+  /**
+   * `'memory'` keeps answers by the hash of the image, the models and the options. Embeddings are biometric data: off
+   * unless asked for.
+   */
+  cache?: CacheKind;
+  /** Most bytes of answers that the cache keeps. */
+  cacheBytes?: number;
+  /** Milliseconds that an answer is kept. */
+  cacheTtlMs?: number;
   /** JavaScript file of the worker process. Only test suites that run from TypeScript set it. */
   workerFile?: string;
-  /** Told about compiling and loading. */
+  /** Told about compiling, preparing and loading. */
   onProgress?: (progress: BootProgress) => void;
+  /** Told what became of each image, in the asynchronous context of the call. */
+  onImage?: (event: ImageEvent) => void;
+  /** Told what an operator should read: the plan of workers, a worker that ended, a model that was unloaded. */
+  onNotice?: (notice: Notice) => void;
 }
 
-export type ResolvedFaceOptions = Required<Omit<FaceModuleOptions, 'onProgress'>> &
-  Pick<FaceModuleOptions, 'onProgress'>;
+const CALLBACKS = ['onProgress', 'onImage', 'onNotice'] as const;
+type Callback = (typeof CALLBACKS)[number];
+
+export type ResolvedFaceOptions = Required<Omit<FaceModuleOptions, Callback>> &
+  Pick<FaceModuleOptions, Callback>;
 
 /** Folder `models` of this package. */
 export const PACKAGE_MODELS_DIR = join(__dirname, '..', '..', 'models');
@@ -67,9 +131,10 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   embedders: ['face-resnet-128'],
   attributeModels: ['age-gender', 'face-expression'],
   modelDirs: [PACKAGE_MODELS_DIR],
-  // One worker per core with one thread each reaches the full throughput of the machine (docs/architecture.md).
-  workerCount: Math.min(256, availableParallelism()),
-  intraOpThreads: 1,
+  workerCount: 'auto',
+  intraOpThreads: 'auto',
+  memoryBudgetBytes: 'auto',
+  prepareModels: true,
   maxImageBytes: 10 * 1024 * 1024,
   maxImagePixels: 50_000_000,
   maxFaces: 100,
@@ -77,13 +142,21 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   queueBytes: 256 * 1024 * 1024,
   requestTimeoutMs: 30_000,
   bootTimeoutMs: 120_000,
+  idleTtlsMs: Object.freeze({}),
+  cache: 'off',
+  cacheBytes: 64 * 1024 * 1024,
+  cacheTtlMs: 10 * 60_000,
   workerFile: join(__dirname, '..', 'inference', 'worker-main.js'),
 });
+
+/** Range of every value of `idleTtlsMs`, inclusive. */
+export const IDLE_TTL_RANGE = [1000, 7 * 24 * 3_600_000] as const;
 
 /** Ranges of the numeric options, inclusive. */
 export const FACE_OPTION_RANGES = {
   workerCount: [1, 256],
   intraOpThreads: [1, 256],
+  memoryBudgetBytes: [64 * 1024 ** 2, 1024 ** 4],
   maxImageBytes: [1, 1024 ** 3],
   maxImagePixels: [1, 1_000_000_000],
   maxFaces: [1, 10_000],
@@ -91,6 +164,8 @@ export const FACE_OPTION_RANGES = {
   queueBytes: [1, 64 * 1024 ** 3],
   requestTimeoutMs: [1, 3_600_000],
   bootTimeoutMs: [1, 3_600_000],
+  cacheBytes: [1024, 64 * 1024 ** 3],
+  cacheTtlMs: [1, 7 * 24 * 3_600_000],
 } as const satisfies Partial<Record<keyof FaceModuleOptions, readonly [number, number]>>;
 
 /**
@@ -102,14 +177,21 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const resolved: ResolvedFaceOptions = { ...DEFAULT_FACE_OPTIONS, ...given };
   const unknown = Object.keys(given).filter(
-    (name) => !Object.hasOwn(DEFAULT_FACE_OPTIONS, name) && name !== 'onProgress',
+    (name) => !Object.hasOwn(DEFAULT_FACE_OPTIONS, name) && !CALLBACKS.includes(name as Callback),
   );
   if (unknown.length > 0) throw invalid(unknown[0], 'is no option of FaceModule');
   for (const [name, [min, max]] of Object.entries(FACE_OPTION_RANGES)) {
     const value = resolved[name as keyof typeof FACE_OPTION_RANGES];
-    if (!Number.isInteger(value) || value < min || value > max) {
-      throw invalid(name, `must be an integer in [${min}, ${max}]`);
-    }
+    if (value === 'auto' && DEFAULT_FACE_OPTIONS[name as keyof typeof FACE_OPTION_RANGES] === 'auto')
+      continue;
+    if (!isIntegerIn(value, min, max)) throw invalid(name, `must be an integer in [${min}, ${max}]`);
+  }
+  if (typeof resolved.prepareModels !== 'boolean') throw invalid('prepareModels', 'must be true or false');
+  if (!CACHE_KINDS.includes(resolved.cache)) {
+    throw invalid('cache', `must be one of ${CACHE_KINDS.join(', ')}`);
+  }
+  if (!Object.values(resolved.idleTtlsMs ?? [null]).every((ms) => isIntegerIn(ms, ...IDLE_TTL_RANGE))) {
+    throw invalid('idleTtlsMs', `must hold integers in [${IDLE_TTL_RANGE.join(', ')}]`);
   }
   for (const name of ['detectors', 'embedders', 'attributeModels', 'modelDirs'] as const) {
     const value: unknown = resolved[name];
@@ -119,6 +201,10 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
     if (value.length === 0 && name !== 'attributeModels') throw invalid(name, 'must not be empty');
   }
   return { ...resolved, modelDirs: resolved.modelDirs.map((dir) => resolve(dir)) };
+}
+
+function isIntegerIn(value: unknown, min: number, max: number): boolean {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 }
 
 function invalid(option: string, problem: string): FaceError {

@@ -3,7 +3,13 @@ import { FaceError } from '../errors';
 import { assertEmbedding } from '../pipeline/compare-embeddings';
 import type { AnalyzedFace, FaceDetection, ImageFaces, RepresentedFace } from '../pipeline/face.types';
 import { selectFaces } from '../pipeline/select-faces';
-import { type EmbedderInfo, type FaceCallOptions, FaceModel, type ModelStatus } from './face-model';
+import {
+  type EmbedderInfo,
+  type EngineStatus,
+  type FaceCallOptions,
+  FaceModel,
+  type ModelStatus,
+} from './face-model';
 
 /** A face that a {@link FakeFaceModel} is to find. */
 export type FakeFace = Partial<AnalyzedFace> & {
@@ -91,8 +97,13 @@ export class FakeFaceModel extends FaceModel {
     const common = {
       state: 'loaded' as const,
       loads: 1,
+      isDefault: true,
       loadMs: 0,
       memoryBytes: 0,
+      sharedBytes: 0,
+      runs: 0,
+      runMs: null,
+      idleTtlMs: null,
       sha256: '0'.repeat(64),
       license: { name: 'MIT', commercialUse: true },
       source: 'FakeFaceModel',
@@ -103,6 +114,46 @@ export class FakeFaceModel extends FaceModel {
       { ...common, name: this.defaultDetector, task: 'detect' },
       { ...common, name: this.defaultEmbedder, task: 'embed', embedder: this.embedder() },
     ];
+  }
+
+  status(): Promise<EngineStatus> {
+    return Promise.resolve({
+      workers: [],
+      workerRestarts: 0,
+      queue: { length: 0, bytes: 0, maxLength: 0, maxBytes: 0, running: 0 },
+      cache: null,
+      memory: { reckonedBytes: 0, budgetBytes: 0 },
+    });
+  }
+
+  async loadModel(name: string): Promise<ModelStatus> {
+    return this.statusOf(name);
+  }
+
+  async warmModel(name: string): Promise<ModelStatus> {
+    return this.statusOf(name);
+  }
+
+  async unloadModel(name: string): Promise<ModelStatus> {
+    const { name: model } = this.statusOf(name);
+    throw new FaceError('MODEL_IN_USE', `Model ${model} is the default of its task.`, { model });
+  }
+
+  async swapModel(name: string, replacement: string): Promise<ModelStatus> {
+    this.statusOf(name);
+    return this.statusOf(replacement);
+  }
+
+  purgeCache(): number {
+    return 0;
+  }
+
+  private statusOf(name: string): ModelStatus {
+    const found = this.models().find((model) => model.name === name);
+    if (found == null) {
+      throw unknownModel('model', name, [this.defaultDetector, this.defaultEmbedder].join(', '));
+    }
+    return found;
   }
 
   readiness(): { ready: boolean; reason?: string } {

@@ -1,11 +1,12 @@
-import { join } from 'node:path';
-import { FaceError } from '../errors';
+import { FACE_ERRORS, FaceError } from '../errors';
 import { ProcessWorker } from '../inference/inference-worker';
-import { WorkerPool } from '../inference/worker-pool';
-import { ensureCompiled } from '../model-store/compile/compile-models';
+import { machineLimits } from '../inference/machine-limits';
+import { processMemory } from '../inference/process-memory';
+import { type RunOptions, WorkerPool } from '../inference/worker-pool';
+import type { WorkerPlan } from '../inference/worker-set';
 import { embeddingContract } from '../model-store/embedding-contract';
 import type { CardThresholds, ModelCard, ModelTask } from '../model-store/model-card';
-import { readModelStore, requireFile, type StoredModel } from '../model-store/model-store';
+import type { StoredModel } from '../model-store/model-store';
 import { thresholdsFromCosine } from '../pipeline/compare-embeddings';
 import type { FaceJob } from '../pipeline/face-job';
 import type {
@@ -17,52 +18,115 @@ import type {
 } from '../pipeline/face.types';
 import {
   type EmbedderInfo,
+  type EngineStatus,
   type FaceCallOptions,
   FaceModel,
   type ModelStatus,
   type RepresentCallOptions,
 } from './face-model';
-import { PACKAGE_MODELS_DIR, type ResolvedFaceOptions } from './face.options';
+import type { ImageEvent, ResolvedFaceOptions } from './face.options';
+import { assertFits, cacheBytesOf, planResources, type ResourcePlan, reckonMemory } from './memory-plan';
+import { type LoadableModel, loadableModels, readSelection, weightsOf } from './model-files';
+import {
+  isDefault,
+  type ModelSelection,
+  requireCard,
+  withModel,
+  withoutModel,
+  withSwapped,
+} from './model-selection';
+import { ResultCache } from './result-cache';
+import { traceImage } from './trace-image';
+
+/** How often models are looked at that may have been idle for too long. */
+const IDLE_CHECK_MS = 1000;
+
+/** What is loaded now. Replaced as a whole when models change, so that a call sees one state or the other. */
+interface Loaded {
+  store: ReadonlyMap<string, StoredModel>;
+  selection: ModelSelection;
+  models: ReadonlyMap<string, LoadableModel>;
+}
 
 /** The real model: cards and files checked, workers started, every model loaded and warmed. */
 export class WorkerFaceModel extends FaceModel {
-  readonly defaultDetector: string;
-  readonly defaultEmbedder: string;
+  private loaded: Loaded;
+  private pool: WorkerPool;
+  /** Settles when the last change of models that was asked for is done: they are made one after the other. */
+  private changes: Promise<unknown> = Promise.resolve();
+  /** `null` where answers are not kept. */
+  private readonly cache: ResultCache | null;
+  private readonly idleTtls: Map<string, number>;
+  private readonly lastUsedAt = new Map<string, number>();
+  private readonly idleTimer: NodeJS.Timeout;
 
   private constructor(
     private readonly options: ResolvedFaceOptions,
-    private readonly store: ReadonlyMap<string, StoredModel>,
-    private readonly loaded: ReadonlyMap<string, ModelCard>,
-    private readonly pool: WorkerPool,
+    private readonly plan: ResourcePlan,
   ) {
     super();
-    this.defaultDetector = options.detectors[0];
-    this.defaultEmbedder = options.embedders[0];
+    const {
+      cacheBytes: maxBytes,
+      cacheTtlMs: ttlMs,
+      requestTimeoutMs,
+      queueBytes: maxWaitingBytes,
+    } = options;
+    this.cache =
+      options.cache === 'off'
+        ? null
+        : new ResultCache({ maxBytes, ttlMs, requestTimeoutMs, maxWaitingBytes });
+    this.idleTtls = new Map(Object.entries(options.idleTtlsMs));
+    this.idleTimer = setInterval(() => this.unloadIdle(), IDLE_CHECK_MS).unref();
   }
 
   /**
-   * Compiles what is missing of the default models, then starts the workers and waits until all are ready.
+   * Compiles and prepares what is missing, then starts the workers and waits until all are ready.
    *
    * @throws {FaceError} MODEL_NOT_FOUND, MODEL_CHECKSUM_MISMATCH, MODEL_SHAPE_MISMATCH, MODEL_INVALID with the name of
-   * the model and what is wrong with it.
+   * the model and what is wrong with it; MEMORY_BUDGET_EXCEEDED where all of it would not fit.
    */
   static async load(options: ResolvedFaceOptions): Promise<WorkerFaceModel> {
-    const { store, names } = await prepareModels(options);
-    const models = names.map((name) => requireFile(store, name));
-    let done = 0;
-    const total = models.length * options.workerCount;
-    const pool = await WorkerPool.start({
-      ...options,
-      createWorker: () =>
-        new ProcessWorker(
-          options.workerFile,
-          { models, intraOpThreads: options.intraOpThreads, maxImagePixels: options.maxImagePixels },
-          options.bootTimeoutMs,
-          (model) => options.onProgress?.({ stage: 'load', model, done: ++done, total }),
-        ),
-    });
-    const loaded = new Map(models.map(({ card }) => [card.name, card]));
-    return new WorkerFaceModel(options, store, loaded, pool);
+    const { store, selection, names } = await readSelection(options, () => options);
+    const models = await loadableModels(names, store, options);
+    const plan = planResources(options, weightsOf(models), machineLimits());
+    options.onNotice?.({ level: 'log', message: plan.text });
+    const set = { workerCount: plan.workerCount, models: weightsOf(models) };
+    assertFits([set], cacheBytesOf(options), plan.budgetBytes);
+    const model = new WorkerFaceModel(options, plan);
+    model.loaded = { store, selection, models };
+    try {
+      model.pool = await WorkerPool.start(
+        {
+          ...options,
+          workerCount: plan.workerCount,
+          onWorkerReady: (loaded) => {
+            for (const { name, fallbackReason } of loaded) {
+              if (fallbackReason == null) continue;
+              const message = `a worker loaded a copy of ${name}, the prepared model failed: ${fallbackReason}`;
+              options.onNotice?.({ level: 'warn', message });
+            }
+          },
+          onWorkerEnded: (delayMs) =>
+            options.onNotice?.({
+              level: 'warn',
+              message: `an inference worker ended; the next one starts in ${delayMs} ms`,
+            }),
+        },
+        model.workerPlan(models),
+      );
+    } catch (error) {
+      clearInterval(model.idleTimer);
+      throw error;
+    }
+    return model;
+  }
+
+  get defaultDetector(): string {
+    return this.loaded.selection.detectors[0];
+  }
+
+  get defaultEmbedder(): string {
+    return this.loaded.selection.embedders[0];
   }
 
   detect(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<FaceDetection>> {
@@ -73,24 +137,68 @@ export class WorkerFaceModel extends FaceModel {
     return this.run<RepresentedFace>('represent', image, options);
   }
 
-  async analyze(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<AnalyzedFace>> {
-    for (const task of ['age-gender', 'expression'] as const) {
-      if (![...this.loaded.values()].some((card) => card.task === task)) {
-        throw new FaceError('MODEL_NOT_LOADED', `No model for ${task} is loaded.`, { task });
-      }
-    }
+  analyze(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<AnalyzedFace>> {
     return this.run<AnalyzedFace>('analyze', image, options);
   }
 
   embedder(name: string = this.defaultEmbedder): EmbedderInfo {
-    return embedderInfo(this.requireLoaded(name, 'embed', 'embedder'));
+    return embedderInfo(this.requireLoaded(name, 'embed', 'embedder').card);
   }
 
   models(): ModelStatus[] {
     const order = { loaded: 0, available: 1, absent: 2 };
-    return [...this.store.values()]
-      .map((model) => this.status(model))
+    return [...this.loaded.store.values()]
+      .map((model) => this.modelStatus(model))
       .sort((a, b) => order[a.state] - order[b.state] || a.name.localeCompare(b.name));
+  }
+
+  async status(): Promise<EngineStatus> {
+    const { workers, restarts, queue } = this.pool.status();
+    return {
+      workers: await Promise.all(
+        workers.map(async ({ worker: { pid }, state }) => ({
+          pid,
+          state,
+          memory: pid == null ? null : await processMemory(pid),
+        })),
+      ),
+      workerRestarts: restarts,
+      queue,
+      cache: this.cache?.stats() ?? null,
+      memory: {
+        reckonedBytes: reckonMemory([this.toReckon(this.loaded.models)], cacheBytesOf(this.options)),
+        budgetBytes: this.plan.budgetBytes,
+      },
+    };
+  }
+
+  async loadModel(name: string, { idleTtlMs }: { idleTtlMs?: number } = {}): Promise<ModelStatus> {
+    await this.change(name, [], (selection, store) => withModel(selection, name, store));
+    if (idleTtlMs != null) this.idleTtls.set(name, idleTtlMs);
+    return this.statusOf(name);
+  }
+
+  async warmModel(name: string): Promise<ModelStatus> {
+    requireCard(name, this.loaded.store);
+    if (!this.loaded.models.has(name)) throw notLoaded(name);
+    await this.pool.warm(name);
+    return this.statusOf(name);
+  }
+
+  async unloadModel(name: string): Promise<ModelStatus> {
+    await this.change(name, [], (selection, store) => withoutModel(selection, name, store));
+    return this.statusOf(name);
+  }
+
+  async swapModel(name: string, replacement: string): Promise<ModelStatus> {
+    await this.change(replacement, [name, replacement], (selection, store) =>
+      withSwapped(selection, name, replacement, store),
+    );
+    return this.statusOf(replacement);
+  }
+
+  purgeCache(imageSha256?: string): number {
+    return this.cache?.purge(imageSha256) ?? 0;
   }
 
   readiness(): { ready: boolean; reason?: string } {
@@ -98,16 +206,53 @@ export class WorkerFaceModel extends FaceModel {
   }
 
   close(): Promise<void> {
+    clearInterval(this.idleTimer);
+    this.cache?.purge();
     return this.pool.close();
   }
 
+  /** Answers a call, and tells metrics and traces what became of it. */
   private async run<F extends FaceDetection>(
     task: FaceJob['task'],
     image: Uint8Array,
     options: RepresentCallOptions,
   ): Promise<ImageFaces<F>> {
-    const detector = this.requireLoaded(options.detector ?? this.defaultDetector, 'detect', 'detector');
-    const embedder = this.requireLoaded(options.embedder ?? this.defaultEmbedder, 'embed', 'embedder');
+    const startedAt = performance.now();
+    const detector = options.detector ?? this.defaultDetector;
+    const embedder = options.embedder ?? this.defaultEmbedder;
+    const tell = (outcome: ImageEvent['outcome'], answer?: ImageFaces<FaceDetection>) => {
+      const event: ImageEvent = {
+        task,
+        detector,
+        embedder: task === 'represent' ? embedder : null,
+        outcome,
+        totalMs: performance.now() - startedAt,
+        timings: answer?.timings ?? null,
+        faceCount: answer?.faces.length ?? 0,
+      };
+      try {
+        this.options.onImage?.(event);
+        traceImage(event, performance.timeOrigin + startedAt);
+      } catch (error) {
+        // Who only looks on must not fail the call.
+        this.options.onNotice?.({ level: 'warn', message: `onImage or a trace failed: ${String(error)}` });
+      }
+    };
+    try {
+      const answer = await this.answer(task, image, { ...options, detector, embedder });
+      tell('ok', answer);
+      return answer as ImageFaces<F>;
+    } catch (error) {
+      tell(error instanceof FaceError ? error.code : 'INTERNAL_ERROR');
+      throw error;
+    }
+  }
+
+  private async answer(
+    task: FaceJob['task'],
+    image: Uint8Array,
+    options: RepresentCallOptions & { detector: string; embedder: string },
+  ): Promise<ImageFaces<FaceDetection>> {
     if (image.byteLength === 0)
       throw new FaceError('IMAGE_EMPTY', 'Expected an image but received zero bytes.');
     if (image.byteLength > this.options.maxImageBytes) {
@@ -117,26 +262,57 @@ export class WorkerFaceModel extends FaceModel {
         { maxImageBytes: this.options.maxImageBytes },
       );
     }
+    const { detector, embedder } = options;
     const job: FaceJob = {
       task,
       image,
-      detector: detector.name,
-      embedder: embedder.name,
+      models: this.modelsOf(task, detector, embedder).map(({ id }) => id),
+      detector,
+      embedder,
       selection: options.faceSelection ?? 'all',
       maxFaces: Math.min(options.maxFaces ?? this.options.maxFaces, this.options.maxFaces),
       minFaceSize: options.minFaceSize ?? 0,
       minDetectionScore: options.minDetectionScore,
     };
-    return (await this.pool.run(job, options)) as ImageFaces<F>;
+    const work = async (limits: RunOptions) => {
+      const { runs: _runs, ...answer } = await this.pool.run(job, limits);
+      return answer;
+    };
+    return this.cache == null ? work(options) : this.cache.run(job, options, work);
   }
 
-  private requireLoaded(name: string, task: ModelTask, field: string): ModelCard {
-    const card = this.loaded.get(name);
-    if (card?.task === task) return card;
-    const available = [...this.loaded.values()]
-      .filter((other) => other.task === task)
-      .map((other) => other.name);
-    if (this.store.get(name)?.card.task === task) {
+  /**
+   * The models that a task runs, which are in use from now on.
+   *
+   * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED.
+   */
+  private modelsOf(task: FaceJob['task'], detectorName: string, embedderName: string): LoadableModel[] {
+    const detector = this.requireLoaded(detectorName, 'detect', 'detector');
+    const { landmarkModel } = detector.card.detection ?? {};
+    const models = [detector];
+    if (landmarkModel != null) models.push(this.requireLoaded(landmarkModel, 'landmarks', 'landmarks'));
+    if (task === 'represent') models.push(this.requireLoaded(embedderName, 'embed', 'embedder'));
+    if (task === 'analyze') {
+      models.push(this.requireTask('age-gender'), this.requireTask('expression'));
+    }
+    const now = performance.now();
+    for (const { card } of models) this.lastUsedAt.set(card.name, now);
+    return models;
+  }
+
+  private requireTask(task: ModelTask): LoadableModel {
+    for (const model of this.loaded.models.values()) if (model.card.task === task) return model;
+    throw new FaceError('MODEL_NOT_LOADED', `No model for ${task} is loaded.`, { task });
+  }
+
+  private requireLoaded(name: string, task: ModelTask, field: string): LoadableModel {
+    const { models, store } = this.loaded;
+    const model = models.get(name);
+    if (model?.card.task === task) return model;
+    const available = [...models.values()]
+      .filter(({ card }) => card.task === task)
+      .map(({ card }) => card.name);
+    if (store.get(name)?.card.task === task) {
       throw new FaceError(
         'MODEL_NOT_LOADED',
         `Model ${name} is not loaded. Loaded for ${field}: ${available.join(', ')}.`,
@@ -150,21 +326,126 @@ export class WorkerFaceModel extends FaceModel {
     );
   }
 
-  private status({ card, path }: StoredModel): ModelStatus {
-    const loads = this.loaded.has(card.name) ? this.pool.loadsOf(card.name) : [];
-    const isLoaded = loads.length > 0;
+  /**
+   * Changes what is loaded, after all changes that were asked for before.
+   *
+   * @param name - the model that the operator asked for.
+   * @param renewed - models whose card and file are taken up anew; all others that are loaded stay as they are.
+   */
+  private change(
+    name: string,
+    renewed: readonly string[],
+    select: (selection: ModelSelection, store: ReadonlyMap<string, StoredModel>) => ModelSelection,
+  ): Promise<void> {
+    const change = this.changes
+      .then(() => this.applyChange(renewed, select))
+      .catch((error: unknown) => {
+        throw operatorError(error, name);
+      });
+    this.changes = change.catch(() => undefined);
+    return change;
+  }
+
+  private async applyChange(
+    renewed: readonly string[],
+    select: (selection: ModelSelection, store: ReadonlyMap<string, StoredModel>) => ModelSelection,
+  ): Promise<void> {
+    const before = this.loaded;
+    const { store, selection, names } = await readSelection(this.options, (cards) =>
+      select(before.selection, cards),
+    );
+    const kept = new Map([...before.models].filter(([name]) => !renewed.includes(name)));
+    const models = await loadableModels(names, store, this.options, kept);
+    const after: Loaded = { store, selection, models };
+    const isSame =
+      models.size === before.models.size &&
+      [...models].every(([name, { id }]) => before.models.get(name)?.id === id);
+    if (isSame) {
+      this.loaded = after;
+      return;
+    }
+    // Both are there until the new workers have taken over.
+    assertFits(
+      [this.toReckon(before.models), this.toReckon(models)],
+      cacheBytesOf(this.options),
+      this.plan.budgetBytes,
+    );
+    await this.pool.switchTo(this.workerPlan(models), () => (this.loaded = after));
+    const added = names.filter((name) => before.models.get(name)?.id !== models.get(name)?.id);
+    const removed = [...before.models.keys()].filter((name) => !models.has(name));
+    for (const name of removed) this.lastUsedAt.delete(name);
+    const list = (what: string, changed: string[]) =>
+      changed.length > 0 ? [`${what} ${changed.join(', ')}`] : [];
+    this.options.onNotice?.({
+      level: 'log',
+      message: [...list('loaded', added), ...list('unloaded', removed)].join('; '),
+    });
+  }
+
+  private workerPlan(models: ReadonlyMap<string, LoadableModel>): WorkerPlan {
+    const { workerFile, maxImagePixels, bootTimeoutMs, onProgress } = this.options;
+    const files = [...models.values()].map(({ card, path, preparedPath }) => ({ card, path, preparedPath }));
+    const total = files.length * this.plan.workerCount;
+    let done = 0;
     return {
-      name: card.name,
+      models: new Set([...models.values()].map(({ id }) => id)),
+      createWorker: () =>
+        new ProcessWorker(
+          workerFile,
+          { models: files, intraOpThreads: this.plan.intraOpThreads, maxImagePixels },
+          bootTimeoutMs,
+          (model) => {
+            // A worker that takes the place of another loads the same again: that is no progress.
+            if (done < total) onProgress?.({ stage: 'load', model, done: ++done, total });
+          },
+        ),
+    };
+  }
+
+  private toReckon(models: ReadonlyMap<string, LoadableModel>) {
+    return { workerCount: this.plan.workerCount, models: weightsOf(models) };
+  }
+
+  private unloadIdle(): void {
+    const now = performance.now();
+    for (const [name, ttlMs] of this.idleTtls) {
+      const isCandidate = this.loaded.models.has(name) && !isDefault(this.loaded.selection, name);
+      if (!isCandidate) continue;
+      const lastUsedAt = this.lastUsedAt.get(name);
+      // What was never used is idle from now on.
+      if (lastUsedAt == null) this.lastUsedAt.set(name, now);
+      else if (now - lastUsedAt >= ttlMs) {
+        this.lastUsedAt.set(name, now);
+        this.unloadModel(name).catch((error: unknown) =>
+          this.options.onNotice?.({ level: 'warn', message: `idle model ${name} stays: ${String(error)}` }),
+        );
+      }
+    }
+  }
+
+  private statusOf(name: string): ModelStatus {
+    return this.modelStatus(this.loaded.store.get(name) as StoredModel);
+  }
+
+  private modelStatus({ card: storedCard, path }: StoredModel): ModelStatus {
+    const { name } = storedCard;
+    const isLoaded = this.loaded.models.has(name);
+    const card = this.loaded.models.get(name)?.card ?? storedCard;
+    const loads = isLoaded ? this.pool.loadedIn(name) : [];
+    const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+    return {
+      name,
       title: card.title,
       task: card.task,
       family: card.family,
       state: isLoaded ? 'loaded' : path == null ? 'absent' : 'available',
-      loads: loads.length,
-      loadMs: isLoaded ? Math.max(...loads.map(({ loadMs }) => loadMs)) : null,
-      // Of the workers that are there: what ended gave its memory back.
-      memoryBytes: isLoaded
-        ? loads.slice(-this.options.workerCount).reduce((sum, { memoryBytes }) => sum + memoryBytes, 0)
-        : null,
+      isDefault: isDefault(this.loaded.selection, name),
+      loads: this.pool.loadCount(name),
+      loadMs: isLoaded ? Math.max(0, ...loads.map(({ loadMs }) => loadMs)) : null,
+      memoryBytes: isLoaded ? sum(loads.map(({ memoryBytes }) => memoryBytes)) : null,
+      sharedBytes: isLoaded ? Math.max(0, ...loads.map(({ sharedBytes }) => sharedBytes)) : null,
+      ...this.pool.runsOf(name),
+      idleTtlMs: this.idleTtls.get(name) ?? null,
       sha256: card.sha256 ?? null,
       license: card.license,
       source: card.source,
@@ -173,59 +454,20 @@ export class WorkerFaceModel extends FaceModel {
   }
 }
 
-/** Every model with a card: those of the package, then those of the models folders. */
-export function readStore(modelDirs: readonly string[]): Promise<Map<string, StoredModel>> {
-  return readModelStore(
-    [PACKAGE_MODELS_DIR, ...modelDirs].map((dir) => join(dir, 'cards')),
-    modelDirs,
+/** What an operator sees of a load that failed: codes that end a boot end nothing here. */
+function operatorError(thrown: unknown, name: string): unknown {
+  if (!(thrown instanceof FaceError) || FACE_ERRORS[thrown.code].status != null) return thrown;
+  const { code, message, details } = thrown;
+  return new FaceError(
+    'MODEL_LOAD_FAILED',
+    message,
+    { ...details, model: name, reason: code },
+    { cause: thrown.cause },
   );
 }
 
-/**
- * Names of what these options load, landmark models of the detectors included.
- *
- * @throws {FaceError} MODEL_INVALID for a model in the place of one of another task.
- */
-export function modelsToLoad(
-  {
-    detectors,
-    embedders,
-    attributeModels,
-  }: Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels'>,
-  store: ReadonlyMap<string, StoredModel>,
-): string[] {
-  const check = (names: string[], what: string, ...tasks: ModelTask[]) => {
-    const wrong = names
-      .map((name) => store.get(name)?.card)
-      .find((card) => card && !tasks.includes(card.task));
-    if (wrong == null) return;
-    throw new FaceError('MODEL_INVALID', `Model ${wrong.name} is no ${what}: its task is ${wrong.task}.`, {
-      model: wrong.name,
-    });
-  };
-  check(detectors, 'detector', 'detect');
-  check(embedders, 'embedder', 'embed');
-  check(attributeModels, 'attribute model', 'age-gender', 'expression');
-  const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
-  check(landmarkModels, 'landmark model', 'landmarks');
-  return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels])];
-}
-
-/** Reads the cards and compiles what is missing of the models to be loaded. */
-export async function prepareModels(
-  options: Pick<
-    ResolvedFaceOptions,
-    'detectors' | 'embedders' | 'attributeModels' | 'modelDirs' | 'onProgress'
-  >,
-): Promise<{ store: Map<string, StoredModel>; names: string[] }> {
-  const store = await readStore(options.modelDirs);
-  const names = modelsToLoad(options, store);
-  const missing = names.filter((name) => store.get(name)?.card.compiled && store.get(name)?.path == null);
-  if (missing.length === 0) return { store, names };
-  await ensureCompiled(missing, options.modelDirs[0], ({ model, done, total }) =>
-    options.onProgress?.({ stage: 'compile', model, done, total }),
-  );
-  return { store: await readStore(options.modelDirs), names };
+function notLoaded(name: string): FaceError {
+  return new FaceError('MODEL_NOT_LOADED', `Model ${name} is not loaded.`, { model: name });
 }
 
 /** Facts of an embedder that callers compare by; distances that follow from cosine are filled in. */

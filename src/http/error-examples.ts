@@ -27,10 +27,25 @@ export const ERROR_EXAMPLES: Readonly<
     message: 'Expected a known detector but received "ssd". Loaded: ssd-mobilenetv1.',
     details: { field: 'detector', available: ['ssd-mobilenetv1'] },
   },
+  UNAUTHORIZED: { message: 'Expected the admin key in Authorization: Bearer.' },
+  ADMIN_DISABLED: { message: 'The admin routes are switched off: ADMIN_KEY is not set.' },
   NOT_FOUND: { message: 'No such route.' },
   MODEL_NOT_LOADED: {
     message: 'Model yunet is not loaded. Loaded for detector: ssd-mobilenetv1.',
     details: { field: 'detector', available: ['ssd-mobilenetv1'] },
+  },
+  MODEL_IN_USE: {
+    message: 'Model face-resnet-128 is the default of its task: swap it instead.',
+    details: { model: 'face-resnet-128' },
+  },
+  MODEL_LOAD_FAILED: {
+    message:
+      'Model sface cannot be loaded: its file face_recognition_sface_2021dec.onnx is in none of the models folders.',
+    details: { model: 'sface', reason: 'MODEL_NOT_FOUND' },
+  },
+  MEMORY_BUDGET_EXCEEDED: {
+    message: 'Models and workers would take 2253 MiB of the budget of 2048 MiB.',
+    details: { neededBytes: 2_362_441_728, budgetBytes: 2_147_483_648 },
   },
   EMBEDDING_CONTRACT_MISMATCH: {
     message: `Expected an embedding of contract ${EXAMPLE_CONTRACT} (${EXAMPLE_EMBEDDER}) but received one of another contract.`,

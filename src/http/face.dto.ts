@@ -1,6 +1,14 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { EmbeddingInput } from '../face/verification.service';
-import type { BoundingBox, FaceDetection, Landmarks, Point, StageTimings } from '../pipeline/face.types';
+import {
+  type BoundingBox,
+  CACHE_OUTCOMES,
+  type CacheOutcome,
+  type FaceDetection,
+  type Landmarks,
+  type Point,
+  type StageTimings,
+} from '../pipeline/face.types';
 
 const PIXELS = 'pixels of the upright image, origin top-left; may lie outside the image';
 
@@ -94,9 +102,12 @@ export class EmbeddingInputDto implements EmbeddingInput {
   embeddingNorm?: number;
 }
 
-/** Milliseconds per stage for one image; stages that did not run are 0. */
+/** Milliseconds per stage for one image; stages that did not run for this request are 0. */
 export class TimingsDto implements StageTimings {
-  @ApiProperty({ example: 0.4, description: 'Waiting for a free worker, milliseconds' })
+  @ApiProperty({
+    example: 0.4,
+    description: 'Waiting for a free worker, or for work on the same image under way, milliseconds',
+  })
   queueMs: number;
 
   @ApiProperty({ example: 6.1, description: 'Decoding the image, milliseconds' })
@@ -113,6 +124,15 @@ export class TimingsDto implements StageTimings {
 
   @ApiProperty({ example: 0, description: 'Age, gender and expression, milliseconds' })
   attributesMs: number;
+
+  @ApiPropertyOptional({
+    enum: CACHE_OUTCOMES,
+    example: 'miss',
+    description:
+      'How the cache took the image; absent where there is none. hit: answered from it; shared: the same image was being ' +
+      'worked on already, and this is that answer; miss: worked on',
+  })
+  cache?: CacheOutcome;
 }
 
 /** Fields that every answer about one image has. */

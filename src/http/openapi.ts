@@ -28,6 +28,7 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
         '(EXIF applied), origin top-left. Every answer carries x-request-id, every answer to a POST also Server-Timing.',
     )
     .setVersion('1')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'ADMIN_KEY of the service' })
     .build();
   const document = SwaggerModule.createDocument(app, config, {
     operationIdFactory: (_controller, method) => method,

@@ -1,17 +1,8 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import type { Response } from 'express';
 import { type Observable, tap } from 'rxjs';
-import type { StageTimings } from '../pipeline/face.types';
+import { CACHE_OUTCOMES, STAGES, type StageTimings } from '../pipeline/face.types';
 import type { AppRequest } from './request-id';
-
-const STAGES = {
-  queue: 'queueMs',
-  decode: 'decodeMs',
-  detect: 'detectMs',
-  align: 'alignMs',
-  embed: 'embedMs',
-  attributes: 'attributesMs',
-} as const satisfies Record<string, keyof StageTimings>;
 
 /** An answer of a route that works on images: each result in it carries the timings of its image. */
 interface TimedAnswer {
@@ -20,15 +11,17 @@ interface TimedAnswer {
 }
 
 /**
- * Sets `Server-Timing`: milliseconds per stage, summed over the images of the request, and `total` since its headers
- * arrived. Images run in parallel, so that the stages may add up to more than the total.
+ * Sets `Server-Timing`: milliseconds per stage, summed over the images of the request, how the cache took them, where
+ * there is one, and `total` since the headers arrived. Images run in parallel, so that the stages may add up to more than
+ * the total.
  */
 export function setServerTiming(request: AppRequest, response: Response, images: StageTimings[]): void {
   const stages = Object.entries(STAGES).map(([name, key]) =>
     metric(name, sum(images.map((image) => image[key]))),
   );
   const total = metric('total', performance.now() - request.startedAt);
-  response.setHeader('Server-Timing', [...(images.length > 0 ? stages : []), total].join(', '));
+  const metrics = [...(images.length > 0 ? stages : []), ...cacheMetric(images), total];
+  response.setHeader('Server-Timing', metrics.join(', '));
 }
 
 /** Sets `Server-Timing` on successful answers; errors get theirs, `total` alone, in the error filter. */
@@ -45,6 +38,12 @@ export class ServerTimingInterceptor implements NestInterceptor<TimedAnswer, Tim
 function timingsOf({ timings, results = [] }: TimedAnswer): StageTimings[] {
   const sides = timings == null ? [] : 'probe' in timings ? [timings.probe, timings.reference] : [timings];
   return [...sides, ...results.map((result) => result.timings)].filter((image) => image != null);
+}
+
+/** Each outcome once, whatever the number of images. */
+function cacheMetric(images: StageTimings[]): string[] {
+  const outcomes = CACHE_OUTCOMES.filter((outcome) => images.some(({ cache }) => cache === outcome));
+  return outcomes.length === 0 ? [] : [`cache;desc="${outcomes.join(', ')}"`];
 }
 
 function metric(name: string, ms: number): string {

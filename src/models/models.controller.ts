@@ -3,7 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { FaceModel } from '../face/face-model';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import { RequestId } from '../http/request-id';
-import { MODELS_ANSWER, ModelsResponseDto } from './models.dto';
+import { MODELS_ANSWER, ModelsResponseDto } from '../http/model-status.dto';
 
 @ApiTags('models')
 @Controller('v1/models')

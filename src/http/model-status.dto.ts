@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { EmbedderInfo, FaceModel, ModelStatus } from '../face/face-model';
-import { EXAMPLE_CONTRACT, EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/examples';
-import { ApiRequestId } from '../http/face.dto';
+import { EXAMPLE_CONTRACT, EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from './examples';
+import { ApiRequestId } from './face.dto';
 import { MODEL_TASKS, type ModelTask } from '../model-store/model-card';
 import { type Metric, METRICS } from '../pipeline/face.types';
 
@@ -42,6 +42,15 @@ export class EmbedderInfoDto implements EmbedderInfo {
   maxDistances: Partial<Record<Metric, number>>;
 }
 
+/** How long one run of a network takes. */
+export class RunMsDto {
+  @ApiProperty({ example: 13.9, description: 'Half of the runs took no longer, milliseconds' })
+  p50: number;
+
+  @ApiProperty({ example: 21.4, description: '99 of 100 runs took no longer, milliseconds' })
+  p99: number;
+}
+
 /** State of one model, loaded or not. */
 export class ModelStatusDto implements ModelStatus {
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name to use in requests and settings' })
@@ -63,6 +72,9 @@ export class ModelStatusDto implements ModelStatus {
   })
   state: ModelStatus['state'];
 
+  @ApiProperty({ example: true, description: 'Used by calls that name no model of its task' })
+  isDefault: boolean;
+
   @ApiProperty({
     type: 'integer',
     minimum: 0,
@@ -74,18 +86,51 @@ export class ModelStatusDto implements ModelStatus {
   @ApiProperty({
     type: Number,
     nullable: true,
-    example: 212.5,
-    description: 'Slowest load and warm-up in milliseconds; null where not loaded',
+    example: 48.2,
+    description:
+      'Slowest load and warm-up of the workers that are there, milliseconds; null where not loaded',
   })
   loadMs: number | null;
 
   @ApiProperty({
     type: 'integer',
     nullable: true,
-    example: 104857600,
-    description: 'Resident memory that the load took, all workers together, bytes; null where not loaded',
+    example: 16777216,
+    description: 'Memory of their own that the workers took for it, together, bytes; null where not loaded',
   })
   memoryBytes: number | null;
+
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 22558720,
+    description:
+      'Bytes of weights that all workers map from one file; 0 where each has a copy, null where not loaded',
+  })
+  sharedBytes: number | null;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 1284,
+    description: 'Runs of the network since the boot',
+  })
+  runs: number;
+
+  @ApiProperty({
+    type: () => RunMsDto,
+    nullable: true,
+    description: 'Milliseconds of one run, of the last 256 jobs; null where it never ran',
+  })
+  runMs: RunMsDto | null;
+
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 600000,
+    description: 'Milliseconds without a call after which it is unloaded; null: never',
+  })
+  idleTtlMs: number | null;
 
   @ApiProperty({
     type: String,
@@ -137,31 +182,36 @@ export class ModelsResponseDto {
   }
 }
 
+export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
+  name: EXAMPLE_EMBEDDER,
+  title: '128-d ResNet face embedder (dlib family)',
+  task: 'embed',
+  family: 'dlib-150',
+  state: 'loaded',
+  isDefault: true,
+  loads: 2,
+  loadMs: 48.2,
+  memoryBytes: 16_777_216,
+  sharedBytes: 22_558_720,
+  runs: 1284,
+  runMs: { p50: 13.9, p99: 21.4 },
+  idleTtlMs: null,
+  sha256: 'e8e134c0933f04eb8648b1507483dc071bbc715743219c81440acf11eed20d6d',
+  license: { name: 'MIT', commercialUse: true },
+  source: '@vladmandic/face-api 1.7.15, compiled to ONNX at set-up',
+  embedder: {
+    name: EXAMPLE_EMBEDDER,
+    dimensions: 128,
+    contract: EXAMPLE_CONTRACT,
+    maxDistances: { cosine: 0.07, euclidean: 0.58, euclidean_l2: 0.374, angular: 0.12 },
+  },
+};
+
 export const MODELS_ANSWER = ModelsResponseDto.from(
   {
     defaultDetector: EXAMPLE_DETECTOR,
     defaultEmbedder: EXAMPLE_EMBEDDER,
-    models: () => [
-      {
-        name: EXAMPLE_EMBEDDER,
-        title: '128-d ResNet face embedder (dlib family)',
-        task: 'embed',
-        family: 'dlib-150',
-        state: 'loaded',
-        loads: 4,
-        loadMs: 212.5,
-        memoryBytes: 104_857_600,
-        sha256: 'e8e134c0933f04eb8648b1507483dc071bbc715743219c81440acf11eed20d6d',
-        license: { name: 'MIT', commercialUse: true },
-        source: '@vladmandic/face-api 1.7.15, compiled to ONNX at set-up',
-        embedder: {
-          name: EXAMPLE_EMBEDDER,
-          dimensions: 128,
-          contract: EXAMPLE_CONTRACT,
-          maxDistances: { cosine: 0.07, euclidean: 0.58, euclidean_l2: 0.374, angular: 0.12 },
-        },
-      },
-    ],
+    models: () => [MODEL_STATUS_EXAMPLE],
   },
   EXAMPLE_REQUEST_ID,
 );

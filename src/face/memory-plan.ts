@@ -1,0 +1,121 @@
+import { FaceError } from '../errors';
+import type { MachineLimits } from '../inference/machine-limits';
+import type { ResolvedFaceOptions } from './face.options';
+
+const MIB = 2 ** 20;
+
+/** Bytes that the main process takes: measured at 100 to 130 MiB under load with the defaults (docs/benchmarks.md). */
+const MAIN_BYTES = 160 * MIB;
+/** Bytes that a worker takes for itself: Node, decoder, activations; measured (docs/benchmarks.md, weights and soak). */
+const WORKER_BYTES = 150 * MIB;
+/**
+ * Copies of its weights that a session holds where they are not mapped: what it read, and what it packed for its kernels
+ * (measured: 1,206 MB for a file of 580).
+ */
+const COPIES_PER_SESSION = 2;
+
+/** Memory that a byte of the cache's bound costs: reckoned bytes, and what the collector leaves between them (measured: 1.4 to 2.1). */
+const MEMORY_PER_CACHE_BYTE = 2;
+
+/** How much the weights of one model take. */
+export interface ModelBytes {
+  /** Bytes of the file. */
+  bytes: number;
+  /** True where all workers map the same file. */
+  isShared: boolean;
+}
+
+/** Workers of one set, and what each holds. */
+export interface WorkersToReckon {
+  workerCount: number;
+  /** By the path of the file, so that one that several sets map counts once. */
+  models: ReadonlyMap<string, ModelBytes>;
+}
+
+/**
+ * Bytes that the main process and these sets of workers take together. An estimate, on the safe side.
+ *
+ * @param cacheBytes - bound of the cache of answers; 0 where there is none.
+ */
+export function reckonMemory(sets: readonly WorkersToReckon[], cacheBytes: number): number {
+  const shared = new Map<string, number>();
+  let total = MAIN_BYTES + MEMORY_PER_CACHE_BYTE * cacheBytes;
+  for (const { workerCount, models } of sets) {
+    total += workerCount * WORKER_BYTES;
+    for (const [path, { bytes, isShared }] of models) {
+      if (isShared) shared.set(path, bytes);
+      else total += workerCount * COPIES_PER_SESSION * bytes;
+    }
+  }
+  return [...shared.values()].reduce((sum, bytes) => sum + bytes, total);
+}
+
+/** Bound of the cache that these options ask for; 0 where they ask for none. */
+export function cacheBytesOf({
+  cache,
+  cacheBytes,
+}: Pick<ResolvedFaceOptions, 'cache' | 'cacheBytes'>): number {
+  return cache === 'off' ? 0 : cacheBytes;
+}
+
+/** What a machine is used for. */
+export interface ResourcePlan {
+  workerCount: number;
+  intraOpThreads: number;
+  budgetBytes: number;
+  /** One line for the log. */
+  text: string;
+}
+
+/**
+ * Settles what is left to the machine: one worker per core with one thread each reaches the full throughput; where the
+ * memory allows fewer, those get the cores as threads.
+ *
+ * @see docs/architecture.md, "Who runs what", for the measurements.
+ */
+export function planResources(
+  options: Pick<
+    ResolvedFaceOptions,
+    'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes' | 'cache' | 'cacheBytes'
+  >,
+  models: WorkersToReckon['models'],
+  limits: MachineLimits,
+): ResourcePlan {
+  const budgetBytes = options.memoryBudgetBytes === 'auto' ? limits.memoryBytes : options.memoryBudgetBytes;
+  const reckon = (workerCount: number) => reckonMemory([{ workerCount, models }], cacheBytesOf(options));
+  const fits = (workerCount: number) => reckon(workerCount) <= budgetBytes;
+  let workerCount = options.workerCount === 'auto' ? Math.min(256, limits.cores) : options.workerCount;
+  if (options.workerCount === 'auto') while (workerCount > 1 && !fits(workerCount)) workerCount--;
+  const intraOpThreads =
+    options.intraOpThreads === 'auto'
+      ? Math.max(1, Math.min(256, Math.floor(limits.cores / workerCount)))
+      : options.intraOpThreads;
+  const text =
+    `${plural(workerCount, 'worker')} with ${plural(intraOpThreads, 'thread')} each, on ` +
+    `${plural(limits.cores, 'core')}; about ${mebibytes(reckon(workerCount))} of a memory budget of ` +
+    mebibytes(budgetBytes);
+  return { workerCount, intraOpThreads, budgetBytes, text };
+}
+
+/**
+ * Refuses sets of workers that would not fit.
+ *
+ * @throws {FaceError} MEMORY_BUDGET_EXCEEDED.
+ */
+export function assertFits(sets: readonly WorkersToReckon[], cacheBytes: number, budgetBytes: number): void {
+  const neededBytes = reckonMemory(sets, cacheBytes);
+  if (neededBytes <= budgetBytes) return;
+  throw new FaceError(
+    'MEMORY_BUDGET_EXCEEDED',
+    `Models and workers would take ${mebibytes(neededBytes)} of the budget of ${mebibytes(budgetBytes)}.`,
+    { neededBytes, budgetBytes },
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / MIB)} MiB`;
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}

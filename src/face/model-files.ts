@@ -1,0 +1,122 @@
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { prepareInChild } from '../inference/prepare-models';
+import { ensureCompiled } from '../model-store/compile/compile-models';
+import { checkModelFile } from '../model-store/model-file';
+import { modelId } from '../model-store/model-id';
+import type { ModelCard } from '../model-store/model-card';
+import { type ModelFile, readModelStore, requireFile, type StoredModel } from '../model-store/model-store';
+import { PREPARED_WEIGHTS } from '../model-store/prepared-model';
+import { PACKAGE_MODELS_DIR, type ResolvedFaceOptions } from './face.options';
+import type { WorkersToReckon } from './memory-plan';
+import { type ModelSelection, modelsToLoad } from './model-selection';
+
+/** A model that workers can load: its file is there and is the one that the card pins. */
+export interface LoadableModel extends ModelFile {
+  /** See {@link modelId}. */
+  id: string;
+  /** Bytes of the file that is loaded. */
+  bytes: number;
+}
+
+/** Every model with a card: those of the package, then those of the models folders. */
+export function readStore(modelDirs: readonly string[]): Promise<Map<string, StoredModel>> {
+  return readModelStore(
+    [PACKAGE_MODELS_DIR, ...modelDirs].map((dir) => join(dir, 'cards')),
+    modelDirs,
+  );
+}
+
+type FileOptions = Pick<
+  ResolvedFaceOptions,
+  'modelDirs' | 'prepareModels' | 'workerFile' | 'bootTimeoutMs' | 'onProgress' | 'onNotice'
+>;
+
+/**
+ * Reads the cards, compiles what is missing of the models of a selection.
+ *
+ * @param select - the selection, once the cards are read.
+ * @throws {FaceError} MODEL_INVALID for a malformed card; what `select` throws.
+ */
+export async function readSelection(
+  options: Pick<FileOptions, 'modelDirs' | 'onProgress'>,
+  select: (store: ReadonlyMap<string, StoredModel>) => ModelSelection,
+): Promise<{ store: Map<string, StoredModel>; selection: ModelSelection; names: string[] }> {
+  const store = await readStore(options.modelDirs);
+  const selection = select(store);
+  const names = modelsToLoad(selection, store);
+  const missing = names.filter((name) => store.get(name)?.card.compiled && store.get(name)?.path == null);
+  if (missing.length === 0) return { store, selection, names };
+  await ensureCompiled(missing, options.modelDirs[0], ({ model, done, total }) =>
+    options.onProgress?.({ stage: 'compile', model, done, total }),
+  );
+  return { store: await readStore(options.modelDirs), selection, names };
+}
+
+/**
+ * Checks the files of these models, and prepares what is not prepared yet.
+ *
+ * @param known - models that are loaded and stay: they are taken as they are.
+ * @throws {FaceError} MODEL_NOT_FOUND, MODEL_CHECKSUM_MISMATCH, MODEL_INVALID.
+ */
+export async function loadableModels(
+  names: readonly string[],
+  store: ReadonlyMap<string, StoredModel>,
+  options: FileOptions,
+  known: ReadonlyMap<string, LoadableModel> = new Map(),
+): Promise<Map<string, LoadableModel>> {
+  const files = names.filter((name) => !known.has(name)).map((name) => requireFile(store, name));
+  for (const { card, path } of files) await checkModelFile(path, card);
+  const preparedPaths = await prepare(files, options);
+  const models = new Map<string, LoadableModel>();
+  for (const name of names) {
+    const { card, path } = requireFile(store, name);
+    const preparedPath = preparedPaths.get(name) ?? null;
+    const bytes =
+      preparedPath == null ? await sizeOf(path) : await sizeOf(join(dirname(preparedPath), PREPARED_WEIGHTS));
+    models.set(name, known.get(name) ?? { card, path, preparedPath, id: modelId(card), bytes });
+  }
+  return models;
+}
+
+/** Paths of the prepared models, by name; what could not be prepared is not among them, and a notice says why. */
+async function prepare(
+  files: readonly { card: ModelCard; path: string }[],
+  { prepareModels, workerFile, modelDirs, bootTimeoutMs, onProgress, onNotice }: FileOptions,
+): Promise<Map<string, string>> {
+  const paths = new Map<string, string>();
+  if (!prepareModels || files.length === 0) return paths;
+  const results = await prepareInChild({
+    workerFile,
+    models: files,
+    modelsDir: modelDirs[0],
+    limitMs: bootTimeoutMs,
+    onProgress: (progress) => onProgress?.({ stage: 'prepare', ...progress }),
+  });
+  for (const result of results) {
+    if ('preparedPath' in result) paths.set(result.name, result.preparedPath);
+    else {
+      const message = `${result.name} is not prepared, each worker loads a copy: ${result.reason}`;
+      onNotice?.({ level: 'warn', message });
+    }
+  }
+  return paths;
+}
+
+/** Bytes of a file; 0 where there is none: a graph without large weights has no file of them. */
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+/** What the models take, for the memory plan. */
+export function weightsOf(models: ReadonlyMap<string, LoadableModel>): WorkersToReckon['models'] {
+  return new Map(
+    [...models.values()].map(({ path, preparedPath, bytes }) => [
+      preparedPath ?? path,
+      { bytes, isShared: preparedPath != null },
+    ]),
+  );
+}

@@ -1,0 +1,105 @@
+import type { ModelCard, ModelTask } from '../model-store/model-card';
+import type { StoredModel } from '../model-store/model-store';
+import {
+  isDefault,
+  type ModelSelection,
+  modelsToLoad,
+  withModel,
+  withoutModel,
+  withSwapped,
+} from './model-selection';
+
+const TASKS: Record<string, [task: ModelTask, landmarkModel?: string]> = {
+  ssd: ['detect', 'points'],
+  yunet: ['detect'],
+  points: ['landmarks'],
+  resnet: ['embed'],
+  sface: ['embed'],
+  age: ['age-gender'],
+  mood: ['expression'],
+};
+const store = new Map<string, StoredModel>(
+  Object.entries(TASKS).map(([name, [task, landmarkModel]]) => [
+    name,
+    { path: `${name}.onnx`, card: { name, task, detection: { landmarkModel } } as unknown as ModelCard },
+  ]),
+);
+const selection: ModelSelection = { detectors: ['ssd'], embedders: ['resnet'], attributeModels: ['age'] };
+const refuses = (work: () => unknown, code: string) =>
+  expect(work).toThrow(expect.objectContaining({ code }) as Error);
+
+describe(modelsToLoad.name, () => {
+  it('adds the landmark models of the detectors', () => {
+    expect(modelsToLoad(selection, store)).toEqual(['ssd', 'points', 'resnet', 'age']);
+  });
+
+  it.each([
+    [{ ...selection, detectors: ['resnet'] }, 'resnet is no detector: its task is embed'],
+    [{ ...selection, embedders: ['age'] }, 'age is no embedder: its task is age-gender'],
+    [{ ...selection, attributeModels: ['points'] }, 'points is no attribute model: its task is landmarks'],
+  ])('refuses a model in the place of another task: %j', (wrong, message) => {
+    expect(() => modelsToLoad(wrong, store)).toThrow(message);
+  });
+});
+
+describe(withModel.name, () => {
+  it.each([
+    ['yunet', { ...selection, detectors: ['ssd', 'yunet'] }],
+    ['sface', { ...selection, embedders: ['resnet', 'sface'] }],
+    ['mood', { ...selection, attributeModels: ['age', 'mood'] }],
+  ])('adds %s after those of its task', (name, expected) => {
+    expect(withModel(selection, name, store)).toEqual(expected);
+  });
+
+  it('leaves what is there', () => {
+    expect(withModel(selection, 'ssd', store)).toBe(selection);
+  });
+
+  it('refuses what has no card, and landmark models, which come with their detector', () => {
+    refuses(() => withModel(selection, 'nobody', store), 'MODEL_UNKNOWN');
+    refuses(() => withModel(selection, 'points', store), 'MODEL_LOAD_FAILED');
+  });
+});
+
+describe(withoutModel.name, () => {
+  it('takes a model out', () => {
+    const more = withModel(withModel(selection, 'yunet', store), 'sface', store);
+    expect(withoutModel(more, 'yunet', store)).toEqual({ ...more, detectors: ['ssd'] });
+    expect(withoutModel(more, 'age', store)).toEqual({ ...more, attributeModels: [] });
+  });
+
+  it('refuses defaults, what a detector needs, what is not loaded and what is unknown', () => {
+    refuses(() => withoutModel(selection, 'ssd', store), 'MODEL_IN_USE');
+    refuses(() => withoutModel(selection, 'resnet', store), 'MODEL_IN_USE');
+    refuses(() => withoutModel(selection, 'points', store), 'MODEL_IN_USE');
+    refuses(() => withoutModel(selection, 'sface', store), 'MODEL_NOT_LOADED');
+    refuses(() => withoutModel(selection, 'nobody', store), 'MODEL_UNKNOWN');
+  });
+});
+
+describe(withSwapped.name, () => {
+  it('puts the new model in the place of the old one, as the default too', () => {
+    const swapped = withSwapped(selection, 'ssd', 'yunet', store);
+    expect(swapped).toEqual({ ...selection, detectors: ['yunet'] });
+    expect([isDefault(swapped, 'yunet'), isDefault(swapped, 'ssd')]).toEqual([true, false]);
+    expect(modelsToLoad(swapped, store)).not.toContain('points');
+  });
+
+  it('lists a model once that was loaded already', () => {
+    const both = withModel(selection, 'sface', store);
+    expect(withSwapped(both, 'resnet', 'sface', store).embedders).toEqual(['sface']);
+    expect(withSwapped(both, 'sface', 'resnet', store).embedders).toEqual(['resnet']);
+  });
+
+  it('takes the same name for itself, landmark models too', () => {
+    expect(withSwapped(selection, 'resnet', 'resnet', store)).toBe(selection);
+    expect(withSwapped(selection, 'points', 'points', store)).toBe(selection);
+  });
+
+  it('refuses another task, what is not loaded and what is unknown', () => {
+    refuses(() => withSwapped(selection, 'ssd', 'sface', store), 'MODEL_UNKNOWN');
+    refuses(() => withSwapped(selection, 'sface', 'resnet', store), 'MODEL_NOT_LOADED');
+    refuses(() => withSwapped(selection, 'nobody', 'ssd', store), 'MODEL_UNKNOWN');
+    refuses(() => withSwapped(selection, 'ssd', 'nobody', store), 'MODEL_UNKNOWN');
+  });
+});

@@ -1,0 +1,133 @@
+import { FaceError } from '../errors';
+import type { ModelCard, ModelTask } from '../model-store/model-card';
+import type { StoredModel } from '../model-store/model-store';
+import type { ResolvedFaceOptions } from './face.options';
+
+/** Names of what is to be loaded, in order: the first detector and the first embedder are the defaults. */
+export type ModelSelection = Readonly<
+  Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels'>
+>;
+
+type Store = ReadonlyMap<string, StoredModel>;
+
+const LIST_OF_TASK = {
+  detect: 'detectors',
+  embed: 'embedders',
+  'age-gender': 'attributeModels',
+  expression: 'attributeModels',
+} as const satisfies Partial<Record<ModelTask, keyof ModelSelection>>;
+
+/**
+ * Names of all that a selection loads, landmark models of the detectors included.
+ *
+ * @throws {FaceError} MODEL_INVALID for a model in the place of one of another task.
+ */
+export function modelsToLoad(selection: ModelSelection, store: Store): string[] {
+  const { detectors, embedders, attributeModels } = selection;
+  const check = (names: readonly string[], what: string, ...tasks: ModelTask[]) => {
+    const wrong = names
+      .map((name) => store.get(name)?.card)
+      .find((card) => card && !tasks.includes(card.task));
+    if (wrong == null) return;
+    throw new FaceError('MODEL_INVALID', `Model ${wrong.name} is no ${what}: its task is ${wrong.task}.`, {
+      model: wrong.name,
+    });
+  };
+  check(detectors, 'detector', 'detect');
+  check(embedders, 'embedder', 'embed');
+  check(attributeModels, 'attribute model', 'age-gender', 'expression');
+  const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
+  check(landmarkModels, 'landmark model', 'landmarks');
+  return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels])];
+}
+
+/**
+ * The selection with one more model; the same where it is there already.
+ *
+ * @throws {FaceError} MODEL_UNKNOWN without a card; MODEL_LOAD_FAILED for a landmark model, which comes with its detector.
+ */
+export function withModel(selection: ModelSelection, name: string, store: Store): ModelSelection {
+  const list = listOf(requireCard(name, store));
+  return selection[list].includes(name) ? selection : { ...selection, [list]: [...selection[list], name] };
+}
+
+/**
+ * The selection without a model.
+ *
+ * @throws {FaceError} MODEL_NOT_LOADED; MODEL_IN_USE for a default, and for a landmark model.
+ */
+export function withoutModel(selection: ModelSelection, name: string, store: Store): ModelSelection {
+  const card = requireCard(name, store);
+  requireSelected(selection, name, store);
+  if (card.task === 'landmarks') {
+    throw inUse(name, 'is needed by a detector that is loaded: unload that.');
+  }
+  if (isDefault(selection, name)) throw inUse(name, 'is the default of its task: swap it instead.');
+  const list = listOf(card);
+  return { ...selection, [list]: selection[list].filter((other) => other !== name) };
+}
+
+/**
+ * The selection with one model in the place of another of the same task.
+ *
+ * @throws {FaceError} MODEL_UNKNOWN without a card or for another task; MODEL_NOT_LOADED for the old one.
+ */
+export function withSwapped(
+  selection: ModelSelection,
+  name: string,
+  replacement: string,
+  store: Store,
+): ModelSelection {
+  requireSelected(selection, name, store);
+  const [old, next] = [requireCard(name, store), requireCard(replacement, store)];
+  if (old.task !== next.task) {
+    throw new FaceError(
+      'MODEL_UNKNOWN',
+      `Expected a model of task ${old.task} for replacement but ${replacement} is of task ${next.task}.`,
+      { field: 'replacement', model: replacement },
+    );
+  }
+  if (name === replacement) return selection;
+  const list = listOf(old);
+  const others = selection[list].map((other) => (other === name ? replacement : other));
+  return { ...selection, [list]: [...new Set(others)] };
+}
+
+/** Whether a call that names no model of this one's task uses it. */
+export function isDefault({ detectors, embedders }: ModelSelection, name: string): boolean {
+  return name === detectors[0] || name === embedders[0];
+}
+
+/**
+ * The card of that name.
+ *
+ * @throws {FaceError} MODEL_UNKNOWN.
+ */
+export function requireCard(name: string, store: Store): ModelCard {
+  const model = store.get(name);
+  if (model != null) return model.card;
+  const available = [...store.keys()];
+  throw new FaceError(
+    'MODEL_UNKNOWN',
+    `Expected a known model but received ${JSON.stringify(name.slice(0, 64))}. Known: ${available.join(', ')}.`,
+    { field: 'model', available },
+  );
+}
+
+function requireSelected(selection: ModelSelection, name: string, store: Store): void {
+  requireCard(name, store);
+  if (modelsToLoad(selection, store).includes(name)) return;
+  throw new FaceError('MODEL_NOT_LOADED', `Model ${name} is not loaded.`, { model: name });
+}
+
+function listOf({ name, task }: ModelCard): (typeof LIST_OF_TASK)[keyof typeof LIST_OF_TASK] {
+  if (task !== 'landmarks') return LIST_OF_TASK[task];
+  throw new FaceError('MODEL_LOAD_FAILED', `Model ${name} is loaded with the detector that needs it.`, {
+    model: name,
+    reason: 'MODEL_IN_USE',
+  });
+}
+
+function inUse(name: string, problem: string): FaceError {
+  return new FaceError('MODEL_IN_USE', `Model ${name} ${problem}`, { model: name });
+}
