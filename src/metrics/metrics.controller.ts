@@ -1,0 +1,44 @@
+import { Controller, Get, Header } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Registry } from 'prom-client';
+import { FaceModel } from '../face/face-model';
+import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { FaceMetrics } from './face-metrics';
+import { METRICS } from './metrics';
+
+const EXAMPLE = [
+  `# HELP likeness_images_total ${METRICS.likeness_images_total.help}`,
+  '# TYPE likeness_images_total counter',
+  'likeness_images_total{task="represent",outcome="ok"} 1042',
+  'likeness_images_total{task="represent",outcome="IMAGE_CORRUPT"} 3',
+  '',
+].join('\n');
+
+@ApiTags('metrics')
+@Controller('metrics')
+export class MetricsController {
+  constructor(
+    private readonly metrics: FaceMetrics,
+    private readonly model: FaceModel,
+  ) {}
+
+  @Get()
+  @Header('Content-Type', Registry.PROMETHEUS_CONTENT_TYPE)
+  @ApiOperation({
+    summary: 'Metrics of the service',
+    description: 'For Prometheus, text format 0.0.4. Without a key: keep it inside your network.',
+  })
+  @ApiOkResponse({
+    description: 'Every metric, as it is now',
+    content: {
+      'text/plain': {
+        schema: { type: 'string' },
+        examples: { images: { summary: 'One metric of them', value: EXAMPLE } },
+      },
+    },
+  })
+  @ApiFaceErrors(['INTERNAL_ERROR'])
+  scrapeMetrics(): Promise<string> {
+    return this.metrics.scrape(this.model);
+  }
+}
