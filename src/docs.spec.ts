@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { APP_CONFIG } from './config/app.config';
 import { FACE_ERRORS } from './errors';
+import { type MetricEntry, METRICS } from './metrics/metrics';
 
 /*
  * The tables of the documentation are those of the code. `UPDATE_DOCS=1 npm run test:unit -- docs` writes them anew.
@@ -12,6 +13,7 @@ const root = join(__dirname, '..');
 const TABLES: { file: string; name: string; lines: string[] }[] = [
   { file: 'README.md', name: 'configuration', lines: configurationTable() },
   { file: 'docs/api.md', name: 'errors', lines: errorTable() },
+  { file: 'docs/operations.md', name: 'metrics', lines: metricsTable() },
 ];
 
 describe.each(TABLES)('$file', ({ file, name, lines }) => {
@@ -39,6 +41,7 @@ describe('links between documents', () => {
     'docs/architecture.md',
     'docs/accuracy.md',
     'docs/benchmarks.md',
+    'docs/operations.md',
     'models/README.md',
   ])('of %s lead to files', (file) => {
     const folder = join(root, file, '..');
@@ -46,6 +49,15 @@ describe('links between documents', () => {
     const dead = links.map(([, link]) => link).filter((link) => !existsSync(join(folder, link)));
     expect(dead).toEqual([]);
   });
+});
+
+it('docs/operations.md asks for metrics that are there', () => {
+  const text = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+  const named = [...text.matchAll(/\blikeness_\w+/g)].map(([name]) => name);
+  const series = Object.entries<MetricEntry>(METRICS).flatMap(([name, { type }]) =>
+    type === 'histogram' ? [name, `${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
+  );
+  expect(named.filter((name) => !series.includes(name))).toEqual([]);
 });
 
 function configurationTable(): string[] {
@@ -68,4 +80,12 @@ function errorTable(): string[] {
     ([code, { status, when }]) => `| \`${code}\` | ${status ?? 'ends the boot'} | ${when} |`,
   );
   return ['| code | status | when |', '| --- | --- | --- |', ...rows];
+}
+
+function metricsTable(): string[] {
+  const rows = Object.entries<MetricEntry>(METRICS).map(
+    ([name, { type, labels, help }]) =>
+      `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`,
+  );
+  return ['| metric | type | labels | what |', '| --- | --- | --- | --- |', ...rows];
 }

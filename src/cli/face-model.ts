@@ -1,11 +1,12 @@
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { readFile } from 'node:fs/promises';
 import { type AppConfig, loadAppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 import type { FaceModel } from '../face/face-model';
-import { FACE_OPTION_RANGES, resolveFaceOptions } from '../face/face.options';
-import { readStore, WorkerFaceModel } from '../face/worker-face-model';
+import { resolveFaceOptions } from '../face/face.options';
+import { readStore } from '../face/model-files';
+import { WorkerFaceModel } from '../face/worker-face-model';
+import { machineLimits } from '../inference/machine-limits';
 import type { ModelTask } from '../model-store/model-card';
 import { withNotices } from './print';
 
@@ -17,29 +18,33 @@ export interface ModelNeeds {
   attributes?: boolean;
 }
 
+/** Settings of a command; nothing is left for the machine to decide. */
+export type CommandSettings = AppConfig['face'] & { workerCount: number; intraOpThreads: number };
+
 /**
- * Settings of the environment; without FACE_WORKER_COUNT and FACE_INTRA_OP_THREADS one worker with all cores, which
- * answers a lone image soonest.
+ * Settings of the environment; without FACE_WORKER_COUNT and FACE_INTRA_OP_THREADS, or where they are `auto`, one worker
+ * with all cores, which answers a lone image soonest.
  *
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
  */
-export function readSettings(): AppConfig['face'] {
+export function readSettings(): CommandSettings {
   // PORT and the like belong to `serve`: what other programs mean by them must not stop a command.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('FACE_')));
   const { face } = loadAppConfig(env);
-  const allCores = Math.min(availableParallelism(), FACE_OPTION_RANGES.intraOpThreads[1]);
   return {
     ...face,
     modelDirs: face.modelDirs.map((dir) => resolve(dir)),
-    workerCount: env.FACE_WORKER_COUNT == null ? 1 : face.workerCount,
-    intraOpThreads: env.FACE_INTRA_OP_THREADS == null ? allCores : face.intraOpThreads,
+    workerCount: face.workerCount === 'auto' ? 1 : face.workerCount,
+    intraOpThreads: face.intraOpThreads === 'auto' ? machineLimits().cores : face.intraOpThreads,
   };
 }
+
+const STAGE_DONE = { compile: 'compiled', prepare: 'prepared', load: 'loaded' } as const;
 
 /** Loads what is needed and nothing else, runs `work`, and ends the workers whatever comes of it. */
 export async function withFaceModel<T>(
   needs: ModelNeeds,
-  work: (model: FaceModel, settings: AppConfig['face']) => Promise<T>,
+  work: (model: FaceModel, settings: CommandSettings) => Promise<T>,
 ): Promise<T> {
   const settings = readSettings();
   await checkNames(needs, settings.modelDirs);
@@ -53,7 +58,10 @@ export async function withFaceModel<T>(
     WorkerFaceModel.load({
       ...options,
       onProgress: ({ stage, model, done, total }) =>
-        tell(`${stage === 'compile' ? 'compiled' : 'loaded'} ${model} (${done} of ${total})`),
+        tell(`${STAGE_DONE[stage]} ${model} (${done} of ${total})`),
+      onNotice: ({ level, message }) => {
+        if (level === 'warn') process.stderr.write(`${message}\n`);
+      },
     }),
   );
   try {

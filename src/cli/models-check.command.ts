@@ -1,15 +1,13 @@
 import type { Command } from 'commander';
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
-import type { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 import { resolveFaceOptions } from '../face/face.options';
-import { modelsToLoad, readStore } from '../face/worker-face-model';
+import { readStore } from '../face/model-files';
+import { modelsToLoad } from '../face/model-selection';
 import { ProcessWorker } from '../inference/inference-worker';
 import type { ModelCard } from '../model-store/model-card';
+import { sha256OfFile } from '../model-store/model-file';
 import { requireFile, type StoredModel } from '../model-store/model-store';
-import { readSettings } from './face-model';
+import { type CommandSettings, readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printTable, withNotices } from './print';
 import { errorJson, errorLine, EXIT_ERROR } from './report-error';
@@ -67,7 +65,7 @@ async function checkModel(
   name: string,
   store: ReadonlyMap<string, StoredModel>,
   isLoaded: boolean,
-  settings: AppConfig['face'],
+  settings: CommandSettings,
 ): Promise<CheckResult> {
   const model = store.get(name);
   const path = model?.path ?? null;
@@ -89,9 +87,7 @@ async function checkModel(
 
 async function compareChecksum(card: ModelCard, path: string): Promise<'ok' | 'not pinned'> {
   if (card.sha256 == null) return 'not pinned';
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  const received = hash.digest('hex');
+  const received = await sha256OfFile(path);
   if (received === card.sha256) return 'ok';
   throw new FaceError(
     'MODEL_CHECKSUM_MISMATCH',
@@ -103,12 +99,13 @@ async function compareChecksum(card: ModelCard, path: string): Promise<'ok' | 'n
 /** A worker of its own for each model, so that one that cannot be opened does not hide the next. */
 async function openInWorker(
   model: { card: ModelCard; path: string },
-  settings: AppConfig['face'],
+  settings: CommandSettings,
 ): Promise<number> {
-  const { workerFile, intraOpThreads, maxImagePixels, bootTimeoutMs } = resolveFaceOptions(settings);
+  const { workerFile } = resolveFaceOptions(settings);
+  const { intraOpThreads, maxImagePixels, bootTimeoutMs } = settings;
   const worker = new ProcessWorker(
     workerFile,
-    { models: [model], intraOpThreads, maxImagePixels },
+    { models: [{ ...model, preparedPath: null }], intraOpThreads, maxImagePixels },
     bootTimeoutMs,
   );
   try {

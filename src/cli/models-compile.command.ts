@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { FaceError } from '../errors';
 import { COMPILED_MODELS, compileInto } from '../model-store/compile/compile-models';
-import { readStore } from '../face/worker-face-model';
+import { readStore } from '../face/model-files';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine, withNotices } from './print';

@@ -1,6 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { ModelStatus } from '../face/face-model';
 import { onnxFileName, type StoredModel } from '../model-store/model-store';
-import { readStore } from '../face/worker-face-model';
+import { readStore } from '../face/model-files';
+import { askServer } from './admin-client';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printTable } from './print';
@@ -9,11 +11,18 @@ export function addModelsListCommand(models: Command): void {
   models
     .command('list')
     .description('List every model with a card. Compilable files are made when they are first needed.')
+    .addOption(
+      new Option(
+        '--server <url>',
+        'of a running service instead, with loads, memory, runs and latency; the key is taken from ADMIN_KEY',
+      ),
+    )
     .addOption(jsonOption())
     .action(list);
 }
 
-async function list({ json }: JsonOption): Promise<void> {
+async function list({ json, server }: JsonOption & { server?: string }): Promise<void> {
+  if (server != null) return listOfServer(server, json);
   const store = await readStore(readSettings().modelDirs);
   const models = [...store.values()].map(describe);
   if (json) return printJson({ models });
@@ -26,6 +35,27 @@ async function list({ json }: JsonOption): Promise<void> {
       license.name,
       license.commercialUse ? 'yes' : 'no',
       file,
+    ]),
+  );
+}
+
+async function listOfServer(server: string, json?: boolean): Promise<void> {
+  const { models } = await askServer<{ models: ModelStatus[] }>({ server }, 'GET', '/admin/models');
+  if (json) return printJson({ models });
+  const mebibytes = (bytes: number | null) => (bytes == null ? '-' : (bytes / 2 ** 20).toFixed(1));
+  printTable(
+    ['name', 'task', 'state', 'default', 'loads', 'own MiB', 'shared MiB', 'runs', 'p50 ms', 'p99 ms'],
+    models.map(({ name, task, state, isDefault, loads, memoryBytes, sharedBytes, runs, runMs }) => [
+      name,
+      task,
+      state,
+      isDefault ? 'yes' : 'no',
+      String(loads),
+      mebibytes(memoryBytes),
+      mebibytes(sharedBytes),
+      String(runs),
+      runMs?.p50.toFixed(1) ?? '-',
+      runMs?.p99.toFixed(1) ?? '-',
     ]),
   );
 }

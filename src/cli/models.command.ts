@@ -1,11 +1,17 @@
 import type { Command } from 'commander';
+import { addModelsChangeCommands } from './models-change.command';
 import { addModelsCheckCommand } from './models-check.command';
 import { addModelsCompileCommand } from './models-compile.command';
 import { addModelsListCommand } from './models-list.command';
 
 export function addModelsCommand(program: Command): void {
-  const models = program.command('models').description('List, compile and check model files.');
+  const models = program
+    .command('models')
+    .description(
+      'List, compile and check model files; load, warm, unload and swap models of a running service.',
+    );
   addModelsListCommand(models);
   addModelsCompileCommand(models);
   addModelsCheckCommand(models);
+  addModelsChangeCommands(models);
 }

@@ -22,7 +22,8 @@ export function decimal(min: number, max = Infinity): (text: string) => number {
   };
 }
 
-function integer(min: number, max: number): (text: string) => number {
+/** Reader of an integer in [min, max]. */
+export function integer(min: number, max: number): (text: string) => number {
   return (text) => {
     if (/^\d+$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
     throw new InvalidArgumentError(`Expected an integer in [${min}, ${max}].`);

@@ -259,7 +259,7 @@ describe('a boot', () => {
     expect(first.compiled.map(({ done, total }) => [done, total])).toEqual(
       names.map((_, i) => [i + 1, names.length]),
     );
-    expect((await readdir(models)).sort()).toEqual(names.map(compiledFileName).sort());
+    expect((await readdir(models)).sort()).toEqual([...names.map(compiledFileName), 'prepared'].sort());
     const second = await boot();
     expect(second.compiled).toEqual([]);
     for (const { loaded } of [first, second]) {

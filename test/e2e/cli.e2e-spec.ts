@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { rootDir } from '../support/paths';
+import { type RunningService, startService } from '../support/start-service';
 
 interface CliResult {
   code: number | null;
@@ -293,5 +294,52 @@ describe('likeness', () => {
     const none = await likeness();
     expect(none.stderr).toContain('Usage: likeness');
     expect([help.code, version.code, none.code]).toEqual([0, 0, 2]);
+  });
+
+  describe('models of a running service', () => {
+    const ADMIN_KEY = 'a-key-of-the-test-suite';
+    let service: RunningService;
+    beforeAll(async () => (service = await startService({ ADMIN_KEY, FACE_ATTRIBUTE_MODELS: '' })));
+    afterAll(() => service?.stop());
+
+    const models = (...args: string[]) =>
+      start(['models', ...args], { ADMIN_KEY, LIKENESS_SERVER: service.url }).ended;
+
+    it('are listed, loaded, warmed, swapped and unloaded', async () => {
+      const listed = await start(['models', 'list', '--server', service.url], { ADMIN_KEY }).ended;
+      expect(listed.stdout).toMatch(/^face-resnet-128 +embed +loaded +yes +2 /m);
+      expect(listed.stdout).toMatch(/^age-gender +age-gender +available +no +0 /m);
+      const outputs = [];
+      for (const args of [
+        ['load', 'age-gender', '--idle-ttl-ms', '600000'],
+        ['warm', 'age-gender'],
+        ['swap', 'face-resnet-128', 'face-resnet-128'],
+        ['unload', 'age-gender'],
+      ]) {
+        const { code, stdout, stderr } = await models(...args);
+        outputs.push([code, stdout, stderr.includes('Error')]);
+      }
+      expect(outputs).toEqual([
+        [0, 'age-gender: loaded\n', false],
+        [0, 'age-gender: loaded\n', false],
+        [0, 'face-resnet-128: loaded, default\n', false],
+        [0, 'age-gender: available\n', false],
+      ]);
+    });
+
+    it('report what the service refuses, and that there is none', async () => {
+      const refused = await models('unload', 'face-resnet-128', '--json');
+      expect([refused.code, JSON.parse(refused.stdout).error.code]).toEqual([2, 'MODEL_IN_USE']);
+      const unknown = await models('load', 'nobody');
+      expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringMatching(/^MODEL_UNKNOWN: /)]);
+      const noKey = await start(['models', 'warm', 'x', '--server', service.url], { ADMIN_KEY: '' }).ended;
+      expect([noKey.code, noKey.stderr]).toEqual([2, expect.stringMatching(/^UNAUTHORIZED: /)]);
+      const nobody = await start(['models', 'warm', 'x', '--server', 'http://127.0.0.1:9'], { ADMIN_KEY })
+        .ended;
+      expect([nobody.code, nobody.stderr]).toEqual([
+        2,
+        'NOT_READY: No service answers at http://127.0.0.1:9.\n',
+      ]);
+    });
   });
 });

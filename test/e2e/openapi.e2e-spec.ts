@@ -74,9 +74,10 @@ describe('OpenAPI document', () => {
         'get /v1/models',
         'get /health/live',
         'get /health/ready',
+        'get /metrics',
       ]),
     );
-    expect(operations()).toHaveLength(7);
+    expect(operations()).toHaveLength(16);
   });
 
   it('has a schema and examples for every body and every response', () => {
