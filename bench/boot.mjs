@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { median, startService } from './service.mjs';
+import { startService } from './service.mjs';
+import { median } from './statistics.mjs';
 
 const RUNS = 7;
 

@@ -1,15 +1,31 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { writePlot } from './plot.mjs';
 
 /*
  * npm run bench -- <scenario> [--write]
  *
- * A scenario gives { command, notes, columns, rows }. The table is printed; --write also puts it into
- * docs/benchmarks.md, in the place of the scenario's last one.
+ * A scenario gives { notes, columns, rows, plots }. The table is printed; --write also puts it into docs/benchmarks.md, in
+ * the place of the scenario's last one, and draws its charts into docs/plots.
  */
 
-const SCENARIOS = ['verify', 'boot'];
+const SCENARIOS = [
+  'boot',
+  'batch',
+  'weights',
+  'verify',
+  'reload',
+  'health',
+  'peer',
+  'overload',
+  'faults',
+  'swap',
+  'soak',
+];
+/** Environment variables that change what a scenario does: the command in the docs names those that were set. */
+const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS'];
+
 const [name] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 if (!SCENARIOS.includes(name)) {
   console.error(`usage: npm run bench -- <${SCENARIOS.join(' | ')}> [--write]`);
@@ -17,18 +33,27 @@ if (!SCENARIOS.includes(name)) {
 }
 
 const { default: scenario } = await import(`./${name}.mjs`);
-const { notes, columns, rows } = await scenario((line) => console.error(line));
+const result = await scenario((line) => console.error(line));
+const isWritten = process.argv.includes('--write');
+const pictures = [];
+for (const plot of isWritten ? (result.plots ?? []) : []) pictures.push(await writePlot(plot));
+
 const line = (cells) => `| ${cells.join(' | ')} |`;
+const { notes, columns, rows } = result;
 const table = [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n');
 const machine = `${cpus().length} x ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
+const settings = VARIABLES.filter((variable) => process.env[variable] != null).map(
+  (variable) => `${variable}=${process.env[variable]} `,
+);
 const text = [
-  `Command: \`npm run bench -- ${name}\`. Date: ${new Date().toISOString().slice(0, 10)}. Machine: ${machine}.`,
+  `Command: \`${settings.join('')}npm run bench -- ${name}\`. Date: ${new Date().toISOString().slice(0, 10)}. Machine: ${machine}.`,
   table,
   ...notes,
+  ...pictures,
 ].join('\n\n');
 console.log(`\n${text}\n`);
 
-if (process.argv.includes('--write')) {
+if (isWritten) {
   const path = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url));
   const begin = `<!-- bench ${name}: written by \`npm run bench -- ${name} --write\` -->`;
   const end = `<!-- end of bench ${name} -->`;

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { createServer } from 'node:net';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { childrenOf } from './memory.mjs';
 
 export const rootDir = fileURLToPath(new URL('..', import.meta.url));
 
@@ -25,24 +27,50 @@ export async function startService(env = {}) {
     env: { ...process.env, PORT: String(port), LOG_LEVEL: 'error', ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const exited = new Promise((resolve) => child.once('exit', resolve));
+  const exited = once(child, 'exit').then(([code, signal]) => code ?? signal);
   let isRunning = true;
-  void exited.then(() => (isRunning = false));
-  for (;;) {
-    if (!isRunning) throw new Error('The service ended before it was ready.');
-    const { status } = await call(port, 'GET', '/health/ready').catch(() => ({ status: 0 }));
-    if (status === 200) break;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return {
+  // A scenario that fails leaves no service behind; its workers end with it.
+  const killWithBench = () => child.kill('SIGKILL');
+  process.once('exit', killWithBench);
+  void exited.then(() => {
+    isRunning = false;
+    process.off('exit', killWithBench);
+  });
+  const service = {
     port,
     pid: child.pid,
-    readyMs: performance.now() - startedAt,
-    async stop() {
+    /** Exit code, or the name of the signal that ended it. */
+    exited,
+    workers: () => childrenOf(child.pid),
+    /** Waits until `/health/ready` answers 200; gives the milliseconds it took. */
+    async ready() {
+      const from = performance.now();
+      for (;;) {
+        if (!isRunning) throw new Error('The service ended before it was ready.');
+        const { status } = await call(port, 'GET', '/health/ready').catch(() => ({ status: 0 }));
+        if (status === 200) return performance.now() - from;
+        await sleep(10);
+      }
+    },
+    /** Sessions made per model since the boot, as one comparable text. */
+    async modelLoads() {
+      const { body } = await call(port, 'GET', '/v1/models');
+      return JSON.parse(body)
+        .models.filter(({ state }) => state === 'loaded')
+        .map(({ name, loads }) => `${name} ${loads}`)
+        .join(', ');
+    },
+    stop() {
       child.kill('SIGTERM');
-      await exited;
+      return exited;
     },
   };
+  await service.ready();
+  return { ...service, readyMs: performance.now() - startedAt };
+}
+
+export function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1024 });
@@ -63,33 +91,46 @@ export function call(port, method, path, headers = {}, body = undefined) {
   });
 }
 
-/** A multipart body, made once and sent many times. */
-export function multipart(files) {
+/** A multipart POST, made once and sent many times. Files are paths or bytes. */
+export function multipartRequest(path, files, options = {}) {
   const boundary = 'likeness-bench-boundary';
-  const parts = Object.entries(files).flatMap(([field, path]) => [
-    Buffer.from(
-      `--${boundary}\r\nContent-Disposition: form-data; name="${field}"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n`,
-    ),
-    readFileSync(path),
+  const part = (disposition, content) => [
+    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n`),
+    content,
     Buffer.from('\r\n'),
+  ];
+  const body = Buffer.concat([
+    ...Object.entries(options).flatMap(([name, value]) => part(`name="${name}"`, Buffer.from(String(value)))),
+    ...Object.entries(files).flatMap(([name, file]) =>
+      [file]
+        .flat()
+        .flatMap((one) =>
+          part(
+            `name="${name}"; filename="image"\r\nContent-Type: application/octet-stream`,
+            typeof one === 'string' ? readFileSync(one) : one,
+          ),
+        ),
+    ),
+    Buffer.from(`--${boundary}--\r\n`),
   ]);
-  const body = Buffer.concat([...parts, Buffer.from(`--${boundary}--\r\n`)]);
-  return {
-    body,
-    headers: {
-      'content-type': `multipart/form-data; boundary=${boundary}`,
-      'content-length': String(body.length),
-    },
-  };
+  return post(path, `multipart/form-data; boundary=${boundary}`, body);
 }
 
-export function median(values) {
-  return percentile(values, 0.5);
+/** A JSON POST, made once and sent many times. */
+export function jsonRequest(path, value) {
+  return post(path, 'application/json', Buffer.from(JSON.stringify(value)));
 }
 
-export function percentile(values, share) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+function post(path, type, body) {
+  const headers = { 'content-type': type, 'content-length': String(body.length) };
+  return { method: 'POST', path, headers, body };
+}
+
+/** The six verifications that most scenarios send: each photo with the next. */
+export function verifyRequests() {
+  return samples.map((probe, i) =>
+    multipartRequest('/v1/verify', { probe, reference: samples[(i + 1) % samples.length] }),
+  );
 }
 
 function freePort() {

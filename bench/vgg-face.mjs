@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { rootDir } from './service.mjs';
+
+const require = createRequire(import.meta.url);
+const { OnnxGraph } = require(join(rootDir, 'dist', 'model-store', 'onnx', 'onnx-builder.js'));
+
+/** Name of the model, for `FACE_EMBEDDERS`. */
+export const VGG_FACE = 'vgg-face-random';
+
+const SIDE = 224;
+const DIMENSIONS = 2622;
+/** Channels of the 3x3 convolutions; every row ends in a 2x2 maximum. */
+const BLOCKS = [
+  [64, 64],
+  [128, 128],
+  [256, 256, 256],
+  [512, 512, 512],
+  [512, 512, 512],
+];
+
+/**
+ * Writes a network of VGG-Face's architecture with random weights (580 MB) and its card into a models folder: the size
+ * of DeepFace's default embedder, without its weights. Two calls write the same bytes.
+ *
+ * @see serengil/deepface deepface/models/facial_recognition/VGGFace.py: layers and sizes. Without the dropout, which does
+ * nothing outside of training, and without the softmax. Pixels are divided by 255.
+ */
+export function writeVggFace(modelsDir) {
+  const bytes = build();
+  const file = `${VGG_FACE}.onnx`;
+  mkdirSync(join(modelsDir, 'cards'), { recursive: true });
+  writeFileSync(join(modelsDir, file), bytes);
+  const card = {
+    name: VGG_FACE,
+    title: 'VGG-Face architecture, random weights',
+    task: 'embed',
+    family: 'arcface-112',
+    file,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    bytes: bytes.length,
+    input: {
+      width: SIDE,
+      height: SIDE,
+      layout: 'NHWC',
+      dtype: 'uint8',
+      colorOrder: 'RGB',
+      mean: [0, 0, 0],
+      std: [1, 1, 1],
+      maxBatch: 8,
+    },
+    outputs: [{ name: 'embedding', dims: [-1, DIMENSIONS] }],
+    embedding: {
+      dimensions: DIMENSIONS,
+      mirrorAverage: false,
+      thresholds: { cosine: { maxDistance: 0.5, source: 'none: the weights are random' } },
+    },
+    license: { name: 'MIT', commercialUse: true, note: 'Made by bench/vgg-face.mjs.' },
+    source: 'bench/vgg-face.mjs',
+  };
+  writeFileSync(join(modelsDir, 'cards', `${VGG_FACE}.json`), JSON.stringify(card));
+}
+
+function build() {
+  const random = seededRandom(1);
+  const graph = new OnnxGraph(VGG_FACE);
+  const convolve = (x, inputs, outputs, size, padding) => {
+    const fanIn = inputs * size * size;
+    return graph.conv(x, {
+      kernel: graph.constant(
+        'float32',
+        [outputs, inputs, size, size],
+        uniform(random, outputs * fanIn, Math.sqrt(6 / fanIn)),
+      ),
+      bias: graph.constant('float32', [outputs], uniform(random, outputs, 0.1)),
+      padding,
+    });
+  };
+  const image = graph.input('image', 'uint8', ['N', SIDE, SIDE, 3]);
+  const pixels = graph.node('Cast', [image], { to: { int: 1 } });
+  let x = graph.transpose(graph.div(pixels, graph.floats([255])), [0, 3, 1, 2]);
+  let channels = 3;
+  for (const block of BLOCKS) {
+    for (const width of block) {
+      x = graph.relu(convolve(x, channels, width, 3, 'same'));
+      channels = width;
+    }
+    x = graph.pool('MaxPool', x, [2, 2], { strides: [2, 2] });
+  }
+  x = graph.relu(convolve(x, channels, 4096, 7, 'valid'));
+  x = graph.relu(convolve(x, 4096, 4096, 1, 'valid'));
+  x = convolve(x, 4096, DIMENSIONS, 1, 'valid');
+  graph.output('embedding', graph.reshape(x, [0, -1]), 'float32', ['N', DIMENSIONS]);
+  return graph.toBytes();
+}
+
+/** Values in [-bound, bound]; with sqrt(6 / fan-in) for bound, what flows through relus keeps its size (He et al., 2015). */
+function uniform(random, count, bound) {
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) values[i] = (2 * random() - 1) * bound;
+  return values;
+}
+
+/** Numbers in [0, 1), the same on every run (mulberry32). */
+function seededRandom(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
