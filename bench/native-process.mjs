@@ -47,4 +47,5 @@ async function measure(seconds) {
   for (; performance.now() < end; rounds++) await round();
   process.send({ type: 'measured', nativeMsPerVerify: (nativeMs / (rounds * images.length)) * 2 });
   while (!isResting) await round();
+  process.send({ type: 'resting' });
 }

@@ -18,7 +18,13 @@ export async function startNative() {
         return answer(child);
       }),
     );
-    for (const child of some) child.send({ type: 'rest' });
+    // The next measurement waits until the last round of this one has ended.
+    await Promise.all(
+      some.map((child) => {
+        child.send({ type: 'rest' });
+        return answer(child);
+      }),
+    );
     return answers.map(({ nativeMsPerVerify }) => nativeMsPerVerify);
   };
   return {
