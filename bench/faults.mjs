@@ -27,6 +27,7 @@ export default async function faults(log) {
     columns: ['fault', 'rounds', 'requests', 'answers', 'wrong or lost', 'what took longest, ms'],
     rows: [killed.row, terminated.row],
     notes: [killed.note, terminated.note],
+    failures: [...killed.failures, ...terminated.failures],
   };
 }
 
@@ -61,6 +62,11 @@ async function killWorkers(log, random, between) {
 
   const wrong = answers.filter((answer) => !isRightUnderFaults(answer));
   return {
+    failures: [
+      wrong.length > 0 && `${wrong.length} requests had a wrong answer, or none.`,
+      healed < samples.length && `${samples.length - healed} verifications failed after the last kill.`,
+      exitCode !== 0 && `The server ended with ${exitCode}.`,
+    ].filter(Boolean),
     row: [
       `a worker gets ${SIGNALS.join(', ')}`,
       KILLS,
@@ -97,6 +103,10 @@ async function terminateServers(log, between) {
     if ((round + 1) % 5 === 0) log(`${round + 1} of ${TERMS} SIGTERMs, ${lost.length} requests lost`);
   }
   return {
+    failures: [
+      lost.length > 0 && `${lost.length} requests were lost at SIGTERM.`,
+      exitCodes.some((code) => code !== 0) && 'A server did not end with 0.',
+    ].filter(Boolean),
     row: [
       'the server gets SIGTERM',
       TERMS,

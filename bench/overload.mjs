@@ -83,6 +83,10 @@ export default async function overload(log) {
       `Capacity, measured before with ${CAPACITY_CLIENTS} clients: ${capacity.toFixed(2)} verifications/s; under overload ${(accepted.length / seconds).toFixed(2)} were accepted per second. Arrivals are Poisson, whether answered or not, for ${WINDOW} s, each caller from a loopback address of its own. Deadline ${DEADLINE_MS} ms (FACE_REQUEST_TIMEOUT_MS); the slowest answer of all took ${slowest.toFixed(0)} ms. Refusals without Retry-After: ${silent.length}${silent.length > 0 ? ` (${countsText(silent.map(outcome))})` : ''}.`,
       `Resident memory of server and workers: ${megabytes(before)} MiB before, at most ${megabytes(most)} MiB during, ${megabytes(after)} MiB ${SETTLE_MS / 1000} s after the last answer. A verification afterwards: ${later.status}.`,
     ],
+    failures: [
+      silent.length > 0 && `${silent.length} refusals have no Retry-After.`,
+      later.status !== 200 && 'A verification afterwards failed.',
+    ].filter(Boolean),
     plots: [answersPlot(answers, startedAt), latencyPlot(accepted, startedAt, small)],
   };
 }

@@ -6,8 +6,9 @@ import { writePlot } from './plot.mjs';
 /*
  * npm run bench -- <scenario> [--write]
  *
- * A scenario gives { notes, columns, rows, plots }. The table is printed; --write also puts it into docs/benchmarks.md, in
- * the place of the scenario's last one, and draws its charts into docs/plots.
+ * A scenario gives { notes, columns, rows, plots, failures }. The table is printed; --write also puts it into
+ * docs/benchmarks.md, in the place of the scenario's last one, and draws its charts into docs/plots. `failures` says what
+ * must not happen on any machine, however slow, and did: the command fails.
  */
 
 const SCENARIOS = [
@@ -65,3 +66,6 @@ if (isWritten) {
     `${document.slice(0, from + begin.length)}\n\n${text}\n\n${document.slice(document.indexOf(end))}`,
   );
 }
+
+for (const failure of result.failures ?? []) console.error(`FAILED: ${failure}`);
+if (result.failures?.length > 0) process.exitCode = 1;

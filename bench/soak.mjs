@@ -10,6 +10,8 @@ const SAMPLE_EVERY_MS = 1000;
 const PROGRESS_EVERY_MS = 10_000;
 /** Share of the run that heaps and pools are given to find their size. */
 const WARM_UP = 0.2;
+/** Growth of all processes over the counted part, as a share of their memory, that counts as flat. */
+const MAX_GROWTH = 0.02;
 const SEQUENCE = 5000;
 
 /** Mixed traffic, good and bad, for long: memory, model loads, answers. */
@@ -58,6 +60,14 @@ export default async function soak(log) {
     ...names.map((name, i) => ({ name, points: steady.map((at) => [at.seconds, at.bytes[i]]) })),
     { name: 'all', points: steady.map((at) => [at.seconds, sum(at.bytes)]) },
   ];
+  const growth = ({ points }) =>
+    (slope(points) * (points.at(-1)[0] - points[0][0])) / mean(points.map(([, y]) => y));
+  const failures = [
+    unexpected.length > 0 && `${unexpected.length} answers were not the expected one.`,
+    loadsAfter !== loadsBefore && 'Models were loaded.',
+    String(workersAfter) !== String(workersBefore) && 'Workers were replaced.',
+    growth(series.at(-1)) > MAX_GROWTH && `Resident memory grew by more than ${MAX_GROWTH * 100} %.`,
+  ].filter(Boolean);
   const good = answers.filter(({ status }) => status === 200).map(({ ms }) => ms);
   return {
     columns: [
@@ -69,18 +79,18 @@ export default async function soak(log) {
       'slope MB per hour',
       'slope over the run',
     ],
-    rows: series.map(({ name, points }) => {
+    failures,
+    rows: series.map((one) => {
+      const { name, points } = one;
       const bytes = points.map(([, y]) => y);
-      const perSecond = slope(points);
-      const grown = (perSecond * (points.at(-1)[0] - points[0][0])) / mean(bytes);
       return [
         name,
         megabytes(bytes[0]),
         megabytes(bytes.at(-1)),
         megabytes(Math.min(...bytes)),
         megabytes(Math.max(...bytes)),
-        megabytes(perSecond * 3600),
-        `${(grown * 100).toFixed(2)} %`,
+        megabytes(slope(points) * 3600),
+        `${(growth(one) * 100).toFixed(2)} %`,
       ];
     }),
     notes: [

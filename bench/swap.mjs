@@ -13,6 +13,8 @@ const WINDOW = Number(process.env.WINDOW ?? 30);
 const CLIENTS = 4;
 const PAUSE_MS = 500;
 const SAMPLE_EVERY_MS = 250;
+/** Percent that memory may have grown by after the changes. */
+const MAX_GROWN = 5;
 const ADMIN_KEY = 'key-for-the-benchmark-only';
 const EMBEDDER = 'face-resnet-128';
 const COPY = 'face-resnet-128-copy';
@@ -103,6 +105,10 @@ async function swapUnderTraffic(folder, log) {
       `Anonymous memory of server and workers under the same traffic: ${megabytes(before.memory)} MiB before, ${megabytes(after.memory)} MiB after (${grown.toFixed(1)} %); while old and new workers stand side by side at most ${megabytes(most)} MiB.`,
     ],
     plots: [plot(answers, changes, before.from)],
+    failures: [
+      failed.length > 0 && `${failed.length} requests failed.`,
+      grown > MAX_GROWN && `Memory grew by ${grown.toFixed(1)} %.`,
+    ].filter(Boolean),
   };
 }
 

@@ -2,6 +2,7 @@ import type { NestApplicationOptions } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
 import { AppConfig } from './config/app.config';
+import { Draining } from './health/draining';
 import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
 import { requestId } from './http/request-id';
@@ -20,6 +21,7 @@ export function configureApp(app: NestExpressApplication): void {
   app.disable('etag');
   app.use(requestId);
   app.use(measureHttp(app.get(FaceMetrics)));
+  app.use(app.get(Draining).refuseWhileDraining);
   app.useBodyParser('json', { limit: maxJsonBytes });
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());

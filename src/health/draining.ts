@@ -1,18 +1,26 @@
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import type { NextFunction, Request, Response } from 'express';
 import type { Server } from 'node:http';
+import { FaceError } from '../errors';
 
 const CLOSE_IDLE_EVERY_MS = 50;
 
-/** Knows that the service is shutting down, from the signal on, while requests are still being finished. */
+/**
+ * Knows that the service is shutting down, from the signal on: what was asked before is finished, what is asked
+ * afterwards, on a connection that is still open, is refused.
+ */
 @Injectable()
 export class Draining implements BeforeApplicationShutdown {
   isDraining = false;
+  private readonly unanswered = new Set<Response>();
 
   constructor(private readonly adapterHost: HttpAdapterHost) {}
 
   beforeApplicationShutdown(): void {
     this.isDraining = true;
+    // A client that sends its next request on the same connection would hold the server for as long as it likes.
+    for (const response of this.unanswered) closeAfter(response);
     // A connection that a client keeps open after its answer would hold the server for seconds. Closing the server
     // closes those that are idle at that moment only.
     const server = this.adapterHost.httpAdapter.getHttpServer() as Server;
@@ -20,4 +28,22 @@ export class Draining implements BeforeApplicationShutdown {
     server.once('close', () => clearInterval(timer));
     timer.unref();
   }
+
+  /** Middleware of every route; health goes on answering. */
+  readonly refuseWhileDraining = (request: Request, response: Response, next: NextFunction): void => {
+    if (!this.isDraining) {
+      this.unanswered.add(response);
+      response.once('close', () => this.unanswered.delete(response));
+      return next();
+    }
+    closeAfter(response);
+    if (request.path.startsWith('/health/')) return next();
+    // An answer before the end of the upload is lost where the client still writes when the connection closes.
+    request.once('end', () => next(new FaceError('NOT_READY', 'The service is shutting down.')));
+    request.resume();
+  };
+}
+
+function closeAfter(response: Response): void {
+  if (!response.headersSent) response.setHeader('Connection', 'close');
 }

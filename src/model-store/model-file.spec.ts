@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { FaceError } from '../errors';
 import { checkModelFile, readModelFile, sha256OfFile } from './model-file';
 import type { ModelCard } from './model-card';
 
@@ -10,14 +9,6 @@ import type { ModelCard } from './model-card';
 const bytes = Buffer.alloc(3 * 1024 ** 2 + 7, 'weights');
 const sha256 = createHash('sha256').update(bytes).digest('hex');
 const card = { name: 'mine', sha256 } as ModelCard;
-
-/** What the work fails with. */
-async function refusal(work: Promise<unknown>): Promise<FaceError> {
-  return work.then(
-    () => Promise.reject(new Error('It did not fail.')),
-    (error: FaceError) => error,
-  );
-}
 
 let dir: string;
 let path: string;
@@ -28,6 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
+/** What the work fails with. */
 type Refusal = Error & { details: unknown; cause: { code: string } };
 
 function refusal(work: Promise<unknown>): Promise<Refusal> {

@@ -150,6 +150,31 @@ describe('the service as it is started', () => {
     expect((await answer).status).toBe(200);
     expect(await exit).toBe(0);
   });
+
+  it('refuses what comes after SIGTERM on connections that are open, so that no client can hold it', async () => {
+    const own = await startService();
+    const detect = () =>
+      fetch(`${own.url}/v1/detect`, { method: 'POST', body: form({ image: sample(3) }) }).then(
+        ({ status, headers }) => ({ status, connection: headers.get('connection') }),
+        () => null,
+      );
+    const answersAfter: Awaited<ReturnType<typeof detect>>[] = [];
+    let isTold = false;
+    const clients = Array.from({ length: 4 }, async () => {
+      // Ends when the server is not there any more.
+      for (let answer = await detect(); answer != null; answer = await detect()) {
+        if (isTold) answersAfter.push(answer);
+      }
+    });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    isTold = true;
+    expect(await own.stop()).toBe(0);
+    await Promise.all(clients);
+    // Each client: the answer that it waited for, and at most one refusal.
+    expect(answersAfter.length).toBeLessThanOrEqual(8);
+    for (const answer of answersAfter) expect([200, 503]).toContain(answer?.status);
+    expect(answersAfter.filter((answer) => answer?.connection === 'close').length).toBeGreaterThan(0);
+  });
 });
 
 describe('a boot that cannot succeed', () => {
