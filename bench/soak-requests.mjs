@@ -17,7 +17,7 @@ const MAX_IMAGES = 16;
 
 /**
  * The mix of a soak run: every route, format and way to send an image, every error that a request can bring about, clients
- * that leave.
+ * that leave. About a quarter of them run models: the others cost little, so that the run has many of every kind.
  *
  * @returns requests with `name`, `weight` (how often, relative to the others) and `expected`: status, or error code, or
  * `left`.
@@ -91,8 +91,8 @@ export async function soakRequests(port) {
     200,
     portraits.map((image) => json('/v1/verify', { probe: base64(image), reference: embedding })),
   );
-  add('verify, embeddings', 14, 200, json('/v1/verify', { probe: embedding, reference: embedding }));
-  add('models, health', 4, 200, ['/v1/models', '/health/live', '/health/ready'].map(get));
+  add('verify, embeddings', 60, 200, json('/v1/verify', { probe: embedding, reference: embedding }));
+  add('models, health', 30, 200, ['/v1/models', '/health/live', '/health/ready'].map(get));
 
   add('leaves during the upload', 3, 'left', {
     ...file('/v1/detect', { image: large[2] }),
@@ -104,24 +104,24 @@ export async function soakRequests(port) {
   });
 
   const detect = (image, options) => file('/v1/detect', { image }, options);
-  add('no image', 2, 'IMAGE_MISSING', json('/v1/verify', { probe: base64(small) }));
-  add('empty image', 2, 'IMAGE_EMPTY', detect(Buffer.alloc(0)));
-  add('wrong parameter', 3, 'PARAMETER_INVALID', [
+  add('no image', 4, 'IMAGE_MISSING', json('/v1/verify', { probe: base64(small) }));
+  add('empty image', 4, 'IMAGE_EMPTY', detect(Buffer.alloc(0)));
+  add('wrong parameter', 6, 'PARAMETER_INVALID', [
     detect(small, { maxFaces: 'many' }),
     json('/v1/detect', { image: 'no base64!' }),
   ]);
   add(
     'malformed body',
-    2,
+    4,
     'REQUEST_MALFORMED',
     [{ ...json('/v1/detect', {}), body: Buffer.from('}{') }, withoutEnd(detect(small))].map(withLength),
   );
-  add('unknown model', 2, 'MODEL_UNKNOWN', detect(small, { detector: 'no-such-model' }));
-  add('unknown route', 2, 'NOT_FOUND', get('/v1/no-such-route'));
-  add('model that is not loaded', 2, 'MODEL_NOT_LOADED', detect(small, { detector: 'yunet' }));
+  add('unknown model', 4, 'MODEL_UNKNOWN', detect(small, { detector: 'no-such-model' }));
+  add('unknown route', 4, 'NOT_FOUND', get('/v1/no-such-route'));
+  add('model that is not loaded', 4, 'MODEL_NOT_LOADED', detect(small, { detector: 'yunet' }));
   add(
     'another contract',
-    2,
+    4,
     'EMBEDDING_CONTRACT_MISMATCH',
     json('/v1/verify', {
       probe: embedding,
@@ -130,35 +130,35 @@ export async function soakRequests(port) {
   );
   add(
     'embedding of another length',
-    2,
+    4,
     'EMBEDDING_INVALID',
     json('/v1/verify', {
       probe: embedding,
       reference: { ...embedding, embedding: [1, 2, 3] },
     }),
   );
-  add('too many pixels', 2, 'IMAGE_TOO_LARGE', detect(await plain(2400, 1800)));
+  add('too many pixels', 4, 'IMAGE_TOO_LARGE', detect(await plain(2400, 1800)));
   add(
     'too many images',
-    1,
+    2,
     'REQUEST_TOO_LARGE',
     file('/v1/represent', { image: Array(MAX_IMAGES + 1).fill(small) }),
   );
-  add('too much JSON', 0.5, 'REQUEST_TOO_LARGE', json('/v1/detect', { image: 'A'.repeat(2_100_000) }));
-  add('no image format', 2, 'IMAGE_UNSUPPORTED', detect(Buffer.from('no picture, only words')));
-  add('another content type', 2, 'CONTENT_TYPE_UNSUPPORTED', {
+  add('too much JSON', 1, 'REQUEST_TOO_LARGE', json('/v1/detect', { image: 'A'.repeat(2_100_000) }));
+  add('no image format', 4, 'IMAGE_UNSUPPORTED', detect(Buffer.from('no picture, only words')));
+  add('another content type', 4, 'CONTENT_TYPE_UNSUPPORTED', {
     ...json('/v1/detect', {}),
     headers: { 'content-type': 'text/plain', 'content-length': '2' },
   });
   add(
     'damaged image',
-    2,
+    4,
     'IMAGE_CORRUPT',
     large.map((image) => detect(image.subarray(0, image.length >> 1))),
   );
-  add('no face', 1, 'FACE_NOT_DETECTED', file('/v1/represent', { image: noise }));
-  add('several faces', 1, 'FACE_AMBIGUOUS', detect(large[5], { faceSelection: 'single' }));
-  add('deadline', 2, 'INFERENCE_TIMEOUT', withHeader(detect(small), 'x-request-timeout-ms', '1'));
+  add('no face', 2, 'FACE_NOT_DETECTED', file('/v1/represent', { image: noise }));
+  add('several faces', 2, 'FACE_AMBIGUOUS', detect(large[5], { faceSelection: 'single' }));
+  add('deadline', 4, 'INFERENCE_TIMEOUT', withHeader(detect(small), 'x-request-timeout-ms', '1'));
   return requests;
 }
 

@@ -28,6 +28,8 @@ export default async function soak(log) {
     clients: CLIENTS,
     count: REQUESTS,
   });
+  // What was answered until then counts.
+  process.once('SIGINT', () => void load.stop());
   const startedAt = performance.now();
   const memory = [];
   let isOver = false;

@@ -36,7 +36,8 @@ async function swapUnderTraffic(folder, log) {
     FACE_MODEL_DIRS: [folder, join(rootDir, 'models')].join(delimiter),
   });
   const load = startLoad({ port: service.port, requests: verifyRequests(), clients: CLIENTS });
-  const memory = () => sum([service.pid, ...service.workers()].map(anonymousBytes));
+  const memoryOfEach = () => [service.pid, ...service.workers()].map(anonymousBytes);
+  const memory = () => sum(memoryOfEach());
   const quiet = async () => {
     const from = now();
     const samples = [];
@@ -45,7 +46,7 @@ async function swapUnderTraffic(folder, log) {
       samples.push(memory());
     }
     // The later half: workers that are new have found their size by then.
-    return { from, until: now(), memory: median(samples.slice(samples.length >> 1)) };
+    return { from, until: now(), memory: median(samples.slice(samples.length >> 1)), each: memoryOfEach() };
   };
   const changes = [];
   const change = async (action, name, body) => {
@@ -102,7 +103,7 @@ async function swapUnderTraffic(folder, log) {
     notes: [
       `${ROUNDS} swaps of the default embedder between ${EMBEDDER} and a copy of it, then ${ROUNDS} times load, warm and unload of the one that does not serve, ${PAUSE_MS} ms apart, while ${CLIENTS} clients verify and name no model. Failed requests: ${failed.length}${failed.length > 0 ? ` (${countsText(failed.map(({ status, code, error }) => code ?? (status || error)))})` : ''}.`,
       `Milliseconds of a change under this traffic, mean and longest: ${['swap', 'load', 'warm', 'unload'].map((action) => durations(action, changes)).join('; ')}.`,
-      `Anonymous memory of server and workers under the same traffic: ${megabytes(before.memory)} MiB before, ${megabytes(after.memory)} MiB after (${grown.toFixed(1)} %); while old and new workers stand side by side at most ${megabytes(most)} MiB.`,
+      `Anonymous memory of server and workers under the same traffic: ${megabytes(before.memory)} MiB before, ${megabytes(after.memory)} MiB after (${grown.toFixed(1)} %; server and each worker: ${[before, after].map(({ each }) => each.map(megabytes).join(' + ')).join(', then ')}); while old and new workers stand side by side at most ${megabytes(most)} MiB.`,
     ],
     plots: [plot(answers, changes, before.from)],
     failures: [

@@ -57,13 +57,16 @@ export const FACE_ERRORS = {
   INTERNAL_ERROR: { status: 500, when: 'anything unexpected; the cause is logged, never sent' },
   CALLER_QUEUE_FULL: {
     status: 429,
-    when: 'the caller holds its share of the queue already, while others wait; see Retry-After',
+    when: 'the caller has as much waiting as its share of the queue, or as can be answered in time; see Retry-After',
   },
   IMAGE_QUARANTINED: {
     status: 503,
     when: 'two workers ended on this very image; it is refused for ten minutes',
   },
-  QUEUE_FULL: { status: 503, when: 'the queue in front of the workers is full; see Retry-After' },
+  QUEUE_FULL: {
+    status: 503,
+    when: 'the queue is full, or so long that the image would not be answered by its deadline; see Retry-After',
+  },
   NOT_READY: { status: 503, when: 'the service is starting or shutting down' },
   MEMORY_BUDGET_EXCEEDED: {
     status: 507,

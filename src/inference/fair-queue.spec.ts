@@ -70,4 +70,14 @@ describe(FairQueue.name, () => {
     expect(queue.clear()).toEqual([a, b]);
     expect([queue.length, queue.push(item('x', 10))]).toEqual([0, null]);
   });
+
+  it('holds no more of a caller than places are left for it', () => {
+    const queue = new FairQueue<Item>(100, 1000);
+    expect(queue.push(item('a'), 1)).toBeNull();
+    expect(queue.push(item('a'), 1)).toBe('full');
+    expect(queue.push(item('b'), 1)).toBeNull();
+    expect(queue.push(item('b'), 1)).toBe('caller');
+    expect(queue.push(item('c'), 0)).toBe('full');
+    expect(queue.length).toBe(2);
+  });
 });

@@ -34,10 +34,20 @@ export class FairQueue<T extends Waiting> {
     return this.waitingBytes;
   }
 
-  /** Takes work in, or says why not: `caller` where this caller is over its share, `full` where all is full. */
-  push(item: T): Refusal | null {
+  /** Callers that wait once `caller` does. */
+  callersWith(caller: string): number {
+    return this.lines.size + (this.lines.has(caller) ? 0 : 1);
+  }
+
+  /**
+   * Takes work in, or says why not: `caller` where this caller is over its share, `full` where all is full.
+   *
+   * @param places - work of this caller that may wait, where that is less than its share of the queue.
+   */
+  push(item: T, places = Infinity): Refusal | null {
     const line = this.lines.get(item.caller) ?? [];
-    const callers = this.lines.size + (line.length === 0 ? 1 : 0);
+    const callers = this.callersWith(item.caller);
+    if (line.length >= places) return line.length > 0 && callers > 1 ? 'caller' : 'full';
     const isOverShare = line.length > 0 && line.length >= Math.ceil(this.maxCount / (callers + 1));
     if (isOverShare && item.caller !== '') return 'caller';
     if (this.count >= this.maxCount || this.waitingBytes + item.bytes > this.maxBytes) return 'full';

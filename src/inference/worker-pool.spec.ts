@@ -258,6 +258,22 @@ describe(WorkerPool.name, () => {
     await Promise.all(bulk.slice(0, 3));
   });
 
+  it('refuses at once what would have its turn after its deadline', async () => {
+    jest.useFakeTimers();
+    const pool = await start({ queueSize: 100, queueBytes: 1000, requestTimeoutMs: 5000 });
+    const first = pool.run(job('a'), { caller: 'bulk' });
+    await jest.advanceTimersByTimeAsync(1000);
+    workers[0].answer();
+    await first;
+    // A second for each: four fifths of the four seconds before the last run.
+    const bulk = Array.from({ length: 5 }, () => pool.run(job('b'), { caller: 'bulk' }));
+    for (const answer of bulk.slice(0, 4)) answer.catch(() => undefined);
+    expect(await code(bulk[4])).toBe('QUEUE_FULL');
+    expect(pool.status().queue.length).toBe(3);
+    pool.run(job('c'), { caller: 'other' }).catch(() => undefined);
+    expect(await code(pool.run(job('d'), { caller: 'bulk' }))).toBe('CALLER_QUEUE_FULL');
+  });
+
   it('keeps a deadline that the caller set, without ending the worker for it', async () => {
     jest.useFakeTimers();
     const pool = await start();

@@ -1,5 +1,6 @@
 import { FaceError } from '../errors';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
+import { DrainRate } from './drain-rate';
 import { FairQueue } from './fair-queue';
 import { type InferenceWorker, WorkerEndedError } from './inference-worker';
 import { Quarantine, QUARANTINE_MS } from './quarantine';
@@ -52,9 +53,6 @@ const CRASH_LOOP_DEATHS = 5;
 const STABLE_MS = 1000;
 /** Workers a job may be given to: what ends two is not given to a third. */
 const MAX_ATTEMPTS = 2;
-/** Answers that the drain rate is taken from. */
-const RATE_WINDOW = 32;
-const MAX_RETRY_AFTER_SECONDS = 60;
 
 interface Task {
   job: FaceJob;
@@ -74,7 +72,8 @@ interface Task {
  * All hold the same models. {@link switchTo} brings other models: new workers load them beside the old ones, then take
  * over; the old ones finish what only they can do, and end, which gives their memory back.
  *
- * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED), or
+ * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL: also where its turn would come
+ * after its deadline; IMAGE_QUARANTINED), or
  * refused at its deadline (INFERENCE_TIMEOUT). A worker that ends, or does not answer by the deadline, is replaced; what
  * it ran is tried once more on another, then refused (INFERENCE_FAILED).
  */
@@ -87,7 +86,7 @@ export class WorkerPool {
   private readonly sets = new Set<WorkerSet>();
   private readonly statistics = new RunStatistics();
   private readonly loads = new Map<string, number>();
-  private readonly answeredAt: number[] = [];
+  private readonly drainRate = new DrainRate();
   private recentDeaths = 0;
   private restarts = 0;
   /** Slowest start so far. */
@@ -202,7 +201,7 @@ export class WorkerPool {
       const set = this.setFor(task) ?? this.current;
       const worker = set.idle.pop();
       if (worker != null) return void this.execute(task, worker, set);
-      const refusal = this.queue.push(task);
+      const refusal = this.queue.push(task, this.placesFor(caller, set, limitMs));
       if (refusal != null) task.reject(this.queueFull(refusal));
     });
   }
@@ -343,7 +342,8 @@ export class WorkerPool {
     task.attempts++;
     this.running++;
     set.busy.add(worker);
-    const queueMs = performance.now() - task.admittedAt;
+    const startedAt = performance.now();
+    const queueMs = startedAt - task.admittedAt;
     // The native run cannot be interrupted: only the end of the process frees a worker that hangs. A deadline that the
     // caller set is no reason: the image may be an honest one.
     const hung = setTimeout(() => void worker.stop(), this.options.requestTimeoutMs);
@@ -351,12 +351,12 @@ export class WorkerPool {
       const result = await worker.run(task.job);
       result.timings.queueMs = queueMs;
       this.statistics.add(result.runs);
-      this.answered(task);
+      this.answered(task, startedAt);
       task.resolve(result);
     } catch (error) {
       if (error instanceof WorkerEndedError) this.retry(task, error);
       else {
-        this.answered(task);
+        this.answered(task, startedAt);
         task.reject(error as Error);
       }
     }
@@ -367,11 +367,21 @@ export class WorkerPool {
     this.release(worker, set);
   }
 
-  private answered(task: Task): void {
+  private answered({ job, caller }: Task, startedAt: number): void {
     this.recentDeaths = 0;
-    this.quarantine.acquit(task.job.image);
-    this.answeredAt.push(performance.now());
-    if (this.answeredAt.length > RATE_WINDOW) this.answeredAt.shift();
+    this.quarantine.acquit(job.image);
+    const at = performance.now();
+    this.drainRate.add({ caller, at, runMs: at - startedAt });
+  }
+
+  private placesFor(caller: string, { idle, busy }: WorkerSet, limitMs: number): number {
+    return this.drainRate.placesInTime({
+      caller,
+      callers: this.queue.callersWith(caller),
+      workers: idle.length + busy.size,
+      limitMs,
+      now: performance.now(),
+    });
   }
 
   /** Gives a job whose worker ended to the next one, once. */
@@ -387,19 +397,10 @@ export class WorkerPool {
   }
 
   private queueFull(refusal: 'caller' | 'full'): FaceError {
-    const retryAfterSeconds = this.secondsToDrain();
+    const retryAfterSeconds = this.drainRate.secondsToDrain(this.queue.length, performance.now());
     return refusal === 'caller'
       ? new FaceError('CALLER_QUEUE_FULL', 'Your share of the queue is full.', { retryAfterSeconds })
       : queueFull(retryAfterSeconds);
-  }
-
-  /** Seconds until what waits now is done, at the rate of the last answers. */
-  private secondsToDrain(): number {
-    const [first] = this.answeredAt;
-    const spanMs = performance.now() - (first ?? performance.now());
-    if (spanMs <= 0) return 1;
-    const perSecond = (this.answeredAt.length / spanMs) * 1000;
-    return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(this.queue.length / perSecond)));
   }
 }
 

@@ -1,0 +1,65 @@
+/** An image that a worker has answered. */
+interface Answer {
+  caller: string;
+  /** `performance.now()` of the answer. */
+  at: number;
+  /** Time in the worker, ms. */
+  runMs: number;
+}
+
+/** Whose image it is, and what it competes with. */
+interface Place {
+  caller: string;
+  /** Callers that wait, this one counted in. */
+  callers: number;
+  /** Workers that answer images. */
+  workers: number;
+  /** Time from now to the deadline of the image. */
+  limitMs: number;
+  /** `performance.now()`. */
+  now: number;
+}
+
+/** Answers that the rate is taken from. */
+const WINDOW = 32;
+/** Older answers do not tell who is served now. */
+const RECENT_MS = 10_000;
+const MAX_RETRY_AFTER_SECONDS = 60;
+/** Part of the time to the deadline that waiting may take: images differ, and other callers may come. */
+const WAIT_SHARE = 0.8;
+
+/** How fast the workers have answered of late: what waiting costs. */
+export class DrainRate {
+  private readonly answers: Answer[] = [];
+
+  add(answer: Answer): void {
+    this.answers.push(answer);
+    if (this.answers.length > WINDOW) this.answers.shift();
+  }
+
+  /** Whole seconds until `count` images are done, [1, 60]. */
+  secondsToDrain(count: number, now: number): number {
+    const spanMs = now - (this.answers[0]?.at ?? now);
+    if (spanMs <= 0) return 1;
+    const perSecond = (this.answers.length / spanMs) * 1000;
+    return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(count / perSecond)));
+  }
+
+  /**
+   * Images of one caller that may wait, so that the last of them is likely to be answered by its deadline: an answer that
+   * comes too late costs as much as one in time, and is of use to nobody.
+   *
+   * The caller is served at the rate of all workers, less what others got of late, and never less than its turn.
+   */
+  placesInTime({ caller, callers, workers, limitMs, now }: Place): number {
+    const runMs = this.answers.reduce((total, answer) => total + answer.runMs, 0) / this.answers.length;
+    // Nothing is known yet, or it would be late without a queue as well: that is no matter of the queue.
+    if (!(runMs > 0) || workers === 0 || limitMs <= runMs) return Infinity;
+    const recent = this.answers.filter(({ at }) => now - at < RECENT_MS);
+    const served = new Set(recent.map((answer) => answer.caller)).add(caller);
+    const others = recent.filter((answer) => answer.caller !== caller).length;
+    const turn = 1 / Math.max(callers, served.size);
+    const share = Math.max(turn, 1 - others / Math.max(1, recent.length));
+    return Math.floor((WAIT_SHARE * (limitMs - runMs) * share * workers) / runMs);
+  }
+}
