@@ -56,9 +56,9 @@ export class DrainRate {
     // Nothing is known yet, or it would be late without a queue as well: that is no matter of the queue.
     if (!(runMs > 0) || workers === 0 || limitMs <= runMs) return Infinity;
     const recent = this.answers.filter(({ at }) => now - at < RECENT_MS);
-    const served = new Set(recent.map((answer) => answer.caller)).add(caller);
     const others = recent.filter((answer) => answer.caller !== caller).length;
-    const turn = 1 / Math.max(callers, served.size);
+    // Whoever was served of late may come again.
+    const turn = 1 / Math.max(callers, others > 0 ? 2 : 1);
     const share = Math.max(turn, 1 - others / Math.max(1, recent.length));
     return Math.floor((WAIT_SHARE * (limitMs - runMs) * share * workers) / runMs);
   }

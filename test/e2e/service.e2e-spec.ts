@@ -79,6 +79,8 @@ describe('the service as it is started', () => {
     const failures: unknown[] = [];
     let sent = 0;
     for (const [path, { post: operation }] of Object.entries(document.paths)) {
+      // They change models and need the key: the suites of the admin routes send them.
+      if (path.startsWith('/admin/')) continue;
       const examples = operation?.requestBody?.content['application/json'].examples ?? {};
       for (const [name, { value }] of Object.entries(examples as Record<string, { value: object }>)) {
         sent++;
