@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { rootDir } from './service.mjs';
+import { seededRandom } from './statistics.mjs';
 
 const require = createRequire(import.meta.url);
 const { OnnxGraph } = require(join(rootDir, 'dist', 'model-store', 'onnx', 'onnx-builder.js'));
@@ -101,15 +102,4 @@ function uniform(random, count, bound) {
   const values = new Float32Array(count);
   for (let i = 0; i < count; i++) values[i] = (2 * random() - 1) * bound;
   return values;
-}
-
-/** Numbers in [0, 1), the same on every run (mulberry32). */
-function seededRandom(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
