@@ -2,11 +2,14 @@ import 'reflect-metadata';
 import { ConsoleLogger, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppModule } from './app.module';
 import { APP_OPTIONS, configureApp } from './app.setup';
 import { loadAppConfig } from './config/app.config';
 import { FaceError } from './errors';
+
+const KEEP_ALIVE_MS = 65_000;
 
 /** Leaves a FaceError to {@link bootstrap}'s caller: Nest would print what ends the boot with its stack trace. */
 class BootLogger extends ConsoleLogger {
@@ -26,8 +29,12 @@ async function bootstrap(): Promise<void> {
   configureApp(app);
   // Exit code 0 after a clean end: by default Nest ends itself with the signal once more.
   app.enableShutdownHooks([], { useProcessExit: true });
+  const server = app.getHttpServer() as Server;
+  // Longer than a load balancer keeps an idle connection (60 s is usual): the one that closes first must not be the server,
+  // or a request that is under way then is reset.
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await app.listen(port, host);
-  const address = app.getHttpServer().address() as AddressInfo;
+  const address = server.address() as AddressInfo;
   new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${address.port}`);
 }
 

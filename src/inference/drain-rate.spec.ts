@@ -23,21 +23,21 @@ describe(DrainRate.name, () => {
 
   it('gives a lone caller the places that all workers serve in time, with a margin', () => {
     answers(10);
-    // 4800 ms, 10 images a second, four fifths of them.
-    expect(rate.placesInTime(place)).toBe(38);
-    expect(rate.placesInTime({ ...place, workers: 1 })).toBe(19);
+    // 4800 ms, 10 images a second, three fifths of them.
+    expect(rate.placesInTime(place)).toBe(28);
+    expect(rate.placesInTime({ ...place, workers: 1 })).toBe(14);
   });
 
   it('takes off what others got of late', () => {
     answers(8);
     answers(8, 'b');
-    expect(rate.placesInTime(place)).toBe(19);
+    expect(rate.placesInTime(place)).toBe(14);
   });
 
   it('leaves a caller its turn, however much another one got', () => {
     answers(32, 'b');
-    expect(rate.placesInTime({ ...place, callers: 2 })).toBe(19);
-    expect(rate.placesInTime({ ...place, callers: 4 })).toBe(9);
+    expect(rate.placesInTime({ ...place, callers: 2 })).toBe(14);
+    expect(rate.placesInTime({ ...place, callers: 4 })).toBe(7);
   });
 
   it('has no place where so many others wait that the turn comes too late', () => {
@@ -47,7 +47,7 @@ describe(DrainRate.name, () => {
 
   it('forgets whom it served long ago', () => {
     answers(32, 'b');
-    expect(rate.placesInTime({ ...place, now: 20_000 })).toBe(38);
+    expect(rate.placesInTime({ ...place, now: 20_000 })).toBe(28);
   });
 
   it('refuses nothing that would be late without a queue as well', () => {

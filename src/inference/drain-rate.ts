@@ -26,7 +26,7 @@ const WINDOW = 32;
 const RECENT_MS = 10_000;
 const MAX_RETRY_AFTER_SECONDS = 60;
 /** Part of the time to the deadline that waiting may take: images differ, and other callers may come. */
-const WAIT_SHARE = 0.8;
+const WAIT_SHARE = 0.6;
 
 /** How fast the workers have answered of late: what waiting costs. */
 export class DrainRate {
