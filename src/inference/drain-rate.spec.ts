@@ -55,4 +55,12 @@ describe(DrainRate.name, () => {
     expect(rate.placesInTime({ ...place, limitMs: 200 })).toBe(Infinity);
     expect(rate.placesInTime({ ...place, workers: 0 })).toBe(Infinity);
   });
+
+  it('calls too late what waiting has left less than two runs', () => {
+    expect(rate.isTooLate(5000, 1)).toBe(false);
+    answers(10);
+    expect(rate.isTooLate(5000, 401)).toBe(false);
+    expect(rate.isTooLate(5000, 399)).toBe(true);
+    expect(rate.isTooLate(300, 100)).toBe(false);
+  });
 });

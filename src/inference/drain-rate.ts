@@ -27,6 +27,8 @@ const RECENT_MS = 10_000;
 const MAX_RETRY_AFTER_SECONDS = 60;
 /** Part of the time to the deadline that waiting may take: images differ, and other callers may come. */
 const WAIT_SHARE = 0.6;
+/** A run that is given less time than so many times the mean of late is likely to be late: images differ. */
+const RUN_MARGIN = 2;
 
 /** How fast the workers have answered of late: what waiting costs. */
 export class DrainRate {
@@ -52,7 +54,7 @@ export class DrainRate {
    * The caller is served at the rate of all workers, less what others got of late, and never less than its turn.
    */
   placesInTime({ caller, callers, workers, limitMs, now }: Place): number {
-    const runMs = this.answers.reduce((total, answer) => total + answer.runMs, 0) / this.answers.length;
+    const runMs = this.meanRunMs();
     // Nothing is known yet, or it would be late without a queue as well: that is no matter of the queue.
     if (!(runMs > 0) || workers === 0 || limitMs <= runMs) return Infinity;
     const recent = this.answers.filter(({ at }) => now - at < RECENT_MS);
@@ -61,5 +63,22 @@ export class DrainRate {
     const turn = 1 / Math.max(callers, others > 0 ? 2 : 1);
     const share = Math.max(turn, 1 - others / Math.max(1, recent.length));
     return Math.floor((WAIT_SHARE * (limitMs - runMs) * share * workers) / runMs);
+  }
+
+  /**
+   * Whether an image whose turn has come only now can still be answered by its deadline.
+   *
+   * @param limitMs - time from admission to deadline.
+   * @param leftMs - what waiting has left of it.
+   */
+  isTooLate(limitMs: number, leftMs: number): boolean {
+    const neededMs = RUN_MARGIN * this.meanRunMs();
+    // A deadline that leaves no room for a run was the caller's choice, not the queue's doing.
+    return limitMs > neededMs && leftMs < neededMs;
+  }
+
+  /** NaN before the first answer. */
+  private meanRunMs(): number {
+    return this.answers.reduce((total, { runMs }) => total + runMs, 0) / this.answers.length;
   }
 }

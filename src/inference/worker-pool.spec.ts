@@ -94,6 +94,26 @@ describe(WorkerPool.name, () => {
     expect(await answer).toBe('answered');
   });
 
+  it('refuses as QUEUE_FULL what has its turn too late, and goes on with what can be in time', async () => {
+    jest.useFakeTimers();
+    const pool = await start({ requestTimeoutMs: 60_000 });
+    const first = code(pool.run(job('a')));
+    await jest.advanceTimersByTimeAsync(1000);
+    workers[0].answer();
+    expect(await first).toBe('answered');
+    const running = code(pool.run(job('b')));
+    const late = code(pool.run(job('c'), { timeoutMs: 3500 }));
+    const inTime = code(pool.run(job('d')));
+    await jest.advanceTimersByTimeAsync(2000);
+    workers[0].answer();
+    expect(await running).toBe('answered');
+    // Runs of 1 and 2 s, 1.5 s left.
+    expect(await late).toBe('QUEUE_FULL');
+    workers[0].answer();
+    expect(await inTime).toBe('answered');
+    expect(workers[0].jobs.map(({ detector }) => detector)).toEqual(['a', 'b', 'd']);
+  });
+
   it('drops a waiting job whose caller left; a running one finishes unanswered', async () => {
     const pool = await start();
     const callers = [new AbortController(), new AbortController()];

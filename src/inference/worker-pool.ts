@@ -59,6 +59,8 @@ interface Task {
   caller: string;
   bytes: number;
   admittedAt: number;
+  /** Time from admission to the deadline. */
+  limitMs: number;
   attempts: number;
   resolve: (result: FaceJobResult) => void;
   reject: (error: Error) => void;
@@ -72,9 +74,9 @@ interface Task {
  * All hold the same models. {@link switchTo} brings other models: new workers load them beside the old ones, then take
  * over; the old ones finish what only they can do, and end, which gives their memory back.
  *
- * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL: also where its turn would come
- * after its deadline; IMAGE_QUARANTINED), or
- * refused at its deadline (INFERENCE_TIMEOUT). A worker that ends, or does not answer by the deadline, is replaced; what
+ * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED), or
+ * refused at its deadline (INFERENCE_TIMEOUT). What would be late for the others' sake is refused as QUEUE_FULL, at
+ * admission where that can be foreseen, else at its turn. A worker that ends, or does not answer by the deadline, is replaced; what
  * it ran is tried once more on another, then refused (INFERENCE_FAILED).
  */
 export class WorkerPool {
@@ -192,6 +194,7 @@ export class WorkerPool {
         caller,
         bytes: job.image.byteLength,
         admittedAt: performance.now(),
+        limitMs,
         attempts: 0,
         resolve: settle(resolve),
         reject: settle(reject),
@@ -332,10 +335,22 @@ export class WorkerPool {
   /** The worker takes the next job that is for its set, or waits for one. */
   private release(worker: InferenceWorker, set: WorkerSet): void {
     if (!set.workers.has(worker) || this.closed) return;
-    const task = this.queue.shift((waiting) => this.setFor(waiting) === set);
+    const task = this.nextFor(set);
     if (task != null) void this.execute(task, worker, set);
     else if (set.isRetiring) void worker.stop();
     else set.idle.push(worker);
+  }
+
+  /** The next in turn that can still be in time; a run that comes too late would make others late as well. */
+  private nextFor(set: WorkerSet): Task | undefined {
+    for (;;) {
+      const task = this.queue.shift((waiting) => this.setFor(waiting) === set);
+      if (task == null) return undefined;
+      const leftMs = task.admittedAt + task.limitMs - performance.now();
+      // One whose worker ended had its turn in time.
+      if (task.attempts > 0 || !this.drainRate.isTooLate(task.limitMs, leftMs)) return task;
+      task.reject(this.queueFull('full'));
+    }
   }
 
   private async execute(task: Task, worker: InferenceWorker, set: WorkerSet): Promise<void> {
