@@ -53,6 +53,7 @@ export default async function overload(log) {
   ];
   const refusals = answers.filter(({ status }) => status !== 200);
   const silent = refusals.filter(({ retryAfter }) => retryAfter == null);
+  const late = answers.filter(({ status }) => ![200, 429, 503].includes(status));
   const slowest = Math.max(...answers.map(({ ms }) => ms));
   const accepted = answers.filter(({ status }) => status === 200);
   return {
@@ -85,6 +86,8 @@ export default async function overload(log) {
     ],
     failures: [
       silent.length > 0 && `${silent.length} refusals have no Retry-After.`,
+      late.length > 0 &&
+        `${late.length} answers were neither success nor 429 nor 503: ${countsText(late.map(outcome))}.`,
       later.status !== 200 && 'A verification afterwards failed.',
     ].filter(Boolean),
     plots: [answersPlot(answers, startedAt), latencyPlot(accepted, startedAt, small)],
