@@ -33,6 +33,9 @@ if (!SCENARIOS.includes(name)) {
   process.exit(2);
 }
 
+// Services that a scenario started are killed at the exit of this process, which a signal alone would skip.
+for (const signal of ['SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+
 const { default: scenario } = await import(`./${name}.mjs`);
 const result = await scenario((line) => console.error(line));
 const isWritten = process.argv.includes('--write');
