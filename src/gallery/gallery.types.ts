@@ -1,3 +1,5 @@
+import type { FacePose } from '../pipeline/face.types';
+
 /** What an operator or client notes down beside a gallery, subject or reference. Flat, so that every store can filter by it. */
 export type Metadata = Readonly<Record<string, string | number | boolean>>;
 
@@ -62,7 +64,7 @@ export interface FaceQuality {
   /** Mean grey level of the aligned face, [0, 1]. `null`: not measured. */
   brightness: number | null;
   /** Degrees that the face is turned aside, up or down, and rolled, as the five landmarks show it. `null`: not measured. */
-  pose: { yaw: number; pitch: number; roll: number } | null;
+  pose: FacePose | null;
 }
 
 /** An embedding that is to be kept. */
