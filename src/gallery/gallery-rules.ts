@@ -1,4 +1,5 @@
-import type { Metadata } from './gallery.types';
+import { FaceError } from '../errors';
+import { ENROLMENT_GATES, type GallerySettings, type Metadata } from './gallery.types';
 
 /** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
 export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -53,4 +54,49 @@ export function metadataProblem(metadata: unknown): string | null {
     }
   }
   return null;
+}
+
+/** Inclusive ranges of the settings of a gallery. */
+export const GALLERY_RANGES = {
+  threshold: [0, 2],
+  capacity: [1, 100_000_000],
+  maxReferencesPerSubject: [1, 1000],
+} as const;
+
+/** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
+export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
+  const { threshold, capacity, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
+  const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
+  return {
+    threshold: threshold == null ? null : rangeProblem(threshold, distances),
+    capacity: capacity === undefined ? null : integerProblem(capacity, capacities),
+    maxReferencesPerSubject:
+      maxReferencesPerSubject === undefined ? null : integerProblem(maxReferencesPerSubject, counts),
+    enrolmentGate:
+      enrolmentGate === undefined || ENROLMENT_GATES.includes(enrolmentGate)
+        ? null
+        : `must be one of ${ENROLMENT_GATES.join(', ')}`,
+    metadata: metadata === undefined ? null : metadataProblem(metadata),
+  };
+}
+
+/** What is wrong with a number, as the end of a sentence; `null` where nothing is. */
+export function rangeProblem(value: unknown, [min, max]: readonly [number, number]): string | null {
+  return typeof value === 'number' && value >= min && value <= max
+    ? null
+    : `must be a number in [${min}, ${max}]`;
+}
+
+export function integerProblem(value: unknown, [min, max]: readonly [number, number]): string | null {
+  return Number.isInteger(value) && rangeProblem(value, [min, max]) == null
+    ? null
+    : `must be an integer in [${min}, ${max}]`;
+}
+
+/** @throws {FaceError} PARAMETER_INVALID where a field has a problem; `details.fields` has the problems. */
+export function assertValid(problems: Record<string, string | null>): void {
+  const found = Object.entries(problems).filter(([, problem]) => problem != null);
+  if (found.length === 0) return;
+  const list = found.map(([field, problem]) => `${field} ${problem}`).join('; ');
+  throw new FaceError('PARAMETER_INVALID', `Invalid: ${list}.`, { fields: Object.fromEntries(found) });
 }
