@@ -20,8 +20,9 @@ export function poseOf([leftEye, rightEye, nose, leftMouth, rightMouth]: Landmar
   const eyeDistance = Math.hypot(dx, dy);
   const eyes = middle(leftEye, rightEye);
   const mouth = middle(leftMouth, rightMouth);
-  const along = (p: Point) => ((p.x - eyes.x) * dx + (p.y - eyes.y) * dy) / eyeDistance;
-  const down = (p: Point) => ((p.y - eyes.y) * dx - (p.x - eyes.x) * dy) / eyeDistance;
+  const [ux, uy] = eyeDistance === 0 ? [1, 0] : [dx / eyeDistance, dy / eyeDistance];
+  const along = (p: Point) => (p.x - eyes.x) * ux + (p.y - eyes.y) * uy;
+  const down = (p: Point) => (p.y - eyes.y) * ux - (p.x - eyes.x) * uy;
   // atan2 holds where a face is seen so far from the side, or so badly, that a distance is 0.
   return {
     yaw: degrees(Math.atan2(along(nose), eyeDistance * NOSE_DEPTH)),
