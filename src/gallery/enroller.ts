@@ -240,7 +240,8 @@ function isEnrolment(item: Prepared): item is Enrolment {
   return 'reasons' in item;
 }
 
-function faceQuality(
+/** What a reference tells of the face it was made from. */
+export function faceQuality(
   { box, landmarks, detectionScore }: FaceDetection,
   pixels: PixelQuality | null,
 ): FaceQuality {
