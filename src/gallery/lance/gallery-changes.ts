@@ -94,10 +94,10 @@ export class GalleryChanges {
       if (waiting) waiting.push(change);
       else {
         this.waiting.set(galleryId, [change]);
-        void this.takeTurns(galleryId);
+        void this.database.track(this.takeTurns(galleryId));
       }
     });
-    return this.database.track(outcome);
+    return outcome;
   }
 
   private async takeTurns(galleryId: string): Promise<void> {
@@ -115,6 +115,10 @@ export class GalleryChanges {
     const lock = await GalleryLock.take(this.database, galleryId);
     let isClean = !lock.wasAbandoned;
     try {
+      if (!isClean) {
+        await this.erase(galleryId);
+        isClean = true;
+      }
       const removals: Change[] = [];
       const position = { next: 0 };
       let turn: Turn | undefined;
