@@ -626,7 +626,7 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
             store.addReferences('staff', [newReference(`subject-${i % 2}`, `r${i}`, random())]),
           ),
         );
-        const added = outcomes.flat().filter((outcome) => 'status' in outcome);
+        const added = outcomes.flat().filter((outcome) => 'reference' in outcome);
         expect(added).toHaveLength(5);
         expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 5 });
       });
