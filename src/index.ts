@@ -64,6 +64,8 @@ export {
   type VerificationResult,
   type VerifyOptions,
 } from './face/verification.service';
+export { LanceStore } from './gallery/lance-store';
+export type { LanceStoreOptions } from './gallery/lance/lance-database';
 export type {
   AnalyzedFace,
   BoundingBox,
