@@ -35,7 +35,9 @@ export {
   type SubjectVerification,
   type VerifySubjectOptions,
 } from './gallery/gallery.service';
+export { DurableStore, type DurableStoreOptions } from './gallery/durable-store';
 export { GalleryStore } from './gallery/gallery-store';
+export { MemoryStore, type MemoryStoreOptions } from './gallery/memory-store';
 export type {
   AddedReference,
   EnrolmentGate,

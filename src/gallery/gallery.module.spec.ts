@@ -1,5 +1,8 @@
 import { Global, type INestApplicationContext, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { FaceModel } from '../face/face-model';
 import { FakeFaceModel } from '../testing';
 import { GalleryModule } from './gallery.module';
@@ -65,6 +68,22 @@ describe(GalleryModule.name, () => {
     await context.close();
     expect(close).toHaveBeenCalledTimes(1);
     app = undefined;
+  });
+
+  it('finds again what a durable store has kept, under its key', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'gallery-'));
+    const options = { store: 'durable', dir, key: 'k'.repeat(32) } as const;
+    const context = await boot(options);
+    const embedding = Array.from({ length: 128 }, () => 1);
+    const item = { subjectId: 'ada', input: { embedding, contract: 'fake00000000' } };
+    await context.get(GalleryService).enroll('default', [item]);
+    await context.close();
+    const again = await boot(options);
+    expect(await again.get(GalleryStore).getGallery('default')).toMatchObject({ referenceCount: 1 });
+    await again.close();
+    await expect(boot({ ...options, key: null })).rejects.toMatchObject({ code: 'GALLERY_STORE_INVALID' });
+    app = undefined;
+    await rm(dir, { recursive: true });
   });
 
   it('does not boot without what a store needs, or with defaults that no gallery may have', async () => {
