@@ -22,12 +22,12 @@ const SETS = [
     embedder: 'face-resnet-128',
     maxEer: 0.015,
     maxFalseFaces: 8,
-    minRank1: 0,
+    minRank1: 0.99,
     isDefault: true,
   },
-  { detector: 'yunet-dynamic', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002 },
-  { detector: 'yunet', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002 },
-  { detector: 'retinaface-mnet025', embedder: 'arcface-mobilefacenet-128', maxEer: 0.005 },
+  { detector: 'yunet-dynamic', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002, minRank1: 0.995 },
+  { detector: 'yunet', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002, minRank1: 0.995 },
+  { detector: 'retinaface-mnet025', embedder: 'arcface-mobilefacenet-128', maxEer: 0.005, minRank1: 0.995 },
   { detector: 'yunet-dynamic', embedder: 'face-resnet-128' },
 ];
 
