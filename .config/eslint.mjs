@@ -5,20 +5,21 @@ import tseslint from 'typescript-eslint';
 
 /**
  * The dependency rule of docs/architecture.md, from the top to the bottom:
- * features -> face -> inference -> pipeline -> model-store. A layer may import any layer below it, never one above.
+ * features -> gallery -> face -> inference -> pipeline -> model-store. A layer may import any layer below it, never one above.
  */
 const FEATURES = [
   'verification',
   'representation',
   'detection',
   'analysis',
+  'galleries',
   'health',
   'models',
   'metrics',
   'admin',
 ];
 const ABOVE_FACE = [...FEATURES, 'http', 'config'];
-const LAYERS = ['face', 'inference', 'pipeline', 'model-store'];
+const LAYERS = ['gallery', 'face', 'inference', 'pipeline', 'model-store'];
 
 const forbid = (folders, message) => [
   'error',
@@ -31,7 +32,7 @@ const layerRules = LAYERS.map((layer, index) => ({
     'no-restricted-imports': 'off',
     '@typescript-eslint/no-restricted-imports': forbid(
       [...ABOVE_FACE, ...LAYERS.slice(0, index)],
-      `${layer} must not import a layer above it (features -> face -> inference -> pipeline -> model-store).`,
+      `${layer} must not import a layer above it (features -> gallery -> face -> inference -> pipeline -> model-store).`,
     ),
   },
 }));

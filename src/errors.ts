@@ -23,6 +23,19 @@ export const FACE_ERRORS = {
   UNAUTHORIZED: { status: 401, when: 'an admin route without the right key in `Authorization: Bearer`' },
   ADMIN_DISABLED: { status: 403, when: 'an admin route while the service has no ADMIN_KEY' },
   NOT_FOUND: { status: 404, when: 'no such route' },
+  GALLERY_NOT_FOUND: { status: 404, when: 'no gallery has this id' },
+  SUBJECT_NOT_FOUND: { status: 404, when: 'the gallery has no subject of this id' },
+  REFERENCE_NOT_FOUND: {
+    status: 404,
+    when: 'the subject has no reference of this id; verify: it has none at all',
+  },
+  GALLERY_EXISTS: { status: 409, when: 'a gallery that is to be made has the id of another' },
+  SUBJECT_EXISTS: { status: 409, when: 'rename: the new id is taken, and `merge` was not asked for' },
+  SUBJECT_FULL: { status: 409, when: 'the subject has as many references as the gallery allows for one' },
+  IDEMPOTENCY_CONFLICT: {
+    status: 409,
+    when: 'the `Idempotency-Key` was used before for other content',
+  },
   MODEL_NOT_LOADED: {
     status: 409,
     when: 'the model has a card but is not loaded; requests never load models',
@@ -53,6 +66,10 @@ export const FACE_ERRORS = {
     status: 422,
     when: 'an embedding has the wrong length, zero norm or a non-finite value',
   },
+  REFERENCE_REJECTED: {
+    status: 422,
+    when: 'the enrolment gate refuses the image; `details.reasons` says why',
+  },
   INFERENCE_FAILED: { status: 500, when: 'a worker failed; the cause is logged, never sent' },
   INTERNAL_ERROR: { status: 500, when: 'anything unexpected; the cause is logged, never sent' },
   CALLER_QUEUE_FULL: {
@@ -67,11 +84,16 @@ export const FACE_ERRORS = {
     status: 503,
     when: 'the queue is full, or so long that the image would not be answered by its deadline; see Retry-After',
   },
+  GALLERY_STORE_FAILED: {
+    status: 503,
+    when: 'the store of the galleries could not write or read; the cause is logged, nothing was changed',
+  },
   NOT_READY: { status: 503, when: 'the service is starting or shutting down' },
   MEMORY_BUDGET_EXCEEDED: {
     status: 507,
     when: 'a load would take more memory than the budget; also ends a boot',
   },
+  GALLERY_FULL: { status: 507, when: 'the gallery has as many references as its capacity' },
   INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },
   REQUEST_ABORTED: { status: 499, when: 'the client closed the connection before the answer' },
   MODEL_NOT_FOUND: { status: null, when: 'boot: a model to be loaded has no card or no file' },
@@ -81,6 +103,10 @@ export const FACE_ERRORS = {
     when: 'boot: the inputs or outputs of a model are not what its card says',
   },
   MODEL_INVALID: { status: null, when: 'boot: a card or a model file is malformed' },
+  GALLERY_STORE_INVALID: {
+    status: null,
+    when: 'boot: the folder of the galleries is not ours, of another version, in use, or has another key',
+  },
   FACE_OPTIONS_INVALID: { status: null, when: 'boot: an option or environment variable is wrong' },
 } as const satisfies Record<string, FaceErrorEntry>;
 

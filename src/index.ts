@@ -10,6 +10,54 @@ export {
 } from './face/face-model';
 export { FaceModule } from './face/face.module';
 export { DEFAULT_FACE_OPTIONS, type BootProgress, type FaceModuleOptions } from './face/face.options';
+export {
+  GATE_LIMITS,
+  REJECTION_REASONS,
+  type GateLimits,
+  type RejectionReason,
+} from './gallery/enrolment-gate';
+export { GalleryModule } from './gallery/gallery.module';
+export {
+  DEFAULT_GALLERY_ID,
+  DEFAULT_GALLERY_SETTINGS,
+  type GalleryModuleOptions,
+} from './gallery/gallery.options';
+export {
+  GalleryService,
+  type Candidate,
+  type CreateGalleryOptions,
+  type EnrolmentItem,
+  type EnrolmentResult,
+  type EnrolOptions,
+  type Identification,
+  type IdentifiedFace,
+  type IdentifyOptions,
+  type SubjectVerification,
+  type VerifySubjectOptions,
+} from './gallery/gallery.service';
+export { DurableStore, type DurableStoreOptions } from './gallery/durable-store';
+export { GalleryStore } from './gallery/gallery-store';
+export { MemoryStore, type MemoryStoreOptions } from './gallery/memory-store';
+export type {
+  AddedReference,
+  EnrolmentGate,
+  FaceQuality,
+  Gallery,
+  GalleryRecord,
+  GallerySettings,
+  Hit,
+  Metadata,
+  MetadataFilter,
+  NewGallery,
+  NewReference,
+  Page,
+  PageRequest,
+  Reference,
+  ReferenceKey,
+  SearchOptions,
+  StoredReference,
+  Subject,
+} from './gallery/gallery.types';
 export { RepresentationService, type Representation } from './face/representation.service';
 export {
   VerificationService,
@@ -18,15 +66,19 @@ export {
   type VerificationResult,
   type VerifyOptions,
 } from './face/verification.service';
+export { LanceStore } from './gallery/lance-store';
+export type { LanceStoreOptions } from './gallery/lance/lance-database';
 export type {
   AnalyzedFace,
   BoundingBox,
   Expression,
   FaceDetection,
+  FacePose,
   FaceSelection,
   ImageFaces,
   Landmarks,
   Metric,
+  PixelQuality,
   Point,
   RepresentedFace,
   StageTimings,

@@ -32,6 +32,8 @@ export interface FaceCallOptions {
 export interface RepresentCallOptions extends FaceCallOptions {
   /** Name of a loaded embedder. */
   embedder?: string;
+  /** Measure sharpness and brightness of every selected face: 1 ms for one of 110 pixels, 10 ms for 670. @defaultValue false */
+  quality?: boolean;
 }
 
 /** What a caller must know of an embedder to compare its embeddings. */

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import { assertEmbedding } from '../pipeline/compare-embeddings';
-import type { AnalyzedFace, FaceDetection, ImageFaces, RepresentedFace } from '../pipeline/face.types';
+import type {
+  AnalyzedFace,
+  FaceDetection,
+  ImageFaces,
+  PixelQuality,
+  RepresentedFace,
+} from '../pipeline/face.types';
 import { selectFaces } from '../pipeline/select-faces';
 import {
   type EmbedderInfo,
@@ -9,12 +15,15 @@ import {
   type FaceCallOptions,
   FaceModel,
   type ModelStatus,
+  type RepresentCallOptions,
 } from './face-model';
 
 /** A face that a {@link FakeFaceModel} is to find. */
 export type FakeFace = Partial<AnalyzedFace> & {
   /** Faces with the same person are mated: distance near 0. Others are far apart: distance near 1. */
   person: string;
+  /** Where quality is asked for. @defaultValue sharp and well lit */
+  quality?: Partial<PixelQuality>;
 };
 
 /** An image that a {@link FakeFaceModel} knows. */
@@ -61,26 +70,24 @@ export class FakeFaceModel extends FaceModel {
     }));
   }
 
-  represent(
-    image: Uint8Array,
-    options: FaceCallOptions & { embedder?: string } = {},
-  ): Promise<ImageFaces<RepresentedFace>> {
+  represent(image: Uint8Array, options: RepresentCallOptions = {}): Promise<ImageFaces<RepresentedFace>> {
     return this.answer(
       image,
       options,
-      ({ box, landmarks, detectionScore, person }) => ({
+      ({ box, landmarks, detectionScore, person, quality }) => ({
         box,
         landmarks,
         detectionScore,
         embedding: personEmbedding(person),
         embeddingNorm: 1,
+        ...(options.quality ? { quality: { sharpness: 200, brightness: 0.5, ...quality } } : {}),
       }),
       options.embedder,
     );
   }
 
   analyze(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<AnalyzedFace>> {
-    return this.answer(image, options, ({ person: _person, ...face }) => face);
+    return this.answer(image, options, ({ person: _person, quality: _quality, ...face }) => face);
   }
 
   embedder(name: string = this.defaultEmbedder): EmbedderInfo {
@@ -168,7 +175,7 @@ export class FakeFaceModel extends FaceModel {
   private async answer<F extends FaceDetection>(
     image: Uint8Array,
     options: FaceCallOptions,
-    toFace: (face: AnalyzedFace & { person: string }) => F,
+    toFace: (face: AnalyzedFace & Pick<FakeFace, 'person' | 'quality'>) => F,
     embedder?: string,
   ): Promise<ImageFaces<F>> {
     if (options.detector != null && options.detector !== this.defaultDetector) {

@@ -1,7 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
 import { assertEmbedding, compareEmbeddings, type NormedEmbedding } from '../pipeline/compare-embeddings';
-import type { FaceDetection, Metric, RepresentedFace, StageTimings } from '../pipeline/face.types';
+import type {
+  FaceDetection,
+  Metric,
+  PixelQuality,
+  RepresentedFace,
+  StageTimings,
+} from '../pipeline/face.types';
 import { type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
 
 /** An embedding made earlier, standing in for an image. */
@@ -45,8 +51,20 @@ export interface VerificationResult {
   timings: { probe: StageTimings | null; reference: StageTimings | null };
 }
 
-interface Side {
-  faces: (NormedEmbedding & { detection: FaceDetection | null })[];
+/** A face of an image, or an embedding in its place. */
+export interface InputFace extends NormedEmbedding {
+  /** `null` where an embedding came in. */
+  detection: FaceDetection | null;
+  /** `null` where an embedding came in, or quality was not asked for. */
+  quality: PixelQuality | null;
+}
+
+/** What an input was made into: one face or more. */
+export interface RepresentedInput {
+  faces: InputFace[];
+  /** Faces found, before selection; 1 where an embedding came in. */
+  faceCount: number;
+  /** `null` where an embedding came in. */
   timings: StageTimings | null;
 }
 
@@ -116,28 +134,45 @@ export class VerificationService {
     field: 'probe' | 'reference',
     embedder: EmbedderInfo,
     options: VerifyOptions,
-  ): Promise<Side> {
+  ): Promise<RepresentedInput> {
     try {
-      if (!ArrayBuffer.isView(input)) {
-        return { faces: [embeddingFace(input, embedder)], timings: null };
-      }
-      const { faces, timings } = await this.model.represent(input, {
-        ...options,
-        faceSelection: options.faceSelection ?? 'best',
-      });
-      if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
-      return { faces: faces.map(representedFace), timings };
+      return await representInput(this.model, input, embedder, options);
     } catch (error) {
       throw error instanceof FaceError ? error.withDetails({ field, ...error.details }) : error;
     }
   }
 }
 
-function representedFace({ embedding, embeddingNorm, ...detection }: RepresentedFace): Side['faces'][number] {
-  return { embedding, norm: embeddingNorm, detection };
+/**
+ * Finds and embeds the faces of an image, or checks an embedding and brings it to unit length.
+ *
+ * @param options - `faceSelection`: default `best`; read for images only, like all the others.
+ * @throws {FaceError} FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws; EMBEDDING_INVALID and
+ * EMBEDDING_CONTRACT_MISMATCH for embeddings.
+ */
+export async function representInput(
+  model: FaceModel,
+  input: VerificationInput,
+  embedder: EmbedderInfo,
+  options: RepresentCallOptions,
+): Promise<RepresentedInput> {
+  if (!ArrayBuffer.isView(input)) {
+    return { faces: [embeddingFace(input, embedder)], faceCount: 1, timings: null };
+  }
+  const { faces, faceCount, timings } = await model.represent(input, {
+    ...options,
+    embedder: embedder.name,
+    faceSelection: options.faceSelection ?? 'best',
+  });
+  if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
+  return { faces: faces.map(representedFace), faceCount, timings };
 }
 
-function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): Side['faces'][number] {
+function representedFace({ embedding, embeddingNorm, quality, ...detection }: RepresentedFace): InputFace {
+  return { embedding, norm: embeddingNorm, quality: quality ?? null, detection };
+}
+
+function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): InputFace {
   if (input.contract !== embedder.contract) {
     throw new FaceError(
       'EMBEDDING_CONTRACT_MISMATCH',
@@ -150,10 +185,15 @@ function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): Side['fac
   if (!(embeddingNorm > 0 && embeddingNorm < Infinity)) {
     throw new FaceError('EMBEDDING_INVALID', 'Expected a finite number above 0 for embeddingNorm.');
   }
-  return { embedding: unit, norm: norm * embeddingNorm, detection: null };
+  return { embedding: unit, norm: norm * embeddingNorm, detection: null, quality: null };
 }
 
-function defaultThreshold(embedder: EmbedderInfo, metric: Metric): number {
+/**
+ * The largest distance that verifies, as the card of the embedder has it.
+ *
+ * @throws {FaceError} PARAMETER_INVALID where it has none for the metric.
+ */
+export function defaultThreshold(embedder: EmbedderInfo, metric: Metric): number {
   const threshold = embedder.maxDistances[metric];
   if (threshold == null) {
     throw new FaceError(

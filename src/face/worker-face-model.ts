@@ -273,6 +273,8 @@ export class WorkerFaceModel extends FaceModel {
       maxFaces: Math.min(options.maxFaces ?? this.options.maxFaces, this.options.maxFaces),
       minFaceSize: options.minFaceSize ?? 0,
       minDetectionScore: options.minDetectionScore,
+      // Absent and not false: a cached answer is found by all of the job.
+      quality: options.quality ? true : undefined,
     };
     const work = async (limits: RunOptions) => {
       const { runs: _runs, ...answer } = await this.pool.run(job, limits);

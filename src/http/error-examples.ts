@@ -30,6 +30,37 @@ export const ERROR_EXAMPLES: Readonly<
   UNAUTHORIZED: { message: 'Expected the admin key in Authorization: Bearer.' },
   ADMIN_DISABLED: { message: 'The admin routes are switched off: ADMIN_KEY is not set.' },
   NOT_FOUND: { message: 'No such route.' },
+  GALLERY_NOT_FOUND: { message: 'There is no such gallery.', details: { galleryId: 'staff' } },
+  SUBJECT_NOT_FOUND: {
+    message: 'The gallery has no such subject.',
+    details: { galleryId: 'staff', subjectId: 'ada' },
+  },
+  REFERENCE_NOT_FOUND: {
+    message: 'The subject has no such reference.',
+    details: { galleryId: 'staff', subjectId: 'ada', referenceId: '0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77' },
+  },
+  GALLERY_EXISTS: {
+    message: 'There is a gallery of this id already.',
+    details: { galleryId: 'staff' },
+  },
+  SUBJECT_EXISTS: {
+    message: 'The gallery has a subject of the new id already.',
+    details: { galleryId: 'staff', subjectId: 'ada' },
+  },
+  SUBJECT_FULL: {
+    message: 'A subject may have 20 references.',
+    details: { galleryId: 'staff', subjectId: 'ada', maxReferencesPerSubject: 20 },
+  },
+  IDEMPOTENCY_CONFLICT: { message: 'The Idempotency-Key was used before for other content.' },
+  REFERENCE_REJECTED: {
+    message: 'The image is no good reference: FACE_TOO_SMALL, BLURRED.',
+    details: { field: '{field}', reasons: ['FACE_TOO_SMALL', 'BLURRED'] },
+  },
+  GALLERY_FULL: {
+    message: 'The gallery holds 100000 references, which is its capacity.',
+    details: { galleryId: 'staff', capacity: 100_000 },
+  },
+  GALLERY_STORE_FAILED: { message: 'The store of the galleries failed; nothing was changed.' },
   MODEL_NOT_LOADED: {
     message: 'Model yunet is not loaded. Loaded for detector: ssd-mobilenetv1.',
     details: { field: 'detector', available: ['ssd-mobilenetv1'] },

@@ -17,6 +17,8 @@ export interface FaceJob {
   minFaceSize: number;
   /** Overrides the scores of the detector's card, [0, 1]. */
   minDetectionScore?: number;
+  /** Measure the pixels of every selected face; read by `represent` only. Absent: no. */
+  quality?: true;
 }
 
 /** Runs of one model for one job. */

@@ -3,6 +3,7 @@ import type { ModelCard, ModelTask } from '../model-store/model-card';
 import { alignFaces } from './align-faces';
 import { detectFaces, type DetectedFace } from './detect/detect-faces';
 import { embedFaces } from './embed-faces';
+import { measureFaces } from './face-quality';
 import { estimateAttributes } from './estimate-attributes';
 import type {
   AnalyzedFace,
@@ -107,7 +108,10 @@ export class FacePipeline {
       alignFaces(image, faces, card.family, card.input.width),
     );
     const embeddings = await clock.time('embedMs', () => embedFaces(pixels, faces.length, session, card));
-    return detections.map((face, i) => ({ ...face, ...embeddings[i] }));
+    const represented = detections.map((face, i) => ({ ...face, ...embeddings[i] }));
+    if (!job.quality) return represented;
+    const qualities = await clock.time('alignMs', async () => measureFaces(image, detections));
+    return represented.map((face, i) => ({ ...face, quality: qualities[i] }));
   }
 
   private model(name: string, task: ModelTask): PipelineModel {

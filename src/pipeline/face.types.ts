@@ -26,12 +26,32 @@ export interface FaceDetection {
   detectionScore: number;
 }
 
+/** What the pixels of a face tell of its use as a reference. */
+export interface PixelQuality {
+  /** Variance of the Laplacian of the aligned face, grey levels squared, [0, inf); small is blurred. */
+  sharpness: number;
+  /** Mean grey level of the aligned face, [0, 1]. */
+  brightness: number;
+}
+
+/** Degrees, 0 for a face seen upright and from the front. Rough: see `poseOf`. */
+export interface FacePose {
+  /** Positive: turned to the right side of the image. */
+  yaw: number;
+  /** Positive: turned up. */
+  pitch: number;
+  /** Positive: clockwise. */
+  roll: number;
+}
+
 /** A face with its embedding. */
 export interface RepresentedFace extends FaceDetection {
   /** `Float32Array [D]`, unit length. */
   embedding: Float32Array;
   /** Length of the vector before it was brought to unit length; `embedding * embeddingNorm` is the raw vector. */
   embeddingNorm: number;
+  /** Where it was asked for. */
+  quality?: PixelQuality;
 }
 
 /** Expressions in the order of the network's output. */

@@ -1,0 +1,47 @@
+import { FaceError } from '../errors';
+
+/** The errors that every store throws in the same words. Ids are the caller's own and may be told. */
+export const galleryErrors = {
+  galleryNotFound: (galleryId: string) =>
+    new FaceError('GALLERY_NOT_FOUND', 'There is no such gallery.', { galleryId }),
+  galleryExists: (galleryId: string) =>
+    new FaceError('GALLERY_EXISTS', 'There is a gallery of this id already.', { galleryId }),
+  subjectNotFound: (galleryId: string, subjectId: string) =>
+    new FaceError('SUBJECT_NOT_FOUND', 'The gallery has no such subject.', { galleryId, subjectId }),
+  subjectExists: (galleryId: string, subjectId: string) =>
+    new FaceError('SUBJECT_EXISTS', 'The gallery has a subject of the new id already.', {
+      galleryId,
+      subjectId,
+    }),
+  referenceNotFound: (galleryId: string, subjectId: string, referenceId: string) =>
+    new FaceError('REFERENCE_NOT_FOUND', 'The subject has no such reference.', {
+      galleryId,
+      subjectId,
+      referenceId,
+    }),
+  galleryFull: (galleryId: string, capacity: number) =>
+    new FaceError('GALLERY_FULL', `The gallery holds ${capacity} references, which is its capacity.`, {
+      galleryId,
+      capacity,
+    }),
+  subjectFull: (galleryId: string, subjectId: string, maxReferencesPerSubject: number) =>
+    new FaceError('SUBJECT_FULL', `A subject may have ${maxReferencesPerSubject} references.`, {
+      galleryId,
+      subjectId,
+      maxReferencesPerSubject,
+    }),
+  wrongLength: (expectedLength: number, receivedLength: number) =>
+    new FaceError(
+      'EMBEDDING_INVALID',
+      `Expected ${expectedLength} numbers for embedding but received ${receivedLength}.`,
+      { expectedLength, receivedLength },
+    ),
+  /** @param cause - logged, never sent. */
+  storeFailed: (cause: unknown) =>
+    new FaceError(
+      'GALLERY_STORE_FAILED',
+      'The store of the galleries failed; nothing was changed.',
+      {},
+      { cause },
+    ),
+};

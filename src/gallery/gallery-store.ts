@@ -1,0 +1,126 @@
+import type {
+  AddedReference,
+  Gallery,
+  GalleryRecord,
+  GallerySettings,
+  Hit,
+  Metadata,
+  MetadataFilter,
+  NewGallery,
+  NewReference,
+  Page,
+  PageRequest,
+  Reference,
+  SearchOptions,
+  StoredReference,
+  Subject,
+} from './gallery.types';
+import type { FaceError } from '../errors';
+
+/**
+ * Where galleries are kept and searched. Type and injection token at once.
+ *
+ * A change is acknowledged (its promise settles) when it is as safe as the store promises; every read and search that
+ * begins after that sees it. A change that fails has changed nothing. Changes never wait for searches, nor searches for
+ * changes; a search that runs beside a change gives the state before or after it, subject by subject. What was deleted is
+ * gone for good when the promise of its deletion settles: from memory and, where there are any, from files.
+ *
+ * Callers give valid ids, metadata, settings and unit vectors; what depends on what is stored is checked here. Every method
+ * with a `galleryId` throws GALLERY_NOT_FOUND, with a `subjectId` SUBJECT_NOT_FOUND, with a `referenceId`
+ * REFERENCE_NOT_FOUND (also where the reference is of another subject), except where it says otherwise. A failure of the
+ * medium is GALLERY_STORE_FAILED.
+ *
+ * Every store passes `test/support/gallery-store-contract.ts`.
+ *
+ * @publicApi
+ */
+export abstract class GalleryStore {
+  /** @throws {FaceError} GALLERY_EXISTS */
+  abstract createGallery(gallery: NewGallery): Promise<Gallery>;
+
+  abstract getGallery(galleryId: string): Promise<Gallery>;
+
+  abstract listGalleries(page: PageRequest): Promise<Page<Gallery>>;
+
+  /** A capacity or limit below what is there already is taken: nothing goes, nothing more comes in. */
+  abstract updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery>;
+
+  /** With all its subjects and references. */
+  abstract deleteGallery(galleryId: string): Promise<void>;
+
+  /** Makes a subject without references, or replaces the metadata of one that is there. */
+  abstract putSubject(
+    galleryId: string,
+    subjectId: string,
+    metadata: Metadata,
+  ): Promise<{ subject: Subject; isNew: boolean }>;
+
+  abstract getSubject(galleryId: string, subjectId: string): Promise<Subject>;
+
+  abstract listSubjects(
+    galleryId: string,
+    page: PageRequest & { filter?: MetadataFilter },
+  ): Promise<Page<Subject>>;
+
+  /**
+   * Gives a subject another id. Where the new id is taken, `merge` moves the references to the one that has it (those of an
+   * image that it has already are dropped), adds the metadata that it lacks, and removes the subject that was renamed.
+   *
+   * @throws {FaceError} SUBJECT_EXISTS where the new id is taken and `merge` is false; SUBJECT_FULL where both together have
+   * more references than a subject may have.
+   */
+  abstract renameSubject(
+    galleryId: string,
+    subjectId: string,
+    newSubjectId: string,
+    options: { merge: boolean },
+  ): Promise<Subject>;
+
+  /** With all its references. */
+  abstract deleteSubject(galleryId: string, subjectId: string): Promise<void>;
+
+  /**
+   * Adds references, and the subjects that are not there yet (without metadata), in the given order: an outcome for each.
+   * One acknowledgement for all; one that is refused does not keep the others out.
+   *
+   * A FaceError in the answer: GALLERY_FULL, SUBJECT_FULL, EMBEDDING_INVALID (wrong length).
+   */
+  abstract addReferences(
+    galleryId: string,
+    references: readonly NewReference[],
+  ): Promise<(AddedReference | FaceError)[]>;
+
+  abstract getReference(galleryId: string, subjectId: string, referenceId: string): Promise<StoredReference>;
+
+  /** Of a subject, in the order in which they were added. */
+  abstract listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]>;
+
+  abstract updateReference(
+    galleryId: string,
+    subjectId: string,
+    referenceId: string,
+    metadata: Metadata,
+  ): Promise<Reference>;
+
+  /** The subject stays, even without references. */
+  abstract deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void>;
+
+  /**
+   * Subjects by their most similar reference, most similar first, for each probe: exact, over all references. Equally similar
+   * ones come in the order of their subject ids.
+   *
+   * @param probes - Float32Array [D] each, unit length; not copied: leave them alone until the answer.
+   * @throws {FaceError} EMBEDDING_INVALID where a probe has another length than the gallery's embeddings.
+   */
+  abstract search(
+    galleryId: string,
+    probes: readonly Float32Array[],
+    options: SearchOptions,
+  ): Promise<Hit[][]>;
+
+  /** All that a gallery holds, while it goes on changing: what is there from beginning to end comes exactly once. */
+  abstract exportRecords(galleryId: string): AsyncIterable<GalleryRecord>;
+
+  /** Lets what runs finish; afterwards nothing may be called. */
+  abstract close(): Promise<void>;
+}

@@ -1,0 +1,63 @@
+import type { Auto, Notice } from '../face/face.options';
+import type { GalleryStore } from './gallery-store';
+import type { GallerySettings } from './gallery.types';
+
+/** Stores that the module makes. */
+export const GALLERY_STORES = ['memory', 'durable', 'lancedb'] as const;
+export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
+
+/** In which numbers embeddings are scanned. `int8`: a quarter of the memory traffic; what comes first is looked at again in float32. */
+export const GALLERY_PRECISIONS = ['float32', 'int8'] as const;
+export type GalleryPrecision = (typeof GALLERY_PRECISIONS)[number];
+
+/** In which numbers of threads a gallery may be scanned. */
+export const SCAN_THREADS_RANGE = [1, 64] as const;
+
+/**
+ * What `GalleryModule.forRoot` takes.
+ *
+ * @publicApi
+ */
+export interface GalleryModuleOptions {
+  /** `memory`: gone with the process; `durable`: a folder; `lancedb`: a LanceDB database; or a store of one's own. @defaultValue `memory` */
+  store?: GalleryStoreKind | GalleryStore;
+  /** `durable`: folder, made where it is absent. @defaultValue data/gallery */
+  dir?: string;
+  /** `durable`: key with which embeddings and metadata are encrypted. @defaultValue none: they are not */
+  key?: string | null;
+  /** `lancedb`: folder or address of the database. */
+  uri?: string | null;
+  /** @defaultValue `float32` */
+  precision?: GalleryPrecision;
+  /** Threads that scan. `auto`: one per core, at most 4. @defaultValue `auto` */
+  scanThreads?: number | Auto;
+  /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
+  defaultGallery?: Partial<GallerySettings>;
+  /** Told while a durable store is read at boot: records. */
+  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told what an operator should read: what was taken for `auto`, a gallery that cannot be used, damaged records. */
+  onNotice?: (notice: Notice) => void;
+  /** Told of every search by an identification. */
+  onSearch?: (event: SearchEvent) => void;
+}
+
+/** One search, for metrics: holds no embedding and no id. */
+export interface SearchEvent {
+  /** Milliseconds, of all faces of the probe together. */
+  searchMs: number;
+}
+
+/** Folder of a durable store for which nothing else was said. */
+export const DEFAULT_GALLERY_DIR = 'data/gallery';
+
+/** Settings of a gallery for which nothing else was said. */
+export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
+  threshold: null,
+  capacity: 100_000,
+  maxReferencesPerSubject: 20,
+  enrolmentGate: 'standard',
+  metadata: {},
+};
+
+/** The gallery that exists after boot. */
+export const DEFAULT_GALLERY_ID = 'default';

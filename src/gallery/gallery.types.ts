@@ -1,0 +1,159 @@
+import type { FacePose } from '../pipeline/face.types';
+
+/** What an operator or client notes down beside a gallery, subject or reference. Flat, so that every store can filter by it. */
+export type Metadata = Readonly<Record<string, string | number | boolean>>;
+
+/** Every named key must be there and equal the value, or one of the values. */
+export type MetadataFilter = Readonly<Record<string, Metadata[string] | readonly Metadata[string][]>>;
+
+/** How strictly images are looked at before they become references. */
+export const ENROLMENT_GATES = ['off', 'standard', 'strict'] as const;
+export type EnrolmentGate = (typeof ENROLMENT_GATES)[number];
+
+/** What of a gallery can be changed after it was made. */
+export interface GallerySettings {
+  /** Largest cosine distance at which a subject is a candidate, [0, 2], inclusive; `null`: that of the embedder's card. */
+  threshold: number | null;
+  /** Most references. */
+  capacity: number;
+  /** Most references of one subject. */
+  maxReferencesPerSubject: number;
+  enrolmentGate: EnrolmentGate;
+  metadata: Metadata;
+}
+
+/** A gallery that is to be made. */
+export interface NewGallery extends GallerySettings {
+  id: string;
+  /** Contract of every embedding in it; never changes. */
+  contract: string;
+  /** Length of every embedding in it, D. */
+  dimensions: number;
+}
+
+/** A set of subjects that is searched together. */
+export interface Gallery extends NewGallery {
+  subjectCount: number;
+  referenceCount: number;
+  /** Milliseconds since 1970, UTC. */
+  createdAt: number;
+  /** Of its settings, milliseconds since 1970, UTC. */
+  updatedAt: number;
+}
+
+/** Whoever the client names so. */
+export interface Subject {
+  /** Chosen by the client. */
+  id: string;
+  metadata: Metadata;
+  referenceCount: number;
+  /** Milliseconds since 1970, UTC. */
+  createdAt: number;
+  /** Of its metadata or its id, milliseconds since 1970, UTC. */
+  updatedAt: number;
+}
+
+/** What was seen of the face when it was enrolled. Lengths in pixels of the upright image. */
+export interface FaceQuality {
+  /** Of the detector, [0, 1]. */
+  detectionScore: number;
+  /** Shorter side of the face box. */
+  faceSizePx: number;
+  /** Variance of the Laplacian of the aligned face, grey levels squared, [0, inf); small is blurred. `null`: not measured. */
+  sharpness: number | null;
+  /** Mean grey level of the aligned face, [0, 1]. `null`: not measured. */
+  brightness: number | null;
+  /** Degrees that the face is turned aside, up or down, and rolled, as the five landmarks show it. `null`: not measured. */
+  pose: FacePose | null;
+}
+
+/** An embedding that is to be kept. */
+export interface NewReference {
+  /** Unique in the gallery. */
+  id: string;
+  subjectId: string;
+  /** Float32Array [D], unit length. Copied. */
+  embedding: Float32Array;
+  metadata: Metadata;
+  /** `null` where an embedding was enrolled. */
+  quality: FaceQuality | null;
+  /** sha256 of the encoded image, hex; `null` where an embedding was enrolled. */
+  imageHash: string | null;
+}
+
+/** An embedding of a subject, without the embedding. */
+export interface Reference extends Omit<NewReference, 'embedding'> {
+  /** Milliseconds since 1970, UTC. */
+  createdAt: number;
+}
+
+/** An embedding of a subject. */
+export interface StoredReference extends Reference {
+  /** Float32Array [D], unit length. A copy: safe to keep. */
+  embedding: Float32Array;
+}
+
+/** Where a reference is. */
+export interface ReferenceKey {
+  subjectId: string;
+  referenceId: string;
+}
+
+/** What became of one reference that was to be added. */
+export interface AddedReference {
+  /**
+   * `added`; `existing`: its id was there already and nothing changed; `duplicate`: the subject has a reference of the same
+   * image already and nothing changed.
+   */
+  status: 'added' | 'existing' | 'duplicate';
+  /** The one that is in the gallery now. */
+  reference: Reference;
+  /** Other references of the same image, of any subject. */
+  sameImage: ReferenceKey[];
+}
+
+/** The most similar reference of a subject. */
+export interface Hit extends ReferenceKey {
+  /** Cosine, [-1, 1], to single precision. */
+  similarity: number;
+}
+
+export interface SearchOptions {
+  /** Most subjects in the answer, [1, {@link MAX_SEARCH_LIMIT}]. */
+  limit: number;
+  /** Only subjects at least so similar. @defaultValue all */
+  minSimilarity?: number;
+  /** Only subjects whose metadata passes. */
+  filter?: MetadataFilter;
+}
+
+export const MAX_SEARCH_LIMIT = 1000;
+/** Longest embedding. */
+export const MAX_DIMENSIONS = 4096;
+
+export interface PageRequest {
+  /** Most items, 1 or more. */
+  limit: number;
+  /** `next` of the page before. */
+  after?: string;
+}
+
+/** Items in an order of the store's own that does not change: paging to the end meets each that stays exactly once. */
+export interface Page<T> {
+  items: T[];
+  /** `null` on the last page. */
+  next: string | null;
+}
+
+/** One line of an export: a subject comes before its references. */
+export type GalleryRecord =
+  { kind: 'subject'; subject: Subject } | { kind: 'reference'; reference: StoredReference };
+
+/** Whether metadata passes a filter. */
+export function passesFilter(metadata: Metadata, filter: MetadataFilter): boolean {
+  return Object.entries(filter).every(([key, wanted]) => {
+    if (!Object.hasOwn(metadata, key)) return false;
+    const value = metadata[key];
+    return Array.isArray(wanted) ? wanted.includes(value) : wanted === value;
+  });
+}

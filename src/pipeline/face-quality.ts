@@ -1,0 +1,56 @@
+import { alignFaces } from './align-faces';
+import type { Landmarks, PixelQuality } from './face.types';
+import type { RgbImage } from './rgb-image';
+
+/** Every face is measured on the same aligned square, whatever the embedder's: figures of all embedders compare. */
+const FAMILY = 'arcface-112';
+const SIZE = 112;
+/**
+ * Part of the square that is measured, pixels, from (inclusive) to (exclusive): brows to chin. Around it is background,
+ * and black where the square leaves the image.
+ */
+const X = [24, 88] as const;
+const Y = [36, 100] as const;
+
+/**
+ * Sharpness and brightness of faces, measured on their aligned squares.
+ *
+ * Grey is the luma of ITU-R BT.601. Sharpness is the variance of its 4-neighbour Laplacian. A face that is smaller in the
+ * image than the square is stretched and so comes out as blurred: what counts is the detail that there is.
+ */
+export function measureFaces(image: RgbImage, faces: readonly { landmarks: Landmarks }[]): PixelQuality[] {
+  const pixels = alignFaces(
+    image,
+    faces.map(({ landmarks }) => ({ landmarks })),
+    FAMILY,
+    SIZE,
+  );
+  const length = SIZE * SIZE * 3;
+  return faces.map((_, i) => measureSquare(pixels.subarray(i * length, (i + 1) * length)));
+}
+
+/** @param pixels - `Uint8Array [112 * 112 * 3]` HWC RGB. */
+export function measureSquare(pixels: Uint8Array): PixelQuality {
+  const grey = new Float64Array(SIZE * SIZE);
+  for (let i = 0; i < grey.length; i++) {
+    grey[i] = 0.299 * pixels[i * 3] + 0.587 * pixels[i * 3 + 1] + 0.114 * pixels[i * 3 + 2];
+  }
+  let sum = 0;
+  let laplacianSum = 0;
+  let laplacianSquares = 0;
+  for (let y = Y[0]; y < Y[1]; y++) {
+    for (let x = X[0]; x < X[1]; x++) {
+      const at = y * SIZE + x;
+      const laplacian = grey[at - SIZE] + grey[at + SIZE] + grey[at - 1] + grey[at + 1] - 4 * grey[at];
+      sum += grey[at];
+      laplacianSum += laplacian;
+      laplacianSquares += laplacian * laplacian;
+    }
+  }
+  const count = (X[1] - X[0]) * (Y[1] - Y[0]);
+  const mean = laplacianSum / count;
+  return {
+    sharpness: Math.max(0, laplacianSquares / count - mean * mean),
+    brightness: sum / count / 255,
+  };
+}
