@@ -98,8 +98,7 @@ export class LanceStore extends GalleryStore {
         lockedUntil: 0,
         turn: 0,
       };
-      await this.database.makeFaces(row);
-      await this.database.galleries.add([{ ...row }]);
+      await this.database.addGallery(row);
       return toGallery(row, { subjectCount: 0, referenceCount: 0 });
     });
   }
@@ -109,7 +108,7 @@ export class LanceStore extends GalleryStore {
   }
 
   listGalleries({ limit, after = '' }: PageRequest): Promise<Page<Gallery>> {
-    return this.database.read(async () => {
+    return this.database.retried(async () => {
       // Ids above `after`, and so not the row of the lock, whose id is empty.
       const rows = await this.database.galleryRows(`id > ${sqlText(after)} AND NOT isDeleted`);
       rows.sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -125,18 +124,16 @@ export class LanceStore extends GalleryStore {
       const { metadata, ...settings } = changes;
       const values: Partial<GalleryRow> = { ...settings, updatedAt: Date.now() };
       if (metadata) values.metadata = JSON.stringify(metadata);
-      await this.database.galleries.update({ where: `id = ${sqlText(galleryId)}`, values: { ...values } });
+      await this.database.updateGalleries(`id = ${sqlText(galleryId)}`, values);
       return describeGallery(faces, { ...gallery, ...values });
     });
   }
 
-  async deleteGallery(galleryId: string): Promise<void> {
-    const deleted = await this.changes.run(galleryId, async ({ gallery }) => {
-      const where = `tableName = ${sqlText(gallery.tableName)}`;
-      await this.database.galleries.update({ where, values: { isDeleted: true } });
-      return gallery;
+  deleteGallery(galleryId: string): Promise<void> {
+    return this.changes.run(galleryId, async ({ gallery }) => {
+      await this.database.updateGalleries(`tableName = ${sqlText(gallery.tableName)}`, { isDeleted: true });
+      await this.database.dropGallery(gallery);
     });
-    await this.changes.run(MAKING_ID, () => this.database.dropGallery(deleted));
   }
 
   putSubject(
@@ -332,7 +329,7 @@ export class LanceStore extends GalleryStore {
   }
 
   private read<T>(galleryId: string, work: (faces: Table, row: GalleryRow) => Promise<T>): Promise<T> {
-    return this.database.read(async () => {
+    return this.database.retried(async () => {
       const row = await this.database.galleryRow(galleryId);
       return work(await this.database.faces(row), row);
     });

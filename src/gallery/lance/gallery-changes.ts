@@ -64,8 +64,6 @@ interface Change {
 const MAX_CHANGES = 64;
 /** Every so many turns the small files of single changes are put together. */
 const TURNS_TO_COMPACTION = 64;
-/** Versions go when they are so old: nobody reads them any more. */
-const KEEP_VERSIONS_MS = 60_000;
 
 /**
  * Changes of galleries: one after the other, in this process and among all that share the database. Those that wait are made
@@ -116,13 +114,13 @@ export class GalleryChanges {
     let isClean = !lock.wasAbandoned;
     try {
       if (!isClean) {
-        await this.erase(galleryId);
+        await this.erase(galleryId, lock);
         isClean = true;
       }
       const removals: Change[] = [];
       const position = { next: 0 };
-      let turn: Turn | undefined;
       for (const change of changes) {
+        let turn: Turn | undefined;
         try {
           const gallery = await this.database.galleryRow(galleryId);
           turn = new Turn(gallery, await this.database.faces(gallery), lock, position);
@@ -135,33 +133,36 @@ export class GalleryChanges {
         if (turn?.hasRemoved) isClean = false;
       }
       if (!isClean) {
-        await this.erase(galleryId);
+        await this.erase(galleryId, lock);
         isClean = true;
       }
       for (const change of removals) change.resolve();
-      if (turn) await this.compact(turn);
+      if (lock.turn % TURNS_TO_COMPACTION === 0) await this.compact(galleryId);
     } finally {
       await lock.release(isClean).catch(() => this.warn('A lock of a gallery could not be given back.'));
     }
   }
 
-  private async erase(galleryId: string): Promise<void> {
-    // While galleries are made, nothing is removed.
-    const where = `id = ${sqlText(galleryId)} AND id <> ${sqlText(MAKING_ID)} AND NOT isDeleted`;
-    for (const gallery of await this.database.galleryRows(where)) {
+  private async erase(galleryId: string, lock: GalleryLock): Promise<void> {
+    for (const gallery of await this.stillThere(galleryId)) {
+      lock.check();
       await this.database.eraseDeleted(await this.database.faces(gallery), 'position', true);
     }
   }
 
-  private async compact({ gallery, faces }: Turn): Promise<void> {
-    if (gallery.turn % TURNS_TO_COMPACTION !== 0) return;
-    const old = new Date(Date.now() - KEEP_VERSIONS_MS);
+  private async compact(galleryId: string): Promise<void> {
     try {
-      await faces.optimize({ cleanupOlderThan: old });
-      await this.database.galleries.optimize({ cleanupOlderThan: old });
+      for (const gallery of await this.stillThere(galleryId)) await this.database.compact(gallery);
     } catch {
       this.warn('The files of a gallery could not be put together; it is tried again later.');
     }
+  }
+
+  /** The gallery, unless it was deleted meanwhile; none while galleries are made, which leaves nothing to clear up. */
+  private stillThere(galleryId: string): Promise<GalleryRow[]> {
+    return this.database.galleryRows(
+      `id = ${sqlText(galleryId)} AND id <> ${sqlText(MAKING_ID)} AND NOT isDeleted`,
+    );
   }
 
   private warn(message: string): void {
