@@ -71,6 +71,8 @@ const TURNS_TO_COMPACTION = 64;
  */
 export class GalleryChanges {
   private readonly waiting = new Map<string, Change[]>();
+  /** Of all galleries: each changes the table of galleries as well. */
+  private turns = 0;
 
   constructor(
     private readonly database: LanceDatabase,
@@ -137,7 +139,7 @@ export class GalleryChanges {
         isClean = true;
       }
       for (const change of removals) change.resolve();
-      if (lock.turn % TURNS_TO_COMPACTION === 0) await this.compact(galleryId);
+      await this.compact(galleryId, lock);
     } finally {
       await lock.release(isClean).catch(() => this.warn('A lock of a gallery could not be given back.'));
     }
@@ -150,9 +152,13 @@ export class GalleryChanges {
     }
   }
 
-  private async compact(galleryId: string): Promise<void> {
+  private async compact(galleryId: string, { turn }: GalleryLock): Promise<void> {
     try {
-      for (const gallery of await this.stillThere(galleryId)) await this.database.compact(gallery);
+      if (++this.turns % TURNS_TO_COMPACTION === 0) await this.database.compactGalleries();
+      if (turn % TURNS_TO_COMPACTION !== 0) return;
+      for (const gallery of await this.stillThere(galleryId)) {
+        await this.database.compact(await this.database.faces(gallery));
+      }
     } catch {
       this.warn('The files of a gallery could not be put together; it is tried again later.');
     }

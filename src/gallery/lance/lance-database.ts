@@ -96,11 +96,14 @@ export class LanceDatabase {
     await this.galleries.add([{ ...row }]);
   }
 
-  /** Puts the small files of single changes together, and removes versions that nobody reads any more. */
-  async compact(gallery: GalleryRow): Promise<void> {
-    const cleanupOlderThan = new Date(Date.now() - KEEP_VERSIONS_MS);
-    await (await this.faces(gallery)).optimize({ cleanupOlderThan });
-    await this.galleries.optimize({ cleanupOlderThan });
+  /** Puts the small files of single changes of a table together, and removes versions that nobody reads any more. */
+  async compact(table: Table): Promise<void> {
+    await table.optimize({ cleanupOlderThan: new Date(Date.now() - KEEP_VERSIONS_MS) });
+  }
+
+  /** As {@link compact}, the table of galleries. */
+  compactGalleries(): Promise<void> {
+    return this.compact(this.galleries);
   }
 
   /** Removes a gallery that is marked as deleted, for good. May be called again where it failed. */
@@ -114,9 +117,11 @@ export class LanceDatabase {
       );
       if (isThere) throw error;
     });
-    await this.galleries.delete(`tableName = ${sqlText(tableName)}`);
-    // Not what others are writing just now: unlike the tables of faces, this one is changed without a lock.
-    await this.eraseDeleted(this.galleries, 'turn', false);
+    await this.retried(async () => {
+      await this.galleries.delete(`tableName = ${sqlText(tableName)}`);
+      // Not what others are writing just now: unlike the tables of faces, this one is changed without a lock.
+      await this.eraseDeleted(this.galleries, 'turn', false);
+    });
   }
 
   /**
