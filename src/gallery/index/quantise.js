@@ -1,3 +1,10 @@
+const { abs, round } = Math;
+
+/** For the rounding of the error itself, and for vectors whose length is 1 to single precision only. */
+const MARGIN = 1.001;
+/** Below it single precision has fewer digits. Of unit vectors only the zero of an empty row is so small. */
+const SMALLEST_SCALE = 1e-30;
+
 /**
  * Writes whole numbers that stand for a vector, at one scale.
  *
@@ -9,23 +16,23 @@
  */
 function quantise(vector, codes, largest) {
   let peak = 0;
-  for (let i = 0; i < vector.length; i++) peak = Math.max(peak, Math.abs(vector[i]));
+  for (let i = 0; i < vector.length; i++) {
+    const magnitude = abs(vector[i]);
+    if (magnitude > peak) peak = magnitude;
+  }
   const scale = Math.fround(peak / largest);
-  if (!(scale > 0)) {
+  if (scale < SMALLEST_SCALE) {
     codes.fill(0);
     return { scale: 0, error: peak * Math.sqrt(vector.length) };
   }
   let squares = 0;
   for (let i = 0; i < vector.length; i++) {
-    // The scale is rounded: the peak may come out past the largest code.
-    const code = Math.max(-largest, Math.min(largest, Math.round(vector[i] / scale)));
+    const code = round(vector[i] / scale);
+    const rest = vector[i] - code * scale;
     codes[i] = code;
-    squares += (vector[i] - code * scale) ** 2;
+    squares += rest * rest;
   }
   return { scale, error: Math.sqrt(squares) * MARGIN };
 }
-
-/** For the rounding of the error itself, and for vectors whose length is 1 to single precision only. */
-const MARGIN = 1.001;
 
 module.exports = { quantise };

@@ -36,6 +36,13 @@ const MAX_ATTEMPTS = 3;
 const NICENESS = 10;
 const CALLING_SLOT = 0;
 
+export interface VectorScannerOptions {
+  /** 0 scans on the calling thread. */
+  threadCount: number;
+  /** Multiplications of the largest search on the calling thread, for tests. @defaultValue some that take less than a ms */
+  callingThreadOperations?: number;
+}
+
 interface Search {
   source: ScanSource;
   /** Probes without an answer. */
@@ -86,8 +93,7 @@ export class VectorScanner {
   private current?: { source: ScanSource; ended: Promise<void> };
   private isClosed = false;
 
-  /** @param options - threadCount: 0 scans on the calling thread. */
-  constructor(options: { threadCount: number }) {
+  constructor(private readonly options: VectorScannerOptions) {
     this.slotCount = options.threadCount + 1;
     this.threads = Array.from({ length: options.threadCount });
   }
@@ -96,7 +102,8 @@ export class VectorScanner {
   scan(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
     if (this.isClosed) return Promise.reject(closed());
     const operations = (source.rowCount * queries.length * source.layout.vectorBytes) / 4;
-    if (this.threads.length === 0 || operations <= CALLING_THREAD_OPERATIONS) {
+    const { callingThreadOperations = CALLING_THREAD_OPERATIONS } = this.options;
+    if (this.threads.length === 0 || operations <= callingThreadOperations) {
       return Promise.resolve(this.scanHere(source, queries));
     }
     return new Promise((resolve, reject) => {
