@@ -4,6 +4,7 @@ import { unitVectors } from '../../test/support/random-unit';
 import { seededRandom } from '../../test/support/seeded-random';
 import { tempFolders } from '../../test/support/temp-folder';
 import { FaceError } from '../errors';
+import type { Notice } from '../face/face.options';
 import { DurableStore } from './durable-store';
 import type { GalleryStore } from './gallery-store';
 import type { EnrolmentGate, Metadata, MetadataFilter, NewReference } from './gallery.types';
@@ -32,7 +33,10 @@ describe('stores and the model of them, through the same random changes', () => 
     const dir = tempFolder();
     await compare(async (store) => {
       await store?.close();
-      return DurableStore.open({ dir, threadCount: 1, precision: 'float32' });
+      const onNotice = (notice: Notice) => {
+        throw new Error(notice.message);
+      };
+      return DurableStore.open({ dir, threadCount: 1, precision: 'float32', onNotice });
     }, 12);
   });
 });
@@ -58,10 +62,17 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
       metadata: metadata(),
       imageHash: pick([null, String(below(9)).repeat(64)]),
     });
+  /** Mostly where there is one. */
+  const referenceOf = (gallery: string): [subjectId: string, referenceId: string] => {
+    const subjects = [...(model.galleries.get(gallery)?.subjects ?? [])];
+    const known = subjects.flatMap(([id, { references }]) => references.map((one) => [id, one.id] as const));
+    return known.length > 0 && random() < 0.8 ? [...pick(known)] : [subjectId(), referenceId()];
+  };
   let store = await open();
 
   function change(): Change {
-    const [gallery, subject, id, data] = [galleryId(), subjectId(), referenceId(), metadata()];
+    const [gallery, data] = [galleryId(), metadata()];
+    const [subject, id] = referenceOf(gallery);
     const kind = below(100);
     if (kind < 2) {
       const settings = newGallery({
