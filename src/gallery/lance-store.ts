@@ -75,7 +75,7 @@ export class LanceStore extends GalleryStore {
   }
 
   createGallery(gallery: NewGallery): Promise<Gallery> {
-    return this.changes.run(MAKING_ID, async () => {
+    const make = async (): Promise<Gallery> => {
       for (const other of await this.database.galleryRows(`id = ${sqlText(gallery.id)}`)) {
         if (!other.isDeleted) throw galleryErrors.galleryExists(gallery.id);
         await this.database.dropGallery(other);
@@ -100,7 +100,8 @@ export class LanceStore extends GalleryStore {
       };
       await this.database.addGallery(row);
       return toGallery(row, { subjectCount: 0, referenceCount: 0 });
-    });
+    };
+    return this.changes.run(gallery.id, make, MAKING_ID);
   }
 
   getGallery(galleryId: string): Promise<Gallery> {
@@ -213,7 +214,10 @@ export class LanceStore extends GalleryStore {
 
       const images = new Set(others.map((row) => row.imageHash));
       const isDropped = (row: FaceRow) => row.imageHash != null && images.has(row.imageHash);
-      const moved = renamed.filter((row) => isReference(row) && !isDropped(row));
+      const moved = renamed
+        .filter((row) => isReference(row) && !isDropped(row))
+        // Behind those that are there already.
+        .map((row) => (other ? { ...row, position: turn.nextPosition() } : row));
       const references = [...others.filter(isReference), ...moved];
       const { maxReferencesPerSubject } = turn.gallery;
       if (other && moved.length > 0 && references.length > maxReferencesPerSubject) {

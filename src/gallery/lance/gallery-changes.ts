@@ -55,6 +55,8 @@ export class Turn {
 }
 
 interface Change {
+  /** Id of the row that is locked meanwhile. */
+  lockId: string;
   work: (turn: Turn) => Promise<void>;
   resolve: () => void;
   reject: (error: Error) => void;
@@ -79,11 +81,16 @@ export class GalleryChanges {
     private readonly onNotice: LanceStoreOptions['onNotice'],
   ) {}
 
-  /** Makes a change when its turn has come, and settles when what it removed is gone from the files too. */
-  run<T>(galleryId: string, work: (turn: Turn) => Promise<T>): Promise<T> {
+  /**
+   * Makes a change when its turn has come, and settles when what it removed is gone from the files too.
+   *
+   * @param lockId - the gallery, or {@link MAKING_ID} where it is not there yet.
+   */
+  run<T>(galleryId: string, work: (turn: Turn) => Promise<T>, lockId = galleryId): Promise<T> {
     const outcome = new Promise<T>((resolve, reject) => {
       let value: T;
       const change: Change = {
+        lockId,
         work: async (turn) => {
           value = await work(turn);
         },
@@ -103,20 +110,22 @@ export class GalleryChanges {
   private async takeTurns(galleryId: string): Promise<void> {
     const waiting = this.waiting.get(galleryId) as Change[];
     while (waiting.length > 0) {
-      const changes = waiting.splice(0, MAX_CHANGES);
-      await this.takeTurn(galleryId, changes).catch((error: unknown) => {
+      const [{ lockId }] = waiting;
+      const end = waiting.findIndex((change) => change.lockId !== lockId);
+      const changes = waiting.splice(0, Math.min(MAX_CHANGES, end < 0 ? Infinity : end));
+      await this.takeTurn(lockId, changes).catch((error: unknown) => {
         for (const change of changes) change.reject(asStoreFailure(error));
       });
     }
     this.waiting.delete(galleryId);
   }
 
-  private async takeTurn(galleryId: string, changes: readonly Change[]): Promise<void> {
-    const lock = await GalleryLock.take(this.database, galleryId);
+  private async takeTurn(lockId: string, changes: readonly Change[]): Promise<void> {
+    const lock = await GalleryLock.take(this.database, lockId);
     let isClean = !lock.wasAbandoned;
     try {
       if (!isClean) {
-        await this.erase(galleryId, lock);
+        await this.erase(lockId, lock);
         isClean = true;
       }
       const removals: Change[] = [];
@@ -124,7 +133,7 @@ export class GalleryChanges {
       for (const change of changes) {
         let turn: Turn | undefined;
         try {
-          const gallery = await this.database.galleryRow(galleryId);
+          const gallery = await this.database.galleryRow(lockId);
           turn = new Turn(gallery, await this.database.faces(gallery), lock, position);
           await change.work(turn);
           if (turn.hasRemoved) removals.push(change);
@@ -135,11 +144,11 @@ export class GalleryChanges {
         if (turn?.hasRemoved) isClean = false;
       }
       if (!isClean) {
-        await this.erase(galleryId, lock);
+        await this.erase(lockId, lock);
         isClean = true;
       }
       for (const change of removals) change.resolve();
-      await this.compact(galleryId, lock);
+      await this.compact(lockId, lock);
     } finally {
       await lock.release(isClean).catch(() => this.warn('A lock of a gallery could not be given back.'));
     }
