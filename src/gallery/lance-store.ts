@@ -22,7 +22,8 @@ import type {
 } from './gallery.types';
 import { exportedKeys, exportRows } from './lance/export-faces';
 import { GalleryChanges } from './lance/gallery-changes';
-import { faceRows, LanceDatabase, MAKING_ID, type LanceStoreOptions } from './lance/lance-database';
+import { faceRows, LanceDatabase, MAKING_ID } from './lance/lance-database';
+import type { LanceStoreOptions } from './lance/lance.options';
 import {
   allOf,
   filterSql,

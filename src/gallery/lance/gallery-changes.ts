@@ -2,7 +2,8 @@ import type { Table } from '@lancedb/lancedb';
 import { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
 import { GalleryLock } from './gallery-lock';
-import { MAKING_ID, type LanceDatabase, type LanceStoreOptions } from './lance-database';
+import { MAKING_ID, type LanceDatabase } from './lance-database';
+import type { LanceStoreOptions } from './lance.options';
 import { isOneOf, sqlText, type FaceRow, type GalleryRow } from './lance-rows';
 
 /** Rows that are written in one commit. */

@@ -2,17 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, Table } from '@lancedb/lancedb';
 import { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
+import type { LanceStoreOptions } from './lance.options';
 import { loadLancePackage, type LancePackage } from './lance-package';
 import { faceSchema, gallerySchema, sqlText, type FaceRow, type GalleryRow } from './lance-rows';
-
-/** Where galleries are kept in LanceDB, and who is told of what. */
-export interface LanceStoreOptions {
-  /** A folder, or an address that LanceDB knows: `s3://bucket/prefix`, `gs://`, `az://`. Replicas that name the same share it. */
-  uri: string;
-  /** Credentials and the like, as LanceDB names them. */
-  storageOptions?: Record<string, string>;
-  onNotice?: (notice: { level: 'log' | 'warn'; message: string }) => void;
-}
 
 /** Id of the row that is locked while galleries are made; no gallery has it. */
 export const MAKING_ID = '';
@@ -22,7 +14,7 @@ const MAX_ATTEMPTS = 5;
 const RETRY_PAUSE_MS = 20;
 /** The longest that a read takes. */
 const KEEP_VERSIONS_MS = 60_000;
-/** Clocks of replicas may differ by so much: what was deleted goes even where it seems to be of the future. */
+/** More than clocks differ by: versions that a replica dated ahead of this clock go as well. */
 const CLOCK_SKEW_MS = 3_600_000;
 
 /** The tables: one of all galleries, and one for each gallery with its subjects and references. */
