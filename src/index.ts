@@ -67,7 +67,7 @@ export {
   type VerifyOptions,
 } from './face/verification.service';
 export { LanceStore } from './gallery/lance-store';
-export type { LanceStoreOptions } from './gallery/lance/lance-database';
+export type { LanceStoreOptions } from './gallery/lance/lance.options';
 export type {
   AnalyzedFace,
   BoundingBox,

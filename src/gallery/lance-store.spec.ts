@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '@lancedb/lancedb';
 import { galleryStoreContract, newGallery, newReference } from '../../test/support/gallery-store-contract';
 import { unitVectors } from '../../test/support/random-unit';
@@ -188,6 +189,38 @@ describe('LanceStore', () => {
       .map((outcome) => (outcome instanceof Error ? outcome.code : outcome.status));
     expect(statuses.filter((status) => status === 'added')).toHaveLength(5);
     expect(await replicas[0].getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 5 });
+  });
+
+  it('waits for whoever has the lock of the gallery', async () => {
+    const uri = newFolder();
+    const store = await openHere(uri);
+    await store.createGallery(newGallery());
+    const connection = await connect(uri);
+    const galleries = await connection.openTable('galleries');
+    const lock = (lockedBy: string, lockedUntil: number) =>
+      galleries.update({ where: "id = 'staff'", values: { lockedBy, lockedUntil } });
+    await lock('another', Date.now() + 60_000);
+    let isAdded = false;
+    const added = store
+      .addReferences('staff', [newReference('ann', 'r1', random())])
+      .then(() => (isAdded = true));
+    // Reads do not wait.
+    expect(await store.search('staff', [random()], { limit: 1 })).toEqual([[]]);
+    await delay(100);
+    expect(isAdded).toBe(false);
+    await lock('', 0);
+    await added;
+    connection.close();
+    expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 1 });
+  });
+
+  it('keeps on over so many changes that files are put together', async () => {
+    const store = await openHere();
+    await store.createGallery(newGallery());
+    // One after the other, so that each is a turn of its own.
+    for (let i = 0; i < 70; i++) await store.putSubject('staff', `s${i % 7}`, { i });
+    const { items } = await store.listSubjects('staff', { limit: 10 });
+    expect(items.map(({ metadata }) => metadata.i)).toEqual([63, 64, 65, 66, 67, 68, 69]);
   });
 
   it('finishes the deletion of a gallery that another process began', async () => {

@@ -22,7 +22,8 @@ import type {
 } from './gallery.types';
 import { exportedKeys, exportRows } from './lance/export-faces';
 import { GalleryChanges } from './lance/gallery-changes';
-import { faceRows, LanceDatabase, MAKING_ID, type LanceStoreOptions } from './lance/lance-database';
+import { faceRows, LanceDatabase, MAKING_ID } from './lance/lance-database';
+import type { LanceStoreOptions } from './lance/lance.options';
 import {
   allOf,
   filterSql,
@@ -75,7 +76,7 @@ export class LanceStore extends GalleryStore {
   }
 
   createGallery(gallery: NewGallery): Promise<Gallery> {
-    return this.changes.run(MAKING_ID, async () => {
+    const make = async (): Promise<Gallery> => {
       for (const other of await this.database.galleryRows(`id = ${sqlText(gallery.id)}`)) {
         if (!other.isDeleted) throw galleryErrors.galleryExists(gallery.id);
         await this.database.dropGallery(other);
@@ -98,10 +99,10 @@ export class LanceStore extends GalleryStore {
         lockedUntil: 0,
         turn: 0,
       };
-      await this.database.makeFaces(row);
-      await this.database.galleries.add([{ ...row }]);
+      await this.database.addGallery(row);
       return toGallery(row, { subjectCount: 0, referenceCount: 0 });
-    });
+    };
+    return this.changes.run(gallery.id, make, MAKING_ID);
   }
 
   getGallery(galleryId: string): Promise<Gallery> {
@@ -109,7 +110,7 @@ export class LanceStore extends GalleryStore {
   }
 
   listGalleries({ limit, after = '' }: PageRequest): Promise<Page<Gallery>> {
-    return this.database.read(async () => {
+    return this.database.retried(async () => {
       // Ids above `after`, and so not the row of the lock, whose id is empty.
       const rows = await this.database.galleryRows(`id > ${sqlText(after)} AND NOT isDeleted`);
       rows.sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -125,18 +126,16 @@ export class LanceStore extends GalleryStore {
       const { metadata, ...settings } = changes;
       const values: Partial<GalleryRow> = { ...settings, updatedAt: Date.now() };
       if (metadata) values.metadata = JSON.stringify(metadata);
-      await this.database.galleries.update({ where: `id = ${sqlText(galleryId)}`, values: { ...values } });
+      await this.database.updateGalleries(`id = ${sqlText(galleryId)}`, values);
       return describeGallery(faces, { ...gallery, ...values });
     });
   }
 
-  async deleteGallery(galleryId: string): Promise<void> {
-    const deleted = await this.changes.run(galleryId, async ({ gallery }) => {
-      const where = `tableName = ${sqlText(gallery.tableName)}`;
-      await this.database.galleries.update({ where, values: { isDeleted: true } });
-      return gallery;
+  deleteGallery(galleryId: string): Promise<void> {
+    return this.changes.run(galleryId, async ({ gallery }) => {
+      await this.database.updateGalleries(`tableName = ${sqlText(gallery.tableName)}`, { isDeleted: true });
+      await this.database.dropGallery(gallery);
     });
-    await this.changes.run(MAKING_ID, () => this.database.dropGallery(deleted));
   }
 
   putSubject(
@@ -216,7 +215,10 @@ export class LanceStore extends GalleryStore {
 
       const images = new Set(others.map((row) => row.imageHash));
       const isDropped = (row: FaceRow) => row.imageHash != null && images.has(row.imageHash);
-      const moved = renamed.filter((row) => isReference(row) && !isDropped(row));
+      const moved = renamed
+        .filter((row) => isReference(row) && !isDropped(row))
+        // Behind those that are there already.
+        .map((row) => (other ? { ...row, position: turn.nextPosition() } : row));
       const references = [...others.filter(isReference), ...moved];
       const { maxReferencesPerSubject } = turn.gallery;
       if (other && moved.length > 0 && references.length > maxReferencesPerSubject) {
@@ -332,7 +334,7 @@ export class LanceStore extends GalleryStore {
   }
 
   private read<T>(galleryId: string, work: (faces: Table, row: GalleryRow) => Promise<T>): Promise<T> {
-    return this.database.read(async () => {
+    return this.database.retried(async () => {
       const row = await this.database.galleryRow(galleryId);
       return work(await this.database.faces(row), row);
     });

@@ -2,7 +2,8 @@ import type { Table } from '@lancedb/lancedb';
 import { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
 import { GalleryLock } from './gallery-lock';
-import { MAKING_ID, type LanceDatabase, type LanceStoreOptions } from './lance-database';
+import { MAKING_ID, type LanceDatabase } from './lance-database';
+import type { LanceStoreOptions } from './lance.options';
 import { isOneOf, sqlText, type FaceRow, type GalleryRow } from './lance-rows';
 
 /** Rows that are written in one commit. */
@@ -55,6 +56,8 @@ export class Turn {
 }
 
 interface Change {
+  /** Id of the row that is locked meanwhile. */
+  lockId: string;
   work: (turn: Turn) => Promise<void>;
   resolve: () => void;
   reject: (error: Error) => void;
@@ -64,8 +67,6 @@ interface Change {
 const MAX_CHANGES = 64;
 /** Every so many turns the small files of single changes are put together. */
 const TURNS_TO_COMPACTION = 64;
-/** Versions go when they are so old: nobody reads them any more. */
-const KEEP_VERSIONS_MS = 60_000;
 
 /**
  * Changes of galleries: one after the other, in this process and among all that share the database. Those that wait are made
@@ -73,17 +74,24 @@ const KEEP_VERSIONS_MS = 60_000;
  */
 export class GalleryChanges {
   private readonly waiting = new Map<string, Change[]>();
+  /** Of all galleries: each changes the table of galleries as well. */
+  private turns = 0;
 
   constructor(
     private readonly database: LanceDatabase,
     private readonly onNotice: LanceStoreOptions['onNotice'],
   ) {}
 
-  /** Makes a change when its turn has come, and settles when what it removed is gone from the files too. */
-  run<T>(galleryId: string, work: (turn: Turn) => Promise<T>): Promise<T> {
+  /**
+   * Makes a change when its turn has come, and settles when what it removed is gone from the files too.
+   *
+   * @param lockId - the gallery, or {@link MAKING_ID} where it is not there yet.
+   */
+  run<T>(galleryId: string, work: (turn: Turn) => Promise<T>, lockId = galleryId): Promise<T> {
     const outcome = new Promise<T>((resolve, reject) => {
       let value: T;
       const change: Change = {
+        lockId,
         work: async (turn) => {
           value = await work(turn);
         },
@@ -103,28 +111,30 @@ export class GalleryChanges {
   private async takeTurns(galleryId: string): Promise<void> {
     const waiting = this.waiting.get(galleryId) as Change[];
     while (waiting.length > 0) {
-      const changes = waiting.splice(0, MAX_CHANGES);
-      await this.takeTurn(galleryId, changes).catch((error: unknown) => {
+      const [{ lockId }] = waiting;
+      const end = waiting.findIndex((change) => change.lockId !== lockId);
+      const changes = waiting.splice(0, Math.min(MAX_CHANGES, end < 0 ? Infinity : end));
+      await this.takeTurn(lockId, changes).catch((error: unknown) => {
         for (const change of changes) change.reject(asStoreFailure(error));
       });
     }
     this.waiting.delete(galleryId);
   }
 
-  private async takeTurn(galleryId: string, changes: readonly Change[]): Promise<void> {
-    const lock = await GalleryLock.take(this.database, galleryId);
+  private async takeTurn(lockId: string, changes: readonly Change[]): Promise<void> {
+    const lock = await GalleryLock.take(this.database, lockId);
     let isClean = !lock.wasAbandoned;
     try {
       if (!isClean) {
-        await this.erase(galleryId);
+        await this.erase(lockId, lock);
         isClean = true;
       }
       const removals: Change[] = [];
       const position = { next: 0 };
-      let turn: Turn | undefined;
       for (const change of changes) {
+        let turn: Turn | undefined;
         try {
-          const gallery = await this.database.galleryRow(galleryId);
+          const gallery = await this.database.galleryRow(lockId);
           turn = new Turn(gallery, await this.database.faces(gallery), lock, position);
           await change.work(turn);
           if (turn.hasRemoved) removals.push(change);
@@ -135,33 +145,40 @@ export class GalleryChanges {
         if (turn?.hasRemoved) isClean = false;
       }
       if (!isClean) {
-        await this.erase(galleryId);
+        await this.erase(lockId, lock);
         isClean = true;
       }
       for (const change of removals) change.resolve();
-      if (turn) await this.compact(turn);
+      await this.compact(lockId, lock);
     } finally {
       await lock.release(isClean).catch(() => this.warn('A lock of a gallery could not be given back.'));
     }
   }
 
-  private async erase(galleryId: string): Promise<void> {
-    // While galleries are made, nothing is removed.
-    const where = `id = ${sqlText(galleryId)} AND id <> ${sqlText(MAKING_ID)} AND NOT isDeleted`;
-    for (const gallery of await this.database.galleryRows(where)) {
+  private async erase(galleryId: string, lock: GalleryLock): Promise<void> {
+    for (const gallery of await this.stillThere(galleryId)) {
+      lock.check();
       await this.database.eraseDeleted(await this.database.faces(gallery), 'position', true);
     }
   }
 
-  private async compact({ gallery, faces }: Turn): Promise<void> {
-    if (gallery.turn % TURNS_TO_COMPACTION !== 0) return;
-    const old = new Date(Date.now() - KEEP_VERSIONS_MS);
+  private async compact(galleryId: string, { turn }: GalleryLock): Promise<void> {
     try {
-      await faces.optimize({ cleanupOlderThan: old });
-      await this.database.galleries.optimize({ cleanupOlderThan: old });
+      if (++this.turns % TURNS_TO_COMPACTION === 0) await this.database.compactGalleries();
+      if (turn % TURNS_TO_COMPACTION !== 0) return;
+      for (const gallery of await this.stillThere(galleryId)) {
+        await this.database.compact(await this.database.faces(gallery));
+      }
     } catch {
       this.warn('The files of a gallery could not be put together; it is tried again later.');
     }
+  }
+
+  /** The gallery, unless it was deleted meanwhile; none while galleries are made, which leaves nothing to clear up. */
+  private stillThere(galleryId: string): Promise<GalleryRow[]> {
+    return this.database.galleryRows(
+      `id = ${sqlText(galleryId)} AND id <> ${sqlText(MAKING_ID)} AND NOT isDeleted`,
+    );
   }
 
   private warn(message: string): void {

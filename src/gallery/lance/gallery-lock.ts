@@ -5,10 +5,10 @@ import type { LanceDatabase } from './lance-database';
 import { sqlText } from './lance-rows';
 
 /** A lock that was not renewed for so long is its owner's no more. Clocks of replicas must agree better than that. */
-const LOCK_MS = 30_000;
-const RENEWAL_MS = 5000;
+const LOCK_MS = 15_000;
+const RENEWAL_MS = 3000;
 /** The owner itself stops earlier, so that its last commit is through before another begins. */
-const MARGIN_MS = 10_000;
+const MARGIN_MS = 5000;
 /** Longest wait for other replicas. */
 const MAX_WAIT_MS = 60_000;
 const PAUSE_MS = 10;
@@ -36,12 +36,18 @@ export class GalleryLock {
       const now = Date.now();
       const isFree = row.lockedBy === '';
       if (!isFree && row.lockedUntil > now) continue;
-      const { rowsUpdated } = await database.galleries.update({
-        where: `${where} AND lockedBy = ${sqlText(row.lockedBy)} AND lockedUntil = ${row.lockedUntil}`,
-        valuesSql: { lockedBy: sqlText(owner), lockedUntil: `${now + LOCK_MS}`, turn: 'turn + 1' },
-      });
-      if (rowsUpdated > 0)
-        return new GalleryLock(database, `${where} AND lockedBy = ${sqlText(owner)}`, now, !isFree);
+      const isTaken = await database.updateGalleries(
+        `${where} AND lockedBy = ${sqlText(row.lockedBy)} AND lockedUntil = ${row.lockedUntil}`,
+        { lockedBy: owner, lockedUntil: now + LOCK_MS, turn: row.turn + 1 },
+      );
+      if (isTaken)
+        return new GalleryLock(
+          database,
+          `${where} AND lockedBy = ${sqlText(owner)}`,
+          now,
+          !isFree,
+          row.turn + 1,
+        );
     }
     throw galleryErrors.storeFailed(new Error('Other processes kept the gallery locked.'));
   }
@@ -55,6 +61,8 @@ export class GalleryLock {
     private renewedAt: number,
     /** Its last owner ended, or failed to erase what it had deleted. */
     readonly wasAbandoned: boolean,
+    /** How often the gallery was locked, this time included. */
+    readonly turn: number,
   ) {
     this.renewal = setInterval(() => {
       this.renewing = this.renew();
@@ -67,24 +75,23 @@ export class GalleryLock {
       throw new Error('The lock of the gallery was not renewed in time.');
   }
 
-  /** Gives it to whoever comes next. @param isClean - false: the next one erases first what was deleted. */
+  /**
+   * Gives it to whoever comes next.
+   *
+   * @param isClean - false: the next one erases first what was deleted.
+   */
   async release(isClean: boolean): Promise<void> {
     clearInterval(this.renewal);
     await this.renewing;
-    await this.database.galleries.update({
-      where: this.where,
-      valuesSql: isClean ? { lockedBy: "''", lockedUntil: '0' } : { lockedUntil: '0' },
-    });
+    const values = isClean ? { lockedBy: '', lockedUntil: 0 } : { lockedUntil: 0 };
+    await this.database.updateGalleries(this.where, values);
   }
 
   private async renew(): Promise<void> {
     const now = Date.now();
     try {
-      const { rowsUpdated } = await this.database.galleries.update({
-        where: this.where,
-        valuesSql: { lockedUntil: `${now + LOCK_MS}` },
-      });
-      if (rowsUpdated > 0) this.renewedAt = now;
+      const isMine = await this.database.updateGalleries(this.where, { lockedUntil: now + LOCK_MS });
+      if (isMine) this.renewedAt = now;
     } catch {
       // The next renewal tries again; `check` sees to it that nothing is changed without one.
     }

@@ -2,25 +2,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, Table } from '@lancedb/lancedb';
 import { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
+import type { LanceStoreOptions } from './lance.options';
 import { loadLancePackage, type LancePackage } from './lance-package';
 import { faceSchema, gallerySchema, sqlText, type FaceRow, type GalleryRow } from './lance-rows';
-
-/** Where galleries are kept in LanceDB, and who is told of what. */
-export interface LanceStoreOptions {
-  /** A folder, or an address that LanceDB knows: `s3://bucket/prefix`, `gs://`, `az://`. Replicas that name the same share it. */
-  uri: string;
-  /** Credentials and the like, as LanceDB names them. */
-  storageOptions?: Record<string, string>;
-  onNotice?: (notice: { level: 'log' | 'warn'; message: string }) => void;
-}
 
 /** Id of the row that is locked while galleries are made; no gallery has it. */
 export const MAKING_ID = '';
 const GALLERIES_TABLE = 'galleries';
-/** Reads of a version whose files were cleaned away meanwhile are made again, of the newest version. */
-const MAX_READS = 5;
-const READ_PAUSE_MS = 20;
-/** Clocks of replicas may differ by so much: what was deleted goes even where it seems to be of the future. */
+/** What met files that were cleaned away meanwhile is tried again, with the newest version. */
+const MAX_ATTEMPTS = 5;
+const RETRY_PAUSE_MS = 20;
+/** The longest that a read takes. */
+const KEEP_VERSIONS_MS = 60_000;
+/** More than clocks differ by: versions that a replica dated ahead of this clock go as well. */
 const CLOCK_SKEW_MS = 3_600_000;
 
 /** The tables: one of all galleries, and one for each gallery with its subjects and references. */
@@ -52,13 +46,23 @@ export class LanceDatabase {
   private constructor(
     private readonly lance: LancePackage,
     private readonly connection: Connection,
-    readonly galleries: Table,
+    private readonly galleries: Table,
   ) {}
 
   /** Rows of the table of galleries. */
-  async galleryRows(where: string): Promise<GalleryRow[]> {
-    const rows = (await this.galleries.query().where(where).toArray()) as { toJSON(): GalleryRow }[];
-    return rows.map((row) => row.toJSON());
+  galleryRows(where: string): Promise<GalleryRow[]> {
+    return this.retried(async () => {
+      const rows = (await this.galleries.query().where(where).toArray()) as { toJSON(): GalleryRow }[];
+      return rows.map((row) => row.toJSON());
+    });
+  }
+
+  /** Changes rows of the table of galleries, and says whether there were any. */
+  updateGalleries(where: string, values: Partial<GalleryRow>): Promise<boolean> {
+    return this.retried(async () => {
+      const { rowsUpdated } = await this.galleries.update({ where, values: { ...values } });
+      return rowsUpdated > 0;
+    });
   }
 
   /** @throws {FaceError} GALLERY_NOT_FOUND */
@@ -79,8 +83,19 @@ export class LanceDatabase {
     return table;
   }
 
-  async makeFaces({ tableName, dimensions }: GalleryRow): Promise<void> {
-    await this.connection.createEmptyTable(tableName, faceSchema(this.lance, dimensions));
+  async addGallery(row: GalleryRow): Promise<void> {
+    await this.connection.createEmptyTable(row.tableName, faceSchema(this.lance, row.dimensions));
+    await this.galleries.add([{ ...row }]);
+  }
+
+  /** Puts the small files of single changes of a table together, and removes versions that nobody reads any more. */
+  async compact(table: Table): Promise<void> {
+    await table.optimize({ cleanupOlderThan: new Date(Date.now() - KEEP_VERSIONS_MS) });
+  }
+
+  /** As {@link compact}, the table of galleries. */
+  compactGalleries(): Promise<void> {
+    return this.compact(this.galleries);
   }
 
   /** Removes a gallery that is marked as deleted, for good. May be called again where it failed. */
@@ -94,9 +109,11 @@ export class LanceDatabase {
       );
       if (isThere) throw error;
     });
-    await this.galleries.delete(`tableName = ${sqlText(tableName)}`);
-    // Not what others are writing just now: unlike the tables of faces, this one is changed without a lock.
-    await this.eraseDeleted(this.galleries, 'turn', false);
+    await this.retried(async () => {
+      await this.galleries.delete(`tableName = ${sqlText(tableName)}`);
+      // Not what others are writing just now: unlike the tables of faces, this one is changed without a lock.
+      await this.eraseDeleted(this.galleries, 'turn', false);
+    });
   }
 
   /**
@@ -114,17 +131,9 @@ export class LanceDatabase {
     });
   }
 
-  /** Runs what only reads; once more where it fails, since files of an old version may go while they are read. */
-  async read<T>(work: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.track(work());
-      } catch (error) {
-        if (error instanceof FaceError) throw error;
-        if (attempt === MAX_READS) throw galleryErrors.storeFailed(error);
-        await delay(attempt * READ_PAUSE_MS);
-      }
-    }
+  /** Runs what may be run twice; again where it fails, since files of an old version may go while they are read. */
+  retried<T>(work: () => Promise<T>): Promise<T> {
+    return this.track(attempt(work));
   }
 
   /** Lets {@link close} wait for it. */
@@ -204,4 +213,16 @@ export async function faceRows(
       return { ...row, labels: [...row.labels], vector };
     })
     .sort((a, b) => a.position - b.position);
+}
+
+async function attempt<T>(work: () => Promise<T>): Promise<T> {
+  for (let count = 1; ; count++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof FaceError) throw error;
+      if (count === MAX_ATTEMPTS) throw galleryErrors.storeFailed(error);
+      await delay(count * RETRY_PAUSE_MS);
+    }
+  }
 }
