@@ -7,9 +7,10 @@ import { rootDir, sleep } from './service.mjs';
 import { median, percentile, seededRandom } from './statistics.mjs';
 
 const require = createRequire(import.meta.url);
-const dist = (file) => require(join(rootDir, 'dist', 'gallery', 'index', file));
+const indexDir = join(rootDir, 'dist', 'gallery', 'index');
+const dist = (file) => require(join(indexDir, file));
 const { VectorIndex, VECTOR_PRECISIONS } = dist('vector-index.js');
-const { VectorScanner } = dist('vector-scanner.js');
+const { NICENESS, VectorScanner } = dist('vector-scanner.js');
 
 const SIZES = (process.env.SIZES ?? '1000,10000,100000,1000000').split(',').map(Number);
 const DIMENSIONS = [128, 512];
@@ -181,12 +182,13 @@ async function time(run) {
 class Reader {
   constructor(index) {
     this.index = index;
-    const kernel = new WebAssembly.Module(
-      readFileSync(join(rootDir, 'dist', 'gallery', 'index', 'kernel.wasm')),
-    );
+    const kernel = new WebAssembly.Module(readFileSync(join(indexDir, 'kernel.wasm')));
     this.threads = Array.from(
       { length: threadCount },
-      () => new Worker(new URL('read-thread.mjs', import.meta.url), { workerData: { kernel } }),
+      () =>
+        new Worker(new URL('read-thread.mjs', import.meta.url), {
+          workerData: { kernel, indexDir, niceness: NICENESS },
+        }),
     );
   }
 
