@@ -23,9 +23,10 @@ const SCENARIOS = [
   'faults',
   'swap',
   'soak',
+  'gallery',
 ];
 /** Environment variables that change what a scenario does: the command in the docs names those that were set. */
-const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS'];
+const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS', 'SIZES'];
 
 const [name] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 if (!SCENARIOS.includes(name)) {

@@ -1,6 +1,5 @@
-const { readlinkSync } = require('node:fs');
-const { setPriority } = require('node:os');
 const { parentPort, workerData } = require('node:worker_threads');
+const { giveWay } = require('./give-way');
 const { scanBlocks } = require('./scan-blocks');
 
 /** A thread that scans what it is sent. It never ends by itself. */
@@ -8,7 +7,7 @@ const { scanBlocks } = require('./scan-blocks');
 const { kernel, slot, niceness } = /** @type {import('./scan-protocol').ScanThreadData} */ (workerData);
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
 
-giveWay();
+giveWay(niceness);
 
 /** @type {Map<number, import('./scan-blocks').Kernel>} */
 const kernels = new Map();
@@ -32,14 +31,3 @@ port.on('message', (/** @type {import('./scan-protocol').ScanThreadRequest} */ r
   const reply = { id: request.id, counts: hits.map((list) => list.length), hits: numbers };
   port.postMessage(reply, [numbers.buffer]);
 });
-
-/** Lowers the priority of this thread alone: on Linux a thread has an id of its own, which setPriority takes. */
-function giveWay() {
-  if (process.platform !== 'linux') return;
-  try {
-    const threadId = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
-    setPriority(threadId, niceness);
-  } catch {
-    // Scans then compete with the event loop: slower answers beside large searches, and nothing else.
-  }
-}

@@ -1,6 +1,6 @@
 /** @typedef {import('./scan-protocol').ScanHit} ScanHit */
 
-const SMALLEST_CAPACITY = 64;
+const SMALLEST_CAPACITY = 16;
 
 /**
  * Keeps the most similar row of each of the most similar subjects of all that it is given: `limit` subjects and those as

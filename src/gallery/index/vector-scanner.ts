@@ -32,8 +32,11 @@ export interface ScanSource {
 const CALLING_THREAD_OPERATIONS = 2_000_000;
 /** Passes that a probe is given while its hits change under them; then it is scanned where nothing changes meanwhile. */
 const MAX_ATTEMPTS = 3;
-/** The event loop comes first: an answer to another request takes far less time than a scan. */
-const NICENESS = 10;
+/**
+ * The event loop comes first: an answer to another request takes far less time than a scan. No more than that, as scans are to
+ * have their share beside workers that are busy.
+ */
+export const NICENESS = 5;
 const CALLING_SLOT = 0;
 
 export interface VectorScannerOptions {

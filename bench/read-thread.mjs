@@ -1,0 +1,18 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+
+/* Reads the blocks of an index as its scan threads do, with their priority, and does nothing with them. */
+
+const { kernel, indexDir, niceness } = workerData;
+createRequire(import.meta.url)(join(indexDir, 'give-way.js')).giveWay(niceness);
+
+parentPort.on('message', ({ memory, from, bytes, blockBytes, next }) => {
+  const { read } = new WebAssembly.Instance(kernel, { env: { memory } }).exports;
+  for (;;) {
+    const offset = Atomics.add(next, 0, 1) * blockBytes;
+    if (offset >= bytes) break;
+    read(from + offset, Math.min(blockBytes, bytes - offset));
+  }
+  parentPort.postMessage('done');
+});
