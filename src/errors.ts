@@ -93,7 +93,10 @@ export const FACE_ERRORS = {
     status: 507,
     when: 'a load would take more memory than the budget; also ends a boot',
   },
-  GALLERY_FULL: { status: 507, when: 'the gallery has as many references as its capacity' },
+  GALLERY_FULL: {
+    status: 507,
+    when: 'the gallery has as many references as its capacity, or all galleries take the memory that they may',
+  },
   INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },
   REQUEST_ABORTED: { status: 499, when: 'the client closed the connection before the answer' },
   MODEL_NOT_FOUND: { status: null, when: 'boot: a model to be loaded has no card or no file' },

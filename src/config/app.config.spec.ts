@@ -32,6 +32,7 @@ describe(loadAppConfig.name, () => {
         uri: null,
         precision: 'float32',
         scanThreads: 'auto',
+        maxBytes: 'auto',
         defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
       },
     });
@@ -86,6 +87,7 @@ describe(loadAppConfig.name, () => {
         uri: '127.0.0.1',
         precision: 'int8',
         scanThreads: 64,
+        maxBytes: 1024 ** 4,
         defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
       },
     });

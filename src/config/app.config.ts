@@ -3,9 +3,9 @@ import { FaceError } from '../errors';
 import {
   DEFAULT_GALLERY_DIR,
   DEFAULT_GALLERY_SETTINGS,
-  GALLERY_PRECISIONS,
   GALLERY_STORES,
   type GalleryModuleOptions,
+  GALLERY_BYTES_RANGE,
   SCAN_THREADS_RANGE,
 } from '../gallery/gallery.options';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
@@ -17,6 +17,7 @@ import {
   type FaceModuleOptions,
   IDLE_TTL_RANGE,
 } from '../face/face.options';
+import { VECTOR_PRECISIONS } from '../gallery/index/vector-index';
 
 /** Nest's log levels: the named one and all that are graver are written. */
 export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
@@ -174,7 +175,7 @@ export const APP_CONFIG = {
   FACE_GALLERY_PRECISION: {
     type: 'choice',
     default: 'float32',
-    choices: GALLERY_PRECISIONS,
+    choices: VECTOR_PRECISIONS,
     doc: 'Numbers in which galleries are scanned: float32; int8 is faster, and looks at the best again in float32',
   },
   FACE_GALLERY_SCAN_THREADS: {
@@ -182,6 +183,12 @@ export const APP_CONFIG = {
     default: 'auto' as Auto | number,
     range: SCAN_THREADS_RANGE,
     doc: 'Threads that scan galleries; auto: one per core, at most 4',
+  },
+  FACE_GALLERY_MAX_BYTES: {
+    type: 'integer',
+    default: 'auto' as Auto | number,
+    range: GALLERY_BYTES_RANGE,
+    doc: 'Bytes that all galleries may take in memory, before GALLERY_FULL (memory and durable store); auto: half of the machine or the container',
   },
   FACE_GALLERY_CAPACITY: {
     type: 'integer',
@@ -273,6 +280,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       uri: text(env, 'FACE_GALLERY_URI') ?? null,
       precision: choice(env, 'FACE_GALLERY_PRECISION'),
       scanThreads: integer(env, 'FACE_GALLERY_SCAN_THREADS'),
+      maxBytes: integer(env, 'FACE_GALLERY_MAX_BYTES'),
       defaultGallery: {
         capacity: integer(env, 'FACE_GALLERY_CAPACITY'),
         maxReferencesPerSubject: integer(env, 'FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT'),

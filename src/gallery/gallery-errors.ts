@@ -24,6 +24,11 @@ export const galleryErrors = {
       galleryId,
       capacity,
     }),
+  memoryFull: (galleryId: string, maxBytes: number) =>
+    new FaceError('GALLERY_FULL', 'All galleries together take the memory that they may.', {
+      galleryId,
+      maxBytes,
+    }),
   subjectFull: (galleryId: string, subjectId: string, maxReferencesPerSubject: number) =>
     new FaceError('SUBJECT_FULL', `A subject may have ${maxReferencesPerSubject} references.`, {
       galleryId,

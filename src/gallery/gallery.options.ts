@@ -1,17 +1,17 @@
 import type { Auto, Notice } from '../face/face.options';
 import type { GalleryStore } from './gallery-store';
 import type { GallerySettings } from './gallery.types';
+import type { VectorPrecision } from './index/vector-index';
 
 /** Stores that the module makes. */
 export const GALLERY_STORES = ['memory', 'durable', 'lancedb'] as const;
 export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
 
-/** In which numbers embeddings are scanned. `int8`: a quarter of the memory traffic; what comes first is looked at again in float32. */
-export const GALLERY_PRECISIONS = ['float32', 'int8'] as const;
-export type GalleryPrecision = (typeof GALLERY_PRECISIONS)[number];
-
-/** In which numbers of threads a gallery may be scanned. */
+/** In how many threads galleries may be scanned. */
 export const SCAN_THREADS_RANGE = [1, 64] as const;
+
+/** Of `maxBytes`. */
+export const GALLERY_BYTES_RANGE = [1024 ** 2, 1024 ** 4] as const;
 
 /**
  * What `GalleryModule.forRoot` takes.
@@ -28,9 +28,14 @@ export interface GalleryModuleOptions {
   /** `lancedb`: folder or address of the database. */
   uri?: string | null;
   /** @defaultValue `float32` */
-  precision?: GalleryPrecision;
+  precision?: VectorPrecision;
   /** Threads that scan. `auto`: one per core, at most 4. @defaultValue `auto` */
   scanThreads?: number | Auto;
+  /**
+   * `memory` and `durable`: bytes that all galleries may take in memory; more is refused with GALLERY_FULL. `auto`: half of
+   * what the machine or the container has. @defaultValue `auto`
+   */
+  maxBytes?: number | Auto;
   /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
   defaultGallery?: Partial<GallerySettings>;
   /** Told while a durable store is read at boot: records. */

@@ -31,7 +31,12 @@ export interface MemoryStoreOptions {
   /** Threads that scan, shared by all galleries. */
   threadCount: number;
   precision: VectorPrecision;
+  /** Bytes that all galleries may take; what would take more is refused with GALLERY_FULL. @defaultValue no limit */
+  maxBytes?: number;
 }
+
+/** Bytes of a reference and its share of a subject in memory beside its row of the index: objects, ids, hash, map entries. */
+const BYTES_BESIDE_ROW = 1024;
 
 /**
  * Galleries in the memory of the process, gone with it.
@@ -140,9 +145,16 @@ export class MemoryStore extends GalleryStore {
     return this.change((plan) => {
       const gallery = this.planned(galleryId);
       const { state } = gallery;
+      const { maxBytes = Infinity } = this.options;
+      const bytesOfOne = bytesOfReference(gallery.dimensions, this.options.precision);
+      let takenBytes = this.plannedBytes();
       const outcomes: (AddedReference | FaceError)[] = [];
       for (const reference of references) {
-        const outcome = state.addReference(plan, reference, gallery);
+        const hasRoom = takenBytes + bytesOfOne <= maxBytes;
+        const outcome = state.addReference(plan, reference, gallery, () =>
+          hasRoom ? undefined : galleryErrors.memoryFull(galleryId, maxBytes),
+        );
+        if ('entry' in outcome && outcome.status === 'added') takenBytes += bytesOfOne;
         // Each is answered as it is when those before it are there, and those after it are not.
         plan.afterwards(() => outcomes.push('entry' in outcome ? state.toAdded(outcome) : outcome));
       }
@@ -221,6 +233,14 @@ export class MemoryStore extends GalleryStore {
     this.lastUid = lastUid;
   }
 
+  /** What all galleries will take. */
+  private plannedBytes(): number {
+    let bytes = 0;
+    for (const { dimensions, state } of this.galleries.plannedValues())
+      bytes += state.plannedReferenceCount * bytesOfReference(dimensions, this.options.precision);
+    return bytes;
+  }
+
   private nextUid(): number {
     return ++this.lastUid;
   }
@@ -267,4 +287,8 @@ export class MemoryStore extends GalleryStore {
     await this.commit(plan);
     return answer!;
   }
+}
+
+function bytesOfReference(dimensions: number, precision: VectorPrecision): number {
+  return dimensions * (precision === 'int8' ? 5 : 4) + BYTES_BESIDE_ROW;
 }

@@ -7,6 +7,8 @@ import { MemoryStore } from './memory-store';
 
 /** A scan waits for memory more than for cores: beyond this, threads only take cores from the workers. */
 const MAX_AUTO_THREADS = 4;
+/** Models, workers and images need the rest. */
+const AUTO_SHARE_OF_MEMORY = 0.5;
 
 /**
  * Makes the store that the options name. What only one kind of store needs is loaded with it and not before.
@@ -15,6 +17,7 @@ const MAX_AUTO_THREADS = 4;
  */
 export async function openStore(options: GalleryModuleOptions): Promise<GalleryStore> {
   const { store = 'memory', precision = 'float32', scanThreads = 'auto', onProgress, onNotice } = options;
+  const limits = machineLimits();
   if (store instanceof GalleryStore) return store;
   if (store === 'lancedb') {
     const { uri } = options;
@@ -22,12 +25,25 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
     onNotice?.({ level: 'log', message: 'lancedb store' });
     return LanceStore.open({ uri, onNotice });
   }
-  const threadCount =
-    scanThreads === 'auto' ? Math.min(machineLimits().cores, MAX_AUTO_THREADS) : scanThreads;
-  onNotice?.({ level: 'log', message: `${store} store, ${threadCount} scan threads, ${precision}` });
-  if (store === 'memory') return new MemoryStore({ threadCount, precision });
+  const threadCount = scanThreads === 'auto' ? Math.min(limits.cores, MAX_AUTO_THREADS) : scanThreads;
+  const { maxBytes: givenBytes = 'auto' } = options;
+  const maxBytes = givenBytes === 'auto' ? limits.memoryBytes * AUTO_SHARE_OF_MEMORY : givenBytes;
+  const megabytes = Math.round(maxBytes / 1024 ** 2);
+  onNotice?.({
+    level: 'log',
+    message: `${store} store, ${threadCount} scan threads, ${precision}, at most ${megabytes} MiB`,
+  });
+  if (store === 'memory') return new MemoryStore({ threadCount, precision, maxBytes });
   const { dir = DEFAULT_GALLERY_DIR, key } = options;
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- import() would want a flag under Jest
   const { DurableStore } = require('./durable-store') as typeof import('./durable-store');
-  return DurableStore.open({ dir, key: key ?? undefined, threadCount, precision, onProgress, onNotice });
+  return DurableStore.open({
+    dir,
+    key: key ?? undefined,
+    threadCount,
+    precision,
+    maxBytes,
+    onProgress,
+    onNotice,
+  });
 }

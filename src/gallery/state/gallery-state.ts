@@ -77,6 +77,11 @@ export class GalleryState {
     return this.references.size;
   }
 
+  /** As many as there will be. */
+  get plannedReferenceCount(): number {
+    return this.references.plannedSize;
+  }
+
   // Reads
 
   getSubject(subjectId: string): Subject {
@@ -121,7 +126,8 @@ export class GalleryState {
         if (searches < MAX_SEARCHES && found.some((hits) => hits.some(isStale))) continue;
         return found.map((hits) => this.toHits(hits.filter((hit) => !isStale(hit))).slice(0, options.limit));
       } catch (error) {
-        throw this.isClosed ? galleryErrors.galleryNotFound(id) : error;
+        if (this.isClosed) throw galleryErrors.galleryNotFound(id);
+        throw galleryErrors.storeFailed(error);
       } finally {
         this.searches.delete(changedRows);
       }
@@ -195,11 +201,15 @@ export class GalleryState {
     this.dropSubject(plan, subject);
   }
 
-  /** @returns what to answer once the plan has settled, or why the reference is refused. */
+  /**
+   * @param refusal - of the store, asked where the gallery itself takes the reference.
+   * @returns what to answer once the plan has settled, or why the reference is refused.
+   */
   addReference(
     plan: Plan,
     given: NewReference,
     settings: Pick<GallerySettings, 'capacity' | 'maxReferencesPerSubject'>,
+    refusal: () => FaceError | undefined,
   ): AddOutcome | FaceError {
     const { id: galleryId, dimensions } = this.identity;
     const { capacity, maxReferencesPerSubject } = settings;
@@ -213,6 +223,8 @@ export class GalleryState {
     if (this.references.plannedSize >= capacity) return galleryErrors.galleryFull(galleryId, capacity);
     if ((subject?.references.length ?? 0) >= maxReferencesPerSubject)
       return galleryErrors.subjectFull(galleryId, given.subjectId, maxReferencesPerSubject);
+    const refused = refusal();
+    if (refused) return refused;
 
     const owner = subject ?? this.makeSubject(plan, given.subjectId, {});
     const { id, metadata, quality, imageHash } = given;
@@ -274,11 +286,6 @@ export class GalleryState {
   }
 
   // What comes from the medium
-
-  /** Makes room for so many references. */
-  reserve(referenceCount: number): void {
-    this.index.reserve(referenceCount);
-  }
 
   /** Takes over a subject, before its references. */
   restoreSubject(stored: Omit<SubjectEntry, 'number' | 'references'>): RestoredSubject {
