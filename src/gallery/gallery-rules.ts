@@ -1,0 +1,102 @@
+import { FaceError } from '../errors';
+import { ENROLMENT_GATES, type GallerySettings, type Metadata } from './gallery.types';
+
+/** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
+export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** Longest id of a subject, in characters (UTF-16 code units). */
+export const MAX_SUBJECT_ID_LENGTH = 256;
+export const MAX_METADATA_KEYS = 32;
+/** In characters. */
+export const MAX_METADATA_KEY_LENGTH = 64;
+/** Of string values, in characters. */
+export const MAX_METADATA_VALUE_LENGTH = 1024;
+
+// Control characters, and halves of surrogate pairs, which UTF-8 cannot hold: ids go into URLs, files and logs.
+const UNFIT = /[\p{Cc}\p{Cs}]/u;
+
+/** What is wrong with the id of a gallery, as the end of a sentence; `null` where nothing is. */
+export function galleryIdProblem(id: unknown): string | null {
+  if (typeof id === 'string' && GALLERY_ID.test(id)) return null;
+  return 'must be 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit';
+}
+
+/** What is wrong with the id of a subject, as the end of a sentence; `null` where nothing is. */
+export function subjectIdProblem(id: unknown): string | null {
+  const isValid =
+    typeof id === 'string' &&
+    id.length >= 1 &&
+    id.length <= MAX_SUBJECT_ID_LENGTH &&
+    !UNFIT.test(id) &&
+    // As segments of a URL these would change its path.
+    id !== '.' &&
+    id !== '..';
+  if (isValid) return null;
+  return `must be 1 to ${MAX_SUBJECT_ID_LENGTH} characters without control characters, and neither "." nor ".."`;
+}
+
+/** What is wrong with metadata, as the end of a sentence; `null` where nothing is. */
+export function metadataProblem(metadata: unknown): string | null {
+  if (typeof metadata !== 'object' || metadata == null || Array.isArray(metadata)) {
+    return 'must be a flat object';
+  }
+  const entries = Object.entries(metadata as Metadata);
+  if (entries.length > MAX_METADATA_KEYS) return `must have at most ${MAX_METADATA_KEYS} keys`;
+  for (const [key, value] of entries) {
+    if (key.length < 1 || key.length > MAX_METADATA_KEY_LENGTH) {
+      return `must have keys of 1 to ${MAX_METADATA_KEY_LENGTH} characters`;
+    }
+    const isValid =
+      typeof value === 'boolean' ||
+      (typeof value === 'number' && Number.isFinite(value)) ||
+      (typeof value === 'string' && value.length <= MAX_METADATA_VALUE_LENGTH);
+    if (!isValid) {
+      return `must have values that are true, false, finite numbers, or strings of up to ${MAX_METADATA_VALUE_LENGTH} characters`;
+    }
+  }
+  return null;
+}
+
+/** Inclusive ranges of the settings of a gallery. */
+export const GALLERY_RANGES = {
+  threshold: [0, 2],
+  capacity: [1, 100_000_000],
+  maxReferencesPerSubject: [1, 1000],
+} as const;
+
+/** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
+export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
+  const { threshold, capacity, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
+  const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
+  return {
+    threshold: threshold == null ? null : rangeProblem(threshold, distances),
+    capacity: capacity === undefined ? null : integerProblem(capacity, capacities),
+    maxReferencesPerSubject:
+      maxReferencesPerSubject === undefined ? null : integerProblem(maxReferencesPerSubject, counts),
+    enrolmentGate:
+      enrolmentGate === undefined || ENROLMENT_GATES.includes(enrolmentGate)
+        ? null
+        : `must be one of ${ENROLMENT_GATES.join(', ')}`,
+    metadata: metadata === undefined ? null : metadataProblem(metadata),
+  };
+}
+
+/** What is wrong with a number, as the end of a sentence; `null` where nothing is. */
+export function rangeProblem(value: unknown, [min, max]: readonly [number, number]): string | null {
+  return typeof value === 'number' && value >= min && value <= max
+    ? null
+    : `must be a number in [${min}, ${max}]`;
+}
+
+export function integerProblem(value: unknown, [min, max]: readonly [number, number]): string | null {
+  return Number.isInteger(value) && rangeProblem(value, [min, max]) == null
+    ? null
+    : `must be an integer in [${min}, ${max}]`;
+}
+
+/** @throws {FaceError} PARAMETER_INVALID where a field has a problem; `details.fields` has the problems. */
+export function assertValid(problems: Record<string, string | null>): void {
+  const found = Object.entries(problems).filter(([, problem]) => problem != null);
+  if (found.length === 0) return;
+  const list = found.map(([field, problem]) => `${field} ${problem}`).join('; ');
+  throw new FaceError('PARAMETER_INVALID', `Invalid: ${list}.`, { fields: Object.fromEntries(found) });
+}
