@@ -101,13 +101,10 @@ export async function importGallery(
         end = item.end as ExportEnd;
         continue;
       }
-      if if (item.subject !== undefined) {
-        subjects.push(parseSubject(item.subject));
-      } else if (item.reference !== undefined) {
+      if (item.subject !== undefined) subjects.push(parseSubject(item.subject));
+      else if (item.reference !== undefined)
         references.push({ position, reference: parseReference(item.reference, dimensions) });
-      } else {
-        throw malformed('has a record of an unknown kind');
-      }
+      else throw malformed('has a record of an unknown kind');
       recordCount++;
       if (subjects.length + references.length >= BATCH_SIZE) await flush();
     }
