@@ -116,7 +116,7 @@ export class DurableStore extends MemoryStore {
       group.filter(({ plan }) => plan.erasures.length === 0),
     ];
     for (const { resolve } of done) resolve();
-    this.unwiped.push(...erasures);
+    this.unwiped = this.unwiped.concat(erasures);
     try {
       await this.wipe();
       for (const { resolve } of wiping) resolve();

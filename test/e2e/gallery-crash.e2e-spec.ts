@@ -61,7 +61,8 @@ describe('a gallery whose process is killed', () => {
         found.set(id, metadata.version as number);
       }
       await store.close();
-      expect([...kept].filter(([id, version]) => !(found.get(id)! >= version))).toEqual([]);
+      const lost = [...kept].filter(([id, version]) => !(found.get(id)! >= version));
+      expect({ round, lost }).toEqual({ round, lost: [] });
       expect([...deleted].filter((id) => found.has(id))).toEqual([]);
       for (const id of doubtful) if (!found.has(id)) deleted.add(id);
       for (const [id, version] of found) kept.set(id, version);
