@@ -5,6 +5,7 @@ import { AppConfig } from './config/app.config';
 import { AppConfigModule } from './config/app.config.module';
 import { DetectionModule } from './detection/detection.module';
 import { FaceModule } from './face/face.module';
+import { GalleryModule } from './gallery/gallery.module';
 import { HealthModule } from './health/health.module';
 import { FaceMetrics } from './metrics/face-metrics';
 import { MetricsModule } from './metrics/metrics.module';
@@ -13,6 +14,7 @@ import { RepresentationModule } from './representation/representation.module';
 import { VerificationModule } from './verification/verification.module';
 
 const logger = new Logger('Models');
+const galleryLogger = new Logger('Galleries');
 
 /** The service: settings, the models, and one module per feature. */
 @Module({
@@ -25,6 +27,15 @@ const logger = new Logger('Models');
         onProgress: ({ stage, model, done, total }) => logger.log(`${stage} ${model} (${done} of ${total})`),
         onNotice: ({ level, message }) => logger[level](message),
         onImage: (event) => metrics.observeImage(event),
+      }),
+    }),
+    GalleryModule.forRootAsync({
+      inject: [AppConfig, FaceMetrics],
+      useFactory: ({ gallery }: AppConfig, metrics: FaceMetrics) => ({
+        ...gallery,
+        onProgress: ({ done, total }) => galleryLogger.log(`read ${done} of ${total} records`),
+        onNotice: ({ level, message }) => galleryLogger[level](message),
+        onSearch: (event) => metrics.observeSearch(event),
       }),
     }),
     VerificationModule,

@@ -10,6 +10,52 @@ export {
 } from './face/face-model';
 export { FaceModule } from './face/face.module';
 export { DEFAULT_FACE_OPTIONS, type BootProgress, type FaceModuleOptions } from './face/face.options';
+export {
+  GATE_LIMITS,
+  REJECTION_REASONS,
+  type GateLimits,
+  type RejectionReason,
+} from './gallery/enrolment-gate';
+export { GalleryModule } from './gallery/gallery.module';
+export {
+  DEFAULT_GALLERY_ID,
+  DEFAULT_GALLERY_SETTINGS,
+  type GalleryModuleOptions,
+} from './gallery/gallery.options';
+export {
+  GalleryService,
+  type Candidate,
+  type CreateGalleryOptions,
+  type EnrolmentItem,
+  type EnrolmentResult,
+  type EnrolOptions,
+  type Identification,
+  type IdentifiedFace,
+  type IdentifyOptions,
+  type SubjectVerification,
+  type VerifySubjectOptions,
+} from './gallery/gallery.service';
+export { GalleryStore } from './gallery/gallery-store';
+export type {
+  AddedReference,
+  EnrolmentGate,
+  FaceQuality,
+  Gallery,
+  GalleryRecord,
+  GallerySettings,
+  Hit,
+  Metadata,
+  MetadataFilter,
+  NewGallery,
+  NewReference,
+  Page,
+  PageRequest,
+  Reference,
+  ReferenceKey,
+  SearchOptions,
+  StoredReference,
+  Subject,
+} from './gallery/gallery.types';
 export { RepresentationService, type Representation } from './face/representation.service';
 export {
   VerificationService,
@@ -23,10 +69,12 @@ export type {
   BoundingBox,
   Expression,
   FaceDetection,
+  FacePose,
   FaceSelection,
   ImageFaces,
   Landmarks,
   Metric,
+  PixelQuality,
   Point,
   RepresentedFace,
   StageTimings,

@@ -25,6 +25,15 @@ describe(loadAppConfig.name, () => {
       maxImages: 16,
       maxJsonBytes: 33_554_432,
       face,
+      gallery: {
+        store: 'memory',
+        dir: 'data/gallery',
+        key: null,
+        uri: null,
+        precision: 'float32',
+        scanThreads: 'auto',
+        defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
+      },
     });
   });
 
@@ -32,6 +41,7 @@ describe(loadAppConfig.name, () => {
     const config = loadAppConfig({});
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.face)).toBe(true);
+    expect(Object.isFrozen(config.gallery)).toBe(true);
     config.face.detectors.push('changed');
     expect(loadAppConfig({}).face.detectors).toEqual(DEFAULT_FACE_OPTIONS.detectors);
   });
@@ -69,13 +79,29 @@ describe(loadAppConfig.name, () => {
         attributeModels: names,
         modelDirs: ['first', 'second'],
       },
+      gallery: {
+        store: 'lancedb',
+        dir: '127.0.0.1',
+        key: 'k'.repeat(32),
+        uri: '127.0.0.1',
+        precision: 'int8',
+        scanThreads: 64,
+        defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
+      },
     });
   });
 
   it('leaves to the machine what is auto, and takes an empty key for none', () => {
-    const config = loadAppConfig({ FACE_WORKER_COUNT: 'auto', FACE_INTRA_OP_THREADS: '3', ADMIN_KEY: '' });
+    const config = loadAppConfig({
+      FACE_WORKER_COUNT: 'auto',
+      FACE_INTRA_OP_THREADS: '3',
+      ADMIN_KEY: '',
+      FACE_GALLERY_KEY: '',
+      FACE_GALLERY_URI: ' ',
+    });
     expect(config.face).toMatchObject({ workerCount: 'auto', intraOpThreads: 3, memoryBudgetBytes: 'auto' });
     expect(config.adminKey).toBeNull();
+    expect(config.gallery).toMatchObject({ key: null, uri: null, scanThreads: 'auto' });
   });
 
   it('takes port 0 and an empty list of attribute models', () => {
@@ -107,6 +133,11 @@ describe(loadAppConfig.name, () => {
     ['FACE_IDLE_TTLS', 'yunet'],
     ['FACE_IDLE_TTLS', 'yunet=1'],
     ['FACE_IDLE_TTLS', 'yunet=5000,'],
+    ['FACE_GALLERY_STORE', 'postgres'],
+    ['FACE_GALLERY_DIR', ''],
+    ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],
+    ['FACE_GALLERY_SCAN_THREADS', '0'],
+    ['FACE_GALLERY_CAPACITY', '0'],
     ['ADMIN_KEY', 'too-short-secret'.slice(1)],
     ['ADMIN_KEY', ' padded-secret-of-length '],
   ])('refuses %s=%j, naming the variable and not its value', (name, value) => {

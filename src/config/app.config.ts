@@ -1,6 +1,15 @@
 import { delimiter } from 'node:path';
 import { FaceError } from '../errors';
 import {
+  DEFAULT_GALLERY_DIR,
+  DEFAULT_GALLERY_SETTINGS,
+  GALLERY_PRECISIONS,
+  GALLERY_STORES,
+  type GalleryModuleOptions,
+  SCAN_THREADS_RANGE,
+} from '../gallery/gallery.options';
+import { GALLERY_RANGES } from '../gallery/gallery-rules';
+import {
   type Auto,
   CACHE_KINDS,
   DEFAULT_FACE_OPTIONS,
@@ -23,7 +32,7 @@ interface ConfigVariable {
   readonly range?: readonly [number, number];
   /** Values that a choice may have. */
   readonly choices?: readonly string[];
-  /** Lists only: an empty value stands for an empty list. */
+  /** Lists and texts: an empty value stands for an empty list, or for none. */
   readonly allowEmpty?: boolean;
   readonly doc: string;
 }
@@ -137,12 +146,64 @@ export const APP_CONFIG = {
   },
   FACE_CACHE_BYTES: faceInteger('cacheBytes', 'Most bytes of answers that the cache keeps'),
   FACE_CACHE_TTL_MS: faceInteger('cacheTtlMs', 'Milliseconds that an answer is kept'),
+  FACE_GALLERY_STORE: {
+    type: 'choice',
+    default: 'memory',
+    choices: GALLERY_STORES,
+    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder), lancedb (a database; its packages are installed apart)',
+  },
+  FACE_GALLERY_DIR: {
+    type: 'text',
+    default: DEFAULT_GALLERY_DIR,
+    doc: 'Folder of the durable store, for one process at a time',
+  },
+  FACE_GALLERY_KEY: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [32, 1024],
+    doc: 'Key of the durable store, 32 characters or more: what lies in its folder cannot be read without it',
+  },
+  FACE_GALLERY_URI: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'Folder or address of the LanceDB database',
+  },
+  FACE_GALLERY_PRECISION: {
+    type: 'choice',
+    default: 'float32',
+    choices: GALLERY_PRECISIONS,
+    doc: 'Numbers in which galleries are scanned: float32; int8 is faster, and looks at the best again in float32',
+  },
+  FACE_GALLERY_SCAN_THREADS: {
+    type: 'integer',
+    default: 'auto' as Auto | number,
+    range: SCAN_THREADS_RANGE,
+    doc: 'Threads that scan galleries; auto: one per core, at most 4',
+  },
+  FACE_GALLERY_CAPACITY: {
+    type: 'integer',
+    default: DEFAULT_GALLERY_SETTINGS.capacity,
+    range: GALLERY_RANGES.capacity,
+    doc: 'Most references of a gallery that is made without a capacity of its own',
+  },
+  FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT: {
+    type: 'integer',
+    default: DEFAULT_GALLERY_SETTINGS.maxReferencesPerSubject,
+    range: GALLERY_RANGES.maxReferencesPerSubject,
+    doc: 'Most references of one subject, in a gallery that is made without such a limit of its own',
+  },
 } as const satisfies Record<string, ConfigVariable>;
 
 type VariableName = keyof typeof APP_CONFIG;
 
 /** Options of FaceModule that the environment sets. */
 type FaceConfig = Required<Omit<FaceModuleOptions, 'onProgress' | 'onImage' | 'onNotice' | 'workerFile'>>;
+
+/** Options of GalleryModule that the environment sets. */
+type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotice' | 'onSearch'>>;
 
 /** Settings of the service: frozen, made once from the environment by {@link loadAppConfig}. */
 export class AppConfig {
@@ -156,9 +217,14 @@ export class AppConfig {
   /** Largest JSON body in bytes. */
   readonly maxJsonBytes: number;
   readonly face: Readonly<FaceConfig>;
+  /** Its `key` is never logged. */
+  readonly gallery: Readonly<GalleryConfig>;
 
   constructor(values: AppConfig) {
-    Object.assign(this, values, { face: Object.freeze(values.face) });
+    Object.assign(this, values, {
+      face: Object.freeze(values.face),
+      gallery: Object.freeze(values.gallery),
+    });
     Object.freeze(this);
   }
 }
@@ -200,6 +266,18 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       cacheBytes: integer(env, 'FACE_CACHE_BYTES'),
       cacheTtlMs: integer(env, 'FACE_CACHE_TTL_MS'),
     },
+    gallery: {
+      store: choice(env, 'FACE_GALLERY_STORE'),
+      dir: text(env, 'FACE_GALLERY_DIR') ?? APP_CONFIG.FACE_GALLERY_DIR.default,
+      key: secret(env, 'FACE_GALLERY_KEY'),
+      uri: text(env, 'FACE_GALLERY_URI') ?? null,
+      precision: choice(env, 'FACE_GALLERY_PRECISION'),
+      scanThreads: integer(env, 'FACE_GALLERY_SCAN_THREADS'),
+      defaultGallery: {
+        capacity: integer(env, 'FACE_GALLERY_CAPACITY'),
+        maxReferencesPerSubject: integer(env, 'FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT'),
+      },
+    },
   });
 }
 
@@ -209,6 +287,8 @@ type NameOf<Type extends ConfigVariable['type']> = {
 
 function text(env: NodeJS.ProcessEnv, name: VariableName): string | undefined {
   const value = env[name]?.trim();
+  const variable: ConfigVariable = APP_CONFIG[name];
+  if (value === '' && variable.type === 'text' && variable.allowEmpty) return undefined;
   if (value === '') throw invalid(name, 'must not be empty');
   return value;
 }

@@ -1,3 +1,4 @@
+import type { Auto, Notice } from '../face/face.options';
 import type { GalleryStore } from './gallery-store';
 import type { GallerySettings } from './gallery.types';
 
@@ -9,7 +10,14 @@ export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
 export const GALLERY_PRECISIONS = ['float32', 'int8'] as const;
 export type GalleryPrecision = (typeof GALLERY_PRECISIONS)[number];
 
-/** What `GalleryModule.forRoot` takes. */
+/** In which numbers of threads a gallery may be scanned. */
+export const SCAN_THREADS_RANGE = [1, 64] as const;
+
+/**
+ * What `GalleryModule.forRoot` takes.
+ *
+ * @publicApi
+ */
 export interface GalleryModuleOptions {
   /** `memory`: gone with the process; `durable`: a folder; `lancedb`: a LanceDB database; or a store of one's own. @defaultValue `memory` */
   store?: GalleryStoreKind | GalleryStore;
@@ -22,15 +30,25 @@ export interface GalleryModuleOptions {
   /** @defaultValue `float32` */
   precision?: GalleryPrecision;
   /** Threads that scan. `auto`: one per core, at most 4. @defaultValue `auto` */
-  scanThreads?: number | 'auto';
+  scanThreads?: number | Auto;
   /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
   defaultGallery?: Partial<GallerySettings>;
-  /** What is worth a line in the log, at boot. */
-  onProgress?: (message: string) => void;
-  onNotice?: (notice: { level: 'log' | 'warn'; message: string }) => void;
-  /** Called after each search. */
-  onSearch?: (event: { searchMs: number }) => void;
+  /** Told while a durable store is read at boot: records. */
+  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told what an operator should read: what was taken for `auto`, a gallery that cannot be used, damaged records. */
+  onNotice?: (notice: Notice) => void;
+  /** Told of every search by an identification. */
+  onSearch?: (event: SearchEvent) => void;
 }
+
+/** One search, for metrics: holds no embedding and no id. */
+export interface SearchEvent {
+  /** Milliseconds, of all faces of the probe together. */
+  searchMs: number;
+}
+
+/** Folder of a durable store for which nothing else was said. */
+export const DEFAULT_GALLERY_DIR = 'data/gallery';
 
 /** Settings of a gallery for which nothing else was said. */
 export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {

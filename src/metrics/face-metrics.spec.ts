@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseMetrics, valueOf } from '../../test/support/parse-metrics';
-import { FACE_ERRORS, type FaceErrorCode } from '../errors';
+import { FACE_ERRORS, FaceError, type FaceErrorCode } from '../errors';
 import type { EngineStatus, ModelStatus } from '../face/face-model';
 import type { ImageEvent } from '../face/face.options';
+import type { Gallery, Page, PageRequest } from '../gallery/gallery.types';
 import { FakeFaceModel } from '../testing';
 import { FaceMetrics } from './face-metrics';
 import { type MetricEntry, METRICS, REJECTIONS } from './metrics';
@@ -32,21 +33,24 @@ const engine: EngineStatus = {
 describe('FaceMetrics', () => {
   let metrics: FaceMetrics;
   let model: FakeFaceModel;
+  const listGalleries = jest.fn<Promise<Page<Gallery>>, [PageRequest]>();
 
   beforeEach(() => {
     metrics = new FaceMetrics();
     model = new FakeFaceModel();
+    listGalleries.mockReset().mockResolvedValue({ items: [], next: null });
   });
   afterEach(() => {
     jest.restoreAllMocks();
     metrics.onApplicationShutdown();
   });
 
-  const scrape = async () => parseMetrics(await metrics.scrape(model));
+  const scrape = async () => parseMetrics(await metrics.scrape(model, { listGalleries }));
 
   it('exports what the table has, each metric fed and with its labels, and nothing else of its own', async () => {
     jest.spyOn(model, 'status').mockResolvedValue(engine);
     metrics.observeImage(image);
+    metrics.observeSearch({ searchMs: 2 });
     metrics.observeHttp({ method: 'GET', route: '/metrics', status: 200, durationMs: 3 });
     const scraped = await scrape();
     const own = [...scraped.keys()].filter((name) => name.startsWith('likeness_'));
@@ -145,6 +149,27 @@ describe('FaceMetrics', () => {
     expect(valueOf(await scrape(), 'likeness_ready')).toBe(0);
   });
 
+  it('adds up the galleries of all pages, and keeps the figures while the store fails', async () => {
+    const page = (next: string | null, ...counts: [number, number][]) => ({
+      items: counts.map(([subjectCount, referenceCount]) => ({ subjectCount, referenceCount }) as Gallery),
+      next,
+    });
+    listGalleries.mockImplementation(({ after }) =>
+      Promise.resolve(after == null ? page('more', [1, 10], [2, 20]) : page(null, [4, 40])),
+    );
+    const first = await scrape();
+    expect(valueOf(first, 'likeness_gallery_subjects')).toBe(7);
+    expect(valueOf(first, 'likeness_gallery_references')).toBe(70);
+    listGalleries.mockRejectedValue(new FaceError('GALLERY_STORE_FAILED', 'failed'));
+    expect(valueOf(await scrape(), 'likeness_gallery_references')).toBe(70);
+  });
+
+  it('times the searches of galleries as a stage', async () => {
+    metrics.observeSearch({ searchMs: 250 });
+    const name = 'likeness_stage_duration_seconds_sum';
+    expect(valueOf(await scrape(), name, { stage: 'search' })).toBe(0.25);
+  });
+
   it('says nothing of a cache that is not there', async () => {
     jest.spyOn(model, 'status').mockResolvedValue({ ...engine, cache: null });
     const scraped = await scrape();
@@ -224,7 +249,7 @@ describe('FaceMetrics', () => {
     const other = new FaceMetrics();
     other.observeImage(image);
     const outcome = { task: 'represent', outcome: 'ok' };
-    const theirs = parseMetrics(await other.scrape(new FakeFaceModel()));
+    const theirs = parseMetrics(await other.scrape(new FakeFaceModel(), { listGalleries }));
     other.onApplicationShutdown();
     expect(valueOf(theirs, 'likeness_images_total', outcome)).toBe(1);
     expect(valueOf(await scrape(), 'likeness_images_total', outcome)).toBeUndefined();

@@ -1,8 +1,11 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type LabelValues, Registry } from 'prom-client';
+import { FaceError } from '../errors';
 import type { EngineStatus, FaceModel, ModelStatus } from '../face/face-model';
 import type { ImageEvent } from '../face/face.options';
+import type { GalleryStore } from '../gallery/gallery-store';
+import type { SearchEvent } from '../gallery/gallery.options';
 import { STAGES } from '../pipeline/face.types';
 import { type MetricEntry, type MetricName, METRICS, REJECTIONS } from './metrics';
 
@@ -37,6 +40,7 @@ const WORKER_STATES = [
 
 /** Node looks at the event loop so often, in milliseconds, and counts this pause as part of the delay. */
 const EVENT_LOOP_RESOLUTION_MS = 10;
+const GALLERIES_AT_A_TIME = 100;
 /** The longest pause that Node takes. */
 const NEVER_MS = 2 ** 31 - 1;
 
@@ -73,13 +77,22 @@ export class FaceMetrics implements OnApplicationShutdown {
     }
   }
 
+  /** Counts a search of a gallery. */
+  observeSearch({ searchMs }: SearchEvent): void {
+    this.metrics.likeness_stage_duration_seconds.observe({ stage: 'search' }, searchMs / 1000);
+  }
+
   /** Counts a request. */
   observeHttp({ method, route, status, durationMs }: HttpEvent): void {
     this.metrics.likeness_http_request_duration_seconds.observe({ method, route, status }, durationMs / 1000);
   }
 
-  /** Everything as text for Prometheus, with what the model says of itself now. */
-  async scrape(model: Pick<FaceModel, 'models' | 'status' | 'readiness'>): Promise<string> {
+  /** Everything as text for Prometheus, with what model and galleries say of themselves now. */
+  async scrape(
+    model: Pick<FaceModel, 'models' | 'status' | 'readiness'>,
+    store: Pick<GalleryStore, 'listGalleries'>,
+  ): Promise<string> {
+    await this.readGalleries(store);
     this.readEngine(await model.status());
     this.readModels(model.models());
     replace(this.metrics.likeness_ready, [[{}, model.readiness().ready ? 1 : 0]]);
@@ -146,6 +159,27 @@ export class FaceMetrics implements OnApplicationShutdown {
         ...(sharedBytes == null ? [] : [[{ model: name, kind: 'shared' }, sharedBytes] as const]),
       ]),
     );
+  }
+
+  private async readGalleries(store: Pick<GalleryStore, 'listGalleries'>): Promise<void> {
+    let subjects = 0;
+    let references = 0;
+    try {
+      for (let after: string | null | undefined; after !== null;) {
+        const { items, next } = await store.listGalleries({ limit: GALLERIES_AT_A_TIME, after });
+        for (const gallery of items) {
+          subjects += gallery.subjectCount;
+          references += gallery.referenceCount;
+        }
+        after = next;
+      }
+    } catch (error) {
+      // A store that fails must not hide all the other metrics; its own stay what they were.
+      if (error instanceof FaceError) return;
+      throw error;
+    }
+    replace(this.metrics.likeness_gallery_subjects, [[{}, subjects]]);
+    replace(this.metrics.likeness_gallery_references, [[{}, references]]);
   }
 
   private readEventLoop(): void {

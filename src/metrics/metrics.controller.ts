@@ -2,6 +2,7 @@ import { Controller, Get, Header } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Registry } from 'prom-client';
 import { FaceModel } from '../face/face-model';
+import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import { FaceMetrics } from './face-metrics';
 import { METRICS } from './metrics';
@@ -20,6 +21,7 @@ export class MetricsController {
   constructor(
     private readonly metrics: FaceMetrics,
     private readonly model: FaceModel,
+    private readonly store: GalleryStore,
   ) {}
 
   @Get()
@@ -39,6 +41,6 @@ export class MetricsController {
   })
   @ApiFaceErrors(['INTERNAL_ERROR'])
   scrapeMetrics(): Promise<string> {
-    return this.metrics.scrape(this.model);
+    return this.metrics.scrape(this.model, this.store);
   }
 }

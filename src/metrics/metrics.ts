@@ -43,7 +43,7 @@ export const METRICS = {
   },
   likeness_stage_duration_seconds: {
     type: 'histogram',
-    help: 'Time of an image in a stage; what the cache answered went through none',
+    help: 'Time of an image in a stage; what the cache answered went through none. Stage `search` is that of all its faces in a gallery',
     labels: ['stage'],
     buckets: DURATION_BUCKETS,
   },
@@ -103,6 +103,8 @@ export const METRICS = {
   },
   likeness_cache_entries: { type: 'gauge', help: 'Answers in the cache', labels: [] },
   likeness_cache_bytes: { type: 'gauge', help: 'Bytes of the answers in the cache', labels: [] },
+  likeness_gallery_subjects: { type: 'gauge', help: 'Subjects of all galleries together', labels: [] },
+  likeness_gallery_references: { type: 'gauge', help: 'References of all galleries together', labels: [] },
   likeness_event_loop_delay_seconds: {
     type: 'gauge',
     help: 'How late the event loop of the server was since the last scrape; `quantile` is 0.5, 0.9, 0.99, or 1 for the worst',
@@ -116,8 +118,10 @@ export type MetricName = keyof typeof METRICS;
  * Codes that say something of the service and not of the image: the same image may be answered at another time.
  *
  * By status: too many, not available, too late. Of the conflicts (409) only a model that is not loaded is met by an image;
- * the others belong to stored embeddings and to the operator.
+ * the others belong to stored embeddings and to the operator. A store that fails (503) never sees an image.
  */
 export const REJECTIONS: readonly FaceErrorCode[] = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
-  (code) => code === 'MODEL_NOT_LOADED' || [429, 503, 504].includes(FACE_ERRORS[code].status ?? 0),
+  (code) =>
+    code === 'MODEL_NOT_LOADED' ||
+    (code !== 'GALLERY_STORE_FAILED' && [429, 503, 504].includes(FACE_ERRORS[code].status ?? 0)),
 );

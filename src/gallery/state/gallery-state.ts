@@ -1,0 +1,491 @@
+import type { FaceError } from '../../errors';
+import { galleryErrors } from '../gallery-errors';
+import type {
+  AddedReference,
+  GalleryRecord,
+  GallerySettings,
+  Hit,
+  Metadata,
+  MetadataFilter,
+  NewReference,
+  Page,
+  PageRequest,
+  ReferenceKey,
+  SearchOptions,
+  StoredReference,
+  Subject,
+} from '../gallery.types';
+import type { IndexHit, VectorIndex } from '../index/vector-index';
+import { compileFilter } from './compile-filter';
+import { type ReferenceEntry, type SubjectEntry, toReference, toStored, toSubject } from './entries';
+import { LayeredMap } from './layered-map';
+import { NumberPool } from './number-pool';
+import { PagedList } from './paged-list';
+import type { Plan } from './plan';
+
+/** A search whose answer names a row that changed meanwhile is made again, so often; then those hits are left out. */
+const MAX_SEARCHES = 8;
+
+export interface GalleryIdentity {
+  uid: number;
+  id: string;
+  /** D */
+  dimensions: number;
+}
+
+/** What a plan does with a reference that is to be added. */
+export interface AddOutcome {
+  status: AddedReference['status'];
+  /** The one that will be there. */
+  entry: ReferenceEntry;
+}
+
+/**
+ * What one gallery holds, in memory. Reads answer with what has settled. Changes are planned against what will be when all
+ * plans before them have settled, and are told to a {@link Plan}.
+ */
+export class GalleryState {
+  private readonly subjects = new LayeredMap<SubjectEntry>();
+  private readonly references = new LayeredMap<ReferenceEntry>();
+  /** Ids of the references by the hash of their image. */
+  private readonly images = new LayeredMap<readonly string[]>();
+  private readonly list = new PagedList<SubjectEntry>();
+  private readonly numbers = new NumberPool();
+  private readonly byNumber: (SubjectEntry | undefined)[] = [];
+  private readonly byRow: (ReferenceEntry | undefined)[] = [];
+  /** For each search under way: rows that changed since it began. */
+  private readonly searches = new Set<Set<number>>();
+  private isClosed = false;
+
+  /** @param nextUid - gives the uids of what is made. */
+  constructor(
+    private readonly identity: GalleryIdentity,
+    private readonly index: VectorIndex,
+    private readonly nextUid: () => number,
+  ) {}
+
+  get subjectCount(): number {
+    return this.subjects.size;
+  }
+
+  get referenceCount(): number {
+    return this.references.size;
+  }
+
+  // Reads
+
+  getSubject(subjectId: string): Subject {
+    return toSubject(this.settledSubject(subjectId));
+  }
+
+  listSubjects({ filter, ...page }: PageRequest & { filter?: MetadataFilter }): Page<Subject> {
+    const passes = filter && compileFilter(filter);
+    return this.list.page(page, toSubject, passes && ((subject) => passes(subject.metadata)));
+  }
+
+  getReference(subjectId: string, referenceId: string): StoredReference {
+    const subject = this.settledSubject(subjectId);
+    const reference = this.references.get(referenceId);
+    if (reference?.subject !== subject.number) throw this.referenceNotFound(subjectId, referenceId);
+    return toStored(reference, subjectId, this.index.get(reference.row));
+  }
+
+  listReferences(subjectId: string): StoredReference[] {
+    return this.settledSubject(subjectId).references.map((id) => {
+      const reference = this.references.get(id)!;
+      return toStored(reference, subjectId, this.index.get(reference.row));
+    });
+  }
+
+  async search(probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
+    const { id, dimensions } = this.identity;
+    for (const probe of probes)
+      if (probe.length !== dimensions) throw galleryErrors.wrongLength(dimensions, probe.length);
+    const passes = options.filter && compileFilter(options.filter);
+    for (let searches = 1; ; searches++) {
+      const changedRows = new Set<number>();
+      this.searches.add(changedRows);
+      try {
+        const found = await this.index.search(probes, {
+          limit: options.limit,
+          minSimilarity: options.minSimilarity,
+          subjects: passes && this.subjectsThat(passes),
+        });
+        if (this.isClosed) throw galleryErrors.galleryNotFound(id);
+        const isStale = (hit: IndexHit) => changedRows.has(hit.row);
+        if (searches < MAX_SEARCHES && found.some((hits) => hits.some(isStale))) continue;
+        return found.map((hits) => this.toHits(hits.filter((hit) => !isStale(hit))).slice(0, options.limit));
+      } catch (error) {
+        throw this.isClosed ? galleryErrors.galleryNotFound(id) : error;
+      } finally {
+        this.searches.delete(changedRows);
+      }
+    }
+  }
+
+  /**
+   * Subjects as they were at the beginning, each as it is when its turn comes. A reference that moves to another subject
+   * meanwhile comes with the one that has it.
+   */
+  *records(): Generator<GalleryRecord> {
+    /** The id under which each subject was given, by its uid: its references follow under the same. */
+    const given = new Map<number, string>();
+    for (const old of this.list.toArray()) {
+      const subject = this.list.get(old.uid);
+      if (subject && !given.has(subject.uid)) {
+        given.set(subject.uid, subject.id);
+        yield { kind: 'subject', subject: toSubject(subject) };
+      }
+      for (const id of old.references) {
+        const reference = this.references.get(id);
+        const owner = reference && this.byNumber[reference.subject];
+        if (!reference || !owner) continue;
+        if (!given.has(owner.uid)) {
+          given.set(owner.uid, owner.id);
+          yield { kind: 'subject', subject: toSubject(owner) };
+        }
+        // Everything may have changed since the subject was given.
+        if (this.isClosed) throw galleryErrors.galleryNotFound(this.identity.id);
+        const now = this.references.get(id);
+        if (now && this.byNumber[now.subject]?.uid === owner.uid)
+          yield {
+            kind: 'reference',
+            reference: toStored(now, given.get(owner.uid)!, this.index.get(now.row)),
+          };
+      }
+    }
+  }
+
+  // Changes
+
+  putSubject(plan: Plan, subjectId: string, metadata: Metadata): { isNew: boolean } {
+    const old = this.subjects.getPlanned(subjectId);
+    if (old) this.replaceSubject(plan, old, { metadata, updatedAt: Date.now() });
+    else this.makeSubject(plan, subjectId, metadata);
+    return { isNew: !old };
+  }
+
+  renameSubject(
+    plan: Plan,
+    subjectId: string,
+    newSubjectId: string,
+    options: { merge: boolean; maxReferencesPerSubject: number },
+  ): void {
+    const source = this.plannedSubject(subjectId);
+    if (newSubjectId === subjectId) return;
+    const target = this.subjects.getPlanned(newSubjectId);
+    if (!target) {
+      plan.set(this.subjects, subjectId, undefined);
+      this.replaceSubject(plan, source, { id: newSubjectId, updatedAt: Date.now() });
+    } else if (options.merge) {
+      this.mergeSubjects(plan, source, target, options.maxReferencesPerSubject);
+    } else {
+      throw galleryErrors.subjectExists(this.identity.id, newSubjectId);
+    }
+  }
+
+  deleteSubject(plan: Plan, subjectId: string): void {
+    const subject = this.plannedSubject(subjectId);
+    for (const id of subject.references) this.dropReference(plan, this.references.getPlanned(id)!);
+    this.dropSubject(plan, subject);
+  }
+
+  /** @returns what to answer once the plan has settled, or why the reference is refused. */
+  addReference(
+    plan: Plan,
+    given: NewReference,
+    settings: Pick<GallerySettings, 'capacity' | 'maxReferencesPerSubject'>,
+  ): AddOutcome | FaceError {
+    const { id: galleryId, dimensions } = this.identity;
+    const { capacity, maxReferencesPerSubject } = settings;
+    if (given.embedding.length !== dimensions)
+      return galleryErrors.wrongLength(dimensions, given.embedding.length);
+    const existing = this.references.getPlanned(given.id);
+    if (existing) return { status: 'existing', entry: existing };
+    const subject = this.subjects.getPlanned(given.subjectId);
+    const duplicate = subject && this.sameImageOf(subject, given.imageHash);
+    if (duplicate) return { status: 'duplicate', entry: duplicate };
+    if (this.references.plannedSize >= capacity) return galleryErrors.galleryFull(galleryId, capacity);
+    if ((subject?.references.length ?? 0) >= maxReferencesPerSubject)
+      return galleryErrors.subjectFull(galleryId, given.subjectId, maxReferencesPerSubject);
+
+    const owner = subject ?? this.makeSubject(plan, given.subjectId, {});
+    const { id, metadata, quality, imageHash } = given;
+    const entry = this.writeReference(plan, owner.uid, given.embedding.slice(), (record) => ({
+      uid: this.nextUid(),
+      record,
+      subject: owner.number,
+      id,
+      metadata,
+      quality,
+      imageHash,
+      createdAt: Date.now(),
+    }));
+    this.setSubject(plan, { ...owner, references: [...owner.references, id] });
+    if (imageHash !== null) {
+      const ids = this.images.getPlanned(imageHash) ?? [];
+      plan.set(this.images, imageHash, [...ids, id]);
+    }
+    plan.set(this.references, id, entry);
+    plan.afterwards(() => {
+      const row = this.index.add(entry.pending!, entry.subject);
+      this.setRow(row, entry);
+    });
+    return { status: 'added', entry };
+  }
+
+  /** What was added, or was there already: right when the plan that asked has just settled. */
+  toAdded({ status, entry: { id } }: AddOutcome): AddedReference {
+    const entry = this.references.get(id)!;
+    const sameImage = (entry.imageHash === null ? undefined : this.images.get(entry.imageHash)) ?? [];
+    return {
+      status,
+      reference: toReference(entry, this.subjectIdOf(entry)),
+      sameImage: sameImage.filter((other) => other !== id).map((other) => this.keyOf(other)),
+    };
+  }
+
+  updateReference(plan: Plan, subjectId: string, referenceId: string, metadata: Metadata): void {
+    const { subject, reference } = this.plannedReference(subjectId, referenceId);
+    this.replaceReference(plan, subject, reference, { metadata });
+  }
+
+  deleteReference(plan: Plan, subjectId: string, referenceId: string): void {
+    const { subject, reference } = this.plannedReference(subjectId, referenceId);
+    this.setSubject(plan, { ...subject, references: subject.references.filter((id) => id !== referenceId) });
+    this.dropReference(plan, reference);
+  }
+
+  /** All records of the gallery go; the index is freed by {@link close}. */
+  eraseAll(plan: Plan): void {
+    for (const subject of this.subjects.plannedValues()) plan.erase(subject.record);
+    for (const reference of this.references.plannedValues()) plan.erase(reference.record);
+  }
+
+  /** Frees the index. Searches under way fail with GALLERY_NOT_FOUND. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.index.close();
+  }
+
+  // What comes from the medium
+
+  /** Makes room for so many references. */
+  reserve(referenceCount: number): void {
+    this.index.reserve(referenceCount);
+  }
+
+  /** @param references - with their embeddings, in the order in which they were added. */
+  restore(
+    subject: Omit<SubjectEntry, 'number' | 'references'>,
+    references: readonly {
+      entry: Omit<ReferenceEntry, 'subject' | 'row' | 'pending'>;
+      embedding: Float32Array;
+    }[],
+  ): void {
+    const number = this.numbers.take();
+    for (const { entry, embedding } of references) {
+      const row = this.index.add(embedding, number);
+      const reference = { ...entry, subject: number, row, pending: undefined };
+      this.references.restore(reference.id, reference);
+      this.byRow[row] = reference;
+      if (reference.imageHash !== null)
+        this.images.restore(reference.imageHash, [
+          ...(this.images.get(reference.imageHash) ?? []),
+          reference.id,
+        ]);
+    }
+    const restored = { ...subject, number, references: references.map(({ entry }) => entry.id) };
+    this.subjects.restore(restored.id, restored);
+    this.byNumber[number] = restored;
+    this.list.set(restored);
+  }
+
+  // Parts of reads
+
+  private settledSubject(subjectId: string): SubjectEntry {
+    const subject = this.subjects.get(subjectId);
+    if (!subject) throw galleryErrors.subjectNotFound(this.identity.id, subjectId);
+    return subject;
+  }
+
+  private referenceNotFound(subjectId: string, referenceId: string): FaceError {
+    return galleryErrors.referenceNotFound(this.identity.id, subjectId, referenceId);
+  }
+
+  private subjectIdOf(reference: ReferenceEntry): string {
+    return this.byNumber[reference.subject]!.id;
+  }
+
+  private keyOf(referenceId: string): ReferenceKey {
+    return { subjectId: this.subjectIdOf(this.references.get(referenceId)!), referenceId };
+  }
+
+  /** Mask by subject number. */
+  private subjectsThat(passes: (metadata: Metadata) => boolean): Uint8Array {
+    const mask = new Uint8Array(this.numbers.bound);
+    for (const subject of this.byNumber) if (subject && passes(subject.metadata)) mask[subject.number] = 1;
+    return mask;
+  }
+
+  private toHits(found: readonly IndexHit[]): Hit[] {
+    return found
+      .map(({ row, similarity }) => {
+        const reference = this.byRow[row]!;
+        return { subjectId: this.subjectIdOf(reference), referenceId: reference.id, similarity };
+      })
+      .sort((a, b) => b.similarity - a.similarity || (a.subjectId < b.subjectId ? -1 : 1));
+  }
+
+  // Parts of changes
+
+  private plannedSubject(subjectId: string): SubjectEntry {
+    const subject = this.subjects.getPlanned(subjectId);
+    if (!subject) throw galleryErrors.subjectNotFound(this.identity.id, subjectId);
+    return subject;
+  }
+
+  private plannedReference(
+    subjectId: string,
+    referenceId: string,
+  ): { subject: SubjectEntry; reference: ReferenceEntry } {
+    const subject = this.plannedSubject(subjectId);
+    const reference = this.references.getPlanned(referenceId);
+    if (reference?.subject !== subject.number) throw this.referenceNotFound(subjectId, referenceId);
+    return { subject, reference };
+  }
+
+  /** The reference of the image that the subject has or will have. */
+  private sameImageOf(subject: SubjectEntry, imageHash: string | null): ReferenceEntry | undefined {
+    if (imageHash === null) return undefined;
+    return this.images
+      .getPlanned(imageHash)
+      ?.map((id) => this.references.getPlanned(id)!)
+      .find((reference) => reference.subject === subject.number);
+  }
+
+  private makeSubject(plan: Plan, id: string, metadata: Metadata): SubjectEntry {
+    const now = Date.now();
+    const subject = this.writeSubject(plan, (record) => ({
+      uid: this.nextUid(),
+      record,
+      number: plan.take(this.numbers),
+      id,
+      metadata,
+      createdAt: now,
+      updatedAt: now,
+      references: [],
+    }));
+    this.setSubject(plan, subject);
+    return subject;
+  }
+
+  private replaceSubject(plan: Plan, old: SubjectEntry, changes: Partial<SubjectEntry>): void {
+    plan.erase(old.record);
+    this.setSubject(
+      plan,
+      this.writeSubject(plan, (record) => ({ ...old, ...changes, record })),
+    );
+  }
+
+  private writeSubject(plan: Plan, make: (record: number) => SubjectEntry): SubjectEntry {
+    return plan.write(make, (subject) => ({ kind: 'subject', galleryUid: this.identity.uid, subject }));
+  }
+
+  private setSubject(plan: Plan, subject: SubjectEntry): void {
+    plan.set(this.subjects, subject.id, subject);
+    plan.afterwards(() => {
+      this.byNumber[subject.number] = subject;
+      this.list.set(subject);
+    });
+  }
+
+  /** Its references are dropped or moved by whoever calls. */
+  private dropSubject(plan: Plan, subject: SubjectEntry): void {
+    plan.erase(subject.record);
+    plan.set(this.subjects, subject.id, undefined);
+    plan.afterwards(() => {
+      this.byNumber[subject.number] = undefined;
+      this.list.delete(subject.uid);
+      this.numbers.give(subject.number);
+    });
+  }
+
+  private mergeSubjects(plan: Plan, source: SubjectEntry, target: SubjectEntry, maxReferences: number): void {
+    const references = source.references.map((id) => this.references.getPlanned(id)!);
+    const [moved, dropped] = [
+      references.filter((reference) => !this.sameImageOf(target, reference.imageHash)),
+      references.filter((reference) => this.sameImageOf(target, reference.imageHash)),
+    ];
+    if (moved.length > 0 && target.references.length + moved.length > maxReferences)
+      throw galleryErrors.subjectFull(this.identity.id, target.id, maxReferences);
+    for (const reference of dropped) this.dropReference(plan, reference);
+    for (const reference of moved)
+      this.replaceReference(plan, target, reference, { uid: this.nextUid(), subject: target.number });
+    this.dropSubject(plan, source);
+    this.replaceSubject(plan, target, {
+      metadata: { ...source.metadata, ...target.metadata },
+      updatedAt: Date.now(),
+      references: [...target.references, ...moved.map((reference) => reference.id)],
+    });
+  }
+
+  private writeReference(
+    plan: Plan,
+    subjectUid: number,
+    embedding: Float32Array,
+    make: (record: number) => Omit<ReferenceEntry, 'row' | 'pending'>,
+  ): ReferenceEntry {
+    return plan.write(
+      (record): ReferenceEntry => ({ ...make(record), row: -1, pending: embedding }),
+      (reference) => ({ kind: 'reference', subjectUid, reference, embedding }),
+    );
+  }
+
+  private replaceReference(
+    plan: Plan,
+    owner: SubjectEntry,
+    old: ReferenceEntry,
+    changes: Partial<ReferenceEntry>,
+  ): void {
+    plan.erase(old.record);
+    const embedding = old.pending ?? this.index.get(old.row);
+    const entry = this.writeReference(plan, owner.uid, embedding, (record) => ({
+      ...old,
+      ...changes,
+      record,
+    }));
+    plan.set(this.references, entry.id, entry);
+    plan.afterwards(() => {
+      if (entry.subject !== old.subject) this.index.setSubject(old.row, entry.subject);
+      this.setRow(old.row, entry);
+    });
+  }
+
+  private dropReference(plan: Plan, reference: ReferenceEntry): void {
+    plan.erase(reference.record);
+    const { id, imageHash } = reference;
+    if (imageHash !== null) {
+      const others = this.images.getPlanned(imageHash)!.filter((other) => other !== id);
+      plan.set(this.images, imageHash, others.length > 0 ? others : undefined);
+    }
+    plan.set(this.references, id, undefined);
+    plan.afterwards(() => {
+      this.index.remove(reference.row);
+      this.touchRow(reference.row);
+      this.byRow[reference.row] = undefined;
+    });
+  }
+
+  /** The entry has settled in this row. */
+  private setRow(row: number, entry: ReferenceEntry): void {
+    entry.row = row;
+    entry.pending = undefined;
+    this.byRow[row] = entry;
+    this.touchRow(row);
+  }
+
+  private touchRow(row: number): void {
+    for (const changedRows of this.searches) changedRows.add(row);
+  }
+}

@@ -1,0 +1,83 @@
+import type { Page, PageRequest } from '../gallery.types';
+
+/**
+ * Items in the order of their `uid`, which is that of their making. A page costs its length, wherever it begins: the cursor
+ * is a uid, and stays good when items go, and over a restart.
+ */
+export class PagedList<T extends { readonly uid: number }> {
+  /** The same uids as those of `items`, also of those that are gone. */
+  private uids: number[] = [];
+  private items: (T | undefined)[] = [];
+  private goneCount = 0;
+
+  get(uid: number): T | undefined {
+    const at = this.lowerBound(uid);
+    return this.uids[at] === uid ? this.items[at] : undefined;
+  }
+
+  /** Adds an item, or puts it in the place of the one with its uid. */
+  set(item: T): void {
+    const last = this.uids.length - 1;
+    if (last < 0 || item.uid > this.uids[last]) {
+      this.uids.push(item.uid);
+      this.items.push(item);
+      return;
+    }
+    const at = this.lowerBound(item.uid);
+    if (this.uids[at] === item.uid) {
+      if (this.items[at] === undefined) this.goneCount--;
+      this.items[at] = item;
+    } else {
+      this.uids.splice(at, 0, item.uid);
+      this.items.splice(at, 0, item);
+    }
+  }
+
+  delete(uid: number): void {
+    const at = this.lowerBound(uid);
+    if (this.uids[at] !== uid || this.items[at] === undefined) return;
+    this.items[at] = undefined;
+    this.goneCount++;
+    if (this.goneCount * 2 > this.items.length) this.compact();
+  }
+
+  /** All, as they are now. */
+  toArray(): T[] {
+    return this.items.filter((item) => item !== undefined);
+  }
+
+  page<R>({ limit, after }: PageRequest, toItem: (item: T) => R, passes?: (item: T) => boolean): Page<R> {
+    const page: R[] = [];
+    let last = -1;
+    for (
+      let at = after === undefined ? 0 : this.lowerBound(Number(after) + 1);
+      at < this.items.length;
+      at++
+    ) {
+      const item = this.items[at];
+      if (item === undefined || (passes && !passes(item))) continue;
+      if (page.length === limit) return { items: page, next: String(last) };
+      page.push(toItem(item));
+      last = item.uid;
+    }
+    return { items: page, next: null };
+  }
+
+  /** Where the first uid is that is not below `uid`. */
+  private lowerBound(uid: number): number {
+    let low = 0;
+    let high = this.uids.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.uids[middle] < uid) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  private compact(): void {
+    this.items = this.toArray();
+    this.uids = this.items.map((item) => item!.uid);
+    this.goneCount = 0;
+  }
+}

@@ -1,0 +1,715 @@
+import type { FaceErrorCode } from '../../src/errors';
+import type { GalleryStore } from '../../src/gallery/gallery-store';
+import type {
+  AddedReference,
+  GalleryRecord,
+  NewGallery,
+  NewReference,
+  Page,
+  PageRequest,
+} from '../../src/gallery/gallery.types';
+import { cosine, unit, unitVectors } from './random-unit';
+
+/** Length of the embeddings in the galleries of the suite. */
+const DIMENSIONS = 8;
+/** Most that a similarity may be off for its sum being made in another order. */
+const SIMILARITY_DIGITS = 5;
+
+export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
+  return {
+    id: 'staff',
+    contract: 'contract-1',
+    dimensions: DIMENSIONS,
+    threshold: null,
+    capacity: 1000,
+    maxReferencesPerSubject: 10,
+    enrolmentGate: 'standard',
+    metadata: {},
+    ...changes,
+  };
+}
+
+export function newReference(
+  subjectId: string,
+  id: string,
+  embedding: Float32Array,
+  changes: Partial<NewReference> = {},
+): NewReference {
+  return { id, subjectId, embedding, metadata: {}, quality: null, imageHash: null, ...changes };
+}
+
+/** What every store does, as its documentation says: one store for each test, from `makeStore`. */
+export function galleryStoreContract(name: string, makeStore: () => Promise<GalleryStore>): void {
+  describe(`${name} as a gallery store`, () => {
+    let store: GalleryStore;
+    const random = unitVectors(1, DIMENSIONS);
+
+    beforeEach(async () => {
+      store = await makeStore();
+      await store.createGallery(newGallery());
+    });
+    afterEach(() => store.close());
+
+    /** Adds one reference, which must be added. */
+    async function add(
+      subjectId: string,
+      id: string,
+      embedding = random(),
+      changes: Partial<NewReference> = {},
+    ): Promise<AddedReference> {
+      const [outcome] = await store.addReferences('staff', [newReference(subjectId, id, embedding, changes)]);
+      expect(outcome).toMatchObject({ status: 'added' });
+      return outcome as AddedReference;
+    }
+
+    async function refused(answer: Promise<unknown>, code: FaceErrorCode): Promise<void> {
+      await expect(answer).rejects.toMatchObject({ name: 'FaceError', code });
+    }
+
+    const subjectIds = async () =>
+      (await allPages((page) => store.listSubjects('staff', page), 100)).map((subject) => subject.id);
+
+    const referenceIds = async (subjectId: string) =>
+      (await store.listReferences('staff', subjectId)).map((reference) => reference.id);
+
+    describe('galleries', () => {
+      it('makes one with its settings, its times and nothing in it', async () => {
+        const before = Date.now();
+        const settings = newGallery({
+          id: 'guests',
+          contract: 'contract-2',
+          dimensions: 4,
+          threshold: 0.25,
+          capacity: 7,
+          maxReferencesPerSubject: 3,
+          enrolmentGate: 'strict',
+          metadata: { site: 'north', floor: 2, open: true },
+        });
+        const made = await store.createGallery(settings);
+        expect(made).toMatchObject({ ...settings, subjectCount: 0, referenceCount: 0 });
+        expect(made.createdAt).toBeGreaterThanOrEqual(before);
+        expect(made.createdAt).toBeLessThanOrEqual(Date.now());
+        expect(made.updatedAt).toBe(made.createdAt);
+        expect(await store.getGallery('guests')).toEqual(made);
+      });
+
+      it('refuses a second one of the same id', async () => {
+        await refused(store.createGallery(newGallery({ capacity: 1 })), 'GALLERY_EXISTS');
+        expect((await store.getGallery('staff')).capacity).toBe(1000);
+      });
+
+      it('lists all, page by page', async () => {
+        for (const id of ['b', 'a', 'd', 'c']) await store.createGallery(newGallery({ id }));
+        const listed = await allPages((page) => store.listGalleries(page), 2);
+        expect(listed.map((gallery) => gallery.id).sort()).toEqual(['a', 'b', 'c', 'd', 'staff']);
+      });
+
+      it('changes the settings that are named, and no other', async () => {
+        const old = await store.getGallery('staff');
+        const changed = await store.updateGallery('staff', { threshold: 0.5, metadata: { a: 1 } });
+        expect(changed).toEqual({
+          ...old,
+          threshold: 0.5,
+          metadata: { a: 1 },
+          updatedAt: expect.any(Number),
+        });
+        expect(changed.updatedAt).toBeGreaterThanOrEqual(old.updatedAt);
+        expect(await store.getGallery('staff')).toEqual(changed);
+      });
+
+      it('takes a capacity below what is there: nothing goes, nothing comes in', async () => {
+        await add('ann', 'r1');
+        await add('ann', 'r2');
+        await store.updateGallery('staff', { capacity: 1 });
+        const [outcome] = await store.addReferences('staff', [newReference('bob', 'r3', random())]);
+        expect(outcome).toMatchObject({ code: 'GALLERY_FULL' });
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 2 });
+      });
+
+      it('deletes one with all that is in it, and only that one', async () => {
+        await store.createGallery(newGallery({ id: 'guests' }));
+        await store.addReferences('guests', [newReference('gus', 'g1', random())]);
+        await add('ann', 'r1');
+        await store.deleteGallery('staff');
+        await refused(store.getGallery('staff'), 'GALLERY_NOT_FOUND');
+        await refused(store.search('staff', [random()], { limit: 1 }), 'GALLERY_NOT_FOUND');
+        expect(await store.getGallery('guests')).toMatchObject({ referenceCount: 1 });
+        await store.createGallery(newGallery());
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 0, referenceCount: 0 });
+        expect(await store.search('staff', [random()], { limit: 1 })).toEqual([[]]);
+        expect(await add('ann', 'r1')).toMatchObject({ status: 'added' });
+      });
+
+      it('says of every call that there is no such gallery', async () => {
+        const probe = random();
+        const calls: Promise<unknown>[] = [
+          store.getGallery('none'),
+          store.updateGallery('none', {}),
+          store.deleteGallery('none'),
+          store.putSubject('none', 'ann', {}),
+          store.getSubject('none', 'ann'),
+          store.listSubjects('none', { limit: 1 }),
+          store.renameSubject('none', 'ann', 'bob', { merge: true }),
+          store.deleteSubject('none', 'ann'),
+          store.addReferences('none', [newReference('ann', 'r1', probe)]),
+          store.getReference('none', 'ann', 'r1'),
+          store.listReferences('none', 'ann'),
+          store.updateReference('none', 'ann', 'r1', {}),
+          store.deleteReference('none', 'ann', 'r1'),
+          store.search('none', [probe], { limit: 1 }),
+          exported(store, 'none'),
+        ];
+        for (const call of calls) call.catch(() => undefined);
+        for (const call of calls) await refused(call, 'GALLERY_NOT_FOUND');
+      });
+    });
+
+    describe('subjects', () => {
+      it('makes one, then replaces its metadata', async () => {
+        const made = await store.putSubject('staff', 'ann', { team: 'red', age: 7 });
+        expect(made).toMatchObject({
+          isNew: true,
+          subject: { id: 'ann', metadata: { team: 'red', age: 7 }, referenceCount: 0 },
+        });
+        await add('ann', 'r1');
+        const replaced = await store.putSubject('staff', 'ann', { team: 'blue' });
+        expect(replaced.isNew).toBe(false);
+        expect(replaced.subject).toMatchObject({
+          metadata: { team: 'blue' },
+          referenceCount: 1,
+          createdAt: made.subject.createdAt,
+        });
+        expect(await store.getSubject('staff', 'ann')).toEqual(replaced.subject);
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 1 });
+      });
+
+      it('takes ids and metadata keys that mean something to JavaScript', async () => {
+        const metadata = JSON.parse('{"__proto__":"x","constructor":true}');
+        for (const id of ['__proto__', 'constructor', 'toString', '0', 'a/b', 'ä 😀']) {
+          await store.putSubject('staff', id, metadata);
+          expect(await store.getSubject('staff', id)).toMatchObject({ id });
+        }
+        expect(JSON.stringify((await store.getSubject('staff', '__proto__')).metadata)).toBe(
+          JSON.stringify(metadata),
+        );
+        const filtered = await store.listSubjects('staff', { limit: 10, filter: { constructor: true } });
+        expect(filtered.items).toHaveLength(6);
+      });
+
+      it('lists all, page by page, while others come and go', async () => {
+        const ids = Array.from({ length: 25 }, (_, i) => `subject-${i}`);
+        for (const id of ids) await store.putSubject('staff', id, {});
+        const seen: string[] = [];
+        let after: string | undefined;
+        for (let page = 0; ; page++) {
+          const { items, next } = await store.listSubjects('staff', { limit: 4, after });
+          seen.push(...items.map((subject) => subject.id));
+          expect(items.length).toBeLessThanOrEqual(4);
+          if (next == null) break;
+          after = next;
+          await store.deleteSubject('staff', ids[page]);
+          await store.putSubject('staff', `late-${page}`, {});
+        }
+        expect(new Set(seen).size).toBe(seen.length);
+        const stayed = ids.slice(7);
+        expect(seen).toEqual(expect.arrayContaining(stayed));
+      });
+
+      it('lists those that pass a filter', async () => {
+        await store.putSubject('staff', 'ann', { team: 'red', age: 7 });
+        await store.putSubject('staff', 'bob', { team: 'blue', age: 7 });
+        await store.putSubject('staff', 'cleo', { age: '7' });
+        const ids = async (filter: Record<string, string | number | (string | number)[]>) =>
+          (await allPages((page) => store.listSubjects('staff', { ...page, filter }), 1))
+            .map((subject) => subject.id)
+            .sort();
+        expect(await ids({ team: 'red' })).toEqual(['ann']);
+        expect(await ids({ age: 7 })).toEqual(['ann', 'bob']);
+        expect(await ids({ age: [7, '7'], team: ['blue', 'green'] })).toEqual(['bob']);
+        expect(await ids({ toString: 'x' })).toEqual([]);
+        expect(await ids({ team: [] })).toEqual([]);
+        expect(await ids({})).toEqual(['ann', 'bob', 'cleo']);
+      });
+
+      it('deletes one with its references, and only it', async () => {
+        const embedding = random();
+        await add('ann', 'r1', embedding);
+        await add('ann', 'r2');
+        await add('bob', 'r3', embedding);
+        await store.deleteSubject('staff', 'ann');
+        await refused(store.getSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');
+        await refused(store.listReferences('staff', 'ann'), 'SUBJECT_NOT_FOUND');
+        await refused(store.deleteSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');
+        expect(await subjectIds()).toEqual(['bob']);
+        expect((await store.search('staff', [embedding], { limit: 9 }))[0]).toMatchObject([
+          { subjectId: 'bob', referenceId: 'r3' },
+        ]);
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 1 });
+        expect(await add('ann', 'r1')).toMatchObject({ status: 'added', sameImage: [] });
+        expect(await referenceIds('ann')).toEqual(['r1']);
+      });
+
+      it('renames one', async () => {
+        const embedding = random();
+        await store.putSubject('staff', 'ann', { team: 'red' });
+        await add('ann', 'r1', embedding);
+        const renamed = await store.renameSubject('staff', 'ann', 'anna', { merge: false });
+        expect(renamed).toMatchObject({ id: 'anna', metadata: { team: 'red' }, referenceCount: 1 });
+        expect(await store.getSubject('staff', 'anna')).toEqual(renamed);
+        await refused(store.getSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');
+        await refused(store.getReference('staff', 'ann', 'r1'), 'SUBJECT_NOT_FOUND');
+        expect(await store.getReference('staff', 'anna', 'r1')).toMatchObject({ subjectId: 'anna' });
+        expect((await store.search('staff', [embedding], { limit: 9 }))[0]).toMatchObject([
+          { subjectId: 'anna', referenceId: 'r1' },
+        ]);
+        await add('ann', 'r2');
+        expect(await referenceIds('ann')).toEqual(['r2']);
+        expect(await referenceIds('anna')).toEqual(['r1']);
+      });
+
+      it('takes the name that it has', async () => {
+        await store.putSubject('staff', 'ann', { team: 'red' });
+        await add('ann', 'r1');
+        const same = await store.renameSubject('staff', 'ann', 'ann', { merge: false });
+        expect(same).toMatchObject({ id: 'ann', referenceCount: 1 });
+        expect(await store.renameSubject('staff', 'ann', 'ann', { merge: true })).toMatchObject({
+          id: 'ann',
+          metadata: { team: 'red' },
+          referenceCount: 1,
+        });
+        expect(await referenceIds('ann')).toEqual(['r1']);
+      });
+
+      it('refuses a name that is taken, without merge', async () => {
+        await add('ann', 'r1');
+        await add('bob', 'r2');
+        await refused(store.renameSubject('staff', 'ann', 'bob', { merge: false }), 'SUBJECT_EXISTS');
+        await refused(store.renameSubject('staff', 'no', 'bob', { merge: true }), 'SUBJECT_NOT_FOUND');
+        expect(await referenceIds('ann')).toEqual(['r1']);
+        expect(await referenceIds('bob')).toEqual(['r2']);
+      });
+
+      it('merges two: references, and metadata that is lacking', async () => {
+        const [one, two] = [random(), random()];
+        await store.putSubject('staff', 'ann', { team: 'red', age: 7 });
+        await store.putSubject('staff', 'anna', { team: 'blue' });
+        await add('anna', 'r1', one, { imageHash: hash(1) });
+        await add('ann', 'r2', two, { imageHash: hash(2), metadata: { lens: 3 } });
+        await add('ann', 'r3', random(), { imageHash: hash(1) });
+        const merged = await store.renameSubject('staff', 'ann', 'anna', { merge: true });
+        expect(merged).toMatchObject({
+          id: 'anna',
+          metadata: { team: 'blue', age: 7 },
+          referenceCount: 2,
+        });
+        expect(await store.getSubject('staff', 'anna')).toEqual(merged);
+        expect(await referenceIds('anna')).toEqual(expect.arrayContaining(['r1', 'r2']));
+        await refused(store.getReference('staff', 'anna', 'r3'), 'REFERENCE_NOT_FOUND');
+        await refused(store.getSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');
+        expect(await store.getReference('staff', 'anna', 'r2')).toMatchObject({ metadata: { lens: 3 } });
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 2 });
+        const [hits] = await store.search('staff', [two], { limit: 9 });
+        expect(hits).toMatchObject([{ subjectId: 'anna', referenceId: 'r2' }]);
+      });
+
+      it('refuses a merge that makes the subject too full, and changes nothing', async () => {
+        await store.updateGallery('staff', { maxReferencesPerSubject: 3 });
+        for (const id of ['r1', 'r2']) await add('ann', id);
+        for (const id of ['r3', 'r4']) await add('bob', id);
+        await refused(store.renameSubject('staff', 'ann', 'bob', { merge: true }), 'SUBJECT_FULL');
+        expect(await referenceIds('ann')).toEqual(['r1', 'r2']);
+        expect(await referenceIds('bob')).toEqual(['r3', 'r4']);
+      });
+    });
+
+    describe('references', () => {
+      const quality = {
+        detectionScore: 0.98,
+        faceSizePx: 117.5,
+        sharpness: 80.25,
+        brightness: 0.5,
+        pose: { yaw: 3, pitch: -2.5, roll: 0.5 },
+      };
+
+      it('keeps all that was said of one, and its embedding to the bit', async () => {
+        const before = Date.now();
+        const embedding = random();
+        const given = Array.from(embedding);
+        const { reference } = await add('ann', 'r1', embedding, {
+          metadata: { camera: 'door', shot: 3 },
+          quality,
+          imageHash: hash(1),
+        });
+        expect(reference).toEqual({
+          id: 'r1',
+          subjectId: 'ann',
+          metadata: { camera: 'door', shot: 3 },
+          quality,
+          imageHash: hash(1),
+          createdAt: expect.any(Number),
+        });
+        expect(reference.createdAt).toBeGreaterThanOrEqual(before);
+        embedding.fill(0);
+        const stored = await store.getReference('staff', 'ann', 'r1');
+        expect({ ...stored, embedding: Array.from(stored.embedding) }).toEqual({
+          ...reference,
+          embedding: given,
+        });
+        stored.embedding.fill(0);
+        expect(Array.from((await store.getReference('staff', 'ann', 'r1')).embedding)).toEqual(given);
+        expect(await store.getSubject('staff', 'ann')).toMatchObject({ metadata: {}, referenceCount: 1 });
+      });
+
+      it('lists those of a subject in the order in which they were added', async () => {
+        const ids = ['z', 'a', 'm', 'b'];
+        for (const id of ids) await add('ann', id);
+        await add('bob', 'c');
+        expect(await referenceIds('ann')).toEqual(ids);
+        await store.updateReference('staff', 'ann', 'a', { x: 1 });
+        expect(await referenceIds('ann')).toEqual(ids);
+      });
+
+      it('answers for each of many, in their order', async () => {
+        await store.updateGallery('staff', { maxReferencesPerSubject: 2, capacity: 4 });
+        const outcomes = await store.addReferences('staff', [
+          newReference('ann', 'r1', random(), { imageHash: hash(1) }),
+          newReference('ann', 'r2', random().slice(1)),
+          newReference('ann', 'r1', random()),
+          newReference('ann', 'r3', random(), { imageHash: hash(1) }),
+          newReference('bob', 'r4', random(), { imageHash: hash(1) }),
+          newReference('ann', 'r5', random()),
+          newReference('ann', 'r6', random()),
+          newReference('cleo', 'r7', random()),
+          newReference('dan', 'r8', random()),
+        ]);
+        expect(outcomes).toMatchObject([
+          { status: 'added', reference: { id: 'r1' }, sameImage: [] },
+          { code: 'EMBEDDING_INVALID' },
+          { status: 'existing', reference: { id: 'r1', subjectId: 'ann' } },
+          { status: 'duplicate', reference: { id: 'r1' } },
+          { status: 'added', sameImage: [{ subjectId: 'ann', referenceId: 'r1' }] },
+          { status: 'added', reference: { id: 'r5' } },
+          { code: 'SUBJECT_FULL' },
+          { status: 'added', reference: { id: 'r7' } },
+          { code: 'GALLERY_FULL' },
+        ]);
+        expect((await subjectIds()).sort()).toEqual(['ann', 'bob', 'cleo']);
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 3, referenceCount: 4 });
+      });
+
+      it('has nothing to do for none', async () => {
+        expect(await store.addReferences('staff', [])).toEqual([]);
+      });
+
+      it('gives the one that is there where an id comes again, whatever comes with it', async () => {
+        const embedding = random();
+        await add('ann', 'r1', embedding, { metadata: { a: 1 } });
+        const [again] = await store.addReferences('staff', [
+          newReference('bob', 'r1', random(), { metadata: { a: 2 } }),
+        ]);
+        expect(again).toMatchObject({
+          status: 'existing',
+          reference: { subjectId: 'ann', metadata: { a: 1 } },
+        });
+        await refused(store.getSubject('staff', 'bob'), 'SUBJECT_NOT_FOUND');
+        expect(Array.from((await store.getReference('staff', 'ann', 'r1')).embedding)).toEqual(
+          Array.from(embedding),
+        );
+      });
+
+      it('answers for one that is there even where no more fit', async () => {
+        await add('ann', 'r1', random(), { imageHash: hash(1) });
+        await store.updateGallery('staff', { capacity: 1, maxReferencesPerSubject: 1 });
+        const outcomes = await store.addReferences('staff', [
+          newReference('ann', 'r1', random()),
+          newReference('ann', 'r2', random(), { imageHash: hash(1) }),
+        ]);
+        expect(outcomes).toMatchObject([{ status: 'existing' }, { status: 'duplicate' }]);
+      });
+
+      it('names the others of the same image, and of those only what is there', async () => {
+        await add('ann', 'r1', random(), { imageHash: hash(1) });
+        await add('bob', 'r2', random(), { imageHash: hash(1) });
+        await add('bob', 'r3', random(), { imageHash: hash(2) });
+        const third = await add('cleo', 'r4', random(), { imageHash: hash(1) });
+        expect(third.sameImage).toHaveLength(2);
+        expect(third.sameImage).toEqual(
+          expect.arrayContaining([
+            { subjectId: 'ann', referenceId: 'r1' },
+            { subjectId: 'bob', referenceId: 'r2' },
+          ]),
+        );
+        await store.deleteReference('staff', 'ann', 'r1');
+        const fourth = await add('ann', 'r5', random(), { imageHash: hash(1) });
+        expect(fourth.sameImage).toHaveLength(2);
+        expect(fourth.sameImage).not.toContainEqual({ subjectId: 'ann', referenceId: 'r1' });
+      });
+
+      it('replaces the metadata of one', async () => {
+        const { reference } = await add('ann', 'r1', random(), { metadata: { a: 1 }, quality });
+        const changed = await store.updateReference('staff', 'ann', 'r1', { b: 2 });
+        expect(changed).toEqual({ ...reference, metadata: { b: 2 } });
+        const { embedding: _embedding, ...stored } = await store.getReference('staff', 'ann', 'r1');
+        expect(stored).toEqual(changed);
+      });
+
+      it('deletes one; the subject stays', async () => {
+        const embedding = random();
+        await add('ann', 'r1', embedding);
+        await add('ann', 'r2', unit(Array.from(embedding, (value) => -value)));
+        await store.deleteReference('staff', 'ann', 'r1');
+        await refused(store.getReference('staff', 'ann', 'r1'), 'REFERENCE_NOT_FOUND');
+        await refused(store.deleteReference('staff', 'ann', 'r1'), 'REFERENCE_NOT_FOUND');
+        expect((await store.search('staff', [embedding], { limit: 9 }))[0]).toMatchObject([
+          { subjectId: 'ann', referenceId: 'r2' },
+        ]);
+        await store.deleteReference('staff', 'ann', 'r2');
+        expect(await store.getSubject('staff', 'ann')).toMatchObject({ referenceCount: 0 });
+        expect(await store.search('staff', [embedding], { limit: 9 })).toEqual([[]]);
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 0 });
+      });
+
+      it('does not find one under another subject', async () => {
+        await add('ann', 'r1');
+        await store.putSubject('staff', 'bob', {});
+        await refused(store.getReference('staff', 'bob', 'r1'), 'REFERENCE_NOT_FOUND');
+        await refused(store.updateReference('staff', 'bob', 'r1', {}), 'REFERENCE_NOT_FOUND');
+        await refused(store.deleteReference('staff', 'bob', 'r1'), 'REFERENCE_NOT_FOUND');
+        await refused(store.getReference('staff', 'cleo', 'r1'), 'SUBJECT_NOT_FOUND');
+        await refused(store.updateReference('staff', 'cleo', 'r1', {}), 'SUBJECT_NOT_FOUND');
+        await refused(store.deleteReference('staff', 'cleo', 'r1'), 'SUBJECT_NOT_FOUND');
+        expect(await referenceIds('ann')).toEqual(['r1']);
+      });
+    });
+
+    describe('search', () => {
+      it('finds nothing in an empty gallery, for every probe', async () => {
+        expect(await store.search('staff', [random(), random()], { limit: 5 })).toEqual([[], []]);
+        expect(await store.search('staff', [], { limit: 5 })).toEqual([]);
+      });
+
+      it('names each subject once, by its best reference, most similar first', async () => {
+        const all = Array.from({ length: 60 }, (_, i) => ({
+          subjectId: `subject-${i % 20}`,
+          referenceId: `r${i}`,
+          embedding: random(),
+        }));
+        await store.addReferences(
+          'staff',
+          all.map(({ subjectId, referenceId, embedding }) => newReference(subjectId, referenceId, embedding)),
+        );
+        const probes = [random(), random(), random()];
+        const answers = await store.search('staff', probes, { limit: 7 });
+        answers.forEach((hits, p) => {
+          const best = new Map<string, { subjectId: string; referenceId: string; similarity: number }>();
+          for (const { subjectId, referenceId, embedding } of all) {
+            const similarity = cosine(probes[p], embedding);
+            if (similarity > (best.get(subjectId)?.similarity ?? -2))
+              best.set(subjectId, { subjectId, referenceId, similarity });
+          }
+          const expected = [...best.values()].sort((a, b) => b.similarity - a.similarity).slice(0, 7);
+          expect(hits.map(({ subjectId, referenceId }) => ({ subjectId, referenceId }))).toEqual(
+            expected.map(({ subjectId, referenceId }) => ({ subjectId, referenceId })),
+          );
+          hits.forEach((hit, i) =>
+            expect(hit.similarity).toBeCloseTo(expected[i].similarity, SIMILARITY_DIGITS),
+          );
+        });
+      });
+
+      it('gives equally similar subjects in the order of their ids, up to the limit', async () => {
+        const embedding = random();
+        for (const id of ['mia', 'zoe', 'ann', 'bob', 'eve']) await add(id, `r-${id}`, embedding);
+        const [hits] = await store.search('staff', [embedding], { limit: 3 });
+        expect(hits.map((hit) => hit.subjectId)).toEqual(['ann', 'bob', 'eve']);
+      });
+
+      it('keeps similarities within [-1, 1], and to the bound inclusive', async () => {
+        const embedding = random();
+        await add('same', 'r1', embedding);
+        await add('opposite', 'r2', unit(Array.from(embedding, (value) => -value)));
+        const [hits] = await store.search('staff', [embedding], { limit: 5 });
+        expect(hits.map((hit) => hit.subjectId)).toEqual(['same', 'opposite']);
+        expect(hits[0].similarity).toBeCloseTo(1, SIMILARITY_DIGITS);
+        expect(hits[0].similarity).toBeLessThanOrEqual(1);
+        expect(hits[1].similarity).toBeCloseTo(-1, SIMILARITY_DIGITS);
+        expect(hits[1].similarity).toBeGreaterThanOrEqual(-1);
+        const bound = async (minSimilarity: number) =>
+          (await store.search('staff', [embedding], { limit: 5, minSimilarity }))[0].map(
+            (hit) => hit.subjectId,
+          );
+        expect(await bound(hits[0].similarity)).toEqual(['same']);
+        expect(await bound(-0.9)).toEqual(['same']);
+        expect(await bound(-1)).toEqual(['same', 'opposite']);
+      });
+
+      it('looks only among those whose metadata passes, as it is now', async () => {
+        const embedding = random();
+        for (const [id, team] of [
+          ['ann', 'red'],
+          ['bob', 'blue'],
+          ['cleo', 'green'],
+        ]) {
+          await store.putSubject('staff', id, { team });
+          await add(id, `r-${id}`, embedding);
+        }
+        await add('dan', 'r-dan', embedding);
+        const found = async (team: string | string[]) =>
+          (await store.search('staff', [embedding], { limit: 5, filter: { team } }))[0].map(
+            (hit) => hit.subjectId,
+          );
+        expect(await found('blue')).toEqual(['bob']);
+        expect(await found(['red', 'green'])).toEqual(['ann', 'cleo']);
+        await store.putSubject('staff', 'bob', { team: 'red' });
+        expect(await found('blue')).toEqual([]);
+        expect(await found('red')).toEqual(['ann', 'bob']);
+      });
+
+      it('refuses a probe of another length', async () => {
+        await add('ann', 'r1');
+        await refused(
+          store.search('staff', [random(), random().slice(1)], { limit: 1 }),
+          'EMBEDDING_INVALID',
+        );
+      });
+
+      it('never names what was gone before it began, nor misses what was there, beside other changes', async () => {
+        const embedding = random();
+        await add('stays', 'r-stays', embedding);
+        const stop = Date.now() + 200;
+        const churn = async (subjectId: string) => {
+          while (Date.now() < stop) {
+            await add(subjectId, `r-${subjectId}`, embedding);
+            await store.deleteSubject('staff', subjectId);
+            const [hits] = await store.search('staff', [embedding], { limit: 10 });
+            const ids = hits.map((hit) => hit.subjectId);
+            expect(ids).toContain('stays');
+            expect(ids).not.toContain(subjectId);
+          }
+        };
+        await Promise.all(['a', 'b', 'c'].map(churn));
+      });
+
+      it('never names what a deletion took while it ran', async () => {
+        const embedding = random();
+        await add('ann', 'r1', embedding);
+        await add('bob', 'r2', random());
+        let isGone = false;
+        const searches = Array.from({ length: 8 }, () =>
+          store.search('staff', [embedding], { limit: 5 }).then(([hits]) => ({ hits, isGone })),
+        );
+        const deletion = store.deleteSubject('staff', 'ann').then(() => (isGone = true));
+        for (const { hits, isGone: wasGone } of await Promise.all(searches)) {
+          if (wasGone) expect(hits.map((hit) => hit.subjectId)).toEqual(['bob']);
+        }
+        await deletion;
+      });
+    });
+
+    describe('changes at the same time', () => {
+      it('adds one id once', async () => {
+        const outcomes = await Promise.all(
+          Array.from({ length: 8 }, (_, i) =>
+            store.addReferences('staff', [newReference(`subject-${i}`, 'r1', random())]),
+          ),
+        );
+        const statuses = outcomes.flat().map((outcome) => (outcome as AddedReference).status);
+        expect(statuses.filter((status) => status === 'added')).toHaveLength(1);
+        expect(statuses.filter((status) => status === 'existing')).toHaveLength(7);
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 1 });
+      });
+
+      it('holds the capacity and the limit of a subject', async () => {
+        await store.updateGallery('staff', { capacity: 5, maxReferencesPerSubject: 3 });
+        const outcomes = await Promise.all(
+          Array.from({ length: 12 }, (_, i) =>
+            store.addReferences('staff', [newReference(`subject-${i % 2}`, `r${i}`, random())]),
+          ),
+        );
+        const added = outcomes.flat().filter((outcome) => 'reference' in outcome);
+        expect(added).toHaveLength(5);
+        expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 5 });
+      });
+
+      it('keeps changes of one subject in their order', async () => {
+        const puts = Array.from({ length: 10 }, (_, i) => store.putSubject('staff', 'ann', { i }));
+        const isNew = (await Promise.all(puts)).map((answer) => answer.isNew);
+        expect(isNew).toEqual([true, ...Array.from({ length: 9 }, () => false)]);
+        expect((await store.getSubject('staff', 'ann')).metadata).toEqual({ i: 9 });
+      });
+
+      it('does what comes after a deletion without what was deleted', async () => {
+        await add('ann', 'r1');
+        const [, outcome] = await Promise.all([
+          store.deleteSubject('staff', 'ann'),
+          store.addReferences('staff', [newReference('ann', 'r1', random())]),
+        ]);
+        expect(outcome).toMatchObject([{ status: 'added' }]);
+        expect(await referenceIds('ann')).toEqual(['r1']);
+      });
+    });
+
+    describe('export', () => {
+      it('gives all, each subject before its references', async () => {
+        const embeddings = Array.from({ length: 6 }, random);
+        await store.putSubject('staff', 'empty', { team: 'red' });
+        for (const [i, embedding] of embeddings.entries()) await add(`subject-${i % 3}`, `r${i}`, embedding);
+        const records = await exported(store, 'staff');
+        const known = new Set<string>();
+        for (const record of records) {
+          if (record.kind === 'subject') known.add(record.subject.id);
+          else expect(known).toContain(record.reference.subjectId);
+        }
+        expect(records).toHaveLength(10);
+        const subject = records.find((record) => record.kind === 'subject' && record.subject.id === 'empty');
+        expect(subject).toEqual({ kind: 'subject', subject: await store.getSubject('staff', 'empty') });
+        for (const [i, embedding] of embeddings.entries()) {
+          const record = records.find((one) => one.kind === 'reference' && one.reference.id === `r${i}`);
+          if (record?.kind !== 'reference') throw new Error(`r${i} is missing`);
+          expect(Array.from(record.reference.embedding)).toEqual(Array.from(embedding));
+        }
+      });
+
+      it('gives what stays exactly once, while the gallery changes', async () => {
+        for (let i = 0; i < 30; i++) await add(`subject-${i}`, `r${i}`);
+        const records: GalleryRecord[] = [];
+        let step = 0;
+        for await (const record of store.exportRecords('staff')) {
+          records.push(record);
+          if (step < 8) {
+            await store.deleteSubject('staff', `subject-${step}`);
+            await add(`late-${step}`, `late-r${step}`);
+            step++;
+          }
+        }
+        const ids = records.flatMap((record) => (record.kind === 'reference' ? [record.reference.id] : []));
+        expect(new Set(ids).size).toBe(ids.length);
+        expect(ids).toEqual(expect.arrayContaining(Array.from({ length: 22 }, (_, i) => `r${i + 8}`)));
+      });
+    });
+  });
+}
+
+/** sha256 of an image that does not exist. */
+function hash(image: number): string {
+  return image.toString(16).padStart(64, '0');
+}
+
+export async function allPages<T>(
+  list: (page: PageRequest) => Promise<Page<T>>,
+  limit: number,
+): Promise<T[]> {
+  const items: T[] = [];
+  for (let after: string | undefined; ;) {
+    const page = await list({ limit, after });
+    items.push(...page.items);
+    if (page.next == null) return items;
+    after = page.next;
+  }
+}
+
+export async function exported(store: GalleryStore, galleryId: string): Promise<GalleryRecord[]> {
+  const records: GalleryRecord[] = [];
+  for await (const record of store.exportRecords(galleryId)) records.push(record);
+  return records;
+}
