@@ -89,7 +89,7 @@ export class GalleriesController {
     @Body() settings: GallerySettingsDto,
     @RequestId() requestId: string,
   ): Promise<GalleryResponseDto> {
-    return { ...GalleryDto.from(await this.store.updateGallery(galleryId, settings)), requestId };
+    return { ...GalleryDto.from(await this.store.updateGallery(galleryId, defined(settings))), requestId };
   }
 
   @Delete(':galleryId')
@@ -106,4 +106,10 @@ export class GalleriesController {
     // Probes of the people in it are as much of them as their references, and no hash says whose they are: all go.
     this.model.purgeCache();
   }
+}
+
+/** Without the keys that a body has not: the store would take them for changes. */
+function defined<T extends object>(settings: T): Partial<T> {
+  const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Partial<T>;
 }

@@ -105,7 +105,7 @@ export class ReferencesResponseDto {
   requestId: string;
 }
 
-export const REFERENCE_EXAMPLE = ReferenceDto.from({
+export const STORED_REFERENCE_EXAMPLE: Reference = {
   id: EXAMPLE_REFERENCE_ID,
   subjectId: EXAMPLE_SUBJECT_ID,
   metadata: EXAMPLE_METADATA,
@@ -118,7 +118,8 @@ export const REFERENCE_EXAMPLE = ReferenceDto.from({
   },
   imageHash: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   createdAt: EXAMPLE_TIME_MS,
-});
+};
+const REFERENCE_EXAMPLE = ReferenceDto.from(STORED_REFERENCE_EXAMPLE);
 
 export const REFERENCE_ANSWER: ReferenceResponseDto = { ...REFERENCE_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
 
