@@ -143,7 +143,9 @@ export class Enroller {
       quality: true,
     });
     const [{ embedding, detection, quality: pixels }] = seen.faces;
-    if (known != null) return repeated(gallery.id, known, isEqual(known.embedding, embedding));
+    if (known != null) {
+      return repeated(gallery.id, known, known.imageHash == null && isEqual(known.embedding, embedding));
+    }
     const quality = detection == null ? null : faceQuality(detection, pixels);
     const reasons: RejectionReason[] = [];
     if (isGateOn && faceSelection === 'single' && seen.faceCount > 1) reasons.push('SEVERAL_FACES');

@@ -1,0 +1,691 @@
+import { createHash } from 'node:crypto';
+import { FaceError } from '../errors';
+import type { EmbedderInfo, ModelStatus } from '../face/face-model';
+import type { EmbeddingInput } from '../face/verification.service';
+import { type FakeFace, FakeFaceModel } from '../testing';
+import { GalleryService } from './gallery.service';
+import type { EnrolmentResult } from './gallery.service';
+import type { Gallery } from './gallery.types';
+import { MemoryStore } from './memory-store';
+
+const GALLERY = 'staff';
+
+describe(GalleryService.name, () => {
+  let model: FakeFaceModel;
+  let store: MemoryStore;
+  let service: GalleryService;
+  let searches: number[];
+  let imageCount = 0;
+
+  beforeEach(async () => {
+    model = new FakeFaceModel();
+    store = new MemoryStore({ threadCount: 1, precision: 'float32' });
+    searches = [];
+    service = new GalleryService(model, store, { onSearch: ({ searchMs }) => searches.push(searchMs) });
+    await service.createGallery({ id: GALLERY });
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await store.close();
+  });
+
+  /** Announces a new image with these faces. */
+  function photo(...faces: (string | FakeFace)[]): Uint8Array {
+    const image = Buffer.from(`image ${++imageCount}`);
+    model.addImage(image, {
+      faces: faces.map((face) => (typeof face === 'string' ? { person: face } : face)),
+    });
+    return image;
+  }
+
+  async function embeddingOf(person: string): Promise<EmbeddingInput> {
+    const { faces } = await model.represent(photo(person));
+    return { embedding: faces[0].embedding, contract: model.embedder().contract };
+  }
+
+  /** At this cosine distance of a person, away from everybody else. */
+  async function near(person: string, distance: number): Promise<EmbeddingInput> {
+    const { embedding: from, contract } = await embeddingOf(person);
+    const { embedding: other } = await embeddingOf(`somebody who turns ${person}`);
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from(a).reduce((sum, value, i) => sum + value * b[i], 0);
+    const aside = Array.from(other, (value, i) => value - dot(from, other) * from[i]);
+    const length = Math.sqrt(dot(aside, aside));
+    const cos = 1 - distance;
+    const sin = Math.sqrt(1 - cos * cos);
+    return { embedding: aside.map((value, i) => cos * from[i] + (sin * value) / length), contract };
+  }
+
+  async function enrolled(subjectId: string, input: Uint8Array | EmbeddingInput): Promise<EnrolmentResult> {
+    const [result] = await service.enroll(GALLERY, [{ subjectId, input }], { enrolmentGate: 'off' });
+    if (result instanceof FaceError) throw result;
+    return result;
+  }
+
+  const codes = (results: (EnrolmentResult | FaceError)[]) =>
+    results.map((result) => (result instanceof FaceError ? result.code : result.status));
+
+  const reasons = (result: EnrolmentResult | FaceError) =>
+    result instanceof FaceError && result.code === 'REFERENCE_REJECTED' ? result.details.reasons : result;
+
+  /** As if the default embedder had been swapped for one of another contract. */
+  function swapEmbedder(others: Partial<ModelStatus>[] = []): void {
+    const info: EmbedderInfo = { ...model.embedder(), name: 'other', contract: 'other0000000' };
+    jest.spyOn(model, 'embedder').mockReturnValue(info);
+    jest.spyOn(model, 'models').mockReturnValue(others as ModelStatus[]);
+  }
+
+  describe('createGallery', () => {
+    it('binds to the contract of the embedder, with the defaults for what is not given', async () => {
+      const gallery = await service.createGallery({ id: 'new', capacity: 7, threshold: undefined });
+      expect(gallery).toMatchObject({
+        id: 'new',
+        contract: 'fake00000000',
+        dimensions: 128,
+        threshold: null,
+        capacity: 7,
+        maxReferencesPerSubject: 20,
+        enrolmentGate: 'standard',
+        metadata: {},
+      });
+    });
+
+    it('takes the defaults of the module', async () => {
+      const strict = new GalleryService(model, store, {
+        defaultGallery: { enrolmentGate: 'strict', capacity: 3 },
+      });
+      expect(await strict.createGallery({ id: 'new', capacity: 4 })).toMatchObject({
+        enrolmentGate: 'strict',
+        capacity: 4,
+      });
+    });
+
+    it('refuses a wrong id and wrong settings together, and an id that is taken', async () => {
+      await expect(service.createGallery({ id: 'a/b', capacity: 0 })).rejects.toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: { fields: { id: expect.any(String), capacity: expect.any(String) } },
+      });
+      await expect(service.createGallery({ id: GALLERY })).rejects.toMatchObject({ code: 'GALLERY_EXISTS' });
+      await expect(service.createGallery({ id: 'x', embedder: 'nope' })).rejects.toMatchObject({
+        code: 'MODEL_UNKNOWN',
+      });
+    });
+  });
+
+  describe('createDefaultGallery', () => {
+    it('makes the gallery once', async () => {
+      await service.createDefaultGallery();
+      await store.putSubject('default', 'ada', {});
+      await service.createDefaultGallery();
+      expect((await store.getGallery('default')).subjectCount).toBe(1);
+    });
+
+    it('says where no loaded embedder fits, and does not fail', async () => {
+      const notices: string[] = [];
+      const telling = new GalleryService(model, store, { onNotice: ({ message }) => notices.push(message) });
+      await telling.createDefaultGallery();
+      expect(notices).toEqual([]);
+      swapEmbedder();
+      await telling.createDefaultGallery();
+      expect(notices).toEqual([expect.stringContaining('fake00000000')]);
+    });
+
+    it('fails with a store that fails', async () => {
+      jest.spyOn(store, 'getGallery').mockRejectedValue(new FaceError('GALLERY_STORE_FAILED', 'no'));
+      await expect(service.createDefaultGallery()).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
+    });
+  });
+
+  describe('the embedder', () => {
+    it('is the loaded one of the contract of the gallery, default or not', async () => {
+      const bound = model.embedder();
+      await enrolled('ada', await embeddingOf('ada'));
+      const probe = await embeddingOf('ada');
+      swapEmbedder([
+        { name: 'unloaded', state: 'available', embedder: { ...bound, name: 'unloaded' } },
+        { name: 'second', state: 'loaded', embedder: { ...bound, name: 'second' } },
+      ]);
+      expect(await service.identify(GALLERY, probe)).toMatchObject({
+        embedder: 'second',
+        contract: bound.contract,
+      });
+    });
+
+    it('is missed by its contract', async () => {
+      const probe = photo('ada');
+      await enrolled('ada', await embeddingOf('ada'));
+      swapEmbedder();
+      const missed = {
+        code: 'MODEL_NOT_LOADED',
+        message: expect.stringContaining('fake00000000'),
+        details: { galleryId: GALLERY, contract: 'fake00000000' },
+      };
+      await expect(service.identify(GALLERY, probe)).rejects.toMatchObject(missed);
+      await expect(service.verifySubject(GALLERY, 'ada', probe)).rejects.toMatchObject(missed);
+      await expect(service.enroll(GALLERY, [{ subjectId: 'ada', input: probe }])).rejects.toMatchObject(
+        missed,
+      );
+    });
+
+    it('does not take embeddings of another contract, or malformed ones', async () => {
+      const other = { ...(await embeddingOf('ada')), contract: 'other0000000' };
+      await enrolled('ada', await embeddingOf('ada'));
+      const mismatch = { code: 'EMBEDDING_CONTRACT_MISMATCH' };
+      await expect(service.identify(GALLERY, other)).rejects.toMatchObject(mismatch);
+      await expect(service.verifySubject(GALLERY, 'ada', other)).rejects.toMatchObject(mismatch);
+      const short = { embedding: [1, 2], contract: model.embedder().contract };
+      const results = await service.enroll(GALLERY, [
+        { subjectId: 'bob', input: other },
+        { subjectId: 'bob', input: short },
+      ]);
+      expect(codes(results)).toEqual(['EMBEDDING_CONTRACT_MISMATCH', 'EMBEDDING_INVALID']);
+    });
+  });
+
+  describe('enroll', () => {
+    it('adds references in the order of the items, with what was seen of the faces', async () => {
+      const image = photo({
+        person: 'ada',
+        quality: { sharpness: 123, brightness: 0.4 },
+        detectionScore: 0.9,
+      });
+      const results = await service.enroll(GALLERY, [
+        { subjectId: 'ada', input: image, metadata: { source: 'badge' } },
+        { subjectId: 'bob', input: await embeddingOf('bob') },
+      ]);
+      expect(codes(results)).toEqual(['added', 'added']);
+      const [ada, bob] = results as EnrolmentResult[];
+      expect(ada.reference).toMatchObject({
+        id: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+        subjectId: 'ada',
+        metadata: { source: 'badge' },
+        imageHash: createHash('sha256').update(image).digest('hex'),
+        quality: {
+          detectionScore: 0.9,
+          faceSizePx: 200,
+          sharpness: 123,
+          brightness: 0.4,
+          pose: { yaw: 0, roll: 0, pitch: expect.any(Number) },
+        },
+      });
+      expect(ada.face).toMatchObject({ detectionScore: 0.9 });
+      expect(ada.timings).not.toBeNull();
+      expect(bob).toMatchObject({ face: null, timings: null, reference: { quality: null, imageHash: null } });
+      expect(await store.getGallery(GALLERY)).toMatchObject({ subjectCount: 2, referenceCount: 2 });
+    });
+
+    it('keeps embeddings at unit length', async () => {
+      const { embedding, contract } = await embeddingOf('ada');
+      await enrolled('ada', { embedding: Array.from(embedding, (value) => value * 7), contract });
+      const [stored] = await store.listReferences(GALLERY, 'ada');
+      expect(Math.hypot(...stored.embedding)).toBeCloseTo(1, 6);
+    });
+
+    it('gives each item its own result', async () => {
+      const empty = photo();
+      const results = await service.enroll(GALLERY, [
+        { subjectId: 'ada', input: photo('ada') },
+        { subjectId: '..', input: photo('bob') },
+        { subjectId: 'bob', input: photo('bob'), metadata: { bad: NaN } },
+        { subjectId: 'eve', input: empty },
+        { subjectId: 'cy', input: photo('cy') },
+      ]);
+      expect(codes(results)).toEqual([
+        'added',
+        'PARAMETER_INVALID',
+        'PARAMETER_INVALID',
+        'FACE_NOT_DETECTED',
+        'added',
+      ]);
+    });
+
+    it('adds more items than are worked on at a time, one acknowledgement for each lot', async () => {
+      const add = jest.spyOn(store, 'addReferences');
+      const people = Array.from({ length: 40 }, (_, i) => `p${i}`);
+      const items = people.map((person) => ({ subjectId: person, input: photo(person) }));
+      const results = (await service.enroll(GALLERY, items)) as EnrolmentResult[];
+      expect(results.map(({ reference }) => reference.subjectId)).toEqual(people);
+      expect(add.mock.calls.map(([, references]) => references.length)).toEqual([16, 16, 8]);
+    });
+
+    it('tells a duplicate, and where else the same image is', async () => {
+      const image = photo('ada');
+      const first = await enrolled('ada', image);
+      const second = await enrolled('ada', image);
+      expect(second).toMatchObject({ status: 'duplicate', reference: { id: first.reference.id } });
+      const other = await enrolled('eve', image);
+      expect(other.sameImage).toEqual([{ subjectId: 'ada', referenceId: first.reference.id }]);
+    });
+
+    it('hands on what the store refuses', async () => {
+      await store.updateGallery(GALLERY, { maxReferencesPerSubject: 1 });
+      const results = await service.enroll(GALLERY, [
+        { subjectId: 'ada', input: photo('ada') },
+        { subjectId: 'ada', input: photo('ada') },
+        { subjectId: 'bob', input: photo('bob') },
+      ]);
+      expect(codes(results)).toEqual(['added', 'SUBJECT_FULL', 'added']);
+    });
+
+    it('throws what concerns the whole call', async () => {
+      const item = { subjectId: 'ada', input: photo('ada') };
+      await expect(service.enroll('nope', [item])).rejects.toMatchObject({ code: 'GALLERY_NOT_FOUND' });
+      await expect(service.enroll(GALLERY, [item], { detector: 'nope' })).rejects.toMatchObject({
+        code: 'MODEL_UNKNOWN',
+      });
+      const unannounced = { subjectId: 'ada', input: Buffer.from('not announced') };
+      await expect(service.enroll(GALLERY, [unannounced])).rejects.toThrow('addImage');
+      jest.spyOn(store, 'addReferences').mockRejectedValue(new FaceError('GALLERY_STORE_FAILED', 'no'));
+      await expect(service.enroll(GALLERY, [item])).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
+    });
+
+    it('hands the options of the images on, and no others', async () => {
+      const represent = jest.spyOn(model, 'represent');
+      const { signal } = new AbortController();
+      const image = { detector: 'fake-detector', minDetectionScore: 0.3, signal, timeoutMs: 5, caller: 'me' };
+      await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], {
+        ...image,
+        idempotencyKey: 'k',
+        enrolmentGate: 'off',
+      });
+      expect(represent).toHaveBeenCalledTimes(1);
+      expect(represent.mock.calls[0][1]).toEqual({
+        ...image,
+        maxFaces: undefined,
+        embedder: 'fake-embedder',
+        faceSelection: 'best',
+        quality: true,
+      });
+    });
+  });
+
+  describe('the enrolment gate', () => {
+    const enrolWith = async (
+      gate: 'off' | 'standard' | 'strict' | undefined,
+      ...faces: (string | FakeFace)[]
+    ) => {
+      const [result] = await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo(...faces) }], {
+        enrolmentGate: gate,
+      });
+      return result;
+    };
+    const spoilt: FakeFace = { person: 'ada', quality: { sharpness: 1, brightness: 0.01 } };
+
+    it('refuses with all reasons, and what was measured', async () => {
+      const result = await enrolWith('standard', spoilt, 'bob');
+      expect(reasons(result)).toEqual(['SEVERAL_FACES', 'BLURRED', 'TOO_DARK']);
+      expect((result as FaceError).details.quality).toMatchObject({ sharpness: 1, brightness: 0.01 });
+      expect((await store.getGallery(GALLERY)).referenceCount).toBe(0);
+    });
+
+    it('is that of the gallery where the call names none', async () => {
+      expect(reasons(await enrolWith(undefined, spoilt))).toEqual(['BLURRED', 'TOO_DARK']);
+      await store.updateGallery(GALLERY, { enrolmentGate: 'off' });
+      expect(await enrolWith(undefined, spoilt, 'bob')).toMatchObject({ status: 'added' });
+    });
+
+    it('takes the largest face where it is off, or where the call says so', async () => {
+      expect(await enrolWith('off', 'ada', 'bob')).toMatchObject({ status: 'added' });
+      const [result] = await service.enroll(GALLERY, [{ subjectId: 'cy', input: photo('cy', 'bob') }], {
+        faceSelection: 'best',
+      });
+      expect(result).toMatchObject({ status: 'added' });
+      expect((await service.identify(GALLERY, photo('cy'))).faces[0].candidates[0].subjectId).toBe('cy');
+    });
+
+    it('lets faceSelection single refuse by its own error where it is off', async () => {
+      const [result] = await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada', 'bob') }], {
+        enrolmentGate: 'off',
+        faceSelection: 'single',
+      });
+      expect(result).toMatchObject({ code: 'FACE_AMBIGUOUS' });
+    });
+
+    it('is tighter where it is strict', async () => {
+      const soft: FakeFace = { person: 'ada', quality: { sharpness: 40 } };
+      expect(reasons(await enrolWith('strict', soft))).toEqual(['BLURRED']);
+      expect(await enrolWith('standard', soft)).toMatchObject({ status: 'added' });
+    });
+
+    it('refuses, strictly, a face near another subject, beside all other reasons', async () => {
+      await enrolled('bob', await near('ada', 0.5));
+      expect(await enrolWith('standard', 'ada')).toMatchObject({ status: 'added' });
+      await store.deleteSubject(GALLERY, 'ada');
+      expect(reasons(await enrolWith('strict', 'ada'))).toEqual(['NEAR_ANOTHER_SUBJECT']);
+      expect(reasons(await enrolWith('strict', spoilt))).toEqual([
+        'BLURRED',
+        'TOO_DARK',
+        'NEAR_ANOTHER_SUBJECT',
+      ]);
+    });
+
+    it('finds, strictly, another subject behind the nearer own one', async () => {
+      await enrolled('ada', await near('ada', 0.1));
+      await enrolled('bob', await near('ada', 0.4));
+      expect(reasons(await enrolWith('strict', 'ada'))).toEqual(['NEAR_ANOTHER_SUBJECT']);
+    });
+
+    it('refuses, strictly, a face that is far from all references of its subject', async () => {
+      await enrolled('ada', await near('ada', 0.51));
+      expect(reasons(await enrolWith('strict', 'ada'))).toEqual(['FAR_FROM_OWN_REFERENCES']);
+      await enrolled('ada', await near('ada', 0.49));
+      expect(await enrolWith('strict', 'ada')).toMatchObject({ status: 'added' });
+    });
+
+    it('compares, strictly, under the threshold of the gallery', async () => {
+      await enrolled('bob', await near('ada', 0.4));
+      await store.updateGallery(GALLERY, { threshold: 0.3 });
+      expect(await enrolWith('strict', 'ada')).toMatchObject({ status: 'added' });
+    });
+
+    it('takes a new subject, and one without references, strictly', async () => {
+      await store.putSubject(GALLERY, 'ada', {});
+      expect(await enrolWith('strict', 'ada')).toMatchObject({ status: 'added' });
+    });
+
+    it('compares embeddings, strictly, but has no other reason against them', async () => {
+      await enrolled('bob', await embeddingOf('ada'));
+      const [result] = await service.enroll(
+        GALLERY,
+        [{ subjectId: 'ada', input: await embeddingOf('ada') }],
+        {
+          enrolmentGate: 'strict',
+        },
+      );
+      expect(reasons(result)).toEqual(['NEAR_ANOTHER_SUBJECT']);
+    });
+
+    it('lets only one of two calls at once give a face to two subjects, strictly', async () => {
+      const options = { enrolmentGate: 'strict' } as const;
+      const results = await Promise.all(
+        ['ada', 'bob', 'cy'].map((subjectId) =>
+          service.enroll(GALLERY, [{ subjectId, input: photo('the same face') }], options),
+        ),
+      );
+      expect(codes(results.flat()).sort()).toEqual(['REFERENCE_REJECTED', 'REFERENCE_REJECTED', 'added']);
+    });
+
+    it('compares the items of one call with each other, strictly', async () => {
+      const results = await service.enroll(
+        GALLERY,
+        [
+          { subjectId: 'ada', input: photo('ada') },
+          { subjectId: 'bob', input: photo('ada') },
+          { subjectId: 'ada', input: photo('somebody else') },
+        ],
+        { enrolmentGate: 'strict' },
+      );
+      expect(results.slice(1).map(reasons)).toEqual([['NEAR_ANOTHER_SUBJECT'], ['FAR_FROM_OWN_REFERENCES']]);
+    });
+  });
+
+  describe('an idempotency key', () => {
+    const options = { idempotencyKey: 'key-1' };
+
+    it('makes a repeat give the same references, without the model', async () => {
+      const items = [
+        { subjectId: 'ada', input: photo('ada') },
+        { subjectId: 'ada', input: photo('ada') },
+      ];
+      const first = (await service.enroll(GALLERY, items, options)) as EnrolmentResult[];
+      const represent = jest.spyOn(model, 'represent');
+      const second = (await service.enroll(GALLERY, items, options)) as EnrolmentResult[];
+      expect(codes(first)).toEqual(['added', 'added']);
+      expect(codes(second)).toEqual(['existing', 'existing']);
+      expect(second.map(({ reference }) => reference)).toEqual(first.map(({ reference }) => reference));
+      expect(second[0]).not.toHaveProperty('reference.embedding');
+      expect(represent).not.toHaveBeenCalled();
+      expect((await store.getGallery(GALLERY)).referenceCount).toBe(2);
+    });
+
+    it('lets the rest be added where a call was cut off', async () => {
+      const items = ['ada', 'bob'].map((person) => ({ subjectId: person, input: photo(person) }));
+      await service.enroll(GALLERY, items.slice(0, 1), options);
+      expect(codes(await service.enroll(GALLERY, items, options))).toEqual(['existing', 'added']);
+    });
+
+    it('is not judged again by a gate', async () => {
+      const items = [{ subjectId: 'ada', input: photo({ person: 'ada', quality: { sharpness: 1 } }) }];
+      await service.enroll(GALLERY, items, { ...options, enrolmentGate: 'off' });
+      expect(codes(await service.enroll(GALLERY, items, { ...options, enrolmentGate: 'strict' }))).toEqual([
+        'existing',
+      ]);
+    });
+
+    it('holds for embeddings', async () => {
+      const input = await embeddingOf('ada');
+      const first = await service.enroll(GALLERY, [{ subjectId: 'ada', input }], options);
+      await enrolled('bob', await embeddingOf('ada'));
+      const strict = { ...options, enrolmentGate: 'strict' } as const;
+      const second = await service.enroll(GALLERY, [{ subjectId: 'ada', input }], strict);
+      expect([...codes(first), ...codes(second)]).toEqual(['added', 'existing']);
+    });
+
+    it('conflicts with another image, embedding, kind or subject', async () => {
+      const [image, embedding] = [photo('ada'), await embeddingOf('ada')];
+      const enrol = async (subjectId: string, input: Uint8Array | EmbeddingInput, idempotencyKey: string) =>
+        codes(await service.enroll(GALLERY, [{ subjectId, input }], { idempotencyKey }))[0];
+      expect(await enrol('ada', image, 'image')).toBe('added');
+      expect(await enrol('ada', embedding, 'embedding')).toBe('added');
+      expect(await enrol('ada', photo('ada'), 'image')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enrol('ada', embedding, 'image')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enrol('bob', image, 'image')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enrol('ada', await embeddingOf('bob'), 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enrol('ada', image, 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enrol('bob', embedding, 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
+      expect((await store.getGallery(GALLERY)).referenceCount).toBe(2);
+    });
+
+    it('belongs to its gallery and to the place in the call', async () => {
+      await service.createGallery({ id: 'other' });
+      const image = photo('ada');
+      const ids = await Promise.all(
+        [GALLERY, 'other'].map(async (gallery) => {
+          const items = ['ada', 'bob'].map((subjectId) => ({ subjectId, input: image }));
+          const results = (await service.enroll(gallery, items, options)) as EnrolmentResult[];
+          return results.map(({ reference }) => reference.id);
+        }),
+      );
+      expect(new Set(ids.flat()).size).toBe(4);
+      for (const id of ids.flat()) {
+        expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      }
+    });
+
+    it('adds once where two calls come at once', async () => {
+      const items = [{ subjectId: 'ada', input: photo('ada') }];
+      const results = await Promise.all([1, 2].map(() => service.enroll(GALLERY, items, options)));
+      expect(codes(results.flat()).sort()).toEqual(['added', 'existing']);
+    });
+  });
+
+  describe('identify', () => {
+    beforeEach(async () => {
+      await store.putSubject(GALLERY, 'ada', { team: 'blue' });
+      await enrolled('ada', await near('ada', 0.3));
+      await enrolled('ada', await near('ada', 0.1));
+      await enrolled('bob', await embeddingOf('bob'));
+    });
+
+    it('names the nearest subjects with their metadata, by their nearest reference', async () => {
+      const { faces, ...rest } = await service.identify(GALLERY, photo('ada'), { threshold: 2 });
+      const [, nearest] = await store.listReferences(GALLERY, 'ada');
+      expect(faces).toHaveLength(1);
+      expect(faces[0].unknown).toBe(false);
+      expect(faces[0].face).toMatchObject({ detectionScore: 0.99 });
+      expect(faces[0].face).not.toHaveProperty('embedding');
+      expect(faces[0].candidates).toEqual([
+        {
+          rank: 1,
+          subjectId: 'ada',
+          referenceId: nearest.id,
+          distance: expect.closeTo(0.1, 5),
+          similarity: expect.closeTo(0.9, 5),
+          metadata: { team: 'blue' },
+        },
+        expect.objectContaining({ rank: 2, subjectId: 'bob', metadata: {} }),
+      ]);
+      expect(rest).toEqual({
+        threshold: 2,
+        galleryId: GALLERY,
+        galleryReferenceCount: 3,
+        detector: 'fake-detector',
+        embedder: 'fake-embedder',
+        contract: 'fake00000000',
+        timings: expect.objectContaining({ detectMs: 0, searchMs: searches[0] }),
+      });
+    });
+
+    it('calls a face unknown where no subject is within the threshold', async () => {
+      const { faces, threshold } = await service.identify(GALLERY, photo('eve'));
+      expect(threshold).toBe(0.5);
+      expect(faces).toEqual([expect.objectContaining({ unknown: true, candidates: [] })]);
+    });
+
+    it('takes the threshold of the call, else of the gallery, else of the card', async () => {
+      const unknown = async (threshold?: number) =>
+        (await service.identify(GALLERY, photo('ada'), { threshold })).faces[0].unknown;
+      expect([await unknown(), await unknown(0.05)]).toEqual([false, true]);
+      await store.updateGallery(GALLERY, { threshold: 0.05 });
+      expect([await unknown(), await unknown(0.2)]).toEqual([true, false]);
+    });
+
+    it('finds a face at distance 0 of itself, under a threshold of 0', async () => {
+      const { faces } = await service.identify(GALLERY, photo('bob'), { threshold: 0 });
+      expect(faces[0].candidates).toMatchObject([{ subjectId: 'bob', distance: 0, similarity: 1 }]);
+    });
+
+    it('searches all selected faces at once, the largest alone by default', async () => {
+      const search = jest.spyOn(store, 'search');
+      const image = photo('bob', 'eve', 'ada');
+      const { faces } = await service.identify(GALLERY, image, { faceSelection: 'all' });
+      expect(faces.map(({ candidates }) => candidates[0]?.subjectId)).toEqual(['bob', undefined, 'ada']);
+      expect(search).toHaveBeenCalledTimes(1);
+      expect((await service.identify(GALLERY, image)).faces).toHaveLength(1);
+      const two = await service.identify(GALLERY, image, { faceSelection: 'all', maxFaces: 2 });
+      expect(two.faces).toHaveLength(2);
+    });
+
+    it('takes an embedding, and has no image to tell of', async () => {
+      const result = await service.identify(GALLERY, await embeddingOf('ada'));
+      expect(result).toMatchObject({ detector: null, timings: { searchMs: expect.any(Number) } });
+      expect(Object.keys(result.timings)).toEqual(['searchMs']);
+      expect(result.faces).toMatchObject([{ face: null, candidates: [{ subjectId: 'ada' }] }]);
+    });
+
+    it('keeps to the limit and the filter', async () => {
+      const subjects = async (options: Parameters<typeof service.identify>[2]) =>
+        (await service.identify(GALLERY, photo('ada'), { threshold: 2, ...options })).faces[0].candidates.map(
+          ({ subjectId }) => subjectId,
+        );
+      expect(await subjects({ limit: 1 })).toEqual(['ada']);
+      expect(await subjects({ filter: { team: 'blue' } })).toEqual(['ada']);
+      expect(await subjects({ filter: { team: 'red' } })).toEqual([]);
+      for (let i = 0; i < 5; i++) await enrolled(`more ${i}`, await embeddingOf(`more ${i}`));
+      expect(await subjects({})).toHaveLength(5);
+    });
+
+    it('leaves out a subject that is deleted before its metadata is read', async () => {
+      const search = store.search.bind(store);
+      jest.spyOn(store, 'search').mockImplementation(async (...call) => {
+        const hits = await search(...call);
+        await store.deleteSubject(GALLERY, 'ada');
+        return hits;
+      });
+      const { faces } = await service.identify(GALLERY, photo('ada'), { threshold: 2 });
+      expect(faces[0].candidates).toMatchObject([{ rank: 1, subjectId: 'bob' }]);
+    });
+
+    it.each([
+      ['limit', { limit: 0 }],
+      ['limit', { limit: 101 }],
+      ['limit', { limit: 1.5 }],
+      ['threshold', { threshold: -0.1 }],
+      ['threshold', { threshold: NaN }],
+    ])('refuses a wrong %s (%#)', async (field, options) => {
+      await expect(service.identify(GALLERY, photo('ada'), options)).rejects.toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: { fields: { [field]: expect.any(String) } },
+      });
+    });
+
+    it('has nobody in an empty gallery, and no answer without a face or a gallery', async () => {
+      await service.createGallery({ id: 'empty' });
+      expect((await service.identify('empty', photo('ada'))).faces[0].unknown).toBe(true);
+      await expect(service.identify(GALLERY, photo())).rejects.toMatchObject({ code: 'FACE_NOT_DETECTED' });
+      await expect(service.identify('nope', photo('ada'))).rejects.toMatchObject({
+        code: 'GALLERY_NOT_FOUND',
+      });
+    });
+  });
+
+  describe('verifySubject', () => {
+    beforeEach(async () => {
+      await enrolled('ada', await near('ada', 0.4));
+      await enrolled('ada', await near('ada', 0.2));
+    });
+
+    it('decides by the most similar reference', async () => {
+      const [, nearest] = await store.listReferences(GALLERY, 'ada');
+      const result = await service.verifySubject(GALLERY, 'ada', photo('ada'));
+      expect(result).toEqual({
+        verified: true,
+        distance: expect.closeTo(0.2, 5),
+        similarity: expect.closeTo(0.8, 5),
+        threshold: 0.5,
+        subjectId: 'ada',
+        referenceId: nearest.id,
+        face: expect.objectContaining({ detectionScore: 0.99 }),
+        detector: 'fake-detector',
+        embedder: 'fake-embedder',
+        contract: 'fake00000000',
+        timings: expect.objectContaining({ detectMs: 0 }),
+      });
+      expect(result.face).not.toHaveProperty('quality');
+    });
+
+    it('takes the threshold of the call, else of the gallery', async () => {
+      const verify = (threshold?: number) =>
+        service.verifySubject(GALLERY, 'ada', photo('ada'), { threshold });
+      expect((await verify(0.1)).verified).toBe(false);
+      await store.updateGallery(GALLERY, { threshold: 0.15 } satisfies Partial<Gallery>);
+      expect(await verify()).toMatchObject({ verified: false, threshold: 0.15 });
+      expect((await verify(0.21)).verified).toBe(true);
+    });
+
+    it('takes an embedding', async () => {
+      const result = await service.verifySubject(GALLERY, 'ada', await embeddingOf('ada'));
+      expect(result).toMatchObject({ verified: true, face: null, detector: null, timings: null });
+    });
+
+    it('compares the largest face, or all of them', async () => {
+      const image = photo('bob', 'ada');
+      expect((await service.verifySubject(GALLERY, 'ada', image)).verified).toBe(false);
+      const all = await service.verifySubject(GALLERY, 'ada', image, { faceSelection: 'all' });
+      expect(all.verified).toBe(true);
+    });
+
+    it('needs a subject with references, and asks the model for nothing before', async () => {
+      const represent = jest.spyOn(model, 'represent');
+      await store.putSubject(GALLERY, 'eve', {});
+      const probe = photo('ada');
+      await expect(service.verifySubject(GALLERY, 'eve', probe)).rejects.toMatchObject({
+        code: 'REFERENCE_NOT_FOUND',
+        details: { galleryId: GALLERY, subjectId: 'eve' },
+      });
+      await expect(service.verifySubject(GALLERY, 'nobody', probe)).rejects.toMatchObject({
+        code: 'SUBJECT_NOT_FOUND',
+      });
+      await expect(service.verifySubject('nope', 'ada', probe)).rejects.toMatchObject({
+        code: 'GALLERY_NOT_FOUND',
+      });
+      expect(represent).not.toHaveBeenCalled();
+    });
+
+    it('refuses a wrong threshold', async () => {
+      await expect(
+        service.verifySubject(GALLERY, 'ada', photo('ada'), { threshold: 3 }),
+      ).rejects.toMatchObject({ code: 'PARAMETER_INVALID' });
+    });
+  });
+});
