@@ -1,0 +1,9 @@
+import type { Command } from 'commander';
+import { addGalleryImportCommand } from './gallery-import.command';
+
+export function addGalleryCommand(program: Command): void {
+  const gallery = program
+    .command('gallery')
+    .description('Fill, export and restore galleries of a running service.');
+  addGalleryImportCommand(gallery);
+}
