@@ -26,6 +26,7 @@ import {
   EnrolmentItemDto,
   EnrolmentListResponseDto,
   EnrolmentResponseDto,
+  EnrolOptionsDto,
   EnrolReferenceDto,
   RefusedItemDto,
   type SentItem,
@@ -67,6 +68,7 @@ interface Item extends SentItem {
   EnrolledItemDto,
   RefusedItemDto,
   EnrolmentItemDto,
+  EnrolOptionsDto,
 )
 @Controller('v1/galleries/:galleryId')
 export class EnrolmentController {
