@@ -3,8 +3,14 @@ import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { FaceError, type FaceErrorCode } from '../errors';
-import type { EnrolledItemDto, EnrolmentListResponseDto, RefusedItemDto } from '../galleries/enrol.dto';
+import type {
+  EnrolledItemDto,
+  EnrolmentListResponseDto,
+  EnrolOptionsDto,
+  RefusedItemDto,
+} from '../galleries/enrol.dto';
 import { ENROLMENT_GATES, type EnrolmentGate } from '../gallery/gallery.types';
+import { FACE_SELECTIONS } from '../pipeline/face.types';
 import { readImage } from './face-model';
 import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
 import { integer, jsonOption, type JsonOption } from './options';
@@ -16,6 +22,7 @@ import { addServerOption, askServer, type ServerOption } from './server-client';
 
 interface ImportOptions extends ServerOption, GalleryOption, JsonOption {
   gate?: EnrolmentGate;
+  faceSelection?: EnrolOptionsDto['faceSelection'];
   batch: number;
 }
 
@@ -51,6 +58,12 @@ export function addGalleryImportCommand(gallery: Command): void {
       new Option('--gate <gate>', 'how strictly photos are looked at (default: that of the gallery)').choices(
         ENROLMENT_GATES,
       ),
+    )
+    .addOption(
+      new Option(
+        '--face-selection <which>',
+        'which face of a photo is meant (default: the only one where the gate is on, else the largest)',
+      ).choices(FACE_SELECTIONS.filter((which) => which !== 'all')),
     )
     .option('--batch <count>', 'photos in one call, at most FACE_MAX_IMAGES', integer(1, MAX_BATCH), BATCH)
     .addOption(jsonOption())
@@ -104,12 +117,13 @@ async function makeGallery({ server, gallery }: ImportOptions): Promise<void> {
 /** What became of each photo: its status, or why it is refused. Repeats the call while errors are such that pass. */
 async function enrol(
   batch: readonly PersonFile[],
-  { server, gallery, gate }: ImportOptions,
+  { server, gallery, gate, faceSelection }: ImportOptions,
 ): Promise<(EnrolledItemDto['status'] | FaceError)[]> {
   const images = await Promise.all(batch.map(({ file }) => readImage(file, 'folder')));
   const form = new FormData();
   form.append('items', JSON.stringify(batch.map(({ subjectId }) => ({ subjectId }))));
   if (gate != null) form.append('enrolmentGate', gate);
+  if (faceSelection != null) form.append('faceSelection', faceSelection);
   images.forEach((image, i) =>
     form.append('image', new Blob([new Uint8Array(image)]), basename(batch[i].file)),
   );

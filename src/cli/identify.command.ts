@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { basename } from 'node:path';
+import { FaceError } from '../errors';
 import type { IdentifyResponseDto } from '../galleries/identify.dto';
-import { aboutFile, readImage } from './face-model';
+import { readImage } from './face-model';
 import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
 import { addDetectorOptions, decimal, integer, jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';
@@ -36,11 +37,16 @@ async function identify(
   const form = new FormData();
   form.append('probe', new Blob([new Uint8Array(await readImage(file, 'probe'))]), basename(file));
   for (const [name, value] of Object.entries(options)) form.append(name, String(value));
-  const { requestId: _requestId, ...answer } = await aboutFile(
-    file,
-    'probe',
-    askServer<IdentifyResponseDto>({ server }, 'POST', `${galleryPath(gallery)}/identify`, { body: form }),
-  );
+  const path = `${galleryPath(gallery)}/identify`;
+  const { requestId: _requestId, ...answer } = await askServer<IdentifyResponseDto>(
+    { server },
+    'POST',
+    path,
+    { body: form },
+  ).catch((error: unknown) => {
+    const isOfImage = error instanceof FaceError && error.details.field === 'probe';
+    throw isOfImage ? error.withDetails({ file }) : error;
+  });
   if (answer.faces.every(({ unknown }) => unknown)) process.exitCode = NOBODY_KNOWN;
   if (json) printJson(answer);
   else printIdentification(answer);

@@ -51,7 +51,7 @@ describe('the service as it is started', () => {
     const lines = blocks.filter(
       (code) => /^S=|localhost:3000\/v1\/verify/m.test(code) && !code.includes('npm start'),
     );
-    expect(lines).toHaveLength(2);
+    expect(lines).toHaveLength(3);
     const script = `set -euo pipefail\n${lines.join('\n')}`
       .replaceAll('localhost:3000', `127.0.0.1:${service.port}`)
       .replaceAll('curl ', `curl -sS --fail-with-body -w '\\n' `);
@@ -59,15 +59,23 @@ describe('the service as it is started', () => {
       cwd: rootDir,
       maxBuffer: 64 * 1024 * 1024,
     });
+    // A deletion answers without a body.
     const answers = stdout
-      .trim()
       .split('\n')
+      .filter((line) => line !== '')
       .map((line) => JSON.parse(line));
-    expect(answers).toHaveLength(7);
+    expect(answers).toHaveLength(14);
     expect(answers[0]).toMatchObject({ verified: true, distance: 0, embedder: 'face-resnet-128' });
     expect(answers[2].faces.length).toBe(5);
     expect(answers[3].faces).toHaveLength(1);
     expect(answers[4].results).toHaveLength(2);
+    const [ada, grace, identified, verified, , filtered, references] = answers.slice(7);
+    expect(ada).toMatchObject({ status: 'added', reference: { metadata: { camera: 'door' } } });
+    expect(grace.results).toMatchObject([{ status: 'added' }, { status: 'added' }]);
+    expect(identified.faces[0]).toMatchObject({ unknown: false, candidates: [{ subjectId: 'ada' }] });
+    expect(verified).toMatchObject({ verified: true, distance: 0, subjectId: 'ada' });
+    expect(filtered.subjects).toMatchObject([{ id: 'ada' }]);
+    expect(references.references).toHaveLength(1);
   });
 
   it('answers every request example of the OpenAPI document with success', async () => {
