@@ -25,7 +25,10 @@ export const FACE_ERRORS = {
   NOT_FOUND: { status: 404, when: 'no such route' },
   GALLERY_NOT_FOUND: { status: 404, when: 'no gallery has this id' },
   SUBJECT_NOT_FOUND: { status: 404, when: 'the gallery has no subject of this id' },
-  REFERENCE_NOT_FOUND: { status: 404, when: 'the subject has no reference of this id' },
+  REFERENCE_NOT_FOUND: {
+    status: 404,
+    when: 'the subject has no reference of this id; verify: it has none at all',
+  },
   GALLERY_EXISTS: { status: 409, when: 'a gallery that is to be made has the id of another' },
   SUBJECT_EXISTS: { status: 409, when: 'rename: the new id is taken, and `merge` was not asked for' },
   SUBJECT_FULL: { status: 409, when: 'the subject has as many references as the gallery allows for one' },

@@ -35,7 +35,9 @@ export {
   type SubjectVerification,
   type VerifySubjectOptions,
 } from './gallery/gallery.service';
+export { DurableStore, type DurableStoreOptions } from './gallery/durable-store';
 export { GalleryStore } from './gallery/gallery-store';
+export { MemoryStore, type MemoryStoreOptions } from './gallery/memory-store';
 export type {
   AddedReference,
   EnrolmentGate,
@@ -64,6 +66,8 @@ export {
   type VerificationResult,
   type VerifyOptions,
 } from './face/verification.service';
+export { LanceStore } from './gallery/lance-store';
+export type { LanceStoreOptions } from './gallery/lance/lance-database';
 export type {
   AnalyzedFace,
   BoundingBox,

@@ -32,7 +32,7 @@ export interface FaceCallOptions {
 export interface RepresentCallOptions extends FaceCallOptions {
   /** Name of a loaded embedder. */
   embedder?: string;
-  /** Measure sharpness and brightness of every selected face, at about a millisecond each. @defaultValue false */
+  /** Measure sharpness and brightness of every selected face: 1 ms for one of 110 pixels, 10 ms for 670. @defaultValue false */
   quality?: boolean;
 }
 

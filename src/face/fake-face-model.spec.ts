@@ -50,6 +50,18 @@ describe(FakeFaceModel.name, () => {
     );
   });
 
+  it('gives the quality of faces where it is asked to, sharp and well lit where it is told none', async () => {
+    model.addImage(image, {
+      faces: [{ person: 'alice' }, { person: 'bob', quality: { sharpness: 3 } }],
+    });
+    const { faces } = await model.represent(image, { quality: true });
+    expect(faces.map(({ quality }) => quality)).toEqual([
+      { sharpness: 200, brightness: 0.5 },
+      { sharpness: 3, brightness: 0.5 },
+    ]);
+    expect((await model.analyze(image)).faces[1]).not.toHaveProperty('quality');
+  });
+
   it('makes the first face the largest, with its landmarks inside its box', async () => {
     model.addImage(image, people('alice', 'bob', 'carol'));
     const { faces } = await model.detect(image);

@@ -218,6 +218,7 @@ describe(ResultCache.name, () => {
       { minFaceSize: 1 },
       { minDetectionScore: 0 },
       { minDetectionScore: NaN },
+      { quality: true },
     ])('has %p', async (rest) => {
       const cache = create();
       await put(cache, job('a'));

@@ -102,7 +102,9 @@ export class Enroller {
   ): Promise<(EnrolmentResult | FaceError)[]> {
     const gallery = await this.store.getGallery(galleryId);
     const { idempotencyKey: key, enrolmentGate: gate = gallery.enrolmentGate } = options;
-    const threshold = thresholdOf(gallery, embedderOf(this.model, gallery));
+    const embedder = embedderOf(this.model, gallery);
+    // Where nothing is compared, a card without a threshold does not matter.
+    const threshold = gate === 'strict' ? thresholdOf(gallery, embedder) : 0;
     const atATime = items.some(({ input }) => isImage(input)) ? IMAGES_AT_A_TIME : EMBEDDINGS_AT_A_TIME;
     const results: (EnrolmentResult | FaceError)[] = [];
     for (let start = 0; start < items.length; start += atATime) {
@@ -240,7 +242,8 @@ function isEnrolment(item: Prepared): item is Enrolment {
   return 'reasons' in item;
 }
 
-function faceQuality(
+/** What a reference tells of the face it was made from. */
+export function faceQuality(
   { box, landmarks, detectionScore }: FaceDetection,
   pixels: PixelQuality | null,
 ): FaceQuality {

@@ -279,6 +279,16 @@ describe(GalleryService.name, () => {
       await expect(service.enroll(GALLERY, [item])).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
     });
 
+    it('needs a threshold for a strict gate only', async () => {
+      jest.spyOn(model, 'embedder').mockReturnValue({ ...model.embedder(), maxDistances: {} });
+      const enrol = async (enrolmentGate: 'standard' | 'strict') =>
+        service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], { enrolmentGate });
+      expect(codes(await enrol('standard'))).toEqual(['added']);
+      await expect(enrol('strict')).rejects.toMatchObject({ code: 'PARAMETER_INVALID' });
+      await store.updateGallery(GALLERY, { threshold: 0.4 });
+      expect(codes(await enrol('strict'))).toEqual(['added']);
+    });
+
     it('hands the options of the images on, and no others', async () => {
       const represent = jest.spyOn(model, 'represent');
       const { signal } = new AbortController();

@@ -4,10 +4,13 @@ import { resolveFaceOptions } from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
 import { readFileSync } from 'node:fs';
 import { describeWithShared, sharedDir } from '../support/shared';
+import { GATE_LIMITS, qualityReasons } from '../../src/gallery/enrolment-gate';
+import { faceQuality } from '../../src/gallery/enroller';
 import { workerFile } from '../support/paths';
 import { equalErrorRate, ratesAt } from './error-rates';
 import { allPairs, embedPhotos, masterPairs, pairDistance, photosByFolder } from './measure';
-import { percent, type Row, writeReport } from './report';
+import { identificationRates } from './identify';
+import { type IdentificationRow, percent, type Row, writeReport } from './report';
 
 /**
  * Accuracy gates on labelled photos, all pairs, largest face. Changing a gate is changing the product: none may be
@@ -19,11 +22,12 @@ const SETS = [
     embedder: 'face-resnet-128',
     maxEer: 0.015,
     maxFalseFaces: 8,
+    minRank1: 0.99,
     isDefault: true,
   },
-  { detector: 'yunet-dynamic', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002 },
-  { detector: 'yunet', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002 },
-  { detector: 'retinaface-mnet025', embedder: 'arcface-mobilefacenet-128', maxEer: 0.005 },
+  { detector: 'yunet-dynamic', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002, minRank1: 0.995 },
+  { detector: 'yunet', embedder: 'arcface-mobilefacenet-128', maxEer: 0.002, minRank1: 0.995 },
+  { detector: 'retinaface-mnet025', embedder: 'arcface-mobilefacenet-128', maxEer: 0.005, minRank1: 0.995 },
   { detector: 'yunet-dynamic', embedder: 'face-resnet-128' },
 ];
 
@@ -32,10 +36,13 @@ const ROLLS = [15, 30, 45];
 describeWithShared('accuracy on labelled photos', () => {
   const data = join(sharedDir ?? '', 'data');
   const rows: Row[] = [];
-  afterAll(() => writeReport(rows));
+  const identificationRows: IdentificationRow[] = [];
+  afterAll(() => writeReport(rows, identificationRows));
 
-  describe.each(SETS)('$detector + $embedder', ({ detector, embedder, maxEer, maxFalseFaces, isDefault }) => {
+  describe.each(SETS)('$detector + $embedder', (set) => {
+    const { detector, embedder, maxEer, maxFalseFaces, isDefault } = set;
     const row: Row = { set: `${detector} + ${embedder}` };
+    const identificationRow: IdentificationRow = { set: row.set };
     let model: WorkerFaceModel;
 
     beforeAll(async () => {
@@ -51,6 +58,7 @@ describeWithShared('accuracy on labelled photos', () => {
         }),
       );
       rows.push(row);
+      identificationRows.push(identificationRow);
     });
     afterAll(() => model?.close());
 
@@ -109,6 +117,40 @@ describeWithShared('accuracy on labelled photos', () => {
         }
         row.rolled = rolled.join(', ');
       }
+    });
+
+    it('identifies the people of lfw10, and names few strangers', async () => {
+      const photos = photosByFolder(join(data, 'lfw10'));
+      const embeddings = await embedPhotos(
+        model,
+        photos.map(({ path }) => path),
+      );
+      const rates = await identificationRates(model, photos, embeddings);
+      identificationRow.rank1 = percent(rates.rank1);
+      identificationRow.known = [rates.right, rates.wrong, rates.unknown].map(percent).join(', ');
+      identificationRow.strangers = percent(rates.falselyNamed);
+      expect(rates.rank1).toBeGreaterThanOrEqual(set.minRank1 ?? 0);
+      expect(rates.wrong).toBeLessThanOrEqual(0.005);
+      expect(rates.falselyNamed).toBeLessThanOrEqual(0.005);
+    });
+
+    it('passes the photos of lfw10 by the limits of the enrolment gate', async () => {
+      const photos = photosByFolder(join(data, 'lfw10'));
+      const passes = { standard: 0, strict: 0 };
+      let severalFaces = 0;
+      await Promise.all(
+        photos.map(async ({ path }) => {
+          const options = { faceSelection: 'best', quality: true } as const;
+          const { faces, faceCount } = await model.represent(readFileSync(path), options);
+          const quality = faceQuality(faces[0], faces[0].quality ?? null);
+          if (faceCount > 1) severalFaces++;
+          if (qualityReasons(quality, GATE_LIMITS.standard).length === 0) passes.standard++;
+          if (qualityReasons(quality, GATE_LIMITS.strict).length === 0) passes.strict++;
+        }),
+      );
+      identificationRow.standardGate = `${passes.standard} of 100 (${severalFaces} show several faces)`;
+      identificationRow.strictGate = `${passes.strict} of 100`;
+      expect(passes.standard).toBeGreaterThanOrEqual(99);
     });
 
     it('finds few faces on photos of things', async () => {

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { FaceError } from '../../src/errors';
 import {
   DEFAULT_FACE_OPTIONS,
@@ -206,6 +207,23 @@ describe('the default models in real workers', () => {
     const good = await portraitJpeg();
     const answers = await Promise.all([1, 2, 3].map(() => model.detect(good)));
     expect(answers.map(({ faces }) => faces.length)).toEqual([1, 1, 1]);
+  });
+
+  it('measures the pixels of faces where it is asked to, and gives the same embeddings', async () => {
+    const [plain, measured] = await Promise.all([
+      model.represent(photo(1)),
+      model.represent(photo(1), { quality: true }),
+    ]);
+    const blurred = await model.represent(await sharp(photo(1)).blur(4).jpeg().toBuffer(), { quality: true });
+    plain.faces.forEach((face, i) => {
+      expect(face).not.toHaveProperty('quality');
+      const { quality, ...rest } = measured.faces[i];
+      expect(rest).toEqual(face);
+      expect(quality?.brightness).toBeGreaterThan(0.15);
+      expect(quality?.brightness).toBeLessThan(0.85);
+    });
+    const sharpness = ({ faces }: typeof measured) => faces[0].quality?.sharpness ?? NaN;
+    expect(sharpness(measured)).toBeGreaterThan(3 * sharpness(blurred));
   });
 
   it('refuses an image of too many bytes unread', async () => {

@@ -40,6 +40,11 @@ export interface AddOutcome {
   entry: ReferenceEntry;
 }
 
+/** A subject that still gets its references. */
+export interface RestoredSubject extends SubjectEntry {
+  readonly references: string[];
+}
+
 /**
  * What one gallery holds, in memory. Reads answer with what has settled. Changes are planned against what will be when all
  * plans before them have settled, and are told to a {@link Plan}.
@@ -275,30 +280,35 @@ export class GalleryState {
     this.index.reserve(referenceCount);
   }
 
-  /** @param references - with their embeddings, in the order in which they were added. */
-  restore(
-    subject: Omit<SubjectEntry, 'number' | 'references'>,
-    references: readonly {
-      entry: Omit<ReferenceEntry, 'subject' | 'row' | 'pending'>;
-      embedding: Float32Array;
-    }[],
+  /** Takes over a subject, before its references. */
+  restoreSubject(stored: Omit<SubjectEntry, 'number' | 'references'>): RestoredSubject {
+    const subject = { ...stored, number: this.numbers.take(), references: [] };
+    this.subjects.restore(subject.id, subject);
+    this.byNumber[subject.number] = subject;
+    this.list.set(subject);
+    return subject;
+  }
+
+  /** In any order; {@link restored} brings them into theirs. */
+  restoreReference(
+    subject: RestoredSubject,
+    stored: Omit<ReferenceEntry, 'subject' | 'row' | 'pending'>,
+    embedding: Float32Array,
   ): void {
-    const number = this.numbers.take();
-    for (const { entry, embedding } of references) {
-      const row = this.index.add(embedding, number);
-      const reference = { ...entry, subject: number, row, pending: undefined };
-      this.references.restore(reference.id, reference);
-      this.byRow[row] = reference;
-      if (reference.imageHash !== null)
-        this.images.restore(reference.imageHash, [
-          ...(this.images.get(reference.imageHash) ?? []),
-          reference.id,
-        ]);
-    }
-    const restored = { ...subject, number, references: references.map(({ entry }) => entry.id) };
-    this.subjects.restore(restored.id, restored);
-    this.byNumber[number] = restored;
-    this.list.set(restored);
+    const row = this.index.add(embedding, subject.number);
+    const entry: ReferenceEntry = { ...stored, subject: subject.number, row, pending: undefined };
+    this.references.restore(entry.id, entry);
+    this.byRow[row] = entry;
+    subject.references.push(entry.id);
+    const { imageHash } = entry;
+    if (imageHash !== null) this.images.restore(imageHash, [...(this.images.get(imageHash) ?? []), entry.id]);
+  }
+
+  /** All is there. */
+  restored(): void {
+    const uidOf = (id: string) => this.references.get(id)!.uid;
+    for (const subject of this.byNumber as RestoredSubject[])
+      if (subject.references.length > 1) subject.references.sort((a, b) => uidOf(a) - uidOf(b));
   }
 
   // Parts of reads

@@ -19,6 +19,11 @@ export class Plan {
   /** @param records - numbers of the records in the file. */
   constructor(private readonly records: NumberPool) {}
 
+  /** Nothing is to be written. */
+  get isEmpty(): boolean {
+    return this.writes.length === 0 && this.erasures.length === 0;
+  }
+
   /** Takes a number, which goes back if the plan is forgotten. */
   take(pool: NumberPool): number {
     const number = pool.take();

@@ -1,0 +1,219 @@
+import { FaceError } from '../errors';
+import type { Notice } from '../face/face.options';
+import { decodeGallery, decodeReference, decodeSubject } from './durable/encode-content';
+import { RecordFile, type StoredRecord } from './durable/record-file';
+import { galleryErrors } from './gallery-errors';
+import { MemoryStore, type MemoryStoreOptions } from './memory-store';
+import type { GalleryEntry } from './state/entries';
+import type { GalleryState, RestoredSubject } from './state/gallery-state';
+import type { Plan } from './state/plan';
+
+export interface DurableStoreOptions extends MemoryStoreOptions {
+  /** Folder of the galleries, for one process at a time. Made where it is not there. */
+  dir: string;
+  /** Encrypts the folder; 32 characters or more. What was made without one stays so. @defaultValue none */
+  key?: string;
+  /** Told of the restore, now and then and at its end. */
+  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told what an operator should read: records that were damaged. */
+  onNotice?: (notice: Notice) => void;
+}
+
+/** Records between two calls of `onProgress`. */
+const PROGRESS_STEP = 5000;
+
+/** A change that waits to be written. */
+interface WaitingPlan {
+  plan: Plan;
+  resolve: () => void;
+  reject: (error: FaceError) => void;
+}
+
+/**
+ * Galleries in memory and, before they are there, in a folder: a change is on the disk when it is acknowledged, and reads
+ * and searches never touch the disk. Changes that come while others are written go together, in one flush.
+ *
+ * @publicApi
+ */
+export class DurableStore extends MemoryStore {
+  private file: RecordFile;
+  private waiting: WaitingPlan[] = [];
+  /** Of all that waits now. */
+  private flushing?: Promise<void>;
+  /** Numbers of records that are gone and whose keys could not be wiped yet. */
+  private unwiped: number[] = [];
+
+  private constructor(options: MemoryStoreOptions) {
+    super(options);
+  }
+
+  /**
+   * Takes the folder and restores what it holds. A record that is damaged, or belongs to one that is, is left out, removed
+   * and reported: the store never serves what it cannot vouch for, nor keeps what nobody could delete.
+   *
+   * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, in use, or has another key;
+   * nothing was changed.
+   */
+  static async open(options: DurableStoreOptions): Promise<DurableStore> {
+    const store = new DurableStore(options);
+    try {
+      store.file = await RecordFile.open(options.dir, options.key);
+      await store.readFile(options);
+      return store;
+    } catch (error) {
+      await store.close();
+      if (error instanceof FaceError) throw error;
+      throw new FaceError(
+        'GALLERY_STORE_INVALID',
+        'The folder of the galleries cannot be used.',
+        {},
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  override async close(): Promise<void> {
+    await this.flushing;
+    await super.close();
+    await this.file?.close();
+  }
+
+  protected override async commit(plan: Plan): Promise<void> {
+    if (plan.isEmpty && !this.flushing) return plan.settle();
+    await new Promise<void>((resolve, reject) => {
+      this.waiting.push({ plan, resolve, reject });
+      this.flushing ??= this.flushAll();
+    });
+  }
+
+  private async flushAll(): Promise<void> {
+    // What is asked for in this turn goes in the first flush.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.waiting.length > 0) await this.flush(this.waiting.splice(0));
+    this.flushing = undefined;
+  }
+
+  private async flush(group: readonly WaitingPlan[]): Promise<void> {
+    const erasures = group.flatMap(({ plan }) => plan.erasures);
+    try {
+      await this.file.commit(
+        group.flatMap(({ plan }) => plan.writes),
+        erasures,
+      );
+    } catch (error) {
+      // What came meanwhile was planned on top of it.
+      for (const { plan, reject } of [...group, ...this.waiting.splice(0)]) {
+        plan.forget();
+        reject(galleryErrors.storeFailed(error));
+      }
+      return;
+    }
+    for (const { plan } of group) plan.settle();
+    const [wiping, done] = [
+      group.filter(({ plan }) => plan.erasures.length > 0),
+      group.filter(({ plan }) => plan.erasures.length === 0),
+    ];
+    for (const { resolve } of done) resolve();
+    this.unwiped.push(...erasures);
+    try {
+      await this.wipe();
+      for (const { resolve } of wiping) resolve();
+    } catch (error) {
+      for (const { reject } of wiping) reject(notWiped(error));
+    }
+  }
+
+  private async wipe(): Promise<void> {
+    if (this.unwiped.length === 0) return;
+    await this.file.wipe(this.unwiped);
+    for (const number of this.unwiped.splice(0)) this.records.give(number);
+  }
+
+  private async readFile({ onProgress, onNotice }: DurableStoreOptions): Promise<void> {
+    const total = this.file.count;
+    const restore = new Restore((gallery) => this.makeState(gallery));
+    let done = 0;
+    this.records = await this.file.readAll((record) => {
+      if (++done % PROGRESS_STEP === 0) onProgress?.({ done, total });
+      return restore.take(record);
+    });
+    this.restore(restore.finish(), restore.lastUid);
+    onProgress?.({ done, total });
+    const { damagedCount, orphanCount } = restore;
+    if (damagedCount + orphanCount > 0)
+      onNotice?.({
+        level: 'warn',
+        message:
+          `The folder of the galleries was damaged: ${damagedCount} of ${total} records could not be read, ` +
+          `and ${orphanCount} belonged to none that could. They were left out and removed.`,
+      });
+  }
+}
+
+/** Puts records together again. */
+class Restore {
+  damagedCount = 0;
+  /** Records whose subject or gallery is not there. */
+  orphanCount = 0;
+  lastUid = 0;
+  private readonly galleries = new Map<number, GalleryEntry>();
+  private readonly subjects = new Map<number, { state: GalleryState; subject: RestoredSubject }>();
+
+  constructor(private readonly makeState: (gallery: GalleryEntry) => GalleryState) {}
+
+  /** @returns whether it is of use. */
+  take({ kind, number, content }: StoredRecord): boolean {
+    if (!content) {
+      this.damagedCount++;
+      return false;
+    }
+    const isTaken = this[kind](number, content);
+    if (!isTaken) this.orphanCount++;
+    return isTaken;
+  }
+
+  finish(): GalleryEntry[] {
+    const galleries = [...this.galleries.values()];
+    for (const gallery of galleries) gallery.state.restored();
+    return galleries;
+  }
+
+  private gallery(record: number, content: Buffer): boolean {
+    const stored = decodeGallery(content);
+    this.lastUid = Math.max(this.lastUid, stored.uid);
+    const gallery = { ...stored, record } as GalleryEntry;
+    this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
+    return true;
+  }
+
+  private subject(record: number, content: Buffer): boolean {
+    const { galleryUid, ...stored } = decodeSubject(content);
+    this.lastUid = Math.max(this.lastUid, stored.uid);
+    const state = this.galleries.get(galleryUid)?.state;
+    if (!state) return false;
+    this.subjects.set(stored.uid, { state, subject: state.restoreSubject({ ...stored, record }) });
+    return true;
+  }
+
+  private reference(record: number, content: Buffer): boolean {
+    const { uid, subjectUid, id, metadata, quality, imageHash, createdAt, embedding } =
+      decodeReference(content);
+    this.lastUid = Math.max(this.lastUid, uid);
+    const owner = this.subjects.get(subjectUid);
+    if (!owner) return false;
+    const entry = { uid, record, id, metadata, quality, imageHash, createdAt };
+    owner.state.restoreReference(owner.subject, entry, embedding);
+    return true;
+  }
+}
+
+function notWiped(cause: unknown): FaceError {
+  return new FaceError(
+    'GALLERY_STORE_FAILED',
+    'The change was made, but what it took away could not be wiped from the disk yet; it is tried again with every change.',
+    {},
+    { cause },
+  );
+}

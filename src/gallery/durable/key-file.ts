@@ -1,0 +1,80 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** Bytes of a key, which is that of AES-256, and of its place in the file. */
+export const KEY_BYTES = 32;
+const NO_KEY = Buffer.alloc(KEY_BYTES);
+
+/** One key for each record, at the number of the record; zeros where there is none. */
+export class KeyFile {
+  private constructor(
+    private readonly file: FileHandle,
+    private readonly wrappingKey: Buffer | undefined,
+  ) {}
+
+  /** @param wrappingKey - encrypts the keys in the file. */
+  static async open(path: string, wrappingKey: Buffer | undefined): Promise<KeyFile> {
+    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    return new KeyFile(file, wrappingKey);
+  }
+
+  /** All keys, as they can be used, and which slots hold one. A slot that is cut off holds none. */
+  async read(): Promise<{ keys: Buffer; hasKey: (number: number) => boolean; count: number }> {
+    const { size } = await this.file.stat();
+    const slots = Buffer.alloc(size - (size % KEY_BYTES));
+    // A read of more than 2 GiB may come back short.
+    for (let at = 0; at < slots.length;) {
+      const { bytesRead } = await this.file.read(slots, at, Math.min(slots.length - at, 2 ** 30), at);
+      if (bytesRead === 0) throw new Error('The keys ended early.');
+      at += bytesRead;
+    }
+    const count = slots.length / KEY_BYTES;
+    const hasKey = (number: number) =>
+      number < count && NO_KEY.compare(slots, number * KEY_BYTES, (number + 1) * KEY_BYTES) !== 0;
+    return { keys: this.unwrap(slots), hasKey, count };
+  }
+
+  /**
+   * Safe when it settles.
+   *
+   * @param keys - Uint8Array [N * 32], in the order of `numbers`.
+   */
+  async write(numbers: readonly number[], keys: Buffer): Promise<void> {
+    await this.writeSlots(numbers, this.wrap(keys));
+  }
+
+  /** The keys are gone from the file when it settles, and what they opened with them. */
+  async wipe(numbers: readonly number[]): Promise<void> {
+    await this.writeSlots(numbers, Buffer.alloc(numbers.length * KEY_BYTES));
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+
+  private async writeSlots(numbers: readonly number[], slots: Buffer): Promise<void> {
+    // Neighbours go in one write: numbers are mostly taken in a row.
+    for (let from = 0, to = 1; from < numbers.length; from = to++) {
+      while (to < numbers.length && numbers[to] === numbers[to - 1] + 1) to++;
+      const [begin, length] = [from * KEY_BYTES, (to - from) * KEY_BYTES];
+      const { bytesWritten } = await this.file.write(slots, begin, length, numbers[from] * KEY_BYTES);
+      if (bytesWritten !== length) throw new Error('The keys were written in part.');
+    }
+    if (numbers.length > 0) await this.file.datasync();
+  }
+
+  /*
+   * Block by block (ECB) is enough, and one call for all: keys are random, so that no block comes twice and there is no
+   * pattern to be seen. Whether a key is right shows when its record is opened.
+   */
+  private wrap(keys: Buffer): Buffer {
+    if (!this.wrappingKey) return keys;
+    return createCipheriv('aes-256-ecb', this.wrappingKey, null).setAutoPadding(false).update(keys);
+  }
+
+  private unwrap(slots: Buffer): Buffer {
+    if (!this.wrappingKey) return slots;
+    return createDecipheriv('aes-256-ecb', this.wrappingKey, null).setAutoPadding(false).update(slots);
+  }
+}
