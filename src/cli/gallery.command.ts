@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addGalleryFileCommands } from './gallery-file.command';
 import { addGalleryImportCommand } from './gallery-import.command';
 
 export function addGalleryCommand(program: Command): void {
@@ -6,4 +7,5 @@ export function addGalleryCommand(program: Command): void {
     .command('gallery')
     .description('Fill, export and restore galleries of a running service.');
   addGalleryImportCommand(gallery);
+  addGalleryFileCommands(gallery);
 }

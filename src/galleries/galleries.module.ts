@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { EnrolmentController } from './enrolment.controller';
 import { GalleriesController } from './galleries.controller';
+import { GalleryAdminController } from './gallery-admin.controller';
 import { IdentificationController } from './identification.controller';
 import { ReferencesController } from './references.controller';
 import { SubjectsController } from './subjects.controller';
@@ -12,6 +13,7 @@ import { SubjectsController } from './subjects.controller';
     EnrolmentController,
     ReferencesController,
     IdentificationController,
+    GalleryAdminController,
   ],
 })
 export class GalleriesModule {}

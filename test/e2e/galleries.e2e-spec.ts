@@ -11,6 +11,7 @@ const dark = photo('dora, at night');
 const dataUri = (image: Buffer) => `data:image/jpeg;base64,${image.toString('base64')}`;
 
 const CONTRACT = 'fake00000000';
+const ADMIN_KEY = 'a-key-of-the-test-suite';
 
 describe('galleries over HTTP', () => {
   let service: TestApp;
@@ -19,7 +20,7 @@ describe('galleries over HTTP', () => {
   let gallery: string;
 
   beforeAll(async () => {
-    service = await createApp({ FACE_MAX_IMAGES: '4', FACE_GALLERY_SCAN_THREADS: '1' });
+    service = await createApp({ ADMIN_KEY, FACE_MAX_IMAGES: '4', FACE_GALLERY_SCAN_THREADS: '1' });
     service.model
       .addImage(alice, { faces: [{ person: 'alice' }] })
       .addImage(alice2, { faces: [{ person: 'alice' }] })
@@ -656,6 +657,82 @@ describe('galleries over HTTP', () => {
         const answer = await compare(body);
         expect([answer.status, answer.body.error?.code]).toEqual([status, code]);
       }
+    });
+  });
+
+  describe('export and import', () => {
+    const adminPath = () => gallery.replace('/v1/', '/admin/');
+    const exported = (format: string) =>
+      service.http
+        .get(`${adminPath()}/export`)
+        .query({ format })
+        .auth(ADMIN_KEY, { type: 'bearer' })
+        .buffer(true)
+        .parse((response, done) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('end', () => done(null, Buffer.concat(chunks)));
+        });
+    const importInto = (path: string, file: Buffer, type = 'application/octet-stream') =>
+      service.http.post(`${path}/import`).auth(ADMIN_KEY, { type: 'bearer' }).type(type).send(file);
+
+    beforeEach(async () => {
+      await service.http.put(`${gallery}/subjects/alice`).send({ metadata: { department: 'it' } });
+      await enrol('alice', { image: dataUri(alice), metadata: { camera: 'door' } }).expect(201);
+      await enrol('bob', { image: dataUri(bob) }).expect(201);
+    });
+
+    it.each([
+      ['jsonl', 'application/x-ndjson'],
+      ['binary', 'application/octet-stream'],
+    ])('gives the same gallery back (%s)', async (format, type) => {
+      const file = await exported(format).expect(200);
+      expect(file.headers['content-type']).toMatch(type);
+      expect(file.headers['content-disposition']).toMatch(
+        /^attachment; filename="gallery-\d+\.(jsonl|bin)"$/,
+      );
+      const references = await service.http.get(`${gallery}/subjects/alice/references`);
+      await service.http.delete(`${gallery}/subjects/alice`).expect(204);
+      const restored = await importInto(adminPath(), file.body as Buffer, type);
+      expect([restored.status, restored.body]).toEqual([
+        200,
+        { subjectCount: 2, addedCount: 1, existingCount: 1, requestId: restored.headers['x-request-id'] },
+      ]);
+      expect((await identify(alice2)).faces[0].candidates).toMatchObject([
+        { subjectId: 'alice', metadata: { department: 'it' } },
+      ]);
+      const again = await service.http.get(`${gallery}/subjects/alice/references`);
+      const withoutTime = (list: { createdAt: string }[]) => list.map(({ createdAt: _, ...rest }) => rest);
+      expect(withoutTime(again.body.references)).toEqual(withoutTime(references.body.references));
+    });
+
+    it('is refused without the key', async () => {
+      const none = await service.http.get(`${adminPath()}/export`);
+      const wrong = await service.http.post(`${adminPath()}/import`).auth('x'.repeat(16), { type: 'bearer' });
+      expect([none.status, wrong.status]).toEqual([401, 401]);
+    });
+
+    it('says where a file is cut off, and what was imported before', async () => {
+      const { body: file } = await exported('binary');
+      const cut = await importInto(adminPath(), (file as Buffer).subarray(0, -10));
+      expect([cut.status, cut.body.error]).toMatchObject([
+        400,
+        { code: 'REQUEST_MALFORMED', details: { record: expect.any(Number), imported: { addedCount: 0 } } },
+      ]);
+      const cases: [string, Buffer, string | undefined, number, string][] = [
+        [adminPath(), Buffer.from('{"a":1}\n{"b":2}\n'), undefined, 400, 'REQUEST_MALFORMED'],
+        [adminPath(), Buffer.from('{}'), 'application/json', 415, 'CONTENT_TYPE_UNSUPPORTED'],
+        ['/admin/galleries/nowhere', file as Buffer, undefined, 404, 'GALLERY_NOT_FOUND'],
+      ];
+      for (const [path, bytes, type, status, code] of cases) {
+        const answer = await importInto(path, bytes, type);
+        expect([answer.status, answer.body.error?.code]).toEqual([status, code]);
+      }
+      const other = (await exported('jsonl')).body.toString().replaceAll(CONTRACT, 'other0000000') as string;
+      const mismatch = await importInto(adminPath(), Buffer.from(other));
+      expect([mismatch.status, mismatch.body.error.code]).toEqual([409, 'EMBEDDING_CONTRACT_MISMATCH']);
+      const nowhere = await exported('xml');
+      expect(nowhere.status).toBe(400);
     });
   });
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootDir } from '../support/paths';
@@ -89,12 +89,45 @@ describe('galleries on the command line, with real photos', () => {
     expect([unknown.code, unknown.stdout]).toEqual([1, expect.stringContaining('unknown')]);
   });
 
+  it.each(['jsonl', 'binary'])('exports and restores a gallery (%s)', async (format) => {
+    const file = join(folder, `staff.${format}`);
+    const written = await likeness(['gallery', 'export', file, '--gallery', 'staff', '--format', format]);
+    expect([written.code, written.stdout]).toEqual([0, `staff: exported to ${file}\n`]);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    await fetch(`${service.url}/v1/galleries/staff`, { method: 'DELETE' });
+    const nowhere = await likeness(['gallery', 'restore', file, '--gallery', 'staff']);
+    expect([nowhere.code, nowhere.stderr]).toEqual([2, expect.stringMatching(/^GALLERY_NOT_FOUND: /)]);
+    await fetch(`${service.url}/v1/galleries`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"id":"staff"}',
+    });
+    const restored = await likeness(['gallery', 'restore', file, '--gallery', 'staff']);
+    expect([restored.code, restored.stdout]).toEqual([
+      0,
+      'staff: 2 subjects, 3 references added, 0 there already\n',
+    ]);
+    expect(await gallery()).toMatchObject({ subjectCount: 2, referenceCount: 3 });
+  });
+
+  it('leaves no file of an export that is refused', async () => {
+    const args = ['gallery', 'export', join(folder, 'none.jsonl')];
+    const noKey = await likeness(args, { ADMIN_KEY: '' });
+    const unknown = await likeness([...args, '--gallery', 'nowhere']);
+    expect([noKey.stderr, unknown.stderr]).toEqual([
+      expect.stringMatching(/^UNAUTHORIZED: /),
+      expect.stringMatching(/^GALLERY_NOT_FOUND: /),
+    ]);
+    expect((await readdir(folder)).filter((name) => name.startsWith('none'))).toEqual([]);
+  });
+
   it.each([
     ['a missing photo', ['identify', 'nowhere.jpg'], /^IMAGE_MISSING: .*"nowhere\.jpg" given as probe/],
     ['a photo that is none', ['identify', __filename], /^IMAGE_UNSUPPORTED: .*gallery-cli.*\)$/m],
     ['an unknown gallery', ['identify', sample(1), '--gallery', 'nowhere'], /^GALLERY_NOT_FOUND: [^(]*$/m],
     ['a filter that is no JSON', ['identify', sample(1), '--filter', 'a=1'], /^PARAMETER_INVALID: .*'a=1'/],
     ['a missing folder', ['gallery', 'import', 'nowhere'], /^IMAGE_MISSING: The folder "nowhere"/],
+    ['a missing export', ['gallery', 'restore', 'nowhere'], /^PARAMETER_INVALID: The file "nowhere"/],
     ['an unknown gate', ['gallery', 'import', '.', '--gate', 'lax'], /^PARAMETER_INVALID: .*'lax'/],
     ['a wrong gallery id', ['gallery', 'import', tmpdir(), '--gallery', '-'], /^PARAMETER_INVALID: /],
   ])('exits with 2 and one line for %s', async (_name, args, line) => {

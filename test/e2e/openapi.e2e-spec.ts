@@ -97,7 +97,7 @@ describe('OpenAPI document', () => {
         'get /metrics',
       ]),
     );
-    expect(operations()).toHaveLength(36);
+    expect(operations()).toHaveLength(38);
   });
 
   it('has a schema and examples for every body and every response', () => {
