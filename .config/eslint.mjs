@@ -48,7 +48,8 @@ const featureRules = FEATURES.map((feature) => ({
 }));
 
 export default tseslint.config(
-  { ignores: ['dist', 'coverage', 'node_modules'] },
+  // AssemblyScript reads like TypeScript and is none.
+  { ignores: ['dist', 'coverage', 'node_modules', '**/*.as.ts'] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   prettier,
@@ -71,6 +72,12 @@ export default tseslint.config(
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',
     },
+  },
+  {
+    // What threads load as it is, also where tests run from the sources.
+    files: ['src/**/*.js'],
+    languageOptions: { sourceType: 'commonjs' },
+    rules: { '@typescript-eslint/no-require-imports': 'off' },
   },
   ...layerRules,
   ...featureRules,

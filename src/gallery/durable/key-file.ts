@@ -5,6 +5,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 /** Bytes of a key, which is that of AES-256, and of its place in the file. */
 export const KEY_BYTES = 32;
 const NO_KEY = Buffer.alloc(KEY_BYTES);
+/** A system reads no more than 2 GiB at once. */
+const MAX_READ_BYTES = 2 ** 30;
 
 /** One key for each record, at the number of the record; zeros where there is none. */
 export class KeyFile {
@@ -19,20 +21,21 @@ export class KeyFile {
     return new KeyFile(file, wrappingKey);
   }
 
-  /** All keys, as they can be used, and which slots hold one. A slot that is cut off holds none. */
-  async read(): Promise<{ keys: Buffer; hasKey: (number: number) => boolean; count: number }> {
+  /**
+   * All keys, as they can be used, Uint8Array [N * 32], and by number: 1 where there is one. What is cut off is not there.
+   */
+  async read(): Promise<{ keys: Buffer; isSet: Uint8Array }> {
     const { size } = await this.file.stat();
     const slots = Buffer.alloc(size - (size % KEY_BYTES));
-    // A read of more than 2 GiB may come back short.
     for (let at = 0; at < slots.length;) {
-      const { bytesRead } = await this.file.read(slots, at, Math.min(slots.length - at, 2 ** 30), at);
+      const { bytesRead } = await this.file.read(slots, at, Math.min(slots.length - at, MAX_READ_BYTES), at);
       if (bytesRead === 0) throw new Error('The keys ended early.');
       at += bytesRead;
     }
-    const count = slots.length / KEY_BYTES;
-    const hasKey = (number: number) =>
-      number < count && NO_KEY.compare(slots, number * KEY_BYTES, (number + 1) * KEY_BYTES) !== 0;
-    return { keys: this.unwrap(slots), hasKey, count };
+    const isSet = new Uint8Array(slots.length / KEY_BYTES);
+    for (let i = 0; i < isSet.length; i++)
+      isSet[i] = Number(NO_KEY.compare(slots, i * KEY_BYTES, (i + 1) * KEY_BYTES) !== 0);
+    return { keys: this.unwrap(slots), isSet };
   }
 
   /**

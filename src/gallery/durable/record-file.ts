@@ -96,15 +96,15 @@ export class RecordFile {
    * @throws {FaceError} GALLERY_STORE_INVALID where there are records and none of them opens; nothing was changed.
    */
   async readAll(take: (record: StoredRecord) => boolean): Promise<NumberPool> {
-    const { keys, hasKey, count } = await this.keyFile.read();
+    const { keys, isSet } = await this.keyFile.read();
     const refused: { kind: RecordKind; number: number }[] = [];
-    const isTaken = new Uint8Array(Math.max(count, this.boundOfNumbers()));
+    const isTaken = new Uint8Array(Math.max(isSet.length, this.boundOfNumbers()));
     let openedCount = 0;
     let readCount = 0;
     for (const kind of RECORD_KINDS) {
       for (const { key: number, value } of this.tables[kind].getRange()) {
         const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
-        const content = hasKey(number) ? openRecord(key, value) : undefined;
+        const content = isSet[number] === 1 ? openRecord(key, value) : undefined;
         if (content) openedCount++;
         if (take({ kind, number, content })) isTaken[number] = 1;
         else refused.push({ kind, number });
@@ -120,7 +120,7 @@ export class RecordFile {
     isTaken.forEach((taken, number) => {
       if (taken) return;
       pool.give(number);
-      if (hasKey(number)) unused.push(number);
+      if (isSet[number] === 1) unused.push(number);
     });
     await this.keyFile.wipe(unused);
     return pool;

@@ -1,13 +1,28 @@
-import { seededRange } from '../../../test/support/seeded-random';
-import { VECTOR_PRECISIONS, VectorIndex } from './vector-index';
+import { seededRandom } from '../../../test/support/seeded-random';
+import { BLOCK_ROWS } from './block-rows';
+import { type IndexHit, type IndexSearchOptions, VECTOR_PRECISIONS, VectorIndex } from './vector-index';
 import { VectorScanner } from './vector-scanner';
 
+const random = seededRandom(1);
+// Looked up on the global object of Jest, it would be most of the time.
+const { fround } = Math;
+
+/** What an index holds, by row. */
+type Model = Map<number, { embedding: Float32Array; subject: number }>;
+
 describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
-  const scanner = new VectorScanner({ threadCount: 2 });
-  afterAll(() => scanner.close());
+  let scanner: VectorScanner;
+  let threads: VectorScanner;
+  beforeAll(() => {
+    scanner = new VectorScanner({ threadCount: 2 });
+    threads = new VectorScanner({ threadCount: 2, callingThreadOperations: 0 });
+  });
+  afterAll(() => Promise.all([scanner.close(), threads.close()]));
+
+  const create = (dimensions: number) => new VectorIndex({ dimensions, precision, scanner });
 
   it('answers with the best row of each subject, most similar first', async () => {
-    const index = new VectorIndex({ dimensions: 2, precision, scanner });
+    const index = create(2);
     index.add(unit([1, 0]), 0);
     const near = index.add(unit([1, 1]), 1);
     index.add(unit([-1, 1]), 1);
@@ -17,34 +32,302 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
       { row: exact, subject: 0 },
       { row: near, subject: 1 },
     ]);
-    expect(hits[0].similarity).toBeCloseTo(1, 6);
-    await index.close();
+    expect(hits[0].similarity).toBe(1);
+    expect(hits[1].similarity).toBeCloseTo(Math.SQRT1_2, 6);
   });
 
-  it('gives a copy of a vector', async () => {
-    const index = new VectorIndex({ dimensions: 3, precision, scanner });
+  it('answers a search of nothing with nothing', async () => {
+    const index = create(8);
+    expect(await index.search([randomUnit(8)], { limit: 1 })).toEqual([[]]);
+    expect(await index.search([], { limit: 1 })).toEqual([]);
+    index.add(randomUnit(8), 0);
+    index.remove(0);
+    expect(await index.search([randomUnit(8)], { limit: 1 })).toEqual([[]]);
+  });
+
+  it('answers with all that are as similar as the last one, by subject', async () => {
+    const index = create(4);
+    // Enough for the selection to sort in between.
+    for (let subject = 299; subject >= 0; subject--) index.add(unit([1, 2, 3, 4]), subject);
+    const best = index.add(unit([1, 0, 0, 0]), 300);
+    const [hits] = await index.search([unit([1, 0, 0, 0])], { limit: 2 });
+    expect(hits[0]).toMatchObject({ row: best, subject: 300 });
+    expect(hits.slice(1).map((hit) => hit.subject)).toEqual(Array.from({ length: 300 }, (_, i) => i));
+  });
+
+  it('answers with the first of the rows of a subject that are as similar', async () => {
+    const index = create(4);
+    for (let i = 0; i < 3; i++) index.add(unit([1, 2, 3, 4]), 0);
+    const [[hit]] = await index.search([unit([1, 2, 3, 4])], { limit: 1 });
+    expect(hit.row).toBe(0);
+  });
+
+  it('takes minSimilarity as inclusive', async () => {
+    const index = create(3);
+    index.add(unit([1, 2, 3]), 0);
+    const probe = unit([3, 1, 1]);
+    const [[{ similarity }]] = await index.search([probe], { limit: 1 });
+    const [same] = await index.search([probe], { limit: 1, minSimilarity: similarity });
+    const [above] = await index.search([probe], { limit: 1, minSimilarity: similarity + 1e-9 });
+    expect([same.length, above.length]).toEqual([1, 0]);
+  });
+
+  it('gives a copy of a vector', () => {
+    const index = create(3);
     const embedding = unit([1, 2, 3]);
     const row = index.add(embedding, 0);
     index.get(row).fill(9);
     expect(Array.from(index.get(row))).toEqual(Array.from(embedding));
-    await index.close();
   });
 
-  it('answers with all that are as similar as the last', async () => {
-    const index = new VectorIndex({ dimensions: 4, precision, scanner });
-    for (let subject = 0; subject < 6; subject++) index.add(unit([1, 2, 3, 4]), subject);
-    const [hits] = await index.search([unit([1, 0, 0, 0])], { limit: 2 });
-    expect(hits.map((hit) => hit.subject)).toEqual([0, 1, 2, 3, 4, 5]);
-    await index.close();
+  it('zeroes a removed row at once and gives it to the next vector', () => {
+    const index = create(3);
+    const row = index.add(unit([1, 2, 3]), 0);
+    index.add(unit([1, 2, 3]), 0);
+    index.remove(row);
+    expect(index.count).toBe(1);
+    expect(Array.from(index['shards'][0].vector(row, 3))).toEqual([0, 0, 0]);
+    expect(() => index.get(row)).toThrow(RangeError);
+    expect(() => index.remove(row)).toThrow(RangeError);
+    expect(() => index.setSubject(row, 1)).toThrow(RangeError);
+    expect(() => index.get(2)).toThrow(RangeError);
+    expect(index.add(unit([3, 2, 1]), 4)).toBe(row);
+    expect(index.count).toBe(2);
+  });
+
+  it('refuses a vector of another length', () => {
+    expect(() => create(4).add(unit([1, 2, 3]), 0)).toThrow(RangeError);
+  });
+
+  // Dimensions that are and are not a multiple of the kernel's step; 4096 is where codes of a probe are shortest.
+  it.each([1, 5, 100, 512, 4096])('finds what a plain scan finds, %d dimensions', async (dimensions) => {
+    const index = create(dimensions);
+    const model: Model = new Map();
+    const subjectCount = 60;
+    fill(index, model, dimensions < 500 ? 700 : 90, dimensions, subjectCount);
+    for (const row of [...model.keys()].filter(() => random() < 0.2)) {
+      index.remove(row);
+      model.delete(row);
+    }
+    fill(index, model, 30, dimensions, subjectCount);
+    for (const [row, entry] of model) {
+      if (random() < 0.9) continue;
+      entry.subject = Math.floor(random() * subjectCount);
+      index.setSubject(row, entry.subject);
+    }
+    expect(index.count).toBe(model.size);
+    const probes = Array.from({ length: 66 }, () => randomUnit(dimensions));
+    const similarities = similaritiesOf(model, probes);
+    const subjects = Uint8Array.from({ length: subjectCount - 10 }, () => (random() < 0.5 ? 1 : 0));
+    for (const options of [
+      { limit: 1 },
+      { limit: 10 },
+      { limit: 1000 },
+      { limit: 10, minSimilarity: 0.1 },
+      { limit: 5, subjects },
+    ]) {
+      const expected = similarities.map((ofProbe) => expectedHits(model, ofProbe, options));
+      // The kernel takes probes by four, the rest one by one; 64 share a pass.
+      for (const probeCount of [1, 7, 66]) {
+        const hits = await index.search(probes.slice(0, probeCount), options);
+        expect(hits).toEqual(expected.slice(0, probeCount));
+      }
+    }
+  });
+
+  it('finds the same on threads, in a memory that grew, over several memories', async () => {
+    const dimensions = 64;
+    const here = new VectorScanner({ threadCount: 0 });
+    const plain = new VectorIndex({ dimensions, precision: 'float32', scanner: here });
+    const shardRows = 4 * BLOCK_ROWS;
+    const index = new VectorIndex({ dimensions, precision, scanner: threads, shardRows });
+    const probes = Array.from({ length: 150 }, () => randomUnit(dimensions));
+    for (const rowCount of [700, 3000, 5000]) {
+      while (plain.count < rowCount) {
+        const embedding = randomUnit(dimensions);
+        const subject = Math.floor(random() * 1000);
+        expect(index.add(embedding, subject)).toBe(plain.add(embedding, subject));
+      }
+      for (const options of [{ limit: 10 }, { limit: 300, minSimilarity: 0.2 }]) {
+        const expected = await plain.search(probes, options);
+        expect(await index.search(probes, options)).toEqual(expected);
+        const each = await Promise.all(probes.slice(0, 10).map((probe) => index.search([probe], options)));
+        expect(each.flat()).toEqual(expected.slice(0, 10));
+      }
+    }
+    expect(index.bytes).toBeGreaterThanOrEqual(5000 * dimensions * 4);
+    await here.close();
+  });
+
+  describe('beside changes', () => {
+    const dimensions = 128;
+    const rowCount = 2000;
+    let index: VectorIndex;
+    let model: Model;
+    beforeEach(() => {
+      index = new VectorIndex({ dimensions, precision, scanner: threads });
+      model = new Map();
+      fill(index, model, rowCount, dimensions, 1000);
+    });
+    afterEach(() => index.close());
+
+    it('answers with no row that was removed or went to another subject while a pass ran', async () => {
+      const probe = model.get(77)!.embedding;
+      // The first begins a pass at once, the second waits for it.
+      const searches = Promise.all([
+        index.search([probe], { limit: 10 }),
+        index.search([randomUnit(dimensions), probe], { limit: 10 }),
+      ]);
+      const [, second] = expectedHits(model, similaritiesOf(model, [probe])[0], { limit: 2 });
+      index.remove(77);
+      index.setSubject(second.row, 4000);
+      model.get(second.row)!.subject = 4000;
+      expect(index.add(probe, 4001)).toBe(77);
+      model.get(77)!.subject = 4001;
+      const expected = expectedHits(model, similaritiesOf(model, [probe])[0], { limit: 10 });
+      expect(expected.slice(0, 2).map((hit) => hit.subject)).toEqual([4001, 4000]);
+      const [[first], [, last]] = await searches;
+      expect(first).toEqual(expected);
+      expect(last).toEqual(expected);
+    });
+
+    it('answers although a hit changes in every pass', async () => {
+      const probe = model.get(77)!.embedding;
+      let subject = 4000;
+      let answered: [number, IndexHit[]] | undefined;
+      const search = index.search([probe], { limit: 3 }).then(([hits]) => (answered = [subject, hits]));
+      while (answered == null) {
+        index.setSubject(77, ++subject);
+        await new Promise(setImmediate);
+      }
+      await search;
+      const [subjectThen, [hit]] = answered;
+      expect(hit).toMatchObject({ row: 77, subject: subjectThen });
+    });
+
+    it('closes when the pass that runs has answered', async () => {
+      const probe = randomUnit(dimensions);
+      const running = index.search([probe], { limit: 1 });
+      const waiting = index.search([probe], { limit: 1 });
+      const closed = index.close();
+      await expect(waiting).rejects.toThrow('closed');
+      await expect(running).rejects.toThrow('closed');
+      await closed;
+      await expect(index.search([probe], { limit: 1 })).rejects.toThrow('closed');
+      expect(index.count).toBe(0);
+    });
   });
 });
 
-const range = seededRange(1);
-export function randomUnit(dimensions: number): Float32Array {
-  return unit(Array.from({ length: dimensions }, () => range(-1, 1)));
+describe(VectorScanner, () => {
+  const dimensions = 128;
+  let scanner: VectorScanner;
+  let index: VectorIndex;
+  let model: Model;
+  beforeEach(() => {
+    scanner = new VectorScanner({ threadCount: 2, callingThreadOperations: 0 });
+    index = new VectorIndex({ dimensions, precision: 'float32', scanner });
+    model = new Map();
+    fill(index, model, 2000, dimensions, 2000);
+  });
+  afterEach(() => scanner.close());
+
+  it('rejects the pass under way when a thread ends, and starts another thread', async () => {
+    const probe = model.get(5)!.embedding;
+    const running = index.search([probe], { limit: 1 });
+    const waiting = index.search([probe], { limit: 1 });
+    void scanner['threads'][0]!.terminate();
+    await expect(running).rejects.toThrow('A scan thread ended.');
+    expect((await waiting)[0][0].row).toBe(5);
+    expect((await index.search([probe], { limit: 1 }))[0][0].row).toBe(5);
+  });
+
+  it('serves indexes in turn', async () => {
+    const other = new VectorIndex({ dimensions, precision: 'float32', scanner });
+    fill(other, new Map(), 2000, dimensions, 2000);
+    const order: string[] = [];
+    const search = (name: string, searched: VectorIndex, probeCount: number) =>
+      searched
+        .search(Array<Float32Array>(probeCount).fill(model.get(5)!.embedding), { limit: 1 })
+        .then(() => order.push(name));
+    await Promise.all([
+      search('running', index, 1),
+      search('many', index, 200),
+      search('other', other, 1),
+      search('last', index, 1),
+    ]);
+    expect(order).toEqual(['running', 'other', 'many', 'last']);
+  });
+
+  it('rejects what runs and what waits when it is closed', async () => {
+    const searches = [1, 2].map(() => index.search([randomUnit(dimensions)], { limit: 1 }));
+    const settled = Promise.allSettled(searches);
+    await scanner.close();
+    expect((await settled).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    await expect(index.search([randomUnit(dimensions)], { limit: 1 })).rejects.toThrow('closed');
+  });
+});
+
+function fill(index: VectorIndex, model: Model, rowCount: number, dimensions: number, subjectCount: number) {
+  for (let i = 0; i < rowCount; i++) {
+    const embedding = randomUnit(dimensions);
+    const subject = Math.floor(random() * subjectCount);
+    model.set(index.add(embedding, subject), { embedding, subject });
+  }
 }
 
-function unit(values: readonly number[]): Float32Array {
-  const norm = Math.hypot(...values);
-  return Float32Array.from(values, (value) => value / norm);
+/** Half of them have most of their length in few elements, which codes of one scale serve worst. */
+function randomUnit(dimensions: number): Float32Array {
+  const isPeaked = random() < 0.5;
+  const values = new Float32Array(dimensions);
+  for (let i = 0; i < dimensions; i++) {
+    const value = 2 * random() - 1;
+    values[i] = isPeaked ? value * value * value : value;
+    if (isPeaked) values[i] *= values[i] * values[i];
+  }
+  return unit(values);
+}
+
+function unit(values: ArrayLike<number>): Float32Array {
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += values[i] * values[i];
+  const length = Math.sqrt(squares);
+  const normalised = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) normalised[i] = values[i] / length;
+  return normalised;
+}
+
+/** For each probe the similarity of each row, in the order of the model. */
+function similaritiesOf(model: Model, probes: readonly Float32Array[]): number[][] {
+  return probes.map((probe) => [...model.values()].map(({ embedding }) => similarity(probe, embedding)));
+}
+
+/** In single precision, summed in the order that kernel.as.ts states. */
+function similarity(probe: Float32Array, embedding: Float32Array): number {
+  const lanes = new Float32Array(4);
+  let exact = 0;
+  for (let i = 0; i < probe.length; i++) {
+    lanes[i & 3] += fround(probe[i] * embedding[i]);
+    exact += probe[i] * embedding[i];
+  }
+  const sum = fround(fround(lanes[0] + lanes[2]) + fround(lanes[1] + lanes[3]));
+  if (Math.abs(sum - exact) > 1e-5) throw new Error('The order of summation loses precision.');
+  return Math.max(-1, Math.min(1, sum));
+}
+
+function expectedHits(model: Model, similarities: number[], options: IndexSearchOptions): IndexHit[] {
+  const { limit, minSimilarity = -1, subjects } = options;
+  const best = new Map<number, IndexHit>();
+  [...model].forEach(([row, { subject }], i) => {
+    const hit = { row, subject, similarity: similarities[i] };
+    if (hit.similarity < minSimilarity || (subjects != null && subjects[subject] !== 1)) return;
+    const other = best.get(subject);
+    const isBetter =
+      other == null ||
+      hit.similarity > other.similarity ||
+      (hit.similarity === other.similarity && row < other.row);
+    if (isBetter) best.set(subject, hit);
+  });
+  const hits = [...best.values()].sort((a, b) => b.similarity - a.similarity || a.subject - b.subject);
+  return hits.filter((hit, i) => i < limit || hit.similarity === hits[limit - 1].similarity);
 }

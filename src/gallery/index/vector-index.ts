@@ -1,101 +1,177 @@
-import type { VectorScanner } from './vector-scanner';
+import { BLOCK_ROWS } from './block-rows';
+import type { ScanHit } from './scan-protocol';
+import { Shard } from './shard';
+import { shardLayout } from './shard-layout';
+import type { ScanSource, VectorScanner } from './vector-scanner';
 
-/** How vectors are scanned; answers are the same. `int8` reads a quarter of the memory, for a quarter more of it. */
+/**
+ * How vectors are scanned. The answers are the same to the bit: `int8` reads codes of a byte, and the vectors only of rows
+ * that the codes do not rule out. It is faster for a quarter more memory.
+ */
 export const VECTOR_PRECISIONS = ['float32', 'int8'] as const;
 export type VectorPrecision = (typeof VECTOR_PRECISIONS)[number];
 
-/** The most similar row of a subject. */
-export interface IndexHit {
-  row: number;
-  subject: number;
-  /** Cosine, [-1, 1], to single precision. */
-  similarity: number;
-}
+/** The most similar row of a subject. Similarity: cosine, [-1, 1], to single precision. */
+export type IndexHit = ScanHit;
 
 export interface VectorIndexOptions {
   dimensions: number;
   precision: VectorPrecision;
   scanner: VectorScanner;
+  /** Rows of a memory, a multiple of {@link BLOCK_ROWS}, for tests. @defaultValue as many as it can address */
+  shardRows?: number;
 }
 
 export interface IndexSearchOptions {
-  /** Most subjects in the answer, 1 or more. Subjects as similar as the last one come on top of it. */
+  /** Most subjects in the answer, 1 or more. All that are as similar as the last one come on top of it. */
   limit: number;
   /** Inclusive. @defaultValue all */
   minSimilarity?: number;
-  /** By subject number: 1 may answer. Subjects past its end may not. @defaultValue all may */
+  /** By subject number: 1 may answer, all others may not. @defaultValue all may */
   subjects?: Uint8Array;
 }
 
-/** Exact search over unit vectors. */
+/**
+ * Exact search over unit vectors, the best row of each subject.
+ *
+ * Vectors lie in shared memories of up to 4 GiB, which grow in place; scan threads read them there. A row that is removed is
+ * zeroed at once and taken again by the next vector.
+ *
+ * Changes take effect at once and never wait for a search. A search gives a state between its call and its answer: where a
+ * row among its hits changed meanwhile, it is done again. A subject number that is given to another subject may thus meet the
+ * mask of a search that began before: give a number away only when no search with a mask is under way, or look again.
+ */
 export class VectorIndex {
-  private readonly rows: ({ embedding: Float32Array; subject: number } | undefined)[] = [];
+  private readonly shards: Shard[] = [];
+  private readonly source: ScanSource;
+  private readonly scanner: VectorScanner;
+  private readonly dimensions: number;
+  private readonly shardRows: number;
   private readonly free: number[] = [];
 
-  constructor(private readonly options: VectorIndexOptions) {}
+  constructor(options: VectorIndexOptions) {
+    const { dimensions, precision, scanner, shardRows } = options;
+    this.scanner = scanner;
+    this.dimensions = dimensions;
+    const shardBlocks = shardRows == null ? undefined : shardRows / BLOCK_ROWS;
+    const layout = shardLayout(dimensions, precision === 'int8', scanner.slotCount, shardBlocks);
+    this.shardRows = layout.shardBlocks * BLOCK_ROWS;
+    this.source = {
+      layout,
+      shards: this.shards,
+      rowCount: 0,
+      changeCount: 0,
+      isClosed: false,
+      changeOf: (row) => this.shards[Math.floor(row / this.shardRows)].change(row % this.shardRows),
+    };
+  }
 
   /** Rows that hold a vector. */
   get count(): number {
-    return this.rows.length - this.free.length;
+    return this.source.rowCount - this.free.length;
   }
 
-  /** Memory that the index takes. */
+  /** Memory of the rows, empty ones among them. What threads work on comes on top: less than a megabyte for each. */
   get bytes(): number {
-    return this.rows.length * this.options.dimensions * 4;
+    return Math.ceil(this.source.rowCount / BLOCK_ROWS) * this.source.layout.blockBytes;
   }
 
-  /** Makes room for so many rows in all, ahead of a restore. */
-  reserve(_rows: number): void {}
+  /**
+   * Makes room for so many rows in all, so that adding them cannot fail.
+   *
+   * @throws {RangeError} where the process has no addresses left.
+   */
+  reserve(rowCount: number): void {
+    for (let first = 0; first < rowCount; first += this.shardRows) {
+      const shard = (this.shards[first / this.shardRows] ??= new Shard(this.source.layout));
+      shard.reserve(Math.min(this.shardRows, rowCount - first));
+    }
+  }
 
   /**
    * @param embedding - Float32Array [D], unit length. Copied.
-   * @param subject - small whole number that the caller chooses, dense.
+   * @param subject - whole number that the caller chooses; dense from 0.
    * @returns the row.
+   * @throws {RangeError} where the process has no addresses left; nothing has changed.
    */
   add(embedding: Float32Array, subject: number): number {
-    const row = this.free.pop() ?? this.rows.length;
-    this.rows[row] = { embedding: embedding.slice(), subject };
+    if (embedding.length !== this.dimensions) {
+      throw new RangeError(
+        `Expected ${this.dimensions} numbers for embedding but received ${embedding.length}.`,
+      );
+    }
+    const row = this.free.at(-1) ?? this.source.rowCount;
+    if (row === this.source.rowCount) this.reserve(row + 1);
+    const shard = this.shards[Math.floor(row / this.shardRows)];
+    const rowInShard = row % this.shardRows;
+    shard.vector(rowInShard, this.dimensions).set(embedding);
+    shard.encode(rowInShard);
+    // Last: a scan passes over rows without a subject.
+    shard.setSubject(rowInShard, subject);
+    if (row === this.source.rowCount) this.source.rowCount++;
+    else this.free.pop();
+    shard.setChange(rowInShard, ++this.source.changeCount);
     return row;
   }
 
+  /** Zeroes a row. */
   remove(row: number): void {
-    this.rows[row]!.embedding.fill(0);
-    this.rows[row] = undefined;
+    const [shard, rowInShard] = this.locate(row);
+    shard.setSubject(rowInShard, -1);
+    shard.vector(rowInShard, this.dimensions).fill(0);
+    shard.encode(rowInShard);
     this.free.push(row);
+    shard.setChange(rowInShard, ++this.source.changeCount);
   }
 
   setSubject(row: number, subject: number): void {
-    this.rows[row]!.subject = subject;
+    const [shard, rowInShard] = this.locate(row);
+    shard.setSubject(rowInShard, subject);
+    shard.setChange(rowInShard, ++this.source.changeCount);
   }
 
-  /** A copy. */
+  /** Float32Array [D], a copy. */
   get(row: number): Float32Array {
-    return this.rows[row]!.embedding.slice();
+    const [shard, rowInShard] = this.locate(row);
+    return Float32Array.from(shard.vector(rowInShard, this.dimensions));
   }
 
-  /** For each probe the best row of each subject, most similar first, ties by subject number. */
+  /**
+   * For each probe the best row of each subject, most similar first, then by subject; of rows of one subject that are as
+   * similar, the first. Rows are those of the moment in which the promise settles: read them before anything else runs.
+   *
+   * Small searches run at once, on the calling thread. Others wait for the pass that runs and share the next one.
+   *
+   * @param probes - Float32Array [D], unit length.
+   * @throws {Error} when a scan thread ended, or the index or its scanner was closed.
+   */
   search(probes: readonly Float32Array[], options: IndexSearchOptions): Promise<IndexHit[][]> {
+    if (this.source.isClosed) return Promise.reject(new Error('The index is closed.'));
     const { limit, minSimilarity = -Infinity, subjects } = options;
-    return Promise.resolve(
-      probes.map((probe) => {
-        const best = new Map<number, IndexHit>();
-        this.rows.forEach((entry, row) => {
-          if (entry == null || (subjects && subjects[entry.subject] !== 1)) return;
-          const sum = probe.reduce((total, value, i) => total + value * entry.embedding[i], 0);
-          const similarity = Math.max(-1, Math.min(1, Math.fround(sum)));
-          const { subject } = entry;
-          if (similarity < minSimilarity || similarity <= (best.get(subject)?.similarity ?? -Infinity))
-            return;
-          best.set(subject, { row, subject, similarity });
-        });
-        const hits = [...best.values()].sort((a, b) => b.similarity - a.similarity || a.subject - b.subject);
-        return hits.filter((hit, i) => i < limit || hit.similarity === hits[limit - 1].similarity);
-      }),
-    );
+    const queries = probes.map((embedding) => {
+      const probe = new Float32Array(this.source.layout.vectorBytes / 4);
+      probe.set(embedding);
+      return { probe, limit, minSimilarity, subjects };
+    });
+    return this.scanner.scan(this.source, queries);
   }
 
-  close(): Promise<void> {
-    this.rows.length = 0;
-    return Promise.resolve();
+  /** Gives the memory back. Searches that wait reject; settles when those under way have answered. */
+  async close(): Promise<void> {
+    this.source.isClosed = true;
+    await this.scanner.forget(this.source);
+    this.shards.length = 0;
+    this.free.length = 0;
+    this.source.rowCount = 0;
+  }
+
+  /** @throws {RangeError} for a row that holds no vector. */
+  private locate(row: number): [Shard, number] {
+    const shard = this.shards[Math.floor(row / this.shardRows)];
+    const rowInShard = row % this.shardRows;
+    if (!(row < this.source.rowCount) || shard.subject(rowInShard) < 0) {
+      throw new RangeError(`Expected a row that holds a vector but received ${row}.`);
+    }
+    return [shard, rowInShard];
   }
 }

@@ -1,7 +1,296 @@
-/** Threads that all indexes of a process share. */
-export class VectorScanner {
-  constructor(readonly options: { threadCount: number }) {}
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { MAX_PASS_PROBES } from './block-rows';
+import { type Kernel, scanBlocks } from './scan-blocks';
+import type {
+  ScanHit,
+  ScanPass,
+  ScanQuery,
+  ScanThreadData,
+  ScanThreadReply,
+  ScanThreadRequest,
+  ShardLayout,
+} from './scan-protocol';
+import { Selection } from './selection';
+import type { Shard } from './shard';
 
-  /** Ends the threads. Searches under way reject. */
-  async close(): Promise<void> {}
+/** The rows of an index, as they are now. */
+export interface ScanSource {
+  readonly layout: ShardLayout;
+  readonly shards: readonly Shard[];
+  /** Rows over all shards, empty ones among them. */
+  rowCount: number;
+  /** Changes so far, modulo 2^32. */
+  changeCount: number;
+  /** The change that was the last of a row, modulo 2^32. */
+  changeOf(row: number): number;
+  isClosed: boolean;
+}
+
+/** Multiplications up to which a search runs on the calling thread: below a millisecond, and no thread is woken. */
+const CALLING_THREAD_OPERATIONS = 2_000_000;
+/** Passes that a probe is given while its hits change under them; then it is scanned where nothing changes meanwhile. */
+const MAX_ATTEMPTS = 3;
+/** The event loop comes first: an answer to another request takes far less time than a scan. */
+const NICENESS = 10;
+const CALLING_SLOT = 0;
+
+export interface VectorScannerOptions {
+  /** 0 scans on the calling thread. */
+  threadCount: number;
+  /** Multiplications of the largest search on the calling thread, for tests. @defaultValue some that take less than a ms */
+  callingThreadOperations?: number;
+}
+
+interface Search {
+  source: ScanSource;
+  /** Probes without an answer. */
+  missing: number;
+  answers: Answer[];
+  attempts: number;
+  isSettled: boolean;
+  resolve: (hits: ScanHit[][]) => void;
+  reject: (error: Error) => void;
+}
+
+interface Answer {
+  query: ScanQuery;
+  hits: ScanHit[];
+  /** `changeCount` of the source when the scan began. */
+  asOf: number;
+}
+
+/** A probe that waits. */
+interface Task {
+  search: Search;
+  answer: Answer;
+}
+
+interface Pass {
+  id: number;
+  replies: ScanThreadReply[];
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * Threads that all indexes of a process share; they start with the first large search.
+ *
+ * One pass runs at a time, on all threads, over the rows of one index. Probes that come meanwhile wait and share the next
+ * pass over their index; indexes take turns.
+ */
+export class VectorScanner {
+  /** Threads that may scan at once, the calling one included. */
+  readonly slotCount: number;
+  private readonly kernel = new WebAssembly.Module(readFileSync(join(__dirname, 'kernel.wasm')));
+  private readonly kernels = new WeakMap<WebAssembly.Memory, Kernel>();
+  private readonly threads: (Worker | undefined)[];
+  /** In the order of their turns. */
+  private readonly waiting = new Map<ScanSource, Task[]>();
+  private pass?: Pass;
+  private lastPassId = 0;
+  private current?: { source: ScanSource; ended: Promise<void> };
+  private isClosed = false;
+
+  constructor(private readonly options: VectorScannerOptions) {
+    this.slotCount = options.threadCount + 1;
+    this.threads = Array.from({ length: options.threadCount });
+  }
+
+  /** @internal For {@link VectorIndex}. */
+  scan(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
+    if (this.isClosed) return Promise.reject(closed());
+    const operations = (source.rowCount * queries.length * source.layout.vectorBytes) / 4;
+    const { callingThreadOperations = CALLING_THREAD_OPERATIONS } = this.options;
+    if (this.threads.length === 0 || operations <= callingThreadOperations) {
+      return Promise.resolve(this.scanHere(source, queries));
+    }
+    return new Promise((resolve, reject) => {
+      const answers = queries.map((query) => ({ query, hits: [], asOf: 0 }));
+      const search = { source, missing: 0, answers, attempts: 0, isSettled: false, resolve, reject };
+      this.enqueue(search, answers);
+      void this.work();
+    });
+  }
+
+  /** @internal Drops what waits for a source, and settles when no pass runs over it. */
+  async forget(source: ScanSource): Promise<void> {
+    for (const { search } of this.waiting.get(source) ?? []) fail(search, indexClosed());
+    this.waiting.delete(source);
+    if (this.current?.source === source) await this.current.ended;
+    const request: ScanThreadRequest = { kind: 'forget', shardIds: source.shards.map((shard) => shard.id) };
+    for (const thread of this.threads) thread?.postMessage(request);
+  }
+
+  /** Ends the threads. Searches that wait or run reject. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const line of this.waiting.values()) for (const { search } of line) fail(search, closed());
+    this.waiting.clear();
+    this.pass?.reject(closed());
+    await Promise.all(this.threads.map((thread) => thread?.terminate()));
+  }
+
+  private enqueue(search: Search, answers: Answer[]): void {
+    const line = this.waiting.get(search.source) ?? [];
+    line.push(...answers.map((answer) => ({ search, answer })));
+    search.missing += answers.length;
+    this.waiting.set(search.source, line);
+  }
+
+  private async work(): Promise<void> {
+    if (this.current != null) return;
+    for (let turn = this.takeTurn(); turn != null; turn = this.takeTurn()) {
+      const [source, tasks] = turn;
+      this.current = { source, ended: this.answer(source, tasks) };
+      await this.current.ended;
+    }
+    this.current = undefined;
+  }
+
+  private takeTurn(): [ScanSource, Task[]] | undefined {
+    for (const [source, line] of this.waiting) {
+      this.waiting.delete(source);
+      const open = line.filter(({ search }) => !search.isSettled);
+      const tasks = open.splice(0, MAX_PASS_PROBES);
+      if (open.length > 0) this.waiting.set(source, open);
+      if (tasks.length > 0) return [source, tasks];
+    }
+    return undefined;
+  }
+
+  /** Runs a pass for tasks, and settles the searches that it completes. */
+  private async answer(source: ScanSource, tasks: Task[]): Promise<void> {
+    const asOf = source.changeCount;
+    try {
+      const queries = tasks.map(({ answer }) => answer.query);
+      const hits = await this.runPass(source, queries);
+      tasks.forEach(({ search, answer }, i) => {
+        answer.hits = hits[i];
+        answer.asOf = asOf;
+        search.missing--;
+      });
+      for (const search of new Set(tasks.map((task) => task.search))) {
+        if (search.missing === 0 && !search.isSettled) this.complete(search);
+      }
+    } catch (error) {
+      for (const { search } of tasks) fail(search, error as Error);
+    }
+  }
+
+  /** Settles a search if no hit has changed since it was found; has the probes of those that have scanned again. */
+  private complete(search: Search): void {
+    const { source, answers } = search;
+    if (source.isClosed) return fail(search, indexClosed());
+    const stale = answers.filter(({ hits, asOf }) =>
+      // The difference of two counts modulo 2^32.
+      hits.some(({ row }) => ((source.changeOf(row) - asOf) | 0) > 0),
+    );
+    if (stale.length > 0 && ++search.attempts < MAX_ATTEMPTS) return this.enqueue(search, stale);
+    if (stale.length > 0) {
+      const hits = this.scanHere(
+        source,
+        stale.map(({ query }) => query),
+      );
+      stale.forEach((answer, i) => (answer.hits = hits[i]));
+    }
+    search.isSettled = true;
+    search.resolve(answers.map(({ hits }) => hits));
+  }
+
+  private async runPass(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
+    const id = ++this.lastPassId;
+    const request: ScanThreadRequest = { kind: 'scan', id, pass: this.passOver(source, queries) };
+    const replies = await new Promise<ScanThreadReply[]>((resolve, reject) => {
+      const pass: Pass = { id, replies: [], resolve: () => resolve(pass.replies), reject };
+      this.pass = pass;
+      for (let i = 0; i < this.threads.length; i++) {
+        const thread = (this.threads[i] ??= this.startThread(i));
+        thread.ref();
+        thread.postMessage(request);
+      }
+    }).finally(() => {
+      this.pass = undefined;
+      for (const thread of this.threads) thread?.unref();
+    });
+    return merge(queries, replies);
+  }
+
+  private startThread(index: number): Worker {
+    const workerData: ScanThreadData = { kernel: this.kernel, slot: index + 1, niceness: NICENESS };
+    const thread = new Worker(join(__dirname, 'scan-thread.js'), { workerData });
+    thread.on('message', (reply: ScanThreadReply) => {
+      const { pass } = this;
+      // A pass that another thread failed is over.
+      if (pass?.id !== reply.id) return;
+      pass.replies.push(reply);
+      if (pass.replies.length === this.threads.length) pass.resolve();
+    });
+    const onEnded = (cause: unknown) => {
+      // An error is followed by the exit, when another may have its place.
+      if (this.threads[index] !== thread) return;
+      this.threads[index] = undefined;
+      this.pass?.reject(new Error('A scan thread ended.', { cause }));
+    };
+    thread.on('error', onEnded);
+    thread.on('exit', onEnded);
+    return thread;
+  }
+
+  /** Blocks until the rows are scanned. */
+  private scanHere(source: ScanSource, queries: ScanQuery[]): ScanHit[][] {
+    const answers: ScanHit[][] = [];
+    for (let first = 0; first < queries.length; first += MAX_PASS_PROBES) {
+      const pass = this.passOver(source, queries.slice(first, first + MAX_PASS_PROBES));
+      answers.push(...scanBlocks(pass, CALLING_SLOT, ({ memory }) => this.kernelOf(memory)));
+    }
+    return answers;
+  }
+
+  private kernelOf(memory: WebAssembly.Memory): Kernel {
+    let kernel = this.kernels.get(memory);
+    if (kernel == null) {
+      const { exports } = new WebAssembly.Instance(this.kernel, { env: { memory } });
+      kernel = exports as unknown as Kernel;
+      this.kernels.set(memory, kernel);
+    }
+    return kernel;
+  }
+
+  private passOver({ layout, shards, rowCount }: ScanSource, queries: ScanQuery[]): ScanPass {
+    return {
+      layout,
+      shards: shards.map(({ id, memory }) => ({ id, memory })),
+      rowCount,
+      queries,
+      nextBlock: new Int32Array(new SharedArrayBuffer(4)),
+    };
+  }
+}
+
+/** The hits of all threads as those of one. */
+function merge(queries: ScanQuery[], replies: ScanThreadReply[]): ScanHit[][] {
+  const selections = queries.map((query) => new Selection(query));
+  for (const { counts, hits } of replies) {
+    let at = 0;
+    counts.forEach((count, i) => {
+      for (const end = at + 3 * count; at < end; at += 3)
+        selections[i].add(hits[at], hits[at + 1], hits[at + 2]);
+    });
+  }
+  return selections.map((selection) => selection.finish());
+}
+
+function closed(): Error {
+  return new Error('The scanner is closed.');
+}
+
+function indexClosed(): Error {
+  return new Error('The index is closed.');
+}
+
+function fail(search: Search, error: Error): void {
+  search.isSettled = true;
+  search.reject(error);
 }

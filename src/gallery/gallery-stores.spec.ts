@@ -1,0 +1,247 @@
+import { GalleryModel } from '../../test/support/gallery-model';
+import { allPages, exported, newGallery, newReference } from '../../test/support/gallery-store-contract';
+import { unitVectors } from '../../test/support/random-unit';
+import { seededRandom } from '../../test/support/seeded-random';
+import { tempFolders } from '../../test/support/temp-folder';
+import { FaceError } from '../errors';
+import type { Notice } from '../face/face.options';
+import { DurableStore } from './durable-store';
+import type { GalleryStore } from './gallery-store';
+import type { EnrolmentGate, Metadata, MetadataFilter, NewReference } from './gallery.types';
+import { MemoryStore } from './memory-store';
+
+/** Random changes and reads for each store; more with STEPS. */
+const STEPS = Number(process.env.STEPS ?? 4000);
+/** Most changes that are asked for at the same time. */
+const MAX_BURST = 40;
+const DIMENSIONS = 8;
+
+const tempFolder = tempFolders();
+
+/** The same change, to the store and to the model. */
+interface Change {
+  ask: () => Promise<unknown>;
+  expected: () => unknown;
+}
+
+describe('stores and the model of them, through the same random changes', () => {
+  it.each(['float32', 'int8'] as const)('MemoryStore, %s', async (precision) => {
+    await compare(async (store) => store ?? new MemoryStore({ threadCount: 1, precision }), 11);
+  });
+
+  it('DurableStore, opened again every now and then', async () => {
+    const dir = tempFolder();
+    await compare(async (store) => {
+      await store?.close();
+      const onNotice = (notice: Notice) => {
+        throw new Error(notice.message);
+      };
+      return DurableStore.open({ dir, threadCount: 1, precision: 'float32', onNotice });
+    }, 12);
+  });
+});
+
+/** @param open - opens the store, or opens it again. */
+async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, seed: number): Promise<void> {
+  const model = new GalleryModel();
+  const random = seededRandom(seed);
+  const below = (end: number) => Math.floor(random() * end);
+  const pick = <T>(values: readonly T[]): T => values[below(values.length)];
+  // Few of each, so that they meet.
+  const vector = unitVectors(seed, DIMENSIONS);
+  const embeddings = Array.from({ length: 30 }, vector);
+  const galleryId = () => pick(['one', 'one', 'one', 'two', 'three']);
+  const subjectId = () => `subject-${below(12)}`;
+  const referenceId = () => `r${below(60)}`;
+  const metadata = (): Metadata =>
+    pick<Metadata>([{}, { team: 'red' }, { team: 'blue', age: below(3) }, { age: below(3), on: true }]);
+  const filter = (): MetadataFilter =>
+    pick<MetadataFilter>([{}, { team: 'red' }, { age: [0, 1] }, { age: 2, team: ['blue', 'red'] }]);
+  const reference = (): NewReference =>
+    newReference(subjectId(), referenceId(), pick(embeddings), {
+      metadata: metadata(),
+      imageHash: pick([null, String(below(9)).repeat(64)]),
+    });
+  /** Mostly where there is one. */
+  const referenceOf = (gallery: string): [subjectId: string, referenceId: string] => {
+    const subjects = [...(model.galleries.get(gallery)?.subjects ?? [])];
+    const known = subjects.flatMap(([id, { references }]) => references.map((one) => [id, one.id] as const));
+    return known.length > 0 && random() < 0.8 ? [...pick(known)] : [subjectId(), referenceId()];
+  };
+  let store = await open();
+
+  function change(): Change {
+    const [gallery, data] = [galleryId(), metadata()];
+    const [subject, id] = referenceOf(gallery);
+    const kind = below(100);
+    if (kind < 2) {
+      const settings = newGallery({
+        id: gallery,
+        dimensions: DIMENSIONS,
+        capacity: 20 + below(30),
+        maxReferencesPerSubject: 3 + below(4),
+      });
+      return {
+        ask: () => store.createGallery(settings),
+        expected: () => model.createGallery(settings),
+      };
+    }
+    if (kind < 4) {
+      const changes = pick<object>([
+        { capacity: 20 + below(30) },
+        { threshold: random(), metadata: data },
+        { maxReferencesPerSubject: 3 + below(4), enrolmentGate: pick<EnrolmentGate>(['off', 'strict']) },
+      ]);
+      return {
+        ask: () => store.updateGallery(gallery, changes),
+        expected: () => model.updateGallery(gallery, changes),
+      };
+    }
+    if (kind === 4 && random() < 0.3)
+      return { ask: () => store.deleteGallery(gallery), expected: () => model.deleteGallery(gallery) };
+    if (kind < 15)
+      return {
+        ask: () => store.putSubject(gallery, subject, data),
+        expected: () => model.putSubject(gallery, subject, data),
+      };
+    if (kind < 25) {
+      const [newId, merge] = [subjectId(), random() < 0.5];
+      return {
+        ask: () => store.renameSubject(gallery, subject, newId, { merge }),
+        expected: () => model.renameSubject(gallery, subject, newId, merge),
+      };
+    }
+    if (kind < 32)
+      return {
+        ask: () => store.deleteSubject(gallery, subject),
+        expected: () => model.deleteSubject(gallery, subject),
+      };
+    if (kind < 42)
+      return {
+        ask: () => store.updateReference(gallery, subject, id, data),
+        expected: () => model.updateReference(gallery, subject, id, data),
+      };
+    if (kind < 55)
+      return {
+        ask: () => store.deleteReference(gallery, subject, id),
+        expected: () => model.deleteReference(gallery, subject, id),
+      };
+    const references = Array.from({ length: 1 + below(4) }, reference);
+    return {
+      ask: () => store.addReferences(gallery, references),
+      expected: () => model.addReferences(gallery, references),
+    };
+  }
+
+  async function compareSearch(): Promise<void> {
+    const [gallery, wanted, limit] = [galleryId(), filter(), 1 + below(8)];
+    const minSimilarity = pick([undefined, random() * 2 - 1]);
+    const probes = [pick(embeddings), vector()];
+    const answers = await outcome(() =>
+      store.search(gallery, probes, { limit, minSimilarity, filter: wanted }),
+    );
+    const expected = await outcome(() => probes.map((probe) => model.search(gallery, probe, wanted)));
+    if (answers instanceof FaceError || expected instanceof FaceError)
+      return expect(codeOf(answers)).toBe(codeOf(expected));
+    answers.forEach((hits, p) => {
+      const best = expected[p]
+        .filter((hit) => minSimilarity === undefined || hit.similarity >= minSimilarity)
+        .slice(0, limit);
+      expect(hits.map((hit) => hit.subjectId)).toEqual(best.map((hit) => hit.subjectId));
+      hits.forEach((hit, i) => {
+        expect(hit.similarity).toBeCloseTo(best[i].similarity, 5);
+        expect(best[i].referenceIds).toContain(hit.referenceId);
+      });
+    });
+  }
+
+  async function compareRead(): Promise<void> {
+    const [gallery, subject, wanted] = [galleryId(), subjectId(), filter()];
+    const list = async () => {
+      const listed = await allPages((page) => store.listSubjects(gallery, { ...page, filter: wanted }), 3);
+      return listed.sort(byId);
+    };
+    await same(
+      () => store.getGallery(gallery),
+      () => model.getGallery(gallery),
+    );
+    await same(
+      () => store.getSubject(gallery, subject),
+      () => model.getSubject(gallery, subject),
+    );
+    await same(list, () => (model.listSubjects(gallery, wanted) as { id: string }[]).sort(byId));
+    await same(
+      () => store.listReferences(gallery, subject),
+      () => model.listReferences(gallery, subject),
+    );
+  }
+
+  async function compareAll(): Promise<void> {
+    for (const [gallery, { subjects }] of model.galleries) {
+      await same(
+        () => store.getGallery(gallery),
+        () => model.getGallery(gallery),
+      );
+      const records = await exported(store, gallery);
+      const count = (model.getGallery(gallery) as { referenceCount: number }).referenceCount;
+      expect(records).toHaveLength(subjects.size + count);
+      for (const subject of subjects.keys()) {
+        await same(
+          () => store.getSubject(gallery, subject),
+          () => model.getSubject(gallery, subject),
+        );
+        await same(
+          () => store.listReferences(gallery, subject),
+          () => model.listReferences(gallery, subject),
+        );
+      }
+    }
+    expect((await store.listGalleries({ limit: 10 })).items).toHaveLength(model.galleries.size);
+  }
+
+  for (let step = 0; step < STEPS;) {
+    const burst = Array.from({ length: 1 + below(MAX_BURST) }, change);
+    const answers = burst.map(({ ask }) => outcome(ask));
+    const expected = await Promise.all(burst.map(({ expected: make }) => outcome(make)));
+    expect(plain(await Promise.all(answers))).toEqual(plain(expected));
+    for (let i = 0; i < 4; i++) await compareSearch();
+    await compareRead();
+    step += burst.length + 5;
+    if (random() < 0.02) store = await open(store);
+    if (random() < 0.1) await compareAll();
+  }
+  store = await open(store);
+  await compareAll();
+  await store.close();
+}
+
+async function same(answer: () => Promise<unknown>, expected: () => unknown): Promise<void> {
+  expect(plain(await outcome(answer))).toEqual(plain(await outcome(expected)));
+}
+
+async function outcome<T>(work: () => T | Promise<T>): Promise<T | FaceError> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof FaceError) return error;
+    throw error;
+  }
+}
+
+const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
+const codeOf = (answer: unknown) => (answer instanceof FaceError ? answer.code : 'none');
+
+/** Without times, which the model does not have; errors as their code and details, lists of no order sorted. */
+function plain(value: unknown): unknown {
+  if (value instanceof FaceError) return { code: value.code, details: value.details };
+  if (ArrayBuffer.isView(value)) return Array.from(value as Float32Array);
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).filter(([key]) => key !== 'createdAt' && key !== 'updatedAt');
+  return Object.fromEntries(
+    entries.map(([key, one]) => [
+      key,
+      key === 'sameImage' ? (one as object[]).map((item) => JSON.stringify(item)).sort() : plain(one),
+    ]),
+  );
+}

@@ -1,0 +1,38 @@
+const { abs, round } = Math;
+
+/** For the rounding of the error itself, and for vectors whose length is 1 to single precision only. */
+const MARGIN = 1.001;
+/** Below it single precision has fewer digits. Of unit vectors only the zero of an empty row is so small. */
+const SMALLEST_SCALE = 1e-30;
+
+/**
+ * Writes whole numbers that stand for a vector, at one scale.
+ *
+ * @param {Float32Array} vector - [D]
+ * @param {Int8Array | Int16Array} codes - [D], written.
+ * @param {number} largest - the code of the element with the largest magnitude.
+ * @returns {{ scale: number, error: number }} scale: single precision; error: length of the vector less its codes times the
+ *   scale, or a little more.
+ */
+function quantise(vector, codes, largest) {
+  let peak = 0;
+  for (let i = 0; i < vector.length; i++) {
+    const magnitude = abs(vector[i]);
+    if (magnitude > peak) peak = magnitude;
+  }
+  const scale = Math.fround(peak / largest);
+  if (scale < SMALLEST_SCALE) {
+    codes.fill(0);
+    return { scale: 0, error: peak * Math.sqrt(vector.length) };
+  }
+  let squares = 0;
+  for (let i = 0; i < vector.length; i++) {
+    const code = round(vector[i] / scale);
+    const rest = vector[i] - code * scale;
+    codes[i] = code;
+    squares += rest * rest;
+  }
+  return { scale, error: Math.sqrt(squares) * MARGIN };
+}
+
+module.exports = { quantise };
