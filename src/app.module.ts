@@ -5,6 +5,7 @@ import { AppConfig } from './config/app.config';
 import { AppConfigModule } from './config/app.config.module';
 import { DetectionModule } from './detection/detection.module';
 import { FaceModule } from './face/face.module';
+import { GalleriesModule } from './galleries/galleries.module';
 import { GalleryModule } from './gallery/gallery.module';
 import { HealthModule } from './health/health.module';
 import { FaceMetrics } from './metrics/face-metrics';
@@ -42,6 +43,7 @@ const galleryLogger = new Logger('Galleries');
     RepresentationModule,
     DetectionModule,
     AnalysisModule,
+    GalleriesModule,
     ModelsModule,
     HealthModule,
     AdminModule,

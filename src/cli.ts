@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addAnalyzeCommand } from './cli/analyze.command';
 import { addDetectCommand } from './cli/detect.command';
+import { addGalleryCommand } from './cli/gallery.command';
+import { addIdentifyCommand } from './cli/identify.command';
 import { addModelsCommand } from './cli/models.command';
 import { addRepresentCommand } from './cli/represent.command';
 import { reportError } from './cli/report-error';
@@ -15,14 +17,16 @@ const { version } = JSON.parse(readFileSync(join(__dirname, '..', 'package.json'
 };
 
 const program = new Command('likeness')
-  .description('Face verification: compare, represent, find and analyse faces, or serve all of it over HTTP.')
+  .description(
+    'Face verification: compare, represent, find, analyse and identify faces, or serve all of it over HTTP.',
+  )
   .version(version)
   // Errors are reported below, in one form for all of them; set before the commands are added, which inherit it.
   .exitOverride()
   .configureOutput({ outputError: () => undefined })
   .addHelpText(
     'after',
-    '\nExit code: 0, or for verify 0 verified and 1 not verified; 2 for errors.' +
+    '\nExit code: 0; 1 for verify that does not verify and identify that knows nobody; 2 for errors.' +
       '\nSettings come from the same FACE_ environment variables as those of the service.',
   );
 
@@ -30,6 +34,8 @@ addVerifyCommand(program);
 addRepresentCommand(program);
 addDetectCommand(program);
 addAnalyzeCommand(program);
+addIdentifyCommand(program);
+addGalleryCommand(program);
 addModelsCommand(program);
 addServeCommand(program);
 

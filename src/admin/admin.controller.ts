@@ -1,12 +1,12 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { FaceModel } from '../face/face-model';
-import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { AdminKeyGuard } from '../http/admin-key.guard';
+import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
 import { MODEL_STATUS_EXAMPLE, MODELS_ANSWER, ModelsResponseDto } from '../http/model-status.dto';
 import { RequestId } from '../http/request-id';
-import { AdminKeyGuard } from './admin-key.guard';
 import {
   ImageHashDto,
   LoadModelDto,
@@ -18,7 +18,6 @@ import {
   SwapModelDto,
 } from './admin.dto';
 
-const ADMIN_ERRORS: readonly RequestErrorCode[] = ['UNAUTHORIZED', 'ADMIN_DISABLED', 'INTERNAL_ERROR'];
 const CHANGE_ERRORS: readonly RequestErrorCode[] = [
   ...ADMIN_ERRORS,
   'PARAMETER_INVALID',

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ModelStatus } from '../face/face-model';
 import { IDLE_TTL_RANGE } from '../face/face.options';
-import { addServerOption, askServer, type ServerOption } from './admin-client';
+import { addServerOption, askServer, type ServerOption } from './server-client';
 import { integer, jsonOption, type JsonOption } from './options';
 import { printJson, printLine, withNotices } from './print';
 
@@ -36,7 +36,7 @@ async function change(
 ): Promise<void> {
   const path = `/admin/models/${encodeURIComponent(name)}/${action}`;
   const { model } = await withNotices(`waiting for ${server} to ${action} ${name}`, () =>
-    askServer<{ model: ModelStatus }>({ server }, 'POST', path, body),
+    askServer<{ model: ModelStatus }>({ server }, 'POST', path, { body }),
   );
   if (json) printJson({ model });
   else printLine(`${model.name}: ${model.state}${model.isDefault ? ', default' : ''}`);

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { ModelStatus } from '../face/face-model';
 import { onnxFileName, type StoredModel } from '../model-store/model-store';
 import { readStore } from '../face/model-files';
-import { askServer } from './admin-client';
+import { askServer } from './server-client';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printTable } from './print';

@@ -28,6 +28,9 @@ export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
   'INFERENCE_TIMEOUT',
 ];
 
+/** What every route under /admin can answer with. */
+export const ADMIN_ERRORS: readonly RequestErrorCode[] = ['UNAUTHORIZED', 'ADMIN_DISABLED', 'INTERNAL_ERROR'];
+
 /**
  * Documents the errors of a route: a response per status, with an example body per code.
  *

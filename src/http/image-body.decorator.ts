@@ -10,6 +10,13 @@ interface ImageBodyDocs {
   options: Type;
   /** JSON bodies that can be pasted as they are. */
   examples: Record<string, { summary: string; value: object }>;
+  /** Multipart body, where it is another than the JSON. */
+  form?: Media;
+}
+
+interface Media {
+  schema: object;
+  examples: ImageBodyDocs['examples'];
 }
 
 const FILE = { type: 'string', format: 'binary', description: 'Encoded image, or a text part as in JSON' };
@@ -18,7 +25,7 @@ const EMBEDDING = { $ref: getSchemaPath(EmbeddingInputDto) };
 
 /** Body of a route that works on images: reads and checks them, times the stages, and documents both content types. */
 export function ImageBody(route: ImageFields, docs: ImageBodyDocs): MethodDecorator {
-  const json = route.takesEmbeddings ? { oneOf: [BASE64, EMBEDDING] } : BASE64;
+  const json = route.takesEmbeddings === true ? { oneOf: [BASE64, EMBEDDING] } : BASE64;
   const list = (items: object) => ({
     type: 'array',
     minItems: 1,
@@ -27,23 +34,24 @@ export function ImageBody(route: ImageFields, docs: ImageBodyDocs): MethodDecora
   });
   const jsonField = route.takesLists ? { oneOf: [json, list(json)] } : json;
   const formField = route.takesLists ? list(FILE) : FILE;
-  const media = (field: object, examples: ImageBodyDocs['examples']) => ({
-    schema: {
-      allOf: [
-        {
-          type: 'object',
-          required: [...route.fields],
-          properties: Object.fromEntries(route.fields.map((name) => [name, field])),
-        },
-        { $ref: getSchemaPath(docs.options) },
-      ],
-    },
+  const options = { $ref: getSchemaPath(docs.options) };
+  const imagesOf = (field: object) => ({
+    type: 'object',
+    required: [...route.fields],
+    properties: Object.fromEntries(route.fields.map((name) => [name, field])),
+  });
+  const media = (field: object, examples: ImageBodyDocs['examples']): Media => ({
+    schema: route.itemsIn == null ? { allOf: [imagesOf(field), options] } : options,
     examples,
   });
+  const jsonMedia: Media = media(jsonField, docs.examples);
+  if (route.takesEmbeddings === 'beside') {
+    jsonMedia.schema = { allOf: [{ oneOf: [imagesOf(jsonField), EMBEDDING] }, options] };
+  }
   const content: BodyContent = {
     // JSON first: it is what Swagger UI opens with, and its examples can be sent as they stand.
-    'application/json': media(jsonField, docs.examples),
-    'multipart/form-data': media(formField, formExamples(docs.examples, route.takesLists)),
+    'application/json': jsonMedia,
+    'multipart/form-data': docs.form ?? media(formField, formExamples(docs.examples, route.takesLists)),
   };
   return applyDecorators(
     ImageFieldsOf(route),

@@ -13,22 +13,36 @@ import { FaceError } from '../errors';
 import { type ImageInput, missingImage, parseImage } from './parse-image';
 import { readMultipart, tooManyImages } from './read-multipart';
 import type { AppRequest } from './request-id';
+import { invalidParameters } from './validation';
 
 /** Which images a route takes. */
 export interface ImageFields {
   /** Names of the image fields; all are required. */
   fields: readonly string[];
-  /** True where a field takes an embedding instead of an image. */
-  takesEmbeddings?: boolean;
+  /**
+   * True where a field takes an embedding instead of an image; `beside` where `embedding` and `contract` stand beside the
+   * options, in the place of the one field.
+   */
+  takesEmbeddings?: boolean | 'beside';
   /** True where a field takes several images. */
   takesLists?: boolean;
+  /** True where an image of a list that cannot be read is a failure of its own: {@link ImageField} has the FaceError. */
+  keepsErrors?: boolean;
+  /**
+   * Name of a list of objects to which the images belong, one each: in the object, or, in multipart, among the files, in
+   * the order of the objects that have none. The list, without the images, is left in the body.
+   */
+  itemsIn?: string;
 }
 
 /** Metadata of a route: see {@link ImageFields}. */
 export const ImageFieldsOf = Reflector.createDecorator<ImageFields>();
 
+/** What came in for an image; a FaceError only where the route keeps errors. */
+type ParsedImage = ImageInput | FaceError;
+
 interface ImageRequest extends AppRequest {
-  images: Record<string, ImageInput | ImageInput[]>;
+  images: Record<string, ParsedImage | ParsedImage[]>;
 }
 
 /** Parameter of a controller method: the image field of that name, a list where several came in. */
@@ -88,22 +102,27 @@ export class ImageBodyInterceptor implements NestInterceptor {
       maxImages: this.maxImages(route),
       maxImageBytes: this.config.face.maxImageBytes,
     });
+    if (route.itemsIn != null) return splitItems(texts, route, route.itemsIn, files[route.fields[0]] ?? []);
     return splitBody(texts, route, (field) => {
       const values = [files[field] ?? [], texts[field] ?? []].flat();
       return { values, isList: values.length > 1 };
     });
   }
 
-  private parse(field: string, raw: RawBody, route: ImageFields): ImageInput | ImageInput[] {
+  private parse(field: string, raw: RawBody, route: ImageFields): ParsedImage | ParsedImage[] {
     const { values, isList } = raw.images[field];
     const rules = {
       maxImageBytes: this.config.face.maxImageBytes,
-      takesEmbeddings: route.takesEmbeddings ?? false,
+      takesEmbeddings: Boolean(route.takesEmbeddings),
     };
     if (values.length === 0) throw missingImage({ field });
-    if (values.length > this.maxImages(route)) throw tooManyImages(field, this.maxImages(route));
+    const imageCount = values.filter((value) => typeof value === 'string' || Buffer.isBuffer(value)).length;
+    if (imageCount > this.maxImages(route)) throw tooManyImages(field, this.maxImages(route));
     if (!isList) return parseImage(values[0], { field }, rules);
-    return values.map((value, index) => parseImage(value, { field, index }, rules));
+    return values.map((value, index) => {
+      const parse = () => parseImage(value, { field, index }, rules);
+      return route.keepsErrors ? orError(parse) : parse();
+    });
   }
 
   private maxImages(route: ImageFields): number {
@@ -115,6 +134,13 @@ function readJson(body: unknown, route: ImageFields): RawBody {
   if (Array.isArray(body)) throw new FaceError('REQUEST_MALFORMED', 'Expected a JSON object.');
   // Without a body there is nothing for the JSON parser to parse.
   const object = (body ?? {}) as Record<string, unknown>;
+  if (route.itemsIn != null) return splitItems(object, route, route.itemsIn, []);
+  if (route.takesEmbeddings === 'beside') {
+    const [field] = route.fields;
+    const { image, rest } = takeImage(object, field);
+    const isList = route.takesLists === true && Array.isArray(image);
+    return { images: { [field]: { values: isList ? image : [image], isList } }, options: rest };
+  }
   return splitBody(object, route, (field) => {
     const value = object[field];
     return route.takesLists && Array.isArray(value)
@@ -132,6 +158,66 @@ function splitBody(
     images: Object.fromEntries(fields.map((field) => [field, imagesOf(field)])),
     options: Object.fromEntries(Object.entries(body).filter(([name]) => !fields.includes(name))),
   };
+}
+
+function splitItems(
+  body: Record<string, unknown>,
+  { fields: [field] }: ImageFields,
+  itemsIn: string,
+  files: readonly Buffer[],
+): RawBody {
+  const { [itemsIn]: list, ...options } = body;
+  const taken = objectsOf(list, itemsIn).map((item) => takeImage(item, field));
+  const waiting = [...files];
+  const values = taken.map(({ image }) => image ?? waiting.shift());
+  if (waiting.length > 0) {
+    throw invalidParameters({
+      [itemsIn]: `must have an item without ${field} for each file, but ${waiting.length} are left over`,
+    });
+  }
+  return {
+    images: { [field]: { values, isList: true } },
+    options: { ...options, [itemsIn]: taken.map(({ rest }) => rest) },
+  };
+}
+
+/** Takes the image out of an object, or the embedding that stands in its place. */
+function takeImage(
+  object: Record<string, unknown>,
+  field: string,
+): { image: unknown; rest: Record<string, unknown> } {
+  const { [field]: image, ...rest } = object;
+  if (rest.embedding == null) return { image, rest };
+  if (image != null) throw invalidParameters({ embedding: `must not stand beside ${field}` });
+  const { embedding, contract, embeddingNorm, ...others } = rest;
+  return { image: { embedding, contract, embeddingNorm }, rest: others };
+}
+
+/** A list of objects, in multipart as JSON text. */
+function objectsOf(list: unknown, name: string): Record<string, unknown>[] {
+  const value: unknown = typeof list === 'string' ? parseJson(list, name) : list;
+  const isObject = (item: unknown) => typeof item === 'object' && item != null && !Array.isArray(item);
+  if (!Array.isArray(value) || value.length === 0 || !value.every(isObject)) {
+    throw invalidParameters({ [name]: 'must be a list of objects, one at least' });
+  }
+  return value as Record<string, unknown>[];
+}
+
+function parseJson(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalidParameters({ [name]: 'is malformed JSON' });
+  }
+}
+
+function orError<T>(work: () => T): T | FaceError {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof FaceError) return error;
+    throw error;
+  }
 }
 
 function mediaType(request: AppRequest): string {

@@ -6,10 +6,14 @@ import { setServerTiming } from './server-timing';
 const STAGES = { queueMs: 1, decodeMs: 2, detectMs: 3, alignMs: 4, embedMs: 5, attributesMs: 6 };
 
 function serverTiming(...images: StageTimings[]): string {
+  return serverTimingOf(images);
+}
+
+function serverTimingOf(images: StageTimings[], searchMs?: number): string {
   const headers = new Map<string, string>();
   const response = { setHeader: (name: string, value: string) => headers.set(name, value) };
   const request = { startedAt: performance.now() };
-  setServerTiming(request as AppRequest, response as unknown as Response, images);
+  setServerTiming(request as AppRequest, response as unknown as Response, images, searchMs);
   return (headers.get('Server-Timing') as string).replace(/(total;dur=)\d+\.\d$/, '$1T');
 }
 
@@ -22,6 +26,11 @@ describe(setServerTiming.name, () => {
     expect(serverTiming(STAGES, STAGES)).toBe(
       'queue;dur=2.0, decode;dur=4.0, detect;dur=6.0, align;dur=8.0, embed;dur=10.0, attributes;dur=12.0, total;dur=T',
     );
+  });
+
+  it('says how long a search took, with and without an image', () => {
+    expect(serverTimingOf([], 7)).toBe('search;dur=7.0, total;dur=T');
+    expect(serverTimingOf([STAGES], 7)).toContain('attributes;dur=6.0, search;dur=7.0, total');
   });
 
   it.each<{ outcomes: CacheOutcome[]; desc: string }>([

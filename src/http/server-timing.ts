@@ -4,23 +4,32 @@ import { type Observable, tap } from 'rxjs';
 import { CACHE_OUTCOMES, STAGES, type StageTimings } from '../pipeline/face.types';
 import type { AppRequest } from './request-id';
 
+/** Timings of one answer: of its image, where one came in, and of a search. */
+type Timings = (StageTimings & { searchMs?: number }) | { searchMs: number };
+
 /** An answer of a route that works on images: each result in it carries the timings of its image. */
 interface TimedAnswer {
-  timings?: StageTimings | { probe: StageTimings | null; reference: StageTimings | null };
-  results?: { timings?: StageTimings }[];
+  timings?: Timings | { probe: StageTimings | null; reference: StageTimings | null } | null;
+  results?: { timings?: StageTimings | null }[];
 }
 
 /**
- * Sets `Server-Timing`: milliseconds per stage, summed over the images of the request, how the cache took them, where
- * there is one, and `total` since the headers arrived. Images run in parallel, so that the stages may add up to more than
+ * Sets `Server-Timing`: milliseconds per stage, summed over the images of the request, of the search of a gallery, how the
+ * cache took the images, where there is one, and `total` since the headers arrived. Images run in parallel, so that the stages may add up to more than
  * the total.
  */
-export function setServerTiming(request: AppRequest, response: Response, images: StageTimings[]): void {
+export function setServerTiming(
+  request: AppRequest,
+  response: Response,
+  images: StageTimings[],
+  searchMs?: number,
+): void {
   const stages = Object.entries(STAGES).map(([name, key]) =>
     metric(name, sum(images.map((image) => image[key]))),
   );
   const total = metric('total', performance.now() - request.startedAt);
-  const metrics = [...(images.length > 0 ? stages : []), ...cacheMetric(images), total];
+  const search = searchMs == null ? [] : [metric('search', searchMs)];
+  const metrics = [...(images.length > 0 ? stages : []), ...search, ...cacheMetric(images), total];
   response.setHeader('Server-Timing', metrics.join(', '));
 }
 
@@ -29,15 +38,21 @@ export function setServerTiming(request: AppRequest, response: Response, images:
 export class ServerTimingInterceptor implements NestInterceptor<TimedAnswer, TimedAnswer> {
   intercept(context: ExecutionContext, next: CallHandler<TimedAnswer>): Observable<TimedAnswer> {
     const http = context.switchToHttp();
-    return next
-      .handle()
-      .pipe(tap((answer) => setServerTiming(http.getRequest(), http.getResponse(), timingsOf(answer))));
+    return next.handle().pipe(
+      tap((answer) => {
+        const { timings } = answer;
+        const searchMs = timings != null && 'searchMs' in timings ? timings.searchMs : undefined;
+        setServerTiming(http.getRequest(), http.getResponse(), timingsOf(answer), searchMs);
+      }),
+    );
   }
 }
 
 function timingsOf({ timings, results = [] }: TimedAnswer): StageTimings[] {
-  const sides = timings == null ? [] : 'probe' in timings ? [timings.probe, timings.reference] : [timings];
-  return [...sides, ...results.map((result) => result.timings)].filter((image) => image != null);
+  const sides = timings != null && 'probe' in timings ? [timings.probe, timings.reference] : [timings];
+  return [...sides, ...results.map((result) => result.timings)].filter(
+    (image): image is StageTimings => image != null && 'queueMs' in image,
+  );
 }
 
 /** Each outcome once, whatever the number of images. */

@@ -1,6 +1,6 @@
 import { applyDecorators, ValidationPipe } from '@nestjs/common';
 import { Transform } from 'class-transformer';
-import { IsNumber, ValidateIf, type ValidationError } from 'class-validator';
+import { IsNumber, ValidateBy, ValidateIf, type ValidationError } from 'class-validator';
 import { FaceError } from '../errors';
 
 /** As many wrong parameters as an answer lists, and as much of their names as it repeats: both are the caller's. */
@@ -41,6 +41,35 @@ export function IsDecimal(): PropertyDecorator {
     Transform(({ value }: { value: unknown }) => (isDecimal(value) ? Number(value) : value)),
     IsNumber({}, { message: '$property must be a number' }),
   );
+}
+
+/** Property: what a rule says of it, as the end of a sentence, is what is wrong; `null` where nothing is. */
+export function IsFit(problemOf: (value: unknown) => string | null): PropertyDecorator {
+  return ValidateBy({
+    name: 'isFit',
+    validator: {
+      validate: (value) => problemOf(value) == null,
+      defaultMessage: (args) => `$property ${problemOf(args?.value)}`,
+    },
+  });
+}
+
+/**
+ * Property: an object or a list, or JSON text of one, as multipart fields and query strings are text. Taken as it came:
+ * class-transformer would copy it and leave keys out.
+ */
+export function IsJson(): PropertyDecorator {
+  return Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => parsedJson(obj[key]));
+}
+
+/** Text that is no JSON stays text, which no rule for objects and lists lets pass. */
+function parsedJson(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
 }
 
 function isDecimal(value: unknown): boolean {

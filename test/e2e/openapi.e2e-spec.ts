@@ -1,12 +1,30 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FACE_ERRORS, type FaceErrorCode } from '../../src/errors';
-import { EXAMPLE_CONTRACT } from '../../src/http/examples';
+import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER } from '../../src/http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../../src/http/example-image';
 import { createApp, type TestApp } from '../support/create-app';
+import { type ApiParameter, exampleAddress } from '../support/example-address';
 
 const SNAPSHOT = join(__dirname, '..', '..', 'docs', 'openapi.json');
 const IMAGE_ROUTES = ['/v1/verify', '/v1/represent', '/v1/detect', '/v1/analyze'];
+const SUBJECT = '/v1/galleries/{galleryId}/subjects/{subjectId}';
+/** In an order in which each finds what it needs. */
+const GALLERY_ROUTES = [
+  'post /v1/galleries',
+  'patch /v1/galleries/{galleryId}',
+  'post /v1/galleries/{galleryId}/enroll',
+  `put ${SUBJECT}`,
+  `patch ${SUBJECT}`,
+  `post ${SUBJECT}/references`,
+  'post /v1/galleries/{galleryId}/identify',
+  `post ${SUBJECT}/verify`,
+  `post ${SUBJECT}/rename`,
+  'post /v1/distances',
+];
+const GALLERY_IMAGE_ROUTES = GALLERY_ROUTES.filter((route) =>
+  /(enroll|references|identify|verify)$/.test(route),
+);
 
 interface Media {
   schema?: object;
@@ -14,6 +32,7 @@ interface Media {
 }
 interface Operation {
   summary?: string;
+  parameters?: ApiParameter[];
   requestBody?: { content: Record<string, Media> };
   responses: Record<string, { content?: Record<string, Media> }>;
 }
@@ -71,19 +90,21 @@ describe('OpenAPI document', () => {
     expect(operations().map(([name]) => name)).toEqual(
       expect.arrayContaining([
         ...IMAGE_ROUTES.map((path) => `post ${path}`),
+        ...GALLERY_ROUTES,
         'get /v1/models',
         'get /health/live',
         'get /health/ready',
         'get /metrics',
       ]),
     );
-    expect(operations()).toHaveLength(16);
+    expect(operations()).toHaveLength(38);
   });
 
   it('has a schema and examples for every body and every response', () => {
     for (const [name, { summary, requestBody, responses }] of operations()) {
       expect([name, summary]).toEqual([name, expect.any(String)]);
-      const bodies = [requestBody, ...Object.values(responses)].filter((body) => body != null);
+      const { 204: _noContent, ...answers } = responses;
+      const bodies = [requestBody, ...Object.values(answers)].filter((body) => body != null);
       for (const media of bodies.flatMap(({ content }) => Object.values(content ?? { none: {} }))) {
         expect([name, media.schema]).toEqual([name, expect.any(Object)]);
         expect([name, Object.keys(media.examples ?? {}).length > 0]).toEqual([name, true]);
@@ -92,8 +113,8 @@ describe('OpenAPI document', () => {
   });
 
   it('documents JSON and multipart for every route that works on images', () => {
-    for (const path of IMAGE_ROUTES) {
-      expect(Object.keys(paths[path].post.requestBody?.content ?? {})).toEqual([
+    for (const route of [...IMAGE_ROUTES.map((path) => `post ${path}`), ...GALLERY_IMAGE_ROUTES]) {
+      expect(Object.keys(paths[route.split(' ')[1]].post.requestBody?.content ?? {})).toEqual([
         'application/json',
         'multipart/form-data',
       ]);
@@ -104,7 +125,7 @@ describe('OpenAPI document', () => {
     const documented = new Set<string>();
     for (const [, { responses }] of operations()) {
       for (const [status, { content }] of Object.entries(responses)) {
-        if (status === '200') continue;
+        if (status.startsWith('2')) continue;
         for (const [code, { value }] of Object.entries(content?.['application/json'].examples ?? {})) {
           documented.add(code);
           expect([code, FACE_ERRORS[code as FaceErrorCode].status]).toEqual([code, Number(status)]);
@@ -130,19 +151,32 @@ describe('OpenAPI document', () => {
     }
   });
 
-  it.each(IMAGE_ROUTES)('gives bodies for %s that work as they are', async (path) => {
-    const { content } = paths[path].post.requestBody ?? { content: {} };
-    const { contract } = service.model.embedder();
-    for (const { value } of Object.values(content['application/json'].examples ?? {})) {
-      const body = JSON.stringify(value).replaceAll(EXAMPLE_CONTRACT, contract);
-      const response = await service.http.post(path).type('json').send(body);
-      expect([response.status, response.body.error]).toEqual([200, undefined]);
-    }
-    for (const { value } of Object.values(content['multipart/form-data'].examples ?? {})) {
-      const post = service.http.post(path);
-      for (const [field, text] of Object.entries(value as Record<string, string | string[]>))
-        void post.field(field, text);
-      expect((await post).status).toBe(200);
-    }
-  });
+  it.each([...IMAGE_ROUTES.map((path) => `post ${path}`), ...GALLERY_ROUTES])(
+    'gives bodies and parameters for %s that work as they are',
+    async (route) => {
+      const [method, path] = route.split(' ') as ['post' | 'put' | 'patch', string];
+      const { requestBody, parameters } = paths[path][method];
+      const { content } = requestBody ?? { content: {} };
+      const address = exampleAddress(path, parameters);
+      const ours = (value: unknown) =>
+        JSON.stringify(value)
+          .replaceAll(EXAMPLE_CONTRACT, service.model.embedder().contract)
+          .replaceAll(EXAMPLE_EMBEDDER, service.model.defaultEmbedder);
+      for (const { value } of Object.values(content['application/json'].examples ?? {})) {
+        // A rename takes the subject away from the next example.
+        await service.http
+          .put(exampleAddress(SUBJECT, parameters))
+          .send({})
+          .ok(() => true);
+        const response = await service.http[method](address).type('json').send(ours(value));
+        expect([response.ok, response.body.error]).toEqual([true, undefined]);
+      }
+      for (const { value } of Object.values(content['multipart/form-data']?.examples ?? {})) {
+        const post = service.http.post(address);
+        for (const [field, text] of Object.entries(value as Record<string, string | string[]>))
+          void post.field(field, text);
+        expect((await post).ok).toBe(true);
+      }
+    },
+  );
 });

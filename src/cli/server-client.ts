@@ -6,6 +6,13 @@ export interface ServerOption {
   server: string;
 }
 
+/** What is sent beside method and path. */
+export interface ServerRequest {
+  headers?: Record<string, string>;
+  /** An object goes as JSON. */
+  body?: object | FormData | ReadableStream<Uint8Array>;
+}
+
 const DEFAULT_SERVER = 'http://127.0.0.1:3000';
 
 export function addServerOption(command: Command): Command {
@@ -17,40 +24,59 @@ export function addServerOption(command: Command): Command {
 }
 
 /**
- * Asks an admin route of a running service.
+ * Asks a running service for JSON.
  *
  * @throws {FaceError} the error that the service answered with; NOT_READY where it cannot be reached.
  */
 export async function askServer<Answer>(
+  server: ServerOption,
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  request: ServerRequest = {},
+): Promise<Answer> {
+  const response = await callServer(server, method, path, request);
+  const answer: unknown = await response.json().catch(() => null);
+  if (answer == null) throw strangeAnswer(server, response);
+  return answer as Answer;
+}
+
+/** As {@link askServer}, with the answer as it comes. */
+export async function callServer(
   { server }: ServerOption,
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
-  body?: object,
-): Promise<Answer> {
+  { headers, body }: ServerRequest = {},
+): Promise<Response> {
   const key = process.env.ADMIN_KEY;
+  const isJson = body != null && !(body instanceof FormData) && !(body instanceof ReadableStream);
   let response: Response;
   try {
     response = await fetch(new URL(path, server), {
       method,
       headers: {
         ...(key ? { authorization: `Bearer ${key}` } : {}),
-        ...(body == null ? {} : { 'content-type': 'application/json' }),
+        ...(isJson ? { 'content-type': 'application/json' } : {}),
+        ...headers,
       },
-      ...(body == null ? {} : { body: JSON.stringify(body) }),
-    });
+      ...(body == null ? {} : { body: isJson ? JSON.stringify(body) : body, duplex: 'half' }),
+    } as RequestInit);
   } catch (error) {
     throw new FaceError('NOT_READY', `No service answers at ${server}.`, { server }, { cause: error });
   }
+  if (response.ok) return response;
   const answer: unknown = await response.json().catch(() => null);
-  if (response.ok) return answer as Answer;
   const { error } = (answer ?? {}) as {
     error?: { code: FaceErrorCode; message: string; details: Record<string, unknown> };
   };
   if (error != null && Object.hasOwn(FACE_ERRORS, error.code)) {
     throw new FaceError(error.code, error.message, error.details);
   }
-  throw new FaceError(
+  throw strangeAnswer({ server }, response);
+}
+
+function strangeAnswer({ server }: ServerOption, { status }: Response): FaceError {
+  return new FaceError(
     'INTERNAL_ERROR',
-    `${server} answered with status ${response.status}, and not as Likeness does.`,
+    `${server} answered with status ${status}, and not as Likeness does.`,
   );
 }

@@ -1,0 +1,101 @@
+import { type Command, Option } from 'commander';
+import { createReadStream } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { FaceError } from '../errors';
+import { EXPORT_FORMATS, type ExportFormat } from '../gallery/gallery-file';
+import type { ImportSummary } from '../gallery/import-gallery';
+import { galleryOption, type GalleryOption } from './gallery-options';
+import { jsonOption, type JsonOption } from './options';
+import { printJson, printLine, withNotices } from './print';
+import { addServerOption, askServer, callServer, type ServerOption } from './server-client';
+
+type FileOptions = ServerOption & GalleryOption & JsonOption;
+
+/** Embeddings are for their owner's eyes only. */
+const PRIVATE = 0o600;
+
+/** Commands that write a gallery of a running service to a file, and read it back. */
+export function addGalleryFileCommands(gallery: Command): void {
+  addServerOption(gallery.command('export'))
+    .description('Write a gallery with its embeddings to a file: a backup. Needs ADMIN_KEY.')
+    .argument('<file>', 'file to be written; a file of that name is replaced when all is there')
+    .addOption(galleryOption())
+    .addOption(
+      new Option('--format <format>', 'lines of JSON, or a smaller form with checksums')
+        .choices(EXPORT_FORMATS)
+        .default('jsonl'),
+    )
+    .action(exportToFile);
+  addServerOption(gallery.command('restore'))
+    .description(
+      'Read an exported gallery into one of the same contract. A second run adds nothing. Needs ADMIN_KEY.',
+    )
+    .argument('<file>', 'file that "gallery export" wrote, in either form')
+    .addOption(galleryOption('must be there'))
+    .addOption(jsonOption())
+    .action(restore);
+}
+
+async function exportToFile(
+  file: string,
+  { server, gallery, format }: FileOptions & { format: ExportFormat },
+): Promise<void> {
+  const { body } = await callServer({ server }, 'GET', `${adminPath(gallery)}/export?format=${format}`);
+  const part = `${file}.part`;
+  const handle = await open(part, 'w', PRIVATE).catch((error: unknown) => {
+    throw unusable(part, error);
+  });
+  try {
+    await withNotices(`writing ${file}`, () =>
+      pipeline(
+        Readable.fromWeb(body as import('node:stream/web').ReadableStream),
+        handle.createWriteStream({ flush: true }),
+      ),
+    );
+    await rename(part, file);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw new FaceError(
+      'GALLERY_STORE_FAILED',
+      `The export of gallery ${gallery} was cut off; no file was written.`,
+      { file },
+      { cause: error },
+    );
+  }
+  printLine(`${gallery}: exported to ${file}`);
+}
+
+async function restore(file: string, { server, gallery, json }: FileOptions): Promise<void> {
+  const bytes = createReadStream(file);
+  await new Promise<void>((resolve, reject) => {
+    bytes.once('open', () => resolve()).once('error', (error) => reject(unusable(file, error)));
+  });
+  const { subjectCount, addedCount, existingCount } = await withNotices(`restoring ${gallery}`, () =>
+    askServer<ImportSummary>({ server }, 'POST', `${adminPath(gallery)}/import`, {
+      headers: { 'content-type': 'application/octet-stream' },
+      body: Readable.toWeb(bytes) as ReadableStream<Uint8Array>,
+    }),
+  );
+  if (json) printJson({ gallery, subjectCount, addedCount, existingCount });
+  else {
+    printLine(
+      `${gallery}: ${subjectCount} subjects, ${addedCount} references added, ${existingCount} there already`,
+    );
+  }
+}
+
+function adminPath(gallery: string): string {
+  return `/admin/galleries/${encodeURIComponent(gallery)}`;
+}
+
+function unusable(file: string, error: unknown): FaceError {
+  const { code } = error as NodeJS.ErrnoException;
+  return new FaceError(
+    'PARAMETER_INVALID',
+    `The file ${JSON.stringify(file)} cannot be used: ${code}.`,
+    { file },
+    { cause: error },
+  );
+}

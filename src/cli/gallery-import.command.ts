@@ -1,0 +1,170 @@
+import { type Command, Option } from 'commander';
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { FaceError, type FaceErrorCode } from '../errors';
+import type {
+  EnrolledItemDto,
+  EnrolmentListResponseDto,
+  EnrolOptionsDto,
+  RefusedItemDto,
+} from '../galleries/enrol.dto';
+import { ENROLMENT_GATES, type EnrolmentGate } from '../gallery/gallery.types';
+import { FACE_SELECTIONS } from '../pipeline/face.types';
+import { readImage } from './face-model';
+import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
+import { integer, jsonOption, type JsonOption } from './options';
+import { listPeople, type PersonFile } from './people-folder';
+import { printJson, printLine } from './print';
+import { Progress } from './progress';
+import { errorJson, errorLine, EXIT_ERROR } from './report-error';
+import { addServerOption, askServer, type ServerOption } from './server-client';
+
+interface ImportOptions extends ServerOption, GalleryOption, JsonOption {
+  gate?: EnrolmentGate;
+  faceSelection?: EnrolOptionsDto['faceSelection'];
+  batch: number;
+}
+
+interface Refusal {
+  file: string;
+  error: FaceError;
+}
+
+/** Images in one call: the default of FACE_MAX_IMAGES. */
+const BATCH = 16;
+const MAX_BATCH = 256;
+
+/** Errors that pass by themselves. */
+const TRANSIENT: readonly FaceErrorCode[] = [
+  'QUEUE_FULL',
+  'CALLER_QUEUE_FULL',
+  'INFERENCE_TIMEOUT',
+  'GALLERY_STORE_FAILED',
+];
+const MAX_ATTEMPTS = 8;
+
+export function addGalleryImportCommand(gallery: Command): void {
+  const command = gallery
+    .command('import')
+    .description(
+      'Enrol the photos of a folder with one folder per person, whose name is the subject id. A second run adds nothing. ' +
+        'Exit code 2 where photos are refused.',
+    )
+    .argument('<folder>', 'folder with a folder per person');
+  addServerOption(command)
+    .addOption(galleryOption('is made where it is not there yet'))
+    .addOption(
+      new Option('--gate <gate>', 'how strictly photos are looked at (default: that of the gallery)').choices(
+        ENROLMENT_GATES,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--face-selection <which>',
+        'which face of a photo is meant (default: the only one where the gate is on, else the largest)',
+      ).choices(FACE_SELECTIONS.filter((which) => which !== 'all')),
+    )
+    .option('--batch <count>', 'photos in one call, at most FACE_MAX_IMAGES', integer(1, MAX_BATCH), BATCH)
+    .addOption(jsonOption())
+    .action(importFolder);
+}
+
+async function importFolder(folder: string, { json, ...options }: ImportOptions): Promise<void> {
+  const { photos, passedOver } = await listPeople(folder);
+  await makeGallery(options);
+  const progress = new Progress('photos', photos.length);
+  const refused: Refusal[] = [];
+  let added = 0;
+  for (let start = 0; start < photos.length; start += options.batch) {
+    const batch = photos.slice(start, start + options.batch);
+    const results = await enrol(batch, options);
+    results.forEach((result, i) => {
+      if (result instanceof FaceError) refused.push({ file: batch[i].file, error: result });
+      else if (result === 'added') added++;
+    });
+    progress.add(batch.length);
+  }
+  if (refused.length > 0) process.exitCode = EXIT_ERROR;
+  const present = photos.length - added - refused.length;
+  if (json) {
+    const refusals = refused.map(({ file, error }) => ({ file, error: errorJson(error) }));
+    return printJson({
+      gallery: options.gallery,
+      photos: photos.length,
+      added,
+      present,
+      refused: refusals,
+      passedOver,
+    });
+  }
+  for (const { file, error } of refused) process.stderr.write(`${errorLine(error.withDetails({ file }))}\n`);
+  for (const file of passedOver) process.stderr.write(`passed over: ${file}\n`);
+  printLine(
+    `${options.gallery}: ${added} of ${photos.length} photos added, ${present} there already, ${refused.length} refused`,
+  );
+}
+
+async function makeGallery({ server, gallery }: ImportOptions): Promise<void> {
+  try {
+    await askServer({ server }, 'GET', galleryPath(gallery));
+  } catch (error) {
+    if (!(error instanceof FaceError) || error.code !== 'GALLERY_NOT_FOUND') throw error;
+    await askServer({ server }, 'POST', '/v1/galleries', { body: { id: gallery } });
+  }
+}
+
+/** What became of each photo: its status, or why it is refused. Repeats the call while errors are such that pass. */
+async function enrol(
+  batch: readonly PersonFile[],
+  { server, gallery, gate, faceSelection }: ImportOptions,
+): Promise<(EnrolledItemDto['status'] | FaceError)[]> {
+  const images = await Promise.all(batch.map(({ file }) => readImage(file, 'folder')));
+  const form = new FormData();
+  form.append('items', JSON.stringify(batch.map(({ subjectId }) => ({ subjectId }))));
+  if (gate != null) form.append('enrolmentGate', gate);
+  if (faceSelection != null) form.append('faceSelection', faceSelection);
+  images.forEach((image, i) =>
+    form.append('image', new Blob([new Uint8Array(image)]), basename(batch[i].file)),
+  );
+  const headers = { 'Idempotency-Key': keyOf(batch, images) };
+  for (let attempt = 1; ; attempt++) {
+    const isLast = attempt === MAX_ATTEMPTS;
+    try {
+      const path = `${galleryPath(gallery)}/enroll`;
+      const { results } = await askServer<EnrolmentListResponseDto>({ server }, 'POST', path, {
+        headers,
+        body: form,
+      });
+      const outcomes = results.map((result) => ('error' in result ? toError(result) : result.status));
+      const passing = outcomes.find(isTransient);
+      if (passing == null || isLast) return outcomes;
+      await wait(passing, attempt);
+    } catch (error) {
+      if (!isTransient(error) || isLast) throw error;
+      await wait(error, attempt);
+    }
+  }
+}
+
+/** The same photos of the same people have the same key, whenever and from wherever they are sent. */
+function keyOf(batch: readonly PersonFile[], images: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  batch.forEach(({ subjectId }, i) => {
+    hash.update(JSON.stringify([subjectId, createHash('sha256').update(images[i]).digest('hex')]));
+  });
+  return hash.digest('hex');
+}
+
+function toError({ error: { code, message, details } }: RefusedItemDto): FaceError {
+  return new FaceError(code, message, details);
+}
+
+function isTransient(value: unknown): value is FaceError {
+  return value instanceof FaceError && TRANSIENT.includes(value.code);
+}
+
+async function wait({ details }: FaceError, attempt: number): Promise<void> {
+  const seconds = typeof details.retryAfterSeconds === 'number' ? details.retryAfterSeconds : attempt;
+  await setTimeout(seconds * 1000);
+}

@@ -1,0 +1,72 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { basename } from 'node:path';
+import { FaceError } from '../errors';
+import type { IdentifyResponseDto } from '../galleries/identify.dto';
+import { readImage } from './face-model';
+import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
+import { addDetectorOptions, decimal, integer, jsonOption, type JsonOption } from './options';
+import { printJson, printLine } from './print';
+import { addServerOption, askServer, type ServerOption } from './server-client';
+
+interface IdentifyCommandOptions extends ServerOption, GalleryOption, JsonOption {
+  [option: string]: unknown;
+}
+
+const NOBODY_KNOWN = 1;
+
+export function addIdentifyCommand(program: Command): void {
+  const command = program
+    .command('identify')
+    .description(
+      'Look for the people of a photo in a gallery of a running service. Exit code 0 somebody is known, 1 nobody, 2 error.',
+    )
+    .argument('<probe>', 'image file');
+  addServerOption(addDetectorOptions(command, 'best'))
+    .addOption(galleryOption())
+    .option('--limit <count>', 'most candidates for each face (default: 5)', integer(1, 100))
+    .option('--threshold <distance>', "largest distance that counts (default: the gallery's)", decimal(0, 2))
+    .option('--filter <json>', 'only subjects with such metadata, such as {"department":"it"}', jsonText)
+    .addOption(jsonOption())
+    .action(identify);
+}
+
+async function identify(
+  file: string,
+  { json, server, gallery, ...options }: IdentifyCommandOptions,
+): Promise<void> {
+  const form = new FormData();
+  form.append('probe', new Blob([new Uint8Array(await readImage(file, 'probe'))]), basename(file));
+  for (const [name, value] of Object.entries(options)) form.append(name, String(value));
+  const path = `${galleryPath(gallery)}/identify`;
+  const { requestId: _requestId, ...answer } = await askServer<IdentifyResponseDto>(
+    { server },
+    'POST',
+    path,
+    { body: form },
+  ).catch((error: unknown) => {
+    const isOfImage = error instanceof FaceError && error.details.field === 'probe';
+    throw isOfImage ? error.withDetails({ file }) : error;
+  });
+  if (answer.faces.every(({ unknown }) => unknown)) process.exitCode = NOBODY_KNOWN;
+  if (json) printJson(answer);
+  else printIdentification(answer);
+}
+
+function printIdentification({ faces, threshold }: Omit<IdentifyResponseDto, 'requestId'>): void {
+  for (const { face, candidates, unknown } of faces) {
+    const place = face == null ? '' : ` at (${Math.round(face.box.x)}, ${Math.round(face.box.y)})`;
+    if (unknown) printLine(`face${place}: unknown, nobody within the threshold of ${threshold}`);
+    for (const { rank, subjectId, distance } of candidates) {
+      printLine(`face${place}: ${rank}. ${subjectId}, cosine distance ${distance.toFixed(4)}`);
+    }
+  }
+}
+
+function jsonText(text: string): string {
+  try {
+    JSON.parse(text);
+    return text;
+  } catch {
+    throw new InvalidArgumentError('Expected JSON.');
+  }
+}

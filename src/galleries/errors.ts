@@ -1,0 +1,16 @@
+import type { RequestErrorCode } from '../http/error-examples';
+
+/** What every route that reads galleries can answer with. */
+export const READ_ERRORS: readonly RequestErrorCode[] = [
+  'PARAMETER_INVALID',
+  'INTERNAL_ERROR',
+  'GALLERY_STORE_FAILED',
+  'NOT_READY',
+];
+
+/** What every route with a body can answer with. */
+export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
+  ...READ_ERRORS,
+  'REQUEST_MALFORMED',
+  'REQUEST_TOO_LARGE',
+];

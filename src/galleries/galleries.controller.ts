@@ -1,0 +1,115 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import { FaceModel } from '../face/face-model';
+import { GalleryService } from '../gallery/gallery.service';
+import { GalleryStore } from '../gallery/gallery-store';
+import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { RequestId } from '../http/request-id';
+import { CHANGE_ERRORS, READ_ERRORS } from './errors';
+import { GalleryPathDto, PageQueryDto } from './fields';
+import {
+  CREATE_GALLERY_EXAMPLES,
+  CreateGalleryDto,
+  GALLERIES_ANSWER,
+  GalleriesResponseDto,
+  GALLERY_ANSWER,
+  GALLERY_SETTINGS_EXAMPLES,
+  GalleryDto,
+  GalleryResponseDto,
+  GallerySettingsDto,
+} from './gallery.dto';
+
+const ANSWER = { gallery: { summary: 'The gallery', value: GALLERY_ANSWER } };
+
+@ApiTags('galleries')
+@Controller('v1/galleries')
+export class GalleriesController {
+  constructor(
+    private readonly galleries: GalleryService,
+    private readonly store: GalleryStore,
+    private readonly model: FaceModel,
+  ) {}
+
+  @Post()
+  @ApiBody({ type: CreateGalleryDto, examples: CREATE_GALLERY_EXAMPLES })
+  @ApiOperation({
+    summary: 'Make a gallery',
+    description: 'It is bound for good to the contract of one embedder: others cannot be compared with it.',
+  })
+  @ApiCreatedResponse({ description: 'It is made', type: GalleryResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_EXISTS', 'MODEL_UNKNOWN', 'MODEL_NOT_LOADED'])
+  async createGallery(
+    @Body() options: CreateGalleryDto,
+    @RequestId() requestId: string,
+  ): Promise<GalleryResponseDto> {
+    return { ...GalleryDto.from(await this.galleries.createGallery(options)), requestId };
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List the galleries', description: 'In pages.' })
+  @ApiOkResponse({
+    description: 'A page',
+    type: GalleriesResponseDto,
+    examples: { galleries: { summary: 'The last page', value: GALLERIES_ANSWER } },
+  })
+  @ApiFaceErrors(READ_ERRORS)
+  async listGalleries(
+    @Query() { limit, cursor }: PageQueryDto,
+    @RequestId() requestId: string,
+  ): Promise<GalleriesResponseDto> {
+    const { items, next } = await this.store.listGalleries({ limit, after: cursor });
+    return { galleries: items.map(GalleryDto.from), nextCursor: next, requestId };
+  }
+
+  @Get(':galleryId')
+  @ApiOperation({ summary: 'Show a gallery', description: 'Its settings, and how much is in it.' })
+  @ApiOkResponse({ description: 'The gallery', type: GalleryResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
+  async getGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @RequestId() requestId: string,
+  ): Promise<GalleryResponseDto> {
+    return { ...GalleryDto.from(await this.store.getGallery(galleryId)), requestId };
+  }
+
+  @Patch(':galleryId')
+  @ApiBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
+  @ApiOperation({ summary: 'Change settings of a gallery', description: 'What is absent stays as it is.' })
+  @ApiOkResponse({ description: 'The gallery as it is now', type: GalleryResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND'])
+  async updateGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @Body() settings: GallerySettingsDto,
+    @RequestId() requestId: string,
+  ): Promise<GalleryResponseDto> {
+    return { ...GalleryDto.from(await this.store.updateGallery(galleryId, defined(settings))), requestId };
+  }
+
+  @Delete(':galleryId')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Delete a gallery',
+    description:
+      'With all its subjects and references, and all cached answers. It is gone when the answer comes.',
+  })
+  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
+  async deleteGallery(@Param() { galleryId }: GalleryPathDto): Promise<void> {
+    await this.store.deleteGallery(galleryId);
+    // Probes of the people in it are as much of them as their references, and no hash says whose they are: all go.
+    this.model.purgeCache();
+  }
+}
+
+/** Without the keys that a body has not: the store would take them for changes. */
+function defined<T extends object>(settings: T): Partial<T> {
+  const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Partial<T>;
+}

@@ -1,0 +1,113 @@
+import { Controller, Get, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { pipeline } from 'node:stream/promises';
+import { FaceError } from '../errors';
+import { exportGallery } from '../gallery/export-gallery';
+import { GalleryStore } from '../gallery/gallery-store';
+import { importGallery } from '../gallery/import-gallery';
+import { AdminKeyGuard } from '../http/admin-key.guard';
+import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
+import type { RequestErrorCode } from '../http/error-examples';
+import { bodySchema } from '../http/openapi';
+import { RequestId } from '../http/request-id';
+import { GalleryPathDto } from './fields';
+import {
+  EXPORT_MEDIA,
+  EXPORT_TYPES,
+  ExportQueryDto,
+  IMPORT_ANSWER,
+  ImportResponseDto,
+} from './gallery-export.dto';
+
+const EXPORT_ERRORS: readonly RequestErrorCode[] = [
+  ...ADMIN_ERRORS,
+  'PARAMETER_INVALID',
+  'GALLERY_NOT_FOUND',
+  'GALLERY_STORE_FAILED',
+  'NOT_READY',
+];
+
+/** The only routes by which embeddings of galleries leave the service: that is what the key is for. */
+@ApiTags('admin')
+@ApiBearerAuth()
+@UseGuards(AdminKeyGuard)
+@Controller('admin/galleries/:galleryId')
+export class GalleryAdminController {
+  constructor(private readonly store: GalleryStore) {}
+
+  @Get('export')
+  @ApiOperation({
+    summary: 'Export a gallery',
+    description:
+      'Settings, subjects and references with their embeddings, streamed while the gallery goes on changing: what is there ' +
+      'from beginning to end comes exactly once. An export that was cut off is refused by the import. Keep it as you ' +
+      'would keep the photos: it holds biometric data.',
+  })
+  @ApiOkResponse({ description: 'The gallery', content: EXPORT_MEDIA })
+  @ApiFaceErrors(EXPORT_ERRORS)
+  async exportGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @Query() { format }: ExportQueryDto,
+    @Res() response: Response,
+  ): Promise<void> {
+    // What is wrong is said before the first byte.
+    await this.store.getGallery(galleryId);
+    // The name would set the type by its ending.
+    response.attachment(`${galleryId}.${format === 'jsonl' ? 'jsonl' : 'bin'}`).type(EXPORT_TYPES[format]);
+    await pipeline(exportGallery(this.store, galleryId, format), response).catch((error: unknown) => {
+      throw orAborted(error, response.closed);
+    });
+  }
+
+  @Post('import')
+  @HttpCode(200)
+  @ApiBody({ required: true, schema: bodySchema(EXPORT_MEDIA) })
+  @ApiOperation({
+    summary: 'Import what was exported',
+    description:
+      'Into a gallery that is there, of the same contract. Subjects get the metadata of the file; references that are there ' +
+      'already stay, so that it can be repeated. Where it fails, what was imported before stays: `details.imported` says ' +
+      'how much, `details.record` where it ended.',
+  })
+  @ApiOkResponse({
+    description: 'What was imported',
+    type: ImportResponseDto,
+    examples: { imported: { summary: 'Some were there already', value: IMPORT_ANSWER } },
+  })
+  @ApiFaceErrors([
+    ...EXPORT_ERRORS,
+    'REQUEST_MALFORMED',
+    'CONTENT_TYPE_UNSUPPORTED',
+    'EMBEDDING_CONTRACT_MISMATCH',
+    'SUBJECT_FULL',
+    'GALLERY_FULL',
+  ])
+  async importGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @Req() request: Request,
+    @RequestId() requestId: string,
+  ): Promise<ImportResponseDto> {
+    if (request.is(Object.values(EXPORT_TYPES)) === false) {
+      throw new FaceError(
+        'CONTENT_TYPE_UNSUPPORTED',
+        `Expected Content-Type ${Object.values(EXPORT_TYPES).join(' or ')}.`,
+      );
+    }
+    try {
+      // Ending the request with the reading would take away the connection that the answer goes by.
+      const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+      return { ...(await importGallery(this.store, galleryId, chunks)), requestId };
+    } catch (error) {
+      throw orAborted(error, request.destroyed);
+    } finally {
+      request.resume();
+    }
+  }
+}
+
+/** What a stream throws where the client has left is no failure of the service. */
+function orAborted(error: unknown, hasLeft: boolean): unknown {
+  if (error instanceof FaceError || !hasLeft) return error;
+  return new FaceError('REQUEST_ABORTED', 'The client closed the connection before the answer.');
+}

@@ -1,0 +1,222 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsInt, Max, Min, ValidateIf } from 'class-validator';
+import { GALLERY_RANGES } from '../gallery/gallery-rules';
+import { DEFAULT_GALLERY_SETTINGS } from '../gallery/gallery.options';
+import {
+  ENROLMENT_GATES,
+  type EnrolmentGate,
+  type Gallery,
+  type GallerySettings,
+  type Metadata,
+} from '../gallery/gallery.types';
+import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/examples';
+import { IsModelName } from '../http/face-options.dto';
+import { ApiRequestId } from '../http/face.dto';
+import { IsDecimal, Omittable } from '../http/validation';
+import {
+  ApiMetadata,
+  ApiNextCursor,
+  ApiTime,
+  EXAMPLE_GALLERY_ID,
+  EXAMPLE_TIME_MS,
+  GATE_DESCRIPTION,
+  IsEnrolmentGate,
+  IsGalleryId,
+  IsMetadata,
+  isoTime,
+} from './fields';
+
+const THRESHOLD_DESCRIPTION =
+  "Largest cosine distance at which a subject is a candidate, [0, 2], inclusive; null: that of the embedder's card";
+
+/** Body of PATCH /v1/galleries/{galleryId}: what is absent stays. */
+export class GallerySettingsDto implements Partial<GallerySettings> {
+  /** Cosine distance, [0, 2], inclusive; `null`: that of the embedder's card. */
+  @ValidateIf((_dto, value) => value !== undefined && value !== null)
+  @IsDecimal()
+  @Min(GALLERY_RANGES.threshold[0])
+  @Max(GALLERY_RANGES.threshold[1])
+  @ApiPropertyOptional({
+    type: Number,
+    nullable: true,
+    minimum: GALLERY_RANGES.threshold[0],
+    maximum: GALLERY_RANGES.threshold[1],
+    example: 0.07,
+    description: THRESHOLD_DESCRIPTION,
+  })
+  threshold?: number | null;
+
+  /** Most references. */
+  @Omittable()
+  @IsInt()
+  @Min(GALLERY_RANGES.capacity[0])
+  @Max(GALLERY_RANGES.capacity[1])
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: GALLERY_RANGES.capacity[0],
+    maximum: GALLERY_RANGES.capacity[1],
+    example: DEFAULT_GALLERY_SETTINGS.capacity,
+    description:
+      'Most references. One below what is there already keeps new ones out. Default: FACE_GALLERY_CAPACITY',
+  })
+  capacity?: number;
+
+  /** Most references of one subject. */
+  @Omittable()
+  @IsInt()
+  @Min(GALLERY_RANGES.maxReferencesPerSubject[0])
+  @Max(GALLERY_RANGES.maxReferencesPerSubject[1])
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: GALLERY_RANGES.maxReferencesPerSubject[0],
+    maximum: GALLERY_RANGES.maxReferencesPerSubject[1],
+    example: DEFAULT_GALLERY_SETTINGS.maxReferencesPerSubject,
+    description: 'Most references of one subject. Default: FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT',
+  })
+  maxReferencesPerSubject?: number;
+
+  /** How strictly images are looked at before they become references. */
+  @IsEnrolmentGate(DEFAULT_GALLERY_SETTINGS.enrolmentGate)
+  enrolmentGate?: EnrolmentGate;
+
+  /** Replaces the metadata as a whole. */
+  @IsMetadata('Whatever is to be noted down; replaces what was there as a whole')
+  metadata?: Metadata;
+}
+
+/** Body of POST /v1/galleries. */
+export class CreateGalleryDto extends GallerySettingsDto {
+  /** Id of the new gallery. */
+  @IsGalleryId()
+  id: string;
+
+  /** Name of a loaded embedder, to whose contract the gallery is bound for good. */
+  @IsModelName(
+    'Name of a loaded embedder, see /v1/models, to whose contract the gallery is bound for good. Default: the first one loaded',
+    EXAMPLE_EMBEDDER,
+  )
+  embedder?: string;
+}
+
+/** A gallery as it is. */
+export class GalleryDto {
+  @ApiProperty({ example: EXAMPLE_GALLERY_ID })
+  id: string;
+
+  @ApiProperty({
+    example: EXAMPLE_CONTRACT,
+    description: 'Contract of every embedding in it, see /v1/models; never changes',
+  })
+  contract: string;
+
+  @ApiProperty({ type: 'integer', minimum: 1, example: 128, description: 'Length of every embedding in it' })
+  dimensions: number;
+
+  @ApiProperty({ type: Number, nullable: true, example: null, description: THRESHOLD_DESCRIPTION })
+  threshold: number | null;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: DEFAULT_GALLERY_SETTINGS.capacity,
+    description: 'Most references',
+  })
+  capacity: number;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: DEFAULT_GALLERY_SETTINGS.maxReferencesPerSubject,
+    description: 'Most references of one subject',
+  })
+  maxReferencesPerSubject: number;
+
+  @ApiProperty({
+    enum: ENROLMENT_GATES,
+    example: DEFAULT_GALLERY_SETTINGS.enrolmentGate,
+    description: GATE_DESCRIPTION,
+  })
+  enrolmentGate: EnrolmentGate;
+
+  @ApiMetadata('As it was sent')
+  metadata: Metadata;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 812, description: 'Subjects in it' })
+  subjectCount: number;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 2310, description: 'References in it' })
+  referenceCount: number;
+
+  @ApiTime('When it was made')
+  createdAt: string;
+
+  @ApiTime('When its settings were last changed')
+  updatedAt: string;
+
+  static from(gallery: Gallery): GalleryDto {
+    const { id, contract, dimensions, threshold, capacity, maxReferencesPerSubject } = gallery;
+    const { enrolmentGate, metadata, subjectCount, referenceCount } = gallery;
+    const settings = { threshold, capacity, maxReferencesPerSubject, enrolmentGate, metadata };
+    const times = { createdAt: isoTime(gallery.createdAt), updatedAt: isoTime(gallery.updatedAt) };
+    return { id, contract, dimensions, ...settings, subjectCount, referenceCount, ...times };
+  }
+}
+
+/** Answer about one gallery. */
+export class GalleryResponseDto extends GalleryDto {
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** Answer of GET /v1/galleries. */
+export class GalleriesResponseDto {
+  @ApiProperty({ type: [GalleryDto] })
+  galleries: GalleryDto[];
+
+  @ApiNextCursor()
+  nextCursor: string | null;
+
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** Bodies that can be pasted as they are. */
+export const CREATE_GALLERY_EXAMPLES = {
+  id: { summary: 'With the settings of the service', value: { id: 'staff' } },
+  settings: {
+    summary: 'With settings of its own',
+    value: {
+      id: 'visitors',
+      embedder: EXAMPLE_EMBEDDER,
+      threshold: 0.06,
+      capacity: 5000,
+      maxReferencesPerSubject: 5,
+      enrolmentGate: 'strict',
+      metadata: { site: 'berlin' },
+    },
+  },
+};
+
+export const GALLERY_SETTINGS_EXAMPLES = {
+  threshold: { summary: 'A threshold of its own', value: { threshold: 0.06 } },
+  reset: { summary: "The threshold of the embedder's card again", value: { threshold: null } },
+};
+
+const GALLERY_EXAMPLE = GalleryDto.from({
+  ...DEFAULT_GALLERY_SETTINGS,
+  id: EXAMPLE_GALLERY_ID,
+  contract: EXAMPLE_CONTRACT,
+  dimensions: 128,
+  subjectCount: 812,
+  referenceCount: 2310,
+  createdAt: EXAMPLE_TIME_MS,
+  updatedAt: EXAMPLE_TIME_MS,
+});
+
+export const GALLERY_ANSWER: GalleryResponseDto = { ...GALLERY_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
+
+export const GALLERIES_ANSWER: GalleriesResponseDto = {
+  galleries: [GALLERY_EXAMPLE],
+  nextCursor: null,
+  requestId: EXAMPLE_REQUEST_ID,
+};

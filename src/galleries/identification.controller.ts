@@ -1,0 +1,96 @@
+import { Body, Controller, HttpCode, Param, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { GalleryService } from '../gallery/gallery.service';
+import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
+import type { RequestErrorCode } from '../http/error-examples';
+import { ImageBody } from '../http/image-body.decorator';
+import { ImageField } from '../http/image-body.interceptor';
+import type { ImageInput } from '../http/parse-image';
+import { RequestId } from '../http/request-id';
+import { RequestLimits } from '../http/request-limits';
+import { GalleryPathDto, SubjectPathDto } from './fields';
+import {
+  IDENTIFY_ANSWER,
+  IDENTIFY_EXAMPLES,
+  IdentifyOptionsDto,
+  IdentifyResponseDto,
+  UNKNOWN_ANSWER,
+  VERIFY_SUBJECT_ANSWER,
+  VERIFY_SUBJECT_EXAMPLES,
+  VerifySubjectDto,
+  VerifySubjectResponseDto,
+} from './identify.dto';
+
+const PROBE_ERRORS: readonly RequestErrorCode[] = [
+  ...IMAGE_ROUTE_ERRORS,
+  'FACE_NOT_DETECTED',
+  'EMBEDDING_INVALID',
+  'EMBEDDING_CONTRACT_MISMATCH',
+  'GALLERY_NOT_FOUND',
+  'GALLERY_STORE_FAILED',
+];
+
+@ApiTags('identification')
+@Controller('v1/galleries/:galleryId')
+export class IdentificationController {
+  constructor(private readonly galleries: GalleryService) {}
+
+  @Post('identify')
+  @HttpCode(200)
+  @ImageBody(
+    { fields: ['probe'], takesEmbeddings: true },
+    { options: IdentifyOptionsDto, examples: IDENTIFY_EXAMPLES },
+  )
+  @ApiOperation({
+    summary: 'Look for the subjects of the faces in a probe (1:N)',
+    description:
+      'Compares with every reference of the gallery, none left out, and names the subjects within the threshold, each by ' +
+      'its most similar reference. A face without any is unknown.',
+  })
+  @ApiOkResponse({
+    description: 'Who the faces may be',
+    type: IdentifyResponseDto,
+    examples: {
+      found: { summary: 'One candidate', value: IDENTIFY_ANSWER },
+      unknown: { summary: 'Nobody within the threshold', value: UNKNOWN_ANSWER },
+    },
+  })
+  @ApiFaceErrors(PROBE_ERRORS, 'probe')
+  async identify(
+    @Param() { galleryId }: GalleryPathDto,
+    @ImageField('probe') probe: ImageInput,
+    @Body() options: IdentifyOptionsDto,
+    @RequestLimits() limits: RequestLimits,
+    @RequestId() requestId: string,
+  ): Promise<IdentifyResponseDto> {
+    const result = await this.galleries.identify(galleryId, probe, { ...options, ...limits });
+    return IdentifyResponseDto.from(result, requestId);
+  }
+
+  @Post('subjects/:subjectId/verify')
+  @HttpCode(200)
+  @ImageBody(
+    { fields: ['probe'], takesEmbeddings: true },
+    { options: VerifySubjectDto, examples: VERIFY_SUBJECT_EXAMPLES },
+  )
+  @ApiOperation({
+    summary: 'Compare a probe with one subject (1:1)',
+    description: 'With all its references: the most similar one decides.',
+  })
+  @ApiOkResponse({
+    description: 'The decision and what it rests on',
+    type: VerifySubjectResponseDto,
+    examples: { verified: { summary: 'It is the subject', value: VERIFY_SUBJECT_ANSWER } },
+  })
+  @ApiFaceErrors([...PROBE_ERRORS, 'SUBJECT_NOT_FOUND', 'REFERENCE_NOT_FOUND'], 'probe')
+  async verifySubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @ImageField('probe') probe: ImageInput,
+    @Body() options: VerifySubjectDto,
+    @RequestLimits() limits: RequestLimits,
+    @RequestId() requestId: string,
+  ): Promise<VerifySubjectResponseDto> {
+    const result = await this.galleries.verifySubject(galleryId, subjectId, probe, { ...options, ...limits });
+    return VerifySubjectResponseDto.from(result, requestId);
+  }
+}

@@ -1,0 +1,321 @@
+import { ApiProperty, ApiPropertyOptional, PartialType } from '@nestjs/swagger';
+import { IsInt, Max, Min } from 'class-validator';
+import { FACE_OPTION_RANGES } from '../face/face.options';
+import { GALLERY_RANGES } from '../gallery/gallery-rules';
+import {
+  type Candidate,
+  DEFAULT_CANDIDATES,
+  type Identification,
+  type IdentifiedFace,
+  MAX_CANDIDATES,
+  type SubjectVerification,
+} from '../gallery/gallery.service';
+import type { Metadata, MetadataFilter } from '../gallery/gallery.types';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DETECTOR,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_FACE,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_TIMINGS,
+  exampleEmbedding,
+} from '../http/examples';
+import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
+import { DetectorOptionsDto, IsFaceSelection } from '../http/face-options.dto';
+import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
+import { IsDecimal, Omittable } from '../http/validation';
+import type { FaceSelection } from '../pipeline/face.types';
+import {
+  ApiMetadata,
+  EXAMPLE_GALLERY_ID,
+  EXAMPLE_METADATA,
+  EXAMPLE_REFERENCE_ID,
+  EXAMPLE_SUBJECT_ID,
+  IsFilter,
+} from './fields';
+
+const [MIN_THRESHOLD, MAX_THRESHOLD] = GALLERY_RANGES.threshold;
+
+/** Body of POST .../subjects/{subjectId}/verify beside `probe`. */
+export class VerifySubjectDto extends DetectorOptionsDto {
+  /** Which faces of the probe count; with `all` the closest. */
+  @IsFaceSelection('best')
+  faceSelection: FaceSelection = 'best';
+
+  /** Cosine distance, [0, 2], inclusive. */
+  @Omittable()
+  @IsDecimal()
+  @Min(MIN_THRESHOLD)
+  @Max(MAX_THRESHOLD)
+  @ApiPropertyOptional({
+    type: Number,
+    minimum: MIN_THRESHOLD,
+    maximum: MAX_THRESHOLD,
+    example: 0.07,
+    description:
+      "Largest cosine distance that counts, inclusive; 0 is allowed. Default: the gallery's, else that of the embedder's card",
+  })
+  threshold?: number;
+}
+
+/** Body of POST .../identify beside `probe`. */
+export class IdentifyOptionsDto extends VerifySubjectDto {
+  /** At most this many faces, largest first. */
+  @Omittable()
+  @IsDecimal()
+  @IsInt()
+  @Min(1)
+  @Max(FACE_OPTION_RANGES.maxFaces[1])
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: FACE_OPTION_RANGES.maxFaces[1],
+    example: 10,
+    description:
+      'At most this many faces, largest first. Default and upper bound: FACE_MAX_FACES of the service',
+  })
+  maxFaces?: number;
+
+  /** Most candidates for each face. */
+  @Omittable()
+  @IsDecimal()
+  @IsInt()
+  @Min(1)
+  @Max(MAX_CANDIDATES)
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_CANDIDATES,
+    default: DEFAULT_CANDIDATES,
+    description: 'Most candidates for each face',
+  })
+  limit: number = DEFAULT_CANDIDATES;
+
+  /** Only subjects whose metadata passes. */
+  @IsFilter()
+  filter?: MetadataFilter;
+}
+
+/** A subject within the threshold. */
+export class CandidateDto implements Candidate {
+  @ApiProperty({ type: 'integer', minimum: 1, example: 1, description: 'From 1, the most similar' })
+  rank: number;
+
+  @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
+  subjectId: string;
+
+  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Its most similar reference' })
+  referenceId: string;
+
+  @ApiProperty({ minimum: 0, maximum: 2, example: 0.04, description: 'Cosine distance, [0, 2]' })
+  distance: number;
+
+  @ApiProperty({ minimum: -1, maximum: 1, example: 0.96, description: 'Cosine similarity, [-1, 1]' })
+  similarity: number;
+
+  @ApiMetadata('Of the subject')
+  metadata: Metadata;
+}
+
+/** A face of the probe, and who it may be. */
+export class IdentifiedFaceDto {
+  @ApiProperty({ type: FaceDto, nullable: true, description: 'null where an embedding came in' })
+  face: FaceDto | null;
+
+  @ApiProperty({ example: false, description: 'true where no subject is within the threshold' })
+  unknown: boolean;
+
+  @ApiProperty({ type: [CandidateDto], description: 'Subjects within the threshold, most similar first' })
+  candidates: CandidateDto[];
+
+  static from({ face, unknown, candidates }: IdentifiedFace): IdentifiedFaceDto {
+    return { face: face && FaceDto.from(face), unknown, candidates };
+  }
+}
+
+/** Milliseconds per stage; those of the image are absent where an embedding came in. */
+export class IdentifyTimingsDto extends PartialType(TimingsDto) {
+  @ApiProperty({ example: 0.7, description: 'Search of the gallery for all faces, milliseconds' })
+  searchMs: number;
+}
+
+/** Answer of POST .../identify. */
+export class IdentifyResponseDto {
+  @ApiProperty({ type: [IdentifiedFaceDto], description: 'Selected faces of the probe, largest first' })
+  faces: IdentifiedFaceDto[];
+
+  @ApiProperty({
+    minimum: 0,
+    example: 0.07,
+    description: 'Largest cosine distance that counted, inclusive',
+  })
+  threshold: number;
+
+  @ApiProperty({ example: EXAMPLE_GALLERY_ID })
+  galleryId: string;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 2310,
+    description: 'References of the gallery; the more, the likelier is a wrong one within the threshold',
+  })
+  galleryReferenceCount: number;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: EXAMPLE_DETECTOR,
+    description: 'null where an embedding came in',
+  })
+  detector: string | null;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Embedder of the gallery' })
+  embedder: string;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Contract of the gallery' })
+  contract: string;
+
+  @ApiProperty({ type: IdentifyTimingsDto })
+  timings: IdentifyTimingsDto;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: Identification, requestId: string): IdentifyResponseDto {
+    const { threshold, galleryId, galleryReferenceCount, detector, embedder, contract, timings } = result;
+    const faces = result.faces.map(IdentifiedFaceDto.from);
+    return {
+      faces,
+      threshold,
+      galleryId,
+      galleryReferenceCount,
+      detector,
+      embedder,
+      contract,
+      timings,
+      requestId,
+    };
+  }
+}
+
+/** Answer of POST .../subjects/{subjectId}/verify. */
+export class VerifySubjectResponseDto {
+  @ApiProperty({ example: true, description: 'distance <= threshold' })
+  verified: boolean;
+
+  @ApiProperty({
+    minimum: 0,
+    maximum: 2,
+    example: 0.04,
+    description: 'Cosine distance to the most similar reference of the subject, [0, 2]',
+  })
+  distance: number;
+
+  @ApiProperty({ minimum: -1, maximum: 1, example: 0.96, description: 'Cosine similarity, [-1, 1]' })
+  similarity: number;
+
+  @ApiProperty({ minimum: 0, example: 0.07, description: 'The threshold that was applied, inclusive' })
+  threshold: number;
+
+  @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
+  subjectId: string;
+
+  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'The most similar reference' })
+  referenceId: string;
+
+  @ApiProperty({
+    type: FaceDto,
+    nullable: true,
+    description: 'The compared face; null where an embedding came in',
+  })
+  face: FaceDto | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: EXAMPLE_DETECTOR,
+    description: 'null where an embedding came in',
+  })
+  detector: string | null;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Embedder of the gallery' })
+  embedder: string;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Contract of the gallery' })
+  contract: string;
+
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  timings: TimingsDto | null;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: SubjectVerification, requestId: string): VerifySubjectResponseDto {
+    const { verified, distance, similarity, threshold, subjectId, referenceId } = result;
+    const { detector, embedder, contract, timings } = result;
+    const face = result.face && FaceDto.from(result.face);
+    const decision = { verified, distance, similarity, threshold, subjectId, referenceId, face };
+    return { ...decision, detector, embedder, contract, timings, requestId };
+  }
+}
+
+const IMAGE_EXAMPLE = { summary: 'An image as a data URI', value: { probe: EXAMPLE_IMAGE_DATA_URI } };
+const EMBEDDING_EXAMPLE = {
+  summary: 'An embedding made earlier',
+  value: { probe: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT } },
+};
+
+/** Bodies that can be pasted as they are. */
+export const IDENTIFY_EXAMPLES = {
+  image: IMAGE_EXAMPLE,
+  options: {
+    summary: 'Every face, with options',
+    value: {
+      probe: EXAMPLE_IMAGE_DATA_URI,
+      faceSelection: 'all',
+      limit: 3,
+      threshold: 0.06,
+      filter: { department: ['it', 'hr'] },
+    },
+  },
+  embedding: EMBEDDING_EXAMPLE,
+};
+
+export const VERIFY_SUBJECT_EXAMPLES = { image: IMAGE_EXAMPLE, embedding: EMBEDDING_EXAMPLE };
+
+const FOUND = {
+  subjectId: EXAMPLE_SUBJECT_ID,
+  referenceId: EXAMPLE_REFERENCE_ID,
+  distance: 0.04,
+  similarity: 0.96,
+};
+const MADE_WITH = { detector: EXAMPLE_DETECTOR, embedder: EXAMPLE_EMBEDDER, contract: EXAMPLE_CONTRACT };
+
+const identification = (candidates: Candidate[]): IdentifyResponseDto =>
+  IdentifyResponseDto.from(
+    {
+      faces: [{ face: EXAMPLE_FACE, unknown: candidates.length === 0, candidates }],
+      threshold: 0.07,
+      galleryId: EXAMPLE_GALLERY_ID,
+      galleryReferenceCount: 2310,
+      ...MADE_WITH,
+      timings: { ...EXAMPLE_TIMINGS, searchMs: 0.7 },
+    },
+    EXAMPLE_REQUEST_ID,
+  );
+
+export const IDENTIFY_ANSWER = identification([{ rank: 1, ...FOUND, metadata: EXAMPLE_METADATA }]);
+export const UNKNOWN_ANSWER = identification([]);
+
+export const VERIFY_SUBJECT_ANSWER = VerifySubjectResponseDto.from(
+  {
+    verified: true,
+    ...FOUND,
+    threshold: 0.07,
+    face: EXAMPLE_FACE,
+    ...MADE_WITH,
+    timings: EXAMPLE_TIMINGS,
+  },
+  EXAMPLE_REQUEST_ID,
+);

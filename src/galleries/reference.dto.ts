@@ -1,0 +1,129 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { FaceQuality, Metadata, Reference } from '../gallery/gallery.types';
+import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID } from '../http/examples';
+import { ApiRequestId } from '../http/face.dto';
+import {
+  ApiMetadata,
+  ApiTime,
+  EXAMPLE_METADATA,
+  EXAMPLE_REFERENCE_ID,
+  EXAMPLE_SUBJECT_ID,
+  EXAMPLE_TIME_MS,
+  isoTime,
+} from './fields';
+
+/** Degrees that a face is turned, as the five landmarks show it. */
+export class PoseDto {
+  @ApiProperty({ example: -4.2, description: 'Turned aside, degrees' })
+  yaw: number;
+
+  @ApiProperty({ example: 6.5, description: 'Turned up or down, degrees' })
+  pitch: number;
+
+  @ApiProperty({ example: 0.2, description: 'Rolled, degrees' })
+  roll: number;
+}
+
+/** What was seen of the face when it was enrolled. */
+export class FaceQualityDto implements FaceQuality {
+  @ApiProperty({ minimum: 0, maximum: 1, example: 0.88, description: "Detector's own score, [0, 1]" })
+  detectionScore: number;
+
+  @ApiProperty({ minimum: 0, example: 76.7, description: 'Shorter side of the face box, pixels' })
+  faceSizePx: number;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    minimum: 0,
+    example: 214.6,
+    description:
+      'Variance of the Laplacian of the aligned face, grey levels squared; small is blurred; null: not measured',
+  })
+  sharpness: number | null;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    minimum: 0,
+    maximum: 1,
+    example: 0.52,
+    description: 'Mean grey level of the aligned face, [0, 1]; null: not measured',
+  })
+  brightness: number | null;
+
+  @ApiProperty({ type: PoseDto, nullable: true, description: 'null: not measured' })
+  pose: PoseDto | null;
+}
+
+/** A reference as it is. Its embedding never leaves by this API. */
+export class ReferenceDto {
+  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Made by the service' })
+  id: string;
+
+  @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
+  subjectId: string;
+
+  @ApiMetadata('As it was sent')
+  metadata: Metadata;
+
+  @ApiProperty({ type: FaceQualityDto, nullable: true, description: 'null where an embedding was enrolled' })
+  quality: FaceQualityDto | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+    description: 'sha256 of the encoded image; null where an embedding was enrolled',
+  })
+  imageHash: string | null;
+
+  @ApiTime('When it was enrolled')
+  createdAt: string;
+
+  /** Names what goes out: a stored reference has its embedding with it. */
+  static from({ id, subjectId, metadata, quality, imageHash, createdAt }: Reference): ReferenceDto {
+    return { id, subjectId, metadata, quality, imageHash, createdAt: isoTime(createdAt) };
+  }
+}
+
+/** Answer about one reference. */
+export class ReferenceResponseDto extends ReferenceDto {
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** Answer of GET .../references. */
+export class ReferencesResponseDto {
+  @ApiProperty({
+    type: [ReferenceDto],
+    description: 'All of the subject, in the order in which they were added',
+  })
+  references: ReferenceDto[];
+
+  @ApiRequestId()
+  requestId: string;
+}
+
+export const STORED_REFERENCE_EXAMPLE: Reference = {
+  id: EXAMPLE_REFERENCE_ID,
+  subjectId: EXAMPLE_SUBJECT_ID,
+  metadata: EXAMPLE_METADATA,
+  quality: {
+    detectionScore: EXAMPLE_FACE.detectionScore,
+    faceSizePx: EXAMPLE_FACE.box.width,
+    sharpness: 214.6,
+    brightness: 0.52,
+    pose: { yaw: -4.2, pitch: 6.5, roll: 0.2 },
+  },
+  imageHash: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  createdAt: EXAMPLE_TIME_MS,
+};
+const REFERENCE_EXAMPLE = ReferenceDto.from(STORED_REFERENCE_EXAMPLE);
+
+export const REFERENCE_ANSWER: ReferenceResponseDto = { ...REFERENCE_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
+
+export const REFERENCES_ANSWER: ReferencesResponseDto = {
+  references: [REFERENCE_EXAMPLE],
+  requestId: EXAMPLE_REQUEST_ID,
+};

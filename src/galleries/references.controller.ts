@@ -1,0 +1,97 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch } from '@nestjs/common';
+import { ApiBody, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { FaceModel } from '../face/face-model';
+import { GalleryStore } from '../gallery/gallery-store';
+import { ApiFaceErrors } from '../http/api-errors.decorator';
+import type { RequestErrorCode } from '../http/error-examples';
+import { RequestId } from '../http/request-id';
+import { CHANGE_ERRORS, READ_ERRORS } from './errors';
+import { ReferencePathDto, SubjectPathDto } from './fields';
+import {
+  REFERENCE_ANSWER,
+  ReferenceDto,
+  ReferenceResponseDto,
+  REFERENCES_ANSWER,
+  ReferencesResponseDto,
+} from './reference.dto';
+import { METADATA_EXAMPLES, MetadataDto } from './subject.dto';
+
+const NOT_FOUND: readonly RequestErrorCode[] = [
+  'GALLERY_NOT_FOUND',
+  'SUBJECT_NOT_FOUND',
+  'REFERENCE_NOT_FOUND',
+];
+const ANSWER = { reference: { summary: 'The reference', value: REFERENCE_ANSWER } };
+
+/** What is known of references; never their embeddings. */
+@ApiTags('references')
+@Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
+export class ReferencesController {
+  constructor(
+    private readonly store: GalleryStore,
+    private readonly model: FaceModel,
+  ) {}
+
+  @Get()
+  @ApiOperation({
+    summary: 'List the references of a subject',
+    description: 'All of them, without embeddings.',
+  })
+  @ApiOkResponse({
+    description: 'The references',
+    type: ReferencesResponseDto,
+    examples: { references: { summary: 'One reference', value: REFERENCES_ANSWER } },
+  })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
+  async listReferences(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @RequestId() requestId: string,
+  ): Promise<ReferencesResponseDto> {
+    const references = await this.store.listReferences(galleryId, subjectId);
+    return { references: references.map(ReferenceDto.from), requestId };
+  }
+
+  @Get(':referenceId')
+  @ApiOperation({
+    summary: 'Show a reference',
+    description: 'Its metadata and quality, without the embedding.',
+  })
+  @ApiOkResponse({ description: 'The reference', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND])
+  async getReference(
+    @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
+    @RequestId() requestId: string,
+  ): Promise<ReferenceResponseDto> {
+    const reference = await this.store.getReference(galleryId, subjectId, referenceId);
+    return { ...ReferenceDto.from(reference), requestId };
+  }
+
+  @Patch(':referenceId')
+  @ApiBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
+  @ApiOperation({ summary: 'Replace the metadata of a reference', description: 'As a whole.' })
+  @ApiOkResponse({ description: 'The reference as it is now', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])
+  async updateReference(
+    @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
+    @Body() { metadata }: MetadataDto,
+    @RequestId() requestId: string,
+  ): Promise<ReferenceResponseDto> {
+    const reference = await this.store.updateReference(galleryId, subjectId, referenceId, metadata);
+    return { ...ReferenceDto.from(reference), requestId };
+  }
+
+  @Delete(':referenceId')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Delete a reference',
+    description:
+      'The subject stays. Cached answers about the image go too. It is gone when the answer comes.',
+  })
+  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND])
+  async deleteReference(@Param() { galleryId, subjectId, referenceId }: ReferencePathDto): Promise<void> {
+    const { imageHash } = await this.store.getReference(galleryId, subjectId, referenceId);
+    await this.store.deleteReference(galleryId, subjectId, referenceId);
+    if (imageHash != null) this.model.purgeCache(imageHash);
+  }
+}

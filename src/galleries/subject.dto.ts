@@ -1,0 +1,131 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsBoolean } from 'class-validator';
+import { metadataProblem } from '../gallery/gallery-rules';
+import type { Metadata, MetadataFilter, Subject } from '../gallery/gallery.types';
+import { EXAMPLE_REQUEST_ID } from '../http/examples';
+import { ApiRequestId } from '../http/face.dto';
+import { IsFit, IsJson, Omittable } from '../http/validation';
+import {
+  ApiMetadata,
+  ApiNextCursor,
+  ApiTime,
+  EXAMPLE_METADATA,
+  EXAMPLE_SUBJECT_ID,
+  EXAMPLE_TIME_MS,
+  IsFilter,
+  IsMetadata,
+  IsSubjectId,
+  isoTime,
+  PageQueryDto,
+} from './fields';
+
+/** Query of GET .../subjects. */
+export class SubjectsQueryDto extends PageQueryDto {
+  /** Only subjects whose metadata passes. */
+  @IsFilter()
+  filter?: MetadataFilter;
+}
+
+/** Body of PUT .../subjects/{subjectId}. */
+export class PutSubjectDto {
+  /** The metadata from now on. */
+  @IsMetadata('The metadata from now on; absent: none')
+  metadata?: Metadata;
+}
+
+/** Body of PATCH .../subjects/{subjectId} and .../references/{referenceId}. */
+export class MetadataDto {
+  /** The metadata from now on. */
+  @IsJson()
+  @IsFit(metadataProblem)
+  @ApiMetadata('The metadata from now on, as a whole')
+  metadata: Metadata;
+}
+
+/** Body of POST .../subjects/{subjectId}/rename. */
+export class RenameSubjectDto {
+  /** The id from now on. */
+  @IsSubjectId('The id from now on', 'ada.lovelace')
+  newSubjectId: string;
+
+  /** Whether the references go to the subject that has the new id already. */
+  @Omittable()
+  @IsBoolean()
+  @ApiPropertyOptional({
+    default: false,
+    description:
+      'Where the new id is taken: true moves the references to the subject that has it (those of an image that it has ' +
+      'already are dropped), adds the metadata that it lacks, and removes the old subject; false is an error',
+  })
+  merge: boolean = false;
+}
+
+/** A subject as it is. */
+export class SubjectDto {
+  @ApiProperty({ example: EXAMPLE_SUBJECT_ID, description: 'Chosen by the client' })
+  id: string;
+
+  @ApiMetadata('As it was sent')
+  metadata: Metadata;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 3, description: 'References of the subject' })
+  referenceCount: number;
+
+  @ApiTime('When it was made')
+  createdAt: string;
+
+  @ApiTime('When its metadata or its id was last changed')
+  updatedAt: string;
+
+  static from({ id, metadata, referenceCount, createdAt, updatedAt }: Subject): SubjectDto {
+    const times = { createdAt: isoTime(createdAt), updatedAt: isoTime(updatedAt) };
+    return { id, metadata, referenceCount, ...times };
+  }
+}
+
+/** Answer about one subject. */
+export class SubjectResponseDto extends SubjectDto {
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** Answer of GET .../subjects. */
+export class SubjectsResponseDto {
+  @ApiProperty({ type: [SubjectDto], description: "In an order of the store's own, the same on every page" })
+  subjects: SubjectDto[];
+
+  @ApiNextCursor()
+  nextCursor: string | null;
+
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** Bodies that can be pasted as they are. */
+export const METADATA_EXAMPLES = {
+  metadata: { summary: 'With metadata', value: { metadata: EXAMPLE_METADATA } },
+};
+
+export const RENAME_EXAMPLES = {
+  rename: { summary: 'Another id', value: { newSubjectId: 'ada.lovelace' } },
+  merge: {
+    summary: 'The id of another subject, that is the same person',
+    value: { newSubjectId: 'lovelace', merge: true },
+  },
+};
+
+const SUBJECT_EXAMPLE = SubjectDto.from({
+  id: EXAMPLE_SUBJECT_ID,
+  metadata: EXAMPLE_METADATA,
+  referenceCount: 3,
+  createdAt: EXAMPLE_TIME_MS,
+  updatedAt: EXAMPLE_TIME_MS,
+});
+
+export const SUBJECT_ANSWER: SubjectResponseDto = { ...SUBJECT_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
+
+export const SUBJECTS_ANSWER: SubjectsResponseDto = {
+  subjects: [SUBJECT_EXAMPLE],
+  nextCursor: null,
+  requestId: EXAMPLE_REQUEST_ID,
+};

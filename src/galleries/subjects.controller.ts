@@ -1,0 +1,175 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Res } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { Response } from 'express';
+import { FaceModel } from '../face/face-model';
+import { GalleryStore } from '../gallery/gallery-store';
+import { KeyedLock } from '../gallery/keyed-lock';
+import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { RequestId } from '../http/request-id';
+import { CHANGE_ERRORS, READ_ERRORS } from './errors';
+import { GalleryPathDto, SubjectPathDto } from './fields';
+import {
+  METADATA_EXAMPLES,
+  MetadataDto,
+  PutSubjectDto,
+  RENAME_EXAMPLES,
+  RenameSubjectDto,
+  SUBJECT_ANSWER,
+  SubjectDto,
+  SubjectResponseDto,
+  SUBJECTS_ANSWER,
+  SubjectsQueryDto,
+  SubjectsResponseDto,
+} from './subject.dto';
+
+const ANSWER = { subject: { summary: 'The subject', value: SUBJECT_ANSWER } };
+
+@ApiTags('subjects')
+@Controller('v1/galleries/:galleryId/subjects')
+export class SubjectsController {
+  /** Changes, by subject: a change of metadata must not bring back a subject that is being deleted. */
+  private readonly locks = new KeyedLock();
+
+  constructor(
+    private readonly store: GalleryStore,
+    private readonly model: FaceModel,
+  ) {}
+
+  @Get()
+  @ApiOperation({
+    summary: 'List the subjects of a gallery',
+    description: 'In pages, all or by their metadata.',
+  })
+  @ApiQuery({
+    name: 'filter',
+    required: false,
+    schema: { type: 'string' },
+    example: '{"department":["it","hr"]}',
+    description:
+      'JSON: only subjects whose metadata has every key with this value, or one of these values. The same in each page',
+  })
+  @ApiOkResponse({
+    description: 'A page',
+    type: SubjectsResponseDto,
+    examples: { subjects: { summary: 'The last page', value: SUBJECTS_ANSWER } },
+  })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
+  async listSubjects(
+    @Param() { galleryId }: GalleryPathDto,
+    @Query() { limit, cursor, filter }: SubjectsQueryDto,
+    @RequestId() requestId: string,
+  ): Promise<SubjectsResponseDto> {
+    const { items, next } = await this.store.listSubjects(galleryId, { limit, after: cursor, filter });
+    return { subjects: items.map(SubjectDto.from), nextCursor: next, requestId };
+  }
+
+  @Put(':subjectId')
+  @ApiBody({ type: PutSubjectDto, examples: METADATA_EXAMPLES })
+  @ApiOperation({
+    summary: 'Make a subject, or replace its metadata',
+    description: 'A new one has no references. Enrolling makes subjects as well: this is for their metadata.',
+  })
+  @ApiCreatedResponse({ description: 'It is new', type: SubjectResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Its metadata is replaced', type: SubjectResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND'])
+  async putSubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Body() { metadata = {} }: PutSubjectDto,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<SubjectResponseDto> {
+    const { subject, isNew } = await this.locks.run(keyOf(galleryId, subjectId), () =>
+      this.store.putSubject(galleryId, subjectId, metadata),
+    );
+    response.status(isNew ? 201 : 200);
+    return { ...SubjectDto.from(subject), requestId };
+  }
+
+  @Get(':subjectId')
+  @ApiOperation({ summary: 'Show a subject', description: 'Its metadata, and how many references it has.' })
+  @ApiOkResponse({ description: 'The subject', type: SubjectResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
+  async getSubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @RequestId() requestId: string,
+  ): Promise<SubjectResponseDto> {
+    return { ...SubjectDto.from(await this.store.getSubject(galleryId, subjectId)), requestId };
+  }
+
+  @Patch(':subjectId')
+  @ApiBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
+  @ApiOperation({
+    summary: 'Replace the metadata of a subject',
+    description: 'As PUT, but makes no subject that is not there.',
+  })
+  @ApiOkResponse({ description: 'The subject as it is now', type: SubjectResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
+  async updateSubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Body() { metadata }: MetadataDto,
+    @RequestId() requestId: string,
+  ): Promise<SubjectResponseDto> {
+    const { subject } = await this.locks.run(keyOf(galleryId, subjectId), async () => {
+      await this.store.getSubject(galleryId, subjectId);
+      return this.store.putSubject(galleryId, subjectId, metadata);
+    });
+    return { ...SubjectDto.from(subject), requestId };
+  }
+
+  @Post(':subjectId/rename')
+  @HttpCode(200)
+  @ApiBody({ type: RenameSubjectDto, examples: RENAME_EXAMPLES })
+  @ApiOperation({
+    summary: 'Give a subject another id, or merge it into another',
+    description: 'References keep their ids.',
+  })
+  @ApiOkResponse({
+    description: 'The subject that has the new id now',
+    type: SubjectResponseDto,
+    examples: ANSWER,
+  })
+  @ApiFaceErrors([
+    ...CHANGE_ERRORS,
+    'GALLERY_NOT_FOUND',
+    'SUBJECT_NOT_FOUND',
+    'SUBJECT_EXISTS',
+    'SUBJECT_FULL',
+  ])
+  async renameSubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Body() { newSubjectId, merge }: RenameSubjectDto,
+    @RequestId() requestId: string,
+  ): Promise<SubjectResponseDto> {
+    const subject = await this.locks.run(keyOf(galleryId, subjectId), () =>
+      this.store.renameSubject(galleryId, subjectId, newSubjectId, { merge }),
+    );
+    return { ...SubjectDto.from(subject), requestId };
+  }
+
+  @Delete(':subjectId')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Delete a subject',
+    description: 'With all its references, and all cached answers. It is gone when the answer comes.',
+  })
+  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
+  async deleteSubject(@Param() { galleryId, subjectId }: SubjectPathDto): Promise<void> {
+    await this.locks.run(keyOf(galleryId, subjectId), () => this.store.deleteSubject(galleryId, subjectId));
+    // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
+    this.model.purgeCache();
+  }
+}
+
+/** Ids of galleries have no slash. */
+function keyOf(galleryId: string, subjectId: string): string {
+  return `${galleryId}/${subjectId}`;
+}
