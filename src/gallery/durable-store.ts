@@ -1,7 +1,7 @@
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
 import { decodeEmbedding, decodeGallery, decodeReference, decodeSubject } from './durable/encode-content';
-import { RecordFile, type StoredRecord } from './durable/record-file';
+import type { RecordFile, StoredRecord } from './durable/record-file';
 import { galleryErrors } from './gallery-errors';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import type { GalleryEntry } from './state/entries';
@@ -57,6 +57,9 @@ export class DurableStore extends MemoryStore {
   static async open(options: DurableStoreOptions): Promise<DurableStore> {
     const store = new DurableStore(options);
     try {
+      // The native libraries behind it are loaded with the first store that needs them. import() would want a flag under Jest.
+      // eslint-disable-next-line @typescript-eslint/no-require-imports
+      const { RecordFile } = require('./durable/record-file') as typeof import('./durable/record-file');
       store.file = await RecordFile.open(options.dir, options.key);
       await store.readFile(options);
       return store;

@@ -2,6 +2,7 @@ import { FaceError } from '../errors';
 import { machineLimits } from '../inference/machine-limits';
 import { DEFAULT_GALLERY_DIR, type GalleryModuleOptions } from './gallery.options';
 import { GalleryStore } from './gallery-store';
+import { DurableStore } from './durable-store';
 import { LanceStore } from './lance-store';
 import { MemoryStore } from './memory-store';
 
@@ -11,7 +12,7 @@ const MAX_AUTO_THREADS = 4;
 const AUTO_SHARE_OF_MEMORY = 0.5;
 
 /**
- * Makes the store that the options name. What only one kind of store needs is loaded with it and not before.
+ * Makes the store that the options name. Packages that only one kind of store needs are loaded with it and not before.
  *
  * @throws {FaceError} GALLERY_STORE_INVALID where it cannot be opened; FACE_OPTIONS_INVALID for `lancedb` without a `uri`.
  */
@@ -35,8 +36,6 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
   });
   if (store === 'memory') return new MemoryStore({ threadCount, precision, maxBytes });
   const { dir = DEFAULT_GALLERY_DIR, key } = options;
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- import() would want a flag under Jest
-  const { DurableStore } = require('./durable-store') as typeof import('./durable-store');
   return DurableStore.open({
     dir,
     key: key ?? undefined,
