@@ -4,6 +4,7 @@ import { decodeEmbedding, decodeGallery, decodeReference, decodeSubject } from '
 import type { RecordFile, StoredRecord } from './durable/record-file';
 import { galleryErrors } from './gallery-errors';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store';
+import { storeInvalid } from './durable/store-invalid';
 import type { GalleryEntry } from './state/entries';
 import type { GalleryState, RestoredSubject } from './state/gallery-state';
 import type { Plan } from './state/plan';
@@ -119,7 +120,7 @@ export class DurableStore extends MemoryStore {
       group.filter(({ plan }) => plan.erasures.length === 0),
     ];
     for (const { resolve } of done) resolve();
-    this.unwiped = this.unwiped.concat(erasures);
+    this.unwiped = this.unwiped.concat(erasures.map(({ number }) => number));
     try {
       await this.wipe();
       for (const { resolve } of wiping) resolve();
@@ -168,6 +169,8 @@ class Restore {
 
   /** @returns whether it is of use. */
   take({ kind, number, content }: StoredRecord): boolean {
+    // Leaving it out would take the whole gallery with it: an operator decides about that.
+    if (!content && kind === 'gallery') throw storeInvalid('has a damaged record of a gallery: restore an export');
     if (!content) {
       this.damagedCount++;
       return false;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { RecordContent } from '../state/entries';
 import { NumberPool } from '../state/number-pool';
-import type { RecordWrite } from '../state/plan';
+import type { RecordErasure, RecordWrite } from '../state/plan';
 import { encodeContent } from './encode-content';
 import { lockFolder } from './folder-lock';
 import { openHeader } from './folder-header';
@@ -97,7 +97,7 @@ export class RecordFile {
    */
   async readAll(take: (record: StoredRecord) => boolean): Promise<NumberPool> {
     const { keys, isSet } = await this.keyFile.read();
-    const refused: { kind: RecordKind; number: number }[] = [];
+    const refused: RecordErasure[] = [];
     const isTaken = new Uint8Array(Math.max(isSet.length, this.boundOfNumbers()));
     let openedCount = 0;
     let readCount = 0;
@@ -133,7 +133,7 @@ export class RecordFile {
    * Writes and removes in one transaction. When it settles, that is on the disk; what was removed can be read from the disk
    * until {@link wipe}.
    */
-  async commit(writes: readonly RecordWrite[], removals: readonly number[]): Promise<void> {
+  async commit(writes: readonly RecordWrite[], removals: readonly RecordErasure[]): Promise<void> {
     const sorted = [...writes].sort((a, b) => a.number - b.number);
     const keys = randomBytes(sorted.length * KEY_BYTES);
     const sealed = sorted.map(({ content }, i) => ({
@@ -148,7 +148,7 @@ export class RecordFile {
     keys.fill(0);
     await this.database.transaction(() => {
       sorted.forEach(({ number }, i) => void this.tables[sealed[i].kind].put(number, sealed[i].record));
-      for (const number of removals) for (const kind of RECORD_KINDS) void this.tables[kind].remove(number);
+      for (const { kind, number } of removals) void this.tables[kind].remove(number);
     });
   }
 
@@ -163,7 +163,7 @@ export class RecordFile {
     await this.lock.close();
   }
 
-  private async remove(records: readonly { kind: RecordKind; number: number }[]): Promise<void> {
+  private async remove(records: readonly RecordErasure[]): Promise<void> {
     await this.database.transaction(() => {
       for (const { kind, number } of records) void this.tables[kind].remove(number);
     });

@@ -275,8 +275,8 @@ export class GalleryState {
 
   /** All records of the gallery go; the index is freed by {@link close}. */
   eraseAll(plan: Plan): void {
-    for (const subject of this.subjects.plannedValues()) plan.erase(subject.record);
-    for (const reference of this.references.plannedValues()) plan.erase(reference.record);
+    for (const subject of this.subjects.plannedValues()) plan.erase('subject', subject.record);
+    for (const reference of this.references.plannedValues()) plan.erase('reference', reference.record);
   }
 
   /** Frees the index. Searches under way fail with GALLERY_NOT_FOUND. */
@@ -398,7 +398,7 @@ export class GalleryState {
   }
 
   private replaceSubject(plan: Plan, old: SubjectEntry, changes: Partial<SubjectEntry>): void {
-    plan.erase(old.record);
+    plan.erase('subject', old.record);
     this.setSubject(
       plan,
       this.writeSubject(plan, (record) => ({ ...old, ...changes, record })),
@@ -419,7 +419,7 @@ export class GalleryState {
 
   /** Its references are dropped or moved by whoever calls. */
   private dropSubject(plan: Plan, subject: SubjectEntry): void {
-    plan.erase(subject.record);
+    plan.erase('subject', subject.record);
     plan.set(this.subjects, subject.id, undefined);
     plan.afterwards(() => {
       this.byNumber[subject.number] = undefined;
@@ -465,7 +465,7 @@ export class GalleryState {
     old: ReferenceEntry,
     changes: Partial<ReferenceEntry>,
   ): void {
-    plan.erase(old.record);
+    plan.erase('reference', old.record);
     const embedding = old.pending ?? this.index.get(old.row);
     const entry = this.writeReference(plan, owner.uid, embedding, (record) => ({
       ...old,
@@ -480,7 +480,7 @@ export class GalleryState {
   }
 
   private dropReference(plan: Plan, reference: ReferenceEntry): void {
-    plan.erase(reference.record);
+    plan.erase('reference', reference.record);
     const { id, imageHash } = reference;
     if (imageHash !== null) {
       const others = this.images.getPlanned(imageHash)!.filter((other) => other !== id);
