@@ -1,6 +1,6 @@
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
-import { decodeGallery, decodeReference, decodeSubject } from './durable/encode-content';
+import { decodeEmbedding, decodeGallery, decodeReference, decodeSubject } from './durable/encode-content';
 import { RecordFile, type StoredRecord } from './durable/record-file';
 import { galleryErrors } from './gallery-errors';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store';
@@ -116,7 +116,7 @@ export class DurableStore extends MemoryStore {
       group.filter(({ plan }) => plan.erasures.length === 0),
     ];
     for (const { resolve } of done) resolve();
-    this.unwiped.push(...erasures);
+    this.unwiped = this.unwiped.concat(erasures);
     try {
       await this.wipe();
       for (const { resolve } of wiping) resolve();
@@ -198,13 +198,11 @@ class Restore {
   }
 
   private reference(record: number, content: Buffer): boolean {
-    const { uid, subjectUid, id, metadata, quality, imageHash, createdAt, embedding } =
-      decodeReference(content);
-    this.lastUid = Math.max(this.lastUid, uid);
+    const { subjectUid, ...stored } = decodeReference(content);
+    this.lastUid = Math.max(this.lastUid, stored.uid);
     const owner = this.subjects.get(subjectUid);
     if (!owner) return false;
-    const entry = { uid, record, id, metadata, quality, imageHash, createdAt };
-    owner.state.restoreReference(owner.subject, entry, embedding);
+    owner.state.restoreReference(owner.subject, { ...stored, record }, decodeEmbedding(content));
     return true;
   }
 }

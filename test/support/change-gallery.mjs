@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 /*
@@ -16,8 +17,8 @@ function embeddingOf(name) {
   return Float32Array.from(values, (value) => value / norm);
 }
 
-// A pipe is written before the call returns: what was said is read even if the process is killed right after.
-const say = (what, id, version) => process.stdout.write(`${JSON.stringify({ what, id, version })}\n`);
+// Not process.stdout, which keeps back what a reader is slow to take: a process that is killed takes that with it.
+const say = (what, id, version) => writeSync(1, `${JSON.stringify({ what, id, version })}\n`);
 
 const store = await DurableStore.open({ dir, threadCount: 0, precision: 'float32' });
 let count = 0;

@@ -2,7 +2,7 @@ import type { FaceQuality, Metadata, NewGallery } from '../gallery.types';
 import type { RecordContent } from '../state/entries';
 
 /** What of a record comes back from the file. */
-export type StoredGallery = Omit<NewGallery, never> & { uid: number; createdAt: number; updatedAt: number };
+export type StoredGallery = NewGallery & { uid: number; createdAt: number; updatedAt: number };
 
 export interface StoredSubject {
   uid: number;
@@ -13,7 +13,7 @@ export interface StoredSubject {
   updatedAt: number;
 }
 
-export interface StoredReferenceContent {
+export interface StoredReference {
   uid: number;
   subjectUid: number;
   id: string;
@@ -21,8 +21,6 @@ export interface StoredReferenceContent {
   quality: FaceQuality | null;
   imageHash: string | null;
   createdAt: number;
-  /** Float32Array [D] */
-  embedding: Float32Array;
 }
 
 /** A subject or a reference as it is written: fields by position, to be short. */
@@ -64,12 +62,23 @@ export function decodeSubject(content: Buffer): StoredSubject {
   return { uid, galleryUid, id, metadata, createdAt, updatedAt };
 }
 
-export function decodeReference(content: Buffer): StoredReferenceContent {
-  const end = 4 + content.readUInt32LE(0);
+export function decodeReference(content: Buffer): StoredReference {
   const [uid, subjectUid, id, metadata, quality, imageHash, createdAt] = JSON.parse(
-    content.toString('utf8', 4, end),
+    content.toString('utf8', 4, embeddingAt(content)),
   ) as ReferenceFields;
-  const embedding = new Float32Array((content.length - end) / Float32Array.BYTES_PER_ELEMENT);
-  content.copy(new Uint8Array(embedding.buffer), 0, end);
-  return { uid, subjectUid, id, metadata, quality, imageHash, createdAt, embedding };
+  return { uid, subjectUid, id, metadata, quality, imageHash, createdAt };
+}
+
+let scratch = new Float32Array(0);
+
+/** Of a reference, Float32Array [D]: good until the next call, since a hundred thousand are read at a start. */
+export function decodeEmbedding(content: Buffer): Float32Array {
+  const bytes = content.subarray(embeddingAt(content));
+  if (scratch.byteLength !== bytes.length) scratch = new Float32Array(bytes.length / 4);
+  new Uint8Array(scratch.buffer).set(bytes);
+  return scratch;
+}
+
+function embeddingAt(content: Buffer): number {
+  return 4 + content.readUInt32LE(0);
 }

@@ -102,7 +102,10 @@ export class RecordFile {
     let openedCount = 0;
     let readCount = 0;
     for (const kind of RECORD_KINDS) {
-      for (const { key: number, value } of this.tables[kind].getRange()) {
+      const table = this.tables[kind];
+      for (const number of table.getKeys()) {
+        // A view that is good until the next read: nothing is copied for the cipher.
+        const value = table.getBinaryFast(number)!;
         const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
         const content = isSet[number] === 1 ? openRecord(key, value) : undefined;
         if (content) openedCount++;
