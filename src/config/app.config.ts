@@ -118,7 +118,7 @@ export const APP_CONFIG = {
     type: 'integer',
     default: 16,
     range: [1, 256],
-    doc: 'Most images in one call of /v1/represent',
+    doc: 'Most images in one call of /v1/represent, and in one enrolment',
   },
   FACE_MAX_JSON_BYTES: {
     type: 'integer',
@@ -219,7 +219,7 @@ export class AppConfig {
   /** Key of the routes under /admin; `null` where they are switched off. Never logged. */
   readonly adminKey: string | null;
   readonly logLevel: AppLogLevel;
-  /** Most images in one call of /v1/represent. */
+  /** Most images in one call of /v1/represent, and in one enrolment. */
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
   readonly maxJsonBytes: number;

@@ -286,7 +286,16 @@ describe('likeness', () => {
 
   it('shows its help and its version', async () => {
     const help = await likeness('--help');
-    for (const command of ['verify', 'represent', 'detect', 'analyze', 'models', 'serve']) {
+    for (const command of [
+      'verify',
+      'represent',
+      'detect',
+      'analyze',
+      'identify',
+      'gallery',
+      'models',
+      'serve',
+    ]) {
       expect(help.stdout).toContain(`  ${command} `);
     }
     const version = await likeness('--version');

@@ -136,6 +136,29 @@ describe('galleries on the command line, with real photos', () => {
     expect([code, stdout, stderr.trimEnd().split('\n').length]).toEqual([2, '', 1]);
   });
 
+  it('finds in a durable folder what was acknowledged before the service was killed', async () => {
+    const env = {
+      FACE_ATTRIBUTE_MODELS: '',
+      FACE_WORKER_COUNT: '1',
+      FACE_GALLERY_STORE: 'durable',
+      FACE_GALLERY_DIR: join(folder, 'durable'),
+      FACE_GALLERY_KEY: 'a key of thirty-two characters!!',
+    };
+    const first = await startService(env);
+    const server = { LIKENESS_SERVER: first.url };
+    const imported = await likeness(['gallery', 'import', people, '--gate', 'off'], server);
+    expect(imported.stdout).toMatch(/^default: [34] of 5 photos added/);
+    await fetch(`${first.url}/v1/galleries/default/subjects/grace`, { method: 'DELETE' });
+    process.kill(first.pid, 'SIGKILL');
+    await first.ended();
+    const second = await startService(env);
+    const known = await likeness(['identify', sample(1)], { LIKENESS_SERVER: second.url });
+    const deleted = await likeness(['identify', sample(2)], { LIKENESS_SERVER: second.url });
+    await second.stop();
+    expect([known.code, known.stdout]).toEqual([0, expect.stringContaining(': 1. Ada L.,')]);
+    expect(deleted.code).toBe(1);
+  });
+
   it('says that no service answers', async () => {
     const { code, stderr } = await likeness(['identify', sample(1)], {
       LIKENESS_SERVER: 'http://127.0.0.1:9',

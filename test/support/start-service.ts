@@ -12,6 +12,8 @@ export interface RunningService {
   output: () => string;
   /** Sends SIGTERM and gives the exit code. */
   stop: () => Promise<number | null>;
+  /** Settles when the process has ended, however it does. */
+  ended: () => Promise<unknown>;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function startService(env: NodeJS.ProcessEnv = {}): Promise<Running
     url: `http://127.0.0.1:${port}`,
     pid: child.pid as number,
     output: () => output,
+    ended: () => exited,
     async stop() {
       child.kill('SIGTERM');
       return (await exited)[0];
