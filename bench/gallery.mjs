@@ -3,8 +3,9 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { People, REFERENCES_PER_SUBJECT } from './people.mjs';
 import { rootDir, sleep } from './service.mjs';
-import { median, percentile, seededRandom } from './statistics.mjs';
+import { median, percentile } from './statistics.mjs';
 
 const require = createRequire(import.meta.url);
 const indexDir = join(rootDir, 'dist', 'gallery', 'index');
@@ -14,9 +15,6 @@ const { NICENESS, VectorScanner } = dist('vector-scanner.js');
 
 const SIZES = (process.env.SIZES ?? '1000,10000,100000,1000000').split(',').map(Number);
 const DIMENSIONS = [128, 512];
-const REFERENCES_PER_SUBJECT = 4;
-/** Length of what sets the references of a subject apart, against their common part: a similarity of 0.7 among them. */
-const NOISE = 0.65;
 const LIMIT = 10;
 const WIDTHS = [1, 8, 64];
 const CHECKED_PROBES = 20;
@@ -210,41 +208,4 @@ class Reader {
   async close() {
     await Promise.all(this.threads.map((thread) => thread.terminate()));
   }
-}
-
-/** Embeddings of people, {@link REFERENCES_PER_SUBJECT} of each, the same on every run. */
-class People {
-  #random = seededRandom(1);
-  #count = 0;
-
-  constructor(dimensions) {
-    this.dimensions = dimensions;
-  }
-
-  next() {
-    if (this.#count++ % REFERENCES_PER_SUBJECT === 0) this.person = this.#direction();
-    return this.like(this.person);
-  }
-
-  like(embedding) {
-    const noise = this.#direction();
-    for (let i = 0; i < noise.length; i++) noise[i] = embedding[i] + NOISE * noise[i];
-    return unit(noise);
-  }
-
-  #direction() {
-    const values = new Float32Array(this.dimensions);
-    // The sum of three is close to a normal distribution.
-    for (let i = 0; i < values.length; i++)
-      values[i] = this.#random() + this.#random() + this.#random() - 1.5;
-    return unit(values);
-  }
-}
-
-function unit(values) {
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  const length = Math.sqrt(squares);
-  for (let i = 0; i < values.length; i++) values[i] /= length;
-  return values;
 }

@@ -24,9 +24,11 @@ const SCENARIOS = [
   'swap',
   'soak',
   'gallery',
+  'gallery-stores',
+  'gallery-health',
 ];
 /** Environment variables that change what a scenario does: the command in the docs names those that were set. */
-const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS', 'SIZES'];
+const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS', 'SIZES', 'SIZE', 'SIZES'];
 
 const [name] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 if (!SCENARIOS.includes(name)) {

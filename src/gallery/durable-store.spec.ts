@@ -211,6 +211,20 @@ describe(DurableStore.name, () => {
       expect(await addOne('ann', 'r1')).toMatchObject([{ status: 'added' }]);
     });
 
+    it('does not start where the record of a gallery is damaged, and changes nothing', async () => {
+      await addOne('ann', 'r1');
+      await store.close();
+      lastSealed = await sealedRecord(dir, 'gallery', 0);
+      const data = join(dir, 'records', 'data.mdb');
+      const [keys, whole] = [readFileSync(join(dir, 'keys')), readFileSync(data)];
+      flipIn(5);
+      await expect(open(dir)).rejects.toMatchObject({ code: 'GALLERY_STORE_INVALID' });
+      expect(readFileSync(join(dir, 'keys'))).toEqual(keys);
+      writeFileSync(data, whole);
+      store = await open(dir);
+      expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 1 });
+    });
+
     it('leaves out records whose keys are cut off', async () => {
       for (let i = 0; i < 6; i++) await addOne('ann', `r${i}`);
       await store.close();
@@ -354,7 +368,11 @@ describe(DurableStore.name, () => {
 });
 
 /** The bytes of a record as they lie in the database, without its key. */
-async function sealedRecord(dir: string, kind: 'subject' | 'reference', index: number): Promise<Buffer> {
+async function sealedRecord(
+  dir: string,
+  kind: 'gallery' | 'subject' | 'reference',
+  index: number,
+): Promise<Buffer> {
   const database = openDatabase<Buffer, number>({ path: join(dir, 'records'), noSubdir: false });
   const table = database.openDB<Buffer, number>({ name: kind, encoding: 'binary', keyEncoding: 'uint32' });
   const sealed = [...table.getRange()][index].value;

@@ -52,11 +52,15 @@ describe(GalleryModule.name, () => {
 
   it('says what it scans with', async () => {
     const onNotice = jest.fn();
-    const context = await boot({ scanThreads: 3, precision: 'int8', onNotice });
-    expect(onNotice.mock.calls).toEqual([[{ level: 'log', message: 'memory store, 3 scan threads, int8' }]]);
+    const context = await boot({ scanThreads: 3, precision: 'int8', maxBytes: 64 * 1024 ** 2, onNotice });
+    expect(onNotice.mock.calls).toEqual([
+      [{ level: 'log', message: 'memory store, 3 scan threads, int8, at most 64 MiB' }],
+    ]);
     await context.close();
     await boot({ onNotice });
-    expect(onNotice.mock.lastCall?.[0].message).toMatch(/^memory store, [1-4] scan threads, float32$/);
+    expect(onNotice.mock.lastCall?.[0].message).toMatch(
+      /^memory store, [1-4] scan threads, float32, at most [1-9]\d* MiB$/,
+    );
   });
 
   it('takes a store of the caller, and closes it with the application', async () => {

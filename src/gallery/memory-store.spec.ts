@@ -1,7 +1,34 @@
-import { galleryStoreContract } from '../../test/support/gallery-store-contract';
+import { galleryStoreContract, newGallery, newReference } from '../../test/support/gallery-store-contract';
+import { unitVectors } from '../../test/support/random-unit';
 import { VECTOR_PRECISIONS } from './index/vector-index';
 import { MemoryStore } from './memory-store';
 
 describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
   galleryStoreContract('MemoryStore', async () => new MemoryStore({ threadCount: 2, precision }));
+
+  it('refuses what would take more memory than all galleries may, until something goes', async () => {
+    const random = unitVectors(1, newGallery().dimensions);
+    // Room for three: a little over 1 KiB each.
+    const store = new MemoryStore({ threadCount: 1, precision, maxBytes: 3.9 * 1024 });
+    try {
+      await store.createGallery(newGallery({ id: 'a' }));
+      await store.createGallery(newGallery({ id: 'b' }));
+      const add = (galleryId: string, ...ids: string[]) =>
+        store.addReferences(
+          galleryId,
+          ids.map((id) => newReference('ann', id, random())),
+        );
+      expect(await add('a', 'r1', 'r2')).toMatchObject([{ status: 'added' }, { status: 'added' }]);
+      expect(await add('b', 'r1', 'r2', 'r1')).toMatchObject([
+        { status: 'added' },
+        { code: 'GALLERY_FULL', details: { maxBytes: 3.9 * 1024 } },
+        { status: 'existing' },
+      ]);
+      expect(await store.getGallery('b')).toMatchObject({ referenceCount: 1 });
+      await store.deleteReference('a', 'ann', 'r1');
+      expect(await add('b', 'r2')).toMatchObject([{ status: 'added' }]);
+    } finally {
+      await store.close();
+    }
+  });
 });

@@ -1,0 +1,155 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { answersIn, requireSuccess, startLoad, steadyWindow } from './load.mjs';
+import { megabytes, residentBytes } from './memory.mjs';
+import { People, REFERENCES_PER_SUBJECT } from './people.mjs';
+import { DIMENSIONS, RANDOM_EMBEDDER, writeRandomEmbedder } from './random-embedder.mjs';
+import { call, jsonRequest, rootDir, sleep, startService } from './service.mjs';
+import { percentile } from './statistics.mjs';
+
+const require = createRequire(import.meta.url);
+const { exportGallery } = require(join(rootDir, 'dist', 'gallery', 'export-gallery.js'));
+
+const SIZE = Number(process.env.SIZE ?? 1_000_000);
+const CLIENTS = 16;
+const WINDOW = Number(process.env.WINDOW ?? 60);
+const PROBE_EVERY_MS = 10;
+/** As in the scenario health: the load may be starved, the prober may not. */
+const LOAD_NICE = 10;
+/** References of one import: a request may take five minutes. */
+const PART = 100_000;
+const PROBES = 64;
+const GALLERY = 'bench';
+const ADMIN_KEY = 'a key for this benchmark';
+
+/** How fast the server answers a health check while clients identify against a large gallery. */
+export default async function galleryHealth(log) {
+  const modelsDir = mkdtempSync(join(tmpdir(), 'likeness-bench-'));
+  let service;
+  try {
+    writeRandomEmbedder(modelsDir);
+    service = await startService({
+      ADMIN_KEY,
+      FACE_EMBEDDERS: RANDOM_EMBEDDER,
+      FACE_ATTRIBUTE_MODELS: '',
+      FACE_MODEL_DIRS: [join(rootDir, 'models'), modelsDir].join(delimiter),
+    });
+    const people = new People(DIMENSIONS);
+    const contract = await makeGallery(service.port);
+    for (let begin = 0; begin < SIZE; begin += PART) {
+      await fill(service.port, people, contract, begin, Math.min(PART, SIZE - begin));
+      log(`${Math.min(SIZE, begin + PART)} of ${SIZE} references`);
+    }
+    const probes = Array.from({ length: PROBES }, () =>
+      jsonRequest(`/v1/galleries/${GALLERY}/identify`, {
+        probe: { embedding: Array.from(people.next()), contract },
+      }),
+    );
+
+    const prober = startLoad({
+      port: service.port,
+      requests: [{ method: 'GET', path: '/health/live', headers: {} }],
+      clients: 1,
+      pauseMs: PROBE_EVERY_MS,
+    });
+    const measure = async (clients, seconds, load) => {
+      while (load.answers.length < clients) await sleep(50);
+      return steadyWindow(load, clients, seconds);
+    };
+    const idle = await measure(1, WINDOW / 4, prober);
+    const load = startLoad({ port: service.port, requests: probes, clients: CLIENTS, nice: LOAD_NICE });
+    const busy = await measure(CLIENTS, WINDOW, load);
+    for (const { answers } of [await load.stop(), await prober.stop()]) requireSuccess(answers);
+    const resident = residentBytes(service.pid);
+
+    const cases = [
+      ['idle', idle],
+      [`${CLIENTS} clients identify`, busy],
+    ].map(([name, window]) => ({
+      name,
+      identified: answersIn(load.answers, window),
+      latencies: answersIn(prober.answers, window).latencies,
+    }));
+    return {
+      columns: [
+        '',
+        'identifications/s',
+        'p50 ms',
+        'p99 ms',
+        'probes',
+        ...['p50', 'p90', 'p99', 'max'].map((share) => `/health/live ${share} ms`),
+      ],
+      rows: cases.map(({ name, identified, latencies }) => [
+        name,
+        identified.perSecond.toFixed(1),
+        ...[0.5, 0.99].map((share) =>
+          identified.latencies.length > 0 ? percentile(identified.latencies, share).toFixed(0) : '',
+        ),
+        latencies.length,
+        ...[0.5, 0.9, 0.99, 1].map((share) => percentile(latencies, share).toFixed(1)),
+      ]),
+      notes: [
+        `${SIZE.toLocaleString('en-US')} references of ${DIMENSIONS} numbers, ${REFERENCES_PER_SUBJECT} to a subject, in memory; probes are embeddings of ${DIMENSIONS} numbers as JSON, five candidates asked for. A prober in a process of its own asks every ${PROBE_EVERY_MS} ms on one connection, ${WINDOW / 4} s without and ${WINDOW} s with load; the load generator has a niceness of ${LOAD_NICE}. Resident memory of the server: ${megabytes(resident)} MiB.`,
+      ],
+      failures: [],
+    };
+  } finally {
+    await service?.stop();
+    rmSync(modelsDir, { recursive: true, force: true });
+  }
+}
+
+async function makeGallery(port) {
+  const { method, path, headers, body } = jsonRequest('/v1/galleries', {
+    id: GALLERY,
+    capacity: 2 * SIZE,
+    enrolmentGate: 'off',
+  });
+  const answer = await call(port, method, path, headers, body);
+  if (answer.status !== 201) throw new Error(`The gallery was refused: ${answer.body}`);
+  return JSON.parse(answer.body).contract;
+}
+
+/** Through the import: the binary form of an export, made up on the way. */
+async function fill(port, people, contract, begin, count) {
+  const source = {
+    getGallery: async () => ({ id: GALLERY, contract, dimensions: DIMENSIONS }),
+    *exportRecords() {
+      for (let i = begin; i < begin + count; i++) {
+        const subjectId = `subject-${Math.floor(i / REFERENCES_PER_SUBJECT)}`;
+        if (i % REFERENCES_PER_SUBJECT === 0)
+          yield { kind: 'subject', subject: { id: subjectId, metadata: {} } };
+        const embedding = people.next();
+        yield {
+          kind: 'reference',
+          reference: { id: `r${i}`, subjectId, metadata: {}, quality: null, imageHash: null, embedding },
+        };
+      }
+    },
+  };
+  const outgoing = request({
+    host: '127.0.0.1',
+    port,
+    method: 'POST',
+    path: `/admin/galleries/${GALLERY}/import`,
+    headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/octet-stream' },
+  });
+  const answered = new Promise((resolve, reject) => {
+    outgoing.on('error', reject);
+    outgoing.on('response', (incoming) => {
+      const chunks = [];
+      incoming.on('data', (chunk) => chunks.push(chunk));
+      incoming.on('end', () =>
+        resolve({ status: incoming.statusCode, body: Buffer.concat(chunks).toString() }),
+      );
+    });
+  });
+  await pipeline(Readable.from(exportGallery(source, GALLERY, 'binary')), outgoing);
+  const { status, body } = await answered;
+  if (status !== 200) throw new Error(`The import was refused: ${body}`);
+}
