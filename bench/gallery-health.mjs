@@ -25,7 +25,7 @@ const LOAD_NICE = 10;
 const PART = 100_000;
 const PROBES = 64;
 const GALLERY = 'bench';
-const ADMIN_KEY = 'a key for this benchmark';
+const ADMIN_KEY = 'key-of-this-benchmark';
 
 /** How fast the server answers a health check while clients identify against a large gallery. */
 export default async function galleryHealth(log) {
