@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { rootDir } from './service.mjs';
 import { seededRandom } from './statistics.mjs';
+import { writeEmbedder } from './write-embedder.mjs';
 
 const require = createRequire(import.meta.url);
 const { OnnxGraph } = require(join(rootDir, 'dist', 'model-store', 'onnx', 'onnx-builder.js'));
@@ -33,36 +32,12 @@ export function writeRandomEmbedder(modelsDir) {
     padding: 'valid',
   });
   graph.output('embedding', graph.reshape(output, [0, -1]), 'float32', ['N', DIMENSIONS]);
-  const bytes = graph.toBytes();
-  const file = `${RANDOM_EMBEDDER}.onnx`;
-  mkdirSync(join(modelsDir, 'cards'), { recursive: true });
-  writeFileSync(join(modelsDir, file), bytes);
-  const card = {
+  writeEmbedder(modelsDir, {
     name: RANDOM_EMBEDDER,
     title: '512 random sums of colours',
-    task: 'embed',
-    family: 'arcface-112',
-    file,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
-    bytes: bytes.length,
-    input: {
-      width: SIDE,
-      height: SIDE,
-      layout: 'NHWC',
-      dtype: 'uint8',
-      colorOrder: 'RGB',
-      mean: [0, 0, 0],
-      std: [1, 1, 1],
-      maxBatch: 8,
-    },
-    outputs: [{ name: 'embedding', dims: [-1, DIMENSIONS] }],
-    embedding: {
-      dimensions: DIMENSIONS,
-      mirrorAverage: false,
-      thresholds: { cosine: { maxDistance: 0.5, source: 'none: the weights are random' } },
-    },
-    license: { name: 'MIT', commercialUse: true, note: 'Made by bench/random-embedder.mjs.' },
+    side: SIDE,
+    dimensions: DIMENSIONS,
+    bytes: graph.toBytes(),
     source: 'bench/random-embedder.mjs',
-  };
-  writeFileSync(join(modelsDir, 'cards', `${RANDOM_EMBEDDER}.json`), JSON.stringify(card));
+  });
 }

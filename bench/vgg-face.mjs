@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { rootDir } from './service.mjs';
 import { seededRandom } from './statistics.mjs';
+import { writeEmbedder } from './write-embedder.mjs';
 
 const require = createRequire(import.meta.url);
 const { OnnxGraph } = require(join(rootDir, 'dist', 'model-store', 'onnx', 'onnx-builder.js'));
@@ -30,38 +29,14 @@ const BLOCKS = [
  * nothing outside of training, and without the softmax. Pixels are divided by 255.
  */
 export function writeVggFace(modelsDir) {
-  const bytes = build();
-  const file = `${VGG_FACE}.onnx`;
-  mkdirSync(join(modelsDir, 'cards'), { recursive: true });
-  writeFileSync(join(modelsDir, file), bytes);
-  const card = {
+  writeEmbedder(modelsDir, {
     name: VGG_FACE,
     title: 'VGG-Face architecture, random weights',
-    task: 'embed',
-    family: 'arcface-112',
-    file,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
-    bytes: bytes.length,
-    input: {
-      width: SIDE,
-      height: SIDE,
-      layout: 'NHWC',
-      dtype: 'uint8',
-      colorOrder: 'RGB',
-      mean: [0, 0, 0],
-      std: [1, 1, 1],
-      maxBatch: 8,
-    },
-    outputs: [{ name: 'embedding', dims: [-1, DIMENSIONS] }],
-    embedding: {
-      dimensions: DIMENSIONS,
-      mirrorAverage: false,
-      thresholds: { cosine: { maxDistance: 0.5, source: 'none: the weights are random' } },
-    },
-    license: { name: 'MIT', commercialUse: true, note: 'Made by bench/vgg-face.mjs.' },
+    side: SIDE,
+    dimensions: DIMENSIONS,
+    bytes: build(),
     source: 'bench/vgg-face.mjs',
-  };
-  writeFileSync(join(modelsDir, 'cards', `${VGG_FACE}.json`), JSON.stringify(card));
+  });
 }
 
 function build() {
