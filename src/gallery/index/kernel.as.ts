@@ -10,6 +10,8 @@
 
 /** Rows of a tile. Blocks are whole tiles; rows past the last one hold subject 0, which is none. */
 const TILE_ROWS: u32 = 8;
+/** Of a cache; larger ones are only read too often. */
+const LINE_BYTES: u32 = 64;
 /** Row in the block, subject, similarity: u32, u32, f32. */
 const ENTRY_BYTES: u32 = 12;
 
@@ -23,6 +25,9 @@ const ENTRY_BYTES: u32 = 12;
  * @param thresholds - f32 [probeCount], inclusive.
  * @param counts - u32 [probeCount]: entries of each list, written.
  * @param lists - [probeCount] lists, listBytes apart, written.
+ * @param walksAhead - 1: the vectors lie beyond the caches. Eight rows at once are eight short runs of addresses, which the
+ *   prefetcher does not foresee; so each tile is walked once, in one run, before its turn.
+ * @returns nothing of use: what was walked over, so that the walk is not left out as useless.
  */
 export function scanVectors(
   vectors: u32,
@@ -35,10 +40,17 @@ export function scanVectors(
   counts: u32,
   lists: u32,
   listBytes: u32,
-): void {
+  walksAhead: u32,
+): i32 {
   memory.fill(counts, 0, probeCount << 2);
+  const tileBytes = TILE_ROWS * vectorBytes;
+  let walked = i32x4.splat(0);
   for (let row: u32 = 0; row < rowCount; row += TILE_ROWS) {
     const tile = vectors + row * vectorBytes;
+    if (walksAhead && row + TILE_ROWS < rowCount) {
+      const end = tile + 2 * tileBytes;
+      for (let at = tile + tileBytes; at < end; at += LINE_BYTES) walked = v128.or(walked, v128.load(at));
+    }
     let p: u32 = 0;
     for (; p + 4 <= probeCount; p += 4) {
       const probe0 = probes + p * vectorBytes;
@@ -130,6 +142,7 @@ export function scanVectors(
       noteRows(clamp(sums(s4, s5, s6, s7)), floor, subjects, row + 4, p, counts, lists, listBytes);
     }
   }
+  return i32x4.extract_lane(walked, 0);
 }
 
 /**
