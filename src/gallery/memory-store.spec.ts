@@ -8,8 +8,8 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
 
   it('refuses what would take more memory than all galleries may, until something goes', async () => {
     const random = unitVectors(1, newGallery().dimensions);
-    // Room for three: a little over 1 KiB each.
-    const store = new MemoryStore({ threadCount: 1, precision, maxBytes: 3.9 * 1024 });
+    // Room for three: a little over 1.5 KiB each.
+    const store = new MemoryStore({ threadCount: 1, precision, maxBytes: 5.5 * 1024 });
     try {
       await store.createGallery(newGallery({ id: 'a' }));
       await store.createGallery(newGallery({ id: 'b' }));
@@ -21,7 +21,7 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
       expect(await add('a', 'r1', 'r2')).toMatchObject([{ status: 'added' }, { status: 'added' }]);
       expect(await add('b', 'r1', 'r2', 'r1')).toMatchObject([
         { status: 'added' },
-        { code: 'GALLERY_FULL', details: { maxBytes: 3.9 * 1024 } },
+        { code: 'GALLERY_FULL', details: { maxBytes: 5.5 * 1024 } },
         { status: 'existing' },
       ]);
       expect(await store.getGallery('b')).toMatchObject({ referenceCount: 1 });
