@@ -41,6 +41,10 @@ export const galleryErrors = {
       `Expected ${expectedLength} numbers for embedding but received ${receivedLength}.`,
       { expectedLength, receivedLength },
     ),
+  cursorInvalid: () =>
+    new FaceError('PARAMETER_INVALID', 'Expected for cursor that of the page before.', {
+      fields: { cursor: 'must be that of the page before' },
+    }),
   /** @param cause - logged, never sent. */
   storeFailed: (cause: unknown) =>
     new FaceError(

@@ -6,6 +6,15 @@ import { MemoryStore } from './memory-store';
 describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
   galleryStoreContract('MemoryStore', async () => new MemoryStore({ threadCount: 2, precision }));
 
+  it('refuses a cursor that it has not given', async () => {
+    const store = new MemoryStore({ threadCount: 1, precision });
+    await expect(store.listGalleries({ limit: 1, after: 'zzz' })).rejects.toMatchObject({
+      code: 'PARAMETER_INVALID',
+      details: { fields: { cursor: expect.any(String) } },
+    });
+    await store.close();
+  });
+
   it('refuses what would take more memory than all galleries may, until something goes', async () => {
     const random = unitVectors(1, newGallery().dimensions);
     // Room for three: a little over 1.5 KiB each.

@@ -184,6 +184,7 @@ describe('galleries over HTTP', () => {
       [{ limit: 1001 }, 'limit'],
       [{ limit: 'all' }, 'limit'],
       [{ cursor: '' }, 'cursor'],
+      [{ cursor: 'zzz' }, 'cursor'],
       [{ filter: 'department=it' }, 'filter'],
       [{ filter: '{"a":{"b":1}}' }, 'filter'],
       [{ 'filter[department]': 'it' }, 'filter[department]'],

@@ -1,3 +1,4 @@
+import { galleryErrors } from '../gallery-errors';
 import type { Page, PageRequest } from '../gallery.types';
 
 /**
@@ -46,7 +47,9 @@ export class PagedList<T extends { readonly uid: number }> {
     return this.items.filter((item) => item !== undefined);
   }
 
+  /** @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page. */
   page<R>({ limit, after }: PageRequest, toItem: (item: T) => R, passes?: (item: T) => boolean): Page<R> {
+    if (after !== undefined && !/^\d+$/.test(after)) throw galleryErrors.cursorInvalid();
     const page: R[] = [];
     let last = -1;
     for (
