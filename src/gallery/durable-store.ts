@@ -170,7 +170,8 @@ class Restore {
   /** @returns whether it is of use. */
   take({ kind, number, content }: StoredRecord): boolean {
     // Leaving it out would take the whole gallery with it: an operator decides about that.
-    if (!content && kind === 'gallery') throw storeInvalid('has a damaged record of a gallery: restore an export');
+    if (!content && kind === 'gallery')
+      throw storeInvalid('has a damaged record of a gallery: restore an export');
     if (!content) {
       this.damagedCount++;
       return false;
