@@ -38,7 +38,10 @@ describe('workers that are killed under load', () => {
         const body = (await response.json()) as { error?: { code: string } };
         const code = body.error?.code ?? String(response.status);
         answers[code] = (answers[code] ?? 0) + 1;
-        const isCoded = ['INFERENCE_FAILED', 'INFERENCE_TIMEOUT', 'IMAGE_QUARANTINED'].includes(code);
+        // QUEUE_FULL: its turn came too late, as the worker that it waited for hung or was started again.
+        const isCoded = ['INFERENCE_FAILED', 'INFERENCE_TIMEOUT', 'IMAGE_QUARANTINED', 'QUEUE_FULL'].includes(
+          code,
+        );
         const isOk = response.status === 200 || (isCoded && response.headers.has('retry-after'));
         // The deadline, and as much again for a machine that is busy with starting workers.
         if (!isOk || performance.now() - startedAt > 6000) wrong.push([code, performance.now() - startedAt]);
