@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { now } from './load.mjs';
-import { percentile, seededRandom, sum } from './statistics.mjs';
+import { People, REFERENCES_PER_SUBJECT } from './people.mjs';
+import { percentile, sum } from './statistics.mjs';
 
 /*
  * LanceDB beside the index in memory: `measureLance` runs this file as a process of its own, so that neither has the other's
  * memory or threads. By hand: node bench/lance-process.mjs <references> <dimensions>, after a build.
  */
 
-const REFERENCES_PER_SUBJECT = 4;
 const BATCH = 5000;
 const WARM_UP = 5;
 const SEARCHES = 50;
@@ -59,11 +59,11 @@ async function measure(references, dimensions) {
       enrolmentGate: 'off',
       metadata: {},
     });
-    const random = randomUnits(dimensions);
+    const people = new People(dimensions);
     const loads = [];
     for (let begin = 0; begin < references; begin += BATCH) {
       const count = Math.min(BATCH, references - begin);
-      const batch = Array.from({ length: count }, (_, i) => reference(begin + i, random()));
+      const batch = Array.from({ length: count }, (_, i) => reference(begin + i, people.next()));
       loads.push(
         await timed(async () => {
           const outcomes = await store.addReferences(GALLERY, batch);
@@ -74,14 +74,14 @@ async function measure(references, dimensions) {
     }
     const searches = [];
     for (let i = 0; i < WARM_UP + SEARCHES; i++) {
-      const probe = random();
+      const probe = people.next();
       const ms = await timed(async () => {
         const [hits] = await store.search(GALLERY, [probe], { limit: 10 });
         if (hits.length !== 10) throw new Error(`Expected 10 hits but received ${hits.length}.`);
       });
       if (i >= WARM_UP) searches.push(ms);
     }
-    const addMs = await timed(() => store.addReferences(GALLERY, [reference(references, random())]));
+    const addMs = await timed(() => store.addReferences(GALLERY, [reference(references, people.next())]));
     const deleteMs = await timed(() => store.deleteSubject(GALLERY, 'subject-0'));
     return {
       p50Ms: percentile(searches, 0.5),
@@ -105,16 +105,6 @@ function reference(i, embedding) {
     metadata: {},
     quality: null,
     imageHash: i.toString(16).padStart(64, '0'),
-  };
-}
-
-/** Unit vectors, the same ones each time. */
-function randomUnits(dimensions) {
-  const random = seededRandom(1);
-  return () => {
-    const vector = Float32Array.from({ length: dimensions }, () => random() - 0.5);
-    const norm = Math.sqrt(sum(vector.map((value) => value * value)));
-    return vector.map((value) => value / norm);
   };
 }
 

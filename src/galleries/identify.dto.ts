@@ -1,6 +1,5 @@
 import { ApiProperty, ApiPropertyOptional, PartialType } from '@nestjs/swagger';
 import { IsInt, Max, Min } from 'class-validator';
-import { FACE_OPTION_RANGES } from '../face/face.options';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
 import {
   type Candidate,
@@ -21,7 +20,7 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsFaceSelection } from '../http/face-options.dto';
+import { DetectorOptionsDto, IsFaceSelection, IsMaxFaces } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import type { FaceSelection } from '../pipeline/face.types';
@@ -61,19 +60,7 @@ export class VerifySubjectDto extends DetectorOptionsDto {
 /** Body of POST .../identify beside `probe`. */
 export class IdentifyOptionsDto extends VerifySubjectDto {
   /** At most this many faces, largest first. */
-  @Omittable()
-  @IsDecimal()
-  @IsInt()
-  @Min(1)
-  @Max(FACE_OPTION_RANGES.maxFaces[1])
-  @ApiPropertyOptional({
-    type: 'integer',
-    minimum: 1,
-    maximum: FACE_OPTION_RANGES.maxFaces[1],
-    example: 10,
-    description:
-      'At most this many faces, largest first. Default and upper bound: FACE_MAX_FACES of the service',
-  })
+  @IsMaxFaces()
   maxFaces?: number;
 
   /** Most candidates for each face. */

@@ -31,6 +31,25 @@ export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
   );
 }
 
+/** Property: how many faces count. */
+export function IsMaxFaces(): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsDecimal(),
+    IsInt(),
+    Min(1),
+    Max(FACE_OPTION_RANGES.maxFaces[1]),
+    ApiPropertyOptional({
+      type: 'integer',
+      minimum: 1,
+      maximum: FACE_OPTION_RANGES.maxFaces[1],
+      example: 10,
+      description:
+        'At most this many faces, largest first. Default and upper bound: FACE_MAX_FACES of the service',
+    }),
+  );
+}
+
 /** Options of every route that looks for faces. */
 export class DetectorOptionsDto {
   /** Name of a loaded detector. */
@@ -60,19 +79,7 @@ export class FaceOptionsDto extends DetectorOptionsDto {
   faceSelection: FaceSelection = 'all';
 
   /** At most this many faces, largest first. */
-  @Omittable()
-  @IsDecimal()
-  @IsInt()
-  @Min(1)
-  @Max(FACE_OPTION_RANGES.maxFaces[1])
-  @ApiPropertyOptional({
-    type: 'integer',
-    minimum: 1,
-    maximum: FACE_OPTION_RANGES.maxFaces[1],
-    example: 10,
-    description:
-      'At most this many faces, largest first. Default and upper bound: FACE_MAX_FACES of the service',
-  })
+  @IsMaxFaces()
   maxFaces?: number;
 
   /** Shorter side of a box in pixels of the upright image. */

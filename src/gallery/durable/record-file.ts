@@ -83,10 +83,6 @@ export class RecordFile {
     return RECORD_KINDS.reduce((sum, kind) => sum + this.tables[kind].getCount(), 0);
   }
 
-  countOf(kind: RecordKind): number {
-    return this.tables[kind].getCount();
-  }
-
   /**
    * Reads all records, in the order of {@link RECORD_KINDS}, then tidies: records that `take` refuses are removed, keys
    * without a record are wiped.
