@@ -105,9 +105,7 @@ export function confidenceOf(model: string, metric: DeepFaceMetric, distance: nu
   const x = largest > 1 ? distance / largest : distance;
   const height = 100 / (1 + Math.exp(-(slope * x + offset)));
   const [fromLow, fromHigh] = isMatch ? [matchLow, matchHigh] : [otherLow, otherHigh];
-  const [toLow, toHigh] = isMatch
-    ? [Math.max(51, matchLow), 100]
-    : [0, Math.min(49, Math.trunc(otherHigh))];
+  const [toLow, toHigh] = isMatch ? [Math.max(51, matchLow), 100] : [0, Math.min(49, Math.trunc(otherHigh))];
   const spread = toLow + ((height - fromLow) / (fromHigh - fromLow)) * (toHigh - toLow);
   const bounded = isMatch ? Math.max(51, spread) : Math.min(49, spread);
   return Math.round(Math.min(100, Math.max(0, bounded)) * 100) / 100;
@@ -131,7 +129,11 @@ export function distanceOf(metric: DeepFaceMetric, a: readonly number[], b: read
 }
 
 /** Two vectors that lie this far apart under this metric. */
-export function vectorsApart(metric: DeepFaceMetric, distance: number, dimensions: number): [number[], number[]] {
+export function vectorsApart(
+  metric: DeepFaceMetric,
+  distance: number,
+  dimensions: number,
+): [number[], number[]] {
   const plane = (x: number, y: number) => Array.from({ length: dimensions }, (_, i) => [x, y][i] ?? 0);
   if (metric === 'euclidean') return [plane(distance, 0), plane(distance, distance)];
   const angle = {

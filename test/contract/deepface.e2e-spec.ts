@@ -1,28 +1,54 @@
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { rootDir } from '../support/paths';
-import { startService, type RunningService } from '../support/start-service';
+import { type RunningService, startService } from '../support/start-service';
 import { tempFolders } from '../support/temp-folder';
+import { analyzeCases } from './analyze.cases';
+import { galleryCases } from './gallery.cases';
 import { makePhotos } from './photos';
+import { refusalCases } from './refusal.cases';
+import { representCases } from './represent.cases';
+import { ok, type Setup } from './shapes';
 import { CARD_OF, writeSmallEmbedders } from './small-embedders';
-import { delimiter } from 'node:path';
+import { thresholdCases } from './threshold.cases';
+import { verifyCases } from './verify.cases';
+import { Wire } from './wire';
 
-describe('probe', () => {
-  const folder = tempFolders();
+/**
+ * The DeepFace dialect held against DeepFace's contract, over HTTP: one boot with the default models, and beside them a
+ * small embedder for every name of DeepFace that a card stands for.
+ */
+describe('the DeepFace API', () => {
+  const tempFolder = tempFolders();
   let service: RunningService;
+  let setup: Setup;
+
   beforeAll(async () => {
-    service = await startService({ FACE_EMBEDDERS: ['face-resnet-128', ...Object.values(CARD_OF)].join(','), FACE_MODEL_DIRS: [join(rootDir, 'models'), writeSmallEmbedders(folder(), Object.values(CARD_OF))].join(delimiter)});
+    const small = writeSmallEmbedders(tempFolder(), Object.values(CARD_OF));
+    service = await startService({
+      FACE_EMBEDDERS: ['face-resnet-128', ...Object.values(CARD_OF)].join(','),
+      FACE_MODEL_DIRS: [join(rootDir, 'models'), small].join(delimiter),
+      FACE_PREPARE_MODELS: 'off',
+    });
+    setup = { wire: new Wire(service.url), photos: await makePhotos() };
   });
   afterAll(() => service?.stop());
-  it('x', async () => {
-    const p = await makePhotos();
-    const rep: any = {};
-    for (const embedder of ['face-resnet-128', 'sface', 'arcface']) for (const [n, b] of Object.entries(p)) {
-      const fd = new FormData(); fd.append('image', new Blob([new Uint8Array(b)]), 'a'); fd.append('embedder', embedder);
-      const r: any = await (await fetch(service.url + '/v1/represent', { method: 'POST', body: fd })).json();
-      console.log(embedder, n, JSON.stringify(r.faces?.map((f: any) => [f.box, f.detectionScore, f.embeddingNorm]) ?? r), );
-      rep[embedder + n] = r.faces?.[0]?.embedding;
-    }
-    const cos = (a: number[], b: number[]) => 1 - a.reduce((s, v, i) => s + v * b[i], 0);
-    for (const e of ['face-resnet-128', 'sface', 'arcface']) console.log(e, cos(rep[e + 'person'], rep[e + 'personAgain']), cos(rep[e + 'person'], rep[e + 'stranger']), cos(rep[e+'person'], rep[e+'cutOff']));
+
+  it('GET / welcomes', async () => {
+    const { status, headers, text } = await setup.wire.get('/');
+    expect(status).toBe(200);
+    expect(headers.get('content-type')).toContain('text/html');
+    expect(text).toMatch(/^<h1>.*DeepFace API.*<\/h1>$/);
+  });
+
+  describe('POST /verify', () => verifyCases(() => setup));
+  describe('POST /represent', () => representCases(() => setup));
+  describe('POST /analyze', () => analyzeCases(() => setup));
+  describe('the gallery', () => galleryCases(() => setup));
+  describe('refusals:', () => refusalCases(() => setup));
+  describe('thresholds and confidence:', () => thresholdCases(() => setup));
+
+  it('stands beside the native routes', async () => {
+    const image = setup.photos.person.toString('base64');
+    expect(ok(await setup.wire.json('/v1/represent', { image })).faces).toHaveLength(1);
   });
 });

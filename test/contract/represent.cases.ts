@@ -187,7 +187,9 @@ export function representCases(setup: () => Setup): void {
   });
 
   it('with enforce_detection false answers the faces that there are', async () => {
-    expect(await represent(uri('group'), { enforce_detection: false })).toEqual(await represent(uri('group')));
+    expect(await represent(uri('group'), { enforce_detection: false })).toEqual(
+      await represent(uri('group')),
+    );
   });
 
   it('with align false keeps area and confidence, and gives another embedding', async () => {

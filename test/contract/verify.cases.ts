@@ -1,11 +1,15 @@
-import {
-  confidenceOf,
-  DEEPFACE_METRICS,
-  distanceOf,
-  thresholdOf,
-} from './deepface-formulas';
+import { confidenceOf, DEEPFACE_METRICS, distanceOf, thresholdOf } from './deepface-formulas';
 import { BLANK_SIZE, GROUP_SIZE, PERSON_SIZE } from './photos';
-import { type Area, expectArea, hasDecimals, NULL_AREA, ok, type Setup, VERIFY_KEYS, wholeArea } from './shapes';
+import {
+  type Area,
+  expectArea,
+  hasDecimals,
+  NULL_AREA,
+  ok,
+  type Setup,
+  VERIFY_KEYS,
+  wholeArea,
+} from './shapes';
 import { dataUri, ENCODINGS } from './wire';
 
 /** POST /verify: what is sent, what is answered. */
@@ -109,7 +113,9 @@ export function verifyCases(setup: () => Setup): void {
     it('takes the closest pair where there are several faces, as DeepFace does', async () => {
       const { results } = ok(await setup().wire.json('/represent', { img: uri('group') }));
       const own = await embeddingOf('person');
-      const distances = results.map((face: { embedding: number[] }) => distanceOf('cosine', own, face.embedding));
+      const distances = results.map((face: { embedding: number[] }) =>
+        distanceOf('cosine', own, face.embedding),
+      );
       const closest = distances.indexOf(Math.min(...distances));
       for (const sides of [
         ['person', 'group'],
@@ -160,7 +166,8 @@ export function verifyCases(setup: () => Setup): void {
         anti_spoofing: 'false',
       };
       const send = {
-        json: () => wire.json('/verify', { ...fields, align: true, enforce_detection: false, anti_spoofing: false }),
+        json: () =>
+          wire.json('/verify', { ...fields, align: true, enforce_detection: false, anti_spoofing: false }),
         multipart: () => wire.multipart('/verify', fields),
         form: () => wire.form('/verify', fields),
         curl: () => wire.raw('/verify', JSON.stringify(fields)),
@@ -184,12 +191,22 @@ export function verifyCases(setup: () => Setup): void {
     });
 
     it('may hold fields that nobody knows', async () => {
-      const body = await verify(uri('person'), uri('person'), { silent: true, colour: { of: ['the', 'sky'] }, n: null });
+      const body = await verify(uri('person'), uri('person'), {
+        silent: true,
+        colour: { of: ['the', 'sky'] },
+        n: null,
+      });
       expect(body.verified).toBe(true);
     });
 
     it('takes null for a field that is absent', async () => {
-      const nothing = { model_name: null, detector_backend: null, distance_metric: null, threshold: null, align: null };
+      const nothing = {
+        model_name: null,
+        detector_backend: null,
+        distance_metric: null,
+        threshold: null,
+        align: null,
+      };
       expect(await verify(uri('person'), uri('person'), nothing)).toMatchObject({
         model: 'Dlib',
         similarity_metric: 'cosine',
@@ -212,11 +229,14 @@ export function verifyCases(setup: () => Setup): void {
       expect(facial_areas.img1).toEqual(wholeArea(BLANK_SIZE));
     });
 
-    it.each([true, 'true', 'True', '1', 1, null])('read %j as true, or as the default, in JSON', async (value) => {
-      const [img1, img2] = blank();
-      const answer = await setup().wire.json('/verify', { img1, img2, enforce_detection: value });
-      expect(answer.status).toBe(400);
-    });
+    it.each([true, 'true', 'True', '1', 1, null])(
+      'read %j as true, or as the default, in JSON',
+      async (value) => {
+        const [img1, img2] = blank();
+        const answer = await setup().wire.json('/verify', { img1, img2, enforce_detection: value });
+        expect(answer.status).toBe(400);
+      },
+    );
 
     it.each(['form', 'multipart'] as const)(
       'read "false" as false in a %s (DeepFace takes every text for true)',
@@ -271,7 +291,11 @@ export function verifyCases(setup: () => Setup): void {
     });
 
     it.each(['wide', -1, [0.4], {}, true])('%j is refused, naming the field', async (threshold) => {
-      const answer = await setup().wire.json('/verify', { img1: uri('person'), img2: uri('person'), threshold });
+      const answer = await setup().wire.json('/verify', {
+        img1: uri('person'),
+        img2: uri('person'),
+        threshold,
+      });
       expect(answer.status).toBe(400);
       expect(answer.body.error).toContain('threshold');
     });
@@ -334,7 +358,9 @@ export function verifyCases(setup: () => Setup): void {
 
     it('changes nothing where there is one', async () => {
       const { time: _a, ...enforced } = await verify(uri('person'), uri('stranger'));
-      const { time: _b, ...free } = await verify(uri('person'), uri('stranger'), { enforce_detection: false });
+      const { time: _b, ...free } = await verify(uri('person'), uri('stranger'), {
+        enforce_detection: false,
+      });
       expect(free).toEqual(enforced);
     });
   });
