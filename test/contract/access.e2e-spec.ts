@@ -1,0 +1,110 @@
+import { createApp, type TestApp } from '../support/create-app';
+import { Wire } from './wire';
+
+const ROUTES = ['/verify', '/represent', '/analyze', '/register', '/search', '/build/index'];
+// As short as the one in DeepFace's own tests.
+const TOKEN = 'some_token';
+const photo = Buffer.from('a photo: alice');
+const image = photo.toString('base64');
+const body = { img: image, img1: image, img2: image, actions: ['age'] };
+
+async function boot(env: NodeJS.ProcessEnv): Promise<{ service: TestApp; wire: (token?: string) => Wire }> {
+  const service = await createApp({ FACE_GALLERY_SCAN_THREADS: '1', ...env });
+  service.model.addImage(photo, { faces: [{ person: 'alice' }] });
+  const url = await service.app.getUrl();
+  return { service, wire: (authorization) => new Wire(url, authorization == null ? {} : { authorization }) };
+}
+
+describe('the DeepFace API with a token', () => {
+  let service: TestApp;
+  let wire: (authorization?: string) => Wire;
+  beforeAll(async () => ({ service, wire } = await boot({ DEEPFACE_AUTH_TOKEN: TOKEN })));
+  afterAll(() => service?.app.close());
+
+  describe.each(ROUTES)('POST %s', (path) => {
+    it.each([
+      ['no header', undefined],
+      ['another token', 'Bearer wrong_token'],
+      ['the beginning of the token', `Bearer ${TOKEN.slice(0, -1)}`],
+      ['more than the token', `Bearer ${TOKEN}s`],
+      ['an empty token', 'Bearer '],
+      ['another scheme', `Basic ${TOKEN}`],
+      ['the token alone', TOKEN],
+    ])('refuses %s with 401 and the message of DeepFace', async (_name, authorization) => {
+      const answer = await wire(authorization).json(path, body);
+      expect([answer.status, answer.body]).toEqual([
+        401,
+        { message: 'Invalid or missing authentication token' },
+      ]);
+    });
+
+    it('refuses it however the body is written', async () => {
+      const { img, img1, img2 } = body;
+      for (const answer of [
+        await wire().multipart(path, { img: photo, img1: photo, img2: photo }),
+        await wire().form(path, { img, img1, img2 }),
+        await wire().raw(path, '{ no json', 'application/json'),
+      ]) {
+        expect([answer.status, answer.body?.message]).toEqual([401, expect.any(String)]);
+      }
+    });
+
+    it('takes the token', async () => {
+      const { status } = await wire(`Bearer ${TOKEN}`).json(path, body);
+      expect(status).not.toBe(401);
+      expect(status).toBeLessThan(500);
+    });
+  });
+
+  it('GET / needs none', async () => {
+    expect((await wire().get('/')).status).toBe(200);
+  });
+
+  it('verifies with it', async () => {
+    const answer = await wire(`Bearer ${TOKEN}`).json('/verify', body);
+    expect([answer.status, answer.body.verified]).toEqual([200, true]);
+  });
+
+  it('leaves the native routes as they are', async () => {
+    expect((await wire().json('/v1/represent', { image })).status).toBe(200);
+  });
+});
+
+describe('the DeepFace API without a token', () => {
+  let service: TestApp;
+  let wire: (authorization?: string) => Wire;
+  beforeAll(async () => ({ service, wire } = await boot({})));
+  afterAll(() => service?.app.close());
+
+  it('asks for none, and reads none', async () => {
+    for (const authorization of [undefined, 'Bearer whatever', 'nonsense']) {
+      const answer = await wire(authorization).json('/verify', body);
+      expect([answer.status, answer.body.verified]).toEqual([200, true]);
+    }
+  });
+});
+
+describe('the DeepFace API that is switched off', () => {
+  let service: TestApp;
+  let wire: (authorization?: string) => Wire;
+  beforeAll(async () => ({ service, wire } = await boot({ FACE_DEEPFACE_API: 'off' })));
+  afterAll(() => service?.app.close());
+
+  it.each(ROUTES)('has no POST %s', async (path) => {
+    expect((await wire().json(path, body)).status).toBe(404);
+  });
+
+  it('has no GET /', async () => {
+    expect((await wire().get('/')).status).toBe(404);
+  });
+
+  it('is not in the OpenAPI document', async () => {
+    const { body: document } = await wire().get('/openapi.json');
+    expect(Object.keys(document.paths)).toContain('/v1/verify');
+    for (const path of ROUTES) expect(Object.keys(document.paths)).not.toContain(path);
+  });
+
+  it('leaves the native routes as they are', async () => {
+    expect((await wire().json('/v1/represent', { image })).status).toBe(200);
+  });
+});
