@@ -1,4 +1,6 @@
+import { FaceError } from '../../src/errors';
 import { createApp, type TestApp } from '../support/create-app';
+import { expectNothingTold } from './shapes';
 import { Wire } from './wire';
 
 const ROUTES = ['/verify', '/represent', '/analyze', '/register', '/search', '/build/index'];
@@ -106,5 +108,61 @@ describe('the DeepFace API that is switched off', () => {
 
   it('leaves the native routes as they are', async () => {
     expect((await wire().json('/v1/represent', { image })).status).toBe(200);
+  });
+});
+
+describe('what DeepFace has no answer for', () => {
+  let service: TestApp;
+  let wire: () => Wire;
+  beforeAll(
+    async () => ({ service, wire } = await boot({ FACE_MAX_IMAGE_BYTES: '2000', FACE_MAX_IMAGES: '2' })),
+  );
+  afterEach(() => jest.restoreAllMocks());
+  afterAll(() => service?.app.close());
+
+  /** An answer of ours: the text where DeepFace has it, and what a program needs to tell one from the other. */
+  const expectCoded = (answer: Awaited<ReturnType<Wire['json']>>, status: number, code: string) => {
+    expect([answer.status, answer.body]).toEqual([
+      status,
+      expect.objectContaining({ error: expect.any(String), code, requestId: expect.any(String) }),
+    ]);
+    expect(answer.body.requestId).toBe(answer.headers.get('x-request-id'));
+    expectNothingTold(answer.text);
+  };
+
+  it.each(['QUEUE_FULL', 'INFERENCE_TIMEOUT', 'CALLER_QUEUE_FULL', 'NOT_READY', 'INFERENCE_FAILED'] as const)(
+    '%s keeps its status and its Retry-After',
+    async (code) => {
+      const error = new FaceError(code, 'Said by the suite.', { retryAfterSeconds: 7 });
+      jest.spyOn(service.model, 'represent').mockRejectedValue(error);
+      const native = await wire().json('/v1/represent', { image });
+      for (const path of ['/verify', '/represent', '/register']) {
+        const answer = await wire().json(path, body);
+        expectCoded(answer, native.status, code);
+        expect(answer.headers.get('retry-after')).toBe(native.headers.get('retry-after'));
+      }
+    },
+  );
+
+  it('an image over the limit is 413, however it is sent', async () => {
+    const large = Buffer.alloc(5000, 1);
+    expectCoded(await wire().multipart('/represent', { img: large }), 413, 'IMAGE_TOO_LARGE');
+    expectCoded(await wire().json('/represent', { img: large.toString('base64') }), 413, 'IMAGE_TOO_LARGE');
+    expectCoded(await wire().form('/represent', { img: large.toString('base64') }), 413, 'IMAGE_TOO_LARGE');
+  });
+
+  it('more images than are allowed are refused', async () => {
+    const answer = await wire().json('/represent', { img: [image, image, image] });
+    expectCoded(answer, 413, 'REQUEST_TOO_LARGE');
+    expect(answer.body.error).toContain('2');
+  });
+
+  it('a fault of our own is 500 without a word of what went wrong', async () => {
+    jest.spyOn(service.model, 'represent').mockRejectedValue(new Error('the secret of the engine'));
+    const answer = await wire().json('/represent', body);
+    expect(answer.status).toBe(500);
+    expect(answer.body.error).toEqual(expect.any(String));
+    expect(answer.text).not.toContain('secret');
+    expectNothingTold(answer.text);
   });
 });

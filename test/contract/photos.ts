@@ -17,6 +17,8 @@ export interface Photos {
   cutOff: Buffer;
   /** 320 x 200, nothing on it. */
   blank: Buffer;
+  /** The group as PNG without compression, 1.8 MB: more than most body parsers take by default. */
+  heavy: Buffer;
 }
 
 /** Width and height of `person`. */
@@ -32,7 +34,7 @@ export async function makePhotos(): Promise<Photos> {
   );
   const cut = (left: number, top: number, width: number, height: number) =>
     sharp(sample).extract({ left, top, width, height });
-  const [person, personAgain, stranger, group, cutOff, blank] = await Promise.all([
+  const [person, personAgain, stranger, group, cutOff, blank, heavy] = await Promise.all([
     cut(260, 200, PERSON_SIZE.width, PERSON_SIZE.height).jpeg(jpeg).toBuffer(),
     cut(280, 220, 440, 520).resize(330, 390).modulate({ brightness: 0.8 }).png().toBuffer(),
     cut(690, 270, PERSON_SIZE.width, PERSON_SIZE.height).jpeg(jpeg).toBuffer(),
@@ -41,6 +43,7 @@ export async function makePhotos(): Promise<Photos> {
     sharp({ create: { ...BLANK_SIZE, channels: 3, background: '#345' } })
       .png()
       .toBuffer(),
+    sharp(sample).resize(GROUP_SIZE).png({ compressionLevel: 0 }).toBuffer(),
   ]);
-  return { person, personAgain, stranger, group, cutOff, blank };
+  return { person, personAgain, stranger, group, cutOff, blank, heavy };
 }

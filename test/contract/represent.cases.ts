@@ -72,6 +72,30 @@ export function representCases(setup: () => Setup): void {
       expect(results).toHaveLength(1);
     });
 
+    it.each(ENCODINGS)('is read from %s where the photo is large', async (encoding) => {
+      const { wire, photos } = setup();
+      expect(photos.heavy.length).toBeGreaterThan(1.8e6);
+      const { results } = ok(await wire.encoded('/represent', encoding, { img: photos.heavy }));
+      expect(results).toHaveLength(3);
+    });
+
+    it.each([0, 1, 2])(
+      'is JSON that curl sends as a form, with %i signs of base64 padding',
+      async (padding) => {
+        const { wire, photos } = setup();
+        // Bytes after the end of a JPEG are no part of the picture.
+        const spare = (6 - padding - (photos.person.length % 3)) % 3;
+        const photo = Buffer.concat([photos.person, Buffer.alloc(spare)]);
+        const base64 = photo.toString('base64');
+        expect([base64.includes('+'), base64.length - base64.replace(/=/g, '').length]).toEqual([
+          true,
+          padding,
+        ]);
+        const body = JSON.stringify({ img: base64, model_name: 'Dlib' });
+        expect(ok(await wire.raw('/represent', body)).results).toHaveLength(1);
+      },
+    );
+
     it.each(['png', 'webp'] as const)('may hold a photo as %s', async (format) => {
       const image = await sharp(setup().photos.person).toFormat(format, { lossless: true }).toBuffer();
       expect(await represent(`data:image/${format};base64,${image.toString('base64')}`)).toHaveLength(1);
