@@ -52,9 +52,14 @@ export function thresholdOf(gallery: Gallery, embedder: EmbedderInfo, given?: nu
 /** Hits come to single precision, so distances are told to six decimals: a face is at distance 0 of itself. */
 const DECIMALS = 1e6;
 
+/** A distance to the decimals in which distances are told. */
+export function toldDistance(distance: number): number {
+  return Math.round(distance * DECIMALS) / DECIMALS;
+}
+
 /** Cosine distance of a hit, [0, 2]. */
 export function distanceOf({ similarity }: Hit): number {
-  return Math.min(2, Math.max(0, Math.round((1 - similarity) * DECIMALS) / DECIMALS));
+  return Math.min(2, Math.max(0, toldDistance(1 - similarity)));
 }
 
 /** What a search must ask for, so that it misses no hit whose {@link distanceOf} is within a threshold. */
