@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
-import { FaceModel } from '../face/face-model';
+import { detectorOf, FaceModel } from '../face/face-model';
 import { type EmbeddingInput, representInput, type VerificationInput } from '../face/verification.service';
 import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/compare-embeddings';
 import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../pipeline/face.types';
@@ -137,6 +137,8 @@ export interface CreateGalleryOptions extends Partial<GallerySettings> {
   id: string;
   /** Name of a loaded embedder, to whose contract the gallery is bound. @defaultValue the default embedder */
   embedder?: string;
+  /** False: to its contract of faces that are not aligned, see {@link FaceModel.embedder}. @defaultValue true */
+  align?: boolean;
 }
 
 /** Most candidates of one face. */
@@ -167,8 +169,8 @@ export class GalleryService {
    * @throws {FaceError} PARAMETER_INVALID for the id or a setting; GALLERY_EXISTS; MODEL_UNKNOWN, MODEL_NOT_LOADED for the
    * embedder.
    */
-  async createGallery({ id, embedder, ...given }: CreateGalleryOptions): Promise<Gallery> {
-    const { contract, dimensions } = this.model.embedder(embedder);
+  async createGallery({ id, embedder, align, ...given }: CreateGalleryOptions): Promise<Gallery> {
+    const { contract, dimensions } = this.model.embedder(embedder, align);
     const settings = {
       ...DEFAULT_GALLERY_SETTINGS,
       ...defined(this.options.defaultGallery),
@@ -234,7 +236,12 @@ export class GalleryService {
     const gallery = await this.store.getGallery(galleryId);
     const embedder = embedderOf(this.model, gallery);
     const threshold = thresholdOf(gallery, embedder, givenThreshold);
-    const { faces, timings } = await representInput(this.model, probe, embedder, representOptions(options));
+    const { faces, timings } = await representInput(
+      this.model,
+      probe,
+      embedder,
+      representOptions(options, embedder),
+    );
     const startedAt = performance.now();
     const hits = await this.store.search(
       galleryId,
@@ -252,7 +259,7 @@ export class GalleryService {
       threshold,
       galleryId,
       galleryReferenceCount: gallery.referenceCount,
-      detector: timings == null ? null : (options.detector ?? this.model.defaultDetector),
+      detector: timings == null ? null : detectorOf(this.model, options),
       embedder: embedder.name,
       contract: embedder.contract,
       timings: { ...timings, searchMs },
@@ -279,7 +286,12 @@ export class GalleryService {
     }
     const embedder = embedderOf(this.model, gallery);
     const threshold = thresholdOf(gallery, embedder, options.threshold);
-    const { faces, timings } = await representInput(this.model, probe, embedder, representOptions(options));
+    const { faces, timings } = await representInput(
+      this.model,
+      probe,
+      embedder,
+      representOptions(options, embedder),
+    );
     const pairs = faces.flatMap((face) =>
       references.map((reference) => ({
         face,
@@ -296,7 +308,7 @@ export class GalleryService {
       subjectId,
       referenceId: closest.reference.id,
       face: closest.face.detection,
-      detector: timings == null ? null : (options.detector ?? this.model.defaultDetector),
+      detector: timings == null ? null : detectorOf(this.model, options),
       embedder: embedder.name,
       contract: embedder.contract,
       timings,
@@ -332,7 +344,9 @@ export class GalleryService {
     this.options.onSearch?.({ searchMs: performance.now() - startedAt });
     const subjects = await this.subjectsOf(galleryId, hits);
     const references = await Promise.all(
-      hits.map(({ subjectId }) => orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId))),
+      hits.map(({ subjectId }) =>
+        orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId)),
+      ),
     );
     const found = references
       .flatMap((list) => list ?? [])

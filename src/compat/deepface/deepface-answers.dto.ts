@@ -48,10 +48,18 @@ export class FacialAreaDto {
   @ApiPropertyOptional({ ...POINT, nullable: true, description: 'Detector retinaface only' })
   nose?: number[] | null;
 
-  @ApiPropertyOptional({ ...POINT, nullable: true, description: "The person's left. Detector retinaface only" })
+  @ApiPropertyOptional({
+    ...POINT,
+    nullable: true,
+    description: "The person's left. Detector retinaface only",
+  })
   mouth_left?: number[] | null;
 
-  @ApiPropertyOptional({ ...POINT, nullable: true, description: "The person's right. Detector retinaface only" })
+  @ApiPropertyOptional({
+    ...POINT,
+    nullable: true,
+    description: "The person's right. Detector retinaface only",
+  })
   mouth_right?: number[] | null;
 
   /** @param face - `null` where an embedding came in. */
@@ -254,7 +262,12 @@ export class DeepfaceMatchDto {
   @ApiProperty({ type: 'integer', example: 92 })
   target_h: number;
 
-  @ApiProperty({ type: Number, nullable: true, example: 0.07, description: 'null: there is none for the metric' })
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 0.07,
+    description: 'null: there is none for the metric',
+  })
   threshold: number | null;
 
   @ApiProperty({ enum: METRICS, example: 'cosine' })
@@ -315,5 +328,7 @@ function insideOf(start: number, length: number, size: number): [number, number]
 /** `null` outside of the image. */
 function pixelOf({ x, y }: Point, { imageWidth, imageHeight }: ImageSize): number[] | null {
   const isInside = x >= 0 && y >= 0 && x < imageWidth && y < imageHeight;
-  return isInside ? [Math.min(Math.round(x), imageWidth - 1), Math.min(Math.round(y), imageHeight - 1)] : null;
+  return isInside
+    ? [Math.min(Math.round(x), imageWidth - 1), Math.min(Math.round(y), imageHeight - 1)]
+    : null;
 }

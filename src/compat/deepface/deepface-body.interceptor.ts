@@ -46,7 +46,8 @@ interface ReadRequest extends DeepfaceRequest {
 
 /** Parameter of a controller method: what came for an image field; a list where a list came. */
 export const DeepfaceImageField = createParamDecorator(
-  (field: string, context: ExecutionContext) => context.switchToHttp().getRequest<ReadRequest>().images[field],
+  (field: string, context: ExecutionContext) =>
+    context.switchToHttp().getRequest<ReadRequest>().images[field],
 );
 
 /** Parameter of a controller method: the fields beside the images; goes through a pipe that makes a DTO of them. */
@@ -69,7 +70,10 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     private readonly reflector: Reflector,
   ) {}
 
-  async intercept(context: ExecutionContext, next: CallHandler<Timed<unknown>>): Promise<Observable<unknown>> {
+  async intercept(
+    context: ExecutionContext,
+    next: CallHandler<Timed<unknown>>,
+  ): Promise<Observable<unknown>> {
     const http = context.switchToHttp();
     const request = http.getRequest<ReadRequest>();
     const response = http.getResponse<Response>();
@@ -86,7 +90,11 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     );
   }
 
-  private async read(request: DeepfaceRequest, response: Response, route: DeepfaceImageFields): Promise<Body> {
+  private async read(
+    request: DeepfaceRequest,
+    response: Response,
+    route: DeepfaceImageFields,
+  ): Promise<Body> {
     if (mediaType(request) === 'multipart/form-data') return this.readMultipart(request, response, route);
     const body: unknown = request.body;
     if (typeof body === 'string') return readText(body, route);
@@ -108,7 +116,10 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
       maxOptions: MAX_OPTIONS,
     });
     request.hasFiles = Object.keys(files).length > 0;
-    const fileFields = Object.entries(files).map(([field, list]) => [field, list.length > 1 ? list : list[0]]);
+    const fileFields = Object.entries(files).map(([field, list]) => [
+      field,
+      list.length > 1 ? list : list[0],
+    ]);
     return { ...texts, ...Object.fromEntries(fileFields) };
   }
 
@@ -122,14 +133,18 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     const value = asList(body[name]);
     const rules = { maxImageBytes: this.config.face.maxImageBytes, takesEmbeddings: false };
     if (!isGiven(value)) {
-      throw new FaceError('IMAGE_MISSING', `'${field}' not found in the JSON or the form of the request.`, { field });
+      throw new FaceError('IMAGE_MISSING', `'${field}' not found in the JSON or the form of the request.`, {
+        field,
+      });
     }
     if (!Array.isArray(value)) return (await parseImage(value, { field: name }, rules)) as Uint8Array;
     if (takesEmbeddings && value.every((item) => typeof item === 'number')) return value as number[];
     const maxImages = this.maxImages({ fields: [], takesLists });
     if (value.length > maxImages) throw tooManyImages(name, maxImages);
     const images = await Promise.all(
-      value.map((item, index) => parseImage(item, takesLists ? { field: name, index } : { field: name }, rules)),
+      value.map((item, index) =>
+        parseImage(item, takesLists ? { field: name, index } : { field: name }, rules),
+      ),
     );
     return takesLists ? (images as Uint8Array[]) : (images[0] as Uint8Array);
   }
@@ -156,7 +171,9 @@ function readText(text: string, { fields }: DeepfaceImageFields): Body {
   return Object.fromEntries(
     [...new Set(form.keys())].map((key) => {
       // A plus sign of base64 that was not escaped reads as a space, which base64 has not.
-      const values = form.getAll(key).map((value) => (names.includes(key) ? value.replaceAll(' ', '+') : value));
+      const values = form
+        .getAll(key)
+        .map((value) => (names.includes(key) ? value.replaceAll(' ', '+') : value));
       return [key, values.length > 1 ? values : values[0]];
     }),
   );

@@ -12,7 +12,11 @@ import { ERROR_EXAMPLES, type RequestErrorCode } from '../../http/error-examples
 import { EXAMPLE_IMAGE_DATA_URI } from '../../http/example-image';
 import { EXAMPLE_REQUEST_ID } from '../../http/examples';
 import { type BodyContent, bodySchema, DEEPFACE_AUTH } from '../../http/openapi';
-import { DeepfaceBodyInterceptor, type DeepfaceImageFields, DeepfaceImages } from './deepface-body.interceptor';
+import {
+  DeepfaceBodyInterceptor,
+  type DeepfaceImageFields,
+  DeepfaceImages,
+} from './deepface-body.interceptor';
 import { deepfaceError, type DeepfaceRoute } from './dialect';
 
 /** Errors of every route. */
@@ -84,9 +88,17 @@ export function DeepfacePost(
 
 function contentOf(images: DeepfaceImageFields, { options, examples }: RouteDocs): BodyContent {
   const text = { type: 'string', description: 'Encoded image as a data URI or as padded base64' };
-  const embedding = { type: 'array', items: { type: 'number' }, description: 'An embedding, as /represent gave it' };
+  const embedding = {
+    type: 'array',
+    items: { type: 'number' },
+    description: 'An embedding, as /represent gave it',
+  };
   const list = { type: 'array', minItems: 1, items: text, description: 'Several images: a list for each' };
-  const json = images.takesLists ? { oneOf: [text, list] } : images.takesEmbeddings ? { oneOf: [text, embedding] } : text;
+  const json = images.takesLists
+    ? { oneOf: [text, list] }
+    : images.takesEmbeddings
+      ? { oneOf: [text, embedding] }
+      : text;
   const file = { type: 'string', format: 'binary', description: 'Encoded image, or a text part as in JSON' };
   const formField = images.takesLists ? { type: 'array', minItems: 1, items: file } : file;
   const schema = (field: object) => ({
@@ -101,10 +113,15 @@ function contentOf(images: DeepfaceImageFields, { options, examples }: RouteDocs
   });
   const image = Object.fromEntries(images.fields.map((name) => [name, EXAMPLE_IMAGE_DATA_URI]));
   const json1: Examples = Object.fromEntries(
-    Object.entries(examples).map(([name, { summary, value }]) => [name, { summary, value: { ...image, ...value } }]),
+    Object.entries(examples).map(([name, { summary, value }]) => [
+      name,
+      { summary, value: { ...image, ...value } },
+    ]),
   );
   const [[name, { summary, value }]] = Object.entries(json1);
-  const form: Examples = { [name]: { summary: `${summary}, in text parts; images are usually files`, value: asForm(value) } };
+  const form: Examples = {
+    [name]: { summary: `${summary}, in text parts; images are usually files`, value: asForm(value) },
+  };
   return {
     'application/json': { schema: schema(json), examples: json1 },
     'multipart/form-data': { schema: schema(formField), examples: form },
@@ -137,7 +154,10 @@ function errorResponses(
       description: ofStatus.map(({ code }) => `${code}: ${FACE_ERRORS[code].when}`).join('. '),
       content: {
         'application/json': {
-          schema: { type: 'object', properties: Object.fromEntries(keys.map((key) => [key, { type: 'string' }])) },
+          schema: {
+            type: 'object',
+            properties: Object.fromEntries(keys.map((key) => [key, { type: 'string' }])),
+          },
           examples: Object.fromEntries(
             ofStatus.map(({ code, body }) => [code, { summary: FACE_ERRORS[code].when, value: body }]),
           ),
@@ -148,7 +168,8 @@ function errorResponses(
 }
 
 function answerOf(code: RequestErrorCode, route: DeepfaceRoute, field: string) {
-  const message = code === 'UNAUTHORIZED' ? 'Invalid or missing authentication token' : ERROR_EXAMPLES[code].message;
+  const message =
+    code === 'UNAUTHORIZED' ? 'Invalid or missing authentication token' : ERROR_EXAMPLES[code].message;
   const error = new FaceError(code, message.replaceAll('{field}', field));
   return deepfaceError(error, route, { requestId: EXAMPLE_REQUEST_ID });
 }

@@ -1,4 +1,4 @@
-import { EXAMPLE_DETECTOR, EXAMPLE_FACE, exampleEmbedding } from '../../http/examples';
+import { EXAMPLE_DETECTOR, EXAMPLE_FACE, EXAMPLE_IMAGE_SIZE, exampleEmbedding } from '../../http/examples';
 import { findConfidence } from './confidence';
 import {
   DeepfaceAnalysisDto,
@@ -12,10 +12,9 @@ import {
  * What the OpenAPI document shows, made by the same mappers as real answers.
  */
 
-const IMAGE = { imageWidth: 160, imageHeight: 160 };
 const DETECTOR = { name: EXAMPLE_DETECTOR, card: EXAMPLE_DETECTOR };
 const DISTANCE = 0.035917;
-const AREA = FacialAreaDto.from(EXAMPLE_FACE, IMAGE, DETECTOR);
+const AREA = FacialAreaDto.from(EXAMPLE_FACE, EXAMPLE_IMAGE_SIZE, DETECTOR);
 
 export const VERIFY_EXAMPLE: DeepfaceVerifyAnswerDto = {
   verified: true,
@@ -31,14 +30,14 @@ export const VERIFY_EXAMPLE: DeepfaceVerifyAnswerDto = {
 
 export const REPRESENTATION_EXAMPLE = DeepfaceRepresentationDto.from(
   { ...EXAMPLE_FACE, embedding: Float32Array.from(exampleEmbedding()), embeddingNorm: 1 },
-  IMAGE,
+  EXAMPLE_IMAGE_SIZE,
   DETECTOR,
 );
 
 export const ANALYSIS_EXAMPLE = DeepfaceAnalysisDto.from(
   { ...EXAMPLE_FACE, age: 31.4, gender: 'female', genderScores: { female: 0.94, male: 0.06 } },
   ['age', 'gender'],
-  IMAGE,
+  EXAMPLE_IMAGE_SIZE,
   DETECTOR,
 );
 

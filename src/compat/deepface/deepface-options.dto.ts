@@ -136,11 +136,15 @@ export class DeepfaceAnalyzeDto extends DeepfaceOptionsDto {
   @Omittable()
   @Transform(({ value }: { value: unknown }) => actionsOf(value))
   @ArrayNotEmpty({ message: '$property must name one at least' })
-  @IsIn(Object.keys(ACTIONS), { each: true, message: `$property must be of ${Object.keys(ACTIONS).join(', ')}` })
+  @IsIn(Object.keys(ACTIONS), {
+    each: true,
+    message: `$property must be of ${Object.keys(ACTIONS).join(', ')}`,
+  })
   @ApiPropertyOptional({
     type: [String],
     enum: Object.keys(ACTIONS),
-    description: 'What is estimated, or text such as "[age, gender]". Default: all that a loaded model estimates',
+    description:
+      'What is estimated, or text such as "[age, gender]". Default: all that a loaded model estimates',
     example: ['age', 'gender'],
   })
   actions?: Action[];
@@ -231,7 +235,8 @@ export class DeepfaceSearchDto extends DeepfaceStoreDto {
   @IsInt()
   @ApiPropertyOptional({
     type: 'integer',
-    description: 'Most registered faces for each face of the image, closest first; 0 and less stand for no limit',
+    description:
+      'Most registered faces for each face of the image, closest first; 0 and less stand for no limit',
   })
   k?: number;
 }
@@ -240,6 +245,8 @@ export class DeepfaceSearchDto extends DeepfaceStoreDto {
 function actionsOf(value: unknown): unknown {
   const list: unknown = typeof value === 'string' ? value.split(',') : value;
   if (!Array.isArray(list)) return list;
-  const plain = list.map((item: unknown) => (typeof item === 'string' ? item.replace(/[[\]()"'\s]/g, '') : item));
+  const plain = list.map((item: unknown) =>
+    typeof item === 'string' ? item.replace(/[[\]()"'\s]/g, '') : item,
+  );
   return [...new Set(plain)];
 }

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { createHash, randomUUID } from 'node:crypto';
 import { FaceError } from '../../errors';
-import { FaceModel } from '../../face/face-model';
 import { defaultThreshold, type EmbeddingInput } from '../../face/verification.service';
 import { isFaceError, orNull } from '../../gallery/gallery-calls';
 import { GalleryService } from '../../gallery/gallery.service';
@@ -28,7 +27,6 @@ import { DeepfaceModels, type NamedDetector, SKIP } from './model-names';
 @Injectable()
 export class DeepfaceStoreService {
   constructor(
-    private readonly model: FaceModel,
     private readonly models: DeepfaceModels,
     private readonly deepface: DeepfaceService,
     private readonly galleries: GalleryService,

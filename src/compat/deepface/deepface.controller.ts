@@ -11,7 +11,12 @@ import {
   DeepfaceRepresentationDto,
   DeepfaceVerifyAnswerDto,
 } from './deepface-answers.dto';
-import { type DeepfaceImage, DeepfaceImageField, DeepfaceOptions, type Timed } from './deepface-body.interceptor';
+import {
+  type DeepfaceImage,
+  DeepfaceImageField,
+  DeepfaceOptions,
+  type Timed,
+} from './deepface-body.interceptor';
 import { DeepfacePost } from './deepface-docs';
 import { ANALYSIS_EXAMPLE, MATCH_EXAMPLE, REPRESENTATION_EXAMPLE, VERIFY_EXAMPLE } from './deepface-examples';
 import {
@@ -35,7 +40,11 @@ const fields = createValidationPipe({ forbidNonWhitelisted: false, validateCusto
 function resultsOf(dto: { name: string; prototype: unknown }) {
   const list = (items: object) => ({ type: 'array' as const, items });
   const face = { $ref: getSchemaPath(dto.name) };
-  return { type: 'object' as const, required: ['results'], properties: { results: { oneOf: [list(face), list(list(face))] } } };
+  return {
+    type: 'object' as const,
+    required: ['results'],
+    properties: { results: { oneOf: [list(face), list(list(face))] } },
+  };
 }
 
 @ApiTags('DeepFace API')
@@ -49,7 +58,11 @@ export class DeepfaceController {
 
   @Get()
   @Header('content-type', 'text/html; charset=utf-8')
-  @ApiOperation({ operationId: 'deepfaceHome', summary: 'Say that the API is there', description: 'Asks for no token.' })
+  @ApiOperation({
+    operationId: 'deepfaceHome',
+    summary: 'Say that the API is there',
+    description: 'Asks for no token.',
+  })
   @ApiOkResponse({
     description: 'A line of HTML',
     content: {
@@ -75,7 +88,12 @@ export class DeepfaceController {
         images: { summary: 'Two images', value: {} },
         options: {
           summary: 'With options',
-          value: { model_name: 'Dlib', distance_metric: 'euclidean_l2', enforce_detection: false, threshold: 0.3 },
+          value: {
+            model_name: 'Dlib',
+            distance_metric: 'euclidean_l2',
+            enforce_detection: false,
+            threshold: 0.3,
+          },
         },
         embeddings: {
           summary: 'Two embeddings',
@@ -109,7 +127,10 @@ export class DeepfaceController {
       options: DeepfaceRepresentDto,
       examples: {
         image: { summary: 'An image', value: {} },
-        options: { summary: 'With options', value: { model_name: 'Dlib', detector_backend: 'skip', max_faces: 1 } },
+        options: {
+          summary: 'With options',
+          value: { model_name: 'Dlib', detector_backend: 'skip', max_faces: 1 },
+        },
       },
     },
   )
@@ -131,7 +152,8 @@ export class DeepfaceController {
     { fields: ['img'], takesLists: true },
     {
       summary: 'Estimate age, gender, emotion and race',
-      description: 'Estimates of networks, not facts about a person. Only what `actions` asks for is in the answer.',
+      description:
+        'Estimates of networks, not facts about a person. Only what `actions` asks for is in the answer.',
       curl: `curl -F img=@a.jpg -F 'actions=[age, gender]' localhost:3000/analyze`,
       options: DeepfaceAnalyzeDto,
       examples: { actions: { summary: 'Two of them', value: { actions: ['age', 'gender'] } } },
@@ -155,7 +177,8 @@ export class DeepfaceController {
     { fields: ['img'], takesLists: true },
     {
       summary: 'Add the faces of an image to the store',
-      description: 'Every face is added. There is one gallery for each embedder; /v1/galleries shows and deletes them.',
+      description:
+        'Every face is added. There is one gallery for each embedder; /v1/galleries shows and deletes them.',
       curl: 'curl -F img=@a.jpg -F img_name=ada localhost:3000/register',
       options: DeepfaceRegisterDto,
       examples: { named: { summary: 'An image with a name', value: { img_name: 'ada' } } },

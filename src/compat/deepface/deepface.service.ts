@@ -173,10 +173,7 @@ function faceOptions(
 }
 
 /** Works on an image, or on each of a list at the same time. One that fails, fails all. */
-function eachOf<T>(
-  img: Uint8Array | Uint8Array[],
-  work: (image: Uint8Array) => Promise<T>,
-): Promise<T[]> {
+function eachOf<T>(img: Uint8Array | Uint8Array[], work: (image: Uint8Array) => Promise<T>): Promise<T[]> {
   const images = Array.isArray(img) ? img : [img];
   return Promise.all(
     images.map((image, index) => about(() => (Array.isArray(img) ? `img[${index}]` : 'img'), work(image))),
@@ -184,16 +181,14 @@ function eachOf<T>(
 }
 
 /** Errors of an image say which one it was. */
-async function about<T>(
-  nameOf: (details: FaceError['details']) => string,
-  work: Promise<T>,
-): Promise<T> {
+async function about<T>(nameOf: (details: FaceError['details']) => string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
     if (!(error instanceof FaceError) || !/^(IMAGE|FACE|EMBEDDING)_/.test(error.code)) throw error;
     const { code, message, details, cause } = error;
-    const hint = code === 'FACE_NOT_DETECTED' ? ' Send enforce_detection: false to take the whole image.' : '';
+    const hint =
+      code === 'FACE_NOT_DETECTED' ? ' Send enforce_detection: false to take the whole image.' : '';
     throw new FaceError(code, `${nameOf(details)}: ${message}${hint}`, details, { cause });
   }
 }

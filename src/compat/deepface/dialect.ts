@@ -50,7 +50,11 @@ export function deepfaceDialect({ deepface }: AppConfig) {
 /** Whether the body goes to the dialect as text: a form, or what curl calls one for want of a content type. */
 export function isDeepfaceText(request: AppRequest): boolean {
   const route = routeOf(request);
-  return route != null && route !== '/' && /^(application\/x-www-form-urlencoded|text\/plain|)$/.test(mediaType(request));
+  return (
+    route != null &&
+    route !== '/' &&
+    /^(application\/x-www-form-urlencoded|text\/plain|)$/.test(mediaType(request))
+  );
 }
 
 /** The dialect's route that Express will take, by the same rules: case and a slash at the end do not matter. */
