@@ -35,6 +35,7 @@ describe(loadAppConfig.name, () => {
         maxBytes: 'auto',
         defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
       },
+      deepface: { isOn: true, authToken: null, aliases: {} },
     });
   });
 
@@ -58,6 +59,7 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'secret') env[name] = 'k'.repeat(variable.range[0]);
       if (variable.type === 'durations')
         env[name] = ` one = 1000 , two=${variable.range[1]}`.replace(' = ', '=');
+      if (variable.type === 'names') env[name] = 'opencv=yunet, VGG-Face=sface';
     }
     const names = ['one', 'two'];
     const largest = Object.fromEntries(
@@ -90,6 +92,7 @@ describe(loadAppConfig.name, () => {
         maxBytes: 1024 ** 4,
         defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
       },
+      deepface: { isOn: false, authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
   });
 
@@ -135,6 +138,10 @@ describe(loadAppConfig.name, () => {
     ['FACE_IDLE_TTLS', 'yunet'],
     ['FACE_IDLE_TTLS', 'yunet=1'],
     ['FACE_IDLE_TTLS', 'yunet=5000,'],
+    ['FACE_DEEPFACE_API', 'yes'],
+    ['FACE_DEEPFACE_ALIASES', 'opencv'],
+    ['FACE_DEEPFACE_ALIASES', 'opencv=yunet,'],
+    ['DEEPFACE_AUTH_TOKEN', ' secret'],
     ['FACE_GALLERY_STORE', 'postgres'],
     ['FACE_GALLERY_DIR', ''],
     ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],

@@ -301,6 +301,7 @@ describe(GalleryService.name, () => {
       expect(represent).toHaveBeenCalledTimes(1);
       expect(represent.mock.calls[0][1]).toEqual({
         ...image,
+        align: true,
         maxFaces: undefined,
         embedder: 'fake-embedder',
         faceSelection: 'best',

@@ -10,6 +10,7 @@ import type { Response } from 'express';
 import { catchError, type Observable } from 'rxjs';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
+import { mediaType } from './media-type';
 import { type ImageInput, missingImage, parseImage } from './parse-image';
 import { readMultipart, tooManyImages } from './read-multipart';
 import type { AppRequest } from './request-id';
@@ -218,10 +219,6 @@ function orError<T>(work: () => T): T | FaceError {
     if (error instanceof FaceError) return error;
     throw error;
   }
-}
-
-function mediaType(request: AppRequest): string {
-  return (request.get('content-type') ?? '').split(';')[0].trim().toLowerCase();
 }
 
 /** Errors of an image say which field it came in: here there is only one. */

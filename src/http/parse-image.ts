@@ -65,10 +65,14 @@ function decodeBase64(value: string, place: ImagePlace, rules: ImageRules): Uint
   checkSize(size, place, rules);
   const bytes = length % 4 === 0 ? Buffer.from(text.slice(prefix), 'base64') : undefined;
   // Node passes over characters that are no base64, and each one that it passes over makes the result shorter.
-  if (bytes?.length !== size) {
-    throw invalidImage(place, 'must be padded base64, or a data URI with such');
-  }
+  if (bytes?.length !== size) throw invalidImage(place, problemOfText(value));
   return bytes;
+}
+
+/** What is wrong with a text that is no base64. */
+function problemOfText(value: string): string {
+  if (/^https?:/i.test(value)) return 'is a URL, and this service does not fetch images: send the image itself';
+  return 'must be padded base64, or a data URI with such; files of the server are never read';
 }
 
 function checkSize(size: number, place: ImagePlace, { maxImageBytes }: ImageRules): true {

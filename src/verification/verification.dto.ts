@@ -6,12 +6,13 @@ import {
   EXAMPLE_DETECTOR,
   EXAMPLE_EMBEDDER,
   EXAMPLE_FACE,
+  EXAMPLE_IMAGE_SIZE,
   EXAMPLE_REQUEST_ID,
   EXAMPLE_TIMINGS,
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsFaceSelection, IsModelName } from '../http/face-options.dto';
+import { DetectorOptionsDto, IsAlign, IsFaceSelection, IsModelName } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types';
@@ -44,6 +45,10 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
   /** Which faces are compared; with `all` the closest pair. */
   @IsFaceSelection('best')
   faceSelection: FaceSelection = 'best';
+
+  /** Whether faces are aligned; embeddings must be of the same kind. */
+  @IsAlign()
+  align?: boolean;
 }
 
 /** Timings of both sides. */
@@ -103,7 +108,7 @@ export class VerifyResponseDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'null where no image came in',
+    description: 'null where no image came in, or none was run',
   })
   detector: string | null;
 
@@ -166,6 +171,7 @@ export const VERIFY_ANSWER = VerifyResponseDto.from(
     metric: 'cosine',
     probe: EXAMPLE_FACE,
     reference: EXAMPLE_FACE,
+    images: { probe: EXAMPLE_IMAGE_SIZE, reference: EXAMPLE_IMAGE_SIZE },
     detector: EXAMPLE_DETECTOR,
     embedder: EXAMPLE_EMBEDDER,
     contract: EXAMPLE_CONTRACT,
