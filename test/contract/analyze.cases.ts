@@ -115,6 +115,30 @@ export function analyzeCases(setup: () => Setup): void {
       expect(Object.keys(face)).toEqual(['age', 'region', 'face_confidence']);
     });
 
+    it.each([{}, { actions: null }, { actions: '' }])(
+      'that are not given (%j) are all that the loaded models serve (DeepFace: race too)',
+      async (fields) => {
+        const [face] = await analyze(uri('person'), fields);
+        expect(Object.keys(face)).toEqual([
+          ...THREE.flatMap((action) => KEYS_OF[action]),
+          'region',
+          'face_confidence',
+        ]);
+      },
+    );
+
+    it('may be a field that multipart repeats', async () => {
+      const { wire, photos } = setup();
+      const answer = await wire.multipart('/analyze', { img: photos.person, actions: ['age', 'gender'] });
+      expect(Object.keys(ok(answer).results[0])).toEqual([
+        'age',
+        'gender',
+        'dominant_gender',
+        'region',
+        'face_confidence',
+      ]);
+    });
+
     it('give the same face values whether asked for together or alone', async () => {
       const [[all], [age], [gender], [emotion]] = await Promise.all([
         analyze(uri('person')),

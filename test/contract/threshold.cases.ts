@@ -1,11 +1,13 @@
 import {
   confidenceOf,
   CURVE_KEYS,
+  DEEPFACE_METRICS,
   type DeepFaceMetric,
   THRESHOLDS,
   thresholdOf,
   vectorsApart,
 } from './deepface-formulas';
+import { findConfidence } from '../../src/compat/deepface/confidence';
 import { ok, type Setup } from './shapes';
 import { SMALL_DIMENSIONS } from './small-embedders';
 
@@ -50,6 +52,20 @@ export function thresholdCases(setup: () => Setup): void {
       }
     });
   });
+
+  it.each(DEEPFACE_METRICS)(
+    'DeepFace by %s, which no card stands for, has the confidence of the published curve',
+    (metric) => {
+      const threshold = thresholdOf('DeepFace', metric);
+      for (const factor of [0, 0.25, 0.6, 0.98, 1, 1.02, 1.3, 1.7]) {
+        const distance = threshold * factor;
+        expect(findConfidence(distance, 'DeepFace', metric, factor <= 1)).toBeCloseTo(
+          confidenceOf('DeepFace', metric, distance),
+          2,
+        );
+      }
+    },
+  );
 
   it('a threshold of the request moves the decision and not the confidence', async () => {
     const distance = thresholdOf('VGG-Face', 'cosine') * 1.1;
