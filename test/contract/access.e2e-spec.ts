@@ -51,6 +51,14 @@ describe('the DeepFace API with a token', () => {
       }
     });
 
+    it('lets nobody in by another spelling of the route', async () => {
+      const spellings = [path.toUpperCase(), `${path}/`, `/${path}`, `${path}?a=b`, path.replace('r', '%72')];
+      for (const spelling of spellings) {
+        const { status } = await wire().json(spelling, body);
+        expect([spelling, [401, 404].includes(status)]).toEqual([spelling, true]);
+      }
+    });
+
     it('takes the token', async () => {
       const { status } = await wire(`Bearer ${TOKEN}`).json(path, body);
       expect(status).not.toBe(401);
@@ -93,7 +101,9 @@ describe('the DeepFace API that is switched off', () => {
   afterAll(() => service?.app.close());
 
   it.each(ROUTES)('has no POST %s', async (path) => {
-    expect((await wire().json(path, body)).status).toBe(404);
+    for (const spelling of [path, `${path}/`, path.toUpperCase()]) {
+      expect((await wire().json(spelling, body)).status).toBe(404);
+    }
   });
 
   it('has no GET /', async () => {
