@@ -569,11 +569,11 @@ describe('the DeepFace API over HTTP', () => {
     });
 
     it.each<[string, object]>([
-      ['img is a URL', { img: 'https://example.com/a.jpg' }],
+      ['The address for img is on a host', { img: 'https://example.com/a.jpg' }],
       ['files of the server are never read', { img: 'dataset/img1.jpg' }],
       ['files of the server are never read', { img: '/etc/passwd' }],
       ['files of the server are never read', { img: 'file:///etc/passwd' }],
-      ['img must be base64 or a data URI', { img: 7 }],
+      ['img must be base64, a data URI', { img: 7 }],
       ['img[1] must be base64', { img: [image, { a: 1 }] }],
       ['anti_spoofing must be false: there is no anti-spoofing model', { img: image, anti_spoofing: 'true' }],
       ['align must be true or false', { img: image, align: 'maybe' }],

@@ -233,7 +233,7 @@ export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
   {
     what: 'Image: URL',
     deepface: 'fetched from anywhere, without a limit',
-    here: 'refused where the operator does not allow it',
+    here: 'fetched from the hosts of `FACE_IMAGE_URL_HOSTS`, none by default',
     verdict: 'different',
     why: 'A server that fetches what it is told reaches what its caller cannot',
   },
