@@ -18,6 +18,10 @@ export const FACE_ERRORS = {
     status: 400,
     when: 'a parameter has the wrong type, is out of range or is unknown; `details.fields` names each',
   },
+  IMAGE_URL_REFUSED: {
+    status: 400,
+    when: 'an image is given by an address that the operator does not let the service fetch',
+  },
   REQUEST_MALFORMED: { status: 400, when: 'the body is no valid JSON or multipart' },
   MODEL_UNKNOWN: { status: 400, when: 'no card has the model name, or it is of another task' },
   UNAUTHORIZED: {
@@ -63,6 +67,7 @@ export const FACE_ERRORS = {
   IMAGE_UNSUPPORTED: { status: 415, when: 'not a JPEG, PNG, WebP, GIF, AVIF or TIFF image' },
   CONTENT_TYPE_UNSUPPORTED: { status: 415, when: 'the body is neither JSON nor multipart/form-data' },
   IMAGE_CORRUPT: { status: 422, when: 'the decoder refuses the image, for example a truncated file' },
+  IMAGE_URL_FAILED: { status: 422, when: 'the address of an image did not answer with one in time' },
   FACE_NOT_DETECTED: { status: 422, when: 'no face was found; `details.field` says in which image' },
   FACE_AMBIGUOUS: { status: 422, when: "several faces, and faceSelection is 'single'" },
   EMBEDDING_INVALID: {

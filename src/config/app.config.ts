@@ -126,6 +126,19 @@ export const APP_CONFIG = {
     range: [1024, 512 * 1024 * 1024],
     doc: 'Largest JSON body in bytes: it is parsed while no other request is; larger batches go as multipart',
   },
+  FACE_IMAGE_URL_HOSTS: {
+    type: 'list',
+    default: [],
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'Hosts from which images are fetched by their address, separated by commas, with a port where it is not the usual one; `*.` before a name: its subdomains, `*`: every host, both at public addresses only; empty: addresses are refused',
+  },
+  FACE_IMAGE_URL_TIMEOUT_MS: {
+    type: 'integer',
+    default: 10_000,
+    range: [100, 120_000],
+    doc: 'Milliseconds that fetching an image may take',
+  },
   FACE_QUEUE_SIZE: faceInteger('queueSize', 'Images that may wait for a worker before QUEUE_FULL'),
   FACE_QUEUE_BYTES: faceInteger(
     'queueBytes',
@@ -252,6 +265,9 @@ export class AppConfig {
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
   readonly maxJsonBytes: number;
+  /** Hosts from which images are fetched: see `FetchRules`. */
+  readonly imageUrlHosts: readonly string[];
+  readonly imageUrlTimeoutMs: number;
   readonly face: Readonly<FaceConfig>;
   /** Its `key` is never logged. */
   readonly gallery: Readonly<GalleryConfig>;
@@ -283,6 +299,8 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     logLevel: choice(env, 'LOG_LEVEL'),
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
+    imageUrlHosts: list(env, 'FACE_IMAGE_URL_HOSTS', ','),
+    imageUrlTimeoutMs: integer(env, 'FACE_IMAGE_URL_TIMEOUT_MS'),
     face: {
       detectors: list(env, 'FACE_DETECTORS', ','),
       embedders: list(env, 'FACE_EMBEDDERS', ','),

@@ -9,6 +9,8 @@ import { EXAMPLE_REQUEST_ID } from './examples';
 export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
   'IMAGE_MISSING',
   'IMAGE_EMPTY',
+  'IMAGE_URL_REFUSED',
+  'IMAGE_URL_FAILED',
   'PARAMETER_INVALID',
   'REQUEST_MALFORMED',
   'MODEL_UNKNOWN',

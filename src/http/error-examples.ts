@@ -14,6 +14,14 @@ export const ERROR_EXAMPLES: Readonly<
   Record<RequestErrorCode, { message: string; details?: Record<string, unknown> }>
 > = {
   IMAGE_MISSING: { message: 'Expected an image for {field}.', details: { field: '{field}' } },
+  IMAGE_URL_REFUSED: {
+    message: 'The address for image is on a host that the operator does not let the service fetch.',
+    details: { field: 'image' },
+  },
+  IMAGE_URL_FAILED: {
+    message: 'No image could be fetched from the address for image.',
+    details: { field: 'image', status: 404 },
+  },
   IMAGE_EMPTY: {
     message: 'Expected an image for {field} but received 0 bytes.',
     details: { field: '{field}' },

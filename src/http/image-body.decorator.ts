@@ -20,7 +20,11 @@ interface Media {
 }
 
 const FILE = { type: 'string', format: 'binary', description: 'Encoded image, or a text part as in JSON' };
-const BASE64 = { type: 'string', description: 'Encoded image as padded base64 or as a data URI' };
+const BASE64 = {
+  type: 'string',
+  description:
+    'Encoded image as padded base64 or as a data URI; or its http(s) address, where the operator has allowed the host',
+};
 const EMBEDDING = { $ref: getSchemaPath(EmbeddingInputDto) };
 
 /** Body of a route that works on images: reads and checks them, times the stages, and documents both content types. */

@@ -10,10 +10,19 @@ import type { Response } from 'express';
 import { catchError, type Observable } from 'rxjs';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
+import { fetchImage } from './fetch-image';
 import { mediaType } from './media-type';
-import { type ImageInput, missingImage, parseImage } from './parse-image';
+import {
+  type ImageInput,
+  type ImagePlace,
+  type ImageUrl,
+  isUrlObject,
+  missingImage,
+  parseImage,
+} from './parse-image';
 import { readMultipart, tooManyImages } from './read-multipart';
 import type { AppRequest } from './request-id';
+import { clientLeft } from './request-limits';
 import { invalidParameters } from './validation';
 
 /** Which images a route takes. */
@@ -73,9 +82,12 @@ export class ImageBodyInterceptor implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<ImageRequest>();
     const route = this.reflector.get(ImageFieldsOf, context.getHandler());
-    const raw = await this.read(request, context.switchToHttp().getResponse<Response>(), route);
+    const response = context.switchToHttp().getResponse<Response>();
+    const raw = await this.read(request, response, route);
     request.body = raw.options;
-    request.images = Object.fromEntries(route.fields.map((field) => [field, this.parse(field, raw, route)]));
+    // All are checked before one is fetched.
+    const parsed = route.fields.map((field) => [field, this.parse(field, raw, route)] as const);
+    request.images = await this.fetchAll(parsed, route, response);
     return next.handle().pipe(
       catchError((error: unknown) => {
         throw route.fields.length === 1 ? withField(error, route.fields[0]) : error;
@@ -110,14 +122,50 @@ export class ImageBodyInterceptor implements NestInterceptor {
     });
   }
 
-  private parse(field: string, raw: RawBody, route: ImageFields): ParsedImage | ParsedImage[] {
+  /** Puts what is at them in the place of addresses. */
+  private async fetchAll(
+    parsed: readonly (readonly [string, ReturnType<ImageBodyInterceptor['parse']>])[],
+    route: ImageFields,
+    response: Response,
+  ): Promise<ImageRequest['images']> {
+    const { imageUrlHosts: hosts, imageUrlTimeoutMs: timeoutMs, face } = this.config;
+    // Where one fails, the others are not worth waiting for.
+    const failed = new AbortController();
+    const signal = AbortSignal.any([clientLeft(response), failed.signal]);
+    const rules = { hosts, timeoutMs, maxImageBytes: face.maxImageBytes, signal };
+    const resolve = async (image: ParsedImage | ImageUrl, place: ImagePlace): Promise<ParsedImage> => {
+      if (!('url' in image)) return image;
+      const fetched = fetchImage(image, place, rules);
+      return route.keepsErrors ? fetched.catch(faceErrorOf) : fetched;
+    };
+    const fields = parsed.map(async ([field, value]) => [
+      field,
+      await (Array.isArray(value)
+        ? Promise.all(value.map((one, index) => resolve(one, { field, index })))
+        : resolve(value, { field })),
+    ]);
+    try {
+      return Object.fromEntries(await Promise.all(fields)) as ImageRequest['images'];
+    } catch (error) {
+      failed.abort();
+      throw error;
+    }
+  }
+
+  private parse(
+    field: string,
+    raw: RawBody,
+    route: ImageFields,
+  ): ParsedImage | ImageUrl | (ParsedImage | ImageUrl)[] {
     const { values, isList } = raw.images[field];
     const rules = {
       maxImageBytes: this.config.face.maxImageBytes,
       takesEmbeddings: Boolean(route.takesEmbeddings),
     };
     if (values.length === 0) throw missingImage({ field });
-    const imageCount = values.filter((value) => typeof value === 'string' || Buffer.isBuffer(value)).length;
+    const imageCount = values.filter(
+      (value) => typeof value === 'string' || Buffer.isBuffer(value) || isUrlObject(value),
+    ).length;
     if (imageCount > this.maxImages(route)) throw tooManyImages(field, this.maxImages(route));
     if (!isList) return parseImage(values[0], { field }, rules);
     return values.map((value, index) => {
@@ -216,9 +264,14 @@ function orError<T>(work: () => T): T | FaceError {
   try {
     return work();
   } catch (error) {
-    if (error instanceof FaceError) return error;
-    throw error;
+    return faceErrorOf(error);
   }
+}
+
+/** @throws what is no FaceError. */
+function faceErrorOf(error: unknown): FaceError {
+  if (error instanceof FaceError) return error;
+  throw error;
 }
 
 /** Errors of an image say which field it came in: here there is only one. */

@@ -5,6 +5,11 @@ import { invalidParameters } from './validation';
 /** Content of an image field: the bytes of an encoded image or, where the route takes one, an embedding. */
 export type ImageInput = Uint8Array | EmbeddingInput;
 
+/** The address of an image that is still to be fetched. */
+export interface ImageUrl {
+  url: URL;
+}
+
 /** Where an image came in; `index` in lists only. */
 export interface ImagePlace {
   field: string;
@@ -20,26 +25,31 @@ export interface ImageRules {
 /** A data URI's part before the comma; the media type is not believed: the decoder decides what is an image. */
 const DATA_URI_PREFIX = /^data:[^,]{0,255};base64,/i;
 
+/** No base64 has a colon. */
+const URL_PREFIX = /^\s*https?:/i;
+
 /**
- * One image field's value as bytes or embedding: file bytes, base64, a data URI, or an embedding object (in multipart
- * as JSON text).
+ * One image field's value as bytes, embedding or address: file bytes, base64, a data URI, an http or https address (alone
+ * or as `url` of an object), or an embedding object (in multipart as JSON text).
  *
  * @throws {FaceError} IMAGE_MISSING, IMAGE_EMPTY, IMAGE_TOO_LARGE, PARAMETER_INVALID, EMBEDDING_INVALID, all with
  * `details.field`.
  */
-export function parseImage(value: unknown, place: ImagePlace, rules: ImageRules): ImageInput {
+export function parseImage(value: unknown, place: ImagePlace, rules: ImageRules): ImageInput | ImageUrl {
   if (value == null) throw missingImage(place);
   if (Buffer.isBuffer(value)) return checkSize(value.length, place, rules) && value;
   if (typeof value === 'string') {
     if (rules.takesEmbeddings && value.trimStart().startsWith('{'))
       return parseEmbedding(parseJson(value, place), place);
+    if (URL_PREFIX.test(value)) return parseUrl(value, place);
     return decodeBase64(value, place, rules);
   }
+  if (isUrlObject(value)) return parseUrl(value.url, place);
   if (rules.takesEmbeddings && typeof value === 'object' && !Array.isArray(value))
     return parseEmbedding(value, place);
   throw invalidImage(
     place,
-    `must be base64 or a data URI${rules.takesEmbeddings ? ' or an object with embedding and contract' : ''}`,
+    `must be base64, a data URI or an address${rules.takesEmbeddings ? ' or an object with embedding and contract' : ''}`,
   );
 }
 
@@ -65,14 +75,13 @@ function decodeBase64(value: string, place: ImagePlace, rules: ImageRules): Uint
   checkSize(size, place, rules);
   const bytes = length % 4 === 0 ? Buffer.from(text.slice(prefix), 'base64') : undefined;
   // Node passes over characters that are no base64, and each one that it passes over makes the result shorter.
-  if (bytes?.length !== size) throw invalidImage(place, problemOfText(value));
+  if (bytes?.length !== size) {
+    throw invalidImage(
+      place,
+      'must be padded base64, or a data URI with such; files of the server are never read',
+    );
+  }
   return bytes;
-}
-
-/** What is wrong with a text that is no base64. */
-function problemOfText(value: string): string {
-  if (/^https?:/i.test(value)) return 'is a URL, and this service does not fetch images: send the image itself';
-  return 'must be padded base64, or a data URI with such; files of the server are never read';
 }
 
 function checkSize(size: number, place: ImagePlace, { maxImageBytes }: ImageRules): true {
@@ -82,6 +91,16 @@ function checkSize(size: number, place: ImagePlace, { maxImageBytes }: ImageRule
     });
   if (size > maxImageBytes) throw imageTooLarge(place, maxImageBytes);
   return true;
+}
+
+export function isUrlObject(value: unknown): value is { url: unknown } {
+  return typeof value === 'object' && value != null && 'url' in value && Object.keys(value).length === 1;
+}
+
+function parseUrl(value: unknown, place: ImagePlace): ImageUrl {
+  if (typeof value !== 'string' || !URL.canParse(value.trim()))
+    throw invalidImage(place, 'must be a valid http or https address');
+  return { url: new URL(value.trim()) };
 }
 
 function parseEmbedding(value: object, place: ImagePlace): EmbeddingInput {
@@ -112,6 +131,6 @@ function invalidImage(place: ImagePlace, problem: string): FaceError {
   return invalidParameters({ [nameOf(place)]: problem }, place);
 }
 
-function nameOf({ field, index }: ImagePlace): string {
+export function nameOf({ field, index }: ImagePlace): string {
   return index == null ? field : `${field}[${index}]`;
 }

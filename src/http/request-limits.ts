@@ -14,17 +14,22 @@ export const RequestLimits = createParamDecorator(
   (_data: undefined, context: ExecutionContext): RequestLimits => {
     const request = context.switchToHttp().getRequest<Request>();
     const response = context.switchToHttp().getResponse<Response>();
-    const controller = new AbortController();
-    const abortUnanswered = () => {
-      if (!response.writableEnded) controller.abort();
-    };
-    // A client that left during the upload has closed the response already: the event would never come.
-    if (response.closed) abortUnanswered();
-    else response.once('close', abortUnanswered);
-    return { signal: controller.signal, timeoutMs: timeoutOf(request), caller: request.ip };
+    return { signal: clientLeft(response), timeoutMs: timeoutOf(request), caller: request.ip };
   },
 );
 export type RequestLimits = Pick<FaceCallOptions, 'signal' | 'timeoutMs' | 'caller'>;
+
+/** Aborts when the client leaves before the answer. */
+export function clientLeft(response: Response): AbortSignal {
+  const controller = new AbortController();
+  const abortUnanswered = () => {
+    if (!response.writableEnded) controller.abort();
+  };
+  // A client that left during the upload has closed the response already: the event would never come.
+  if (response.closed) abortUnanswered();
+  else response.once('close', abortUnanswered);
+  return controller.signal;
+}
 
 function timeoutOf(request: Request): number | undefined {
   const value = request.get(TIMEOUT_HEADER);

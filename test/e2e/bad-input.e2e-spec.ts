@@ -121,9 +121,10 @@ describe('bad input', () => {
       ['characters beyond ASCII', 'ÄÖÜß'],
       ['a data URI that is not base64', 'data:image/svg+xml,<svg/>'],
       ['a data URI with junk', 'data:image/png;base64,????'],
-      ['an address', 'https://example.com/face.jpg'],
+      ['a path', '/etc/passwd.jpg'],
+      ['an address of another scheme', 'file:///etc/passwd'],
       ['a number', 42],
-      ['an object', { url: 'https://example.com' }],
+      ['an object', { address: 'https://example.com' }],
       ['true', true],
     ])('%s in place of base64', async (_name, image) => {
       await refused(post('detect').send({ image }), 400, 'PARAMETER_INVALID', {

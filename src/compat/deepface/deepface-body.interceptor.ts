@@ -10,9 +10,11 @@ import type { Response } from 'express';
 import { map, type Observable } from 'rxjs';
 import { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../errors';
+import { fetchImage } from '../../http/fetch-image';
 import { mediaType } from '../../http/media-type';
-import { parseImage } from '../../http/parse-image';
+import { type ImagePlace, type ImageUrl, parseImage } from '../../http/parse-image';
 import { readMultipart, tooManyImages } from '../../http/read-multipart';
+import { clientLeft } from '../../http/request-limits';
 import { setServerTiming } from '../../http/server-timing';
 import type { StageTimings } from '../../pipeline/face.types';
 import type { DeepfaceRequest } from './dialect';
@@ -37,6 +39,16 @@ export type DeepfaceImage = Uint8Array | number[];
 export interface Timed<T> {
   answer: T;
   timings: StageTimings[];
+}
+
+interface PlacedImage {
+  place: ImagePlace;
+  image: Uint8Array | ImageUrl;
+}
+
+interface ParsedField {
+  field: string;
+  content: PlacedImage | PlacedImage[] | number[];
 }
 
 interface ReadRequest extends DeepfaceRequest {
@@ -79,8 +91,9 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     const response = http.getResponse<Response>();
     const route = this.reflector.get(DeepfaceImages, context.getHandler()) ?? { fields: [] };
     const body = await this.read(request, response, route);
-    request.images = {};
-    for (const field of route.fields) request.images[field] = await this.imagesOf(body, field, route);
+    // All are checked before one is fetched.
+    const parsed = route.fields.map((field) => this.imagesOf(body, field, route));
+    request.images = await this.fetched(parsed, response);
     request.options = optionsOf(body, route);
     return next.handle().pipe(
       map(({ answer, timings }) => {
@@ -123,35 +136,68 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     return { ...texts, ...Object.fromEntries(fileFields) };
   }
 
-  /** Awaited, so that a parser that fetches images fits in. */
-  private async imagesOf(
+  private imagesOf(
     body: Body,
     field: string,
     { takesLists = false, takesEmbeddings = false }: DeepfaceImageFields,
-  ): Promise<DeepfaceImage | DeepfaceImage[]> {
+  ): ParsedField {
     const name = namesOf(field).find((one) => isGiven(body[one])) ?? field;
     const value = asList(body[name]);
     const rules = { maxImageBytes: this.config.face.maxImageBytes, takesEmbeddings: false };
+    const parse = (item: unknown, place: ImagePlace) => ({
+      place,
+      image: parseImage(item, place, rules) as Uint8Array | ImageUrl,
+    });
     if (!isGiven(value)) {
       throw new FaceError('IMAGE_MISSING', `'${field}' not found in the JSON or the form of the request.`, {
         field,
       });
     }
-    if (!Array.isArray(value)) return (await parseImage(value, { field: name }, rules)) as Uint8Array;
-    if (takesEmbeddings && value.every((item) => typeof item === 'number')) return value as number[];
+    if (!Array.isArray(value)) return { field, content: parse(value, { field: name }) };
+    if (takesEmbeddings && value.every((item) => typeof item === 'number')) {
+      return { field, content: value as number[] };
+    }
     const maxImages = this.maxImages({ fields: [], takesLists });
     if (value.length > maxImages) throw tooManyImages(name, maxImages);
-    const images = await Promise.all(
-      value.map((item, index) =>
-        parseImage(item, takesLists ? { field: name, index } : { field: name }, rules),
-      ),
-    );
-    return takesLists ? (images as Uint8Array[]) : (images[0] as Uint8Array);
+    if (!takesLists) return { field, content: parse(value[0], { field: name }) };
+    return { field, content: value.map((item, index) => parse(item, { field: name, index })) };
+  }
+
+  /** Images by field, with what is at them in the place of addresses. */
+  private async fetched(
+    parsed: readonly ParsedField[],
+    response: Response,
+  ): Promise<Record<string, DeepfaceImage | DeepfaceImage[]>> {
+    const { imageUrlHosts: hosts, imageUrlTimeoutMs: timeoutMs, face } = this.config;
+    // Where one fails, the others are not worth waiting for.
+    const failed = new AbortController();
+    const signal = AbortSignal.any([clientLeft(response), failed.signal]);
+    const rules = { hosts, timeoutMs, maxImageBytes: face.maxImageBytes, signal };
+    const resolve = ({ image, place }: PlacedImage) =>
+      'url' in image ? fetchImage(image, place, rules) : image;
+    const fields = parsed.map(async ({ field, content }) => [
+      field,
+      !Array.isArray(content)
+        ? await resolve(content)
+        : isEmbedding(content)
+          ? content
+          : await Promise.all(content.map(resolve)),
+    ]);
+    try {
+      return Object.fromEntries(await Promise.all(fields)) as Record<string, DeepfaceImage>;
+    } catch (error) {
+      failed.abort();
+      throw error;
+    }
   }
 
   private maxImages({ takesLists }: DeepfaceImageFields): number {
     return takesLists ? this.config.maxImages : 1;
   }
+}
+
+function isEmbedding(content: PlacedImage[] | number[]): content is number[] {
+  return typeof content[0] === 'number';
 }
 
 function namesOf(field: string): string[] {

@@ -35,6 +35,8 @@ const COMMON_ERRORS: readonly RequestErrorCode[] = [
 const IMAGE_ERRORS: readonly RequestErrorCode[] = [
   'IMAGE_MISSING',
   'IMAGE_EMPTY',
+  'IMAGE_URL_REFUSED',
+  'IMAGE_URL_FAILED',
   'IMAGE_UNSUPPORTED',
   'IMAGE_CORRUPT',
   'CONTENT_TYPE_UNSUPPORTED',
@@ -87,7 +89,11 @@ export function DeepfacePost(
 }
 
 function contentOf(images: DeepfaceImageFields, { options, examples }: RouteDocs): BodyContent {
-  const text = { type: 'string', description: 'Encoded image as a data URI or as padded base64' };
+  const text = {
+    type: 'string',
+    description:
+      'Encoded image as a data URI or as padded base64; its address, where the service may fetch it',
+  };
   const embedding = {
     type: 'array',
     items: { type: 'number' },

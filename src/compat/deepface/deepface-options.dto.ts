@@ -248,5 +248,5 @@ function actionsOf(value: unknown): unknown {
   const plain = list.map((item: unknown) =>
     typeof item === 'string' ? item.replace(/[[\]()"'\s]/g, '') : item,
   );
-  return [...new Set(plain)];
+  return [...new Set(plain.filter((item) => item !== ''))];
 }
