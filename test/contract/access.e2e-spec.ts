@@ -121,6 +121,36 @@ describe('the DeepFace API that is switched off', () => {
   });
 });
 
+describe('the DeepFace API with names that stand for others', () => {
+  let service: TestApp;
+  let wire: (authorization?: string) => Wire;
+  beforeAll(
+    async () =>
+      ({ service, wire } = await boot({
+        FACE_DEEPFACE_ALIASES: 'opencv=fake-detector,VGG-Face=fake-embedder',
+      })),
+  );
+  afterAll(() => service?.app.close());
+
+  it('takes them, and names them as it was asked', async () => {
+    const names = { model_name: 'VGG-Face', detector_backend: 'opencv' };
+    const { body: verified } = await wire().json('/verify', { ...body, ...names });
+    expect(verified).toMatchObject({ verified: true, model: 'VGG-Face', detector_backend: 'opencv' });
+    // The threshold of the model that works, not of the one whose name it has.
+    expect(verified.threshold).toBe(0.5);
+    expect((await wire().json('/represent', { ...body, ...names })).status).toBe(200);
+  });
+
+  it('leaves other names unknown', async () => {
+    const { status, body: refusal } = await wire().json('/verify', { ...body, model_name: 'ArcFace' });
+    expect([status, refusal.error]).toEqual([400, expect.stringContaining('ArcFace')]);
+  });
+
+  it.each(['opencv', '=yunet', 'opencv=', 'opencv=yunet,,'])('ends the boot for %j', async (value) => {
+    await expect(boot({ FACE_DEEPFACE_ALIASES: value })).rejects.toThrow(/FACE_DEEPFACE_ALIASES/);
+  });
+});
+
 describe('what DeepFace has no answer for', () => {
   let service: TestApp;
   let wire: () => Wire;

@@ -110,6 +110,23 @@ export function galleryCases(setup: () => Setup): void {
       });
     });
 
+    it('search tells the area of the face that was looked for, as DeepFace does', async () => {
+      const [[row]] = await search(uri('personAgain'), {});
+      const { results } = ok(await setup().wire.json('/represent', { img: uri('personAgain') }));
+      const { x, y, w, h } = results[0].facial_area;
+      expect([row.target_x, row.target_y, row.target_w, row.target_h]).toEqual([x, y, w, h]);
+    });
+
+    it('search of several images gives a list per face, one image after the other', async () => {
+      const results = await search([uri('person'), uri('group')], {});
+      expect(results.map((rows) => rows[0]?.img_name)).toEqual([
+        'person.jpg',
+        'group.jpg',
+        'group.jpg',
+        'group.jpg',
+      ]);
+    });
+
     it('search gives an empty list for a face that nobody registered', async () => {
       expect(await register(uri('stranger'), { img_name: 'stranger.jpg', detector_backend: 'skip' })).toEqual(
         {
@@ -119,6 +136,26 @@ export function galleryCases(setup: () => Setup): void {
       // Registered under another detector only: the criteria of this search find the group, and no stranger.
       const [rows] = await search(uri('stranger'), {});
       expect(namesOf(rows)).toEqual(['group.jpg']);
+    });
+
+    it('register and search read no database settings, and refuse what would change the embedding', async () => {
+      const ignored = { database_type: 'mongo', connection_details: 'mongodb://x', normalization: 'ArcFace' };
+      expect(await search(uri('person'), ignored)).toEqual(await search(uri('person'), {}));
+      const answer = await setup().wire.json('/register', { img: uri('person'), expand_percentage: 10 });
+      expect(refused(answer, 'error', 'registering')).toContain('expand_percentage');
+    });
+
+    it('build/index refuses names that nobody knows', async () => {
+      const { wire } = setup();
+      for (const fields of [{ model_name: 'GooseFace' }, { detector_backend: 'gooseface' }]) {
+        const answer = await wire.json('/build/index', fields);
+        expect(refused(answer, 'error', 'building index')).toMatch(/gooseface/i);
+      }
+    });
+
+    it.each(['json', 'multipart', 'form'] as const)('build/index reads %s', async (carrier) => {
+      const fields = { model_name: 'Dlib', align: 'true', l2_normalize: 'false' };
+      expect((await setup().wire[carrier]('/build/index', fields)).status).toBe(200);
     });
 
     it('build/index says that the index is built: there is nothing to build', async () => {
