@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { FaceError } from '../../src/errors';
 import { createApp, type TestApp } from '../support/create-app';
 import { expectNothingTold } from './shapes';
@@ -110,12 +113,6 @@ describe('the DeepFace API that is switched off', () => {
     expect((await wire().get('/')).status).toBe(404);
   });
 
-  it('is not in the OpenAPI document', async () => {
-    const { body: document } = await wire().get('/openapi.json');
-    expect(Object.keys(document.paths)).toContain('/v1/verify');
-    for (const path of ROUTES) expect(Object.keys(document.paths)).not.toContain(path);
-  });
-
   it('leaves the native routes as they are', async () => {
     expect((await wire().json('/v1/represent', { image })).status).toBe(200);
   });
@@ -148,6 +145,50 @@ describe('the DeepFace API with names that stand for others', () => {
 
   it.each(['opencv', '=yunet', 'opencv=', 'opencv=yunet,,'])('ends the boot for %j', async (value) => {
     await expect(boot({ FACE_DEEPFACE_ALIASES: value })).rejects.toThrow(/FACE_DEEPFACE_ALIASES/);
+  });
+});
+
+describe('the DeepFace API where the operator lets it fetch images', () => {
+  let service: TestApp;
+  let wire: (authorization?: string) => Wire;
+  let photos: Server;
+  let origin: string;
+  beforeAll(async () => {
+    photos = createServer((request, response) => {
+      response.statusCode = request.url === '/alice.jpg' ? 200 : 404;
+      response.end(request.url === '/alice.jpg' ? photo : 'no such photo');
+    }).listen(0, '127.0.0.1');
+    await once(photos, 'listening');
+    const host = `127.0.0.1:${(photos.address() as AddressInfo).port}`;
+    origin = `http://${host}`;
+    ({ service, wire } = await boot({ FACE_IMAGE_URL_HOSTS: host }));
+  });
+  afterAll(async () => {
+    await service?.app.close();
+    photos.close();
+  });
+
+  it.each(['json', 'form', 'multipart'] as const)('takes an address for an image in %s', async (carrier) => {
+    const url = `${origin}/alice.jpg`;
+    const verified = await wire()[carrier]('/verify', { img1: url, img2: url });
+    expect([verified.status, verified.body.verified]).toEqual([200, true]);
+    const represented = await wire()[carrier]('/represent', { img: url });
+    expect([represented.status, represented.body.results?.length]).toEqual([200, 1]);
+  });
+
+  it('takes addresses and base64 side by side', async () => {
+    const { status, body: answer } = await wire().json('/represent', { img: [image, `${origin}/alice.jpg`] });
+    expect([status, answer.results?.length]).toEqual([200, 2]);
+    expect(answer.results[1]).toEqual(answer.results[0]);
+  });
+
+  it('refuses an address at which there is no image, and one of another host', async () => {
+    for (const img of [`${origin}/bob.jpg`, 'http://127.0.0.1:9/alice.jpg', 'ftp://127.0.0.1/alice.jpg']) {
+      const answer = await wire().json('/represent', { img });
+      expect([answer.status, answer.body.error ?? answer.body.exception]).toEqual([400, expect.any(String)]);
+      expect(answer.text).not.toContain('no such photo');
+      expectNothingTold(answer.text);
+    }
   });
 });
 
