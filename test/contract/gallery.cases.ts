@@ -278,6 +278,36 @@ export function galleryCases(setup: () => Setup): void {
       },
     );
 
+    it.each(DEEPFACE_METRICS)(
+      'with l2_normalize is measured by %s on vectors of length 1',
+      async (metric) => {
+        const own = { model_name: 'SFace', l2_normalize: true, distance_metric: metric };
+        await register(uri('person'), { ...own, img_name: 'unit.jpg' });
+        const [[row]] = await search(uri('stranger'), { ...own, similarity_search: true });
+        const embed = async (name: keyof Setup['photos']): Promise<number[]> => {
+          const answer = await setup().wire.json('/represent', { img: uri(name), model_name: 'SFace' });
+          return ok(answer).results[0].embedding;
+        };
+        const [a, b] = await Promise.all([embed('stranger'), embed('person')]);
+        const expected = distanceOf(metric === 'euclidean' ? 'euclidean_l2' : metric, a, b);
+        expect(Math.abs(row.distance - expected)).toBeLessThan(3e-6);
+        expect(row).toMatchObject({ l2_normalized: true, distance_metric: metric });
+      },
+    );
+
+    it('is inserted once, under whatever name, in one call or in several at once', async () => {
+      const own = { model_name: 'SFace', detector_backend: 'skip' };
+      const calls = Array.from({ length: 6 }, (_, i) =>
+        register(uri('person'), { ...own, img_name: `${i}.jpg` }),
+      );
+      const inserted = (await Promise.all(calls)).map((answer) => answer.inserted);
+      expect(inserted.sort()).toEqual([0, 0, 0, 0, 0, 1]);
+      expect(await register([uri('person'), uri('person')], own)).toEqual({ inserted: 0 });
+      expect(await register([uri('stranger'), uri('stranger')], own)).toEqual({ inserted: 1 });
+      const [rows] = await search(uri('person'), { ...own, similarity_search: true });
+      expect(rows).toHaveLength(2);
+    });
+
     it('without img_name is given a name of its own', async () => {
       const own = { model_name: 'OpenFace' };
       expect(await register(uri('person'), own)).toEqual({ inserted: 1 });

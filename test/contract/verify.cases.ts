@@ -181,13 +181,14 @@ export function verifyCases(setup: () => Setup): void {
       });
     });
 
-    it('is a JSON object even where the content type says text', async () => {
-      const answer = await setup().wire.raw(
-        '/verify',
-        JSON.stringify({ img1: uri('person'), img2: uri('person') }),
-        'application/json; charset=utf-8',
-      );
-      expect(ok(answer).verified).toBe(true);
+    it.each([
+      'application/json; charset=utf-8',
+      'text/plain',
+      'text/plain;charset=UTF-8',
+      'application/x-www-form-urlencoded; charset=utf-8',
+    ])('is JSON also where the content type is %s', async (contentType) => {
+      const body = JSON.stringify({ img1: uri('person'), img2: uri('person') });
+      expect(ok(await setup().wire.raw('/verify', body, contentType)).verified).toBe(true);
     });
 
     it('may hold fields that nobody knows', async () => {
@@ -396,6 +397,13 @@ export function verifyCases(setup: () => Setup): void {
       expect(body.verified).toBe(true);
       expect(body.facial_areas[side]).toEqual(NULL_AREA);
       expectArea(body.facial_areas[side === 'img1' ? 'img2' : 'img1'], { width: 330, height: 390 });
+    });
+
+    it.each(['form', 'multipart'] as const)('as text in a %s', async (carrier) => {
+      const own = JSON.stringify(await embeddingOf('person'));
+      const body = ok(await setup().wire[carrier]('/verify', { img1: own, img2: uri('personAgain') }));
+      expect(body.verified).toBe(true);
+      expect(body.facial_areas.img1).toEqual(NULL_AREA);
     });
 
     it('are taken as they are, of any length', async () => {
