@@ -5,7 +5,7 @@ import type { EmbeddingInput } from '../face/verification.service';
 import { type FakeFace, FakeFaceModel } from '../testing';
 import { GalleryService } from './gallery.service';
 import type { EnrolmentResult, FindReferencesOptions } from './gallery.service';
-import { EMBEDDING_NORM_KEY, type Gallery, MAX_SEARCH_LIMIT } from './gallery.types';
+import { EMBEDDING_NORM_KEY, type Gallery, MAX_SEARCH_LIMIT, type Metadata } from './gallery.types';
 import { MemoryStore } from './memory-store';
 
 const GALLERY = 'staff';
@@ -633,7 +633,7 @@ describe(GalleryService.name, () => {
   describe('findReferences', () => {
     /** Makes a reference of an embedding of that length. */
     const keep = async (subjectId: string, input: EmbeddingInput, embeddingNorm?: number) => {
-      const metadata = embeddingNorm == null ? {} : { [EMBEDDING_NORM_KEY]: embeddingNorm };
+      const metadata: Metadata = embeddingNorm == null ? {} : { [EMBEDDING_NORM_KEY]: embeddingNorm };
       const [result] = await service.enroll(GALLERY, [{ subjectId, input, metadata }]);
       if (result instanceof FaceError) throw result;
     };
