@@ -24,6 +24,8 @@ describe(loadAppConfig.name, () => {
       logLevel: 'log',
       maxImages: 16,
       maxJsonBytes: 33_554_432,
+      imageUrlHosts: [],
+      imageUrlTimeoutMs: 10_000,
       face,
       gallery: {
         store: 'memory',
@@ -72,6 +74,8 @@ describe(loadAppConfig.name, () => {
       logLevel: 'fatal',
       maxImages: 256,
       maxJsonBytes: 536_870_912,
+      imageUrlHosts: names,
+      imageUrlTimeoutMs: 120_000,
       face: {
         ...largest,
         prepareModels: false,

@@ -363,7 +363,8 @@ export class GalleryService {
     const last = hits.at(-1);
     if (metric === 'euclidean' && last != null && hits.length >= subjectLimit) {
       const farthest = found.length < limit ? maxDistance : found[limit - 1].distance;
-      if (leastSimilarityWithin(farthest, face.norm, metric) <= last.similarity) {
+      // Whoever was not looked at is less similar than the last one: is that too far away to belong here?
+      if (last.similarity >= minSimilarityOf(1 - leastSimilarityWithin(farthest, face.norm, metric))) {
         throw new FaceError(
           'PARAMETER_INVALID',
           'Invalid: metric euclidean cannot rank so many faces exactly: take another metric, or fewer candidates.',
