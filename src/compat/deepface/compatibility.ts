@@ -379,10 +379,10 @@ export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
   },
   {
     what: 'The same face of the same image again',
-    deepface: 'not added',
-    here: 'not added; by the bytes of the image, the area and the options',
-    verdict: 'same',
-    why: '',
+    deepface: 'an error',
+    here: 'not added: `inserted` does not count it; by the bytes of the image, the area and the options',
+    verdict: 'better',
+    why: 'A client may send again what it is not sure of',
   },
   {
     what: '/search where nothing is registered that way',
