@@ -13,7 +13,7 @@ export interface Photos {
   stranger: Buffer;
   /** Three faces, the person's and the stranger's among them; 960 x 640. */
   group: Buffer;
-  /** The person's face, cut off by the left edge of the image. */
+  /** The person's face, cut off by the left edge of the image: the person's right eye lies beyond it. */
   cutOff: Buffer;
   /** 320 x 200, nothing on it. */
   blank: Buffer;
@@ -23,6 +23,7 @@ export interface Photos {
 
 /** Width and height of `person`. */
 export const PERSON_SIZE = { width: 480, height: 560 };
+export const CUT_OFF_SIZE = { width: 280, height: 560 };
 export const GROUP_SIZE = { width: 960, height: 640 };
 export const BLANK_SIZE = { width: 320, height: 200 };
 
@@ -39,7 +40,7 @@ export async function makePhotos(): Promise<Photos> {
     cut(280, 220, 440, 520).resize(330, 390).modulate({ brightness: 0.8 }).png().toBuffer(),
     cut(690, 270, PERSON_SIZE.width, PERSON_SIZE.height).jpeg(jpeg).toBuffer(),
     sharp(sample).resize(GROUP_SIZE).jpeg(jpeg).toBuffer(),
-    cut(440, 200, 300, PERSON_SIZE.height).jpeg(jpeg).toBuffer(),
+    cut(460, 200, CUT_OFF_SIZE.width, CUT_OFF_SIZE.height).jpeg(jpeg).toBuffer(),
     sharp({ create: { ...BLANK_SIZE, channels: 3, background: '#345' } })
       .png()
       .toBuffer(),

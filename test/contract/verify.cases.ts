@@ -1,5 +1,5 @@
 import { confidenceOf, DEEPFACE_METRICS, distanceOf, thresholdOf } from './deepface-formulas';
-import { BLANK_SIZE, GROUP_SIZE, PERSON_SIZE } from './photos';
+import { BLANK_SIZE, CUT_OFF_SIZE, GROUP_SIZE, PERSON_SIZE } from './photos';
 import {
   type Area,
   expectArea,
@@ -66,12 +66,13 @@ export function verifyCases(setup: () => Setup): void {
       expectArea(facial_areas.img2, { width: 330, height: 390 });
     });
 
-    it('keeps the area of a face that is cut off inside the image', async () => {
+    it('keeps the area of a face that is cut off inside the image, and an eye outside is null', async () => {
       const { facial_areas } = await verify(uri('cutOff'), uri('person'));
-      const { x, y, w, h } = facial_areas.img1 as Area;
-      expect(x).toBe(0);
-      expect(x + w).toBeLessThanOrEqual(300);
-      expect(y + h).toBeLessThanOrEqual(PERSON_SIZE.height);
+      const { x, y, w, h, left_eye, right_eye } = facial_areas.img1 as Area;
+      expect([x, right_eye]).toEqual([0, null]);
+      expect(x + w).toBeLessThanOrEqual(CUT_OFF_SIZE.width);
+      expect(y + h).toBeLessThanOrEqual(CUT_OFF_SIZE.height);
+      expect(left_eye).toEqual([expect.any(Number), expect.any(Number)]);
     });
   });
 
