@@ -16,6 +16,7 @@ import { type ImagePlace, type ImageUrl, parseImage } from '../../http/parse-ima
 import { readMultipart, tooManyImages } from '../../http/read-multipart';
 import { clientLeft } from '../../http/request-limits';
 import { setServerTiming } from '../../http/server-timing';
+import { invalidParameters } from '../../http/validation';
 import type { StageTimings } from '../../pipeline/face.types';
 import type { DeepfaceRequest } from './dialect';
 
@@ -157,9 +158,12 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     if (takesEmbeddings && value.every((item) => typeof item === 'number')) {
       return { field, content: value as number[] };
     }
-    const maxImages = this.maxImages({ fields: [], takesLists });
+    if (!takesLists) {
+      const problem = 'must be one image, or an embedding: a list of numbers';
+      throw invalidParameters({ [name]: problem }, { field: name });
+    }
+    const { maxImages } = this.config;
     if (value.length > maxImages) throw tooManyImages(name, maxImages);
-    if (!takesLists) return { field, content: parse(value[0], { field: name }) };
     return { field, content: value.map((item, index) => parse(item, { field: name, index })) };
   }
 
