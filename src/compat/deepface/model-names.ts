@@ -106,8 +106,9 @@ export class DeepfaceModels {
   ) {
     this.aliases = deepface.aliases;
     const cards = this.model.models().map((status) => status.name);
+    const known = [...cards, ...Object.keys(DEEPFACE_EMBEDDERS), ...Object.keys(DEEPFACE_DETECTORS)];
     for (const target of Object.values(this.aliases)) {
-      if (cards.includes(target) || target in DEEPFACE_EMBEDDERS || target in DEEPFACE_DETECTORS) continue;
+      if (known.includes(target)) continue;
       throw new FaceError(
         'FACE_OPTIONS_INVALID',
         'Environment variable FACE_DEEPFACE_ALIASES names a card that is not there.',
