@@ -693,6 +693,13 @@ describe('the DeepFace API over HTTP', () => {
     });
   });
 
+  it('ends the boot where an alias leads to no card', async () => {
+    await expect(createApp({ FACE_DEEPFACE_ALIASES: 'opencv=nothing' })).rejects.toMatchObject({
+      code: 'FACE_OPTIONS_INVALID',
+      message: expect.stringContaining('FACE_DEEPFACE_ALIASES'),
+    });
+  });
+
   it('is not there where it is switched off', async () => {
     const off = await createApp({ FACE_DEEPFACE_API: 'off', DEEPFACE_AUTH_TOKEN: 'token' });
     const responses = [

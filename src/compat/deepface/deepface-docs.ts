@@ -94,44 +94,48 @@ function contentOf(images: DeepfaceImageFields, { options, examples }: RouteDocs
     description:
       'Encoded image as a data URI or as padded base64; its address, where the service may fetch it',
   };
+  const file = { type: 'string', format: 'binary', description: 'Encoded image, or a text part as in JSON' };
   const embedding = {
     type: 'array',
     items: { type: 'number' },
     description: 'An embedding, as /represent gave it',
   };
-  const list = { type: 'array', minItems: 1, items: text, description: 'Several images: a list for each' };
-  const json = images.takesLists
-    ? { oneOf: [text, list] }
-    : images.takesEmbeddings
-      ? { oneOf: [text, embedding] }
-      : text;
-  const file = { type: 'string', format: 'binary', description: 'Encoded image, or a text part as in JSON' };
-  const formField = images.takesLists ? { type: 'array', minItems: 1, items: file } : file;
+  const listOf = (items: object) => ({
+    type: 'array',
+    minItems: 1,
+    items,
+    description: 'Several images: a list for each',
+  });
+  const { fields, takesLists, takesEmbeddings } = images;
   const schema = (field: object) => ({
     allOf: [
       {
         type: 'object',
-        required: [...images.fields],
-        properties: Object.fromEntries(images.fields.map((name) => [name, field])),
+        required: [...fields],
+        properties: Object.fromEntries(fields.map((name) => [name, field])),
       },
       { $ref: getSchemaPath(options) },
     ],
   });
-  const image = Object.fromEntries(images.fields.map((name) => [name, EXAMPLE_IMAGE_DATA_URI]));
-  const json1: Examples = Object.fromEntries(
+  const others = [...(takesLists ? [listOf(text)] : []), ...(takesEmbeddings ? [embedding] : [])];
+  const image = Object.fromEntries(fields.map((name) => [name, EXAMPLE_IMAGE_DATA_URI]));
+  const bodies: Examples = Object.fromEntries(
     Object.entries(examples).map(([name, { summary, value }]) => [
       name,
       { summary, value: { ...image, ...value } },
     ]),
   );
-  const [[name, { summary, value }]] = Object.entries(json1);
-  const form: Examples = {
+  const [[name, { summary, value }]] = Object.entries(bodies);
+  const forms: Examples = {
     [name]: { summary: `${summary}, in text parts; images are usually files`, value: asForm(value) },
   };
   return {
-    'application/json': { schema: schema(json), examples: json1 },
-    'multipart/form-data': { schema: schema(formField), examples: form },
-    'application/x-www-form-urlencoded': { schema: schema(text), examples: form },
+    'application/json': {
+      schema: schema(others.length > 0 ? { oneOf: [text, ...others] } : text),
+      examples: bodies,
+    },
+    'multipart/form-data': { schema: schema(takesLists ? listOf(file) : file), examples: forms },
+    'application/x-www-form-urlencoded': { schema: schema(text), examples: forms },
   };
 }
 

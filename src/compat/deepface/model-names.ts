@@ -91,7 +91,11 @@ const PARTS = {
   { task: ModelTask; known: Readonly<Record<string, KnownModel>>; variable: string }
 >;
 
-/** Finds the loaded model for a name of the DeepFace API. Never loads one. */
+/**
+ * Finds the loaded model for a name of the DeepFace API. Never loads one.
+ *
+ * Ends the boot with FACE_OPTIONS_INVALID where an alias leads to no card.
+ */
 @Injectable()
 export class DeepfaceModels {
   private readonly aliases: Readonly<Record<string, string>>;
@@ -101,6 +105,16 @@ export class DeepfaceModels {
     { deepface }: AppConfig,
   ) {
     this.aliases = deepface.aliases;
+    const cards = this.model.models().map((status) => status.name);
+    const known = [...cards, ...Object.keys(DEEPFACE_EMBEDDERS), ...Object.keys(DEEPFACE_DETECTORS)];
+    for (const target of Object.values(this.aliases)) {
+      if (known.includes(target)) continue;
+      throw new FaceError(
+        'FACE_OPTIONS_INVALID',
+        'Environment variable FACE_DEEPFACE_ALIASES names a card that is not there.',
+        { variable: 'FACE_DEEPFACE_ALIASES' },
+      );
+    }
   }
 
   /**
