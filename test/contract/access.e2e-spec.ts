@@ -143,7 +143,7 @@ describe('the DeepFace API with names that stand for others', () => {
     expect([status, refusal.error]).toEqual([400, expect.stringContaining('ArcFace')]);
   });
 
-  it.each(['opencv', '=yunet', 'opencv=', 'opencv=yunet,,'])('ends the boot for %j', async (value) => {
+  it.each(['opencv', '=yunet', 'opencv=', 'opencv=yunet,,', 'opencv=no-card'])('ends the boot for %j', async (value) => {
     await expect(boot({ FACE_DEEPFACE_ALIASES: value })).rejects.toThrow(/FACE_DEEPFACE_ALIASES/);
   });
 });

@@ -41,8 +41,8 @@ export function expectArea(area: Area, size: { width: number; height: number }):
   for (const value of [x, y, w, h]) expect(Number.isInteger(value)).toBe(true);
   expect(Math.min(x, y)).toBeGreaterThanOrEqual(0);
   expect(Math.min(w, h)).toBeGreaterThan(0);
-  expect(x + w).toBeLessThanOrEqual(size.width);
-  expect(y + h).toBeLessThanOrEqual(size.height);
+  expect(x + w).toBeLessThan(size.width);
+  expect(y + h).toBeLessThan(size.height);
   const [left, right] = [area.left_eye, area.right_eye] as [number, number][];
   for (const eye of [left, right]) {
     expect(eye.every(Number.isInteger)).toBe(true);

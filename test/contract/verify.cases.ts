@@ -1,3 +1,4 @@
+import sharp from 'sharp';
 import { confidenceOf, DEEPFACE_METRICS, distanceOf, thresholdOf } from './deepface-formulas';
 import { BLANK_SIZE, CUT_OFF_SIZE, GROUP_SIZE, PERSON_SIZE } from './photos';
 import {
@@ -73,6 +74,15 @@ export function verifyCases(setup: () => Setup): void {
       expect(x + w).toBeLessThanOrEqual(CUT_OFF_SIZE.width);
       expect(y + h).toBeLessThanOrEqual(CUT_OFF_SIZE.height);
       expect(left_eye).toEqual([expect.any(Number), expect.any(Number)]);
+    });
+
+    it.each([
+      ['right', { left: 0, top: 0, width: 330, height: 560 }],
+      ['lower', { left: 0, top: 0, width: 480, height: 360 }],
+    ])('keeps the area of a face that is cut off by the %s edge inside the image', async (_edge, cut) => {
+      const image = await sharp(setup().photos.person).extract(cut).jpeg().toBuffer();
+      const { facial_areas } = await verify(dataUri(image), uri('person'));
+      expectArea(facial_areas.img1, cut);
     });
   });
 
