@@ -143,9 +143,12 @@ describe('the DeepFace API with names that stand for others', () => {
     expect([status, refusal.error]).toEqual([400, expect.stringContaining('ArcFace')]);
   });
 
-  it.each(['opencv', '=yunet', 'opencv=', 'opencv=yunet,,', 'opencv=no-card'])('ends the boot for %j', async (value) => {
-    await expect(boot({ FACE_DEEPFACE_ALIASES: value })).rejects.toThrow(/FACE_DEEPFACE_ALIASES/);
-  });
+  it.each(['opencv', '=yunet', 'opencv=', 'opencv=yunet,,', 'opencv=no-card'])(
+    'ends the boot for %j',
+    async (value) => {
+      await expect(boot({ FACE_DEEPFACE_ALIASES: value })).rejects.toThrow(/FACE_DEEPFACE_ALIASES/);
+    },
+  );
 });
 
 describe('the DeepFace API where the operator lets it fetch images', () => {
