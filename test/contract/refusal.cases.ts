@@ -94,9 +94,12 @@ export function refusalCases(setup: () => Setup): void {
       refused(await setup().wire.multipart(path, { ...files, actions: 'age' }), 'either', verb);
     });
 
-    it('with an empty file is refused', async () => {
+    it('with an empty file is refused, as is the field of a browser where no file was chosen', async () => {
       const files = Object.fromEntries(images.map((name) => [name, Buffer.alloc(0)]));
-      refused(await setup().wire.multipart(path, files), 'exception');
+      for (const fileName of ['photo.jpg', '']) {
+        const answer = await setup().wire.multipart(path, files, fileName);
+        expect(refused(answer, 'exception')).toContain(images[0]);
+      }
     });
 
     it('without a face is an error that says so', async () => {
