@@ -186,12 +186,14 @@ export function scanCodes(
   memory.fill(counts, 0, probeCount << 2);
   const codeBytes = vectorBytes >> 2;
   const probeCodeBytes = vectorBytes >> 1;
-  for (let row: u32 = 0; row < rowCount; row += TILE_ROWS) {
+  const runRows = (rowCount + TILE_ROWS - 1) / TILE_ROWS;
+  const runBytes = runRows * codeBytes;
+  for (let row: u32 = 0; row < runRows; row++) {
     const tile = codes + row * codeBytes;
     let p: u32 = 0;
     for (; p + 4 <= probeCount; p += 4) {
-      for (let i: u32 = 0; i < TILE_ROWS; i++) {
-        let u = tile + i * codeBytes;
+      for (let run: u32 = 0; run < TILE_ROWS; run++) {
+        let u = tile + run * runBytes;
         const end = u + codeBytes;
         let q0 = probeCodes + p * probeCodeBytes;
         let q1 = q0 + probeCodeBytes;
@@ -218,7 +220,7 @@ export function scanCodes(
           q2 += 32;
           q3 += 32;
         }
-        const at = row + i;
+        const at = row + run * runRows;
         const scale = f32x4.mul(
           f32x4.splat(f32.load(scales + (at << 2))),
           v128.load(probeScales + (p << 2)),
@@ -233,12 +235,12 @@ export function scanCodes(
       }
     }
     for (; p < probeCount; p++) {
-      for (let i: u32 = 0; i < TILE_ROWS; i += 4) {
-        let r0 = tile + i * codeBytes;
-        let r1 = r0 + codeBytes;
-        let r2 = r1 + codeBytes;
-        let r3 = r2 + codeBytes;
-        const end = r1;
+      for (let run: u32 = 0; run < TILE_ROWS; run += 4) {
+        let r0 = tile + run * runBytes;
+        let r1 = r0 + runBytes;
+        let r2 = r1 + runBytes;
+        let r3 = r2 + runBytes;
+        const end = r0 + codeBytes;
         let q = probeCodes + p * probeCodeBytes;
         let s0 = i32x4.splat(0);
         let s1 = i32x4.splat(0);
@@ -261,16 +263,19 @@ export function scanCodes(
           r2 += 16;
           r3 += 16;
         }
-        const at = row + i;
+        const at = row + run * runRows;
         const scale = f32x4.mul(
-          v128.load(scales + (at << 2)),
+          spread(scales + (at << 2), runRows << 2),
           f32x4.splat(f32.load(probeScales + (p << 2))),
         );
-        const error = f32x4.add(v128.load(errors + (at << 2)), f32x4.splat(f32.load(probeErrors + (p << 2))));
+        const error = f32x4.add(
+          spread(errors + (at << 2), runRows << 2),
+          f32x4.splat(f32.load(probeErrors + (p << 2))),
+        );
         const most = f32x4.add(f32x4.mul(scale, f32x4.convert_i32x4_s(intSums(s0, s1, s2, s3))), error);
         let open = i32x4.bitmask(f32x4.ge(most, f32x4.splat(f32.load(thresholds + (p << 2)))));
         for (; open != 0; open &= open - 1) {
-          const open1 = at + ctz(open);
+          const open1 = at + ctz(open) * runRows;
           noteExactly(open1, p, vectors, vectorBytes, probes, thresholds, subjects, counts, lists, listBytes);
         }
       }
@@ -412,6 +417,16 @@ function note(row: u32, similarity: f32, subjects: u32, count: u32, list: u32): 
   store<u32>(entry, subject, 4);
   store<f32>(entry, similarity, 8);
   store<u32>(count, length + 1);
+}
+
+/** Four numbers, so many bytes apart. */
+// @ts-ignore: decorator
+@inline
+function spread(at: u32, apart: u32): v128 {
+  let numbers = v128.load32_zero(at);
+  numbers = v128.load_lane<f32>(at + apart, numbers, 1);
+  numbers = v128.load_lane<f32>(at + 2 * apart, numbers, 2);
+  return v128.load_lane<f32>(at + 3 * apart, numbers, 3);
 }
 
 function laneOf(values: v128, lane: u32): f32 {
