@@ -28,7 +28,7 @@ const SCENARIOS = [
   'gallery-health',
 ];
 /** Environment variables that change what a scenario does: the command in the docs names those that were set. */
-const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS', 'SIZES', 'SIZE', 'SIZES'];
+const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS', 'SIZES', 'SIZE'];
 
 const [name] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 if (!SCENARIOS.includes(name)) {
