@@ -145,7 +145,7 @@ describe(DurableStore.name, () => {
     it('a folder that is not encrypted, with a key', () => isRefused(noChange, { key: KEY }));
 
     it('a folder of another version', () =>
-      isRefused(() => writeFileSync(header(), '{"format":"likeness-galleries","version":2}')));
+      isRefused(() => writeFileSync(header(), '{"format":"likeness-galleries","version":1}')));
 
     it('a folder of something else', () => isRefused(() => writeFileSync(header(), '{"name":"other"}')));
 

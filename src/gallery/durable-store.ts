@@ -1,7 +1,7 @@
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
-import { decodeEmbedding, decodeGallery, decodeReference, decodeSubject } from './durable/encode-content';
-import type { RecordFile, StoredRecord } from './durable/record-file';
+import { decodeBundle, decodeQuality } from './durable/encode-content';
+import type { RecordFile, StoredBundle } from './durable/record-file';
 import { galleryErrors } from './gallery-errors';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
@@ -41,8 +41,6 @@ export class DurableStore extends MemoryStore {
   private waiting: WaitingPlan[] = [];
   /** Of all that waits now. */
   private flushing?: Promise<void>;
-  /** Numbers of records that are gone and whose keys could not be wiped yet. */
-  private unwiped: number[] = [];
 
   private constructor(options: MemoryStoreOptions) {
     super(options);
@@ -120,28 +118,24 @@ export class DurableStore extends MemoryStore {
       group.filter(({ plan }) => plan.erasures.length === 0),
     ];
     for (const { resolve } of done) resolve();
-    this.unwiped = this.unwiped.concat(erasures.map(({ number }) => number));
+    for (const record of erasures) this.records.give(record);
     try {
-      await this.wipe();
+      await this.file.wipe();
       for (const { resolve } of wiping) resolve();
     } catch (error) {
       for (const { reject } of wiping) reject(notWiped(error));
     }
   }
 
-  private async wipe(): Promise<void> {
-    if (this.unwiped.length === 0) return;
-    await this.file.wipe(this.unwiped);
-    for (const number of this.unwiped.splice(0)) this.records.give(number);
-  }
-
   private async readFile({ onProgress, onNotice }: DurableStoreOptions): Promise<void> {
     const total = this.file.count;
     const restore = new Restore((gallery) => this.makeState(gallery));
     let done = 0;
-    this.records = await this.file.readAll((record) => {
-      if (++done % PROGRESS_STEP === 0) onProgress?.({ done, total });
-      return restore.take(record);
+    let told = 0;
+    this.records = await this.file.readAll((bundle) => {
+      done += bundle.records.length;
+      if (done - told >= PROGRESS_STEP) onProgress?.({ done: (told = done), total });
+      return restore.take(bundle);
     });
     this.restore(restore.finish(), restore.lastUid);
     onProgress?.({ done, total });
@@ -167,18 +161,18 @@ class Restore {
 
   constructor(private readonly makeState: (gallery: GalleryEntry) => GalleryState) {}
 
-  /** @returns whether it is of use. */
-  take({ kind, number, content }: StoredRecord): boolean {
+  /** @returns numbers of the records that are of no use. */
+  take({ kind, records, content }: StoredBundle): readonly number[] {
     // Leaving it out would take the whole gallery with it: an operator decides about that.
     if (!content && kind === 'gallery')
       throw storeInvalid('has a damaged record of a gallery: restore an export');
     if (!content) {
-      this.damagedCount++;
-      return false;
+      this.damagedCount += records.length;
+      return records;
     }
-    const isTaken = this[kind](number, content);
-    if (!isTaken) this.orphanCount++;
-    return isTaken;
+    const orphans = this[kind](records, content);
+    this.orphanCount += orphans.length;
+    return orphans;
   }
 
   finish(): GalleryEntry[] {
@@ -187,30 +181,62 @@ class Restore {
     return galleries;
   }
 
-  private gallery(record: number, content: Buffer): boolean {
-    const stored = decodeGallery(content);
-    this.lastUid = Math.max(this.lastUid, stored.uid);
-    const gallery = { ...stored, record } as GalleryEntry;
-    this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
-    return true;
+  private gallery(records: readonly number[], content: Buffer): number[] {
+    decodeBundle('gallery', content).fields.forEach((stored, i) => {
+      this.lastUid = Math.max(this.lastUid, stored.uid);
+      const gallery = { ...stored, record: records[i] } as GalleryEntry;
+      this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
+    });
+    return [];
   }
 
-  private subject(record: number, content: Buffer): boolean {
-    const { galleryUid, ...stored } = decodeSubject(content);
-    this.lastUid = Math.max(this.lastUid, stored.uid);
-    const state = this.galleries.get(galleryUid)?.state;
-    if (!state) return false;
-    this.subjects.set(stored.uid, { state, subject: state.restoreSubject({ ...stored, record }) });
-    return true;
+  private subject(records: readonly number[], content: Buffer): number[] {
+    const orphans: number[] = [];
+    const { fields } = decodeBundle('subject', content);
+    for (let i = 0; i < fields.length; i++) {
+      const [uid, galleryUid, id, metadata, createdAt, updatedAt] = fields[i];
+      this.lastUid = Math.max(this.lastUid, uid);
+      const state = this.galleries.get(galleryUid)?.state;
+      if (!state) {
+        orphans.push(records[i]);
+        continue;
+      }
+      const record = records[i];
+      const subject = state.restoreSubject({ uid, record, id, metadata, createdAt, updatedAt });
+      this.subjects.set(uid, { state, subject });
+    }
+    return orphans;
   }
 
-  private reference(record: number, content: Buffer): boolean {
-    const { subjectUid, ...stored } = decodeReference(content);
-    this.lastUid = Math.max(this.lastUid, stored.uid);
-    const owner = this.subjects.get(subjectUid);
-    if (!owner) return false;
-    owner.state.restoreReference(owner.subject, { ...stored, record }, decodeEmbedding(content));
-    return true;
+  private reference(records: readonly number[], content: Buffer): number[] {
+    const orphans: number[] = [];
+    const { fields, embeddings } = decodeBundle('reference', content);
+    let from = 0;
+    for (let i = 0; i < fields.length; i++) {
+      const [dimensions, uid, subjectUid, id, metadata, quality, imageHash, createdAt] = fields[i];
+      const embedding = embeddings.subarray(from, (from += dimensions));
+      this.lastUid = Math.max(this.lastUid, uid);
+      const owner = this.subjects.get(subjectUid);
+      if (!owner) {
+        orphans.push(records[i]);
+        continue;
+      }
+      const { state, subject } = owner;
+      const entry = {
+        uid,
+        record: records[i],
+        subject: subject.number,
+        id,
+        metadata,
+        quality: decodeQuality(quality),
+        imageHash,
+        createdAt,
+        row: -1,
+        pending: undefined,
+      };
+      state.restoreReference(subject, entry, embedding);
+    }
+    return orphans;
   }
 }
 

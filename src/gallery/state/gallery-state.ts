@@ -275,8 +275,8 @@ export class GalleryState {
 
   /** All records of the gallery go; the index is freed by {@link close}. */
   eraseAll(plan: Plan): void {
-    for (const subject of this.subjects.plannedValues()) plan.erase('subject', subject.record);
-    for (const reference of this.references.plannedValues()) plan.erase('reference', reference.record);
+    for (const subject of this.subjects.plannedValues()) plan.erase(subject.record);
+    for (const reference of this.references.plannedValues()) plan.erase(reference.record);
   }
 
   /** Frees the index. Searches under way fail with GALLERY_NOT_FOUND. */
@@ -292,30 +292,33 @@ export class GalleryState {
     const subject = { ...stored, number: this.numbers.take(), references: [] };
     this.subjects.restore(subject.id, subject);
     this.byNumber[subject.number] = subject;
-    this.list.set(subject);
     return subject;
   }
 
-  /** In any order; {@link restored} brings them into theirs. */
-  restoreReference(
-    subject: RestoredSubject,
-    stored: Omit<ReferenceEntry, 'subject' | 'row' | 'pending'>,
-    embedding: Float32Array,
-  ): void {
-    const row = this.index.add(embedding, subject.number);
-    const entry: ReferenceEntry = { ...stored, subject: subject.number, row, pending: undefined };
+  /**
+   * In any order; {@link restored} brings them into theirs.
+   *
+   * @param entry - taken over; its row is set.
+   * @param embedding - Float32Array [D]. Copied.
+   */
+  restoreReference(subject: RestoredSubject, entry: ReferenceEntry, embedding: Float32Array): void {
+    entry.row = this.index.add(embedding, subject.number);
     this.references.restore(entry.id, entry);
-    this.byRow[row] = entry;
+    this.byRow[entry.row] = entry;
     subject.references.push(entry.id);
     const { imageHash } = entry;
-    if (imageHash !== null) this.images.restore(imageHash, [...(this.images.get(imageHash) ?? []), entry.id]);
+    if (imageHash === null) return;
+    const others = this.images.get(imageHash);
+    this.images.restore(imageHash, others ? [...others, entry.id] : [entry.id]);
   }
 
   /** All is there. */
   restored(): void {
     const uidOf = (id: string) => this.references.get(id)!.uid;
-    for (const subject of this.byNumber as RestoredSubject[])
-      if (subject.references.length > 1) subject.references.sort((a, b) => uidOf(a) - uidOf(b));
+    const subjects = this.byNumber as RestoredSubject[];
+    for (const { references } of subjects)
+      if (references.length > 1) references.sort((a, b) => uidOf(a) - uidOf(b));
+    for (const subject of [...subjects].sort((a, b) => a.uid - b.uid)) this.list.set(subject);
   }
 
   // Parts of reads
@@ -398,7 +401,7 @@ export class GalleryState {
   }
 
   private replaceSubject(plan: Plan, old: SubjectEntry, changes: Partial<SubjectEntry>): void {
-    plan.erase('subject', old.record);
+    plan.erase(old.record);
     this.setSubject(
       plan,
       this.writeSubject(plan, (record) => ({ ...old, ...changes, record })),
@@ -419,7 +422,7 @@ export class GalleryState {
 
   /** Its references are dropped or moved by whoever calls. */
   private dropSubject(plan: Plan, subject: SubjectEntry): void {
-    plan.erase('subject', subject.record);
+    plan.erase(subject.record);
     plan.set(this.subjects, subject.id, undefined);
     plan.afterwards(() => {
       this.byNumber[subject.number] = undefined;
@@ -465,7 +468,7 @@ export class GalleryState {
     old: ReferenceEntry,
     changes: Partial<ReferenceEntry>,
   ): void {
-    plan.erase('reference', old.record);
+    plan.erase(old.record);
     const embedding = old.pending ?? this.index.get(old.row);
     const entry = this.writeReference(plan, owner.uid, embedding, (record) => ({
       ...old,
@@ -480,7 +483,7 @@ export class GalleryState {
   }
 
   private dropReference(plan: Plan, reference: ReferenceEntry): void {
-    plan.erase('reference', reference.record);
+    plan.erase(reference.record);
     const { id, imageHash } = reference;
     if (imageHash !== null) {
       const others = this.images.getPlanned(imageHash)!.filter((other) => other !== id);
