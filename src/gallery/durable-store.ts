@@ -1,12 +1,12 @@
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
-import { decodeBundle, decodeQuality } from './durable/encode-content';
+import { decodeGalleries, decodeReferences, decodeSubjects } from './durable/encode-content';
 import type { RecordFile, StoredBundle } from './durable/record-file';
 import { galleryErrors } from './gallery-errors';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
 import type { GalleryEntry } from './state/entries';
-import type { GalleryState, RestoredSubject } from './state/gallery-state';
+import type { GalleryState } from './state/gallery-state';
 import type { Plan } from './state/plan';
 
 export interface DurableStoreOptions extends MemoryStoreOptions {
@@ -137,7 +137,7 @@ export class DurableStore extends MemoryStore {
       if (done - told >= PROGRESS_STEP) onProgress?.({ done: (told = done), total });
       return restore.take(bundle);
     });
-    this.restore(restore.finish(), restore.lastUid);
+    this.restore(await restore.finish(), restore.lastUid);
     onProgress?.({ done, total });
     const { damagedCount, orphanCount } = restore;
     if (damagedCount + orphanCount > 0)
@@ -156,8 +156,9 @@ class Restore {
   /** Records whose subject or gallery is not there. */
   orphanCount = 0;
   lastUid = 0;
+  /** By uid. */
   private readonly galleries = new Map<number, GalleryEntry>();
-  private readonly subjects = new Map<number, { state: GalleryState; subject: RestoredSubject }>();
+  private readonly subjects = new Map<number, { state: GalleryState; number: number }>();
 
   constructor(private readonly makeState: (gallery: GalleryEntry) => GalleryState) {}
 
@@ -175,14 +176,14 @@ class Restore {
     return orphans;
   }
 
-  finish(): GalleryEntry[] {
+  async finish(): Promise<GalleryEntry[]> {
     const galleries = [...this.galleries.values()];
-    for (const gallery of galleries) gallery.state.restored();
+    for (const gallery of galleries) await gallery.state.restored();
     return galleries;
   }
 
   private gallery(records: readonly number[], content: Buffer): number[] {
-    decodeBundle('gallery', content).fields.forEach((stored, i) => {
+    decodeGalleries(content).forEach((stored, i) => {
       this.lastUid = Math.max(this.lastUid, stored.uid);
       const gallery = { ...stored, record: records[i] } as GalleryEntry;
       this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
@@ -192,50 +193,23 @@ class Restore {
 
   private subject(records: readonly number[], content: Buffer): number[] {
     const orphans: number[] = [];
-    const { fields } = decodeBundle('subject', content);
-    for (let i = 0; i < fields.length; i++) {
-      const [uid, galleryUid, id, metadata, createdAt, updatedAt] = fields[i];
-      this.lastUid = Math.max(this.lastUid, uid);
-      const state = this.galleries.get(galleryUid)?.state;
-      if (!state) {
-        orphans.push(records[i]);
-        continue;
-      }
-      const record = records[i];
-      const subject = state.restoreSubject({ uid, record, id, metadata, createdAt, updatedAt });
-      this.subjects.set(uid, { state, subject });
-    }
+    decodeSubjects(content).forEach((stored, i) => {
+      this.lastUid = Math.max(this.lastUid, stored.uid);
+      const state = this.galleries.get(stored.galleryUid)?.state;
+      if (state) this.subjects.set(stored.uid, { state, number: state.restoreSubject(records[i], stored) });
+      else orphans.push(records[i]);
+    });
     return orphans;
   }
 
   private reference(records: readonly number[], content: Buffer): number[] {
     const orphans: number[] = [];
-    const { fields, embeddings } = decodeBundle('reference', content);
-    let from = 0;
-    for (let i = 0; i < fields.length; i++) {
-      const [dimensions, uid, subjectUid, id, metadata, quality, imageHash, createdAt] = fields[i];
-      const embedding = embeddings.subarray(from, (from += dimensions));
-      this.lastUid = Math.max(this.lastUid, uid);
-      const owner = this.subjects.get(subjectUid);
-      if (!owner) {
-        orphans.push(records[i]);
-        continue;
-      }
-      const { state, subject } = owner;
-      const entry = {
-        uid,
-        record: records[i],
-        subject: subject.number,
-        id,
-        metadata,
-        quality: decodeQuality(quality),
-        imageHash,
-        createdAt,
-        row: -1,
-        pending: undefined,
-      };
-      state.restoreReference(subject, entry, embedding);
-    }
+    decodeReferences(content).forEach((stored, i) => {
+      this.lastUid = Math.max(this.lastUid, stored.uid);
+      const owner = this.subjects.get(stored.subjectUid);
+      if (owner) owner.state.restoreReference(records[i], owner.number, stored);
+      else orphans.push(records[i]);
+    });
     return orphans;
   }
 }

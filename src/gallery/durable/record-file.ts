@@ -335,9 +335,9 @@ function fillOf(count: number, bytes: number): number {
   return Math.max(count / BUNDLE_RECORDS, bytes / BUNDLE_BYTES);
 }
 
-/** About. */
-function bytesOf({ json, embedding }: EncodedRecord): number {
-  return json.length + embedding.length;
+/** About: most characters are of one byte. */
+function bytesOf({ json, numbers, embedding }: EncodedRecord): number {
+  return json.length + numbers.length * 8 + embedding.length;
 }
 
 /*

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
 import type {
@@ -17,7 +18,15 @@ import type {
 } from '../gallery.types';
 import type { IndexHit, VectorIndex } from '../index/vector-index';
 import { compileFilter } from './compile-filter';
-import { type ReferenceEntry, type SubjectEntry, toReference, toStored, toSubject } from './entries';
+import {
+  type ReferenceEntry,
+  type RestoredReference,
+  type RestoredSubject,
+  type SubjectEntry,
+  toReference,
+  toStored,
+  toSubject,
+} from './entries';
 import { LayeredMap } from './layered-map';
 import { NumberPool } from './number-pool';
 import { PagedList } from './paged-list';
@@ -25,6 +34,9 @@ import type { Plan } from './plan';
 
 /** A search whose answer names a row that changed meanwhile is made again, so often; then those hits are left out. */
 const MAX_SEARCHES = 8;
+
+/** Subjects that are put together between two turns of the event loop. */
+const SUBJECTS_PER_TURN = 2000;
 
 export interface GalleryIdentity {
   uid: number;
@@ -40,11 +52,6 @@ export interface AddOutcome {
   entry: ReferenceEntry;
 }
 
-/** A subject that still gets its references. */
-export interface RestoredSubject extends SubjectEntry {
-  readonly references: string[];
-}
-
 /**
  * What one gallery holds, in memory. Reads answer with what has settled. Changes are planned against what will be when all
  * plans before them have settled, and are told to a {@link Plan}.
@@ -58,6 +65,8 @@ export class GalleryState {
   private readonly numbers = new NumberPool();
   private readonly byNumber: (SubjectEntry | undefined)[] = [];
   private readonly byRow: (ReferenceEntry | undefined)[] = [];
+  /** By subject number, while the medium is read. */
+  private restoring: ReferenceEntry[][] = [];
   /** For each search under way: rows that changed since it began. */
   private readonly searches = new Set<Set<number>>();
   private isClosed = false;
@@ -287,38 +296,59 @@ export class GalleryState {
 
   // What comes from the medium
 
-  /** Takes over a subject, before its references. */
-  restoreSubject(stored: Omit<SubjectEntry, 'number' | 'references'>): RestoredSubject {
-    const subject = { ...stored, number: this.numbers.take(), references: [] };
-    this.subjects.restore(subject.id, subject);
-    this.byNumber[subject.number] = subject;
-    return subject;
+  /**
+   * Takes over a subject, before its references.
+   *
+   * @returns its number.
+   */
+  restoreSubject(record: number, { uid, id, metadata, createdAt, updatedAt }: RestoredSubject): number {
+    const number = this.numbers.take();
+    this.byNumber[number] = { uid, record, number, id, metadata, createdAt, updatedAt, references: [] };
+    return number;
   }
 
   /**
    * In any order; {@link restored} brings them into theirs.
    *
-   * @param entry - taken over; its row is set.
-   * @param embedding - Float32Array [D]. Copied.
+   * @param subject - number of its subject.
    */
-  restoreReference(subject: RestoredSubject, entry: ReferenceEntry, embedding: Float32Array): void {
-    entry.row = this.index.add(embedding, subject.number);
-    this.references.restore(entry.id, entry);
-    this.byRow[entry.row] = entry;
-    subject.references.push(entry.id);
-    const { imageHash } = entry;
+  restoreReference(record: number, subject: number, stored: RestoredReference): void {
+    const { uid, id, metadata, quality, imageHash, createdAt, embedding } = stored;
+    const row = this.index.add(embedding, subject);
+    const pending = undefined;
+    const entry: ReferenceEntry = {
+      uid,
+      record,
+      subject,
+      id,
+      metadata,
+      quality,
+      imageHash,
+      createdAt,
+      row,
+      pending,
+    };
+    this.references.restore(id, entry);
+    this.byRow[row] = entry;
+    (this.restoring[subject] ??= []).push(entry);
     if (imageHash === null) return;
     const others = this.images.get(imageHash);
-    this.images.restore(imageHash, others ? [...others, entry.id] : [entry.id]);
+    this.images.restore(imageHash, others ? [...others, id] : [id]);
   }
 
   /** All is there. */
-  restored(): void {
-    const uidOf = (id: string) => this.references.get(id)!.uid;
-    const subjects = this.byNumber as RestoredSubject[];
-    for (const { references } of subjects)
-      if (references.length > 1) references.sort((a, b) => uidOf(a) - uidOf(b));
-    for (const subject of [...subjects].sort((a, b) => a.uid - b.uid)) this.list.set(subject);
+  async restored(): Promise<void> {
+    const subjects = this.byNumber.filter((subject) => subject !== undefined);
+    subjects.sort((a, b) => a.uid - b.uid);
+    for (const [i, restored] of subjects.entries()) {
+      const references = this.restoring[restored.number]?.sort((a, b) => a.uid - b.uid) ?? [];
+      const subject: SubjectEntry = { ...restored, references: references.map((entry) => entry.id) };
+      this.subjects.restore(subject.id, subject);
+      this.byNumber[subject.number] = subject;
+      this.list.set(subject);
+      if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
+    }
+    this.restoring = [];
   }
 
   // Parts of reads
