@@ -26,7 +26,7 @@ const PAGE_BYTES = 8192;
 const BUNDLE_RECORDS = 64;
 const BUNDLE_BYTES = 256 * 1024;
 /** Bundles that are opened or sealed between two turns of the event loop. */
-const BUNDLES_PER_TURN = 16;
+const BUNDLES_PER_TURN = 8;
 /** Keys of bundles whose records were moved, not removed, are wiped when so many have gathered. */
 const MAX_UNWIPED = 1024;
 
