@@ -21,7 +21,7 @@ export type RecordKind = RecordContent['kind'];
 const PAGE_BYTES = 8192;
 /**
  * A bundle is full with so many records, or so many bytes. More of them make a start faster, and the removal of one record
- * dearer: the rest of its bundle is written again. A start takes as long with 32 and with 128 (measured).
+ * dearer: the rest of its bundle is written again. A start takes about as long with 32 (measured).
  */
 const BUNDLE_RECORDS = 64;
 const BUNDLE_BYTES = 256 * 1024;
@@ -193,14 +193,14 @@ export class RecordFile {
    */
   async commit(writes: readonly RecordWrite[], removals: readonly number[]): Promise<void> {
     const gone = new Set(removals);
-    const old = new Set<number>();
-    for (const record of removals) {
+    /** How many of its records each bundle loses. */
+    const losses = new Map<number, number>();
+    for (const record of gone) {
       const bundle = this.bundleOf[record] ?? -1;
-      if (bundle >= 0) old.add(bundle);
+      if (bundle >= 0) losses.set(bundle, (losses.get(bundle) ?? 0) + 1);
     }
-    const rests = [...old].filter((number) =>
-      this.bundles.get(number)!.records.some((record) => !gone.has(record)),
-    );
+    const old = new Set(losses.keys());
+    const rests = [...old].filter((bundle) => losses.get(bundle)! < this.bundles.get(bundle)!.records.length);
     const written = writes
       // What was added and removed before it was written never was.
       .filter(({ number }) => !gone.has(number))
