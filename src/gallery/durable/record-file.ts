@@ -27,8 +27,8 @@ const BUNDLE_RECORDS = 64;
 const BUNDLE_BYTES = 256 * 1024;
 /** Bundles that are opened or sealed between two turns of the event loop. */
 const BUNDLES_PER_TURN = 8;
-/** Keys of bundles whose records were moved, not removed, are wiped when so many have gathered. */
-const MAX_UNWIPED = 1024;
+/** Keys of bundles whose records were moved, not removed, are wiped when so many have gathered. A deletion waits for them. */
+const MAX_UNWIPED = 128;
 
 /** Records of one kind that were written together. */
 interface Bundle {
