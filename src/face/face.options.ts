@@ -14,7 +14,8 @@ export interface BootProgress {
 /** What became of one image: for metrics and traces. Holds no image and no embedding. */
 export interface ImageEvent {
   task: FaceJob['task'];
-  detector: string;
+  /** `null` where none was run. */
+  detector: string | null;
   /** `null` where the task needs none. */
   embedder: string | null;
   /** `ok`, or the code of the error. */
@@ -50,7 +51,10 @@ export interface FaceModuleOptions {
   detectors?: string[];
   /** Embedders to load, by card name; the first is the default. */
   embedders?: string[];
-  /** Attribute models to load, by card name: one of each attribute task, or none to go without `analyze`. */
+  /**
+   * Attribute models to load, by card name; none to go without `analyze`. Of several that estimate the same attribute the
+   * first does.
+   */
   attributeModels?: string[];
   /**
    * Folders with ONNX files, searched in order; each may have a `cards` folder that adds cards or overrides those of

@@ -1,4 +1,4 @@
-import { EXPRESSIONS, METRICS } from '../pipeline/face.types';
+import { EXPRESSIONS, type Landmarks, METRICS } from '../pipeline/face.types';
 import { FakeFaceModel } from './fake-face-model';
 
 const image = Buffer.from('an image');
@@ -38,6 +38,25 @@ describe(FakeFaceModel.name, () => {
     expect(await model.represent(other)).toMatchObject({ imageWidth: 30, imageHeight: 40, faces: [] });
   });
 
+  it('takes the whole image for the face as it is asked to', async () => {
+    model.addImage(image, people('alice', 'bob')).addImage(other, people());
+    const whole = { box: { x: 0, y: 0, width: 640, height: 480 }, landmarks: null, detectionScore: 0 };
+    const always = await model.represent(image, { wholeImage: 'always', quality: true, detector: 'none' });
+    expect(always).toMatchObject({ faceCount: 0, faces: [whole] });
+    expect(always.faces[0]).not.toHaveProperty('quality');
+    expect(always.faces[0].embedding).toEqual((await model.represent(image)).faces[0].embedding);
+    expect(await model.detect(image, { wholeImage: 'ifNoFace' })).toMatchObject({ faceCount: 2 });
+    expect((await model.detect(other, { wholeImage: 'ifNoFace' })).faces).toEqual([whole]);
+    expect((await model.detect(other, { wholeImage: 'never' })).faces).toEqual([]);
+  });
+
+  it('gives the attributes that are asked for, and another contract without alignment', async () => {
+    model.addImage(image, people('alice'));
+    const [face] = (await model.analyze(image, { attributes: ['race', 'age'] })).faces;
+    expect(Object.keys(face)).toEqual(['box', 'landmarks', 'detectionScore', 'age', 'race', 'raceScores']);
+    expect(model.embedder(undefined, false).contract).not.toBe(model.embedder().contract);
+  });
+
   it('gives exactly the fields of each task, and never the name of the person', async () => {
     model.addImage(image, people('alice'));
     const detection = ['box', 'detectionScore', 'landmarks'];
@@ -45,9 +64,16 @@ describe(FakeFaceModel.name, () => {
       Object.keys((await model[task](image)).faces[0]).sort();
     expect(await fields('detect')).toEqual(detection);
     expect(await fields('represent')).toEqual([...detection, 'embedding', 'embeddingNorm'].sort());
-    expect(await fields('analyze')).toEqual(
-      [...detection, 'age', 'gender', 'genderScores', 'expression', 'expressionScores'].sort(),
-    );
+    const attributes = [
+      'age',
+      'gender',
+      'genderScores',
+      'expression',
+      'expressionScores',
+      'race',
+      'raceScores',
+    ];
+    expect(await fields('analyze')).toEqual([...detection, ...attributes].sort());
   });
 
   it('gives the quality of faces where it is asked to, sharp and well lit where it is told none', async () => {
@@ -68,7 +94,8 @@ describe(FakeFaceModel.name, () => {
     const areas = faces.map(({ box }) => box.width * box.height);
     expect(areas).toEqual([...areas].sort((a, b) => b - a));
     expect(new Set(areas).size).toBe(3);
-    for (const { box, landmarks } of faces) {
+    for (const { box, landmarks: found } of faces) {
+      const landmarks = found as Landmarks;
       for (const { x, y } of landmarks) {
         expect(x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height).toBe(true);
       }
@@ -87,7 +114,7 @@ describe(FakeFaceModel.name, () => {
     const [face] = (await model.analyze(image)).faces;
     expect(face).toMatchObject({ box, age: 7, expression: 'sad', detectionScore: 0.4 });
     expect(face.landmarks).toHaveLength(5);
-    expect(Object.keys(face.expressionScores)).toEqual([...EXPRESSIONS]);
+    expect(Object.keys(face.expressionScores ?? {})).toEqual([...EXPRESSIONS]);
   });
 
   it('gives one person one unit vector everywhere, and different persons vectors far apart', async () => {

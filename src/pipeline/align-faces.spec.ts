@@ -84,6 +84,10 @@ function* placements(seed: number, extent: number): Generator<Similarity> {
   }
 }
 
+const square = (side: number) => ({ width: side, height: side });
+/** Where the landmarks say all, the box is not looked at. */
+const NO_BOX = { x: 0, y: 0, width: 0, height: 0 };
+
 describe(alignFaces.name, () => {
   it('brings dots at the landmarks onto the template of arcface-112, whatever the roll and the size', () => {
     for (const map of placements(31, 112)) {
@@ -91,7 +95,12 @@ describe(alignFaces.name, () => {
       const landmarks = place(map, ARCFACE);
       const radius = 2 * Math.hypot(map.a, map.b);
       for (const point of landmarks) dot(image, point, radius);
-      const chip = alignFaces(image, [{ landmarks: asLandmarks(landmarks) }], 'arcface-112', 112);
+      const chip = alignFaces(
+        image,
+        [{ box: NO_BOX, landmarks: asLandmarks(landmarks) }],
+        'arcface-112',
+        square(112),
+      );
       for (const target of ARCFACE) {
         const { x, y } = brightest(chip, 112, target);
         expect(Math.hypot(x - target.x, y - target.y)).toBeLessThan(0.25);
@@ -102,7 +111,12 @@ describe(alignFaces.name, () => {
   it('scales the template of arcface-112 with the size', () => {
     const image = blank(112, 112);
     for (const point of ARCFACE) dot(image, point, 2);
-    const chip = alignFaces(image, [{ landmarks: asLandmarks(ARCFACE) }], 'arcface-112', 224);
+    const chip = alignFaces(
+      image,
+      [{ box: NO_BOX, landmarks: asLandmarks(ARCFACE) }],
+      'arcface-112',
+      square(224),
+    );
     expect(chip).toHaveLength(224 * 224 * 3);
     for (const target of ARCFACE) {
       const { x, y } = brightest(chip, 224, { x: 2 * target.x, y: 2 * target.y }, 12);
@@ -118,7 +132,7 @@ describe(alignFaces.name, () => {
       const landmarks = fiveOf68(landmarks68);
       for (const point of landmarks) dot(image, point, 2 * Math.hypot(map.a, map.b));
       for (const points of [{ landmarks }, { landmarks, landmarks68 }]) {
-        const chip = alignFaces(image, [points], 'dlib-150', 150);
+        const chip = alignFaces(image, [{ box: NO_BOX, ...points }], 'dlib-150', square(150));
         for (const target of targets) {
           const { x, y } = brightest(chip, 150, target);
           expect(Math.hypot(x - target.x, y - target.y)).toBeLessThan(0.25);
@@ -133,13 +147,23 @@ describe(alignFaces.name, () => {
     image.data.forEach((_, i) => (image.data[i] = range(0, 256)));
     const map = { a: 1.1, b: 0.3, tx: 60, ty: 40 };
     const chipOf = (points: Point[]) =>
-      alignFaces(image, [{ landmarks: fiveOf68(points), landmarks68: points }], 'dlib-150', 150);
+      alignFaces(
+        image,
+        [{ box: NO_BOX, landmarks: fiveOf68(points), landmarks68: points }],
+        'dlib-150',
+        square(150),
+      );
     const difference = (a: Uint8Array, b: Uint8Array) =>
       a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
 
     it('cuts out the same chip by five points as by all where all lie as in the mean face', () => {
       const points = place(map, DLIB);
-      const byFive = alignFaces(image, [{ landmarks: fiveOf68(points) }], 'dlib-150', 150);
+      const byFive = alignFaces(
+        image,
+        [{ box: NO_BOX, landmarks: fiveOf68(points) }],
+        'dlib-150',
+        square(150),
+      );
       expect(difference(byFive, chipOf(points))).toBeLessThanOrEqual(1);
     });
 
@@ -162,6 +186,69 @@ describe(alignFaces.name, () => {
     });
   });
 
+  describe('cuts faces out by their boxes', () => {
+    const range = seededRange(34);
+    const noise = blank(200, 200);
+    noise.data.forEach((_, i) => (noise.data[i] = range(0, 256)));
+    const whole = { box: { x: 0, y: 0, width: 200, height: 200 }, landmarks: null };
+    const landmarks = asLandmarks(place({ a: 0.7, b: 0.4, tx: 60, ty: 20 }, ARCFACE));
+
+    it.each(['arcface-112', 'dlib-150', 'upright-crop'])(
+      'where they have no landmarks, and where they are not to be aligned: %s',
+      (family) => {
+        const box = { x: 30, y: 40, width: 100, height: 120 };
+        const cut = alignFaces(noise, [{ box, landmarks: null }], family, square(112));
+        const found = [{ box, landmarks }];
+        expect(alignFaces(noise, found, family, square(112), false)).toEqual(cut);
+        expect(alignFaces(noise, found, family, square(112))).not.toEqual(cut);
+      },
+    );
+
+    it.each(['arcface-112', 'dlib-150', 'upright-crop'])(
+      'an aligned face comes back as it is: %s',
+      (family) => {
+        expect(alignFaces(noise, [whole], family, square(200))).toEqual(noise.data);
+      },
+    );
+
+    it.each(['arcface-112', 'upright-crop'])('centred on black, with the aspect kept: %s', (family) => {
+      const white = blank(200, 200);
+      white.data.fill(255);
+      // 100 by 50 fills rows 28 to 83 of 112.
+      const box = { x: 20, y: 90, width: 100, height: 50 };
+      const chip = alignFaces(white, [{ box, landmarks: null }], family, square(112));
+      const column = Array.from({ length: 112 }, (_, y) => chip[(y * 112 + 56) * 3]);
+      expect(column.slice(0, 27)).toEqual(Array(27).fill(0));
+      expect(column.slice(29, 83)).toEqual(Array(54).fill(255));
+      expect(column.slice(85)).toEqual(Array(27).fill(0));
+      const left = { ...box, x: -50 };
+      const [beside] = [alignFaces(white, [{ box: left, landmarks: null }], family, square(112))];
+      expect([beside[(56 * 112 + 50) * 3], beside[(56 * 112 + 62) * 3]]).toEqual([0, 255]);
+    });
+
+    it('averages where it shrinks, but for upright-crop, which must not', () => {
+      const [smooth, rough] = ['arcface-112', 'upright-crop'].map((family) => {
+        const chip = alignFaces(noise, [whole], family, square(20));
+        return Math.max(...chip) - Math.min(...chip);
+      });
+      expect(smooth).toBeLessThan(150);
+      expect(rough).toBeGreaterThan(200);
+    });
+
+    it('fills inputs that are no squares: upright-crop', () => {
+      const faces = [
+        { box: { x: 10, y: 10, width: 60, height: 60 }, landmarks: null },
+        { box: { x: 50, y: 30, width: 90, height: 120 }, landmarks },
+      ];
+      const chips = alignFaces(noise, faces, 'upright-crop', { width: 47, height: 55 });
+      const single = faces.flatMap((face) =>
+        Array.from(alignFaces(noise, [face], 'upright-crop', { width: 47, height: 55 })),
+      );
+      expect(chips).toHaveLength(2 * 47 * 55 * 3);
+      expect(Array.from(chips)).toEqual(single);
+    });
+  });
+
   it('writes the faces one after the other', () => {
     const image = blank(300, 300);
     const maps = [
@@ -169,10 +256,10 @@ describe(alignFaces.name, () => {
       { a: 0.7, b: 0.7, tx: 180, ty: 100 },
       { a: 1.3, b: 0, tx: 120, ty: 150 },
     ];
-    const faces = maps.map((map) => ({ landmarks: asLandmarks(place(map, ARCFACE)) }));
+    const faces = maps.map((map) => ({ box: NO_BOX, landmarks: asLandmarks(place(map, ARCFACE)) }));
     faces.forEach(({ landmarks }, i) => dot(image, landmarks[i], 3));
-    const all = alignFaces(image, faces, 'arcface-112', 112);
-    const single = faces.map((face) => Array.from(alignFaces(image, [face], 'arcface-112', 112)));
+    const all = alignFaces(image, faces, 'arcface-112', square(112));
+    const single = faces.map((face) => Array.from(alignFaces(image, [face], 'arcface-112', square(112))));
     expect(Array.from(all)).toEqual(single.flat());
     expect(new Set(single.map((chip) => chip.join())).size).toBe(3);
   });
@@ -180,9 +267,14 @@ describe(alignFaces.name, () => {
   it('gives nothing for no faces, and black where a face leaves the image', () => {
     const white = blank(60, 112);
     white.data.fill(255);
-    expect(alignFaces(white, [], 'arcface-112', 112)).toHaveLength(0);
+    expect(alignFaces(white, [], 'arcface-112', square(112))).toHaveLength(0);
     // The template itself: pixels come out where they were.
-    const chip = alignFaces(white, [{ landmarks: asLandmarks(ARCFACE) }], 'arcface-112', 112);
+    const chip = alignFaces(
+      white,
+      [{ box: NO_BOX, landmarks: asLandmarks(ARCFACE) }],
+      'arcface-112',
+      square(112),
+    );
     const row = Array.from({ length: 112 }, (_, x) => chip[(56 * 112 + x) * 3]);
     expect(row.slice(1, 59)).toEqual(Array(58).fill(255));
     expect(row.slice(61)).toEqual(Array(51).fill(0));
