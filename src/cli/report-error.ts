@@ -2,8 +2,10 @@ import { CommanderError } from 'commander';
 import { FaceError } from '../errors';
 import { printJson } from './print';
 
-/** Exit code of every failure; 1 is kept for `verify` that does not verify and `identify` that knows nobody. */
+/** Exit code of every failure. */
 export const EXIT_ERROR = 2;
+/** Exit code of a command that did its work and says no: `verify`, `identify`, and `models check` of a wrong file. */
+export const EXIT_NO = 1;
 
 /** Reports what ended a command and sets the exit code. Never throws. */
 export function reportError(thrown: unknown): void {
