@@ -12,7 +12,9 @@ import { type CommandSettings, readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printTable, withNotices } from './print';
 import { describeBytes, Progress } from './progress';
-import { errorJson, errorLine, EXIT_ERROR, EXIT_NO } from './report-error';
+import { errorJson, errorLine, EXIT_ERROR } from './report-error';
+
+const FILES_WRONG = 1;
 
 /** What is known of one model after the check. */
 interface CheckResult {
@@ -65,7 +67,7 @@ async function check({ json }: JsonOption): Promise<void> {
   }
   if (problems.length === 0) return;
   const areFilesWrong = problems.every(({ code }) => code === 'MODEL_CHECKSUM_MISMATCH');
-  process.exitCode = areFilesWrong ? EXIT_NO : EXIT_ERROR;
+  process.exitCode = areFilesWrong ? FILES_WRONG : EXIT_ERROR;
 }
 
 /** Goes on where something is wrong: one run is to name all that is. */

@@ -2,10 +2,8 @@ import { CommanderError } from 'commander';
 import { FaceError } from '../errors';
 import { printJson } from './print';
 
-/** Exit code of every failure. */
+/** Exit code of every failure; 1 is kept for commands that did their work and say no, such as `verify`. */
 export const EXIT_ERROR = 2;
-/** Exit code of a command that did its work and says no: `verify`, `identify`, and `models check` of a wrong file. */
-export const EXIT_NO = 1;
 
 /** Reports what ended a command and sets the exit code. Never throws. */
 export function reportError(thrown: unknown): void {
