@@ -13,7 +13,6 @@ import {
   IsOptional,
   IsPositive,
   IsString,
-  IsUrl,
   Matches,
   Max,
   Min,
@@ -131,8 +130,8 @@ export class CardPack {
 
 /** Where `likeness models pull` finds the file of a model. */
 export class CardDownload {
-  /** The ONNX file, whose sha256 and bytes are those of the card, or the pack that holds it. */
-  @IsUrl({ protocols: ['https'], require_protocol: true }) url: string;
+  /** The ONNX file, whose sha256 and bytes are those of the card, or the pack that holds it. Ends in a plain file name. */
+  @Matches(/^https:\/\/[^/?#\s]+(\/[^/?#\s]+)*\/[\w.-]*\w$/) url: string;
   /** Present where `url` is a zip. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardPack) pack?: CardPack;
 }

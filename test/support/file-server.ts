@@ -4,7 +4,12 @@ import type { AddressInfo } from 'node:net';
 import type { Certificate } from './self-signed';
 
 /** How one request is answered. */
-export type Behaviour = (response: ServerResponse, file: Buffer, request: IncomingMessage) => void;
+export type Behaviour = (
+  response: ServerResponse,
+  file: Buffer,
+  request: IncomingMessage,
+  server: Pick<FileServer, 'reached'>,
+) => void;
 
 /** A server with one file under every path, which misbehaves as it is told to. */
 export interface FileServer {
@@ -16,16 +21,24 @@ export interface FileServer {
   next: Behaviour[];
   /** What was asked for so far: path and Range. */
   requests: { path: string; range: string | undefined }[];
+  /** To be told how many bytes the client has, for what happens only then. */
+  reached(count: number): void;
   stop(): Promise<void>;
 }
 
 export async function startFileServer(file: Buffer, certificate?: Certificate): Promise<FileServer> {
-  const state = { file, etag: '"one"', next: [] as Behaviour[], requests: [] as FileServer['requests'] };
+  const state = {
+    file,
+    etag: '"one"',
+    next: [] as Behaviour[],
+    requests: [] as FileServer['requests'],
+    reached: (_count: number) => undefined as void,
+  };
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     response.on('error', () => undefined);
     state.requests.push({ path: String(request.url), range: request.headers.range });
     const behave = state.next.shift() ?? honest(state.etag);
-    behave(response, state.file, request);
+    behave(response, state.file, request, state);
   };
   const server = certificate == null ? createServer(listener) : createTlsServer(certificate, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -48,30 +61,39 @@ export function honest(etag: string): Behaviour {
     if (from === 0) response.writeHead(200, { etag, 'content-length': file.length }).end(file);
     else if (from >= file.length)
       response.writeHead(416, { 'content-range': `bytes */${file.length}` }).end();
-    else
-      partial(etag, from, `bytes ${from}-${file.length - 1}/${file.length}`)(
-        response,
-        file,
-        {} as IncomingMessage,
-      );
+    else sendFrom(response, file, etag, from, `bytes ${from}-${file.length - 1}/${file.length}`);
   };
 }
 
 /** Answers 206 with what it says, which need not be what was asked for. */
 export function partial(etag: string, from: number, contentRange: string): Behaviour {
-  return (response, file) => {
-    const headers = { etag, 'content-range': contentRange, 'content-length': file.length - from };
-    response.writeHead(206, headers).end(file.subarray(from));
-  };
+  return (response, file) => sendFrom(response, file, etag, from, contentRange);
 }
 
-/** Promises the whole file, sends so many bytes of it, and then does as it is told. */
-export function first(count: number, then: 'reset' | 'stall', etag = '"one"'): Behaviour {
-  return (response, file) => {
-    response.writeHead(200, { etag, 'content-length': file.length });
-    response.write(file.subarray(0, count), () => {
-      if (then === 'reset') response.socket?.resetAndDestroy();
-    });
+function sendFrom(
+  response: ServerResponse,
+  file: Buffer,
+  etag: string,
+  from: number,
+  contentRange: string,
+): void {
+  const headers = { etag, 'content-range': contentRange, 'content-length': file.length - from };
+  response.writeHead(206, headers).end(file.subarray(from));
+}
+
+/**
+ * Promises the whole file and sends so many bytes of it. Then it sends nothing more, or resets the connection once the
+ * client has them: a reset takes along what is still on its way.
+ */
+export function first(count: number, then: 'reset' | 'stall', etag: string | null = '"one"'): Behaviour {
+  return (response, file, _request, server) => {
+    response.writeHead(200, { ...(etag == null ? {} : { etag }), 'content-length': file.length });
+    response.write(file.subarray(0, count));
+    if (then === 'reset') {
+      server.reached = (received) => {
+        if (received === count) response.socket?.resetAndDestroy();
+      };
+    }
   };
 }
 

@@ -1,10 +1,11 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import { type FileHandle, readFile, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HttpProxyAgent } from 'http-proxy-agent';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 import { getProxyForUrl } from 'proxy-from-env';
-import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
 import { FaceError } from '../../errors';
 import { writeAtomically } from '../compile/write-atomically';
 
@@ -130,7 +131,8 @@ async function tryOnce(
     from > 0 && origin != null ? { range: `bytes=${from}-`, 'if-range': origin.validator } : {};
   const watch = new StallWatch(stallMs);
   try {
-    const { statusCode, headers: answer, body } = await getFollowing(source, headers, watch);
+    const response = await getFollowing(source, headers, watch);
+    const { statusCode, headers: answer } = response;
     if (statusCode === 416) {
       await startAnew(part, partPath);
       throw new PassingFailure('it has no more than what is here, which is not the file');
@@ -155,7 +157,7 @@ async function tryOnce(
     }
     let position = start;
     onBytes(position, total ?? source.bytes);
-    for await (const chunk of received(body, watch)) {
+    for await (const chunk of received(response, watch)) {
       if (position + chunk.length > limit) throw new LastingFailure(`it sends more than ${limit} bytes`);
       await writeAll(part, chunk, position);
       position += chunk.length;
@@ -166,20 +168,18 @@ async function tryOnce(
     }
     return { resumed };
   } finally {
-    await watch.end();
+    watch.end();
   }
 }
 
-/** Gives up a connection on which nothing comes. Holds what must be closed when a try ends, however it does. */
+/** Gives up a connection on which nothing comes, and closes what is open when a try ends, however it does. */
 class StallWatch {
   private readonly controller = new AbortController();
   private readonly timer: NodeJS.Timeout;
-  private readonly dispatchers: Dispatcher[] = [];
 
   constructor(ms: number) {
-    this.timer = setTimeout(() => {
-      this.controller.abort(new PassingFailure(`nothing comes for ${ms / 1000} s`));
-    }, ms);
+    const stalled = new PassingFailure(`nothing comes for ${ms / 1000} s`);
+    this.timer = setTimeout(() => this.controller.abort(stalled), ms);
   }
 
   get signal(): AbortSignal {
@@ -191,30 +191,9 @@ class StallWatch {
     this.timer.refresh();
   }
 
-  /** A connection of its own for each URL: a redirect may lead past a proxy, or to one. */
-  dispatcherFor(url: string): Dispatcher {
-    // The watch has the only say on time. Forwarded, not tunnelled, where there is no TLS: proxies expect that.
-    const options = { headersTimeout: 0, bodyTimeout: 0 };
-    const uri = getProxyForUrl(url);
-    const dispatcher = uri === '' ? new Agent(options) : openProxy(uri, options);
-    this.dispatchers.push(dispatcher);
-    return dispatcher;
-  }
-
-  async end(): Promise<void> {
+  end(): void {
     clearTimeout(this.timer);
-    await Promise.all(this.dispatchers.map((dispatcher) => dispatcher.destroy()));
-  }
-}
-
-function openProxy(uri: string, options: Agent.Options): Dispatcher {
-  try {
-    return new ProxyAgent({ ...options, uri, proxyTunnel: false });
-  } catch (error) {
-    // The URL of a proxy often holds a password, so it is not shown.
-    throw new LastingFailure('HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no URL of an http or https proxy', {
-      cause: error,
-    });
+    this.controller.abort();
   }
 }
 
@@ -222,14 +201,14 @@ async function getFollowing(
   source: DownloadSource,
   headers: Record<string, string>,
   watch: StallWatch,
-): Promise<Dispatcher.ResponseData> {
+): Promise<IncomingMessage> {
   let url = new URL(source.url);
   assertAllowed(url, source.allowHttp);
   for (let redirects = 0; ; redirects++) {
     const response = await get(url, headers, watch);
-    const { statusCode } = response;
+    const { statusCode = 0 } = response;
     if ([200, 206, 416].includes(statusCode)) return response;
-    response.body.on('error', () => undefined).destroy();
+    response.destroy();
     if (!REDIRECTS.includes(statusCode)) throw refused(statusCode, response.headers);
     if (redirects === MAX_REDIRECTS)
       throw new LastingFailure(`it redirects more than ${MAX_REDIRECTS} times`);
@@ -249,27 +228,43 @@ function assertAllowed({ protocol, host }: URL, allowHttp: boolean): void {
   throw new LastingFailure(`it leads to ${protocol}//${host}, which is not https`);
 }
 
-async function get(
-  url: URL,
-  headers: Record<string, string>,
-  watch: StallWatch,
-): Promise<Dispatcher.ResponseData> {
-  const dispatcher = watch.dispatcherFor(url.href);
-  try {
-    return await request(url, {
+/** A connection of its own for each request: there are few, and a redirect may lead past a proxy, or to one. */
+function get(url: URL, headers: Record<string, string>, watch: StallWatch): Promise<IncomingMessage> {
+  const agent = proxyFor(url) ?? false;
+  const send = url.protocol === 'https:' ? requestHttps : requestHttp;
+  return new Promise((resolve, reject) => {
+    const options = {
+      agent,
+      signal: watch.signal,
       // A compressed answer would be another file than the one that is pinned.
       headers: { 'user-agent': 'likeness', 'accept-encoding': 'identity', ...headers },
-      dispatcher,
-      signal: watch.signal,
-    });
-  } catch (error) {
-    throw toFailure(error, watch);
+    };
+    send(url, options, (response) => {
+      // Not every answer is read, and one that nobody reads may fail all the same.
+      resolve(response.on('error', () => undefined));
+    })
+      .on('error', (error) => reject(toFailure(error, watch)))
+      .end();
+  });
+}
+
+/** Where there is no TLS the proxy is asked for the URL, as proxies expect; else for a tunnel. */
+function proxyFor(url: URL): HttpProxyAgent<string> | HttpsProxyAgent<string> | null {
+  const proxy = getProxyForUrl(url.href);
+  if (proxy === '') return null;
+  // The URL of a proxy often holds a password, so it is not shown.
+  if (!/^https?:/i.test(proxy) || !URL.canParse(proxy)) {
+    throw new LastingFailure('HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no URL of an http or https proxy');
   }
+  return url.protocol === 'https:' ? new HttpsProxyAgent(proxy) : new HttpProxyAgent(proxy);
 }
 
 /** What comes, with each failure of the connection told apart from failures of the disk. */
-async function* received(body: Readable, watch: StallWatch): AsyncGenerator<Uint8Array, void, void> {
-  const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+async function* received(
+  response: IncomingMessage,
+  watch: StallWatch,
+): AsyncGenerator<Uint8Array, void, void> {
+  const chunks = (response as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   try {
     for (;;) {
       const { done, value } = await chunks.next().catch((error: unknown) => {
@@ -280,12 +275,12 @@ async function* received(body: Readable, watch: StallWatch): AsyncGenerator<Uint
       yield value;
     }
   } finally {
-    body.on('error', () => undefined).destroy();
+    response.destroy();
   }
 }
 
 function toFailure(error: unknown, { signal }: StallWatch): Error {
-  if (signal.aborted) return signal.reason as PassingFailure;
+  if (signal.reason instanceof PassingFailure) return signal.reason;
   const { code, message } = error as NodeJS.ErrnoException;
   const reason = message === '' || message == null ? (code ?? 'the connection failed') : message;
   if (code != null && UNTRUSTED.test(code)) return new LastingFailure(reason, { cause: error });

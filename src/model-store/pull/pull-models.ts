@@ -160,8 +160,9 @@ function groupByFile(models: readonly Wanted[], { mirrorUrl, from }: PullOptions
   for (const wanted of models) {
     const { card } = wanted;
     const { url: published = null, pack } = card.download ?? {};
-    const file = published == null ? card.file : basename(new URL(published).pathname);
-    const url = mirrorUrl == null ? published : new URL(encodeURIComponent(file), mirrorUrl).href;
+    const name = published == null ? card.file : basename(published);
+    const file = pack == null ? card.file : name;
+    const url = mirrorUrl == null ? published : mirrorUrl + encodeURIComponent(name);
     if (url == null && from == null) {
       throw new FaceError(
         'MODEL_NOT_FOUND',
