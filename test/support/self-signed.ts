@@ -18,13 +18,13 @@ const sequence = (...parts: Buffer[]) => der(0x30, ...parts);
 const oid = (hex: string) => der(0x06, Buffer.from(hex, 'hex'));
 const utcTime = (text: string) => der(0x17, Buffer.from(text));
 
-/** A certificate (RFC 5280) for 127.0.0.1, signed with its own key, so that suites need no tool to make one. */
+/** A certificate (RFC 5280) for localhost and 127.0.0.1, signed with its own key, so that suites need no tool to make one. */
 export function selfSigned(): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const ecdsaWithSha256 = sequence(oid('2a8648ce3d040302'));
   const commonName = sequence(oid('550403'), der(0x0c, Buffer.from('likeness test')));
   const name = sequence(der(0x31, commonName));
-  const address = sequence(der(0x87, Buffer.from([127, 0, 0, 1])));
+  const hosts = sequence(der(0x82, Buffer.from('localhost')), der(0x87, Buffer.from([127, 0, 0, 1])));
   const isAuthority = sequence(der(0x01, Buffer.from([0xff])));
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
@@ -37,7 +37,7 @@ export function selfSigned(): Certificate {
     der(
       0xa3,
       sequence(
-        sequence(oid('551d11'), der(0x04, address)),
+        sequence(oid('551d11'), der(0x04, hosts)),
         sequence(oid('551d13'), der(0x01, Buffer.from([0xff])), der(0x04, isAuthority)),
       ),
     ),

@@ -59,9 +59,8 @@ class PassingFailure extends Error {
   constructor(
     message: string,
     readonly retryAfterMs?: number,
-    options?: ErrorOptions,
   ) {
-    super(message, options);
+    super(message);
   }
 }
 
@@ -106,13 +105,8 @@ export async function downloadFile(
   }
 }
 
-function downloadFailed(url: string, { message, cause }: Error): FaceError {
-  return new FaceError(
-    'MODEL_DOWNLOAD_FAILED',
-    `The download of ${url} failed: ${message}.`,
-    { url },
-    { cause },
-  );
+function downloadFailed(url: string, { message }: Error): FaceError {
+  return new FaceError('MODEL_DOWNLOAD_FAILED', `The download of ${url} failed: ${message}.`, { url });
 }
 
 async function tryOnce(
@@ -283,8 +277,8 @@ function toFailure(error: unknown, { signal }: StallWatch): Error {
   if (signal.reason instanceof PassingFailure) return signal.reason;
   const { code, message } = error as NodeJS.ErrnoException;
   const reason = message === '' || message == null ? (code ?? 'the connection failed') : message;
-  if (code != null && UNTRUSTED.test(code)) return new LastingFailure(reason, { cause: error });
-  return new PassingFailure(reason, undefined, { cause: error });
+  if (code != null && UNTRUSTED.test(code)) return new LastingFailure(reason);
+  return new PassingFailure(reason);
 }
 
 function refused(statusCode: number, { 'retry-after': retryAfter }: IncomingHttpHeaders): Error {
