@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { type FileHandle, readFile, rm } from 'node:fs/promises';
+import { type FileHandle, readFile, rename, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HttpProxyAgent } from 'http-proxy-agent';
@@ -128,6 +128,8 @@ async function tryOnce(
     const response = await getFollowing(source, headers, watch);
     const { statusCode, headers: answer } = response;
     if (statusCode === 416) {
+      // All of a file of no pinned size had come, as the server says; its hash will tell.
+      if (answer['content-range'] === `bytes */${from}`) return { resumed: true };
       await startAnew(part, partPath);
       throw new PassingFailure('it has no more than what is here, which is not the file');
     }
@@ -340,6 +342,12 @@ async function startAnew(part: FileHandle, partPath: string): Promise<void> {
 export async function removePart(partPath: string): Promise<void> {
   await rm(originPath(partPath), { force: true });
   await rm(partPath, { force: true });
+}
+
+/** Gives a part its name. Nothing is removed after that: a part that then stands there is another one's. */
+export async function publishPart(partPath: string, path: string): Promise<void> {
+  await rm(originPath(partPath), { force: true });
+  await rename(partPath, path);
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -563,6 +563,16 @@ describe('a pack', () => {
     expectBoth();
   });
 
+  it('is opened, not downloaded again, where all of it had come', async () => {
+    server.file = zip;
+    server.next.push(first(1000, 'reset'), status(404));
+    await refusal(pull(cards));
+    writeFileSync(join(dir, 'pack.zip.part'), zip);
+    await pull(cards);
+    expect(ranges().slice(2)).toEqual([`bytes=${zip.length}-`]);
+    expectBoth();
+  });
+
   it('is refused with another sha256, unopened', async () => {
     server.file = makeZip([{ name: 'det.onnx', content: weights }]);
     const error = await refusal(pull(cards));

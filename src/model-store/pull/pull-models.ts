@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLock } from 'fs-native-extensions';
@@ -14,6 +14,7 @@ import {
   type DownloadEvents,
   downloadFile,
   type Patience,
+  publishPart,
   removePart,
 } from './download-file';
 import { extractEntries, MAX_FILE_BYTES, MAX_PACK_BYTES } from './extract-entries';
@@ -201,8 +202,11 @@ async function fetchFromNetwork(fetch: Fetch, options: PullOptions): Promise<Pul
     }
     try {
       await download(part, partPath, fetch, options);
-      if (fetch.isPack) await extract(partPath, fetch, modelsDir);
-      else await rename(partPath, join(modelsDir, fetch.file));
+      if (fetch.isPack) {
+        await extract(partPath, fetch, modelsDir);
+        await removePart(partPath);
+      } else await publishPart(partPath, join(modelsDir, fetch.file));
+      return 'pulled';
     } catch (error) {
       // What has come so far is kept where the next pull may go on with it.
       const isResumable =
@@ -210,8 +214,6 @@ async function fetchFromNetwork(fetch: Fetch, options: PullOptions): Promise<Pul
       if (!isResumable) await removePart(partPath);
       throw error;
     }
-    await removePart(partPath);
-    return 'pulled';
   } finally {
     await part.close();
   }
