@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
@@ -518,6 +518,9 @@ it('writes a card with the sha256 that the operator vouches for', async () => {
   expect(files()).toEqual([]);
   server.file = weights;
   await pull([unpinned], given);
+  rmSync(join(dir, 'cards'), { recursive: true });
+  // Also where the file is there already.
+  expect(await pull([unpinned], given)).toMatchObject([{ state: 'present' }]);
   expect(JSON.parse(readFileSync(join(dir, 'cards', 'mine.json'), 'utf8'))).toEqual({
     ...JSON.parse(JSON.stringify(unpinned)),
     ...given,

@@ -93,8 +93,10 @@ export async function* pullModels(
     models.filter(({ present }) => present == null),
     options,
   );
-  for (const { card, present } of models) {
-    if (present != null) yield { name: card.name, path: present, state: 'present', license: card.license };
+  for (const { card, isPinnedHere, present } of models) {
+    if (present == null) continue;
+    if (isPinnedHere) await pinCard(card, present, options.modelsDir);
+    yield { name: card.name, path: present, state: 'present', license: card.license };
   }
   if (fetches.length > 0) await mkdir(options.modelsDir, { recursive: true });
   for (const fetch of fetches) {
@@ -103,8 +105,9 @@ export async function* pullModels(
         ? await fetchFromNetwork(fetch, options)
         : await copy(fetch, options.from, options);
     for (const { card, isPinnedHere } of fetch.wanted) {
-      if (isPinnedHere) await pinCard(card, options.modelsDir);
-      yield { name: card.name, path: join(options.modelsDir, card.file), state, license: card.license };
+      const path = join(options.modelsDir, card.file);
+      if (isPinnedHere) await pinCard(card, path, options.modelsDir);
+      yield { name: card.name, path, state, license: card.license };
     }
   }
 }
@@ -349,12 +352,10 @@ function notInFolder({ wanted }: Fetch, file: string): FaceError {
 }
 
 /** Boots check files against cards, so a hash that the operator vouches for goes into a card of theirs. */
-async function pinCard(card: ModelCard, modelsDir: string): Promise<void> {
+async function pinCard(card: ModelCard, path: string, modelsDir: string): Promise<void> {
   const folder = join(modelsDir, 'cards');
   await mkdir(folder, { recursive: true });
-  const { size: bytes } = await stat(join(modelsDir, card.file as string));
-  await writeAtomically(
-    join(folder, `${card.name}.json`),
-    Buffer.from(`${JSON.stringify({ ...card, bytes }, null, 2)}\n`),
-  );
+  const { size: bytes } = await stat(path);
+  const json = `${JSON.stringify({ ...card, bytes }, null, 2)}\n`;
+  await writeAtomically(join(folder, `${card.name}.json`), Buffer.from(json));
 }
