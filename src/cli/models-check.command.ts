@@ -51,7 +51,7 @@ async function check({ json }: JsonOption): Promise<void> {
   await withNotices('opening models', async (tell) => {
     for (const result of results.filter(({ name }) => toLoad.has(name))) {
       await openModel(result, store, settings);
-      tell(`opened ${result.name}`);
+      if (result.loadMs != null) tell(`opened ${result.name}`);
     }
   });
   const problems = results.flatMap(({ problem }) => problem ?? []);

@@ -21,6 +21,17 @@ describe(Progress.name, () => {
     expect([lines[0], lines[9]]).toEqual(['files 100 of 1000', 'files 1000 of 1000']);
   });
 
+  it('leaves the bar out, and then words, where the terminal is narrow', () => {
+    const told = (columns: number) => {
+      let text = '';
+      const out = { isTTY: true, columns, write: (chunk: string) => ((text += chunk), true) };
+      new Progress('files', 2, out as unknown as NodeJS.WriteStream).to(1);
+      return text;
+    };
+    expect(told(46)).toBe(`\r[${'#'.repeat(15)}${'.'.repeat(15)}] files 1 of 2`.slice(0, 46));
+    expect([told(45), told(10)]).toEqual(['\rfiles 1 of 2', '\rfiles 1 o']);
+  });
+
   it('begins its bar anew where the work does, and ends its line before something else is told', () => {
     let text = '';
     const out = { isTTY: true, write: (chunk: string) => ((text += chunk), true) };

@@ -13,7 +13,7 @@ export class Progress {
   constructor(
     private readonly label: string,
     private readonly total: number,
-    private readonly out: Pick<NodeJS.WriteStream, 'write' | 'isTTY'> = process.stderr,
+    private readonly out: Pick<NodeJS.WriteStream, 'write' | 'isTTY'> & { columns?: number } = process.stderr,
     private readonly describe: Describe = (done, total) => `${done} of ${total}`,
   ) {}
 
@@ -25,13 +25,17 @@ export class Progress {
   to(done: number): void {
     const before = this.done;
     this.done = Math.min(this.total, done);
-    const counts = () => `${this.label} ${this.describe(this.done, this.total)}`;
+    const counts = `${this.label} ${this.describe(this.done, this.total)}`;
     if (this.out.isTTY) {
       const filled = Math.round((this.done / this.total) * BAR_WIDTH);
-      this.out.write(`\r[${'#'.repeat(filled).padEnd(BAR_WIDTH, '.')}] ${counts()}`);
+      const bar = `[${'#'.repeat(filled).padEnd(BAR_WIDTH, '.')}] `;
+      // A line that wraps could not be drawn over.
+      const { columns = Infinity } = this.out;
+      const hasRoom = bar.length + counts.trimEnd().length < columns;
+      this.out.write(`\r${((hasRoom ? bar : '') + counts).slice(0, columns - 1)}`);
       this.isLineOpen = true;
       if (this.done === this.total) this.end();
-    } else if (this.tenth(this.done) > this.tenth(before)) this.out.write(`${counts().trimEnd()}\n`);
+    } else if (this.tenth(this.done) > this.tenth(before)) this.out.write(`${counts.trimEnd()}\n`);
   }
 
   /** Ends the line of the bar, so that what is written next has one of its own. */

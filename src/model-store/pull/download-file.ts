@@ -98,7 +98,7 @@ export async function downloadFile(
         throw downloadFailed(source.url, error);
       }
       events.onNotice(
-        `${basename(partPath)}: ${error.message}; trying again in ${Math.ceil(waitMs / 1000)} s`,
+        `${basename(source.url)}: ${error.message}; trying again in ${Math.ceil(waitMs / 1000)} s`,
       );
       await sleep(waitMs);
     }
