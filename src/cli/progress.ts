@@ -30,7 +30,7 @@ export class Progress {
       const filled = Math.round((this.done / this.total) * BAR_WIDTH);
       const bar = `[${'#'.repeat(filled).padEnd(BAR_WIDTH, '.')}] `;
       // A line that wraps could not be drawn over.
-      const { columns = Infinity } = this.out;
+      const columns = this.out.columns || Infinity;
       const hasRoom = bar.length + counts.trimEnd().length < columns;
       this.out.write(`\r${((hasRoom ? bar : '') + counts).slice(0, columns - 1)}`);
       this.isLineOpen = true;
