@@ -3,15 +3,17 @@ import { addModelsChangeCommands } from './models-change.command';
 import { addModelsCheckCommand } from './models-check.command';
 import { addModelsCompileCommand } from './models-compile.command';
 import { addModelsListCommand } from './models-list.command';
+import { addModelsPullCommand } from './models-pull.command';
 
 export function addModelsCommand(program: Command): void {
   const models = program
     .command('models')
     .description(
-      'List, compile and check model files; load, warm, unload and swap models of a running service.',
+      'List, compile, pull and check model files; load, warm, unload and swap models of a running service.',
     );
   addModelsListCommand(models);
   addModelsCompileCommand(models);
+  addModelsPullCommand(models);
   addModelsCheckCommand(models);
   addModelsChangeCommands(models);
 }

@@ -152,6 +152,24 @@ export class CardLicense {
   @IsOptional() @IsString() note?: string;
 }
 
+/** The zip that a model is published in, together with other files. */
+export class CardPack {
+  /** File name of the ONNX file in the zip, without its folders. */
+  @Matches(/^[^/\\]+\.onnx$/) entry: string;
+  /** sha256 of the zip. */
+  @Matches(/^[0-9a-f]{64}$/) sha256: string;
+  /** Size of the zip; absent where its publisher states none. */
+  @IsOptional() @IsInt() @IsPositive() bytes?: number;
+}
+
+/** Where `likeness models pull` finds the file of a model. */
+export class CardDownload {
+  /** The ONNX file, whose sha256 and bytes are those of the card, or the pack that holds it. Ends in a plain file name. */
+  @Matches(/^https:\/\/[^/?#\s]+(\/[^/?#\s]+)*\/[\w.-]*\w$/) url: string;
+  /** Present where `url` is a zip. */
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardPack) pack?: CardPack;
+}
+
 /**
  * All that the code needs to know of one model. Read from `models/cards/<name>.json`.
  *
@@ -195,6 +213,8 @@ export class ModelCard {
   @IsObject() @ValidateNested() @Type(() => CardLicense) license: CardLicense;
   /** Where the weights come from. */
   @IsString() @IsNotEmpty() source: string;
+  /** Absent where nobody publishes the file as the card wants it. */
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDownload) download?: CardDownload;
 }
 
 /**
@@ -223,6 +243,7 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
   if ((card.task === 'embed') !== (card.embedding != null))
     problems.push('embedding belongs to task embed, and only there');
   if ((card.file == null) === !card.compiled) problems.push('either file or compiled must be given');
+  if (card.compiled && card.download != null) problems.push('download must not stand beside compiled');
   problems.push(...inconsistencies(card));
   return problems.length > 0 ? fail(problems) : card;
 }

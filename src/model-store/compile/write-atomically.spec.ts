@@ -18,6 +18,18 @@ describe(writeAtomically.name, () => {
     expect(await readFile(join(directory, 'a.onnx'), 'utf8')).toBe('model');
   });
 
+  it('writes what comes piece by piece, and nothing where that fails', async () => {
+    async function* pieces(isBroken: boolean) {
+      yield Buffer.from('mo');
+      yield Buffer.from('del');
+      if (isBroken) throw new Error('no more');
+    }
+    await writeAtomically(join(directory, 'a.onnx'), pieces(false));
+    await expect(writeAtomically(join(directory, 'b.onnx'), pieces(true))).rejects.toThrow('no more');
+    expect(await readdir(directory)).toEqual(['a.onnx']);
+    expect(await readFile(join(directory, 'a.onnx'), 'utf8')).toBe('model');
+  });
+
   it('lets many writers of one file end well', async () => {
     const path = join(directory, 'a.onnx');
     await Promise.all(Array.from({ length: 8 }, () => writeAtomically(path, Buffer.from('model'))));
