@@ -17,6 +17,7 @@ const FEATURES = [
   'models',
   'metrics',
   'admin',
+  'compat',
 ];
 const ABOVE_FACE = [...FEATURES, 'http', 'config'];
 const LAYERS = ['gallery', 'face', 'inference', 'pipeline', 'model-store'];

@@ -1,6 +1,7 @@
 import { Logger, Module } from '@nestjs/common';
 import { AdminModule } from './admin/admin.module';
 import { AnalysisModule } from './analysis/analysis.module';
+import { DeepfaceModule } from './compat/deepface/deepface.module';
 import { AppConfig } from './config/app.config';
 import { AppConfigModule } from './config/app.config.module';
 import { DetectionModule } from './detection/detection.module';
@@ -44,6 +45,7 @@ const galleryLogger = new Logger('Galleries');
     DetectionModule,
     AnalysisModule,
     GalleriesModule,
+    DeepfaceModule,
     ModelsModule,
     HealthModule,
     AdminModule,

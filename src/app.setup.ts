@@ -1,6 +1,7 @@
 import type { NestApplicationOptions } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
+import { deepfaceDialect, isDeepfaceText } from './compat/deepface/dialect';
 import { AppConfig } from './config/app.config';
 import { Draining } from './health/draining';
 import { FaceErrorFilter } from './http/face-error.filter';
@@ -15,14 +16,17 @@ export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicat
 
 /** All that the application does around its controllers; main.ts and the e2e suites share it. */
 export function configureApp(app: NestExpressApplication): void {
-  const { maxJsonBytes } = app.get(AppConfig);
+  const config = app.get(AppConfig);
+  const { maxJsonBytes: limit } = config;
   app.disable('x-powered-by');
   // Hashing every embedding sent, for a header that no client of a POST looks at.
   app.disable('etag');
   app.use(requestId);
   app.use(measureHttp(app.get(FaceMetrics)));
+  app.use(deepfaceDialect(config));
   app.use(app.get(Draining).refuseWhileDraining);
-  app.useBodyParser('json', { limit: maxJsonBytes });
+  app.useBodyParser('json', { limit });
+  app.useBodyParser('text', { limit, type: isDeepfaceText });
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());
   SwaggerModule.setup('docs', app, createOpenApiDocument(app), {

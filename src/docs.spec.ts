@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fieldRows, nameRows, quirkRows } from './compat/deepface/compatibility';
 import { APP_CONFIG } from './config/app.config';
 import { FACE_ERRORS } from './errors';
 import { type MetricEntry, METRICS } from './metrics/metrics';
@@ -14,6 +15,9 @@ const TABLES: { file: string; name: string; lines: string[] }[] = [
   { file: 'README.md', name: 'configuration', lines: configurationTable() },
   { file: 'docs/api.md', name: 'errors', lines: errorTable() },
   { file: 'docs/operations.md', name: 'metrics', lines: metricsTable() },
+  { file: 'docs/compatibility.md', name: 'names', lines: namesTable() },
+  { file: 'docs/compatibility.md', name: 'fields', lines: fieldsTable() },
+  { file: 'docs/compatibility.md', name: 'quirks', lines: quirksTable() },
 ];
 
 describe.each(TABLES)('$file', ({ file, name, lines }) => {
@@ -41,6 +45,7 @@ describe('links between documents', () => {
     'docs/architecture.md',
     'docs/accuracy.md',
     'docs/benchmarks.md',
+    'docs/compatibility.md',
     'docs/operations.md',
     'models/README.md',
   ])('of %s lead to files', (file) => {
@@ -80,6 +85,22 @@ function errorTable(): string[] {
     ([code, { status, when }]) => `| \`${code}\` | ${status ?? 'never sent'} | ${when} |`,
   );
   return ['| code | status | when |', '| --- | --- | --- |', ...rows];
+}
+
+function namesTable(): string[] {
+  return ['| field | name | card | from weights of DeepFace |', '| --- | --- | --- | --- |', ...nameRows()];
+}
+
+function fieldsTable(): string[] {
+  const head = [
+    '| route | field | default in DeepFace | default here | | |',
+    '| --- | --- | --- | --- | --- | --- |',
+  ];
+  return [...head, ...fieldRows()];
+}
+
+function quirksTable(): string[] {
+  return ['| what | DeepFace | here | | why |', '| --- | --- | --- | --- | --- |', ...quirkRows()];
 }
 
 function metricsTable(): string[] {

@@ -24,7 +24,10 @@ export const FACE_ERRORS = {
   },
   REQUEST_MALFORMED: { status: 400, when: 'the body is no valid JSON or multipart' },
   MODEL_UNKNOWN: { status: 400, when: 'no card has the model name, or it is of another task' },
-  UNAUTHORIZED: { status: 401, when: 'an admin route without the right key in `Authorization: Bearer`' },
+  UNAUTHORIZED: {
+    status: 401,
+    when: 'an admin route without the right key in `Authorization: Bearer`, a DeepFace route without the right token',
+  },
   ADMIN_DISABLED: { status: 403, when: 'an admin route while the service has no ADMIN_KEY' },
   NOT_FOUND: { status: 404, when: 'no such route' },
   GALLERY_NOT_FOUND: { status: 404, when: 'no gallery has this id' },

@@ -25,6 +25,8 @@ describe(loadAppConfig.name, () => {
       maxImages: 16,
       maxJsonBytes: 33_554_432,
       modelMirrorUrl: null,
+      imageUrlHosts: [],
+      imageUrlTimeoutMs: 10_000,
       face,
       gallery: {
         store: 'memory',
@@ -36,6 +38,7 @@ describe(loadAppConfig.name, () => {
         maxBytes: 'auto',
         defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
       },
+      deepface: { isOn: true, authToken: null, aliases: {} },
     });
   });
 
@@ -60,6 +63,7 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'secret') env[name] = 'k'.repeat(variable.range[0]);
       if (variable.type === 'durations')
         env[name] = ` one = 1000 , two=${variable.range[1]}`.replace(' = ', '=');
+      if (variable.type === 'names') env[name] = 'opencv=yunet, VGG-Face=sface';
     }
     const names = ['one', 'two'];
     const largest = Object.fromEntries(
@@ -73,6 +77,8 @@ describe(loadAppConfig.name, () => {
       maxImages: 256,
       maxJsonBytes: 536_870_912,
       modelMirrorUrl: 'https://mirror.example/models/',
+      imageUrlHosts: names,
+      imageUrlTimeoutMs: 120_000,
       face: {
         ...largest,
         prepareModels: false,
@@ -93,6 +99,7 @@ describe(loadAppConfig.name, () => {
         maxBytes: 1024 ** 4,
         defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
       },
+      deepface: { isOn: false, authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
   });
 
@@ -142,6 +149,10 @@ describe(loadAppConfig.name, () => {
     ['FACE_IDLE_TTLS', 'yunet'],
     ['FACE_IDLE_TTLS', 'yunet=1'],
     ['FACE_IDLE_TTLS', 'yunet=5000,'],
+    ['FACE_DEEPFACE_API', 'yes'],
+    ['FACE_DEEPFACE_ALIASES', 'opencv'],
+    ['FACE_DEEPFACE_ALIASES', 'opencv=yunet,'],
+    ['DEEPFACE_AUTH_TOKEN', ' secret'],
     ['FACE_GALLERY_STORE', 'postgres'],
     ['FACE_GALLERY_DIR', ''],
     ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],

@@ -25,7 +25,8 @@ export type AppLogLevel = (typeof LOG_LEVELS)[number];
 
 /** One environment variable. */
 interface ConfigVariable {
-  readonly type: 'integer' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'url';
+  readonly type:
+    'integer' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'url' | 'names';
   readonly default: number | string | readonly string[];
   /** What the documentation shows where the default depends on the machine. */
   readonly defaultText?: string;
@@ -221,6 +222,25 @@ export const APP_CONFIG = {
     range: GALLERY_RANGES.maxReferencesPerSubject,
     doc: 'Most references of one subject, in a gallery that is made without such a limit of its own',
   },
+  FACE_DEEPFACE_API: {
+    type: 'choice',
+    default: 'on',
+    choices: ['on', 'off'],
+    doc: 'Routes of the DeepFace API at the root (docs/compatibility.md): on, off',
+  },
+  FACE_DEEPFACE_ALIASES: {
+    type: 'names',
+    default: '',
+    defaultText: '',
+    doc: 'Cards that stand in for names of the DeepFace API: `opencv=yunet,VGG-Face=sface`',
+  },
+  DEEPFACE_AUTH_TOKEN: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [1, 1024],
+    doc: 'Token that the DeepFace API asks for in `Authorization: Bearer`; without one it asks for none',
+  },
 } as const satisfies Record<string, ConfigVariable>;
 
 type VariableName = keyof typeof APP_CONFIG;
@@ -230,6 +250,16 @@ type FaceConfig = Required<Omit<FaceModuleOptions, 'onProgress' | 'onImage' | 'o
 
 /** Options of GalleryModule that the environment sets. */
 type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotice' | 'onSearch'>>;
+
+/** The DeepFace dialect. */
+interface DeepfaceConfig {
+  /** False: its routes are not there. */
+  isOn: boolean;
+  /** What callers must bring; `null`: nothing. Never logged. */
+  authToken: string | null;
+  /** Cards by the names of DeepFace that they stand in for. */
+  aliases: Readonly<Record<string, string>>;
+}
 
 /** Settings of the service: frozen, made once from the environment by {@link loadAppConfig}. */
 export class AppConfig {
@@ -250,11 +280,13 @@ export class AppConfig {
   readonly face: Readonly<FaceConfig>;
   /** Its `key` is never logged. */
   readonly gallery: Readonly<GalleryConfig>;
+  readonly deepface: Readonly<DeepfaceConfig>;
 
   constructor(values: AppConfig) {
     Object.assign(this, values, {
       face: Object.freeze(values.face),
       gallery: Object.freeze(values.gallery),
+      deepface: Object.freeze(values.deepface),
     });
     Object.freeze(this);
   }
@@ -312,6 +344,11 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
         capacity: integer(env, 'FACE_GALLERY_CAPACITY'),
         maxReferencesPerSubject: integer(env, 'FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT'),
       },
+    },
+    deepface: {
+      isOn: choice(env, 'FACE_DEEPFACE_API') === 'on',
+      authToken: secret(env, 'DEEPFACE_AUTH_TOKEN'),
+      aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
   });
 }
@@ -381,15 +418,32 @@ function folderUrl(env: NodeJS.ProcessEnv, name: NameOf<'url'>): string | null {
 /** `name=milliseconds` pairs, separated by commas. */
 function durations(env: NodeJS.ProcessEnv, name: NameOf<'durations'>): Record<string, number> {
   const [min, max] = APP_CONFIG[name].range;
+  return pairs(env, name, (text) => {
+    const ms = /^\d+$/.test(text) ? Number(text) : NaN;
+    if (ms >= min && ms <= max) return ms;
+    throw invalid(name, `must be name=milliseconds, separated by commas, each in [${min}, ${max}]`);
+  });
+}
+
+/** `name=other` pairs, separated by commas. */
+function names(env: NodeJS.ProcessEnv, name: NameOf<'names'>): Record<string, string> {
+  return pairs(env, name, (text) => {
+    if (text !== '') return text;
+    throw invalid(name, 'must be name=card, separated by commas');
+  });
+}
+
+/** What stands on the right of `name=` goes through `toValue`; an empty text where the pair is no pair. */
+function pairs<T>(
+  env: NodeJS.ProcessEnv,
+  name: NameOf<'durations' | 'names'>,
+  toValue: (text: string) => T,
+): Record<string, T> {
   if ((env[name] ?? '').trim() === '') return {};
-  const pairs = (env[name] as string).split(',').map((pair) => /^\s*([^\s=]+)=(\d+)\s*$/.exec(pair));
   return Object.fromEntries(
-    pairs.map((pair) => {
-      const ms = Number(pair?.[2]);
-      if (pair == null || ms < min || ms > max) {
-        throw invalid(name, `must be name=milliseconds, separated by commas, each in [${min}, ${max}]`);
-      }
-      return [pair[1], ms];
+    (env[name] as string).split(',').map((text) => {
+      const pair = /^\s*([^\s=]+)=([^\s=]+)\s*$/.exec(text);
+      return [pair?.[1] ?? '', toValue(pair?.[2] ?? '')];
     }),
   );
 }

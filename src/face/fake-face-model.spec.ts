@@ -186,6 +186,7 @@ describe(FakeFaceModel.name, () => {
     expect(model.models().map(({ name, task, state }) => [name, task, state])).toEqual([
       [model.defaultDetector, 'detect', 'loaded'],
       [model.defaultEmbedder, 'embed', 'loaded'],
+      ['fake-attributes', 'age-gender', 'loaded'],
     ]);
     expect(model.models()[1].embedder).toEqual(model.embedder());
   });

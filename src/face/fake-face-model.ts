@@ -137,6 +137,13 @@ export class FakeFaceModel extends FaceModel {
     return [
       { ...common, name: this.defaultDetector, task: 'detect' },
       { ...common, name: this.defaultEmbedder, task: 'embed', embedder: this.embedder() },
+      {
+        ...common,
+        name: 'fake-attributes',
+        task: 'age-gender',
+        attributes: [...ATTRIBUTES],
+        isDefault: false,
+      },
     ];
   }
 

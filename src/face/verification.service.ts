@@ -30,6 +30,12 @@ export interface VerifyOptions extends RepresentCallOptions {
   threshold?: number;
 }
 
+/** Of an upright image, in pixels. */
+export interface ImageSize {
+  imageWidth: number;
+  imageHeight: number;
+}
+
 /** Answer of {@link VerificationService.verify}. */
 export interface VerificationResult {
   /** `distance <= threshold`. */
@@ -43,6 +49,8 @@ export interface VerificationResult {
   /** The compared face; `null` where an embedding came in. */
   probe: FaceDetection | null;
   reference: FaceDetection | null;
+  /** Sizes of the images; `null` where an embedding came in. */
+  images: { probe: ImageSize | null; reference: ImageSize | null };
   /** `null` where no image came in, or none was run. */
   detector: string | null;
   embedder: string;
@@ -64,6 +72,8 @@ export interface RepresentedInput {
   faces: InputFace[];
   /** Faces found, before selection; 1 where an embedding came in. */
   faceCount: number;
+  /** `null` where an embedding came in. */
+  image: ImageSize | null;
   /** `null` where an embedding came in. */
   timings: StageTimings | null;
 }
@@ -122,6 +132,7 @@ export class VerificationService {
       metric,
       probe: closest.a.detection,
       reference: closest.b.detection,
+      images: { probe: probeSide.image, reference: referenceSide.image },
       detector: hasImage ? detectorOf(this.model, options) : null,
       embedder: embedder.name,
       contract: embedder.contract,
@@ -157,15 +168,15 @@ export async function representInput(
   options: RepresentCallOptions,
 ): Promise<RepresentedInput> {
   if (!ArrayBuffer.isView(input)) {
-    return { faces: [embeddingFace(input, embedder)], faceCount: 1, timings: null };
+    return { faces: [embeddingFace(input, embedder)], faceCount: 1, image: null, timings: null };
   }
-  const { faces, faceCount, timings } = await model.represent(input, {
+  const { faces, faceCount, imageWidth, imageHeight, timings } = await model.represent(input, {
     ...options,
     embedder: embedder.name,
     faceSelection: options.faceSelection ?? 'best',
   });
   if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
-  return { faces: faces.map(representedFace), faceCount, timings };
+  return { faces: faces.map(representedFace), faceCount, image: { imageWidth, imageHeight }, timings };
 }
 
 function representedFace({ embedding, embeddingNorm, quality, ...detection }: RepresentedFace): InputFace {

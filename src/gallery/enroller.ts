@@ -138,8 +138,9 @@ export class Enroller {
     if (known != null && imageHash != null) return repeated(gallery.id, known, known.imageHash === imageHash);
     const isGateOn = gate !== 'off';
     const { faceSelection = isGateOn ? 'single' : 'best' } = options;
-    const seen = await representInput(this.model, input, embedderOf(this.model, gallery), {
-      ...representOptions(options),
+    const embedder = embedderOf(this.model, gallery);
+    const seen = await representInput(this.model, input, embedder, {
+      ...representOptions(options, embedder),
       // The gate tells of several faces itself, beside all else that it finds.
       faceSelection: isGateOn && faceSelection === 'single' ? 'best' : faceSelection,
       quality: true,

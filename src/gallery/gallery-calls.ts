@@ -23,10 +23,27 @@ export interface ImageCallOptions {
 /** What {@link FaceModel.represent} takes of the options of a call, and nothing else of them. */
 export function representOptions(
   options: ImageCallOptions & { faceSelection?: FaceSelection; maxFaces?: number },
+  { align }: GalleryEmbedder,
 ): RepresentCallOptions {
   const { detector, minDetectionScore, wholeImage, faceSelection, maxFaces, signal, timeoutMs, caller } =
     options;
-  return { detector, minDetectionScore, wholeImage, faceSelection, maxFaces, signal, timeoutMs, caller };
+  return {
+    detector,
+    minDetectionScore,
+    wholeImage,
+    align,
+    faceSelection,
+    maxFaces,
+    signal,
+    timeoutMs,
+    caller,
+  };
+}
+
+/** The embedder of a gallery. */
+export interface GalleryEmbedder extends EmbedderInfo {
+  /** Whether the gallery holds faces that were aligned. */
+  align: boolean;
 }
 
 /**
@@ -34,11 +51,14 @@ export function representOptions(
  *
  * @throws {FaceError} MODEL_NOT_LOADED
  */
-export function embedderOf(model: FaceModel, { id, contract }: Gallery): EmbedderInfo {
+export function embedderOf(model: FaceModel, { id, contract }: Gallery): GalleryEmbedder {
   const byDefault = model.embedder();
-  if (byDefault.contract === contract) return byDefault;
+  if (byDefault.contract === contract) return { ...byDefault, align: true };
   for (const { state, embedder } of model.models()) {
-    if (state === 'loaded' && embedder?.contract === contract) return embedder;
+    if (state !== 'loaded' || embedder == null) continue;
+    if (embedder.contract === contract) return { ...embedder, align: true };
+    const unaligned = model.embedder(embedder.name, false);
+    if (unaligned.contract === contract) return { ...unaligned, align: false };
   }
   throw new FaceError(
     'MODEL_NOT_LOADED',
@@ -55,9 +75,14 @@ export function thresholdOf(gallery: Gallery, embedder: EmbedderInfo, given?: nu
 /** Hits come to single precision, so distances are told to six decimals: a face is at distance 0 of itself. */
 const DECIMALS = 1e6;
 
+/** A distance to the decimals in which distances are told. */
+export function toldDistance(distance: number): number {
+  return Math.round(distance * DECIMALS) / DECIMALS;
+}
+
 /** Cosine distance of a hit, [0, 2]. */
 export function distanceOf({ similarity }: Hit): number {
-  return Math.min(2, Math.max(0, Math.round((1 - similarity) * DECIMALS) / DECIMALS));
+  return Math.min(2, Math.max(0, toldDistance(1 - similarity)));
 }
 
 /** What a search must ask for, so that it misses no hit whose {@link distanceOf} is within a threshold. */

@@ -4,8 +4,8 @@ import type { EmbedderInfo, ModelStatus } from '../face/face-model';
 import type { EmbeddingInput } from '../face/verification.service';
 import { type FakeFace, FakeFaceModel } from '../testing';
 import { GalleryService } from './gallery.service';
-import type { EnrolmentResult } from './gallery.service';
-import type { Gallery } from './gallery.types';
+import type { EnrolmentResult, FindReferencesOptions } from './gallery.service';
+import { EMBEDDING_NORM_KEY, type Gallery, MAX_SEARCH_LIMIT, type Metadata } from './gallery.types';
 import { MemoryStore } from './memory-store';
 
 const GALLERY = 'staff';
@@ -308,6 +308,7 @@ describe(GalleryService.name, () => {
       expect(represent).toHaveBeenCalledTimes(1);
       expect(represent.mock.calls[0][1]).toEqual({
         ...image,
+        align: true,
         maxFaces: undefined,
         embedder: 'fake-embedder',
         faceSelection: 'best',
@@ -647,6 +648,112 @@ describe(GalleryService.name, () => {
       await expect(service.identify(GALLERY, photo())).rejects.toMatchObject({ code: 'FACE_NOT_DETECTED' });
       await expect(service.identify('nope', photo('ada'))).rejects.toMatchObject({
         code: 'GALLERY_NOT_FOUND',
+      });
+    });
+  });
+
+  describe('findReferences', () => {
+    /** Makes a reference of an embedding of that length. */
+    const keep = async (subjectId: string, input: EmbeddingInput, embeddingNorm?: number) => {
+      const metadata: Metadata = embeddingNorm == null ? {} : { [EMBEDDING_NORM_KEY]: embeddingNorm };
+      const [result] = await service.enroll(GALLERY, [{ subjectId, input, metadata }]);
+      if (result instanceof FaceError) throw result;
+    };
+    const found = async (...[probe, options]: [EmbeddingInput, FindReferencesOptions?]) =>
+      (await service.findReferences(GALLERY, probe, options)).map(({ subjectId, distance }) => [
+        subjectId,
+        distance,
+      ]);
+
+    beforeEach(async () => {
+      await store.putSubject(GALLERY, 'ada', { team: 'it' });
+      await keep('ada', await near('ada', 0));
+      await keep('ada', await near('ada', 0.3));
+      await keep('ada 2', await near('ada', 0.2), 2);
+      await keep('bob', await near('bob', 0));
+    });
+
+    it('gives every reference, closest first, with the metadata of its subject', async () => {
+      const references = await service.findReferences(GALLERY, await embeddingOf('ada'), { limit: 3 });
+      expect(references).toMatchObject([
+        { subjectId: 'ada', distance: 0, metadata: { team: 'it' } },
+        { subjectId: 'ada 2', distance: 0.2, metadata: {} },
+        { subjectId: 'ada', distance: 0.3, metadata: { team: 'it' } },
+      ]);
+      expect(new Set(references.map(({ referenceId }) => referenceId)).size).toBe(3);
+      expect(searches).toHaveLength(1);
+    });
+
+    it('measures by euclidean with the lengths of the vectors', async () => {
+      const probe = { ...(await embeddingOf('ada')), embeddingNorm: 2 };
+      // |2a - 2b|, |2a - b| with the cosines 0.8, 1 and 0.7.
+      const distances: [string, number][] = [
+        ['ada', 1],
+        ['ada 2', Math.sqrt(8 - 8 * 0.8)],
+        ['ada', Math.sqrt(5 - 4 * 0.7)],
+      ];
+      const told = distances.map(([id, distance]) => [id, Number(distance.toFixed(6))]);
+      expect(await found(probe, { metric: 'euclidean', limit: 3 })).toEqual(told);
+      expect(await found(probe, { metric: 'euclidean', maxDistance: 1 })).toEqual([['ada', 1]]);
+      expect(await found(probe, { metric: 'euclidean', maxDistance: 1.3 })).toEqual(told.slice(0, 2));
+    });
+
+    it.each([
+      ['cosine', 0.2],
+      ['euclidean_l2', Math.sqrt(0.4)],
+      ['angular', Math.acos(0.8) / Math.PI],
+    ] as const)('takes the largest distance by %s inclusively', async (metric, distance) => {
+      const probe = await embeddingOf('ada');
+      const within = await found(probe, { metric, maxDistance: Number(distance.toFixed(6)) });
+      expect(within.map(([id]) => id)).toEqual(['ada', 'ada 2']);
+      expect(await found(probe, { metric, maxDistance: distance - 1e-5 })).toHaveLength(1);
+    });
+
+    it('filters by the metadata of subjects', async () => {
+      const references = await found(await embeddingOf('ada'), { filter: { team: 'it' } });
+      expect(references.map(([id]) => id)).toEqual(['ada', 'ada']);
+    });
+
+    it('refuses what euclidean could not rank exactly, and nothing that it could', async () => {
+      const subjects = Array.from({ length: MAX_SEARCH_LIMIT }, (_, i) => `x${i}`);
+      const { embedding, contract } = await embeddingOf('ada');
+      const input = { embedding, contract };
+      await service.enroll(
+        GALLERY,
+        subjects.map((subjectId) => ({ subjectId, input })),
+      );
+      await expect(found(input, { metric: 'euclidean', limit: 1000 })).rejects.toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: { fields: { metric: expect.any(String) } },
+      });
+      expect(await found(await embeddingOf('bob'), { metric: 'euclidean', maxDistance: 0.5 })).toEqual([
+        ['bob', 0],
+      ]);
+    });
+
+    it('refuses a limit out of range, another contract and an unknown gallery', async () => {
+      const probe = await embeddingOf('ada');
+      await expect(found(probe, { limit: 0 })).rejects.toMatchObject({ code: 'PARAMETER_INVALID' });
+      await expect(found({ ...probe, contract: 'other' })).rejects.toMatchObject({
+        code: 'EMBEDDING_CONTRACT_MISMATCH',
+      });
+      await expect(service.findReferences('nope', probe)).rejects.toMatchObject({
+        code: 'GALLERY_NOT_FOUND',
+      });
+    });
+  });
+
+  describe('a gallery of faces that are not aligned', () => {
+    it('takes and asks for such, with images and with embeddings', async () => {
+      const gallery = await service.createGallery({ id: 'unaligned', align: false, enrolmentGate: 'off' });
+      expect(gallery.contract).toBe(model.embedder(undefined, false).contract);
+      const represent = jest.spyOn(model, 'represent');
+      await service.enroll('unaligned', [{ subjectId: 'ada', input: photo('ada') }]);
+      const { faces, contract } = await service.identify('unaligned', photo('ada'));
+      expect([faces[0].candidates[0].subjectId, contract]).toEqual(['ada', gallery.contract]);
+      expect(represent.mock.calls.map(([, options]) => options?.align)).toEqual([false, false]);
+      await expect(service.identify('unaligned', await embeddingOf('ada'))).rejects.toMatchObject({
+        code: 'EMBEDDING_CONTRACT_MISMATCH',
       });
     });
   });

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
 import { detectorOf, FaceModel } from '../face/face-model';
-import { representInput, type VerificationInput } from '../face/verification.service';
-import { compareEmbeddings } from '../pipeline/compare-embeddings';
-import type { FaceDetection, FaceSelection, StageTimings } from '../pipeline/face.types';
+import { type EmbeddingInput, representInput, type VerificationInput } from '../face/verification.service';
+import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/compare-embeddings';
+import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../pipeline/face.types';
 import { Enroller, type EnrolmentItem, type EnrolmentResult, type EnrolOptions } from './enroller';
 import {
   distanceOf,
@@ -14,18 +14,21 @@ import {
   orNull,
   representOptions,
   thresholdOf,
+  toldDistance,
 } from './gallery-calls';
 import { assertValid, galleryIdProblem, integerProblem, settingsProblems } from './gallery-rules';
 import { GalleryStore } from './gallery-store';
 import { DEFAULT_GALLERY_ID, DEFAULT_GALLERY_SETTINGS, type GalleryModuleOptions } from './gallery.options';
-import type {
-  Gallery,
-  GallerySettings,
-  Hit,
-  Metadata,
-  MetadataFilter,
-  ReferenceKey,
-  Subject,
+import {
+  EMBEDDING_NORM_KEY,
+  type Gallery,
+  type GallerySettings,
+  type Hit,
+  MAX_SEARCH_LIMIT,
+  type Metadata,
+  type MetadataFilter,
+  type ReferenceKey,
+  type Subject,
 } from './gallery.types';
 
 export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enroller';
@@ -109,11 +112,33 @@ export interface SubjectVerification extends ReferenceKey {
   timings: StageTimings | null;
 }
 
+/** Choices of one {@link GalleryService.findReferences}. */
+export interface FindReferencesOptions {
+  /** @defaultValue `cosine` */
+  metric?: Metric;
+  /** Largest distance of a reference, in the unit of the metric, inclusive. @defaultValue none */
+  maxDistance?: number;
+  /** Most references, [1, {@link MAX_SEARCH_LIMIT}]. @defaultValue {@link MAX_SEARCH_LIMIT} */
+  limit?: number;
+  /** Only references of subjects whose metadata passes. @defaultValue all */
+  filter?: MetadataFilter;
+}
+
+/** A reference near a probe. */
+export interface FoundReference extends ReferenceKey {
+  /** In the unit of the metric, to six decimals. */
+  distance: number;
+  /** Of the subject. */
+  metadata: Metadata;
+}
+
 /** A gallery that is to be made; settings that are absent take the defaults of the module. */
 export interface CreateGalleryOptions extends Partial<GallerySettings> {
   id: string;
   /** Name of a loaded embedder, to whose contract the gallery is bound. @defaultValue the default embedder */
   embedder?: string;
+  /** False: to its contract of faces that are not aligned, see {@link FaceModel.embedder}. @defaultValue true */
+  align?: boolean;
 }
 
 /** Most candidates of one face. */
@@ -144,8 +169,8 @@ export class GalleryService {
    * @throws {FaceError} PARAMETER_INVALID for the id or a setting; GALLERY_EXISTS; MODEL_UNKNOWN, MODEL_NOT_LOADED for the
    * embedder.
    */
-  async createGallery({ id, embedder, ...given }: CreateGalleryOptions): Promise<Gallery> {
-    const { contract, dimensions } = this.model.embedder(embedder);
+  async createGallery({ id, embedder, align, ...given }: CreateGalleryOptions): Promise<Gallery> {
+    const { contract, dimensions } = this.model.embedder(embedder, align);
     const settings = {
       ...DEFAULT_GALLERY_SETTINGS,
       ...defined(this.options.defaultGallery),
@@ -211,7 +236,12 @@ export class GalleryService {
     const gallery = await this.store.getGallery(galleryId);
     const embedder = embedderOf(this.model, gallery);
     const threshold = thresholdOf(gallery, embedder, givenThreshold);
-    const { faces, timings } = await representInput(this.model, probe, embedder, representOptions(options));
+    const { faces, timings } = await representInput(
+      this.model,
+      probe,
+      embedder,
+      representOptions(options, embedder),
+    );
     const startedAt = performance.now();
     const hits = await this.store.search(
       galleryId,
@@ -256,7 +286,12 @@ export class GalleryService {
     }
     const embedder = embedderOf(this.model, gallery);
     const threshold = thresholdOf(gallery, embedder, options.threshold);
-    const { faces, timings } = await representInput(this.model, probe, embedder, representOptions(options));
+    const { faces, timings } = await representInput(
+      this.model,
+      probe,
+      embedder,
+      representOptions(options, embedder),
+    );
     const pairs = faces.flatMap((face) =>
       references.map((reference) => ({
         face,
@@ -278,6 +313,66 @@ export class GalleryService {
       contract: embedder.contract,
       timings,
     };
+  }
+
+  /**
+   * The closest references to an embedding, closest first, in any metric; a subject comes as often as it has references.
+   * Exact. `euclidean` takes the lengths of raw vectors: that of the probe, and {@link EMBEDDING_NORM_KEY} of references.
+   *
+   * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED; EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH;
+   * PARAMETER_INVALID for `limit`, and for `metric` where the answer by `euclidean` could lie beyond the
+   * {@link MAX_SEARCH_LIMIT} subjects that are closest by cosine.
+   */
+  async findReferences(
+    galleryId: string,
+    probe: EmbeddingInput,
+    options: FindReferencesOptions = {},
+  ): Promise<FoundReference[]> {
+    const { metric = 'cosine', maxDistance = Infinity, limit = MAX_SEARCH_LIMIT, filter } = options;
+    assertValid({ limit: integerProblem(limit, [1, MAX_SEARCH_LIMIT]) });
+    const embedder = embedderOf(this.model, await this.store.getGallery(galleryId));
+    const { faces } = await representInput(this.model, probe, embedder, {});
+    const [face] = faces;
+    const startedAt = performance.now();
+    // Of the metrics only euclidean has another order than the cosine.
+    const subjectLimit = metric === 'euclidean' ? MAX_SEARCH_LIMIT : limit;
+    const [hits] = await this.store.search(galleryId, [face.embedding], {
+      limit: subjectLimit,
+      filter,
+      minSimilarity: minSimilarityOf(1 - leastSimilarityWithin(maxDistance, face.norm, metric)),
+    });
+    this.options.onSearch?.({ searchMs: performance.now() - startedAt });
+    const subjects = await this.subjectsOf(galleryId, hits);
+    const references = await Promise.all(
+      hits.map(({ subjectId }) =>
+        orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId)),
+      ),
+    );
+    const found = references
+      .flatMap((list) => list ?? [])
+      .flatMap(({ subjectId, id, embedding, metadata }) => {
+        const subject = subjects.get(subjectId);
+        if (subject == null) return [];
+        const norm = Number(metadata[EMBEDDING_NORM_KEY] ?? 1);
+        const distance = toldDistance(compareEmbeddings(face, { embedding, norm }, metric).distance);
+        return [{ subjectId, referenceId: id, distance, metadata: subject.metadata }];
+      })
+      .filter(({ distance }) => distance <= maxDistance)
+      .sort((a, b) => a.distance - b.distance)
+      .slice(0, limit);
+    const last = hits.at(-1);
+    if (metric === 'euclidean' && last != null && hits.length >= subjectLimit) {
+      const farthest = found.length < limit ? maxDistance : found[limit - 1].distance;
+      // Whoever was not looked at is less similar than the last one: is that too far away to belong here?
+      if (last.similarity >= minSimilarityOf(1 - leastSimilarityWithin(farthest, face.norm, metric))) {
+        throw new FaceError(
+          'PARAMETER_INVALID',
+          'Invalid: metric euclidean cannot rank so many faces exactly: take another metric, or fewer candidates.',
+          { fields: { metric: 'euclidean cannot rank so many faces exactly' } },
+        );
+      }
+    }
+    return found;
   }
 
   private async subjectsOf(galleryId: string, hits: readonly Hit[]): Promise<ReadonlyMap<string, Subject>> {

@@ -99,6 +99,12 @@ export interface ReferenceKey {
   referenceId: string;
 }
 
+/**
+ * Key in the metadata of a reference: length that its embedding had before it was brought to unit length. Where it is absent
+ * the length counts as 1.
+ */
+export const EMBEDDING_NORM_KEY = 'embeddingNorm';
+
 /** What became of one reference that was to be added. */
 export interface AddedReference {
   /**

@@ -33,11 +33,12 @@ export const EXAMPLE_TIMINGS: StageTimings = {
   attributesMs: 0,
 };
 
+export const EXAMPLE_IMAGE_SIZE = { imageWidth: 160, imageHeight: 160 };
+
 /** The answer about one image with that face, or what the route knows of it. */
 export function exampleImage<F extends FaceDetection>(face: F): ImageFaces<F> & { detector: string } {
   return {
-    imageWidth: 160,
-    imageHeight: 160,
+    ...EXAMPLE_IMAGE_SIZE,
     faceCount: 1,
     faces: [face],
     timings: EXAMPLE_TIMINGS,

@@ -8,7 +8,7 @@ import { logServerError, toFaceError } from './to-face-error';
 /** Seconds after which a refused caller may try again, where the error does not say. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** The one exception filter: every error leaves as an {@link ErrorEnvelopeDto}. */
+/** The one exception filter: every error leaves as an {@link ErrorEnvelopeDto}, or as the dialect of its route has it. */
 @Catch()
 export class FaceErrorFilter implements ExceptionFilter {
   catch(thrown: unknown, host: ArgumentsHost): void {
@@ -20,6 +20,10 @@ export class FaceErrorFilter implements ExceptionFilter {
     const { retryAfterSeconds = error.status > 500 ? RETRY_AFTER_SECONDS : undefined } = error.details;
     if (retryAfterSeconds != null) response.setHeader('Retry-After', String(retryAfterSeconds));
     if (request.method === 'POST') setServerTiming(request, response, []);
-    response.status(error.status).json(ErrorEnvelopeDto.from(error, request.requestId));
+    const { status, body } = request.errorAnswer?.(error) ?? {
+      status: error.status,
+      body: ErrorEnvelopeDto.from(error, request.requestId),
+    };
+    response.status(status).json(body);
   }
 }

@@ -11,6 +11,7 @@ import { catchError, type Observable } from 'rxjs';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 import { fetchImage } from './fetch-image';
+import { mediaType } from './media-type';
 import {
   type ImageInput,
   type ImagePlace,
@@ -271,10 +272,6 @@ function orError<T>(work: () => T): T | FaceError {
 function faceErrorOf(error: unknown): FaceError {
   if (error instanceof FaceError) return error;
   throw error;
-}
-
-function mediaType(request: AppRequest): string {
-  return (request.get('content-type') ?? '').split(';')[0].trim().toLowerCase();
 }
 
 /** Errors of an image say which field it came in: here there is only one. */

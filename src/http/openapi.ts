@@ -11,6 +11,9 @@ export type BodyContent = RequestBody['content'];
 
 const BODY_CONTENT = 'x-body-content';
 
+/** Name of the security scheme of the DeepFace routes. */
+export const DEEPFACE_AUTH = 'deepface';
+
 /**
  * Carries a {@link BodyContent} through `@ApiBody`, which knows one schema for all media types, to
  * {@link createOpenApiDocument}, which puts it into its place.
@@ -29,6 +32,10 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
     )
     .setVersion('1')
     .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'ADMIN_KEY of the service' })
+    .addBearerAuth(
+      { type: 'http', scheme: 'bearer', description: 'DEEPFACE_AUTH_TOKEN of the service, where it has one' },
+      DEEPFACE_AUTH,
+    )
     .build();
   const document = SwaggerModule.createDocument(app, config, {
     operationIdFactory: (_controller, method) => method,

@@ -76,7 +76,10 @@ function decodeBase64(value: string, place: ImagePlace, rules: ImageRules): Uint
   const bytes = length % 4 === 0 ? Buffer.from(text.slice(prefix), 'base64') : undefined;
   // Node passes over characters that are no base64, and each one that it passes over makes the result shorter.
   if (bytes?.length !== size) {
-    throw invalidImage(place, 'must be padded base64, or a data URI with such');
+    throw invalidImage(
+      place,
+      'must be padded base64, or a data URI with such; files of the server are never read',
+    );
   }
   return bytes;
 }

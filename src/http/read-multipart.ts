@@ -12,6 +12,8 @@ export interface MultipartRules {
   /** Most images per field. */
   maxImages: number;
   maxImageBytes: number;
+  /** Most text parts beside the images. @defaultValue {@link MAX_OPTIONS} */
+  maxOptions?: number;
 }
 
 /** Text parts by name, several of a name as a list, and files by image field. */
@@ -20,7 +22,7 @@ export interface MultipartBody {
   files: Record<string, Buffer[]>;
 }
 
-/** More option fields than any route has. */
+/** More option fields than any of our own routes has. */
 const MAX_OPTIONS = 8;
 /** Room beside an image, or instead of one: for a data URI's prefix, options, or an embedding as JSON. */
 const SLACK_BYTES = 256 * 1024;
@@ -42,6 +44,7 @@ export async function readMultipart(
   rules: MultipartRules,
 ): Promise<MultipartBody> {
   const images = rules.fields.length * rules.maxImages;
+  const { maxOptions = MAX_OPTIONS } = rules;
   const upload = multer({
     storage: multer.memoryStorage(),
     limits: {
@@ -49,8 +52,8 @@ export async function readMultipart(
       // One more than is allowed: multer then names the field that is over its own limit.
       files: images + 1,
       fieldSize: maxTextBytes(rules.maxImageBytes),
-      fields: images + MAX_OPTIONS,
-      parts: 2 * images + MAX_OPTIONS + 1,
+      fields: images + maxOptions,
+      parts: 2 * images + maxOptions + 1,
       fieldNameSize: MAX_NAME_BYTES,
       fieldNestingDepth: 0,
     },

@@ -1,12 +1,15 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import type { NextFunction, Request, Response } from 'express';
+import type { FaceError } from '../errors';
 
 /** A request that {@link requestId} has seen: every request of the service. */
 export interface AppRequest extends Request {
   requestId: string;
   /** `performance.now()` at the arrival of the headers. */
   startedAt: number;
+  /** How the route words its errors, where it speaks another dialect than ours. */
+  errorAnswer?: (error: FaceError) => { status: number; body: object };
 }
 
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;

@@ -1,4 +1,4 @@
-import { applyDecorators, ValidationPipe } from '@nestjs/common';
+import { applyDecorators, ValidationPipe, type ValidationPipeOptions } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { IsArray, IsBoolean, IsNumber, ValidateBy, ValidateIf, type ValidationError } from 'class-validator';
 import { FaceError } from '../errors';
@@ -7,12 +7,17 @@ import { FaceError } from '../errors';
 const MAX_LISTED = 20;
 const MAX_NAME_LENGTH = 100;
 
-/** Refuses what is unknown and what is wrong, all at once: PARAMETER_INVALID with a reason per field. */
-export function createValidationPipe(): ValidationPipe {
+/**
+ * Refuses what is unknown and what is wrong, all at once: PARAMETER_INVALID with a reason per field.
+ *
+ * @param options - over those of every route.
+ */
+export function createValidationPipe(options: ValidationPipeOptions = {}): ValidationPipe {
   return new ValidationPipe({
     transform: true,
     whitelist: true,
     forbidNonWhitelisted: true,
+    ...options,
     exceptionFactory: (errors) =>
       invalidParameters(
         Object.fromEntries(errors.slice(0, MAX_LISTED).map((error) => [error.property, reasonOf(error)])),

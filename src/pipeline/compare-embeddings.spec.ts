@@ -1,5 +1,10 @@
 import { seededRange } from '../../test/support/seeded-random';
-import { assertEmbedding, compareEmbeddings, thresholdsFromCosine } from './compare-embeddings';
+import {
+  assertEmbedding,
+  compareEmbeddings,
+  leastSimilarityWithin,
+  thresholdsFromCosine,
+} from './compare-embeddings';
 import { METRICS } from './face.types';
 
 const normed = (values: number[]) => {
@@ -141,5 +146,37 @@ describe(thresholdsFromCosine.name, () => {
     }
     expect(verifiedCount).toBeGreaterThan(20);
     expect(verifiedCount).toBeLessThan(180);
+  });
+});
+
+describe(leastSimilarityWithin.name, () => {
+  it.each([
+    ['cosine', 0.3, 0.7],
+    ['euclidean_l2', 1, 0.5],
+    ['angular', 1 / 3, 0.5],
+    // A vector of length 5 at distance 3: the ray that touches the circle has the cosine 4 / 5.
+    ['euclidean', 3, 0.8],
+    ['euclidean', 5, -1],
+    ['euclidean', 0, 1],
+  ] as const)('gives the cosine computed by hand: %s, %p', (metric, distance, cosine) => {
+    expect(leastSimilarityWithin(distance, 5, metric)).toBeCloseTo(cosine, 12);
+  });
+
+  it.each(METRICS)('lets everything pass without a limit: %s', (metric) => {
+    expect(leastSimilarityWithin(Infinity, 1, metric)).toBe(-1);
+  });
+
+  it.each(METRICS)('misses no vector that is within the distance: %s', (metric) => {
+    let within = 0;
+    for (let seed = 1; seed <= 400; seed++) {
+      const p = normed(randomVector(seed, 3));
+      const q = normed(randomVector(seed + 500, 3));
+      const { distance, similarity } = compareEmbeddings(p, q, metric);
+      const limit = seededRange(seed)(0, 1.5);
+      if (distance > limit) continue;
+      within++;
+      expect(similarity).toBeGreaterThanOrEqual(leastSimilarityWithin(limit, p.norm, metric) - 1e-6);
+    }
+    expect(within).toBeGreaterThan(50);
   });
 });

@@ -90,3 +90,21 @@ export function thresholdsFromCosine(maxCosineDistance: number): { euclidean_l2:
     angular: distanceFromCosine(cos, 1, 1, 'angular'),
   };
 }
+
+/**
+ * The least cosine that a vector may have to be within a distance of one of length `norm`, [-1, 1]: whatever its own length
+ * where the metric is `euclidean`, since the closest point on a ray at angle a is norm * sin(a) away, and no closer than
+ * norm behind a right angle.
+ */
+export function leastSimilarityWithin(maxDistance: number, norm: number, metric: Metric): number {
+  switch (metric) {
+    case 'cosine':
+      return Math.max(-1, 1 - maxDistance);
+    case 'euclidean':
+      return maxDistance < norm ? Math.sqrt(1 - (maxDistance / norm) ** 2) : -1;
+    case 'euclidean_l2':
+      return Math.max(-1, 1 - maxDistance ** 2 / 2);
+    case 'angular':
+      return Math.cos(Math.PI * Math.min(1, maxDistance));
+  }
+}

@@ -410,7 +410,7 @@ describe('bad input', () => {
     ['/nowhere', 404, 'NOT_FOUND'],
     ['/v1', 404, 'NOT_FOUND'],
     ['/v1/verify/more', 404, 'NOT_FOUND'],
-    ['/verify', 404, 'NOT_FOUND'],
+    ['/compare', 404, 'NOT_FOUND'],
     ['/%E0%A4%A', 404, 'NOT_FOUND'],
   ] as const)('POST %s', async (path, status, code) => {
     await refused(service.http.post(path).send({}), status, code);

@@ -50,6 +50,27 @@ describe('images by their address', () => {
     expect(requests).toEqual(['/1.jpg', '/2.jpg', '/3.jpg']);
   });
 
+  it('are taken by the DeepFace API, after all that came with them is checked', async () => {
+    const { body } = await service.http
+      .post('/verify')
+      .send({ img1: `${origin}/1.jpg`, img2_path: `${origin}/2.jpg` })
+      .expect(200);
+    expect(body).toMatchObject({ verified: true, distance: 0 });
+    const list = { img: [`${origin}/3.jpg`, image.toString('base64')] };
+    expect((await service.http.post('/represent').send(list).expect(200)).body.results).toHaveLength(2);
+    const gone = await service.http.post('/represent').send({ img: `${origin}/gone.jpg` });
+    expect([gone.status, gone.body]).toEqual([
+      400,
+      { error: 'Exception while representing: No image could be fetched from the address for img.' },
+    ]);
+    requests = [];
+    await service.http
+      .post('/verify')
+      .send({ img1: `${origin}/1.jpg`, img2: 'a.jpg' })
+      .expect(400);
+    expect(requests).toEqual([]);
+  });
+
   it('are taken in lists, in their order, and count as images', async () => {
     const list = [`${origin}/1.jpg`, image.toString('base64'), { url: `${origin}/2.jpg` }];
     const { body } = await service.http.post('/v1/represent').send({ image: list }).expect(200);

@@ -51,7 +51,7 @@ describe('the service as it is started', () => {
     const lines = blocks.filter(
       (code) => /^S=|localhost:3000\/v1\/verify/m.test(code) && !code.includes('npm start'),
     );
-    expect(lines).toHaveLength(3);
+    expect(lines).toHaveLength(4);
     const script = `set -euo pipefail\n${lines.join('\n')}`
       .replaceAll('localhost:3000', `127.0.0.1:${service.port}`)
       .replaceAll('curl ', `curl -sS --fail-with-body -w '\\n' `);
@@ -64,7 +64,7 @@ describe('the service as it is started', () => {
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line));
-    expect(answers).toHaveLength(14);
+    expect(answers).toHaveLength(17);
     expect(answers[0]).toMatchObject({ verified: true, distance: 0, embedder: 'face-resnet-128' });
     expect(answers[2].faces.length).toBe(5);
     expect(answers[3].faces).toHaveLength(1);
@@ -76,6 +76,10 @@ describe('the service as it is started', () => {
     expect(verified).toMatchObject({ verified: true, distance: 0, subjectId: 'ada' });
     expect(filtered.subjects).toMatchObject([{ id: 'ada' }]);
     expect(references.references).toHaveLength(1);
+    const [deepfaceVerified, analyzed, represented] = answers.slice(14);
+    expect(deepfaceVerified).toMatchObject({ model: 'Dlib', threshold: 0.07 });
+    expect(Object.keys(analyzed.results[0]).slice(0, 2)).toEqual(['age', 'gender']);
+    expect(represented.results[0].embedding).toHaveLength(128);
   });
 
   it('answers every request example of the OpenAPI document with success', async () => {

@@ -1,0 +1,52 @@
+import { getMetadataStorage } from 'class-validator';
+import { RequestMethod } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants';
+import { COMPATIBILITY_ROUTES } from './compatibility';
+import { DeepfaceImages } from './deepface-body.interceptor';
+import { DeepfaceController } from './deepface.controller';
+import { DEEPFACE_ROUTES } from './dialect';
+
+const handlers = Object.getOwnPropertyNames(DeepfaceController.prototype)
+  .map((name) => DeepfaceController.prototype[name as keyof DeepfaceController] as object)
+  .filter((handler) => Reflect.getMetadata(METHOD_METADATA, handler) === RequestMethod.POST);
+const pathOf = (handler: object): string => Reflect.getMetadata(PATH_METADATA, handler);
+
+describe('the table of compatibility', () => {
+  it('has the routes of the controller', () => {
+    expect(Object.keys(COMPATIBILITY_ROUTES)).toEqual(Object.keys(DEEPFACE_ROUTES));
+    expect(handlers.map(pathOf)).toEqual(Object.keys(DEEPFACE_ROUTES));
+  });
+
+  it.each(Object.entries(COMPATIBILITY_ROUTES))('has the fields of %s', (route, { images, dto, fields }) => {
+    const handler = handlers.find((one) => pathOf(one) === route) as object;
+    expect(Reflect.getMetadata(DeepfaceImages.KEY, handler).fields).toEqual(images);
+    const rules = getMetadataStorage().getTargetValidationMetadatas(dto, '', false, false);
+    const names = [...new Set(rules.map(({ propertyName }) => propertyName))];
+    expect(Object.keys(fields).sort()).toEqual(names.sort());
+  });
+
+  it.each(Object.entries(COMPATIBILITY_ROUTES))('has the defaults of %s', (_route, { dto, fields }) => {
+    const defaults = new dto() as Record<string, unknown>;
+    for (const [name, { deepface, here = deepface }] of Object.entries(fields)) {
+      const value = /^`(.*)`$/.exec(here)?.[1];
+      expect([name, defaults[name] === undefined ? undefined : String(defaults[name])]).toEqual([
+        name,
+        value,
+      ]);
+    }
+  });
+
+  it('documents the DTO that the route takes', () => {
+    for (const handler of handlers) {
+      const types = Reflect.getMetadata(
+        'design:paramtypes',
+        DeepfaceController.prototype,
+        Object.getOwnPropertyNames(DeepfaceController.prototype).find(
+          (name) => DeepfaceController.prototype[name as keyof DeepfaceController] === handler,
+        ) as string,
+      ) as unknown[];
+      const { dto } = COMPATIBILITY_ROUTES[pathOf(handler) as keyof typeof COMPATIBILITY_ROUTES];
+      expect(types).toContain(dto);
+    }
+  });
+});

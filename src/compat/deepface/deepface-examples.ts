@@ -1,0 +1,60 @@
+import { EXAMPLE_DETECTOR, EXAMPLE_FACE, EXAMPLE_IMAGE_SIZE, exampleEmbedding } from '../../http/examples';
+import { findConfidence } from './confidence';
+import {
+  DeepfaceAnalysisDto,
+  type DeepfaceMatchDto,
+  DeepfaceRepresentationDto,
+  type DeepfaceVerifyAnswerDto,
+  FacialAreaDto,
+} from './deepface-answers.dto';
+
+/*
+ * What the OpenAPI document shows, made by the same mappers as real answers.
+ */
+
+const DETECTOR = { name: EXAMPLE_DETECTOR, card: EXAMPLE_DETECTOR };
+const DISTANCE = 0.035917;
+const AREA = FacialAreaDto.from(EXAMPLE_FACE, EXAMPLE_IMAGE_SIZE, DETECTOR);
+
+export const VERIFY_EXAMPLE: DeepfaceVerifyAnswerDto = {
+  verified: true,
+  distance: DISTANCE,
+  threshold: 0.07,
+  confidence: findConfidence(DISTANCE, 'Dlib', 'cosine', true),
+  model: 'Dlib',
+  detector_backend: EXAMPLE_DETECTOR,
+  similarity_metric: 'cosine',
+  facial_areas: { img1: AREA, img2: AREA },
+  time: 0.08,
+};
+
+export const REPRESENTATION_EXAMPLE = DeepfaceRepresentationDto.from(
+  { ...EXAMPLE_FACE, embedding: Float32Array.from(exampleEmbedding()), embeddingNorm: 1 },
+  EXAMPLE_IMAGE_SIZE,
+  DETECTOR,
+);
+
+export const ANALYSIS_EXAMPLE = DeepfaceAnalysisDto.from(
+  { ...EXAMPLE_FACE, age: 31.4, gender: 'female', genderScores: { female: 0.94, male: 0.06 } },
+  ['age', 'gender'],
+  EXAMPLE_IMAGE_SIZE,
+  DETECTOR,
+);
+
+export const MATCH_EXAMPLE: DeepfaceMatchDto = {
+  id: '6f0b3a5e8c1d4f27a9be52d0c4137e68',
+  img_name: 'ada',
+  model_name: 'Dlib',
+  detector_backend: EXAMPLE_DETECTOR,
+  aligned: true,
+  l2_normalized: false,
+  search_method: 'exact',
+  target_x: Number(AREA.x),
+  target_y: Number(AREA.y),
+  target_w: Number(AREA.w),
+  target_h: Number(AREA.h),
+  threshold: 0.07,
+  distance_metric: 'cosine',
+  distance: DISTANCE,
+  confidence: VERIFY_EXAMPLE.confidence,
+};

@@ -1,0 +1,80 @@
+import type { NextFunction, Response } from 'express';
+import type { AppConfig } from '../../config/app.config';
+import { FaceError, type FaceErrorCode } from '../../errors';
+import { BearerSecret } from '../../http/bearer-secret';
+import { mediaType } from '../../http/media-type';
+import type { AppRequest } from '../../http/request-id';
+
+/** The POST routes, with what DeepFace says of them in its errors. */
+export const DEEPFACE_ROUTES = {
+  '/verify': 'verifying',
+  '/represent': 'representing',
+  '/analyze': 'analyzing',
+  '/register': 'registering',
+  '/search': 'searching',
+  '/build/index': 'building index',
+} as const;
+export type DeepfaceRoute = keyof typeof DEEPFACE_ROUTES;
+
+/** A request that {@link deepfaceDialect} has seen. */
+export interface DeepfaceRequest extends AppRequest {
+  /** An image came as a file: DeepFace decodes those, and no others, before its route begins. */
+  hasFiles?: boolean;
+}
+
+/** Codes that DeepFace answers with `exception`: it did not find an image in the request. */
+const EXTRACTION_CODES: readonly FaceErrorCode[] = ['IMAGE_MISSING', 'CONTENT_TYPE_UNSUPPORTED'];
+/** The same where the image came as a file. */
+const FILE_CODES: readonly FaceErrorCode[] = ['IMAGE_EMPTY', 'IMAGE_UNSUPPORTED', 'IMAGE_CORRUPT'];
+/** Statuses under 500 that DeepFace has no answer for; all others are its 400. */
+const OWN_STATUSES = [413, 429, 499];
+
+/**
+ * Middleware before the body is read: lets callers of the DeepFace routes in, and gives their errors DeepFace's shapes.
+ *
+ * NOT_FOUND where the dialect is switched off, UNAUTHORIZED without the token where there is one.
+ */
+export function deepfaceDialect({ deepface }: AppConfig) {
+  const token = deepface.authToken == null ? null : new BearerSecret(deepface.authToken);
+  return (request: AppRequest, _response: Response, next: NextFunction): void => {
+    const route = routeOf(request);
+    if (route == null) return next();
+    if (!deepface.isOn) return next(new FaceError('NOT_FOUND', 'No such route.'));
+    if (route === '/') return next();
+    request.errorAnswer = (error) => deepfaceError(error, route, request);
+    if (token == null || token.isIn(request)) return next();
+    next(new FaceError('UNAUTHORIZED', 'Invalid or missing authentication token'));
+  };
+}
+
+/** Whether the body goes to the dialect as text: a form, or what curl calls one for want of a content type. */
+export function isDeepfaceText(request: AppRequest): boolean {
+  const route = routeOf(request);
+  return (
+    route != null &&
+    route !== '/' &&
+    /^(application\/x-www-form-urlencoded|text\/plain|)$/.test(mediaType(request))
+  );
+}
+
+/** The dialect's route that Express will take, by the same rules: case and a slash at the end do not matter. */
+function routeOf({ method, path }: AppRequest): DeepfaceRoute | '/' | null {
+  const plain = path.toLowerCase().replace(/(?<=.)\/$/, '');
+  if (method === 'POST' && Object.hasOwn(DEEPFACE_ROUTES, plain)) return plain as DeepfaceRoute;
+  return method === 'GET' && plain === '/' ? '/' : null;
+}
+
+/** Status and body of an error as DeepFace has them; as it words its errors, without its traceback. */
+export function deepfaceError(
+  { code, message, status }: FaceError,
+  route: DeepfaceRoute,
+  { hasFiles = false, requestId }: Pick<DeepfaceRequest, 'hasFiles' | 'requestId'>,
+): { status: number; body: object } {
+  if (status === 401) return { status, body: { message } };
+  if (EXTRACTION_CODES.includes(code) || (hasFiles && FILE_CODES.includes(code))) {
+    return { status: 400, body: { exception: message } };
+  }
+  const error = `Exception while ${DEEPFACE_ROUTES[route]}: ${message}`;
+  if (status < 500 && !OWN_STATUSES.includes(status)) return { status: 400, body: { error } };
+  return { status, body: { error, code, requestId } };
+}
