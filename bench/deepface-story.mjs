@@ -38,7 +38,7 @@ export default async function deepfaceStory(log) {
     sides.push(
       { text: 'models built for each request', ...(await startRebuilding(models)) },
       { text: 'Likeness', ...(await likeness('off')) },
-      { text: 'Likeness, with its cache of embeddings', ...(await likeness('on')) },
+      { text: 'Likeness, with its cache of embeddings', ...(await likeness('memory')) },
     );
     const requests = pairs().map(([img1, img2]) => jsonRequest('/verify', { img1, img2 }));
     for (const side of sides) Object.assign(side, { times: [], memory: [] });
