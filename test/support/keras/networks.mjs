@@ -1,4 +1,9 @@
+import { arcFace } from './networks/arcface.mjs';
+import { ghostFaceNet } from './networks/ghostfacenet.mjs';
+import { inceptionResNetV1 } from './networks/inception-resnet.mjs';
+import { openFace } from './networks/openface.mjs';
 import { retinaFace } from './networks/retinaface.mjs';
+import { deepId, emotion } from './networks/small.mjs';
 import { vggAttribute, vggFace } from './networks/vgg-face.mjs';
 
 /**
@@ -23,4 +28,23 @@ export const NETWORKS = {
     weight: (name, role) =>
       name === 'bn_data' ? { moving_mean: [100, 150], moving_variance: [4000, 6000] }[role] : undefined,
   },
+  facenet: {
+    build: () => inceptionResNetV1(128),
+    pixels: [0, 1],
+    gain: (name) => (name === 'Bottleneck' ? 0.1 : 2),
+  },
+  facenet512: {
+    build: () => inceptionResNetV1(512),
+    pixels: [0, 1],
+    gain: (name) => (name === 'Bottleneck' ? 0.1 : 2),
+  },
+  arcface: {
+    build: arcFace,
+    pixels: [0, 1],
+    gain: (name) => (/_2_conv$/.test(name) ? 0.3 : /^dense/.test(name) ? 0.1 : 1),
+  },
+  openface: { build: openFace, pixels: [0, 1] },
+  deepid: { build: deepId, pixels: [0, 1], gain: (name) => (/^fc/.test(name) ? 0.1 : 2) },
+  ghostfacenet: { build: ghostFaceNet, pixels: [0, 1], gain: () => 0.7 },
+  emotion: { build: emotion, pixels: [0, 1] },
 };
