@@ -21,7 +21,7 @@ import {
   validateSync,
 } from 'class-validator';
 import { FaceError } from '../errors';
-import { type Attribute, EXPRESSIONS, GENDERS } from '../pipeline/face.types';
+import { type Attribute, EXPRESSIONS, GENDERS } from './attributes';
 
 export const MODEL_TASKS = [
   'detect',

@@ -1,3 +1,14 @@
+import type { Expression, Gender } from '../model-store/attributes';
+
+export {
+  type Attribute,
+  ATTRIBUTES,
+  type Expression,
+  EXPRESSIONS,
+  type Gender,
+  GENDERS,
+} from '../model-store/attributes';
+
 /** A point in pixels of the upright image (EXIF applied), origin top-left, x right, y down. May lie outside the image. */
 export interface Point {
   x: number;
@@ -55,17 +66,6 @@ export interface RepresentedFace extends FaceDetection {
   /** Where it was asked for, and the face has landmarks. */
   quality?: PixelQuality;
 }
-
-/** What can be estimated of a face. */
-export const ATTRIBUTES = ['age', 'gender', 'expression', 'race'] as const;
-export type Attribute = (typeof ATTRIBUTES)[number];
-
-export const GENDERS = ['male', 'female'] as const;
-export type Gender = (typeof GENDERS)[number];
-
-/** Expressions in the order of the default network's output. */
-export const EXPRESSIONS = ['neutral', 'happy', 'sad', 'angry', 'fearful', 'disgusted', 'surprised'] as const;
-export type Expression = (typeof EXPRESSIONS)[number];
 
 /** A face with estimated attributes: those that were asked for. */
 export interface AnalyzedFace extends FaceDetection {
