@@ -169,14 +169,14 @@ function isSame(expected: OutputTensor, received: OutputTensor): boolean {
 type ValueMetadata = InferenceSession['inputMetadata'][number];
 
 function checkShapes(session: InferenceSession, card: ModelCard, outputNames: (string | undefined)[]): void {
-  const { layout, width, height, multipleOf, dtype, maxBatch } = card.input;
+  const { layout, width, height, channels = 3, multipleOf, dtype, maxBatch } = card.input;
   if (session.inputNames.length !== 1) {
     throw mismatch(card, `one input`, `${session.inputNames.length} inputs`);
   }
   const h = multipleOf == null ? height : -1;
   const w = multipleOf == null ? width : -1;
   const batch = maxBatch === 1 ? -1 : maxBatch;
-  const expected = layout === 'NHWC' ? [batch, h, w, 3] : [batch, 3, h, w];
+  const expected = layout === 'NHWC' ? [batch, h, w, channels] : [batch, channels, h, w];
   const input = session.inputMetadata[0];
   if (!matches(input, dtype, expected, maxBatch > 1)) {
     throw mismatch(card, `input ${dtype} [${expected.join(', ')}]`, describe(input));
