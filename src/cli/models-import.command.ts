@@ -51,7 +51,8 @@ async function importCommand(
   let progress: Progress | undefined;
   let told = 0;
   const { card, path } = await importModel({
-    architecture,
+    name: architecture,
+    architecture: ARCHITECTURES[architecture],
     file: resolve(file),
     folder,
     normalization,

@@ -5,7 +5,6 @@ import { FaceError } from '../../errors';
 import { type TemporaryFile, writeTemporary } from '../compile/write-atomically';
 import { type ModelCard, parseModelCard } from '../model-card';
 import { OnnxGraph } from '../onnx/onnx-builder';
-import { ARCHITECTURES } from './architectures';
 import type { Architecture } from './architectures/architecture';
 import { importError } from './import-error';
 import { KerasNetwork, matchLayers } from './keras-network';
@@ -16,8 +15,9 @@ import { type Normalization, normalized } from './normalizations';
 const IMPORTER_VERSION = '1';
 
 export interface ImportOptions {
-  /** Key of {@link ARCHITECTURES}, and name of the card. */
-  architecture: string;
+  /** Name of the card. */
+  name: string;
+  architecture: Architecture;
   /** Path of the Keras file. */
   file: string;
   /** Models folder that the ONNX file goes into, made if needed; its card goes into `cards` there. */
@@ -49,8 +49,7 @@ export interface ImportedModel {
  * FACE_OPTIONS_INVALID where the folder cannot be written; PARAMETER_INVALID where the model is there already.
  */
 export async function importModel(options: ImportOptions): Promise<ImportedModel> {
-  const { architecture: name, folder, force = false } = options;
-  const architecture = ARCHITECTURES[name];
+  const { name, architecture, folder, force = false } = options;
   const card = plainCard(name, architecture, options.normalization);
   const path = join(folder, `${name}.onnx`);
   const cardPath = join(folder, 'cards', `${name}.json`);
