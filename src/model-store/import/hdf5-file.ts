@@ -114,22 +114,25 @@ export class Hdf5File {
    * Attribute of a group, a list of texts; `null` where there is none of that name.
    *
    * @param path - of the group, from the root.
+   * @param layer - that errors name.
    */
-  texts(path: string, attribute: string): string[] | null {
-    const what = `Attribute ${attribute} of group ${quote(path)}`;
-    return guarded(`${what} is damaged.`, () => {
+  texts(path: string, attribute: string, layer?: string): string[] | null {
+    const details = layer == null ? {} : { layer };
+    const what = `The attribute ${attribute} of the group ${quote(path)}`;
+    const read = () => {
       const group = path === '/' ? this.file : this.file.get(path);
-      if (!isGroup(group)) throw importError(`Group ${quote(path)} is missing, or is none.`);
+      if (!isGroup(group)) throw importError(`The group ${quote(path)} is missing, or is none.`, details);
       const found = group.attrs[attribute];
       if (found == null) return null;
       const count = (found.shape ?? []).reduce((product, size) => product * size, 1);
       if (count === 0) return [];
-      if (count > MAX_TEXTS) throw importError(`${what} has ${count} values.`);
+      if (count > MAX_TEXTS) throw importError(`${what} has ${count} values.`, details);
       const value = found.value;
       const texts = Array.isArray(value) ? value : [value];
-      if (texts.some((text) => typeof text !== 'string')) throw importError(`${what} is no text.`);
+      if (texts.some((text) => typeof text !== 'string')) throw importError(`${what} is no text.`, details);
       return texts as string[];
-    });
+    };
+    return guarded(`${what} is damaged.`, read, layer);
   }
 
   /**

@@ -57,8 +57,18 @@ export async function importModel(options: ImportOptions): Promise<ImportedModel
   const weights = await openWeights(options.file);
   const made: TemporaryFile[] = [];
   try {
+    const net = new KerasNetwork();
+    architecture.build(net);
+    const layers = matchLayers(net.weightedLayers(), weights.layers);
     await makeFolder(join(folder, 'cards'));
-    const { model, sha256, bytes } = await writeModel(name, architecture, weights, path, options.onProgress);
+    const graph = new OnnxGraph(name, IMPORTER_VERSION);
+    let done = 0;
+    const total = net.write(graph, layers, (layer, tensor, place) => {
+      const data = weights.read(layer, tensor, place);
+      options.onProgress?.((done += data.byteLength), total);
+      return data;
+    });
+    const { model, sha256, bytes } = await writeModel(graph, path);
     made.push(model);
     const pinned = parseModelCard({ ...card, sha256, bytes }, `${name}.json`);
     await assertRuns(model.path, pinned, options.run);
@@ -133,22 +143,9 @@ function unwritable(cause: NodeJS.ErrnoException): FaceError {
 }
 
 async function writeModel(
-  name: string,
-  architecture: Architecture,
-  weights: KerasWeights,
+  graph: OnnxGraph,
   path: string,
-  onProgress: ImportOptions['onProgress'] = () => undefined,
 ): Promise<{ model: TemporaryFile; sha256: string; bytes: number }> {
-  const net = new KerasNetwork();
-  architecture.build(net);
-  const layers = matchLayers(net.weightedLayers(), weights.layers);
-  const graph = new OnnxGraph(name, IMPORTER_VERSION);
-  let done = 0;
-  const total = net.write(graph, layers, (layer, tensor, place) => {
-    const data = weights.read(layer, tensor, place);
-    onProgress((done += data.byteLength), total);
-    return data;
-  });
   const hash = createHash('sha256');
   let bytes = 0;
   function* hashed(): Generator<Uint8Array> {

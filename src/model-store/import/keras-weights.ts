@@ -79,11 +79,11 @@ function readLayers(file: Hdf5File): KerasLayer[] {
   if (names == null) {
     throw importError('It has no list of layers (layer_names): it is no file of weights that Keras 2 saved.');
   }
-  assertDistinct(names, 'layer');
+  assertDistinct(names, 'layer', {});
   const layers = names.map((name) => {
     const group = join(root, name);
-    const weightNames = texts(file, group, 'weight_names') ?? [];
-    assertDistinct(weightNames, 'tensor');
+    const weightNames = texts(file, group, 'weight_names', name) ?? [];
+    assertDistinct(weightNames, 'tensor', { layer: name });
     const tensors = weightNames.map((weight) => {
       const path = join(group, weight);
       return { path, shape: file.shape(path, name) };
@@ -94,12 +94,12 @@ function readLayers(file: Hdf5File): KerasLayer[] {
 }
 
 /** An attribute, or its parts where it is split. */
-function texts(file: Hdf5File, group: string, attribute: string): string[] | null {
-  const whole = file.texts(group, attribute);
+function texts(file: Hdf5File, group: string, attribute: string, layer?: string): string[] | null {
+  const whole = file.texts(group, attribute, layer);
   if (whole != null) return whole;
   const parts: string[] = [];
   for (let i = 0; ; i++) {
-    const part = file.texts(group, `${attribute}${i}`);
+    const part = file.texts(group, `${attribute}${i}`, layer);
     if (part == null) return i === 0 ? null : parts;
     parts.push(...part);
   }
@@ -107,10 +107,10 @@ function texts(file: Hdf5File, group: string, attribute: string): string[] | nul
 
 const join = (group: string, name: string) => (group === '/' ? `/${name}` : `${group}/${name}`);
 
-function assertDistinct(names: string[], what: string): void {
+function assertDistinct(names: string[], what: string, details: { layer?: string }): void {
   const seen = new Set<string>();
   for (const name of names) {
-    if (seen.has(name)) throw importError(`It names ${what} ${quote(name)} twice.`);
+    if (seen.has(name)) throw importError(`It names the ${what} ${quote(name)} twice.`, details);
     seen.add(name);
   }
 }
