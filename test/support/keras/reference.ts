@@ -39,9 +39,24 @@ export async function makeReference(
   folder: string,
   options: ReferenceOptions = {},
 ): Promise<Reference> {
-  const request = JSON.stringify({ network, folder, ...options });
+  return (await makeReferences({ [network]: folder }, options))[network];
+}
+
+/**
+ * Builds several networks with one body at once, for the time that takes one of them.
+ *
+ * @param folders - the folder of each network.
+ */
+export async function makeReferences(
+  folders: Record<string, string>,
+  options: ReferenceOptions = {},
+): Promise<Record<string, Reference>> {
+  const request = JSON.stringify({ folders, ...options });
   const { stdout } = await run(process.execPath, [join(__dirname, 'make-reference.mjs'), request]);
-  return { folder, ...(JSON.parse(stdout) as Omit<Reference, 'folder'>) };
+  const report = JSON.parse(stdout) as Record<string, Omit<Reference, 'folder'>>;
+  return Object.fromEntries(
+    Object.entries(report).map(([name, reference]) => [name, { folder: folders[name], ...reference }]),
+  );
 }
 
 /** Runs an ONNX file on the input of a reference: how far each of its outputs is from the reference's at most. */
