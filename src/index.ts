@@ -3,6 +3,7 @@ export { AnalysisService, type Analysis } from './face/analysis.service';
 export { DetectionService, type Detection } from './face/detection.service';
 export {
   FaceModel,
+  type AnalyzeCallOptions,
   type EmbedderInfo,
   type FaceCallOptions,
   type ModelStatus,
@@ -70,11 +71,13 @@ export { LanceStore } from './gallery/lance-store';
 export type { LanceStoreOptions } from './gallery/lance/lance.options';
 export type {
   AnalyzedFace,
+  Attribute,
   BoundingBox,
   Expression,
   FaceDetection,
   FacePose,
   FaceSelection,
+  Gender,
   ImageFaces,
   Landmarks,
   Metric,
@@ -82,4 +85,5 @@ export type {
   Point,
   RepresentedFace,
   StageTimings,
+  WholeImageMode,
 } from './pipeline/face.types';

@@ -4,11 +4,10 @@ import { AnalysisService } from '../face/analysis.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import { RequestLimits } from '../http/request-limits';
 import { IMAGE_EXAMPLES } from '../http/examples';
-import { FaceOptionsDto } from '../http/face-options.dto';
 import { ImageBody } from '../http/image-body.decorator';
 import { ImageField } from '../http/image-body.interceptor';
 import { RequestId } from '../http/request-id';
-import { ANALYZE_ANSWER, AnalyzeResponseDto } from './analysis.dto';
+import { ANALYZE_ANSWER, AnalyzeOptionsDto, AnalyzeResponseDto } from './analysis.dto';
 
 @ApiTags('analysis')
 @Controller('v1/analyze')
@@ -17,11 +16,12 @@ export class AnalysisController {
 
   @Post()
   @HttpCode(200)
-  @ImageBody({ fields: ['image'] }, { options: FaceOptionsDto, examples: IMAGE_EXAMPLES })
+  @ImageBody({ fields: ['image'] }, { options: AnalyzeOptionsDto, examples: IMAGE_EXAMPLES })
   @ApiOperation({
-    summary: 'Estimate age, gender and expression of the faces of an image',
+    summary: 'Estimate age, gender, expression and race of the faces of an image',
     description:
-      'Estimates of a network, not facts about a person. An image without a face is answered with an empty list.',
+      'Estimates of a network, not facts about a person. Only what `attributes` asks for is run; without it, all that a ' +
+      'loaded model estimates. An image without a face is answered with an empty list.',
   })
   @ApiOkResponse({
     description: 'The faces with their estimates',
@@ -31,7 +31,7 @@ export class AnalysisController {
   @ApiFaceErrors(IMAGE_ROUTE_ERRORS)
   async analyze(
     @ImageField('image') image: Uint8Array,
-    @Body() options: FaceOptionsDto,
+    @Body() options: AnalyzeOptionsDto,
     @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
   ): Promise<AnalyzeResponseDto> {

@@ -1,10 +1,42 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ArrayNotEmpty, ArrayUnique, IsIn } from 'class-validator';
 import type { Analysis } from '../face/analysis.service';
 import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, EXAMPLE_TIMINGS, exampleImage } from '../http/examples';
+import { FaceOptionsDto } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/face.dto';
-import { type AnalyzedFace, type Expression, EXPRESSIONS } from '../pipeline/face.types';
+import { IsNameList, Omittable } from '../http/validation';
+import {
+  type AnalyzedFace,
+  type Attribute,
+  ATTRIBUTES,
+  type Expression,
+  EXPRESSIONS,
+  type Gender,
+  GENDERS,
+} from '../pipeline/face.types';
 
 const SOFTMAX = { minimum: 0, maximum: 1 };
+
+/** Body of POST /v1/analyze beside `image`. */
+export class AnalyzeOptionsDto extends FaceOptionsDto {
+  /** What is estimated. */
+  @Omittable()
+  @IsNameList()
+  @ArrayNotEmpty()
+  @ArrayUnique()
+  @IsIn(ATTRIBUTES, { each: true })
+  @ApiPropertyOptional({
+    enum: ATTRIBUTES,
+    isArray: true,
+    uniqueItems: true,
+    minItems: 1,
+    example: ['age', 'gender'],
+    description:
+      'What is estimated; nothing else is run. Text may name them with commas between. Default: all that a loaded model ' +
+      'estimates',
+  })
+  attributes?: Attribute[];
+}
 
 /** Outputs of the gender network, [0, 1], sum 1. Not calibrated probabilities. */
 export class GenderScoresDto {
@@ -15,34 +47,51 @@ export class GenderScoresDto {
   female: number;
 }
 
-/** A face with estimated attributes. */
+/** A face with estimated attributes: those that were asked for. */
 export class AnalyzedFaceDto extends FaceDto {
-  @ApiProperty({ example: 31.4, description: 'Estimated age in years' })
-  age: number;
+  @ApiPropertyOptional({ example: 31.4, description: 'Estimated age in years' })
+  age?: number;
 
-  @ApiProperty({
-    enum: ['male', 'female'],
+  @ApiPropertyOptional({
+    enum: GENDERS,
     description: 'The gender with the larger score, as the network saw it',
   })
-  gender: 'male' | 'female';
+  gender?: Gender;
 
-  @ApiProperty({ type: GenderScoresDto, description: 'Softmax outputs, sum 1. Not calibrated probabilities' })
-  genderScores: GenderScoresDto;
+  @ApiPropertyOptional({
+    type: GenderScoresDto,
+    description: 'Softmax outputs, sum 1. Not calibrated probabilities',
+  })
+  genderScores?: GenderScoresDto;
 
-  @ApiProperty({ enum: EXPRESSIONS, description: 'The expression with the largest score' })
-  expression: Expression;
+  @ApiPropertyOptional({ enum: EXPRESSIONS, description: 'The expression with the largest score' })
+  expression?: Expression;
 
-  @ApiProperty({
+  @ApiPropertyOptional({
     type: 'object',
     properties: Object.fromEntries(EXPRESSIONS.map((name) => [name, { type: 'number', ...SOFTMAX }])),
     required: [...EXPRESSIONS],
     description: 'Softmax outputs, sum 1. Not calibrated probabilities',
   })
-  expressionScores: Record<Expression, number>;
+  expressionScores?: Record<Expression, number>;
+
+  @ApiPropertyOptional({
+    example: 'indian',
+    description:
+      'The label with the largest score, as the network saw it: a class of its training data, no fact',
+  })
+  race?: string;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'number', ...SOFTMAX },
+    description: "Softmax outputs by the labels of the model's card, sum 1. Not calibrated probabilities",
+  })
+  raceScores?: Record<string, number>;
 
   static override from(face: AnalyzedFace): AnalyzedFaceDto {
-    const { age, gender, genderScores, expression, expressionScores } = face;
-    return { ...FaceDto.from(face), age, gender, genderScores, expression, expressionScores };
+    const { box: _box, landmarks: _landmarks, detectionScore: _score, ...attributes } = face;
+    return { ...FaceDto.from(face), ...attributes };
   }
 }
 

@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { AnalyzeResponseDto } from '../analysis/analysis.dto';
 import { AnalysisService, type Analysis } from '../face/analysis.service';
-import type { FaceCallOptions } from '../face/face-model';
+import type { AnalyzeCallOptions } from '../face/face-model';
+import { type AnalyzedFace, type Attribute, ATTRIBUTES } from '../pipeline/face.types';
 import { aboutFile, readImage, withFaceModel } from './face-model';
 import { addFaceListOptions, jsonOption, type JsonOption } from './options';
 import { countText, faceJson, faceText, printJson, printLine } from './print';
@@ -9,12 +10,26 @@ import { countText, faceJson, faceText, printJson, printLine } from './print';
 export function addAnalyzeCommand(program: Command): void {
   const command = program
     .command('analyze')
-    .description('Estimate age, gender and expression of the faces of a photo.')
+    .description('Estimate age, gender, expression and race of the faces of a photo.')
     .argument('<image>', 'image file');
-  addFaceListOptions(command).addOption(jsonOption()).action(analyze);
+  addFaceListOptions(command)
+    .option(
+      '--attributes <names>',
+      `what is estimated, of ${ATTRIBUTES.join(',')} (default: all of FACE_ATTRIBUTE_MODELS)`,
+      attributeNames,
+    )
+    .addOption(jsonOption())
+    .action(analyze);
 }
 
-async function analyze(file: string, { json, ...options }: FaceCallOptions & JsonOption): Promise<void> {
+function attributeNames(text: string): Attribute[] {
+  const names = text.split(',').map((name) => name.trim());
+  const isAttribute = (name: string): name is Attribute => (ATTRIBUTES as readonly string[]).includes(name);
+  if (names.every(isAttribute)) return [...new Set(names)];
+  throw new InvalidArgumentError(`Expected names of ${ATTRIBUTES.join(', ')}, with commas between.`);
+}
+
+async function analyze(file: string, { json, ...options }: AnalyzeCallOptions & JsonOption): Promise<void> {
   const image = await readImage(file, 'image');
   const result = await withFaceModel({ ...options, attributes: true }, (model) =>
     aboutFile(file, 'image', new AnalysisService(model).analyze(image, options)),
@@ -30,10 +45,19 @@ function analysisJson({ faces, ...image }: Analysis): Omit<AnalyzeResponseDto, '
 function printAnalysis(file: string, { faces, faceCount }: Analysis): void {
   printLine(`${file}: ${countText(faces.length, faceCount)}`);
   for (const face of faces) {
-    const { age, gender, genderScores, expression, expressionScores } = face;
-    printLine(
-      `  age ${age.toFixed(0)}, ${gender} (${genderScores[gender].toFixed(2)}), ` +
-        `${expression} (${expressionScores[expression].toFixed(2)}); ${faceText(face)}`,
-    );
+    printLine(`  ${attributesText(face)}; ${faceText(face)}`);
   }
+}
+
+/** Each attribute with its score, those that were not estimated left out. */
+function attributesText(face: AnalyzedFace): string {
+  const { age, gender, genderScores, expression, expressionScores, race, raceScores } = face;
+  const scored = (label?: string, scores?: Readonly<Record<string, number>>) =>
+    label == null || scores == null ? [] : [`${label} (${scores[label].toFixed(2)})`];
+  return [
+    ...(age == null ? [] : [`age ${age.toFixed(0)}`]),
+    ...scored(gender, genderScores),
+    ...scored(expression, expressionScores),
+    ...scored(race, raceScores),
+  ].join(', ');
 }

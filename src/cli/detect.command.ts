@@ -74,7 +74,9 @@ function detectionJson({ faces, ...image }: Detection): Omit<DetectResponseDto, 
 
 function printDetection(file: string, { faces, faceCount, ...image }: Detection, drawing?: string): void {
   const { imageWidth, imageHeight, detector } = image;
-  printLine(`${file}: ${imageWidth} x ${imageHeight}, ${countText(faces.length, faceCount)}, ${detector}`);
+  printLine(
+    `${file}: ${imageWidth} x ${imageHeight}, ${countText(faces.length, faceCount)}, ${detector ?? 'no detector'}`,
+  );
   for (const face of faces) printLine(`  ${faceText(face)}`);
   if (drawing != null) printLine(`drawn to ${drawing}`);
 }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FACE_OPTION_RANGES } from '../face/face.options';
-import { FACE_SELECTIONS } from '../pipeline/face.types';
+import { FACE_SELECTIONS, WHOLE_IMAGE_MODES } from '../pipeline/face.types';
 
 /** Option `--json`, of every command that answers with data. */
 export interface JsonOption {
@@ -43,6 +43,12 @@ export function addDetectorOptions(command: Command, defaultSelection: string): 
       '--min-detection-score <score>',
       'faces below are passed over, 0 to 1 (default: that of the detector)',
       decimal(0, 1),
+    )
+    .addOption(
+      new Option(
+        '--whole-image <when>',
+        'when the whole image is taken for the one face; always: no detector is run (default: never)',
+      ).choices(WHOLE_IMAGE_MODES),
     );
 }
 
@@ -59,6 +65,13 @@ export function addFaceListOptions(command: Command): Command {
       'faces with a shorter box side under this are passed over (default: 0)',
       decimal(0),
     );
+}
+
+export function alignOption(): Option {
+  return new Option(
+    '--no-align',
+    'cut faces out by their boxes, do not turn them; has a contract of its own',
+  );
 }
 
 export function embedderOption(): Option {

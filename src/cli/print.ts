@@ -1,5 +1,5 @@
 import type { FaceDto } from '../http/face.dto';
-import type { FaceDetection } from '../pipeline/face.types';
+import type { FaceDetection, Landmarks } from '../pipeline/face.types';
 
 /** Work shorter than this goes without notices. */
 const QUIET_MS = 1000;
@@ -58,12 +58,17 @@ export async function withNotices<T>(
  */
 
 export function faceJson({ box, landmarks, detectionScore }: FaceDetection): FaceDto {
-  const [imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth] = landmarks;
-  return {
-    box,
-    landmarks: { imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth },
-    detectionScore,
-  };
+  return { box, landmarks: landmarks && landmarksJson(landmarks), detectionScore };
+}
+
+function landmarksJson([
+  imageLeftEye,
+  imageRightEye,
+  noseTip,
+  imageLeftMouth,
+  imageRightMouth,
+]: Landmarks): FaceDto['landmarks'] {
+  return { imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth };
 }
 
 /** For people: whole pixels of the box and two digits of the score. */

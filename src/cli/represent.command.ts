@@ -8,7 +8,7 @@ import type {
   RepresentedItemDto,
 } from '../representation/representation.dto';
 import { aboutFile, readImage, withFaceModel } from './face-model';
-import { addFaceListOptions, embedderOption, jsonOption, type JsonOption } from './options';
+import { addFaceListOptions, alignOption, embedderOption, jsonOption, type JsonOption } from './options';
 import { countText, faceJson, faceText, printJson, printLine, withNotices } from './print';
 import { errorJson, errorLine, EXIT_ERROR } from './report-error';
 
@@ -24,6 +24,7 @@ export function addRepresentCommand(program: Command): void {
     );
   addFaceListOptions(command)
     .addOption(embedderOption())
+    .addOption(alignOption())
     .addOption(jsonOption())
     .action((files: string[], options: RepresentCallOptions & JsonOption) =>
       files.length === 1 ? representOne(files[0], options) : representAll(files, options),

@@ -8,7 +8,14 @@ import {
 import { METRICS } from '../pipeline/face.types';
 import type { VerifyResponseDto } from '../verification/verification.dto';
 import { readImage, withFaceModel } from './face-model';
-import { addDetectorOptions, decimal, embedderOption, jsonOption, type JsonOption } from './options';
+import {
+  addDetectorOptions,
+  alignOption,
+  decimal,
+  embedderOption,
+  jsonOption,
+  type JsonOption,
+} from './options';
 import { faceJson, faceText, printJson, printLine } from './print';
 
 const NOT_VERIFIED = 1;
@@ -21,6 +28,7 @@ export function addVerifyCommand(program: Command): void {
     .argument('<reference>', 'image file that the probe is checked against');
   addDetectorOptions(command, 'best')
     .addOption(embedderOption())
+    .addOption(alignOption())
     .addOption(new Option('--metric <metric>', 'measure of the distance (default: cosine)').choices(METRICS))
     .option(
       '--threshold <distance>',
@@ -76,5 +84,5 @@ function printVerification(result: VerificationResult, files: Record<'probe' | '
     const face = result[side];
     if (face != null) printLine(`${side} ${files[side]}: face of ${faceText(face)}`);
   }
-  printLine(`detector ${detector}, embedder ${embedder}`);
+  printLine(`detector ${detector ?? 'none'}, embedder ${embedder}`);
 }

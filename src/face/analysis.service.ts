@@ -1,14 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import type { AnalyzedFace, ImageFaces } from '../pipeline/face.types';
-import { type FaceCallOptions, FaceModel } from './face-model';
+import { type AnalyzeCallOptions, detectorOf, FaceModel } from './face-model';
 
 /** Faces of one image with estimated attributes, and the detector that found them. */
 export interface Analysis extends ImageFaces<AnalyzedFace> {
-  detector: string;
+  /** `null` where none was run. */
+  detector: string | null;
 }
 
 /**
- * Age, gender and expression of the faces of an image.
+ * Age, gender, expression and race of the faces of an image, as far as models are loaded.
  *
  * @publicApi
  */
@@ -17,8 +18,8 @@ export class AnalysisService {
   constructor(private readonly model: FaceModel) {}
 
   /** Analyses the selected faces (default: all); an image without a face gives an empty list. */
-  async analyze(image: Uint8Array, options: FaceCallOptions = {}): Promise<Analysis> {
+  async analyze(image: Uint8Array, options: AnalyzeCallOptions = {}): Promise<Analysis> {
     const result = await this.model.analyze(image, options);
-    return { ...result, detector: options.detector ?? this.model.defaultDetector };
+    return { ...result, detector: detectorOf(this.model, options) };
   }
 }

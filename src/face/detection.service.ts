@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { FaceDetection, ImageFaces } from '../pipeline/face.types';
-import { type FaceCallOptions, FaceModel } from './face-model';
+import { detectorOf, type FaceCallOptions, FaceModel } from './face-model';
 
 /** Faces of one image, and the detector that found them. */
 export interface Detection extends ImageFaces<FaceDetection> {
-  detector: string;
+  /** `null` where none was run. */
+  detector: string | null;
 }
 
 /**
@@ -19,6 +20,6 @@ export class DetectionService {
   /** Finds the selected faces (default: all); an image without a face gives an empty list. */
   async detect(image: Uint8Array, options: FaceCallOptions = {}): Promise<Detection> {
     const result = await this.model.detect(image, options);
-    return { ...result, detector: options.detector ?? this.model.defaultDetector };
+    return { ...result, detector: detectorOf(this.model, options) };
   }
 }

@@ -1,16 +1,18 @@
 import type { ModelTask } from '../model-store/model-card';
 import type {
   AnalyzedFace,
+  Attribute,
   FaceDetection,
   FaceSelection,
   ImageFaces,
   Metric,
   RepresentedFace,
+  WholeImageMode,
 } from '../pipeline/face.types';
 
 /** Choices of one call. Absent values take the defaults of {@link FaceModuleOptions}. */
 export interface FaceCallOptions {
-  /** Name of a loaded detector. */
+  /** Name of a loaded detector; not read where `wholeImage` is `always`. */
   detector?: string;
   /** Which faces count. @defaultValue `'all'` */
   faceSelection?: FaceSelection;
@@ -20,6 +22,11 @@ export interface FaceCallOptions {
   minFaceSize?: number;
   /** Overrides the score of the detector's card, [0, 1], inclusive. */
   minDetectionScore?: number;
+  /**
+   * When the whole image is taken for the one face, without landmarks, at detection score 0: `always` runs no detector,
+   * `ifNoFace` is for images in which none is found. Sizes and selection do not apply to it. @defaultValue `'never'`
+   */
+  wholeImage?: WholeImageMode;
   /** Drops the work where it is still waiting; running work finishes unanswered. */
   signal?: AbortSignal;
   /** Milliseconds to INFERENCE_TIMEOUT, where that is sooner than `requestTimeoutMs` of the module. */
@@ -34,6 +41,17 @@ export interface RepresentCallOptions extends FaceCallOptions {
   embedder?: string;
   /** Measure sharpness and brightness of every selected face: 1 ms for one of 110 pixels, 10 ms for 670. @defaultValue false */
   quality?: boolean;
+  /**
+   * False: the face is cut out by its box, letterboxed onto the embedder's input and not turned. Such embeddings have a
+   * contract of their own, see {@link FaceModel.embedder}. @defaultValue true
+   */
+  align?: boolean;
+}
+
+/** Choices of one {@link FaceModel.analyze} call. */
+export interface AnalyzeCallOptions extends FaceCallOptions {
+  /** What is estimated; nothing else is run. @defaultValue all that a loaded model estimates */
+  attributes?: readonly Attribute[];
 }
 
 /** What a caller must know of an embedder to compare its embeddings. */
@@ -77,6 +95,8 @@ export interface ModelStatus {
   source: string;
   /** Embedders only. */
   embedder?: EmbedderInfo;
+  /** Attribute models only: what `analyze` takes from it. Of several loaded models the first configured one serves. */
+  attributes?: Attribute[];
 }
 
 /** Memory of a process, in bytes. Read from the kernel on Linux; unknown elsewhere. */
@@ -140,15 +160,20 @@ export abstract class FaceModel {
   /** As {@link FaceModel.detect}, with the embedding of every selected face. */
   abstract represent(image: Uint8Array, options?: RepresentCallOptions): Promise<ImageFaces<RepresentedFace>>;
 
-  /** As {@link FaceModel.detect}, with age, gender and expression of every selected face. */
-  abstract analyze(image: Uint8Array, options?: FaceCallOptions): Promise<ImageFaces<AnalyzedFace>>;
+  /**
+   * As {@link FaceModel.detect}, with attributes of every selected face.
+   *
+   * @throws {FaceError} MODEL_NOT_LOADED with `details.attribute` for one that no loaded model estimates.
+   */
+  abstract analyze(image: Uint8Array, options?: AnalyzeCallOptions): Promise<ImageFaces<AnalyzedFace>>;
 
   /**
    * Facts of a loaded embedder.
    *
+   * @param align - of {@link RepresentCallOptions}: faces that were not aligned have another contract. @defaultValue true
    * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED.
    */
-  abstract embedder(name?: string): EmbedderInfo;
+  abstract embedder(name?: string, align?: boolean): EmbedderInfo;
 
   /** Every model with a card, loaded ones first. */
   abstract models(): ModelStatus[];
@@ -203,4 +228,12 @@ export abstract class FaceModel {
 
   /** Ends the workers. Waiting calls are refused, running ones finish or hit their deadline. */
   abstract close(): Promise<void>;
+}
+
+/** Name of the detector that a call with images runs; `null` where it runs none. */
+export function detectorOf(
+  model: FaceModel,
+  { detector, wholeImage }: Pick<FaceCallOptions, 'detector' | 'wholeImage'>,
+): string | null {
+  return wholeImage === 'always' ? null : (detector ?? model.defaultDetector);
 }

@@ -14,7 +14,8 @@ export interface BootProgress {
 /** What became of one image: for metrics and traces. Holds no image and no embedding. */
 export interface ImageEvent {
   task: FaceJob['task'];
-  detector: string;
+  /** `null` where none was run. */
+  detector: string | null;
   /** `null` where the task needs none. */
   embedder: string | null;
   /** `ok`, or the code of the error. */

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import { assertEmbedding } from '../pipeline/compare-embeddings';
-import type {
-  AnalyzedFace,
-  FaceDetection,
-  ImageFaces,
-  PixelQuality,
-  RepresentedFace,
+import {
+  type AnalyzedFace,
+  ATTRIBUTES,
+  type FaceDetection,
+  type ImageFaces,
+  type PixelQuality,
+  type RepresentedFace,
 } from '../pipeline/face.types';
 import { selectFaces } from '../pipeline/select-faces';
 import {
+  type AnalyzeCallOptions,
   type EmbedderInfo,
   type EngineStatus,
   type FaceCallOptions,
@@ -80,22 +82,37 @@ export class FakeFaceModel extends FaceModel {
         detectionScore,
         embedding: personEmbedding(person),
         embeddingNorm: 1,
-        ...(options.quality ? { quality: { sharpness: 200, brightness: 0.5, ...quality } } : {}),
+        ...(options.quality && landmarks != null
+          ? { quality: { sharpness: 200, brightness: 0.5, ...quality } }
+          : {}),
       }),
       options.embedder,
     );
   }
 
-  analyze(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<AnalyzedFace>> {
-    return this.answer(image, options, ({ person: _person, quality: _quality, ...face }) => face);
+  analyze(
+    image: Uint8Array,
+    { attributes = ATTRIBUTES, ...options }: AnalyzeCallOptions = {},
+  ): Promise<ImageFaces<AnalyzedFace>> {
+    return this.answer(image, options, ({ box, landmarks, detectionScore, ...face }) => ({
+      box,
+      landmarks,
+      detectionScore,
+      ...(attributes.includes('age') ? { age: face.age } : {}),
+      ...(attributes.includes('gender') ? { gender: face.gender, genderScores: face.genderScores } : {}),
+      ...(attributes.includes('expression')
+        ? { expression: face.expression, expressionScores: face.expressionScores }
+        : {}),
+      ...(attributes.includes('race') ? { race: face.race, raceScores: face.raceScores } : {}),
+    }));
   }
 
-  embedder(name: string = this.defaultEmbedder): EmbedderInfo {
+  embedder(name: string = this.defaultEmbedder, align = true): EmbedderInfo {
     if (name !== this.defaultEmbedder) throw unknownModel('embedder', name, this.defaultEmbedder);
     return {
       name,
       dimensions: DIMENSIONS,
-      contract: 'fake00000000',
+      contract: align ? 'fake00000000' : 'fake0000b0c5',
       maxDistances: { cosine: 0.5, euclidean: 1, euclidean_l2: 1, angular: 1 / 3 },
     };
   }
@@ -178,7 +195,8 @@ export class FakeFaceModel extends FaceModel {
     toFace: (face: AnalyzedFace & Pick<FakeFace, 'person' | 'quality'>) => F,
     embedder?: string,
   ): Promise<ImageFaces<F>> {
-    if (options.detector != null && options.detector !== this.defaultDetector) {
+    const isSkipped = options.wholeImage === 'always';
+    if (!isSkipped && options.detector != null && options.detector !== this.defaultDetector) {
       throw unknownModel('detector', options.detector, this.defaultDetector);
     }
     this.embedder(embedder);
@@ -187,7 +205,19 @@ export class FakeFaceModel extends FaceModel {
       throw new Error('FakeFaceModel: this image was not announced with addImage().');
     }
     const { imageWidth = 640, imageHeight = 480 } = known;
-    const found = known.faces.map((face, index) => ({ ...defaultFace(index), ...face }));
+    const found = isSkipped ? [] : known.faces.map((face, index) => ({ ...defaultFace(index), ...face }));
+    const timings = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
+    if (isSkipped || (options.wholeImage === 'ifNoFace' && found.length === 0)) {
+      // Whoever is on it first; on an image of nobody, a person of its own.
+      const whole = {
+        ...defaultFace(0),
+        ...(known.faces[0] ?? { person: hash(image) }),
+        box: { x: 0, y: 0, width: imageWidth, height: imageHeight },
+        landmarks: null,
+        detectionScore: 0,
+      };
+      return { imageWidth, imageHeight, faceCount: 0, faces: [toFace(whole)], timings };
+    }
     const selected = selectFaces(found, imageWidth, imageHeight, {
       selection: options.faceSelection ?? 'all',
       maxFaces: options.maxFaces ?? Infinity,
@@ -198,7 +228,7 @@ export class FakeFaceModel extends FaceModel {
       imageHeight,
       faceCount: found.length,
       faces: selected.map(toFace),
-      timings: { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 },
+      timings,
     };
   }
 }
@@ -235,6 +265,15 @@ function defaultFace(index: number): AnalyzedFace {
       fearful: 0,
       disgusted: 0,
       surprised: 0,
+    },
+    race: 'asian',
+    raceScores: {
+      asian: 0.5,
+      indian: 0.1,
+      black: 0.1,
+      white: 0.1,
+      'middle eastern': 0.1,
+      'latino hispanic': 0.1,
     },
   };
 }

@@ -1,6 +1,7 @@
 import { FaceError } from '../errors';
-import type { ModelCard, ModelTask } from '../model-store/model-card';
+import { ATTRIBUTES_OF_TASK, type ModelCard, type ModelTask } from '../model-store/model-card';
 import type { StoredModel } from '../model-store/model-store';
+import type { Attribute } from '../pipeline/face.types';
 import type { ResolvedFaceOptions } from './face.options';
 
 /** Names of what is to be loaded, in order: the first detector and the first embedder are the defaults. */
@@ -14,8 +15,13 @@ const LIST_OF_TASK = {
   detect: 'detectors',
   embed: 'embedders',
   'age-gender': 'attributeModels',
+  age: 'attributeModels',
+  gender: 'attributeModels',
   expression: 'attributeModels',
+  race: 'attributeModels',
 } as const satisfies Partial<Record<ModelTask, keyof ModelSelection>>;
+
+const ATTRIBUTE_TASKS = Object.keys(ATTRIBUTES_OF_TASK) as ModelTask[];
 
 /**
  * Names of all that a selection loads, landmark models of the detectors included.
@@ -35,7 +41,7 @@ export function modelsToLoad(selection: ModelSelection, store: Store): string[] 
   };
   check(detectors, 'detector', 'detect');
   check(embedders, 'embedder', 'embed');
-  check(attributeModels, 'attribute model', 'age-gender', 'expression');
+  check(attributeModels, 'attribute model', ...ATTRIBUTE_TASKS);
   const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
   check(landmarkModels, 'landmark model', 'landmarks');
   return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels])];
@@ -91,6 +97,19 @@ export function withSwapped(
   const list = listOf(old);
   const others = selection[list].map((other) => (other === name ? replacement : other));
   return { ...selection, [list]: [...new Set(others)] };
+}
+
+/** Name of the model that serves each attribute: the first of the selection that estimates it. */
+export function attributeServers(
+  { attributeModels }: ModelSelection,
+  store: Store,
+): Partial<Record<Attribute, string>> {
+  const servers: Partial<Record<Attribute, string>> = {};
+  for (const name of attributeModels) {
+    const task = store.get(name)?.card.task;
+    for (const attribute of (task && ATTRIBUTES_OF_TASK[task]) ?? []) servers[attribute] ??= name;
+  }
+  return servers;
 }
 
 /** Whether a call that names no model of this one's task uses it. */

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
 import type { ImageFaces, RepresentedFace } from '../pipeline/face.types';
-import { type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
 
 /** Faces of one image with their embeddings, and what the embeddings belong to. */
 export interface Representation extends ImageFaces<RepresentedFace> {
-  detector: string;
+  /** `null` where none was run. */
+  detector: string | null;
   embedder: EmbedderInfo;
 }
 
@@ -24,11 +25,11 @@ export class RepresentationService {
    * @throws {FaceError} FACE_NOT_DETECTED where the image has no face; all that {@link FaceModel.represent} throws.
    */
   async represent(image: Uint8Array, options: RepresentCallOptions = {}): Promise<Representation> {
-    const embedder = this.model.embedder(options.embedder);
+    const embedder = this.model.embedder(options.embedder, options.align);
     const result = await this.model.represent(image, options);
     if (result.faces.length === 0) {
       throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
     }
-    return { ...result, detector: options.detector ?? this.model.defaultDetector, embedder };
+    return { ...result, detector: detectorOf(this.model, options), embedder };
   }
 }

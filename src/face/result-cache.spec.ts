@@ -6,7 +6,13 @@ import { seededRandom } from '../../test/support/seeded-random';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { RunOptions } from '../inference/worker-pool';
 import type { FaceJob } from '../pipeline/face-job';
-import type { AnalyzedFace, ImageFaces, RepresentedFace, StageTimings } from '../pipeline/face.types';
+import type {
+  AnalyzedFace,
+  ImageFaces,
+  Landmarks,
+  RepresentedFace,
+  StageTimings,
+} from '../pipeline/face.types';
 import { type Answer, ResultCache, type ResultCacheOptions } from './result-cache';
 
 const NO_TIME = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
@@ -177,7 +183,7 @@ describe(ResultCache.name, () => {
         for (const face of answer.faces as RepresentedFace[]) {
           face.embedding.fill(99);
           face.box.x = 99;
-          face.landmarks[0].x = 99;
+          (face.landmarks as Landmarks)[0].x = 99;
           face.detectionScore = 99;
         }
         answer.faces.push(face(99));
@@ -219,6 +225,11 @@ describe(ResultCache.name, () => {
       { minDetectionScore: 0 },
       { minDetectionScore: NaN },
       { quality: true },
+      { wholeImage: 'ifNoFace' },
+      { wholeImage: 'always' },
+      { align: false },
+      { attributes: { age: 'a' } },
+      { attributes: { gender: 'a' } },
     ])('has %p', async (rest) => {
       const cache = create();
       await put(cache, job('a'));

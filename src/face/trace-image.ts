@@ -17,7 +17,7 @@ export function traceImage(event: ImageEvent, startedAt: number): void {
   if (!span.isRecording()) return;
   span.setAttributes({
     'likeness.task': task,
-    'likeness.detector': detector,
+    'likeness.detector': detector ?? undefined,
     'likeness.embedder': embedder ?? undefined,
     'likeness.outcome': outcome,
     'likeness.face_count': faceCount,

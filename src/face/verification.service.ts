@@ -8,7 +8,7 @@ import type {
   RepresentedFace,
   StageTimings,
 } from '../pipeline/face.types';
-import { type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
 
 /** An embedding made earlier, standing in for an image. */
 export interface EmbeddingInput {
@@ -43,7 +43,7 @@ export interface VerificationResult {
   /** The compared face; `null` where an embedding came in. */
   probe: FaceDetection | null;
   reference: FaceDetection | null;
-  /** `null` where no image came in. */
+  /** `null` where no image came in, or none was run. */
   detector: string | null;
   embedder: string;
   contract: string;
@@ -91,7 +91,7 @@ export class VerificationService {
     reference: VerificationInput,
     options: VerifyOptions = {},
   ): Promise<VerificationResult> {
-    const embedder = this.model.embedder(options.embedder);
+    const embedder = this.model.embedder(options.embedder, options.align);
     const metric = options.metric ?? 'cosine';
     const threshold = options.threshold ?? defaultThreshold(embedder, metric);
     // Where one side fails, the other's work is dropped if it still waits.
@@ -122,7 +122,7 @@ export class VerificationService {
       metric,
       probe: closest.a.detection,
       reference: closest.b.detection,
-      detector: hasImage ? (options.detector ?? this.model.defaultDetector) : null,
+      detector: hasImage ? detectorOf(this.model, options) : null,
       embedder: embedder.name,
       contract: embedder.contract,
       timings: { probe: probeSide.timings, reference: referenceSide.timings },

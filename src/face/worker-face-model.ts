@@ -5,18 +5,27 @@ import { processMemory } from '../inference/process-memory';
 import { type RunOptions, WorkerPool } from '../inference/worker-pool';
 import type { WorkerPlan } from '../inference/worker-set';
 import { embeddingContract } from '../model-store/embedding-contract';
-import type { CardThresholds, ModelCard, ModelTask } from '../model-store/model-card';
+import {
+  ATTRIBUTES_OF_TASK,
+  type CardThresholds,
+  type ModelCard,
+  type ModelTask,
+} from '../model-store/model-card';
 import type { StoredModel } from '../model-store/model-store';
 import { thresholdsFromCosine } from '../pipeline/compare-embeddings';
 import type { FaceJob } from '../pipeline/face-job';
-import type {
-  AnalyzedFace,
-  FaceDetection,
-  ImageFaces,
-  Metric,
-  RepresentedFace,
+import {
+  type AnalyzedFace,
+  type Attribute,
+  ATTRIBUTES,
+  type FaceDetection,
+  type ImageFaces,
+  type Metric,
+  type RepresentedFace,
 } from '../pipeline/face.types';
 import {
+  type AnalyzeCallOptions,
+  detectorOf,
   type EmbedderInfo,
   type EngineStatus,
   type FaceCallOptions,
@@ -28,6 +37,7 @@ import type { ImageEvent, ResolvedFaceOptions } from './face.options';
 import { assertFits, cacheBytesOf, planResources, type ResourcePlan, reckonMemory } from './memory-plan';
 import { type LoadableModel, loadableModels, readSelection, weightsOf } from './model-files';
 import {
+  attributeServers,
   isDefault,
   type ModelSelection,
   requireCard,
@@ -137,12 +147,12 @@ export class WorkerFaceModel extends FaceModel {
     return this.run<RepresentedFace>('represent', image, options);
   }
 
-  analyze(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<AnalyzedFace>> {
+  analyze(image: Uint8Array, options: AnalyzeCallOptions = {}): Promise<ImageFaces<AnalyzedFace>> {
     return this.run<AnalyzedFace>('analyze', image, options);
   }
 
-  embedder(name: string = this.defaultEmbedder): EmbedderInfo {
-    return embedderInfo(this.requireLoaded(name, 'embed', 'embedder').card);
+  embedder(name: string = this.defaultEmbedder, align = true): EmbedderInfo {
+    return embedderInfo(this.requireLoaded(name, 'embed', 'embedder').card, align);
   }
 
   models(): ModelStatus[] {
@@ -215,10 +225,10 @@ export class WorkerFaceModel extends FaceModel {
   private async run<F extends FaceDetection>(
     task: FaceJob['task'],
     image: Uint8Array,
-    options: RepresentCallOptions,
+    options: RepresentCallOptions & AnalyzeCallOptions,
   ): Promise<ImageFaces<F>> {
     const startedAt = performance.now();
-    const detector = options.detector ?? this.defaultDetector;
+    const detector = detectorOf(this, options);
     const embedder = options.embedder ?? this.defaultEmbedder;
     const tell = (outcome: ImageEvent['outcome'], answer?: ImageFaces<FaceDetection>) => {
       const event: ImageEvent = {
@@ -239,7 +249,7 @@ export class WorkerFaceModel extends FaceModel {
       }
     };
     try {
-      const answer = await this.answer(task, image, { ...options, detector, embedder });
+      const answer = await this.answer(task, image, { ...options, embedder });
       tell('ok', answer);
       return answer as ImageFaces<F>;
     } catch (error) {
@@ -251,7 +261,7 @@ export class WorkerFaceModel extends FaceModel {
   private async answer(
     task: FaceJob['task'],
     image: Uint8Array,
-    options: RepresentCallOptions & { detector: string; embedder: string },
+    options: RepresentCallOptions & AnalyzeCallOptions & { embedder: string },
   ): Promise<ImageFaces<FaceDetection>> {
     if (image.byteLength === 0)
       throw new FaceError('IMAGE_EMPTY', 'Expected an image but received zero bytes.');
@@ -262,11 +272,13 @@ export class WorkerFaceModel extends FaceModel {
         { maxImageBytes: this.options.maxImageBytes },
       );
     }
-    const { detector, embedder } = options;
+    const { embedder, wholeImage } = options;
+    const { detector = this.defaultDetector } = options;
+    const attributes = task === 'analyze' ? this.attributesOf(options.attributes) : undefined;
     const job: FaceJob = {
       task,
       image,
-      models: this.modelsOf(task, detector, embedder).map(({ id }) => id),
+      models: this.modelsOf(task, detectorOf(this, options), embedder, attributes).map(({ id }) => id),
       detector,
       embedder,
       selection: options.faceSelection ?? 'all',
@@ -275,6 +287,9 @@ export class WorkerFaceModel extends FaceModel {
       minDetectionScore: options.minDetectionScore,
       // Absent and not false: a cached answer is found by all of the job.
       quality: options.quality ? true : undefined,
+      wholeImage: wholeImage === 'never' ? undefined : wholeImage,
+      align: task === 'represent' && options.align === false ? false : undefined,
+      attributes,
     };
     const work = async (limits: RunOptions) => {
       const { runs: _runs, ...answer } = await this.pool.run(job, limits);
@@ -288,23 +303,51 @@ export class WorkerFaceModel extends FaceModel {
    *
    * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED.
    */
-  private modelsOf(task: FaceJob['task'], detectorName: string, embedderName: string): LoadableModel[] {
-    const detector = this.requireLoaded(detectorName, 'detect', 'detector');
-    const { landmarkModel } = detector.card.detection ?? {};
-    const models = [detector];
-    if (landmarkModel != null) models.push(this.requireLoaded(landmarkModel, 'landmarks', 'landmarks'));
+  private modelsOf(
+    task: FaceJob['task'],
+    detectorName: string | null,
+    embedderName: string,
+    attributes: FaceJob['attributes'] = {},
+  ): LoadableModel[] {
+    const models: LoadableModel[] = [];
+    if (detectorName != null) {
+      const detector = this.requireLoaded(detectorName, 'detect', 'detector');
+      const { landmarkModel } = detector.card.detection ?? {};
+      models.push(detector);
+      if (landmarkModel != null) models.push(this.requireLoaded(landmarkModel, 'landmarks', 'landmarks'));
+    }
     if (task === 'represent') models.push(this.requireLoaded(embedderName, 'embed', 'embedder'));
-    if (task === 'analyze') {
-      models.push(this.requireTask('age-gender'), this.requireTask('expression'));
+    for (const name of new Set(Object.values(attributes))) {
+      models.push(this.loaded.models.get(name) as LoadableModel);
     }
     const now = performance.now();
     for (const { card } of models) this.lastUsedAt.set(card.name, now);
     return models;
   }
 
-  private requireTask(task: ModelTask): LoadableModel {
-    for (const model of this.loaded.models.values()) if (model.card.task === task) return model;
-    throw new FaceError('MODEL_NOT_LOADED', `No model for ${task} is loaded.`, { task });
+  /**
+   * Names of the models of the attributes that are asked for, or of all that there are.
+   *
+   * @throws {FaceError} MODEL_NOT_LOADED
+   */
+  private attributesOf(asked?: readonly Attribute[]): FaceJob['attributes'] {
+    const { selection, store } = this.loaded;
+    const servers = attributeServers(selection, store);
+    const available = ATTRIBUTES.filter((attribute) => servers[attribute] != null);
+    if (asked == null && available.length === 0) {
+      throw new FaceError('MODEL_NOT_LOADED', 'No model of any attribute is loaded.', { available });
+    }
+    const missing = asked?.find((attribute) => servers[attribute] == null);
+    if (missing != null) {
+      throw new FaceError('MODEL_NOT_LOADED', `No model for ${missing} is loaded.`, {
+        field: 'attributes',
+        attribute: missing,
+        available,
+      });
+    }
+    // In one order, whatever that of the call: a cached answer is found by the whole job.
+    const wanted = available.filter((attribute) => asked?.includes(attribute) ?? true);
+    return Object.fromEntries(wanted.map((attribute) => [attribute, servers[attribute]]));
   }
 
   private requireLoaded(name: string, task: ModelTask, field: string): LoadableModel {
@@ -425,6 +468,12 @@ export class WorkerFaceModel extends FaceModel {
     }
   }
 
+  /** The attributes that `analyze` takes from a model. */
+  private servedBy(name: string): Attribute[] {
+    const servers = attributeServers(this.loaded.selection, this.loaded.store);
+    return ATTRIBUTES.filter((attribute) => servers[attribute] === name);
+  }
+
   private statusOf(name: string): ModelStatus {
     return this.modelStatus(this.loaded.store.get(name) as StoredModel);
   }
@@ -452,6 +501,7 @@ export class WorkerFaceModel extends FaceModel {
       license: card.license,
       source: card.source,
       ...(card.task === 'embed' && card.sha256 != null ? { embedder: embedderInfo(card) } : {}),
+      ...(isLoaded && ATTRIBUTES_OF_TASK[card.task] != null ? { attributes: this.servedBy(name) } : {}),
     };
   }
 }
@@ -473,7 +523,7 @@ function notLoaded(name: string): FaceError {
 }
 
 /** Facts of an embedder that callers compare by; distances that follow from cosine are filled in. */
-function embedderInfo(card: ModelCard): EmbedderInfo {
+function embedderInfo(card: ModelCard, align = true): EmbedderInfo {
   const { dimensions, thresholds } = card.embedding as { dimensions: number; thresholds: CardThresholds };
   const fromCard = Object.fromEntries(
     Object.entries(thresholds).flatMap(([metric, threshold]) =>
@@ -483,7 +533,7 @@ function embedderInfo(card: ModelCard): EmbedderInfo {
   return {
     name: card.name,
     dimensions,
-    contract: embeddingContract(card),
+    contract: embeddingContract(card, align),
     maxDistances: { ...thresholdsFromCosine(thresholds.cosine.maxDistance), ...fromCard },
   };
 }

@@ -153,7 +153,7 @@ export class IdentifyResponseDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'null where an embedding came in',
+    description: 'null where an embedding came in, or none was run',
   })
   detector: string | null;
 
@@ -222,7 +222,7 @@ export class VerifySubjectResponseDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'null where an embedding came in',
+    description: 'null where an embedding came in, or none was run',
   })
   detector: string | null;
 

@@ -252,7 +252,7 @@ export function faceQuality(
     faceSizePx: Math.min(box.width, box.height),
     sharpness: pixels?.sharpness ?? null,
     brightness: pixels?.brightness ?? null,
-    pose: poseOf(landmarks),
+    pose: landmarks == null ? null : poseOf(landmarks),
   };
 }
 

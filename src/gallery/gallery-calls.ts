@@ -1,7 +1,7 @@
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
 import { defaultThreshold } from '../face/verification.service';
-import type { FaceSelection } from '../pipeline/face.types';
+import type { FaceSelection, WholeImageMode } from '../pipeline/face.types';
 import type { Gallery, Hit } from './gallery.types';
 
 /** Choices that every call with images takes. */
@@ -10,6 +10,8 @@ export interface ImageCallOptions {
   detector?: string;
   /** Overrides the score of the detector's card, [0, 1], inclusive. */
   minDetectionScore?: number;
+  /** When the whole image is taken for the one face, see {@link FaceModel}. @defaultValue `'never'` */
+  wholeImage?: WholeImageMode;
   /** Drops images that still wait; running work finishes unanswered. */
   signal?: AbortSignal;
   /** Milliseconds to INFERENCE_TIMEOUT, of each image. */
@@ -22,8 +24,9 @@ export interface ImageCallOptions {
 export function representOptions(
   options: ImageCallOptions & { faceSelection?: FaceSelection; maxFaces?: number },
 ): RepresentCallOptions {
-  const { detector, minDetectionScore, faceSelection, maxFaces, signal, timeoutMs, caller } = options;
-  return { detector, minDetectionScore, faceSelection, maxFaces, signal, timeoutMs, caller };
+  const { detector, minDetectionScore, wholeImage, faceSelection, maxFaces, signal, timeoutMs, caller } =
+    options;
+  return { detector, minDetectionScore, wholeImage, faceSelection, maxFaces, signal, timeoutMs, caller };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
-import { FaceModel } from '../face/face-model';
+import { detectorOf, FaceModel } from '../face/face-model';
 import { representInput, type VerificationInput } from '../face/verification.service';
 import { compareEmbeddings } from '../pipeline/compare-embeddings';
 import type { FaceDetection, FaceSelection, StageTimings } from '../pipeline/face.types';
@@ -229,7 +229,7 @@ export class GalleryService {
       threshold,
       galleryId,
       galleryReferenceCount: gallery.referenceCount,
-      detector: timings == null ? null : (options.detector ?? this.model.defaultDetector),
+      detector: timings == null ? null : detectorOf(this.model, options),
       embedder: embedder.name,
       contract: embedder.contract,
       timings: { ...timings, searchMs },
@@ -273,7 +273,7 @@ export class GalleryService {
       subjectId,
       referenceId: closest.reference.id,
       face: closest.face.detection,
-      detector: timings == null ? null : (options.detector ?? this.model.defaultDetector),
+      detector: timings == null ? null : detectorOf(this.model, options),
       embedder: embedder.name,
       contract: embedder.contract,
       timings,

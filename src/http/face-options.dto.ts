@@ -2,9 +2,14 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsInt, IsNotEmpty, IsString, Max, MaxLength, Min } from 'class-validator';
 import { FACE_OPTION_RANGES } from '../face/face.options';
-import { FACE_SELECTIONS, type FaceSelection } from '../pipeline/face.types';
+import {
+  FACE_SELECTIONS,
+  type FaceSelection,
+  WHOLE_IMAGE_MODES,
+  type WholeImageMode,
+} from '../pipeline/face.types';
 import { EXAMPLE_DETECTOR } from './examples';
-import { IsDecimal, Omittable } from './validation';
+import { IsDecimal, IsTrueOrFalse, Omittable } from './validation';
 
 /** Property: name of a loaded model. */
 export function IsModelName(description: string, example: string): PropertyDecorator {
@@ -50,6 +55,21 @@ export function IsMaxFaces(): PropertyDecorator {
   );
 }
 
+/** Property: whether faces are aligned before they are embedded. */
+export function IsAlign(): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsTrueOrFalse(),
+    ApiPropertyOptional({
+      type: Boolean,
+      default: true,
+      description:
+        'false: the face is cut out by its box and not turned. Such embeddings have a contract of their own, and compare ' +
+        'only with each other',
+    }),
+  );
+}
+
 /** Options of every route that looks for faces. */
 export class DetectorOptionsDto {
   /** Name of a loaded detector. */
@@ -70,6 +90,18 @@ export class DetectorOptionsDto {
       'Faces below this detection score are passed over, [0, 1], inclusive. Default: that of the detector',
   })
   minDetectionScore?: number;
+
+  /** When the whole image is taken for the one face. */
+  @Omittable()
+  @IsIn(WHOLE_IMAGE_MODES)
+  @ApiPropertyOptional({
+    enum: WHOLE_IMAGE_MODES,
+    default: 'never',
+    description:
+      'When the whole image is taken for the one face, without landmarks, at detection score 0. always: no detector is ' +
+      'run; ifNoFace: where none is found. For images that are a face and little else',
+  })
+  wholeImage?: WholeImageMode;
 }
 
 /** Options of the routes that answer with a list of faces. */

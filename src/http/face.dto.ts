@@ -69,19 +69,24 @@ export class FaceDto {
   @ApiProperty({ type: BoxDto })
   box: BoxDto;
 
-  @ApiProperty({ type: LandmarksDto })
-  landmarks: LandmarksDto;
+  @ApiProperty({
+    type: LandmarksDto,
+    nullable: true,
+    description: 'null where the whole image was taken for the face',
+  })
+  landmarks: LandmarksDto | null;
 
   @ApiProperty({
     minimum: 0,
     maximum: 1,
     example: 0.88,
-    description: "Detector's own score, [0, 1]. Not comparable between detectors",
+    description:
+      "Detector's own score, [0, 1]. Not comparable between detectors. 0 where the whole image was taken for the face",
   })
   detectionScore: number;
 
   static from({ box, landmarks, detectionScore }: FaceDetection): FaceDto {
-    return { box, landmarks: LandmarksDto.from(landmarks), detectionScore };
+    return { box, landmarks: landmarks && LandmarksDto.from(landmarks), detectionScore };
   }
 }
 
@@ -122,7 +127,7 @@ export class TimingsDto implements StageTimings {
   @ApiProperty({ example: 28.3, description: 'Embedding, milliseconds' })
   embedMs: number;
 
-  @ApiProperty({ example: 0, description: 'Age, gender and expression, milliseconds' })
+  @ApiProperty({ example: 0, description: 'Age, gender, expression and race, milliseconds' })
   attributesMs: number;
 
   @ApiPropertyOptional({
@@ -143,11 +148,21 @@ export class ImageResultDto {
   @ApiProperty({ type: 'integer', example: 160, description: 'Height of the upright image in pixels' })
   imageHeight: number;
 
-  @ApiProperty({ type: 'integer', example: 1, description: 'Faces found, before faceSelection and maxFaces' })
+  @ApiProperty({
+    type: 'integer',
+    example: 1,
+    description:
+      'Faces found, before faceSelection and maxFaces; 0 where the whole image was taken for the face',
+  })
   faceCount: number;
 
-  @ApiProperty({ example: 'ssd-mobilenetv1', description: 'Name of the detector that was used' })
-  detector: string;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: 'ssd-mobilenetv1',
+    description: 'Name of the detector that was used; null where none was run',
+  })
+  detector: string | null;
 
   @ApiProperty({ type: TimingsDto })
   timings: TimingsDto;

@@ -3,7 +3,7 @@ import type { EmbedderInfo, FaceModel, ModelStatus } from '../face/face-model';
 import { EXAMPLE_CONTRACT, EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from './examples';
 import { ApiRequestId } from './face.dto';
 import { MODEL_TASKS, type ModelTask } from '../model-store/model-card';
-import { type Metric, METRICS } from '../pipeline/face.types';
+import { type Attribute, ATTRIBUTES, type Metric, METRICS } from '../pipeline/face.types';
 
 const STATES = ['loaded', 'available', 'absent'] as const;
 
@@ -151,6 +151,14 @@ export class ModelStatusDto implements ModelStatus {
 
   @ApiPropertyOptional({ type: EmbedderInfoDto, description: 'Embedders only' })
   embedder?: EmbedderInfoDto;
+
+  @ApiPropertyOptional({
+    enum: ATTRIBUTES,
+    isArray: true,
+    description:
+      'Attribute models only: what analyze takes from it. Of several loaded models of an attribute, the first configured serves',
+  })
+  attributes?: Attribute[];
 }
 
 /** Models used where a request names none. */

@@ -1,6 +1,6 @@
 import { applyDecorators, ValidationPipe } from '@nestjs/common';
 import { Transform } from 'class-transformer';
-import { IsNumber, ValidateBy, ValidateIf, type ValidationError } from 'class-validator';
+import { IsArray, IsBoolean, IsNumber, ValidateBy, ValidateIf, type ValidationError } from 'class-validator';
 import { FaceError } from '../errors';
 
 /** As many wrong parameters as an answer lists, and as much of their names as it repeats: both are the caller's. */
@@ -40,6 +40,27 @@ export function IsDecimal(): PropertyDecorator {
   return applyDecorators(
     Transform(({ value }: { value: unknown }) => (isDecimal(value) ? Number(value) : value)),
     IsNumber({}, { message: '$property must be a number' }),
+  );
+}
+
+/** Property: true or false, or the word for it, as multipart fields are text. */
+export function IsTrueOrFalse(): PropertyDecorator {
+  return applyDecorators(
+    Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => {
+      const value = obj[key];
+      return value === 'true' || value === 'false' ? value === 'true' : value;
+    }),
+    IsBoolean({ message: '$property must be true or false' }),
+  );
+}
+
+/** Property: a list of names, or text with commas between them, as multipart fields are text. */
+export function IsNameList(): PropertyDecorator {
+  return applyDecorators(
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' ? value.split(',').map((name) => name.trim()) : value,
+    ),
+    IsArray({ message: '$property must be a list' }),
   );
 }
 

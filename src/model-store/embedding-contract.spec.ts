@@ -18,7 +18,7 @@ describe(embeddingContract.name, () => {
       .map(read)
       .filter(({ task }) => task === 'embed');
     expect(embedders.length).toBeGreaterThan(2);
-    expect(new Set(embedders.map(embeddingContract)).size).toBe(embedders.length);
+    expect(new Set(embedders.map((card) => embeddingContract(card))).size).toBe(embedders.length);
   });
 
   it.each<[string, (card: ModelCard & { embedding: CardEmbedding }) => void]>([
@@ -29,12 +29,32 @@ describe(embeddingContract.name, () => {
     ['the colour order', (card) => (card.input.colorOrder = card.input.colorOrder === 'RGB' ? 'BGR' : 'RGB')],
     ['a mean', (card) => (card.input.mean[2] += 1)],
     ['a standard deviation', (card) => (card.input.std[0] *= 2)],
+    ['the family of another peer', (card) => (card.family = 'upright-crop')],
+    ['standardising each image', (card) => (card.input.standardize = 'image')],
+    ['the channels', (card) => (card.input.channels = 1)],
     ['the dimensions', (card) => (card.embedding.dimensions *= 2)],
     ['the mirror average', (card) => (card.embedding.mirrorAverage = !card.embedding.mirrorAverage)],
   ])('changes with %s', (_, change) => {
     const card = base();
     change(card);
     expect(embeddingContract(card)).not.toBe(embeddingContract(base()));
+  });
+
+  it('is another for faces that were not aligned, by each family its own', () => {
+    const other = { ...base(), family: 'upright-crop' };
+    const contracts = [base(), other].flatMap((card) => [
+      embeddingContract(card, true),
+      embeddingContract(card, false),
+    ]);
+    expect(new Set(contracts).size).toBe(4);
+    expect(embeddingContract(base(), true)).toBe(embeddingContract(base()));
+  });
+
+  it('stays what it was before cards had channels and standardize', () => {
+    expect(embeddingContract(read('face-resnet-128.json'))).toBe('924e43b94eda');
+    expect(embeddingContract({ ...base(), input: { ...base().input, channels: 3 } })).toBe(
+      embeddingContract(base()),
+    );
   });
 
   it('tells the same numbers in other fields apart', () => {

@@ -45,11 +45,13 @@ describe(parseModelCard.name, () => {
     expect(JSON.parse(JSON.stringify(card))).toEqual(json);
   });
 
-  it('has a card of every task and of every family', () => {
+  it('has a card of every task and of every family, but for those of models that an operator imports', () => {
     const parsed = files.map((file) => parseModelCard(read(file.replace('.json', '')), file));
-    expect(new Set(parsed.map(({ task }) => task))).toEqual(new Set(MODEL_TASKS));
-    expect(new Set(parsed.map(({ family }) => family))).toEqual(
-      new Set(Object.values(MODEL_FAMILIES).flat()),
+    const imported = ['age', 'gender', 'race', 'upright-crop'];
+    const expected = (names: readonly string[]) => names.filter((name) => !imported.includes(name));
+    expect(parsed.map(({ task }) => task)).toEqual(expect.arrayContaining(expected(MODEL_TASKS)));
+    expect(parsed.map(({ family }) => family)).toEqual(
+      expect.arrayContaining(expected(Object.values(MODEL_FAMILIES).flat())),
     );
   });
 
@@ -154,7 +156,7 @@ describe(parseModelCard.name, () => {
     ['retinaface-mnet025', 'detection.minSizes', [['a'], [1], [2]], 'detection.minSizes'],
     ['yunet', 'detection.passes.0.inputSide', 2000, 'detection.passes.inputSide'],
     ['sface', 'input.height', 96, 'input.height'],
-    ['sface', 'input.multipleOf', 16, 'input.height'],
+    ['sface', 'input.multipleOf', 16, 'input.multipleOf'],
   ])('refuses %s with %s of %j, which the pipeline could not work with', (card, path, value, named) => {
     expect(problemsOf(card, set(path, value)).join()).toContain(named);
   });

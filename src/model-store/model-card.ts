@@ -3,6 +3,7 @@ import { plainToInstance, Type } from 'class-transformer';
 import {
   ArrayMaxSize,
   ArrayMinSize,
+  ArrayUnique,
   IsArray,
   IsBoolean,
   IsIn,
@@ -20,20 +21,45 @@ import {
   validateSync,
 } from 'class-validator';
 import { FaceError } from '../errors';
+import { type Attribute, EXPRESSIONS, GENDERS } from './attributes';
 
-export const MODEL_TASKS = ['detect', 'landmarks', 'embed', 'age-gender', 'expression'] as const;
+export const MODEL_TASKS = [
+  'detect',
+  'landmarks',
+  'embed',
+  'age-gender',
+  'age',
+  'gender',
+  'expression',
+  'race',
+] as const;
 export type ModelTask = (typeof MODEL_TASKS)[number];
+
+/** What each attribute task estimates; a task without an entry is none. */
+export const ATTRIBUTES_OF_TASK: Readonly<Partial<Record<ModelTask, readonly Attribute[]>>> = {
+  'age-gender': ['age', 'gender'],
+  age: ['age'],
+  gender: ['gender'],
+  expression: ['expression'],
+  race: ['race'],
+};
 
 /** What each task's post-processing is called; one file in `pipeline/` each. */
 export const MODEL_FAMILIES = {
-  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'scrfd'],
+  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'retinaface-insightface', 'scrfd'],
   landmarks: ['landmarks-68'],
-  embed: ['arcface-112', 'dlib-150'],
-  'age-gender': ['box-crop'],
-  expression: ['box-crop'],
+  embed: ['arcface-112', 'dlib-150', 'upright-crop'],
+  'age-gender': ['box-crop', 'upright-crop'],
+  age: ['box-crop', 'upright-crop'],
+  gender: ['box-crop', 'upright-crop'],
+  expression: ['box-crop', 'upright-crop'],
+  race: ['box-crop', 'upright-crop'],
 } as const satisfies Record<ModelTask, readonly string[]>;
 
-/** How pixels become the input tensor: value = (pixel - mean) / std per channel, in the order of `colorOrder`. */
+/**
+ * How pixels become the input tensor: value = (pixel - mean) / std per channel, in the order of `colorOrder`; or as
+ * `standardize` says.
+ */
 export class CardInput {
   /** Width in pixels. Where `multipleOf` is set: the longest side that is used. */
   @IsInt() @Min(1) width: number;
@@ -42,11 +68,19 @@ export class CardInput {
   @IsOptional() @IsInt() @Min(1) multipleOf?: number;
   @IsIn(['NHWC', 'NCHW']) layout: 'NHWC' | 'NCHW';
   @IsIn(['uint8', 'float32']) dtype: 'uint8' | 'float32';
+  /** Without meaning where there is one channel. */
   @IsIn(['RGB', 'BGR']) colorOrder: 'RGB' | 'BGR';
-  /** Subtracted from each channel; must be 0 where `dtype` is uint8, as the graph does it there. */
-  @IsArray() @ArrayMinSize(3) @ArrayMaxSize(3) @IsNumber({}, { each: true }) mean: [number, number, number];
+  /** 1: grey, the luma of ITU-R BT.601. Attribute models only. @defaultValue 3 */
+  @IsOptional() @IsIn([1, 3]) channels?: 1 | 3;
+  /** Subtracted, a number per channel; must be 0 where `dtype` is uint8, as the graph does it there. */
+  @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) mean: number[];
   /** Divides each channel after the mean. */
-  @IsArray() @ArrayMinSize(3) @ArrayMaxSize(3) @IsNumber({}, { each: true }) std: [number, number, number];
+  @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) std: number[];
+  /**
+   * `image`: value = (pixel - mean) / standard deviation, both over all channels of the crop, black borders included;
+   * `mean` must then be 0 and `std` 1.
+   */
+  @IsOptional() @IsIn(['image']) standardize?: 'image';
   /** Largest batch of one run: 1 where the graph fixes it. */
   @IsInt() @Min(1) maxBatch: number;
 }
@@ -82,7 +116,7 @@ export class CardDetection {
   @IsBoolean() enlarge: boolean;
   /** Model that finds the landmarks, where the detector itself gives none. */
   @IsOptional() @IsString() landmarkModel?: string;
-  /** RetinaFace: anchor sides in pixels per stride. */
+  /** RetinaFace, both families: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
   /** Strides of the feature maps, for families whose heads come one per stride. */
   @IsOptional() @IsArray() @ArrayMinSize(1) @IsInt({ each: true }) @Min(1, { each: true }) strides?: number[];
@@ -147,6 +181,17 @@ export class ModelCard {
   outputs: CardOutput[];
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
+  /**
+   * Names of the classes, in the order of the output's last dimension. Needed by gender (`male`, `female`) and race (any
+   * names); for expression, names of {@link EXPRESSIONS} in another order than theirs.
+   */
+  @IsOptional()
+  @IsArray()
+  @ArrayMinSize(2)
+  @ArrayUnique()
+  @IsString({ each: true })
+  @IsNotEmpty({ each: true })
+  labels?: string[];
   @IsObject() @ValidateNested() @Type(() => CardLicense) license: CardLicense;
   /** Where the weights come from. */
   @IsString() @IsNotEmpty() source: string;
@@ -183,17 +228,20 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
 }
 
 /** What each field allows but the pipeline cannot work with: found at boot, not by the first request. */
-function inconsistencies({ task, family, input, outputs, detection, embedding }: ModelCard): string[] {
-  const problems: string[] = [];
-  if (input.std.includes(0)) problems.push('input.std must not be 0');
-  if (input.dtype === 'uint8' && (input.mean.some((v) => v !== 0) || input.std.some((v) => v !== 1))) {
-    problems.push('input.mean must be 0 and input.std 1 for dtype uint8');
-  }
+function inconsistencies(card: ModelCard): string[] {
+  const { task, family, input, outputs, detection, embedding } = card;
+  const problems: string[] = [...inputProblems(card), ...labelProblems(card)];
   if (embedding != null && outputs[0].dims.at(-1) !== embedding.dimensions) {
     problems.push(`embedding.dimensions must be the last of outputs.0.dims, but is ${embedding.dimensions}`);
   }
   const strides = detection?.strides?.length ?? 3;
-  const counts = { 'ssd-mobilenet': 2, yunet: 4 * strides, retinaface: 3, scrfd: 3 * strides };
+  const counts = {
+    'ssd-mobilenet': 2,
+    yunet: 4 * strides,
+    retinaface: 3,
+    'retinaface-insightface': 3 * strides,
+    scrfd: 3 * strides,
+  };
   const expected = task === 'age-gender' ? 2 : (counts[family as keyof typeof counts] ?? 1);
   if (outputs.length < expected) {
     problems.push(`outputs must be at least ${expected} for task ${task}, family ${family}`);
@@ -202,19 +250,66 @@ function inconsistencies({ task, family, input, outputs, detection, embedding }:
     problems.push('detection.landmarkModel is needed by family ssd-mobilenet, which finds no landmarks');
   }
   if (
-    family === 'retinaface' &&
+    family.startsWith('retinaface') &&
     (detection?.strides == null || !areAnchorSizes(detection.minSizes, strides))
   ) {
     problems.push(
-      'detection.strides and detection.minSizes are needed by family retinaface: for each level a stride and its sizes',
+      'detection.strides and detection.minSizes are needed by families of RetinaFace: for each level a stride and its sizes',
     );
   }
   const side = Math.max(...(detection?.passes ?? []).map(({ inputSide = 0 }) => inputSide));
   if (input.multipleOf == null && side > Math.min(input.width, input.height)) {
     problems.push('detection.passes.inputSide must fit into an input of fixed size');
   }
-  if (embedding != null && (input.width !== input.height || input.multipleOf != null)) {
-    problems.push('input.height must be that of input.width, and fixed, for an embedder');
+  return problems;
+}
+
+function inputProblems({ task, family, input }: ModelCard): string[] {
+  const problems: string[] = [];
+  const { mean, std, channels = 3, standardize } = input;
+  for (const [name, values] of Object.entries({ mean, std })) {
+    if (values.length !== channels) problems.push(`input.${name}: must have ${channels} numbers`);
+  }
+  if (std.includes(0)) problems.push('input.std must not be 0');
+  const isPlain = mean.every((v) => v === 0) && std.every((v) => v === 1);
+  if (input.dtype === 'uint8' && !isPlain) {
+    problems.push('input.mean must be 0 and input.std 1 for dtype uint8');
+  }
+  if (standardize != null && (!isPlain || input.dtype === 'uint8')) {
+    problems.push('input.mean must be 0, input.std 1 and input.dtype float32 for input.standardize');
+  }
+  const isAttribute = ATTRIBUTES_OF_TASK[task] != null;
+  if (channels === 1 && !isAttribute) problems.push('input.channels must be 3 but for attribute models');
+  if (input.multipleOf != null && task !== 'detect') {
+    problems.push('input.multipleOf belongs to task detect, and only there');
+  }
+  if (task !== 'detect' && family !== 'upright-crop' && input.width !== input.height) {
+    problems.push(`input.height must be that of input.width for family ${family}`);
+  }
+  return problems;
+}
+
+/** What each attribute's names must be; none are given where any will do. */
+const LABELS: Readonly<Partial<Record<ModelTask, readonly string[]>>> = {
+  gender: GENDERS,
+  expression: EXPRESSIONS,
+};
+
+function labelProblems({ task, labels, outputs }: ModelCard): string[] {
+  const needsLabels = task === 'gender' || task === 'race';
+  if (labels == null) {
+    if (needsLabels) return [`labels are needed by task ${task}`];
+    const isOff = task === 'expression' && outputs[0].dims.at(-1) !== EXPRESSIONS.length;
+    return isOff ? [`outputs.0.dims must end in ${EXPRESSIONS.length} for task expression`] : [];
+  }
+  if (!needsLabels && task !== 'expression') return [`labels do not belong to task ${task}`];
+  const problems: string[] = [];
+  if (outputs[0].dims.at(-1) !== labels.length) {
+    problems.push(`labels must be as many as the last of outputs.0.dims, but are ${labels.length}`);
+  }
+  const known = LABELS[task];
+  if (known != null && (labels.length !== known.length || labels.some((label) => !known.includes(label)))) {
+    problems.push(`labels of task ${task} must be ${known.join(', ')}, in any order`);
   }
   return problems;
 }

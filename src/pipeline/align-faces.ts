@@ -1,11 +1,20 @@
-import { estimateSimilarity, invertSimilarity, type Similarity, warpSquare } from './affine';
-import type { Landmarks, Point } from './face.types';
+import { estimateSimilarity, invertSimilarity, type Similarity, squareToSource, warpSquare } from './affine';
+import type { BoundingBox, Landmarks, Point } from './face.types';
 import { middle } from './landmarks-68';
 import type { RgbImage } from './rgb-image';
+import { cropUpright } from './upright-crop';
 
 /** Landmarks that an alignment can use; all 68 where the detector's landmark model gave them. */
 export interface AlignmentPoints {
   landmarks: Landmarks;
+  landmarks68?: readonly Point[];
+}
+
+/** A face that is to be aligned. */
+export interface FaceToAlign {
+  box: BoundingBox;
+  /** `null`: it is cut out by its box. */
+  landmarks: Landmarks | null;
   landmarks68?: readonly Point[];
 }
 
@@ -82,27 +91,57 @@ const alignArcface: Alignment = ({ landmarks }, size) =>
     ARCFACE_112.map(({ x, y }) => ({ x: (x * size) / 112, y: (y * size) / 112 })),
   );
 
-const ALIGNMENTS: Readonly<Record<string, Alignment>> = {
+/** Families with a template; the others are cut out by the box. */
+const ALIGNMENTS: Readonly<Partial<Record<string, Alignment>>> = {
   'arcface-112': alignArcface,
   'dlib-150': alignDlib,
 };
 
 /**
- * Warps every face onto the template of an embedder's family.
+ * Brings every face into the form that an embedder's family was trained on: warped onto its template, or cut out upright.
  *
- * @returns `Uint8Array [N * size * size * 3]` NHWC RGB, black outside the image.
+ * A face without landmarks, and every face where `isAligned` is false, is cut out by its box and not turned: letterboxed,
+ * black around it. That is antialiased but for `upright-crop`, which does as its peer does.
+ *
+ * @returns `Uint8Array [N * height * width * 3]` NHWC RGB, black outside the image.
  */
 export function alignFaces(
   image: RgbImage,
-  faces: readonly AlignmentPoints[],
+  faces: readonly FaceToAlign[],
   family: string,
-  size: number,
+  { width, height }: { width: number; height: number },
+  isAligned = true,
 ): Uint8Array {
   const align = ALIGNMENTS[family];
-  const bytes = size * size * 3;
+  const bytes = width * height * 3;
   const output = new Uint8Array(faces.length * bytes);
-  faces.forEach((face, i) => warpSquare(image, invertSimilarity(align(face, size)), size, output, i * bytes));
+  faces.forEach(({ box, landmarks: found, landmarks68 }, i) => {
+    const landmarks = isAligned ? found : null;
+    if (align == null) cropUpright(image, box, landmarks, width, height, output, i * bytes);
+    else if (landmarks == null) warpBox(image, box, width, output, i * bytes);
+    else {
+      const toSource = invertSimilarity(align({ landmarks, landmarks68 }, width));
+      warpSquare(image, toSource, width, output, i * bytes);
+    }
+  });
   return output;
+}
+
+/** Letterboxes what a box holds into a square. */
+function warpBox(image: RgbImage, box: BoundingBox, size: number, output: Uint8Array, offset: number): void {
+  const x = Math.min(Math.max(Math.round(box.x), 0), image.width - 1);
+  const y = Math.min(Math.max(Math.round(box.y), 0), image.height - 1);
+  const width = Math.max(1, Math.min(Math.round(box.x + box.width), image.width) - x);
+  const height = Math.max(1, Math.min(Math.round(box.y + box.height), image.height) - y);
+  const data = new Uint8Array(width * height * 3);
+  for (let row = 0; row < height; row++) {
+    const from = ((y + row) * image.width + x) * 3;
+    data.set(image.data.subarray(from, from + width * 3), row * width * 3);
+  }
+  // Where the box leaves the image its own middle is kept, and the rest is black.
+  const center = { x: box.x - x + box.width / 2 - 0.5, y: box.y - y + box.height / 2 - 0.5 };
+  const side = Math.max(box.width, box.height);
+  warpSquare({ data, width, height }, squareToSource(center, side, size), size, output, offset);
 }
 
 function range(from: number, to: number): number[] {

@@ -63,7 +63,7 @@ export function paintFaces(image: RgbImage, faces: readonly FaceDetection[]): vo
   for (const { box, landmarks, detectionScore } of faces) {
     const line = Math.max(1, Math.round(box.width / BOX_WIDTHS_PER_LINE));
     paintFrame(image, box, line);
-    for (const point of landmarks) paintDisc(image, point, line + 1);
+    for (const point of landmarks ?? []) paintDisc(image, point, line + 1);
     paintLabel(image, detectionScore.toFixed(2), box, line + 1);
   }
 }
@@ -73,7 +73,7 @@ function scaled(face: FaceDetection, sx: number, sy: number): FaceDetection {
   return {
     ...face,
     box: { x: box.x * sx, y: box.y * sy, width: box.width * sx, height: box.height * sy },
-    landmarks: landmarks.map(({ x, y }) => ({ x: x * sx, y: y * sy })) as unknown as Landmarks,
+    landmarks: landmarks && (landmarks.map(({ x, y }) => ({ x: x * sx, y: y * sy })) as unknown as Landmarks),
   };
 }
 

@@ -1,13 +1,15 @@
 import { cardInput } from '../../test/support/card-input';
 import type { ModelCard } from '../model-store/model-card';
-import { estimateAttributes } from './estimate-attributes';
+import { type AttributeModel, estimateAttributes } from './estimate-attributes';
 import { EXPRESSIONS, type FaceDetection, type Landmarks } from './face.types';
 import type { TensorSession } from './tensor-session';
 
 const SIZE = 10;
-const cardOf = (name: string, maxBatch = 16) =>
+const cardOf = (task: string, maxBatch = 16) =>
   ({
-    name,
+    name: task,
+    task,
+    family: 'box-crop',
     input: cardInput(SIZE, SIZE, { maxBatch }),
   }) as unknown as ModelCard;
 
@@ -54,10 +56,18 @@ const ageGender = (ages: number[], genders: number[][], maxBatch?: number) =>
   network('age-gender', [ages.map((age) => [age]), genders], maxBatch);
 const expression = (rows: number[][], maxBatch?: number) => network('expression', [rows], maxBatch);
 
+/** What the default models estimate. */
+const all = (ages: AttributeModel, expressions: AttributeModel) =>
+  [
+    ['age', ages],
+    ['gender', ages],
+    ['expression', expressions],
+  ] as const;
+
 describe(estimateAttributes.name, () => {
   it('runs nothing for no faces', async () => {
     const networks = [ageGender([1], [[1, 0]]), expression([one(0)])] as const;
-    expect(await estimateAttributes(ramp, [], ...networks)).toEqual([]);
+    expect(await estimateAttributes(ramp, [], all(...networks))).toEqual([]);
     expect(networks.map(({ batches }) => batches)).toEqual([[], []]);
   });
 
@@ -65,8 +75,10 @@ describe(estimateAttributes.name, () => {
     const [face] = await estimateAttributes(
       ramp,
       [faceAt(120, 100)],
-      ageGender([41.5], [[0.25, 0.75]]),
-      expression([[0.125, 0.5, 0.0625, 0.0625, 0.125, 0.0625, 0.0625]]),
+      all(
+        ageGender([41.5], [[0.25, 0.75]]),
+        expression([[0.125, 0.5, 0.0625, 0.0625, 0.125, 0.0625, 0.0625]]),
+      ),
     );
     expect(face).toEqual({
       age: 41.5,
@@ -89,7 +101,7 @@ describe(estimateAttributes.name, () => {
     'reads output %d of the network as %s',
     async (index, name) => {
       const networks = [ageGender([30], [[1, 0]]), expression([one(index)])] as const;
-      const [face] = await estimateAttributes(ramp, [faceAt(120, 100)], ...networks);
+      const [face] = await estimateAttributes(ramp, [faceAt(120, 100)], all(...networks));
       expect(face.expression).toBe(name);
       expect(face.gender).toBe('male');
     },
@@ -107,7 +119,7 @@ describe(estimateAttributes.name, () => {
       maxBatch,
     );
     const expressions = expression([one(6), one(3), one(0)], maxBatch);
-    const found = await estimateAttributes(ramp, faces, ages, expressions);
+    const found = await estimateAttributes(ramp, faces, all(ages, expressions));
     expect(found.map(({ age, gender, expression: name }) => [age, gender, name])).toEqual([
       [10, 'male', 'surprised'],
       [20, 'female', 'angry'],
@@ -123,7 +135,7 @@ describe(estimateAttributes.name, () => {
 
   it('shows both networks the upright square about eyes and mouth', async () => {
     const networks = [ageGender([30], [[1, 0]]), expression([one(0)])] as const;
-    await estimateAttributes(ramp, [faceAt(120, 100)], ...networks);
+    await estimateAttributes(ramp, [faceAt(120, 100)], all(...networks));
     // Each eye is sqrt(20² + 40²) from the middle of the mouth; eyes and mouth have their middle at (120, 113.3).
     const side = Math.hypot(20, 40) / 0.45;
     const center = { x: 120, y: 340 / 3 + 0.07 * side };
@@ -146,11 +158,11 @@ describe(estimateAttributes.name, () => {
   it('does not look at the box or at the nose', async () => {
     const [plain, moved] = [ageGender([30], [[1, 0]]), ageGender([30], [[1, 0]])];
     const face = faceAt(120, 100);
-    const [leftEye, rightEye, , leftMouth, rightMouth] = face.landmarks;
+    const [leftEye, rightEye, , leftMouth, rightMouth] = face.landmarks as Landmarks;
     const landmarks: Landmarks = [leftEye, rightEye, { x: 0, y: 0 }, leftMouth, rightMouth];
-    await estimateAttributes(ramp, [face], plain, expression([one(0)]));
+    await estimateAttributes(ramp, [face], all(plain, expression([one(0)])));
     const other = { ...face, landmarks, box: { x: 0, y: 0, width: 250, height: 250 } };
-    await estimateAttributes(ramp, [other], moved, expression([one(0)]));
+    await estimateAttributes(ramp, [other], all(moved, expression([one(0)])));
     expect(moved.seen).toEqual(plain.seen);
   });
 });

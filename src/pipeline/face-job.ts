@@ -1,4 +1,12 @@
-import type { AnalyzedFace, FaceDetection, FaceSelection, ImageFaces, RepresentedFace } from './face.types';
+import type {
+  AnalyzedFace,
+  Attribute,
+  FaceDetection,
+  FaceSelection,
+  ImageFaces,
+  RepresentedFace,
+  WholeImageMode,
+} from './face.types';
 
 /** What the worker does with one image. One round trip per image: bytes in, faces out. */
 export interface FaceJob {
@@ -7,6 +15,7 @@ export interface FaceJob {
   image: Uint8Array;
   /** Every model that the task runs, as {@link modelId} says it: only workers that hold all of them may be given the job. */
   models: readonly string[];
+  /** Not read where `wholeImage` is `always`. */
   detector: string;
   /** Name of the embedder; read by `represent` only. */
   embedder: string;
@@ -19,6 +28,12 @@ export interface FaceJob {
   minDetectionScore?: number;
   /** Measure the pixels of every selected face; read by `represent` only. Absent: no. */
   quality?: true;
+  /** When the whole image is the face. Absent: never. */
+  wholeImage?: Exclude<WholeImageMode, 'never'>;
+  /** Faces are cut out by their boxes, not aligned; read by `represent` only. Absent: they are aligned. */
+  align?: false;
+  /** Name of the model for each attribute that is estimated; read by `analyze` only. */
+  attributes?: Partial<Record<Attribute, string>>;
 }
 
 /** Runs of one model for one job. */

@@ -1,12 +1,13 @@
 import { FaceError } from '../errors';
 import type { ModelCard, ModelTask } from '../model-store/model-card';
 import { alignFaces } from './align-faces';
-import { detectFaces, type DetectedFace } from './detect/detect-faces';
+import { type DetectedFace, detectFaces } from './detect/detect-faces';
 import { embedFaces } from './embed-faces';
 import { measureFaces } from './face-quality';
 import { estimateAttributes } from './estimate-attributes';
 import type {
   AnalyzedFace,
+  Attribute,
   FaceDetection,
   ImageFaces,
   Landmarks,
@@ -15,6 +16,7 @@ import type {
   StageTimings,
 } from './face.types';
 import type { FaceJob } from './face-job';
+import { toInputTensor } from './input-tensor';
 import { findLandmarks68, fiveOf68 } from './landmarks-68';
 import { type DecodedImage, decodeImage } from './rgb-image';
 import { selectFaces } from './select-faces';
@@ -45,27 +47,36 @@ export class FacePipeline {
    */
   async run(job: FaceJob): Promise<ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace>> {
     const clock = new StageClock();
-    const detector = this.model(job.detector, 'detect');
+    const detector = job.wholeImage === 'always' ? null : this.model(job.detector, 'detect');
     const image = await clock.time('decodeMs', () => decodeImage(job.image, this.maxImagePixels));
-    const found = await clock.time('detectMs', () =>
-      detectFaces(image, detector.session, detector.card, job.minDetectionScore),
-    );
-    const selected = this.select(found, image, job);
-    const faces = await clock.time('detectMs', () => this.locate(image, selected, detector.card));
+    const { faces, faceCount } =
+      detector == null
+        ? { faces: [], faceCount: 0 }
+        : await clock.time('detectMs', () => this.find(image, job, detector));
+    if (faceCount === 0 && job.wholeImage != null) faces.push(wholeImage(image));
     const done = await this.describe(image, faces, job, clock);
     return {
       imageWidth: image.originalWidth,
       imageHeight: image.originalHeight,
-      faceCount: found.length,
+      faceCount,
       faces: done.map((face) => toOriginalPixels(face, image)),
       timings: clock.timings,
     };
   }
 
-  private select(found: DetectedFace[], image: DecodedImage, job: FaceJob): DetectedFace[] {
+  private async find(
+    image: DecodedImage,
+    job: FaceJob,
+    { card, session }: PipelineModel,
+  ): Promise<{ faces: LocatedFace[]; faceCount: number }> {
+    const found = await detectFaces(image, session, card, job.minDetectionScore);
     // Selection needs boxes alone: landmarks are found for the chosen faces only.
     const scale = image.width / image.originalWidth;
-    return selectFaces(found, image.width, image.height, { ...job, minFaceSize: job.minFaceSize * scale });
+    const selected = selectFaces(found, image.width, image.height, {
+      ...job,
+      minFaceSize: job.minFaceSize * scale,
+    });
+    return { faces: await this.locate(image, selected, card), faceCount: found.length };
   }
 
   private async locate(
@@ -96,48 +107,48 @@ export class FacePipeline {
     const detections = faces.map(({ landmarks68: _, ...detection }) => detection);
     if (job.task === 'detect' || faces.length === 0) return detections;
     if (job.task === 'analyze') {
-      const ageGender = this.modelOfTask('age-gender');
-      const expression = this.modelOfTask('expression');
+      const models = Object.entries(job.attributes ?? {}).map(
+        ([attribute, name]) => [attribute as Attribute, this.model(name)] as const,
+      );
       const attributes = await clock.time('attributesMs', () =>
-        estimateAttributes(image, detections, ageGender, expression),
+        estimateAttributes(image, detections, models),
       );
       return detections.map((face, i) => ({ ...face, ...attributes[i] }));
     }
     const { session, card } = this.model(job.embedder, 'embed');
     const pixels = await clock.time('alignMs', async () =>
-      alignFaces(image, faces, card.family, card.input.width),
+      alignFaces(image, faces, card.family, card.input, job.align),
     );
     const embeddings = await clock.time('embedMs', () => embedFaces(pixels, faces.length, session, card));
     const represented = detections.map((face, i) => ({ ...face, ...embeddings[i] }));
     if (!job.quality) return represented;
     const qualities = await clock.time('alignMs', async () => measureFaces(image, detections));
-    return represented.map((face, i) => ({ ...face, quality: qualities[i] }));
+    return represented.map((face, i) => {
+      const quality = qualities[i];
+      return quality == null ? face : { ...face, quality };
+    });
   }
 
-  private model(name: string, task: ModelTask): PipelineModel {
+  private model(name: string, task?: ModelTask): PipelineModel {
     const model = this.models.get(name);
-    if (model == null || model.card.task !== task) {
+    if (model == null || (task != null && model.card.task !== task)) {
       throw new FaceError('MODEL_NOT_LOADED', `Model ${JSON.stringify(name)} is not loaded.`, {
         model: name,
       });
     }
     return model;
   }
-
-  private modelOfTask(task: ModelTask): PipelineModel {
-    for (const model of this.models.values()) if (model.card.task === task) return model;
-    throw new FaceError('MODEL_NOT_LOADED', `No model of task ${task} is loaded.`, { task });
-  }
 }
 
 /** Runs a model once on black pixels, so that the first request finds memory and kernels ready. */
 export async function warmUp({ card, session }: PipelineModel): Promise<void> {
-  const { width, height, layout, dtype } = card.input;
-  const values = width * height * 3;
-  await session.run(
-    dtype === 'uint8' ? new Uint8Array(values) : new Float32Array(values),
-    layout === 'NHWC' ? [1, height, width, 3] : [1, 3, height, width],
-  );
+  const { width, height } = card.input;
+  const { data, dims } = toInputTensor(new Uint8Array(width * height * 3), 1, width, height, card.input);
+  await session.run(data, dims);
+}
+
+function wholeImage({ width, height }: DecodedImage): LocatedFace {
+  return { box: { x: 0, y: 0, width, height }, landmarks: null, detectionScore: 0 };
 }
 
 /** Adds up the wall time of the stages of one job. */
@@ -162,13 +173,15 @@ class StageClock {
 }
 
 function toOriginalPixels<F extends FaceDetection>(face: F, image: DecodedImage): F {
-  const sx = image.originalWidth / image.width;
-  const sy = image.originalHeight / image.height;
-  if (sx === 1 && sy === 1) return face;
+  const { width, height, originalWidth, originalHeight } = image;
+  if (width === originalWidth && height === originalHeight) return face;
+  // Multiplied first: the edge of the image stays a whole number.
+  const toX = (x: number) => (x * originalWidth) / width;
+  const toY = (y: number) => (y * originalHeight) / height;
   const { box, landmarks } = face;
   return {
     ...face,
-    box: { x: box.x * sx, y: box.y * sy, width: box.width * sx, height: box.height * sy },
-    landmarks: landmarks.map(({ x, y }) => ({ x: x * sx, y: y * sy })) as unknown as Landmarks,
+    box: { x: toX(box.x), y: toY(box.y), width: toX(box.width), height: toY(box.height) },
+    landmarks: landmarks && (landmarks.map(({ x, y }) => ({ x: toX(x), y: toY(y) })) as unknown as Landmarks),
   };
 }

@@ -1,5 +1,5 @@
 import { measureFaces, measureSquare } from './face-quality';
-import type { Landmarks } from './face.types';
+import type { BoundingBox, Landmarks } from './face.types';
 import type { RgbImage } from './rgb-image';
 
 const SIZE = 112;
@@ -52,7 +52,8 @@ describe(measureFaces.name, () => {
       return x < 300 ? 0 : ((x >> 2) + (y >> 2)) % 2 === 0 ? 60 : 200;
     }),
   };
-  const at = (dx: number): { landmarks: Landmarks } => ({
+  const at = (dx: number): { box: BoundingBox; landmarks: Landmarks } => ({
+    box: { x: dx, y: 0, width: 112, height: 112 },
     landmarks: [
       { x: dx + 38, y: 80 },
       { x: dx + 74, y: 80 },
@@ -65,8 +66,11 @@ describe(measureFaces.name, () => {
   it('measures each face by itself, in order', () => {
     const [dark, detailed] = measureFaces(image, [at(80), at(400)]);
     expect(dark).toEqual({ sharpness: 0, brightness: 0 });
-    expect(detailed.brightness).toBeCloseTo(130 / 255, 1);
-    expect(detailed.sharpness).toBeGreaterThan(1000);
+    expect(detailed?.brightness).toBeCloseTo(130 / 255, 1);
+    expect(detailed?.sharpness).toBeGreaterThan(1000);
     expect(measureFaces(image, [])).toEqual([]);
+    // Without landmarks nothing says where the face is; the others are measured all the same.
+    const unlocated = { ...at(80), landmarks: null };
+    expect(measureFaces(image, [unlocated, at(80)])).toEqual([null, dark]);
   });
 });

@@ -1,5 +1,5 @@
 import { alignFaces } from './align-faces';
-import type { Landmarks, PixelQuality } from './face.types';
+import type { FaceDetection, PixelQuality } from './face.types';
 import type { RgbImage } from './rgb-image';
 
 /** Every face is measured on the same aligned square, whatever the embedder's: figures of all embedders compare. */
@@ -17,16 +17,18 @@ const Y = [36, 100] as const;
  *
  * Grey is the luma of ITU-R BT.601. Sharpness is the variance of its 4-neighbour Laplacian. A face that is smaller in the
  * image than the square is stretched and so comes out as blurred: what counts is the detail that there is.
+ *
+ * @returns `null` for a face without landmarks: where its brows and chin are is not known.
  */
-export function measureFaces(image: RgbImage, faces: readonly { landmarks: Landmarks }[]): PixelQuality[] {
-  const pixels = alignFaces(
-    image,
-    faces.map(({ landmarks }) => ({ landmarks })),
-    FAMILY,
-    SIZE,
+export function measureFaces(
+  image: RgbImage,
+  faces: readonly Pick<FaceDetection, 'box' | 'landmarks'>[],
+): (PixelQuality | null)[] {
+  return faces.map(({ box, landmarks }) =>
+    landmarks == null
+      ? null
+      : measureSquare(alignFaces(image, [{ box, landmarks }], FAMILY, { width: SIZE, height: SIZE })),
   );
-  const length = SIZE * SIZE * 3;
-  return faces.map((_, i) => measureSquare(pixels.subarray(i * length, (i + 1) * length)));
 }
 
 /** @param pixels - `Uint8Array [112 * 112 * 3]` HWC RGB. */

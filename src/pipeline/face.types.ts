@@ -1,3 +1,14 @@
+import type { Expression, Gender } from '../model-store/attributes';
+
+export {
+  type Attribute,
+  ATTRIBUTES,
+  type Expression,
+  EXPRESSIONS,
+  type Gender,
+  GENDERS,
+} from '../model-store/attributes';
+
 /** A point in pixels of the upright image (EXIF applied), origin top-left, x right, y down. May lie outside the image. */
 export interface Point {
   x: number;
@@ -20,9 +31,11 @@ export type Landmarks = readonly [Point, Point, Point, Point, Point];
 
 /** A face found in an image. */
 export interface FaceDetection {
+  /** The whole image where that was taken for the face, see {@link WHOLE_IMAGE_MODES}. */
   box: BoundingBox;
-  landmarks: Landmarks;
-  /** Detector's own score, [0, 1]. Not comparable between detectors. */
+  /** `null` where the whole image was taken for the face. */
+  landmarks: Landmarks | null;
+  /** Detector's own score, [0, 1]. Not comparable between detectors. 0 where the whole image was taken for the face. */
   detectionScore: number;
 }
 
@@ -50,26 +63,26 @@ export interface RepresentedFace extends FaceDetection {
   embedding: Float32Array;
   /** Length of the vector before it was brought to unit length; `embedding * embeddingNorm` is the raw vector. */
   embeddingNorm: number;
-  /** Where it was asked for. */
+  /** Where it was asked for, and the face has landmarks. */
   quality?: PixelQuality;
 }
 
-/** Expressions in the order of the network's output. */
-export const EXPRESSIONS = ['neutral', 'happy', 'sad', 'angry', 'fearful', 'disgusted', 'surprised'] as const;
-export type Expression = (typeof EXPRESSIONS)[number];
-
-/** A face with estimated attributes. */
+/** A face with estimated attributes: those that were asked for. */
 export interface AnalyzedFace extends FaceDetection {
   /** Estimated age in years. */
-  age: number;
+  age?: number;
   /** The gender with the larger score, as the network saw it. */
-  gender: 'male' | 'female';
+  gender?: Gender;
   /** Softmax outputs, [0, 1], sum 1. Not calibrated probabilities. */
-  genderScores: { male: number; female: number };
+  genderScores?: Record<Gender, number>;
   /** The expression with the largest score. */
-  expression: Expression;
+  expression?: Expression;
   /** Softmax outputs, [0, 1], sum 1. Not calibrated probabilities. */
-  expressionScores: Record<Expression, number>;
+  expressionScores?: Record<Expression, number>;
+  /** The label with the largest score, one of the model's card. */
+  race?: string;
+  /** Softmax outputs by the labels of the model's card, [0, 1], sum 1. Not calibrated probabilities. */
+  raceScores?: Record<string, number>;
 }
 
 /** Milliseconds spent per stage for one image. Stages that did not run are 0. */
@@ -81,7 +94,7 @@ export interface StageTimings {
   detectMs: number;
   alignMs: number;
   embedMs: number;
-  /** Age, gender and expression. */
+  /** Age, gender, expression and race. */
   attributesMs: number;
   /**
    * How the cache took it; absent where there is none. `hit`: answered from it; `shared`: the same image was being worked
@@ -109,7 +122,7 @@ export interface ImageFaces<F extends FaceDetection> {
   imageWidth: number;
   /** Height of the upright image in pixels. */
   imageHeight: number;
-  /** Number of faces found, before selection and `maxFaces`. */
+  /** Number of faces found, before selection and `maxFaces`; 0 where the whole image was taken for the face. */
   faceCount: number;
   /** Selected faces: largest box first. */
   faces: F[];
@@ -122,6 +135,13 @@ export interface ImageFaces<F extends FaceDetection> {
  */
 export const FACE_SELECTIONS = ['best', 'centerLargest', 'single', 'all'] as const;
 export type FaceSelection = (typeof FACE_SELECTIONS)[number];
+
+/**
+ * When the whole image is taken for the one face: `never`; `ifNoFace`: where none is found; `always`: no detection is run.
+ * Such a face has no landmarks, so it is not aligned: the image should be a face and little else.
+ */
+export const WHOLE_IMAGE_MODES = ['never', 'ifNoFace', 'always'] as const;
+export type WholeImageMode = (typeof WHOLE_IMAGE_MODES)[number];
 
 /** Measures of how far apart two embeddings are. */
 export const METRICS = ['cosine', 'euclidean', 'euclidean_l2', 'angular'] as const;

@@ -1,8 +1,12 @@
 import type { CardInput } from '../model-store/model-card';
 import type { OutputTensor, TensorSession } from './tensor-session';
 
+/** Weights of red, green and blue in grey: the luma of ITU-R BT.601, as OpenCV has it. */
+const LUMA = [0.299, 0.587, 0.114] as const;
+
 /**
- * Brings RGB pixels into the form a graph takes: layout, colour order, value = (pixel - mean) / std.
+ * Brings RGB pixels into the form a graph takes: layout, colour order or grey, value = (pixel - mean) / std, those of the
+ * card or of each image.
  *
  * @param pixels - `Uint8Array [N * H * W * 3]` NHWC RGB, 0..255.
  */
@@ -13,25 +17,53 @@ export function toInputTensor(
   height: number,
   input: CardInput,
 ): { data: Uint8Array | Float32Array; dims: number[] } {
-  if (input.layout === 'NHWC' && input.dtype === 'uint8' && input.colorOrder === 'RGB') {
-    return { data: pixels, dims: [batch, height, width, 3] };
-  }
+  const { channels = 3, layout, dtype, colorOrder, mean, std, standardize } = input;
+  const isPlanar = layout === 'NCHW';
+  const dims = isPlanar ? [batch, channels, height, width] : [batch, height, width, channels];
+  if (!isPlanar && channels === 3 && dtype === 'uint8' && colorOrder === 'RGB') return { data: pixels, dims };
   const plane = width * height;
-  const data = new (input.dtype === 'uint8' ? Uint8Array : Float32Array)(batch * plane * 3);
-  const isPlanar = input.layout === 'NCHW';
-  for (let channel = 0; channel < 3; channel++) {
-    const from = input.colorOrder === 'RGB' ? channel : 2 - channel;
-    const scale = 1 / input.std[channel];
-    const shift = -input.mean[channel] * scale;
-    for (let n = 0; n < batch; n++) {
-      let source = n * plane * 3 + from;
-      let target = n * plane * 3 + (isPlanar ? channel * plane : channel);
-      const step = isPlanar ? 1 : 3;
-      for (let i = 0; i < plane; i++, source += 3, target += step)
-        data[target] = pixels[source] * scale + shift;
+  const data = new (dtype === 'uint8' ? Uint8Array : Float32Array)(batch * plane * channels);
+  if (channels === 1) {
+    // Rounded where the graph takes bytes: an array of them would cut off.
+    const rounding = dtype === 'uint8' ? 0.5 : 0;
+    for (let i = 0, source = 0; i < data.length; i++, source += 3) {
+      const grey = pixels[source] * LUMA[0] + pixels[source + 1] * LUMA[1] + pixels[source + 2] * LUMA[2];
+      data[i] = (grey - mean[0]) / std[0] + rounding;
+    }
+  } else {
+    for (let channel = 0; channel < 3; channel++) {
+      const from = colorOrder === 'RGB' ? channel : 2 - channel;
+      const scale = 1 / std[channel];
+      const shift = -mean[channel] * scale;
+      for (let n = 0; n < batch; n++) {
+        let source = n * plane * 3 + from;
+        let target = n * plane * 3 + (isPlanar ? channel * plane : channel);
+        const step = isPlanar ? 1 : 3;
+        for (let i = 0; i < plane; i++, source += 3, target += step)
+          data[target] = pixels[source] * scale + shift;
+      }
     }
   }
-  return { data, dims: isPlanar ? [batch, 3, height, width] : [batch, height, width, 3] };
+  if (standardize === 'image') {
+    const length = plane * channels;
+    for (let n = 0; n < batch; n++) standardizeImage(data.subarray(n * length, (n + 1) * length));
+  }
+  return { data, dims };
+}
+
+/**
+ * Brings the values of one image to mean 0 and, over all channels together, standard deviation 1.
+ *
+ * An image of one value has none of its own and becomes 0 throughout.
+ */
+function standardizeImage(values: Float32Array | Uint8Array): void {
+  let sum = 0;
+  for (const value of values) sum += value;
+  const mean = sum / values.length;
+  let squares = 0;
+  for (const value of values) squares += (value - mean) ** 2;
+  const deviation = Math.sqrt(squares / values.length) || 1;
+  for (let i = 0; i < values.length; i++) values[i] = (values[i] - mean) / deviation;
 }
 
 /**

@@ -67,7 +67,8 @@ async function landmarksOfCrops(
   );
 }
 
-function boxCrop(box: BoundingBox, size: number): Similarity {
+/** The square around the middle of a box, as wide as its longer side, mapped from `size` x `size` pixels. */
+export function boxCrop(box: BoundingBox, size: number): Similarity {
   const center = { x: box.x + box.width / 2 - 0.5, y: box.y + box.height / 2 - 0.5 };
   return squareToSource(center, Math.max(box.width, box.height), size);
 }

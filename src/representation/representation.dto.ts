@@ -11,7 +11,7 @@ import {
   IMAGE_EXAMPLES,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { FaceOptionsDto, IsModelName } from '../http/face-options.dto';
+import { FaceOptionsDto, IsAlign, IsModelName } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/face.dto';
 import type { RepresentedFace } from '../pipeline/face.types';
 
@@ -20,6 +20,10 @@ export class RepresentOptionsDto extends FaceOptionsDto {
   /** Name of a loaded embedder. */
   @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded', EXAMPLE_EMBEDDER)
   embedder?: string;
+
+  /** Whether faces are aligned. */
+  @IsAlign()
+  align?: boolean;
 }
 
 /** A face with its embedding. */

@@ -62,7 +62,10 @@ export class DistancesController {
 
   private embedderOf(contract: string): EmbedderInfo {
     for (const { state, embedder } of this.model.models()) {
-      if (state === 'loaded' && embedder?.contract === contract) return embedder;
+      if (state !== 'loaded' || embedder == null) continue;
+      if (embedder.contract === contract) return embedder;
+      const unaligned = this.model.embedder(embedder.name, false);
+      if (unaligned.contract === contract) return unaligned;
     }
     throw new FaceError(
       'EMBEDDING_CONTRACT_MISMATCH',

@@ -11,7 +11,7 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsFaceSelection, IsModelName } from '../http/face-options.dto';
+import { DetectorOptionsDto, IsAlign, IsFaceSelection, IsModelName } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types';
@@ -44,6 +44,10 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
   /** Which faces are compared; with `all` the closest pair. */
   @IsFaceSelection('best')
   faceSelection: FaceSelection = 'best';
+
+  /** Whether faces are aligned; embeddings must be of the same kind. */
+  @IsAlign()
+  align?: boolean;
 }
 
 /** Timings of both sides. */
@@ -103,7 +107,7 @@ export class VerifyResponseDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'null where no image came in',
+    description: 'null where no image came in, or none was run',
   })
   detector: string | null;
 

@@ -9,7 +9,7 @@ import {
 } from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
 import { compareEmbeddings } from '../../src/pipeline/compare-embeddings';
-import { type BoundingBox, METRICS } from '../../src/pipeline/face.types';
+import { type BoundingBox, type Landmarks, METRICS } from '../../src/pipeline/face.types';
 import { BAD_IMAGES, GOOD_IMAGES, plainPng, portraitJpeg, withOrientation } from '../support/image-fixtures';
 import { rootDir, workerFile } from '../support/paths';
 import { describeWithShared, sharedDir } from '../support/shared';
@@ -124,7 +124,8 @@ describe('the default models in real workers', () => {
     for (const { box, landmarks, detectionScore, embedding, embeddingNorm } of faces) {
       expectInside(box, imageWidth, imageHeight);
       expect(landmarks).toHaveLength(5);
-      expect(landmarks[0].x).toBeLessThan(landmarks[1].x);
+      const [leftEye, rightEye] = landmarks as Landmarks;
+      expect(leftEye.x).toBeLessThan(rightEye.x);
       expect(detectionScore).toBeGreaterThanOrEqual(0.6);
       expect(detectionScore).toBeLessThanOrEqual(1);
       expect(embedding).toHaveLength(128);
@@ -278,7 +279,7 @@ describe('the default models in real workers', () => {
         expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
         expect(scores[name]).toBe(Math.max(...values));
       }
-      expect(Object.keys(expressionScores)).toHaveLength(7);
+      expect(Object.keys(expressionScores as object)).toHaveLength(7);
     }
     expect(new Set(faces.map(({ age }) => age)).size).toBe(5);
   });

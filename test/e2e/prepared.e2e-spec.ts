@@ -27,7 +27,7 @@ import { type ModelFile, readModelStore, requireFile } from '../../src/model-sto
 import { PREPARED_DIR, PREPARED_GRAPH, PREPARED_WEIGHTS } from '../../src/model-store/prepared-model';
 import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
 import type { FaceJob, FaceJobResult } from '../../src/pipeline/face-job';
-import type { AnalyzedFace, FaceDetection, RepresentedFace } from '../../src/pipeline/face.types';
+import type { AnalyzedFace, FaceDetection, Landmarks, RepresentedFace } from '../../src/pipeline/face.types';
 import { cardInput } from '../support/card-input';
 import { rootDir, workerFile } from '../support/paths';
 import { describeWithShared, sharedDir } from '../support/shared';
@@ -151,9 +151,10 @@ function expectSameFaces(received: FaceJobResult, expected: FaceJobResult): void
     for (const side of ['x', 'y', 'width', 'height'] as const) {
       expect(Math.abs(face.box[side] - other.box[side])).toBeLessThan(1e-3);
     }
-    face.landmarks.forEach((point, at) => {
-      expect(Math.abs(point.x - other.landmarks[at].x)).toBeLessThan(1e-3);
-      expect(Math.abs(point.y - other.landmarks[at].y)).toBeLessThan(1e-3);
+    const landmarks = other.landmarks as Landmarks;
+    (face.landmarks as Landmarks).forEach((point, at) => {
+      expect(Math.abs(point.x - landmarks[at].x)).toBeLessThan(1e-3);
+      expect(Math.abs(point.y - landmarks[at].y)).toBeLessThan(1e-3);
     });
     expect(face.detectionScore).toBeCloseTo(other.detectionScore, 5);
   });
@@ -227,12 +228,13 @@ describe('the default models, prepared', () => {
     const [received, expected] = [await preparedWorker.run({ image }), await plainWorker.run({ image })];
     expect(received.faces.length).toBeGreaterThan(1);
     expectSameEmbeddings(received, expected);
-    const analyze: Partial<FaceJob> = { task: 'analyze', image };
+    const attributes = { age: 'age-gender', gender: 'age-gender', expression: 'face-expression' };
+    const analyze: Partial<FaceJob> = { task: 'analyze', image, attributes };
     const [faces, others] = [await preparedWorker.run(analyze), await plainWorker.run(analyze)];
     expectSameFaces(faces, others);
     (faces.faces as AnalyzedFace[]).forEach((face, at) => {
       const other = others.faces[at] as AnalyzedFace;
-      expect(face.age).toBeCloseTo(other.age, 2);
+      expect(face.age).toBeCloseTo(other.age as number, 2);
       expect([face.gender, face.expression]).toEqual([other.gender, other.expression]);
     });
   });

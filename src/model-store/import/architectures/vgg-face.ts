@@ -1,0 +1,70 @@
+import type { KerasNetwork, KerasValue } from '../keras-network';
+import { type Architecture, deepfaceThresholds } from './architecture';
+
+/** Filters of the convolutions of each block; a block ends in a pooling that halves rows and columns. */
+const BLOCKS = [
+  [64, 64],
+  [128, 128],
+  [256, 256, 256],
+  [512, 512, 512],
+  [512, 512, 512],
+];
+
+/**
+ * VGG-Face: VGG16 whose fully connected layers are convolutions (Parkhi et al. 2015). The embedding is what comes before
+ * the classifier of 2,622 people, as a unit vector.
+ *
+ * @see serengil/deepface@243209f:deepface/models/facial_recognition/VGGFace.py
+ */
+function build(net: KerasNetwork): void {
+  const descriptor = net.dropout(buildDescriptor(net));
+  const classes = net.flatten(net.conv(descriptor, 2622, 1));
+  net.kerasOutputs([net.activation(classes, 'softmax')]);
+  net.output('embedding', net.l2Normalize(net.flatten(descriptor)));
+}
+
+function buildDescriptor(net: KerasNetwork): KerasValue {
+  let x = net.input([224, 224, 3]);
+  for (const block of BLOCKS) {
+    for (const filters of block) x = net.conv(net.zeroPad(x, 1), filters, 3, { activation: 'relu' });
+    x = net.maxPool(x, 2);
+  }
+  x = net.dropout(net.conv(x, 4096, 7, { activation: 'relu' }));
+  return net.conv(x, 4096, 1, { activation: 'relu' });
+}
+
+export const VGG_FACE: Architecture = {
+  build,
+  card: {
+    title: 'VGG-Face',
+    task: 'embed',
+    family: 'upright-crop',
+    input: {
+      width: 224,
+      height: 224,
+      layout: 'NCHW',
+      dtype: 'float32',
+      colorOrder: 'BGR',
+      mean: [0, 0, 0],
+      std: [255, 255, 255],
+      maxBatch: 8,
+    },
+    outputs: [{ name: 'embedding', dims: [-1, 4096] }],
+    embedding: {
+      dimensions: 4096,
+      mirrorAverage: false,
+      thresholds: deepfaceThresholds('VGG-Face', {
+        cosine: 0.68,
+        euclidean: 1.17,
+        euclidean_l2: 1.17,
+        angular: 0.39,
+      }),
+    },
+    license: {
+      name: 'terms of the Visual Geometry Group, Oxford',
+      commercialUse: false,
+      note: 'Taken as non-commercial: ask the publisher of the weights.',
+    },
+    source: 'vgg_face_weights.h5 of the release v1.0 of serengil/deepface_models',
+  },
+};
