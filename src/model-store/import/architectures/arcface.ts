@@ -1,4 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
+import { type Architecture, embedderCard, unstatedLicense } from './architecture';
 
 /** Filters and residual units of the four stages, by the names of DeepFace. */
 const STAGES = [
@@ -15,10 +16,10 @@ const EPSILON = 2e-5;
  * ResNet-34 of improved residual units for 112x112 pixels.
  *
  * @returns the embedding, not of unit length.
- * @see serengil/deepface@243209f:deepface/models/facial_recognition/ArcFace.py
+ * @see serengil/deepface@1f11c97:deepface/models/facial_recognition/ArcFace.py
  * @see Deng et al. 2019, https://arxiv.org/abs/1801.07698
  */
-export function arcFaceResNet34(net: KerasNetwork): KerasValue {
+function arcFaceResNet34(net: KerasNetwork): KerasValue {
   const norm = (x: KerasValue, name?: string) => net.batchNorm(x, { name, epsilon: EPSILON });
   const padded = (x: KerasValue, pad: string, conv: string, filters: number, strides = 1) =>
     net.conv(net.zeroPad(x, 1, { name: pad }), filters, 3, { name: conv, strides, bias: false });
@@ -43,3 +44,17 @@ export function arcFaceResNet34(net: KerasNetwork): KerasValue {
   const features = net.flatten(net.dropout(norm(x)));
   return norm(net.dense(features, 512), 'embedding');
 }
+
+export const ARCFACE: Architecture = {
+  build: (net) => net.output('embedding', arcFaceResNet34(net)),
+  card: embedderCard({
+    title: 'ArcFace',
+    width: 112,
+    height: 112,
+    maxBatch: 16,
+    dimensions: 512,
+    maxDistances: { cosine: 0.68, euclidean: 4.15, euclidean_l2: 1.13, angular: 0.39 },
+    license: unstatedLicense('The code that DeepFace names for it, leondgarse/Keras_insightface, is MIT.'),
+    source: 'arcface_weights.h5 of the release v1.0 of serengil/deepface_models',
+  }),
+};

@@ -1,4 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
+import { type Architecture, embedderCard, unstatedLicense } from './architecture';
 
 /** A convolution with its normalisation and ReLU: [name, filters, kernel, stride, padding]. */
 type Step = readonly [
@@ -13,10 +14,10 @@ type Step = readonly [
  * Inception-ResNet v1 for 160x160 pixels, as DeepFace has it after davidsandberg/facenet.
  *
  * @returns the embedding, not of unit length.
- * @see serengil/deepface@243209f:deepface/models/facial_recognition/Facenet.py
+ * @see serengil/deepface@0037527:deepface/models/facial_recognition/Facenet.py
  * @see Szegedy et al. 2016, https://arxiv.org/abs/1602.07261
  */
-export function inceptionResNetV1(net: KerasNetwork, dimensions: number): KerasValue {
+function inceptionResNetV1(net: KerasNetwork, dimensions: number): KerasValue {
   const run = (from: KerasValue, steps: readonly Step[]) =>
     steps.reduce((x, [name, filters, kernel, strides = 1, padding = 'same']) => {
       const conv = net.conv(x, filters, kernel, { name, strides, padding, bias: false });
@@ -122,3 +123,32 @@ export function inceptionResNetV1(net: KerasNetwork, dimensions: number): KerasV
   const bottleneck = net.dense(pooled, dimensions, { name: 'Bottleneck', bias: false });
   return net.batchNorm(bottleneck, { name: 'Bottleneck_BatchNorm', scale: false });
 }
+
+function facenet(
+  title: string,
+  dimensions: number,
+  about: Pick<Parameters<typeof embedderCard>[0], 'maxDistances' | 'source'>,
+): Architecture {
+  return {
+    build: (net) => net.output('embedding', inceptionResNetV1(net, dimensions)),
+    card: embedderCard({
+      title,
+      width: 160,
+      height: 160,
+      maxBatch: 16,
+      dimensions,
+      license: unstatedLicense('The code that DeepFace names for it, davidsandberg/facenet, is MIT.'),
+      ...about,
+    }),
+  };
+}
+
+export const FACENET = facenet('Facenet', 128, {
+  maxDistances: { cosine: 0.4, euclidean: 10, euclidean_l2: 0.8, angular: 0.33 },
+  source: 'facenet_weights.h5 of the release v1.0 of serengil/deepface_models',
+});
+
+export const FACENET512 = facenet('Facenet512', 512, {
+  maxDistances: { cosine: 0.3, euclidean: 23.56, euclidean_l2: 1.04, angular: 0.35 },
+  source: 'facenet512_weights.h5 of the release v1.0 of serengil/deepface_models',
+});

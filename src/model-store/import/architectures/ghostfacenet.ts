@@ -1,4 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
+import { type Architecture, embedderCard, unstatedLicense } from './architecture';
 
 /** A bottleneck: kernel and stride of its depthwise convolutions, channels inside and out, and of squeeze-and-excite. */
 interface Bottleneck {
@@ -30,17 +31,24 @@ const BOTTLENECKS: readonly Bottleneck[] = (
     [5, 1, 1248, 208, 0],
     [5, 1, 664, 208, 168],
   ] as const
-).map(([kernel, strides, expanded, channels, squeezed]) => ({ kernel, strides, expanded, channels, squeezed }));
+).map(([kernel, strides, expanded, channels, squeezed]) => ({
+  kernel,
+  strides,
+  expanded,
+  channels,
+  squeezed,
+}));
 
 /**
  * GhostFaceNet v1 for 112x112 pixels. Where the code of GhostNet has ReLU, the published weights have PReLU.
  *
  * @returns the embedding, not of unit length.
- * @see serengil/deepface@243209f:deepface/models/facial_recognition/GhostFaceNet.py
- * @see HamadYA/GhostFaceNets@809f3e1:backbones/ghost_model.py
+ * @see serengil/deepface@0bb94a1:deepface/models/facial_recognition/GhostFaceNet.py
+ * @see Han et al. 2020, https://arxiv.org/abs/1911.11907
  */
-export function ghostFaceNetV1(net: KerasNetwork): KerasValue {
-  const pointwise = (x: KerasValue, filters: number) => net.batchNorm(net.conv(x, filters, 1, { bias: false }));
+function ghostFaceNetV1(net: KerasNetwork): KerasValue {
+  const pointwise = (x: KerasValue, filters: number) =>
+    net.batchNorm(net.conv(x, filters, 1, { bias: false }));
   const depthwise = (x: KerasValue, kernel: number, strides = 1) =>
     net.batchNorm(net.depthwiseConv(x, kernel, { strides, padding: 'same', bias: false }));
   /** Half of the channels by a 1x1 convolution, the other half out of these by a cheap depthwise one. */
@@ -77,3 +85,17 @@ export function ghostFaceNetV1(net: KerasNetwork): KerasValue {
   x = net.conv(net.batchNorm(x, { name: 'GDC_batchnorm' }), 512, 1, { name: 'GDC_conv' });
   return net.batchNorm(net.flatten(x, { name: 'GDC_flatten' }), { name: 'pre_embedding' });
 }
+
+export const GHOSTFACENET: Architecture = {
+  build: (net) => net.output('embedding', ghostFaceNetV1(net)),
+  card: embedderCard({
+    title: 'GhostFaceNet',
+    width: 112,
+    height: 112,
+    maxBatch: 16,
+    dimensions: 512,
+    maxDistances: { cosine: 0.65, euclidean: 35.71, euclidean_l2: 1.1, angular: 0.38 },
+    license: unstatedLicense('The repository that publishes them, HamadYA/GhostFaceNets, is MIT.'),
+    source: 'GhostFaceNet_W1.3_S1_ArcFace.h5 of the release v1.2 of HamadYA/GhostFaceNets',
+  }),
+};

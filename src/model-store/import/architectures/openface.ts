@@ -1,4 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
+import { type Architecture, embedderCard, unstatedLicense } from './architecture';
 
 /** Epsilon of all batch norms. */
 const EPSILON = 1e-5;
@@ -16,10 +17,10 @@ type Pool = 'max' | 'l2';
  * OpenFace's nn4.small2 for 96x96 pixels.
  *
  * @returns the embedding of unit length.
- * @see serengil/deepface@243209f:deepface/models/facial_recognition/OpenFace.py
+ * @see serengil/deepface@0bb94a1:deepface/models/facial_recognition/OpenFace.py
  * @see Amos et al. 2016, OpenFace, CMU-CS-16-118
  */
-export function openFaceNn4(net: KerasNetwork): KerasValue {
+function openFaceNn4(net: KerasNetwork): KerasValue {
   const step = (
     x: KerasValue,
     [conv, norm]: readonly [conv: string, norm: string],
@@ -61,17 +62,20 @@ export function openFaceNn4(net: KerasNetwork): KerasValue {
       name: `power2_${name}`,
     });
     const means = net.averagePool(squares, 3);
-    const sums = net.custom(
-      [means],
-      means.shape,
-      (graph, [input]) => graph.mul(input, graph.floats([9])),
-      { name: `mult9_${name}` },
-    );
+    const sums = net.custom([means], means.shape, (graph, [input]) => graph.mul(input, graph.floats([9])), {
+      name: `mult9_${name}`,
+    });
     return net.custom([sums], sums.shape, (graph, inputs) => graph.node('Sqrt', inputs), {
       name: `sqrt_${name}`,
     });
   };
-  const pooled = (x: KerasValue, name: string, kind: Pool, filters: number, [before, after]: [number, number]) => {
+  const pooled = (
+    x: KerasValue,
+    name: string,
+    kind: Pool,
+    filters: number,
+    [before, after]: [number, number],
+  ) => {
     const pool = kind === 'max' ? net.maxPool(x, 3, { strides: 2 }) : l2Pool(x, name);
     return net.zeroPad(single(pool, `inception_${name}_pool`, filters), [
       [before, after],
@@ -129,3 +133,19 @@ export function openFaceNn4(net: KerasNetwork): KerasValue {
   // Keras divides by the root of the larger of the squared norm and 1e-12; the pipeline refuses a vector that short.
   return net.l2Normalize(embedding, { name: 'norm_layer' });
 }
+
+export const OPENFACE: Architecture = {
+  build: (net) => net.output('embedding', openFaceNn4(net)),
+  card: embedderCard({
+    title: 'OpenFace',
+    width: 96,
+    height: 96,
+    maxBatch: 16,
+    dimensions: 128,
+    maxDistances: { cosine: 0.1, euclidean: 0.55, euclidean_l2: 0.55, angular: 0.11 },
+    license: unstatedLicense(
+      'DeepFace names iwantooxxoox/Keras-OpenFace for it, whose licence was not read.',
+    ),
+    source: 'openface_weights.h5 of the release v1.0 of serengil/deepface_models',
+  }),
+};
