@@ -454,12 +454,13 @@ export function matchLayers(
     const wanted = new Set(network.map(({ name }) => name));
     const extra = file.filter(({ name }) => !wanted.has(name));
     // Where hardly a name fits, Keras made them up, and a list of them tells nothing.
-    const named = missing.length < network.length / 2 ? [...missing, ...extra] : [];
-    const names = named.slice(0, 5).map(({ name }) => quote(name));
+    const isNamed = missing.length < network.length / 2;
+    const misfits = isNamed ? [...missing, ...extra] : [firstMisfit(network, file)];
+    const names = misfits.slice(0, 5).map(({ name }) => quote(name));
     throw importError(
-      `Expected ${network.length} layers with weights but it has ${file.length}.` +
-        (names.length > 0 ? ` Missing or not of this architecture: ${names.join(', ')}.` : ''),
-      named.length > 0 ? { layer: named[0].name } : {},
+      `Expected ${network.length} layers with weights but it has ${file.length}. ` +
+        `${isNamed ? 'Missing or not of this architecture' : 'The first that does not fit'}: ${names.join(', ')}.`,
+      { layer: misfits[0].name },
     );
   }
   const matched = new Map<LayerRecord, KerasLayer>();
@@ -471,14 +472,23 @@ export function matchLayers(
   return matched;
 }
 
-function assertShapes({ tensors: wanted }: LayerRecord, { name, tensors }: KerasLayer): void {
-  const describe = (list: readonly { shape: readonly number[] }[]) =>
-    list.map(({ shape }) => `[${shape.join(', ')}]`).join(', ');
-  if (describe(wanted) === describe(tensors)) return;
-  const received = tensors.length > 8 ? `${tensors.length} tensors` : describe(tensors);
-  throw importError(`Expected weights ${describe(wanted)} for layer ${quote(name)} but it has ${received}.`, {
+/** The first layer, by order, that the other side has not; they are not equally many. */
+function firstMisfit(network: readonly LayerRecord[], file: readonly KerasLayer[]): { name: string } {
+  const at = file.findIndex((layer, i) => i >= network.length || shapesOf(network[i]) !== shapesOf(layer));
+  return at < 0 ? network[file.length] : file[at];
+}
+
+function assertShapes(wanted: LayerRecord, found: KerasLayer): void {
+  if (shapesOf(wanted) === shapesOf(found)) return;
+  const { name, tensors } = found;
+  const received = tensors.length > 8 ? `${tensors.length} tensors` : shapesOf(found);
+  throw importError(`Expected weights ${shapesOf(wanted)} for layer ${quote(name)} but it has ${received}.`, {
     layer: name,
   });
+}
+
+function shapesOf({ tensors }: { tensors: readonly { shape: readonly number[] }[] }): string {
+  return tensors.map(({ shape }) => `[${shape.join(', ')}]`).join(', ');
 }
 
 /** Turns the layout of a tensor from that of Keras to that of ONNX. */

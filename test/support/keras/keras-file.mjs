@@ -14,7 +14,7 @@ function autoName(className, count) {
  *
  * @param names - `own`: the names the code of the network gives, Keras' numbering for the rest. `numbered`: Keras'
  *   numbering for all of them, starting late, as in a file of a program that had built other networks before: the
- *   order of the layers is all there is to go by.
+ *   order of the layers is all there is to go by. What follows -- only tells layers of different networks apart.
  */
 function layerNames(model, names) {
   const counts = new Map();
@@ -22,7 +22,7 @@ function layerNames(model, names) {
     const className = layer.getClassName();
     // TensorFlow.js numbers layers in its own way: class, underscore, class and number.
     const unnamed = new RegExp(`_${className}\\d+$`).test(layer.name);
-    if (names === 'own' && !unnamed) return layer.name;
+    if (names === 'own' && !unnamed) return layer.name.split('--')[0];
     const count = counts.get(className) ?? (names === 'numbered' ? 11 : 0);
     counts.set(className, count + 1);
     return autoName(className, count);

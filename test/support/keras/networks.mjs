@@ -17,9 +17,9 @@ import { vggAttribute, vggFace } from './networks/vgg-face.mjs';
  */
 export const NETWORKS = {
   'vgg-face': { build: vggFace, pixels: [0, 1] },
-  age: { build: () => vggAttribute(101), pixels: [0, 1] },
-  gender: { build: () => vggAttribute(2), pixels: [0, 1] },
-  race: { build: () => vggAttribute(6), pixels: [0, 1] },
+  age: { build: () => vggAttribute('age', 101), pixels: [0, 1] },
+  gender: { build: () => vggAttribute('gender', 2), pixels: [0, 1] },
+  race: { build: () => vggAttribute('race', 6), pixels: [0, 1] },
   retinaface: {
     build: retinaFace,
     pixels: [0, 255],

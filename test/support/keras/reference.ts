@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { ModelCard } from '../../../src/model-store/model-card';
 
 const run = promisify(execFile);
 
@@ -39,17 +40,48 @@ export async function makeReference(
   folder: string,
   options: ReferenceOptions = {},
 ): Promise<Reference> {
-  const request = JSON.stringify({ network, folder, ...options });
-  const { stdout } = await run(process.execPath, [join(__dirname, 'make-reference.mjs'), request]);
-  return { folder, ...(JSON.parse(stdout) as Omit<Reference, 'folder'>) };
+  return (await makeReferences({ [network]: folder }, options))[network];
 }
 
-/** Runs an ONNX file on the input of a reference: how far each of its outputs is from the reference's at most. */
-export async function compareOnnx(
-  model: string,
-  reference: Reference,
-): Promise<{ name: string; shape: number[]; largestDifference: number }[]> {
-  const request = JSON.stringify({ model, ...reference });
-  const { stdout } = await run(process.execPath, [join(__dirname, 'compare-onnx.mjs'), request]);
-  return JSON.parse(stdout) as { name: string; shape: number[]; largestDifference: number }[];
+/**
+ * Builds several networks with one body at once, for the time that takes one of them.
+ *
+ * @param folders - the folder of each network.
+ */
+export async function makeReferences(
+  folders: Record<string, string>,
+  options: ReferenceOptions = {},
+): Promise<Record<string, Reference>> {
+  const request = JSON.stringify({ folders, ...options });
+  const { stdout } = await run(process.execPath, [join(__dirname, 'make-reference.mjs'), request]);
+  const report = JSON.parse(stdout) as Record<string, Omit<Reference, 'folder'>>;
+  return Object.fromEntries(
+    Object.entries(report).map(([name, reference]) => [name, { folder: folders[name], ...reference }]),
+  );
+}
+
+/** What {@link importModels} is asked for, one model. */
+export interface ImportRequest {
+  architecture: string;
+  /** Path of the Keras file. */
+  file: string;
+  /** Models folder to write into. */
+  folder: string;
+  force?: boolean;
+  /** What the imported network is held against; absent where the import is expected to fail. */
+  reference?: Reference;
+}
+
+/** Card and, for each output of the reference, the largest difference; or the error of the importer. */
+export type ImportOutcome =
+  | { card: ModelCard; differences: number[]; error?: undefined }
+  | { error: { code: string; message: string; details: Record<string, unknown> }; card?: undefined };
+
+/** Imports Keras files with the importer of `dist/`, one after the other in a process of their own. */
+export async function importModels(requests: ImportRequest[]): Promise<ImportOutcome[]> {
+  const { stdout } = await run(process.execPath, [
+    join(__dirname, 'import-models.mjs'),
+    JSON.stringify(requests),
+  ]);
+  return JSON.parse(stdout) as ImportOutcome[];
 }

@@ -13,21 +13,68 @@ export interface Architecture {
   card: Omit<ModelCard, 'name' | 'file' | 'compiled' | 'sha256' | 'bytes'>;
 }
 
+type Card = Architecture['card'];
+
+/** Largest distances at which DeepFace takes two faces for one person. */
+type MaxDistances = Record<'cosine' | 'euclidean' | 'euclidean_l2' | 'angular', number>;
+
 /**
- * Thresholds of DeepFace for an embedder.
+ * Card of an embedder with DeepFace's preprocessing, normalisation `base`, and thresholds.
  *
  * @see serengil/deepface@243209f:deepface/config/threshold.py
  */
-export function deepfaceThresholds(
-  model: string,
-  maxDistances: { cosine: number; euclidean: number; euclidean_l2: number; angular: number },
-): NonNullable<ModelCard['embedding']>['thresholds'] {
-  const source = `DeepFace 0.0.100, config/threshold.py, ${model}: for its own alignment and normalisation base`;
-  const { cosine, euclidean, euclidean_l2, angular } = maxDistances;
+export function embedderCard({
+  width,
+  height,
+  maxBatch,
+  dimensions,
+  maxDistances,
+  ...about
+}: Pick<Card, 'title' | 'license' | 'source'> &
+  Pick<Card['input'], 'width' | 'height' | 'maxBatch'> & {
+    dimensions: number;
+    maxDistances: MaxDistances;
+  }): Card {
+  const source = `DeepFace 0.0.100, config/threshold.py, ${about.title}: for its own alignment and normalisation base`;
+  const threshold = (metric: keyof MaxDistances) => ({ maxDistance: maxDistances[metric], source });
   return {
-    cosine: { maxDistance: cosine, source },
-    euclidean: { maxDistance: euclidean, source },
-    euclidean_l2: { maxDistance: euclidean_l2, source },
-    angular: { maxDistance: angular, source },
+    ...about,
+    task: 'embed',
+    family: 'upright-crop',
+    input: colourInput(width, height, maxBatch),
+    outputs: [{ name: 'embedding', dims: [-1, dimensions] }],
+    embedding: {
+      dimensions,
+      mirrorAverage: false,
+      thresholds: {
+        cosine: threshold('cosine'),
+        euclidean: threshold('euclidean'),
+        euclidean_l2: threshold('euclidean_l2'),
+        angular: threshold('angular'),
+      },
+    },
+  };
+}
+
+/** Pixels as DeepFace hands them to its networks: BGR, 0 to 1. */
+export function colourInput(width: number, height: number, maxBatch: number): Card['input'] {
+  return {
+    width,
+    height,
+    layout: 'NCHW',
+    dtype: 'float32',
+    colorOrder: 'BGR',
+    mean: [0, 0, 0],
+    std: [255, 255, 255],
+    maxBatch,
+  };
+}
+
+/** What is known of weights whose publisher names the licence of the code alone. */
+export function unstatedLicense(code: string): Card['license'] {
+  return {
+    name: 'not stated',
+    commercialUse: false,
+    note: `${code} Of the weights themselves no licence is stated: taken as non-commercial.`,
   };
 }

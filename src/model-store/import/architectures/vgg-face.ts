@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, deepfaceThresholds } from './architecture';
+import { type Architecture, embedderCard } from './architecture';
 
 /** Filters of the convolutions of each block; a block ends in a pooling that halves rows and columns. */
 const BLOCKS = [
@@ -9,6 +9,13 @@ const BLOCKS = [
   [512, 512, 512],
   [512, 512, 512],
 ];
+
+/** Of VGG-Face, and of what was trained from it. */
+export const VGG_LICENSE = {
+  name: 'terms of the Visual Geometry Group, Oxford',
+  commercialUse: false,
+  note: 'Taken as non-commercial: ask the publisher of the weights.',
+};
 
 /**
  * VGG-Face: VGG16 whose fully connected layers are convolutions (Parkhi et al. 2015). The embedding is what comes before
@@ -23,7 +30,8 @@ function build(net: KerasNetwork): void {
   net.output('embedding', net.l2Normalize(net.flatten(descriptor)));
 }
 
-function buildDescriptor(net: KerasNetwork): KerasValue {
+/** The network up to its descriptor of 4,096 numbers [1, 1, 4096], which DeepFace's attribute networks build on. */
+export function buildDescriptor(net: KerasNetwork): KerasValue {
   let x = net.input([224, 224, 3]);
   for (const block of BLOCKS) {
     for (const filters of block) x = net.conv(net.zeroPad(x, 1), filters, 3, { activation: 'relu' });
@@ -35,36 +43,14 @@ function buildDescriptor(net: KerasNetwork): KerasValue {
 
 export const VGG_FACE: Architecture = {
   build,
-  card: {
+  card: embedderCard({
     title: 'VGG-Face',
-    task: 'embed',
-    family: 'upright-crop',
-    input: {
-      width: 224,
-      height: 224,
-      layout: 'NCHW',
-      dtype: 'float32',
-      colorOrder: 'BGR',
-      mean: [0, 0, 0],
-      std: [255, 255, 255],
-      maxBatch: 8,
-    },
-    outputs: [{ name: 'embedding', dims: [-1, 4096] }],
-    embedding: {
-      dimensions: 4096,
-      mirrorAverage: false,
-      thresholds: deepfaceThresholds('VGG-Face', {
-        cosine: 0.68,
-        euclidean: 1.17,
-        euclidean_l2: 1.17,
-        angular: 0.39,
-      }),
-    },
-    license: {
-      name: 'terms of the Visual Geometry Group, Oxford',
-      commercialUse: false,
-      note: 'Taken as non-commercial: ask the publisher of the weights.',
-    },
+    width: 224,
+    height: 224,
+    maxBatch: 8,
+    dimensions: 4096,
+    maxDistances: { cosine: 0.68, euclidean: 1.17, euclidean_l2: 1.17, angular: 0.39 },
+    license: VGG_LICENSE,
     source: 'vgg_face_weights.h5 of the release v1.0 of serengil/deepface_models',
-  },
+  }),
 };

@@ -9,11 +9,19 @@ const STAGES = [
   [512, 512, 512],
 ];
 
+let built;
+
 /**
  * Body of VGG-Face up to its second layer of 4096 (Parkhi et al. 2015), as deepface/models/facial_recognition/VGGFace.py
- * of serengil/deepface lays it out: zero padding of one and "valid" convolutions with ReLU.
+ * of serengil/deepface lays it out: zero padding of one and "valid" convolutions with ReLU. One body for all networks of
+ * a process.
  */
-export function vggBody() {
+function vggBody() {
+  built ??= buildBody();
+  return built;
+}
+
+function buildBody() {
   const input = tf.input({ shape: [224, 224, 3] });
   let x = input;
   for (const filters of STAGES.flatMap((stage) => [...stage, null])) {
@@ -54,8 +62,8 @@ export function vggFace() {
 }
 
 /** DeepFace's attribute networks: VGG-Face with another last layer (deepface/models/demography). */
-export function vggAttribute(classes) {
+export function vggAttribute(name, classes) {
   const { input, body } = vggBody();
-  const outputs = [classifier(body, classes, 'predictions')];
+  const outputs = [classifier(body, classes, `predictions--${name}`)];
   return { input, fileOutputs: outputs, outputs };
 }
