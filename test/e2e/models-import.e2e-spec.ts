@@ -74,13 +74,13 @@ describe('import of Keras files', () => {
 
   type Refused = [name: string, message: RegExp, layer?: string];
   const REFUSED = (<Refused[]>[
-    ['text', /no HDF5 file/],
-    ['empty', /no HDF5 file/],
+    ['text', /not HDF5/],
+    ['empty', /not HDF5/],
     ['absent', /cannot be read \(ENOENT\)/],
     ['folder', /no plain file/],
     ['pipe', /no plain file/],
-    ['layer missing', /Expected 3 layers with weights but it has 2/, 'norm'],
-    ['layer too many', /Expected 3 layers with weights but it has 4/, 'more'],
+    ['layer missing', /Expected 3 layers with weights but the file has 2/, 'norm'],
+    ['layer too many', /Expected 3 layers with weights but the file has 4/, 'more'],
     ['layer named, not there', /group "\/gone" is missing/, 'gone'],
     ['tensor named, not there', /tensor "\/conv\/conv\/bias:0" is missing/, 'conv'],
     ['tensor missing', /Expected weights \[2\], \[2\], \[2\], \[2\] for layer "norm"/, 'norm'],
