@@ -79,6 +79,7 @@ export function faceText({ box, detectionScore }: FaceDetection): string {
 
 /** For people: how many faces, of how many where some were passed over. */
 export function countText(shown: number, found: number): string {
+  if (shown > found) return 'the whole image as the face';
   const count = shown === found ? String(found) : `${shown} of ${found}`;
   return `${count} ${found === 1 ? 'face' : 'faces'}`;
 }

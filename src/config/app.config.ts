@@ -78,7 +78,7 @@ export const APP_CONFIG = {
   FACE_EMBEDDERS: faceList('embedders', 'Embedders to load, separated by commas; the first is the default'),
   FACE_ATTRIBUTE_MODELS: faceList(
     'attributeModels',
-    'Models of age, gender and expression to load, separated by commas; empty to go without /v1/analyze',
+    'Models of age, gender, expression and race to load, separated by commas; of two that estimate the same, the first does; empty to go without /v1/analyze',
   ),
   FACE_MODEL_DIRS: {
     type: 'folders',

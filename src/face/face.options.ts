@@ -51,7 +51,10 @@ export interface FaceModuleOptions {
   detectors?: string[];
   /** Embedders to load, by card name; the first is the default. */
   embedders?: string[];
-  /** Attribute models to load, by card name: one of each attribute task, or none to go without `analyze`. */
+  /**
+   * Attribute models to load, by card name; none to go without `analyze`. Of several that estimate the same attribute the
+   * first does.
+   */
   attributeModels?: string[];
   /**
    * Folders with ONNX files, searched in order; each may have a `cards` folder that adds cards or overrides those of

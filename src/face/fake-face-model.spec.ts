@@ -38,6 +38,25 @@ describe(FakeFaceModel.name, () => {
     expect(await model.represent(other)).toMatchObject({ imageWidth: 30, imageHeight: 40, faces: [] });
   });
 
+  it('takes the whole image for the face as it is asked to', async () => {
+    model.addImage(image, people('alice', 'bob')).addImage(other, people());
+    const whole = { box: { x: 0, y: 0, width: 640, height: 480 }, landmarks: null, detectionScore: 0 };
+    const always = await model.represent(image, { wholeImage: 'always', quality: true, detector: 'none' });
+    expect(always).toMatchObject({ faceCount: 0, faces: [whole] });
+    expect(always.faces[0]).not.toHaveProperty('quality');
+    expect(always.faces[0].embedding).toEqual((await model.represent(image)).faces[0].embedding);
+    expect(await model.detect(image, { wholeImage: 'ifNoFace' })).toMatchObject({ faceCount: 2 });
+    expect((await model.detect(other, { wholeImage: 'ifNoFace' })).faces).toEqual([whole]);
+    expect((await model.detect(other, { wholeImage: 'never' })).faces).toEqual([]);
+  });
+
+  it('gives the attributes that are asked for, and another contract without alignment', async () => {
+    model.addImage(image, people('alice'));
+    const [face] = (await model.analyze(image, { attributes: ['race', 'age'] })).faces;
+    expect(Object.keys(face)).toEqual(['box', 'landmarks', 'detectionScore', 'age', 'race', 'raceScores']);
+    expect(model.embedder(undefined, false).contract).not.toBe(model.embedder().contract);
+  });
+
   it('gives exactly the fields of each task, and never the name of the person', async () => {
     model.addImage(image, people('alice'));
     const detection = ['box', 'detectionScore', 'landmarks'];

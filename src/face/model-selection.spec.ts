@@ -1,6 +1,7 @@
 import type { ModelCard, ModelTask } from '../model-store/model-card';
 import type { StoredModel } from '../model-store/model-store';
 import {
+  attributeServers,
   isDefault,
   type ModelSelection,
   modelsToLoad,
@@ -17,6 +18,10 @@ const TASKS: Record<string, [task: ModelTask, landmarkModel?: string]> = {
   sface: ['embed'],
   age: ['age-gender'],
   mood: ['expression'],
+  years: ['age'],
+  sex: ['gender'],
+  feeling: ['expression'],
+  origin: ['race'],
 };
 const store = new Map<string, StoredModel>(
   Object.entries(TASKS).map(([name, [task, landmarkModel]]) => [
@@ -101,5 +106,42 @@ describe(withSwapped.name, () => {
     refuses(() => withSwapped(selection, 'sface', 'resnet', store), 'MODEL_NOT_LOADED');
     refuses(() => withSwapped(selection, 'nobody', 'ssd', store), 'MODEL_UNKNOWN');
     refuses(() => withSwapped(selection, 'ssd', 'nobody', store), 'MODEL_UNKNOWN');
+  });
+});
+
+describe(attributeServers.name, () => {
+  const servers = (...attributeModels: string[]) =>
+    attributeServers({ ...selection, attributeModels }, store);
+
+  it('takes the first of the selection that estimates an attribute', () => {
+    expect(servers('age', 'mood', 'years', 'sex', 'feeling', 'origin')).toEqual({
+      age: 'age',
+      gender: 'age',
+      expression: 'mood',
+      race: 'origin',
+    });
+    expect(servers('feeling', 'sex', 'age', 'mood')).toEqual({
+      age: 'age',
+      gender: 'sex',
+      expression: 'feeling',
+    });
+  });
+
+  it('has none for what no model estimates', () => {
+    expect(servers()).toEqual({});
+    expect(servers('origin')).toEqual({ race: 'origin' });
+  });
+
+  it('lets each of their tasks be loaded, added and swapped', () => {
+    const more = { ...selection, attributeModels: ['years', 'sex', 'feeling', 'origin'] };
+    expect(modelsToLoad(more, store)).toEqual(expect.arrayContaining(more.attributeModels));
+    expect(withModel(selection, 'origin', store).attributeModels).toEqual(['age', 'origin']);
+    expect(withSwapped(more, 'feeling', 'mood', store).attributeModels).toEqual([
+      'years',
+      'sex',
+      'mood',
+      'origin',
+    ]);
+    refuses(() => withSwapped(more, 'sex', 'origin', store), 'MODEL_UNKNOWN');
   });
 });

@@ -102,11 +102,11 @@ export function withSwapped(
 /** Name of the model that serves each attribute: the first of the selection that estimates it. */
 export function attributeServers(
   { attributeModels }: ModelSelection,
-  store: Store,
+  models: ReadonlyMap<string, { card: ModelCard }>,
 ): Partial<Record<Attribute, string>> {
   const servers: Partial<Record<Attribute, string>> = {};
   for (const name of attributeModels) {
-    const task = store.get(name)?.card.task;
+    const task = models.get(name)?.card.task;
     for (const attribute of (task && ATTRIBUTES_OF_TASK[task]) ?? []) servers[attribute] ??= name;
   }
   return servers;

@@ -331,8 +331,7 @@ export class WorkerFaceModel extends FaceModel {
    * @throws {FaceError} MODEL_NOT_LOADED
    */
   private attributesOf(asked?: readonly Attribute[]): FaceJob['attributes'] {
-    const { selection, store } = this.loaded;
-    const servers = attributeServers(selection, store);
+    const servers = attributeServers(this.loaded.selection, this.loaded.models);
     const available = ATTRIBUTES.filter((attribute) => servers[attribute] != null);
     if (asked == null && available.length === 0) {
       throw new FaceError('MODEL_NOT_LOADED', 'No model of any attribute is loaded.', { available });
@@ -470,7 +469,7 @@ export class WorkerFaceModel extends FaceModel {
 
   /** The attributes that `analyze` takes from a model. */
   private servedBy(name: string): Attribute[] {
-    const servers = attributeServers(this.loaded.selection, this.loaded.store);
+    const servers = attributeServers(this.loaded.selection, this.loaded.models);
     return ATTRIBUTES.filter((attribute) => servers[attribute] === name);
   }
 

@@ -292,7 +292,14 @@ describe(GalleryService.name, () => {
     it('hands the options of the images on, and no others', async () => {
       const represent = jest.spyOn(model, 'represent');
       const { signal } = new AbortController();
-      const image = { detector: 'fake-detector', minDetectionScore: 0.3, signal, timeoutMs: 5, caller: 'me' };
+      const image = {
+        detector: 'fake-detector',
+        minDetectionScore: 0.3,
+        wholeImage: 'ifNoFace' as const,
+        signal,
+        timeoutMs: 5,
+        caller: 'me',
+      };
       await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], {
         ...image,
         idempotencyKey: 'k',
@@ -326,6 +333,21 @@ describe(GalleryService.name, () => {
       expect(reasons(result)).toEqual(['SEVERAL_FACES', 'BLURRED', 'TOO_DARK']);
       expect((result as FaceError).details.quality).toMatchObject({ sharpness: 1, brightness: 0.01 });
       expect((await store.getGallery(GALLERY)).referenceCount).toBe(0);
+    });
+
+    it('refuses a whole image in the place of a face, of which no detector is sure; takes it where it is off', async () => {
+      const enrol = async (enrolmentGate: 'off' | 'strict') => {
+        const items = [{ subjectId: 'ada', input: photo('ada') }];
+        const [result] = await service.enroll(GALLERY, items, { enrolmentGate, wholeImage: 'always' });
+        return result;
+      };
+      expect(reasons(await enrol('strict'))).toEqual(['LOW_DETECTION_SCORE']);
+      const added = await enrol('off');
+      expect(added).toMatchObject({
+        status: 'added',
+        face: { landmarks: null },
+        reference: { quality: { detectionScore: 0, faceSizePx: 480, sharpness: null, pose: null } },
+      });
     });
 
     it('is that of the gallery where the call names none', async () => {

@@ -161,6 +161,114 @@ describe(parseModelCard.name, () => {
     expect(problemsOf(card, set(path, value)).join()).toContain(named);
   });
 
+  describe('of models like those of DeepFace', () => {
+    const age = { task: 'age', family: 'upright-crop', outputs: [{ dims: [-1, 101] }] };
+    const labelled = (task: string, labels?: unknown, classes = 2) => ({
+      task,
+      family: 'upright-crop',
+      outputs: [{ dims: [-1, classes] }],
+      labels,
+    });
+    const emotions = ['angry', 'disgusted', 'fearful', 'happy', 'sad', 'surprised', 'neutral'];
+    const embedder = (input: object) => (card: Json) =>
+      Object.assign(card, { family: 'upright-crop', input: { ...(card.input as Json), ...input } });
+    const attribute = (given: object) => (card: Json) => Object.assign(card, given);
+    const grey = { width: 48, height: 48, channels: 1, mean: [0], std: [255], dtype: 'float32' };
+
+    it.each<[string, string, (card: Json) => void]>([
+      ['an embedder turned to another alignment', 'sface', set('family', 'upright-crop')],
+      ['an embedder of 47 x 55', 'sface', embedder({ width: 47, height: 55 })],
+      ['an embedder that standardises', 'sface', embedder({ standardize: 'image' })],
+      ['an age of 101 classes', 'face-expression', attribute(age)],
+      ['a gender', 'face-expression', attribute(labelled('gender', ['female', 'male']))],
+      ['a race', 'face-expression', attribute(labelled('race', ['asian', 'middle eastern', 'white'], 3))],
+      ['an expression', 'face-expression', attribute({ labels: emotions, family: 'upright-crop' })],
+      [
+        'a grey expression',
+        'face-expression',
+        attribute({ input: { ...(read('face-expression').input as Json), ...grey } }),
+      ],
+    ])('takes %s', (_, name, change) => {
+      expect(problemsOf(name, change)).toEqual([]);
+    });
+
+    it.each<[string, string, (card: Json) => void, string]>([
+      ['a tall input of another family', 'sface', set('input.width', 47), 'input.height must be'],
+      ['another standardisation', 'sface', set('input.standardize', 'batch'), 'input.standardize: '],
+      [
+        'standardize beside std',
+        'sface',
+        embedder({ standardize: 'image', std: [255, 255, 255] }),
+        'for input.standardize',
+      ],
+      [
+        'standardize of bytes',
+        'sface',
+        embedder({ standardize: 'image', dtype: 'uint8' }),
+        'for input.standardize',
+      ],
+      ['two channels', 'face-expression', set('input.channels', 2), 'input.channels: '],
+      [
+        'a mean for three of one channel',
+        'face-expression',
+        set('input.channels', 1),
+        'input.mean: must have 1 numbers',
+      ],
+      [
+        'a grey embedder',
+        'sface',
+        embedder({ channels: 1, mean: [0], std: [1] }),
+        'input.channels must be 3',
+      ],
+      [
+        'one class of age',
+        'face-expression',
+        attribute({ ...age, outputs: [{ dims: [-1, 1] }] }),
+        'for task age',
+      ],
+      [
+        'a gender without labels',
+        'face-expression',
+        attribute(labelled('gender')),
+        'labels are needed by task gender',
+      ],
+      [
+        'a race without labels',
+        'face-expression',
+        attribute(labelled('race')),
+        'labels are needed by task race',
+      ],
+      [
+        'a gender of other labels',
+        'face-expression',
+        attribute(labelled('gender', ['Woman', 'Man'])),
+        'labels of task gender must be male, female',
+      ],
+      [
+        'too few labels',
+        'face-expression',
+        attribute(labelled('race', ['a', 'b'], 6)),
+        'labels must be as many',
+      ],
+      ['a label twice', 'face-expression', attribute(labelled('race', ['a', 'a'])), 'labels: '],
+      [
+        'an expression of other labels',
+        'face-expression',
+        set('labels', [...emotions.slice(1), 'anger']),
+        'labels of task expression',
+      ],
+      [
+        'eight expressions without labels',
+        'face-expression',
+        set('outputs.0.dims', [-1, 8]),
+        'outputs.0.dims must end in 7',
+      ],
+      ['labels of an embedder', 'sface', set('labels', ['a', 'b']), 'labels do not belong to task embed'],
+    ])('refuses %s', (_, name, change, problem) => {
+      expect(problemsOf(name, change).join()).toContain(problem);
+    });
+  });
+
   it.each(['euclidean', 'euclidean_l2', 'angular'])(
     'checks the threshold of %s as that of cosine',
     (metric) => {

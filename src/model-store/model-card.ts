@@ -296,6 +296,9 @@ const LABELS: Readonly<Partial<Record<ModelTask, readonly string[]>>> = {
 };
 
 function labelProblems({ task, labels, outputs }: ModelCard): string[] {
+  if (task === 'age' && (outputs[0].dims.at(-1) ?? 0) < 2) {
+    return ['outputs.0.dims must end in the number of classes for task age: one per year, from 0 on'];
+  }
   const needsLabels = task === 'gender' || task === 'race';
   if (labels == null) {
     if (needsLabels) return [`labels are needed by task ${task}`];

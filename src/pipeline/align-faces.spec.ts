@@ -186,6 +186,69 @@ describe(alignFaces.name, () => {
     });
   });
 
+  describe('cuts faces out by their boxes', () => {
+    const range = seededRange(34);
+    const noise = blank(200, 200);
+    noise.data.forEach((_, i) => (noise.data[i] = range(0, 256)));
+    const whole = { box: { x: 0, y: 0, width: 200, height: 200 }, landmarks: null };
+    const landmarks = asLandmarks(place({ a: 0.7, b: 0.4, tx: 60, ty: 20 }, ARCFACE));
+
+    it.each(['arcface-112', 'dlib-150', 'upright-crop'])(
+      'where they have no landmarks, and where they are not to be aligned: %s',
+      (family) => {
+        const box = { x: 30, y: 40, width: 100, height: 120 };
+        const cut = alignFaces(noise, [{ box, landmarks: null }], family, square(112));
+        const found = [{ box, landmarks }];
+        expect(alignFaces(noise, found, family, square(112), false)).toEqual(cut);
+        expect(alignFaces(noise, found, family, square(112))).not.toEqual(cut);
+      },
+    );
+
+    it.each(['arcface-112', 'dlib-150', 'upright-crop'])(
+      'an aligned face comes back as it is: %s',
+      (family) => {
+        expect(alignFaces(noise, [whole], family, square(200))).toEqual(noise.data);
+      },
+    );
+
+    it.each(['arcface-112', 'upright-crop'])('centred on black, with the aspect kept: %s', (family) => {
+      const white = blank(200, 200);
+      white.data.fill(255);
+      // 100 by 50 fills rows 28 to 83 of 112.
+      const box = { x: 20, y: 90, width: 100, height: 50 };
+      const chip = alignFaces(white, [{ box, landmarks: null }], family, square(112));
+      const column = Array.from({ length: 112 }, (_, y) => chip[(y * 112 + 56) * 3]);
+      expect(column.slice(0, 27)).toEqual(Array(27).fill(0));
+      expect(column.slice(29, 83)).toEqual(Array(54).fill(255));
+      expect(column.slice(85)).toEqual(Array(27).fill(0));
+      const left = { ...box, x: -50 };
+      const [beside] = [alignFaces(white, [{ box: left, landmarks: null }], family, square(112))];
+      expect([beside[(56 * 112 + 50) * 3], beside[(56 * 112 + 62) * 3]]).toEqual([0, 255]);
+    });
+
+    it('averages where it shrinks, but for upright-crop, which must not', () => {
+      const [smooth, rough] = ['arcface-112', 'upright-crop'].map((family) => {
+        const chip = alignFaces(noise, [whole], family, square(20));
+        return Math.max(...chip) - Math.min(...chip);
+      });
+      expect(smooth).toBeLessThan(150);
+      expect(rough).toBeGreaterThan(200);
+    });
+
+    it('fills inputs that are no squares: upright-crop', () => {
+      const faces = [
+        { box: { x: 10, y: 10, width: 60, height: 60 }, landmarks: null },
+        { box: { x: 50, y: 30, width: 90, height: 120 }, landmarks },
+      ];
+      const chips = alignFaces(noise, faces, 'upright-crop', { width: 47, height: 55 });
+      const single = faces.flatMap((face) =>
+        Array.from(alignFaces(noise, [face], 'upright-crop', { width: 47, height: 55 })),
+      );
+      expect(chips).toHaveLength(2 * 47 * 55 * 3);
+      expect(Array.from(chips)).toEqual(single);
+    });
+  });
+
   it('writes the faces one after the other', () => {
     const image = blank(300, 300);
     const maps = [

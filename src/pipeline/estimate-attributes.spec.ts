@@ -3,6 +3,7 @@ import type { ModelCard } from '../model-store/model-card';
 import { type AttributeModel, estimateAttributes } from './estimate-attributes';
 import { EXPRESSIONS, type FaceDetection, type Landmarks } from './face.types';
 import type { TensorSession } from './tensor-session';
+import { cropUpright } from './upright-crop';
 
 const SIZE = 10;
 const cardOf = (task: string, maxBatch = 16) =>
@@ -14,10 +15,10 @@ const cardOf = (task: string, maxBatch = 16) =>
   }) as unknown as ModelCard;
 
 /** A network that answers the crops, over all runs, with these rows of each output in turn. */
-function network(name: string, rows: number[][][], maxBatch?: number) {
+function network(name: string, rows: number[][][], maxBatch?: number, side = SIZE) {
   const batches: number[] = [];
   const seen: Uint8Array[] = [];
-  const crop = SIZE * SIZE * 3;
+  const crop = side * side * 3;
   const session: TensorSession = {
     async run(data, [batch]) {
       const from = seen.length;
@@ -164,5 +165,97 @@ describe(estimateAttributes.name, () => {
     const other = { ...face, landmarks, box: { x: 0, y: 0, width: 250, height: 250 } };
     await estimateAttributes(ramp, [other], all(moved, expression([one(0)])));
     expect(moved.seen).toEqual(plain.seen);
+  });
+
+  it('shows the square around the box where there are no landmarks', async () => {
+    const ages = ageGender([30], [[1, 0]]);
+    const face = { box: { x: 40, y: 60, width: 100, height: 80 }, landmarks: null, detectionScore: 0 };
+    await estimateAttributes(ramp, [face], [['age', ages]]);
+    // 100 wide around (90, 100): ten pixels each, the first has its middle at 44.5.
+    expect(Math.abs(ages.seen[0][0] - 44.5)).toBeLessThanOrEqual(1);
+    expect(Math.abs(ages.seen[0][1] - 54.5)).toBeLessThanOrEqual(1);
+  });
+
+  describe('by networks of one attribute', () => {
+    /** A network of one output for faces that are cut out upright. */
+    const upright = (task: string, rows: number[][], card: object = {}, side = 224) => {
+      const made = network(task, [rows], 16, side);
+      const input = cardInput(side, side, { maxBatch: 16 });
+      return { ...made, card: { ...made.card, family: 'upright-crop', input, ...card } as ModelCard };
+    };
+    const whole = { box: { x: 0, y: 0, width: 250, height: 250 }, landmarks: null, detectionScore: 0 };
+    const years = (scores: Record<number, number>) => Array.from({ length: 101 }, (_, i) => scores[i] ?? 0);
+
+    it('gives the expected value over the classes as age, to the fraction', async () => {
+      const age = upright('age', [years({ 20: 0.5, 30: 0.25, 100: 0.25 }), years({ 0: 1 })]);
+      const found = await estimateAttributes(ramp, [whole, faceAt(120, 100)], [['age', age]]);
+      expect(found).toEqual([{ age: 42.5 }, { age: 0 }]);
+    });
+
+    it('names classes as the labels of the card do', async () => {
+      const labels = ['angry', 'disgusted', 'fearful', 'happy', 'sad', 'surprised', 'neutral'];
+      const races = ['asian', 'indian', 'black'];
+      const [face] = await estimateAttributes(
+        ramp,
+        [whole],
+        [
+          ['gender', upright('gender', [[0.75, 0.25]], { labels: ['female', 'male'] })],
+          ['expression', upright('expression', [[0, 0, 0.125, 0, 0, 0.25, 0.625]], { labels })],
+          ['race', upright('race', [[0.25, 0.5, 0.25]], { labels: races })],
+        ],
+      );
+      expect(face).toEqual({
+        gender: 'female',
+        genderScores: { male: 0.25, female: 0.75 },
+        expression: 'neutral',
+        expressionScores: {
+          angry: 0,
+          disgusted: 0,
+          fearful: 0.125,
+          happy: 0,
+          sad: 0,
+          surprised: 0.25,
+          neutral: 0.625,
+        },
+        race: 'indian',
+        raceScores: { asian: 0.25, indian: 0.5, black: 0.25 },
+      });
+    });
+
+    it('gives what was asked for and runs nothing else, and no network twice', async () => {
+      const [both, mood] = [ageGender([41], [[0, 1]]), expression([one(0)])];
+      const [face] = await estimateAttributes(ramp, [faceAt(120, 100)], [['gender', both]]);
+      expect(face).toEqual({ gender: 'female', genderScores: { male: 0, female: 1 } });
+      expect(mood.batches).toEqual([]);
+      const again = ageGender([41], [[0, 1]]);
+      await estimateAttributes(ramp, [faceAt(120, 100)], all(again, mood));
+      expect([again.batches, mood.batches]).toEqual([[1], [1]]);
+    });
+
+    it('shows the aligned face at 224, and to a smaller input what is left of that when it shrinks', async () => {
+      const [large, small] = [upright('age', [years({ 1: 1 })]), upright('expression', [one(0)], {}, 48)];
+      const landmarks = faceAt(120, 100).landmarks as Landmarks;
+      const [left, right, ...rest] = landmarks;
+      const rolled = [left, { x: right.x, y: right.y + 40 }, ...rest] as unknown as Landmarks;
+      const face = { box: { x: 70, y: 60, width: 100, height: 100 }, landmarks: rolled, detectionScore: 1 };
+      await estimateAttributes(
+        ramp,
+        [face],
+        [
+          ['age', large],
+          ['expression', small],
+        ],
+      );
+      const cut = new Uint8Array(224 * 224 * 3);
+      cropUpright(ramp, face.box, rolled, 224, 224, cut, 0);
+      expect(large.seen[0]).toEqual(cut);
+      // Of 14 pixels there are 3: the first has its middle at 14 / 6 - 1 / 2, between the second and the third.
+      const at = 14 / 6 - 0.5;
+      const pixel = (x: number, y: number) => cut[(y * 224 + x) * 3];
+      const mix = (a: number, b: number) => a * (2 - at) + b * (at - 1);
+      const expected = mix(mix(pixel(1, 1), pixel(2, 1)), mix(pixel(1, 2), pixel(2, 2)));
+      expect(Math.abs(small.seen[0][0] - expected)).toBeLessThanOrEqual(0.5);
+      expect(small.seen[0]).toHaveLength(48 * 48 * 3);
+    });
   });
 });

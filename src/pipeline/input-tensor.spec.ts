@@ -57,6 +57,43 @@ describe(toInputTensor.name, () => {
     expect(dims).toEqual([2, 1, 2, 3]);
   });
 
+  it('standardises each image by itself, over all of its channels', () => {
+    const given = { standardize: 'image', layout: 'NHWC', colorOrder: 'BGR' } as const;
+    const { data } = toInputTensor(pixels, 2, 2, 1, input(given));
+    // 1 to 6: mean 3.5, mean of the squared differences 35 / 12 (of all, and not of all but one). BGR.
+    const first = [3, 2, 1, 6, 5, 4].map((value) => Math.fround((value - 3.5) / Math.sqrt(35 / 12)));
+    Array.from(data.subarray(0, 6)).forEach((value, i) => expect(value).toBeCloseTo(first[i], 6));
+    // 7 to 12 are as far apart.
+    Array.from(data.subarray(6)).forEach((value, i) => expect(value).toBeCloseTo(first[i], 6));
+  });
+
+  it('standardises an image of one value to 0', () => {
+    const { data } = toInputTensor(new Uint8Array(6).fill(77), 1, 2, 1, input({ standardize: 'image' }));
+    expect(Array.from(data)).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  it.each(['NHWC', 'NCHW'] as const)('makes grey of colours, %s', (layout) => {
+    const colors = Uint8Array.from([255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 10, 10]);
+    const { data, dims } = toInputTensor(
+      colors,
+      2,
+      2,
+      1,
+      input({ layout, channels: 1, mean: [0], std: [255] }),
+    );
+    expect(dims).toEqual(layout === 'NHWC' ? [2, 1, 2, 1] : [2, 1, 1, 2]);
+    const expected = [0.299, 0.587, 0.114, 10 / 255];
+    Array.from(data).forEach((value, i) => expect(value).toBeCloseTo(expected[i], 6));
+    const bytes = toInputTensor(
+      colors,
+      2,
+      2,
+      1,
+      input({ layout, channels: 1, mean: [0], std: [1], dtype: 'uint8' }),
+    );
+    expect(Array.from(bytes.data)).toEqual([76, 150, 29, 10]);
+  });
+
   it('keeps rows apart where width and height differ', () => {
     const column = toInputTensor(pixels, 1, 1, 4, input({ width: 1, height: 4 }));
     expect(column.dims).toEqual([1, 3, 4, 1]);

@@ -183,6 +183,52 @@ describe('likeness', () => {
     expect(code).toBe(0);
   });
 
+  it('analyses what is asked for', async () => {
+    const only = ['--attributes', 'gender', '--face-selection', 'best'];
+    const json = await likeness('analyze', sample(3), ...only, '--json');
+    const [face] = JSON.parse(json.stdout).faces as object[];
+    expect(Object.keys(face).sort()).toEqual([
+      'box',
+      'detectionScore',
+      'gender',
+      'genderScores',
+      'landmarks',
+    ]);
+    const text = await likeness('analyze', sample(3), ...only);
+    expect(text.stdout).toMatch(/^ {2}(fe)?male \(\d\.\d\d\); \d+ x \d+ at/m);
+    const wrong = await likeness('analyze', sample(3), '--attributes', 'age,mood');
+    expect(wrong.stderr).toContain('Expected names of age, gender, expression, race');
+    const absent = await likeness('analyze', sample(3), '--attributes', 'race');
+    expect(absent.stderr).toContain('MODEL_NOT_LOADED: No model for race is loaded');
+    expect([json.code, text.code, wrong.code, absent.code]).toEqual([0, 0, 2, 2]);
+  });
+
+  it('takes the whole photo for the face, and faces as they are', async () => {
+    const whole = await likeness(
+      'detect',
+      sample(1),
+      '--whole-image',
+      'always',
+      '--draw',
+      join(folder, 'whole.png'),
+    );
+    expect(whole.stdout).toContain(', the whole image as the face, no detector\n');
+    const [aligned, cut] = [
+      await likeness('represent', sample(1), '--json', '--face-selection', 'best'),
+      await likeness('represent', sample(1), '--json', '--face-selection', 'best', '--no-align'),
+    ].map(({ stdout }) => JSON.parse(stdout) as { contract: string; faces: { embedding: number[] }[] });
+    expect(cut.contract).not.toBe(aligned.contract);
+    expect(cut.faces[0].embedding).not.toEqual(aligned.faces[0].embedding);
+    const verified = await likeness('verify', sample(1), sample(1), '--no-align', '--json');
+    expect(JSON.parse(verified.stdout)).toMatchObject({ verified: true, contract: cut.contract });
+    const json = await likeness('detect', sample(1), '--whole-image', 'always', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      detector: null,
+      faceCount: 0,
+      faces: [{ landmarks: null }],
+    });
+  });
+
   describe('models', () => {
     it('lists every card', async () => {
       const env = { FACE_MODEL_DIRS: join(folder, 'empty') };

@@ -252,8 +252,89 @@ describe('HTTP service', () => {
         genderScores: { female: 0.9, male: 0.1 },
         expression: 'neutral',
         expressionScores: expect.objectContaining({ neutral: 1, surprised: 0 }),
+        race: 'asian',
+        raceScores: expect.objectContaining({ asian: 0.5, white: 0.1 }),
       },
     ]);
+  });
+
+  it('POST /v1/analyze estimates what is asked for, as a list or as text', async () => {
+    for (const { status, body } of [
+      await service.http.post('/v1/analyze').send({ image: dataUri(alice), attributes: ['gender', 'age'] }),
+      await service.http.post('/v1/analyze').attach('image', alice, 'a').field('attributes', 'age, gender'),
+    ]) {
+      expect(status).toBe(200);
+      expect(body.faces).toEqual([
+        { ...face, age: 30, gender: 'female', genderScores: { female: 0.9, male: 0.1 } },
+      ]);
+    }
+  });
+
+  it('takes the whole image for the face where it is asked to', async () => {
+    const whole = {
+      box: { x: 0, y: 0, width: 640, height: 480 },
+      landmarks: null,
+      detectionScore: 0,
+    };
+    const post = (route: string, image: Buffer, wholeImage: string) =>
+      service.http.post(`/v1/${route}`).attach('image', image, 'i').field('wholeImage', wholeImage);
+    for (const route of ['detect', 'represent', 'analyze']) {
+      for (const { body } of [await post(route, alice, 'always'), await post(route, empty, 'ifNoFace')]) {
+        expect(body).toMatchObject({ faceCount: 0, faces: [whole] });
+      }
+      expect((await post(route, crowd, 'ifNoFace')).body.faces).toHaveLength(3);
+    }
+    expect((await post('detect', alice, 'always')).body.detector).toBeNull();
+    expect((await post('detect', empty, 'ifNoFace')).body.detector).toBe('fake-detector');
+    expect((await post('represent', empty, 'never')).body.error.code).toBe('FACE_NOT_DETECTED');
+    const { body } = await service.http
+      .post('/v1/verify')
+      .send({ probe: dataUri(alice), reference: dataUri(alice2), wholeImage: 'always' });
+    expect(body).toMatchObject({ verified: true, probe: whole, reference: whole, detector: null });
+  });
+
+  it('keeps faces that were not aligned apart from those that were', async () => {
+    const represent = async (align: string) => {
+      const answer = await service.http
+        .post('/v1/represent')
+        .attach('image', alice, 'a')
+        .field('align', align);
+      const { contract, faces } = answer.body;
+      return { contract, embedding: faces[0].embedding };
+    };
+    const [aligned, cut] = [await represent('true'), await represent('false')];
+    expect([aligned.contract, cut.contract]).toEqual(['fake00000000', 'fake0000b0c5']);
+    const verify = (probe: object, align: boolean) =>
+      service.http.post('/v1/verify').send({ probe, reference: dataUri(alice), align });
+    expect((await verify(cut, false)).body).toMatchObject({ verified: true, contract: cut.contract });
+    expect((await verify(aligned, true)).body).toMatchObject({ verified: true, contract: aligned.contract });
+    expect((await verify(cut, true)).body.error.code).toBe('EMBEDDING_CONTRACT_MISMATCH');
+    const { status, body } = await service.http.post('/v1/distances').send({
+      probes: [cut.embedding],
+      references: [cut.embedding],
+      contract: cut.contract,
+    });
+    expect([status, body.contract]).toEqual([200, cut.contract]);
+  });
+
+  it.each([
+    ['detect', 'wholeImage', 'sometimes'],
+    ['detect', 'wholeImage', null],
+    ['represent', 'align', 'yes'],
+    ['represent', 'align', 0],
+    ['verify', 'align', null],
+    ['analyze', 'attributes', ['mood']],
+    ['analyze', 'attributes', []],
+    ['analyze', 'attributes', ''],
+    ['analyze', 'attributes', ['age', 'age']],
+    ['analyze', 'attributes', { age: true }],
+    ['analyze', 'attributes', null],
+  ])('%s refuses %s of %j by its name', async (route, field, value) => {
+    const images =
+      route === 'verify' ? { probe: dataUri(alice), reference: dataUri(bob) } : { image: dataUri(alice) };
+    const { status, body } = await service.http.post(`/v1/${route}`).send({ ...images, [field]: value });
+    expect([status, body.error.code]).toEqual([400, 'PARAMETER_INVALID']);
+    expect(Object.keys(body.error.details.fields)).toEqual([field]);
   });
 
   it('GET /v1/models lists models and defaults', async () => {
