@@ -50,7 +50,7 @@ const MISTAKEN: Record<string, [as: string, layer: string]> = {
 };
 
 describe('import of networks built in TensorFlow.js', () => {
-  jest.setTimeout(300_000);
+  jest.setTimeout(600_000);
 
   it('covers every architecture', () => {
     const covered = GROUPS.flatMap(({ networks }) => networks);

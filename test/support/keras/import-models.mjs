@@ -9,13 +9,11 @@
  * Without a reference the import must fail before the network is run.
  * Prints a list: { card, differences } or { error: { code, message, details } } for each.
  */
-import { createRequire } from 'node:module';
+import architectures from '../../../dist/model-store/import/architectures/index.js';
+import importer from '../../../dist/model-store/import/import-model.js';
 import { runOnReference } from './compare.mjs';
 
-const require = createRequire(import.meta.url);
-const { importModel } = require('../../../dist/model-store/import/import-model.js');
-
-async function importOne({ reference, ...options }) {
+async function importOne({ architecture: name, reference, ...options }) {
   let differences = [];
   const run = async (path) => {
     const result = await runOnReference(path, reference);
@@ -23,7 +21,12 @@ async function importOne({ reference, ...options }) {
     return result.answers;
   };
   try {
-    const { card } = await importModel({ ...options, run });
+    const { card } = await importer.importModel({
+      ...options,
+      name,
+      architecture: architectures.ARCHITECTURES[name],
+      run,
+    });
     return { card, differences };
   } catch (error) {
     if (error.code === 'MODEL_IMPORT_FAILED' && error.cause instanceof Error) throw error.cause;

@@ -67,7 +67,8 @@ const shape = [batch, ...input.shape.slice(1)];
 const next = uniformSource(seed);
 const [from, to] = settings.pixels;
 const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
-for (let i = 0; i < values.length; i++) values[i] = from + (to - from) * next();
+// Levels that a picture can have, so that the input can be handed in as one.
+for (let i = 0; i < values.length; i++) values[i] = from + ((to - from) * Math.floor(next() * 256)) / 255;
 const ends = networks.flatMap(({ outputs }) => outputs);
 const results = [tf.model({ inputs: input, outputs: ends }).predict(tf.tensor(values, shape))].flat();
 
