@@ -41,3 +41,18 @@ describe.each(Object.keys(ARCHITECTURES))('architecture %s', (name) => {
     expect(input.map(sizes)).toEqual([[-1, channels, open ? -1 : height, open ? -1 : width]]);
   });
 });
+
+describe('card of family retinaface-insightface', () => {
+  const parse = (changes: object) => () => {
+    const { card } = ARCHITECTURES.retinaface;
+    return parseModelCard({ name: 'r', file: 'r.onnx', ...card, ...pinned, ...changes }, 'r.json');
+  };
+  const { detection, outputs } = ARCHITECTURES.retinaface.card;
+
+  it('has three outputs for each stride, and anchors for each', () => {
+    expect(parse({})).not.toThrow();
+    expect(parse({ outputs: outputs.slice(1) })).toThrow('outputs must be at least 9');
+    expect(parse({ detection: { ...detection, strides: undefined } })).toThrow('detection.strides');
+    expect(parse({ detection: { ...detection, minSizes: [[512, 256]] } })).toThrow('detection.minSizes');
+  });
+});
