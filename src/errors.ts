@@ -119,6 +119,10 @@ export const FACE_ERRORS = {
     status: null,
     when: 'boot: the inputs or outputs of a model are not what its card says',
   },
+  MODEL_IMPORT_FAILED: {
+    status: null,
+    when: 'models import: the file is not the weights of that architecture, or damaged; nothing was written',
+  },
   MODEL_INVALID: {
     status: null,
     when: 'boot: a card or a model file is malformed; pull: the card pins no sha256',

@@ -46,7 +46,7 @@ export const ATTRIBUTES_OF_TASK: Readonly<Partial<Record<ModelTask, readonly Att
 
 /** What each task's post-processing is called; one file in `pipeline/` each. */
 export const MODEL_FAMILIES = {
-  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'scrfd'],
+  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'retinaface-insightface', 'scrfd'],
   landmarks: ['landmarks-68'],
   embed: ['arcface-112', 'dlib-150', 'upright-crop'],
   'age-gender': ['box-crop', 'upright-crop'],
@@ -116,7 +116,7 @@ export class CardDetection {
   @IsBoolean() enlarge: boolean;
   /** Model that finds the landmarks, where the detector itself gives none. */
   @IsOptional() @IsString() landmarkModel?: string;
-  /** RetinaFace: anchor sides in pixels per stride. */
+  /** RetinaFace, both families: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
   /** Strides of the feature maps, for families whose heads come one per stride. */
   @IsOptional() @IsArray() @ArrayMinSize(1) @IsInt({ each: true }) @Min(1, { each: true }) strides?: number[];
@@ -256,7 +256,13 @@ function inconsistencies(card: ModelCard): string[] {
     problems.push(`embedding.dimensions must be the last of outputs.0.dims, but is ${embedding.dimensions}`);
   }
   const strides = detection?.strides?.length ?? 3;
-  const counts = { 'ssd-mobilenet': 2, yunet: 4 * strides, retinaface: 3, scrfd: 3 * strides };
+  const counts = {
+    'ssd-mobilenet': 2,
+    yunet: 4 * strides,
+    retinaface: 3,
+    'retinaface-insightface': 3 * strides,
+    scrfd: 3 * strides,
+  };
   const expected = task === 'age-gender' ? 2 : (counts[family as keyof typeof counts] ?? 1);
   if (outputs.length < expected) {
     problems.push(`outputs must be at least ${expected} for task ${task}, family ${family}`);
@@ -265,11 +271,11 @@ function inconsistencies(card: ModelCard): string[] {
     problems.push('detection.landmarkModel is needed by family ssd-mobilenet, which finds no landmarks');
   }
   if (
-    family === 'retinaface' &&
+    family.startsWith('retinaface') &&
     (detection?.strides == null || !areAnchorSizes(detection.minSizes, strides))
   ) {
     problems.push(
-      'detection.strides and detection.minSizes are needed by family retinaface: for each level a stride and its sizes',
+      'detection.strides and detection.minSizes are needed by families of RetinaFace: for each level a stride and its sizes',
     );
   }
   const side = Math.max(...(detection?.passes ?? []).map(({ inputSide = 0 }) => inputSide));
