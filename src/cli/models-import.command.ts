@@ -48,6 +48,9 @@ async function importCommand(
   const folder = modelsDir == null ? await firstWritable(readSettings().modelDirs) : resolve(modelsDir);
   // Loaded here and not with the program: other commands leave the runtime to the workers.
   const { runOnce } = await import('../pipeline/tensor-session.js');
+  // Without it, half a gigabyte under a temporary name would stay behind.
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   let progress: Progress | undefined;
   let told = 0;
   const { card, path } = await importModel({
@@ -58,6 +61,7 @@ async function importCommand(
     normalization,
     force,
     run: runOnce,
+    signal: stop.signal,
     onProgress: (done, total) => {
       progress ??= new Progress('MiB of weights', mebibytes(total));
       progress.add(mebibytes(done) - told);

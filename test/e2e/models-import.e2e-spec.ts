@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -12,11 +12,16 @@ const noSettings = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('FACE_')),
 );
 
-function likeness(args: string[], env: NodeJS.ProcessEnv = {}) {
+function likeness(
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+  started: (child: ChildProcess) => void = () => undefined,
+) {
   const child = spawn(process.execPath, [join(rootDir, 'dist', 'cli.js'), ...args], {
     env: { ...noSettings, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  started(child);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -69,13 +74,13 @@ describe('import of Keras files', () => {
 
   type Refused = [name: string, message: RegExp, layer?: string];
   const REFUSED = (<Refused[]>[
-    ['text', /no HDF5 file/],
-    ['empty', /no HDF5 file/],
+    ['text', /not HDF5/],
+    ['empty', /not HDF5/],
     ['absent', /cannot be read \(ENOENT\)/],
     ['folder', /no plain file/],
     ['pipe', /no plain file/],
-    ['layer missing', /Expected 3 layers with weights but it has 2/, 'norm'],
-    ['layer too many', /Expected 3 layers with weights but it has 4/, 'more'],
+    ['layer missing', /Expected 3 layers with weights but the file has 2/, 'norm'],
+    ['layer too many', /Expected 3 layers with weights but the file has 4/, 'more'],
     ['layer named, not there', /group "\/gone" is missing/, 'gone'],
     ['tensor named, not there', /tensor "\/conv\/conv\/bias:0" is missing/, 'conv'],
     ['tensor missing', /Expected weights \[2\], \[2\], \[2\], \[2\] for layer "norm"/, 'norm'],
@@ -160,6 +165,26 @@ describe('likeness models import', () => {
     expect(normalization.stderr).toMatch(/^PARAMETER_INVALID: Only embedders/);
     expect(readdirSync(models, { recursive: true })).toEqual([]);
   });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'leaves nothing behind where it is stopped by %s',
+    async (signal) => {
+      const folder = tempFolder();
+      const args = ['models', 'import', 'vgg-face', join(weights, 'vgg.h5'), '--models-dir', folder];
+      let files: string[] = [];
+      const { code, stderr } = await likeness(args, {}, (child) => {
+        // The first line of progress: part of the file is there.
+        child.stderr?.once('data', () => {
+          files = readdirSync(folder);
+          child.kill(signal);
+        });
+      });
+      expect(files).toContainEqual(expect.stringMatching(/^\.vgg-face\.onnx\..*\.tmp$/));
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^MODEL_IMPORT_FAILED: The import was stopped\.$/m);
+      expect(readdirSync(folder, { recursive: true })).toEqual(['cards']);
+    },
+  );
 
   it('makes models of full size that verify', async () => {
     const env = {

@@ -80,11 +80,9 @@ export class Hdf5File {
           readSync(fd, buffer, offset, length, position),
       };
       const sandboxPath = `${folder}/weights.h5`;
-      const file = guarded('It is no HDF5 file, or not all of one.', () => {
-        const opened = new h5.File(sandboxPath, 'r');
-        if (opened.file_id < 0n) throw new Error('not opened');
-        return opened;
-      });
+      const failure = 'The file is not HDF5, or not all of it is there.';
+      const file = guarded(failure, () => new h5.File(sandboxPath, 'r'));
+      if (file.file_id < 0n) throw importError(failure);
       return new Hdf5File(h5, file, fd, sandboxPath);
     } catch (error) {
       closeSync(fd);
@@ -105,7 +103,7 @@ export class Hdf5File {
 
   /** Whether the root has a group of that name. */
   hasGroup(name: string): boolean {
-    return guarded('Its list of groups is damaged.', () => {
+    return guarded('The list of groups of the file is damaged.', () => {
       return this.file.keys().includes(name) && isGroup(this.file.get(name));
     });
   }

@@ -28,6 +28,8 @@ export interface ImportOptions {
   force?: boolean;
   /** Runs a file once on any image, and gives the outputs; throws where the runtime refuses it. */
   run: (path: string, card: ModelCard) => Promise<readonly { data: Float32Array }[]>;
+  /** Stops the import, with an error, before anything takes its place. */
+  signal?: AbortSignal;
   /** Called as weights are written; bytes. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -64,6 +66,7 @@ export async function importModel(options: ImportOptions): Promise<ImportedModel
     const graph = new OnnxGraph(name, IMPORTER_VERSION);
     let done = 0;
     const total = net.write(graph, layers, (layer, tensor, place) => {
+      assertGoesOn(options.signal);
       const data = weights.read(layer, tensor, place);
       options.onProgress?.((done += data.byteLength), total);
       return data;
@@ -73,12 +76,17 @@ export async function importModel(options: ImportOptions): Promise<ImportedModel
     const pinned = parseModelCard({ ...card, sha256, bytes }, `${name}.json`);
     await assertRuns(model.path, pinned, options.run);
     made.push(await writeTemporary(cardPath, [Buffer.from(`${JSON.stringify(pinned, null, 2)}\n`)]));
+    assertGoesOn(options.signal);
     for (const file of made) await file.publish();
     return { card: pinned, path };
   } finally {
     weights.close();
     for (const file of made) await file.discard();
   }
+}
+
+function assertGoesOn(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw importError('The import was stopped.');
 }
 
 function plainCard(

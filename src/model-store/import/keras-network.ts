@@ -458,7 +458,7 @@ export function matchLayers(
     const misfits = isNamed ? [...missing, ...extra] : [firstMisfit(network, file)];
     const names = misfits.slice(0, 5).map(({ name }) => quote(name));
     throw importError(
-      `Expected ${network.length} layers with weights but it has ${file.length}. ` +
+      `Expected ${network.length} layers with weights but the file has ${file.length}. ` +
         `${isNamed ? 'Missing or not of this architecture' : 'The first that does not fit'}: ${names.join(', ')}.`,
       { layer: misfits[0].name },
     );

@@ -77,7 +77,9 @@ function readLayers(file: Hdf5File): KerasLayer[] {
   const root = file.hasGroup(MODEL_GROUP) ? `/${MODEL_GROUP}` : '/';
   const names = texts(file, root, 'layer_names');
   if (names == null) {
-    throw importError('It has no list of layers (layer_names): it is no file of weights that Keras 2 saved.');
+    throw importError(
+      'The file has no list of layers (layer_names): it holds no weights that Keras 2 saved.',
+    );
   }
   assertDistinct(names, 'layer', {});
   const layers = names.map((name) => {
@@ -110,7 +112,7 @@ const join = (group: string, name: string) => (group === '/' ? `/${name}` : `${g
 function assertDistinct(names: string[], what: string, details: { layer?: string }): void {
   const seen = new Set<string>();
   for (const name of names) {
-    if (seen.has(name)) throw importError(`It names the ${what} ${quote(name)} twice.`, details);
+    if (seen.has(name)) throw importError(`The file names the ${what} ${quote(name)} twice.`, details);
     seen.add(name);
   }
 }
