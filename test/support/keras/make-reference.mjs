@@ -35,11 +35,14 @@ const networks = Object.entries(folders).map(([name, folder]) => {
 const [{ input, settings }] = networks;
 
 function weightsOf(layer, index) {
-  return layer.weights.map(({ originalName, shape }, part) => {
-    const role = originalName.split('/').at(-1);
-    const partSeed = seed * 1_000_003 + index * 8 + part;
-    const range = settings.weight?.(layer.name, role);
-    const data = randomWeight(role, shape, partSeed, { gain: settings.gain?.(layer.name), range });
+  const roles = layer.weights.map(({ originalName }) => originalName.split('/').at(-1));
+  return layer.weights.map(({ shape }, part) => {
+    const role = roles[part];
+    const data = randomWeight(role, shape, seed * 1_000_003 + index * 8 + part, {
+      gain: settings.gain?.(layer.name),
+      range: settings.weight?.(layer.name, role),
+      isScaled: roles.includes('gamma'),
+    });
     return { role, shape, data };
   });
 }

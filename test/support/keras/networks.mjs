@@ -26,7 +26,9 @@ export const NETWORKS = {
     gain: (name) => (/_conv3$/.test(name) ? 0.3 : /^face/.test(name) ? 0.05 : /^ssh/.test(name) ? 1 : 2),
     // The first normalisation takes pixels as they come.
     weight: (name, role) =>
-      name === 'bn_data' ? { moving_mean: [100, 150], moving_variance: [4000, 6000] }[role] : undefined,
+      name === 'bn_data'
+        ? { gamma: [0.6, 1.4], moving_mean: [100, 150], moving_variance: [4000, 6000] }[role]
+        : undefined,
   },
   facenet: {
     build: () => inceptionResNetV1(128),
@@ -43,7 +45,18 @@ export const NETWORKS = {
     pixels: [0, 1],
     gain: (name) => (/_2_conv$/.test(name) ? 0.3 : /^dense/.test(name) ? 0.1 : 1),
   },
-  openface: { build: openFace, pixels: [0, 1] },
+  openface: {
+    build: openFace,
+    pixels: [0, 1],
+    // The local response normalisations do next to nothing to values near one: they get some near thirty, and the
+    // normalisations after them bring these back.
+    weight: (name, role) => {
+      if (/^bn[13]$/.test(name)) return { gamma: [3, 6] }[role];
+      return /^bn2$|^inception_3a_(.*_bn1|(pool|1x1)_bn)$/.test(name)
+        ? { moving_variance: [8, 20] }[role]
+        : undefined;
+    },
+  },
   deepid: { build: deepId, pixels: [0, 1], gain: (name) => (/^fc/.test(name) ? 0.1 : 2) },
   ghostfacenet: { build: ghostFaceNet, pixels: [0, 1], gain: () => 0.7 },
   emotion: { build: emotion, pixels: [0, 1] },

@@ -34,11 +34,13 @@ function fanIn(shape, depthwise) {
  * Draws one weight.
  *
  * @param role - last part of its name in Keras: kernel, bias, gamma, moving_variance...
+ * @param isScaled - of a batch normalisation, that it has a gamma: variances are small then, so that the epsilon counts,
+ *   and gammas make up for it.
  * @param range - [from, to], in place of the usual range of the role.
  * @param gain - variance of the output of a kernel for an input of mean square one. 2 makes up for a ReLU after it
  *   (He et al. 2015, https://arxiv.org/abs/1502.01852).
  */
-export function randomWeight(role, shape, seed, { gain = 2, range } = {}) {
+export function randomWeight(role, shape, seed, { gain = 2, range, isScaled = false } = {}) {
   const next = uniformSource(seed);
   const count = shape.reduce((product, size) => product * size, 1);
   if (range !== undefined) return uniform(count, range[0], range[1], next);
@@ -50,8 +52,9 @@ export function randomWeight(role, shape, seed, { gain = 2, range } = {}) {
       return uniform(count, -limit, limit, next);
     }
     case 'gamma':
+      return uniform(count, 0.1, 0.24, next);
     case 'moving_variance':
-      return uniform(count, 0.6, 1.4, next);
+      return isScaled ? uniform(count, 0.02, 0.04, next) : uniform(count, 0.6, 1.4, next);
     case 'alpha':
       return uniform(count, 0.05, 0.45, next);
     case 'bias':
