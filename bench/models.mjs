@@ -13,11 +13,12 @@ const { resolveFaceOptions } = dist('face/face.options.js');
 const { FacePipeline } = dist('pipeline/face-pipeline.js');
 const { openSession } = dist('pipeline/tensor-session.js');
 
-/** What a verification needs: detector, its landmark model, embedder. */
-export async function verifyModels({ modelDirs, embedder } = {}) {
+/** What a verification needs: detector, its landmark model where it has one, embedder. */
+export async function verifyModels({ modelDirs, detectors, embedder } = {}) {
   const options = resolveFaceOptions({
     attributeModels: [],
     modelDirs,
+    detectors,
     embedders: embedder == null ? undefined : [embedder],
   });
   const { store, names } = await readSelection(options, () => options);

@@ -7,8 +7,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 const { kernel, indexDir, niceness } = workerData;
 createRequire(import.meta.url)(join(indexDir, 'give-way.js')).giveWay(niceness);
 
-parentPort.on('message', ({ memory, from, bytes, blockBytes, next }) => {
-  const { read } = new WebAssembly.Instance(kernel, { env: { memory } }).exports;
+/** Of the memory read last. */
+let bound = {};
+
+parentPort.on('message', ({ id, memory, from, bytes, blockBytes, next }) => {
+  if (bound.id !== id) {
+    bound = { id, read: new WebAssembly.Instance(kernel, { env: { memory } }).exports.read };
+  }
+  const { read } = bound;
   for (;;) {
     const offset = Atomics.add(next, 0, 1) * blockBytes;
     if (offset >= bytes) break;

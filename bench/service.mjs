@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childrenOf } from './memory.mjs';
+import { sum } from './statistics.mjs';
 
 export const rootDir = fileURLToPath(new URL('..', import.meta.url));
 
@@ -54,11 +55,11 @@ export async function startService(env = {}) {
     },
     /** Sessions made per model since the boot, as one comparable text. */
     async modelLoads() {
-      const { body } = await call(port, 'GET', '/v1/models');
-      return JSON.parse(body)
-        .models.filter(({ state }) => state === 'loaded')
-        .map(({ name, loads }) => `${name} ${loads}`)
-        .join(', ');
+      return (await loadedModels(port)).map(({ name, loads }) => `${name} ${loads}`).join(', ');
+    },
+    /** Sessions made since the boot. */
+    async modelLoadCount() {
+      return sum((await loadedModels(port)).map(({ loads }) => loads));
     },
     stop() {
       child.kill('SIGTERM');
@@ -67,6 +68,11 @@ export async function startService(env = {}) {
   };
   await service.ready();
   return { ...service, readyMs: performance.now() - startedAt };
+}
+
+async function loadedModels(port) {
+  const { body } = await call(port, 'GET', '/v1/models');
+  return JSON.parse(body).models.filter(({ state }) => state === 'loaded');
 }
 
 export function sleep(ms) {

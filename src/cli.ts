@@ -26,7 +26,8 @@ const program = new Command('likeness')
   .configureOutput({ outputError: () => undefined })
   .addHelpText(
     'after',
-    '\nExit code: 0; 1 for verify that does not verify and identify that knows nobody; 2 for errors.' +
+    '\nExit code: 0; 1 for verify that does not verify, identify that knows nobody, and models check that finds a wrong file;' +
+      '\n2 for errors.' +
       '\nSettings come from the same FACE_ environment variables as those of the service.',
   );
 

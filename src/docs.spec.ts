@@ -82,7 +82,7 @@ function configurationTable(): string[] {
 
 function errorTable(): string[] {
   const rows = Object.entries(FACE_ERRORS).map(
-    ([code, { status, when }]) => `| \`${code}\` | ${status ?? 'ends the boot'} | ${when} |`,
+    ([code, { status, when }]) => `| \`${code}\` | ${status ?? 'never sent'} | ${when} |`,
   );
   return ['| code | status | when |', '| --- | --- | --- |', ...rows];
 }

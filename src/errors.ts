@@ -1,6 +1,6 @@
 /** What one error code means to a caller. */
 interface FaceErrorEntry {
-  /** HTTP status the service answers with; `null` where the code ends the boot and is never sent. */
+  /** HTTP status the service answers with; `null` where the code ends a boot or a command and is never sent. */
   readonly status: number | null;
   /** When the error happens, as shown in README, docs/api.md and Swagger. */
   readonly when: string;
@@ -107,13 +107,38 @@ export const FACE_ERRORS = {
   },
   INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },
   REQUEST_ABORTED: { status: 499, when: 'the client closed the connection before the answer' },
-  MODEL_NOT_FOUND: { status: null, when: 'boot: a model to be loaded has no card or no file' },
-  MODEL_CHECKSUM_MISMATCH: { status: null, when: 'boot: the sha256 of a model file is not that of its card' },
+  MODEL_NOT_FOUND: {
+    status: null,
+    when: 'boot: a model to be loaded has no card or no file; pull: there is nowhere to take its file from',
+  },
+  MODEL_CHECKSUM_MISMATCH: {
+    status: null,
+    when: 'boot, pull: the sha256 or the size of a model file is not that of its card',
+  },
   MODEL_SHAPE_MISMATCH: {
     status: null,
     when: 'boot: the inputs or outputs of a model are not what its card says',
   },
-  MODEL_INVALID: { status: null, when: 'boot: a card or a model file is malformed' },
+  MODEL_IMPORT_FAILED: {
+    status: null,
+    when: 'models import: the file is not the weights of that architecture, or damaged; nothing was written',
+  },
+  MODEL_INVALID: {
+    status: null,
+    when: 'boot: a card or a model file is malformed; pull: the card pins no sha256',
+  },
+  MODEL_DOWNLOAD_FAILED: {
+    status: null,
+    when: 'pull: the server cannot be reached, refuses, redirects to where it must not, or offers another size',
+  },
+  MODEL_ARCHIVE_INVALID: {
+    status: null,
+    when: 'pull: the zip is damaged, unsafe or over a limit, or lacks the file of the model',
+  },
+  MODEL_LICENSE_NOT_ACCEPTED: {
+    status: null,
+    when: 'pull: the licence of the weights forbids commercial use, and `--accept-license` was not given',
+  },
   GALLERY_STORE_INVALID: {
     status: null,
     when: 'boot: the folder of the galleries is not ours, of another version, in use, or has another key',
@@ -147,7 +172,7 @@ export class FaceError extends Error {
     this.name = 'FaceError';
   }
 
-  /** HTTP status of {@link FACE_ERRORS}; 500 for codes that belong to the boot. */
+  /** HTTP status of {@link FACE_ERRORS}; 500 for codes that are never sent. */
   get status(): number {
     return FACE_ERRORS[this.code].status ?? 500;
   }

@@ -28,15 +28,24 @@ export type CommandSettings = AppConfig['face'] & { workerCount: number; intraOp
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
  */
 export function readSettings(): CommandSettings {
-  // PORT and the like belong to `serve`: what other programs mean by them must not stop a command.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('FACE_')));
-  const { face } = loadAppConfig(env);
+  const { face } = readConfig();
   return {
     ...face,
     modelDirs: face.modelDirs.map((dir) => resolve(dir)),
     workerCount: face.workerCount === 'auto' ? 1 : face.workerCount,
     intraOpThreads: face.intraOpThreads === 'auto' ? machineLimits().cores : face.intraOpThreads,
   };
+}
+
+/**
+ * What the environment sets beside the settings of the models.
+ *
+ * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
+ */
+export function readConfig(): AppConfig {
+  // PORT and the like belong to `serve`: what other programs mean by them must not stop a command.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('FACE_')));
+  return loadAppConfig(env);
 }
 
 const STAGE_DONE = { compile: 'compiled', prepare: 'prepared', load: 'loaded' } as const;

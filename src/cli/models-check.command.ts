@@ -1,23 +1,29 @@
+import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { FaceError } from '../errors';
 import { resolveFaceOptions } from '../face/face.options';
 import { readStore } from '../face/model-files';
 import { modelsToLoad } from '../face/model-selection';
 import { ProcessWorker } from '../inference/inference-worker';
-import type { ModelCard } from '../model-store/model-card';
-import { sha256OfFile } from '../model-store/model-file';
+import type { CardLicense, ModelCard } from '../model-store/model-card';
+import { checksumMismatch, sha256OfFile } from '../model-store/model-file';
 import { requireFile, type StoredModel } from '../model-store/model-store';
 import { type CommandSettings, readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printTable, withNotices } from './print';
+import { describeBytes, Progress } from './progress';
 import { errorJson, errorLine, EXIT_ERROR } from './report-error';
+
+const FILES_WRONG = 1;
 
 /** What is known of one model after the check. */
 interface CheckResult {
   name: string;
   path: string | null;
-  /** `not pinned`: the card has no sha256. `null` where there is no file. */
+  /** `wrong` where the sha256 or the size is; `not pinned`: the card has no sha256. `null` where there is no file. */
   checksum: 'ok' | 'wrong' | 'not pinned' | null;
+  /** `null` for a name without a card. */
+  license: CardLicense | null;
   /** Milliseconds of loading and warming in a worker; `null` where it was not or could not be opened. */
   loadMs: number | null;
   problem: FaceError | null;
@@ -27,7 +33,8 @@ export function addModelsCheckCommand(models: Command): void {
   models
     .command('check')
     .description(
-      'Check the sha256 of every model file, and open in a worker what the settings would load. Exit code 2 where anything is wrong.',
+      'Check size and sha256 of every model file, and open in a worker what the settings would load. Exit code 1 where files ' +
+        'are wrong, 2 where anything else is.',
     )
     .addOption(jsonOption())
     .action(check);
@@ -37,13 +44,14 @@ async function check({ json }: JsonOption): Promise<void> {
   const settings = readSettings();
   const store = await readStore(settings.modelDirs);
   const toLoad = new Set(modelsToLoad(settings, store));
-  const results: CheckResult[] = [];
-  await withNotices('checking models', async (tell) => {
-    for (const name of new Set([...toLoad, ...store.keys()])) {
-      const isLoaded = toLoad.has(name);
-      if (!isLoaded && store.get(name)?.path == null) continue;
-      results.push(await checkModel(name, store, isLoaded, settings));
-      tell(`checked ${name}`);
+  const names = [...new Set([...toLoad, ...store.keys()])].filter(
+    (name) => toLoad.has(name) || store.get(name)?.path != null,
+  );
+  const results = await checkFiles(names, store);
+  await withNotices('opening models', async (tell) => {
+    for (const result of results.filter(({ name }) => toLoad.has(name))) {
+      await openModel(result, store, settings);
+      if (result.loadMs != null) tell(`opened ${result.name}`);
     }
   });
   const problems = results.flatMap(({ problem }) => problem ?? []);
@@ -54,46 +62,81 @@ async function check({ json }: JsonOption): Promise<void> {
     }));
     printJson({ ok: problems.length === 0, models });
   } else {
-    printTable(['name', 'sha256', 'opens', 'file'], results.map(toRow));
+    printTable(['name', 'sha256', 'opens', 'licence', 'commercial use', 'file'], results.map(toRow));
     for (const problem of problems) process.stderr.write(`${errorLine(problem)}\n`);
   }
-  if (problems.length > 0) process.exitCode = EXIT_ERROR;
+  if (problems.length === 0) return;
+  const areFilesWrong = problems.every(({ code }) => code === 'MODEL_CHECKSUM_MISMATCH');
+  process.exitCode = areFilesWrong ? FILES_WRONG : EXIT_ERROR;
 }
 
 /** Goes on where something is wrong: one run is to name all that is. */
-async function checkModel(
-  name: string,
+async function checkFiles(
+  names: readonly string[],
   store: ReadonlyMap<string, StoredModel>,
-  isLoaded: boolean,
-  settings: CommandSettings,
-): Promise<CheckResult> {
-  const model = store.get(name);
-  const path = model?.path ?? null;
-  const result: CheckResult = { name, path, checksum: null, loadMs: null, problem: null };
-  // A boot makes the file; that it is not there yet is no fault.
-  if (model?.card.compiled && path == null) return result;
-  try {
-    if (model != null && path != null) {
-      result.checksum = 'wrong';
-      result.checksum = await compareChecksum(model.card, path);
+): Promise<CheckResult[]> {
+  const files = await Promise.all(
+    names.map(async (name) => {
+      const { card = null, path = null } = store.get(name) ?? {};
+      return { name, card, path, bytes: path == null ? 0 : (await stat(path)).size };
+    }),
+  );
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const progress = new Progress('checked', total, process.stderr, describeBytes());
+  const results: CheckResult[] = [];
+  for (const { name, card, path, bytes } of files) {
+    const result: CheckResult = {
+      name,
+      path,
+      checksum: null,
+      license: card?.license ?? null,
+      loadMs: null,
+      problem: null,
+    };
+    if (card != null && path != null) {
+      result.problem = await compareFile(card, path, bytes, (count) => progress.add(count));
+      const pinned = card.sha256 == null ? 'not pinned' : 'ok';
+      result.checksum = result.problem == null ? pinned : 'wrong';
     }
-    if (isLoaded) result.loadMs = await openInWorker(requireFile(store, name), settings);
+    results.push(result);
+  }
+  progress.end();
+  return results;
+}
+
+/** What is wrong with a file, or `null`. */
+async function compareFile(
+  card: ModelCard,
+  path: string,
+  bytes: number,
+  onBytes: (count: number) => void,
+): Promise<FaceError | null> {
+  if (card.bytes != null && bytes !== card.bytes) {
+    onBytes(bytes);
+    return checksumMismatch(card, path, { bytes });
+  }
+  if (card.sha256 == null) {
+    onBytes(bytes);
+    return null;
+  }
+  const received = await sha256OfFile(path, onBytes);
+  return received === card.sha256 ? null : checksumMismatch(card, path, { sha256: received });
+}
+
+async function openModel(
+  result: CheckResult,
+  store: ReadonlyMap<string, StoredModel>,
+  settings: CommandSettings,
+): Promise<void> {
+  const { name, path, problem } = result;
+  // A boot makes the file; that it is not there yet is no fault.
+  if (problem != null || (path == null && store.get(name)?.card.compiled)) return;
+  try {
+    result.loadMs = await openInWorker(requireFile(store, name), settings);
   } catch (error) {
     if (!(error instanceof FaceError)) throw error;
     result.problem = error;
   }
-  return result;
-}
-
-async function compareChecksum(card: ModelCard, path: string): Promise<'ok' | 'not pinned'> {
-  if (card.sha256 == null) return 'not pinned';
-  const received = await sha256OfFile(path);
-  if (received === card.sha256) return 'ok';
-  throw new FaceError(
-    'MODEL_CHECKSUM_MISMATCH',
-    `Expected sha256 ${card.sha256} for the file ${path} of model ${card.name} but it is ${received}.`,
-    { file: path, model: card.name, expected: card.sha256, received },
-  );
 }
 
 /** A worker of its own for each model, so that one that cannot be opened does not hide the next. */
@@ -116,12 +159,15 @@ async function openInWorker(
   }
 }
 
-function toRow({ name, path, checksum, loadMs, problem }: CheckResult): string[] {
+function toRow({ name, path, checksum, license, loadMs, problem }: CheckResult): string[] {
   const notOpened = problem == null || checksum === 'wrong' ? '-' : 'no';
+  const commercialUse = license?.commercialUse ? 'yes' : 'no';
   return [
     name,
     checksum ?? '-',
     loadMs == null ? notOpened : `in ${loadMs} ms`,
+    license?.name ?? '-',
+    license == null ? '-' : commercialUse,
     path ?? (problem == null ? 'not compiled yet' : 'absent'),
   ];
 }

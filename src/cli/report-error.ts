@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { FaceError } from '../errors';
 import { printJson } from './print';
 
-/** Exit code of every failure; 1 is kept for `verify` that does not verify and `identify` that knows nobody. */
+/** Exit code of every failure; 1 is kept for commands that did their work and say no, such as `verify`. */
 export const EXIT_ERROR = 2;
 
 /** Reports what ended a command and sets the exit code. Never throws. */

@@ -24,6 +24,7 @@ describe(loadAppConfig.name, () => {
       logLevel: 'log',
       maxImages: 16,
       maxJsonBytes: 33_554_432,
+      modelMirrorUrl: null,
       imageUrlHosts: [],
       imageUrlTimeoutMs: 10_000,
       face,
@@ -57,6 +58,7 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'list') env[name] = ' one , two';
       if (variable.type === 'folders') env[name] = ['first', 'second'].join(delimiter);
       if (variable.type === 'text') env[name] = '127.0.0.1';
+      if (variable.type === 'url') env[name] = ' https://mirror.example/models ';
       if (variable.type === 'choice') env[name] = variable.choices[variable.choices.length - 1];
       if (variable.type === 'secret') env[name] = 'k'.repeat(variable.range[0]);
       if (variable.type === 'durations')
@@ -74,6 +76,7 @@ describe(loadAppConfig.name, () => {
       logLevel: 'fatal',
       maxImages: 256,
       maxJsonBytes: 536_870_912,
+      modelMirrorUrl: 'https://mirror.example/models/',
       imageUrlHosts: names,
       imageUrlTimeoutMs: 120_000,
       face: {
@@ -130,6 +133,10 @@ describe(loadAppConfig.name, () => {
     ['FACE_DETECTORS', ''],
     ['FACE_EMBEDDERS', 'secret-a,,secret-b'],
     ['FACE_MODEL_DIRS', ''],
+    ['FACE_MODEL_MIRROR_URL', 'mirror.example/models'],
+    ['FACE_MODEL_MIRROR_URL', 'ftp://mirror.example/models'],
+    ['FACE_MODEL_MIRROR_URL', 'https://name:word@mirror.example'],
+    ['FACE_MODEL_MIRROR_URL', 'https://mirror.example/?token=abc'],
     ['FACE_WORKER_COUNT', '0'],
     ['FACE_MAX_IMAGES', '0'],
     ['FACE_QUEUE_SIZE', 'many'],

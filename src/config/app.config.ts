@@ -25,7 +25,8 @@ export type AppLogLevel = (typeof LOG_LEVELS)[number];
 
 /** One environment variable. */
 interface ConfigVariable {
-  readonly type: 'integer' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'names';
+  readonly type:
+    'integer' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'url' | 'names';
   readonly default: number | string | readonly string[];
   /** What the documentation shows where the default depends on the machine. */
   readonly defaultText?: string;
@@ -85,6 +86,12 @@ export const APP_CONFIG = {
     default: DEFAULT_FACE_OPTIONS.modelDirs,
     defaultText: 'models',
     doc: 'Folders with ONNX files, separated as in PATH; compiled models are written to the first',
+  },
+  FACE_MODEL_MIRROR_URL: {
+    type: 'url',
+    default: '',
+    defaultText: '',
+    doc: 'Folder of a server of your own, from which `likeness models pull` takes files by their name instead of from where they are published',
   },
   FACE_PREPARE_MODELS: {
     type: 'choice',
@@ -268,6 +275,8 @@ export class AppConfig {
   /** Hosts from which images are fetched: see `FetchRules`. */
   readonly imageUrlHosts: readonly string[];
   readonly imageUrlTimeoutMs: number;
+  /** Folder that models are pulled from, ends in a slash; `null` where each is pulled from its publisher. */
+  readonly modelMirrorUrl: string | null;
   readonly face: Readonly<FaceConfig>;
   /** Its `key` is never logged. */
   readonly gallery: Readonly<GalleryConfig>;
@@ -301,6 +310,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
     imageUrlHosts: list(env, 'FACE_IMAGE_URL_HOSTS', ','),
     imageUrlTimeoutMs: integer(env, 'FACE_IMAGE_URL_TIMEOUT_MS'),
+    modelMirrorUrl: folderUrl(env, 'FACE_MODEL_MIRROR_URL'),
     face: {
       detectors: list(env, 'FACE_DETECTORS', ','),
       embedders: list(env, 'FACE_EMBEDDERS', ','),
@@ -390,6 +400,19 @@ function secret(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): string | null {
     throw invalid(name, `must have ${min} to ${max} characters, and no space around them`);
   }
   return value;
+}
+
+/** URL of a folder, with a slash at its end. */
+function folderUrl(env: NodeJS.ProcessEnv, name: NameOf<'url'>): string | null {
+  const value = env[name]?.trim();
+  if (value == null || value === '') return null;
+  const url = URL.canParse(value) ? new URL(value) : null;
+  const isPlain =
+    url != null && ['username', 'password', 'search', 'hash'].every((part) => url[part as 'hash'] === '');
+  if (url == null || !isPlain || !['http:', 'https:'].includes(url.protocol)) {
+    throw invalid(name, 'must be an http or https URL without user, password, query and fragment');
+  }
+  return url.href.endsWith('/') ? url.href : `${url.href}/`;
 }
 
 /** `name=milliseconds` pairs, separated by commas. */

@@ -1,5 +1,15 @@
 import { open as openDatabase } from 'lmdb';
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import {
   allPages,
@@ -11,7 +21,8 @@ import {
 import { unitVectors } from '../../test/support/random-unit';
 import { tempFolders } from '../../test/support/temp-folder';
 import type { Notice } from '../face/face.options';
-import { RecordFile } from './durable/record-file';
+import { RecordFile, type RecordKind } from './durable/record-file';
+import { unseal } from './durable/seal';
 import { DurableStore, type DurableStoreOptions } from './durable-store';
 
 const KEY = 'a key of an operator, long enough';
@@ -38,6 +49,24 @@ describe(DurableStore.name, () => {
   };
   const addOne = (subjectId: string, id: string, embedding = random()) =>
     store.addReferences('staff', [newReference(subjectId, id, embedding)]);
+
+  /** In one bundle, or a few: two for each subject. */
+  const addTogether = (count: number, prefix = 'r') =>
+    store.addReferences(
+      'staff',
+      Array.from({ length: count }, (_, i) =>
+        newReference(`${prefix}-subject-${i >> 1}`, `${prefix}${i}`, random()),
+      ),
+    );
+  const addOneByOne = async (count: number, prefix = 'r') => {
+    for (let i = 0; i < count; i++) await addOne(`${prefix}-subject-${i >> 1}`, `${prefix}${i}`);
+  };
+  async function whileClosed<T>(work: () => Promise<T>): Promise<T> {
+    await store.close();
+    const result = await work();
+    store = await open(dir);
+    return result;
+  }
 
   beforeEach(async () => {
     dir = join(tempFolder(), 'galleries');
@@ -145,7 +174,7 @@ describe(DurableStore.name, () => {
     it('a folder that is not encrypted, with a key', () => isRefused(noChange, { key: KEY }));
 
     it('a folder of another version', () =>
-      isRefused(() => writeFileSync(header(), '{"format":"likeness-galleries","version":2}')));
+      isRefused(() => writeFileSync(header(), '{"format":"likeness-galleries","version":1}')));
 
     it('a folder of something else', () => isRefused(() => writeFileSync(header(), '{"name":"other"}')));
 
@@ -187,7 +216,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r2');
       await addOne('bob', 'r3');
       await store.close();
-      lastSealed = await sealedRecord(dir, 'reference', 1);
+      lastSealed = (await sealedBundles(dir, 'reference'))[1];
       flipIn(40);
       store = await open(dir, { onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([
@@ -203,7 +232,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r1');
       await addOne('bob', 'r2');
       await store.close();
-      lastSealed = await sealedRecord(dir, 'subject', 0);
+      lastSealed = (await sealedBundles(dir, 'subject'))[0];
       flipIn(5);
       store = await open(dir, { onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([{ message: expect.stringContaining('and 1 belonged to none') }]);
@@ -214,7 +243,7 @@ describe(DurableStore.name, () => {
     it('does not start where the record of a gallery is damaged, and changes nothing', async () => {
       await addOne('ann', 'r1');
       await store.close();
-      lastSealed = await sealedRecord(dir, 'gallery', 0);
+      lastSealed = (await sealedBundles(dir, 'gallery'))[0];
       const data = join(dir, 'records', 'data.mdb');
       const [keys, whole] = [readFileSync(join(dir, 'keys')), readFileSync(data)];
       flipIn(5);
@@ -238,6 +267,60 @@ describe(DurableStore.name, () => {
       expect(notices).toEqual([]);
     });
 
+    it('leaves out a bundle that is damaged, and counts its records', async () => {
+      await addTogether(10);
+      await addOne('bob', 'b');
+      await store.close();
+      [lastSealed] = await sealedBundles(dir, 'reference');
+      flipIn(300);
+      store = await open(dir, { onNotice: (notice) => notices.push(notice) });
+      expect(notices).toMatchObject([
+        { message: expect.stringContaining('10 of 18 records could not be read') },
+      ]);
+      expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 6, referenceCount: 1 });
+      expect(await addTogether(10)).toHaveLength(10);
+      await reopen();
+      expect(notices).toEqual([]);
+      expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 6, referenceCount: 11 });
+    });
+
+    it('removes only the orphans of a bundle', async () => {
+      await addOne('ann', 'a');
+      await addOne('bob', 'b');
+      await store.addReferences('staff', [
+        newReference('ann', 'a2', random()),
+        newReference('bob', 'b2', random()),
+      ]);
+      await store.close();
+      [lastSealed] = await sealedBundles(dir, 'subject');
+      flipIn(5);
+      store = await open(dir, { onNotice: (notice) => notices.push(notice) });
+      expect(notices).toMatchObject([{ message: expect.stringContaining('and 2 belonged to none') }]);
+      expect(await store.listReferences('staff', 'bob')).toMatchObject([{ id: 'b' }, { id: 'b2' }]);
+      await reopen();
+      expect(notices).toEqual([]);
+      expect(await store.listReferences('staff', 'bob')).toMatchObject([{ id: 'b' }, { id: 'b2' }]);
+    });
+
+    it('of a bundle while it is open takes nothing else along', async () => {
+      await addTogether(10);
+      const [sealed] = await whileClosed(() => sealedBundles(dir, 'reference'));
+      const path = join(dir, 'records', 'data.mdb');
+      const at = readFileSync(path).lastIndexOf(sealed);
+      const file = openSync(path, 'r+');
+      writeSync(file, Buffer.alloc(8), 0, 8, at + 400);
+      closeSync(file);
+      // To erase one of them would lose the others, which are served from memory and are still there to be exported.
+      await expect(store.deleteReference('staff', 'r-subject-0', 'r0')).rejects.toMatchObject({
+        code: 'GALLERY_STORE_FAILED',
+      });
+      expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 10 });
+      await addOneByOne(70, 's');
+      await reopen();
+      expect(notices).toMatchObject([{ message: expect.stringContaining('10 of 121 records') }]);
+      expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 70 });
+    });
+
     beforeEach(() => (notices = []));
   });
 
@@ -258,7 +341,7 @@ describe(DurableStore.name, () => {
       const embedding = random();
       await addOne('subject-that-goes', 'r1', embedding);
       await addOne('subject-that-stays', 'r2');
-      const sealed = [await whileClosed(() => sealedRecord(dir, 'reference', 0))];
+      const sealed = await whileClosed(() => sealedBundles(dir, 'reference'));
       const before = slots();
       expect(before.filter(isZero)).toHaveLength(0);
       await store.deleteSubject('staff', 'subject-that-goes');
@@ -298,12 +381,106 @@ describe(DurableStore.name, () => {
       expect(await store.getGallery('staff')).toMatchObject({ id: 'staff' });
     });
 
-    async function whileClosed<T>(work: () => Promise<T>): Promise<T> {
-      await store.close();
-      const result = await work();
-      store = await open(dir);
-      return result;
+    it('of some records of a bundle writes the others anew, and leaves no key to the old one', async () => {
+      await addTogether(20);
+      await addOneByOne(20, 's');
+      const old = await whileClosed(() => allSealed(dir));
+      const gone = (await store.getReference('staff', 'r-subject-3', 'r6')).embedding;
+      await store.deleteReference('staff', 'r-subject-3', 'r6');
+      await store.deleteSubject('staff', 's-subject-0');
+      const before = await everything();
+      expectWiped(old, await whileClosed(() => allSealed(dir)));
+      for (const file of files()) expect(file.includes(bytesOf(gone))).toBe(false);
+      await reopen();
+      expect(await everything()).toEqual(before);
+      expect(notices).toEqual([]);
+    });
+
+    it('leaves no key to the copies that a merge has left', async () => {
+      const old: Buffer[] = [];
+      for (let i = 0; i < 3; i++) {
+        await addOneByOne(20, `s${i}-`);
+        old.push(...(await whileClosed(() => allSealed(dir))));
+      }
+      await addOneByOne(20, 't');
+      await store.deleteSubject('staff', 't-subject-0');
+      const rows = await sealedOf('reference');
+      expect(rows.length).toBeLessThan(20);
+      expectWiped(old, await whileClosed(() => allSealed(dir)));
+    });
+
+    it('of a gallery reads and writes none of its bundles', async () => {
+      await addTogether(200);
+      const decode = jest.spyOn(JSON, 'parse');
+      await store.deleteGallery('staff');
+      expect(decode).not.toHaveBeenCalled();
+      decode.mockRestore();
+      expect(slots().every(isZero)).toBe(true);
+      expect(await sealedOf('reference')).toEqual([]);
+    });
+
+    /** What is gone opens with no key that is left, and every key that is left is that of a bundle. */
+    function expectWiped(old: readonly Buffer[], now: readonly Buffer[]): void {
+      const keys = slots().filter((slot) => !isZero(slot));
+      expect(keys).toHaveLength(now.length);
+      for (const sealed of now) expect(keys.some((key) => unseal(key, sealed))).toBe(true);
+      const gone = old.filter((sealed) => !now.some((other) => other.equals(sealed)));
+      expect(gone.length).toBeGreaterThan(1);
+      for (const sealed of gone) expect(keys.some((key) => unseal(key, sealed))).toBe(false);
     }
+    const sealedOf = (kind: RecordKind) => whileClosed(() => sealedBundles(dir, kind));
+  });
+
+  describe('bundles', () => {
+    const count = async (kind: RecordKind) =>
+      whileClosed(async () => (await sealedBundles(dir, kind)).length);
+
+    it('hold what was written together', async () => {
+      await addTogether(200);
+      expect(await count('reference')).toBe(4);
+      expect(await count('subject')).toBe(2);
+    });
+
+    it('are merged where many are small, and hold the same', async () => {
+      await addOneByOne(63);
+      expect(await count('reference')).toBe(63);
+      const before = await exported(store, 'staff');
+      await addOneByOne(200, 's');
+      // Four full ones, and what does not fill one yet.
+      expect(await count('reference')).toBe(4 + 7);
+      await reopen();
+      expect((await exported(store, 'staff')).slice(0, before.length)).toEqual(before);
+      expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 263 });
+    });
+
+    it('are the same again after some of their records went, and others came', async () => {
+      await addTogether(150);
+      await addOneByOne(70, 's');
+      for (let i = 0; i < 150; i += 7) await store.deleteReference('staff', `r-subject-${i >> 1}`, `r${i}`);
+      for (let i = 1; i < 30; i += 3) await store.deleteSubject('staff', `s-subject-${i}`);
+      await addOneByOne(30, 'u');
+      const before = await everything();
+      for (let round = 0; round < 2; round++) {
+        await reopen();
+        expect(await everything()).toEqual(before);
+        expect(notices).toEqual([]);
+      }
+    });
+
+    it('hold fewer records where those are large', async () => {
+      const metadata = Object.fromEntries(
+        Array.from({ length: 32 }, (_, i) => [`key${i}`, 'ü'.repeat(1024)]),
+      );
+      const large = Array.from({ length: 40 }, (_, i) =>
+        newReference('ann', `r${i}`, random(), { metadata }),
+      );
+      await store.updateGallery('staff', { maxReferencesPerSubject: 100 });
+      await store.addReferences('staff', large);
+      expect(await count('reference')).toBeGreaterThan(4);
+      const before = await everything();
+      await reopen();
+      expect(await everything()).toEqual(before);
+    });
   });
 
   describe('a medium that fails', () => {
@@ -367,15 +544,18 @@ describe(DurableStore.name, () => {
   });
 });
 
-/** The bytes of a record as they lie in the database, without its key. */
-async function sealedRecord(
-  dir: string,
-  kind: 'gallery' | 'subject' | 'reference',
-  index: number,
-): Promise<Buffer> {
+/** The bytes of bundles as they lie in the database, without their keys. */
+async function sealedBundles(dir: string, kind: RecordKind): Promise<Buffer[]> {
   const database = openDatabase<Buffer, number>({ path: join(dir, 'records'), noSubdir: false });
   const table = database.openDB<Buffer, number>({ name: kind, encoding: 'binary', keyEncoding: 'uint32' });
-  const sealed = [...table.getRange()][index].value;
+  const sealed = [...table.getRange()].map(({ value }) => Buffer.from(value));
   await database.close();
+  return sealed;
+}
+
+async function allSealed(dir: string): Promise<Buffer[]> {
+  const kinds: RecordKind[] = ['gallery', 'subject', 'reference'];
+  const sealed: Buffer[] = [];
+  for (const kind of kinds) sealed.push(...(await sealedBundles(dir, kind)));
   return sealed;
 }

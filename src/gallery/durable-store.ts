@@ -1,12 +1,12 @@
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
-import { decodeEmbedding, decodeGallery, decodeReference, decodeSubject } from './durable/encode-content';
-import type { RecordFile, StoredRecord } from './durable/record-file';
+import { decodeGalleries, decodeReferences, decodeSubjects } from './durable/encode-content';
+import type { RecordFile, StoredBundle } from './durable/record-file';
 import { galleryErrors } from './gallery-errors';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
 import type { GalleryEntry } from './state/entries';
-import type { GalleryState, RestoredSubject } from './state/gallery-state';
+import type { GalleryState } from './state/gallery-state';
 import type { Plan } from './state/plan';
 
 export interface DurableStoreOptions extends MemoryStoreOptions {
@@ -41,8 +41,6 @@ export class DurableStore extends MemoryStore {
   private waiting: WaitingPlan[] = [];
   /** Of all that waits now. */
   private flushing?: Promise<void>;
-  /** Numbers of records that are gone and whose keys could not be wiped yet. */
-  private unwiped: number[] = [];
 
   private constructor(options: MemoryStoreOptions) {
     super(options);
@@ -120,30 +118,26 @@ export class DurableStore extends MemoryStore {
       group.filter(({ plan }) => plan.erasures.length === 0),
     ];
     for (const { resolve } of done) resolve();
-    this.unwiped = this.unwiped.concat(erasures.map(({ number }) => number));
+    for (const record of erasures) this.records.give(record);
     try {
-      await this.wipe();
+      await this.file.wipe();
       for (const { resolve } of wiping) resolve();
     } catch (error) {
       for (const { reject } of wiping) reject(notWiped(error));
     }
   }
 
-  private async wipe(): Promise<void> {
-    if (this.unwiped.length === 0) return;
-    await this.file.wipe(this.unwiped);
-    for (const number of this.unwiped.splice(0)) this.records.give(number);
-  }
-
   private async readFile({ onProgress, onNotice }: DurableStoreOptions): Promise<void> {
     const total = this.file.count;
     const restore = new Restore((gallery) => this.makeState(gallery));
     let done = 0;
-    this.records = await this.file.readAll((record) => {
-      if (++done % PROGRESS_STEP === 0) onProgress?.({ done, total });
-      return restore.take(record);
+    let told = 0;
+    this.records = await this.file.readAll((bundle) => {
+      done += bundle.records.length;
+      if (done - told >= PROGRESS_STEP) onProgress?.({ done: (told = done), total });
+      return restore.take(bundle);
     });
-    this.restore(restore.finish(), restore.lastUid);
+    this.restore(await restore.finish(), restore.lastUid);
     onProgress?.({ done, total });
     const { damagedCount, orphanCount } = restore;
     if (damagedCount + orphanCount > 0)
@@ -162,55 +156,61 @@ class Restore {
   /** Records whose subject or gallery is not there. */
   orphanCount = 0;
   lastUid = 0;
+  /** By uid. */
   private readonly galleries = new Map<number, GalleryEntry>();
-  private readonly subjects = new Map<number, { state: GalleryState; subject: RestoredSubject }>();
+  private readonly subjects = new Map<number, { state: GalleryState; number: number }>();
 
   constructor(private readonly makeState: (gallery: GalleryEntry) => GalleryState) {}
 
-  /** @returns whether it is of use. */
-  take({ kind, number, content }: StoredRecord): boolean {
+  /** @returns numbers of the records that are of no use. */
+  take({ kind, records, content }: StoredBundle): readonly number[] {
     // Leaving it out would take the whole gallery with it: an operator decides about that.
     if (!content && kind === 'gallery')
       throw storeInvalid('has a damaged record of a gallery: restore an export');
     if (!content) {
-      this.damagedCount++;
-      return false;
+      this.damagedCount += records.length;
+      return records;
     }
-    const isTaken = this[kind](number, content);
-    if (!isTaken) this.orphanCount++;
-    return isTaken;
+    const orphans = this[kind](records, content);
+    this.orphanCount += orphans.length;
+    return orphans;
   }
 
-  finish(): GalleryEntry[] {
+  async finish(): Promise<GalleryEntry[]> {
     const galleries = [...this.galleries.values()];
-    for (const gallery of galleries) gallery.state.restored();
+    for (const gallery of galleries) await gallery.state.restored();
     return galleries;
   }
 
-  private gallery(record: number, content: Buffer): boolean {
-    const stored = decodeGallery(content);
-    this.lastUid = Math.max(this.lastUid, stored.uid);
-    const gallery = { ...stored, record } as GalleryEntry;
-    this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
-    return true;
+  private gallery(records: readonly number[], content: Buffer): number[] {
+    decodeGalleries(content).forEach((stored, i) => {
+      this.lastUid = Math.max(this.lastUid, stored.uid);
+      const gallery = { ...stored, record: records[i] } as GalleryEntry;
+      this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
+    });
+    return [];
   }
 
-  private subject(record: number, content: Buffer): boolean {
-    const { galleryUid, ...stored } = decodeSubject(content);
-    this.lastUid = Math.max(this.lastUid, stored.uid);
-    const state = this.galleries.get(galleryUid)?.state;
-    if (!state) return false;
-    this.subjects.set(stored.uid, { state, subject: state.restoreSubject({ ...stored, record }) });
-    return true;
+  private subject(records: readonly number[], content: Buffer): number[] {
+    const orphans: number[] = [];
+    decodeSubjects(content).forEach((stored, i) => {
+      this.lastUid = Math.max(this.lastUid, stored.uid);
+      const state = this.galleries.get(stored.galleryUid)?.state;
+      if (state) this.subjects.set(stored.uid, { state, number: state.restoreSubject(records[i], stored) });
+      else orphans.push(records[i]);
+    });
+    return orphans;
   }
 
-  private reference(record: number, content: Buffer): boolean {
-    const { subjectUid, ...stored } = decodeReference(content);
-    this.lastUid = Math.max(this.lastUid, stored.uid);
-    const owner = this.subjects.get(subjectUid);
-    if (!owner) return false;
-    owner.state.restoreReference(owner.subject, { ...stored, record }, decodeEmbedding(content));
-    return true;
+  private reference(records: readonly number[], content: Buffer): number[] {
+    const orphans: number[] = [];
+    decodeReferences(content).forEach((stored, i) => {
+      this.lastUid = Math.max(this.lastUid, stored.uid);
+      const owner = this.subjects.get(stored.subjectUid);
+      if (owner) owner.state.restoreReference(records[i], owner.number, stored);
+      else orphans.push(records[i]);
+    });
+    return orphans;
   }
 }
 

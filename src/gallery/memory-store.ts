@@ -81,7 +81,7 @@ export class MemoryStore extends GalleryStore {
   updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery> {
     return this.change((plan) => {
       const old = this.planned(galleryId);
-      plan.erase('gallery', old.record);
+      plan.erase(old.record);
       return this.setGallery(plan, { ...old, ...changes, updatedAt: Date.now() });
     });
   }
@@ -89,7 +89,7 @@ export class MemoryStore extends GalleryStore {
   async deleteGallery(galleryId: string): Promise<void> {
     const state = await this.change((plan) => {
       const { uid, record, state } = this.planned(galleryId);
-      plan.erase('gallery', record);
+      plan.erase(record);
       state.eraseAll(plan);
       plan.set(this.galleries, galleryId, undefined);
       plan.afterwards(() => this.list.delete(uid));

@@ -16,7 +16,7 @@ export class ModelLicenseDto {
   commercialUse: boolean;
 
   @ApiPropertyOptional({
-    example: 'Weights trained on a research data set',
+    example: 'Weights for non-commercial research only.',
     description: 'What else to know',
   })
   note?: string;
@@ -215,11 +215,35 @@ export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
   },
 };
 
+/** A model that nobody may use before they have read its licence. */
+const ABSENT_MODEL_EXAMPLE: ModelStatusDto = {
+  name: 'scrfd-10g',
+  title: 'SCRFD 10G',
+  task: 'detect',
+  family: 'scrfd',
+  state: 'absent',
+  isDefault: false,
+  loads: 0,
+  loadMs: null,
+  memoryBytes: null,
+  sharedBytes: null,
+  runs: 0,
+  runMs: null,
+  idleTtlMs: null,
+  sha256: '5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91',
+  license: {
+    name: 'InsightFace model licence',
+    commercialUse: false,
+    note: 'Weights for non-commercial research only.',
+  },
+  source: 'InsightFace model zoo, pack buffalo_l (release v0.7)',
+};
+
 export const MODELS_ANSWER = ModelsResponseDto.from(
   {
     defaultDetector: EXAMPLE_DETECTOR,
     defaultEmbedder: EXAMPLE_EMBEDDER,
-    models: () => [MODEL_STATUS_EXAMPLE],
+    models: () => [MODEL_STATUS_EXAMPLE, ABSENT_MODEL_EXAMPLE],
   },
   EXAMPLE_REQUEST_ID,
 );

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FaceError } from '../errors';
+import { ARCHITECTURES } from './import/architectures';
 import { MODEL_FAMILIES, MODEL_TASKS, parseModelCard } from './model-card';
 
 type Json = Record<string, unknown>;
@@ -45,13 +46,15 @@ describe(parseModelCard.name, () => {
     expect(JSON.parse(JSON.stringify(card))).toEqual(json);
   });
 
-  it('has a card of every task and of every family, but for those of models that an operator imports', () => {
-    const parsed = files.map((file) => parseModelCard(read(file.replace('.json', '')), file));
-    const imported = ['age', 'gender', 'race', 'upright-crop'];
-    const expected = (names: readonly string[]) => names.filter((name) => !imported.includes(name));
-    expect(parsed.map(({ task }) => task)).toEqual(expect.arrayContaining(expected(MODEL_TASKS)));
-    expect(parsed.map(({ family }) => family)).toEqual(
-      expect.arrayContaining(expected(Object.values(MODEL_FAMILIES).flat())),
+  it('has a card of every task and of every family, with those of the models that an operator imports', () => {
+    const shipped = files.map((file) => parseModelCard(read(file.replace('.json', '')), file));
+    const imported = Object.entries(ARCHITECTURES).map(([name, { card }]) =>
+      parseModelCard({ name, file: `${name}.onnx`, ...card }, `${name}.json`),
+    );
+    const all = [...shipped, ...imported];
+    expect(all.map(({ task }) => task)).toEqual(expect.arrayContaining([...MODEL_TASKS]));
+    expect(all.map(({ family }) => family)).toEqual(
+      expect.arrayContaining(Object.values(MODEL_FAMILIES).flat()),
     );
   });
 
@@ -128,6 +131,19 @@ describe(parseModelCard.name, () => {
     ['license.commercialUse', 'yes', 1],
     ['license.note', 7],
     ['source', '', 7],
+    ['download', 'x', []],
+    [
+      'download.url',
+      'http://publisher.example/yunet.onnx',
+      'https://publisher.example',
+      'https://publisher.example/models/',
+      'https://publisher.example/..',
+      'https://publisher.example/a%2Fb',
+      'https://publisher.example/yunet.onnx?raw=true',
+      'https:///yunet.onnx',
+      7,
+    ],
+    ['download.pack', 'x', []],
   ])('names %s where its value is wrong', (path, ...values) => {
     for (const value of values) {
       expect([value, problemsOf('yunet', set(path, value))]).toEqual([value, names(path)]);
@@ -147,6 +163,16 @@ describe(parseModelCard.name, () => {
   ])('names %s of an embedder where its value is wrong', (path, ...values) => {
     for (const value of values) {
       expect([value, problemsOf('sface', set(path, value))]).toEqual([value, names(path)]);
+    }
+  });
+
+  it.each<[path: string, ...values: unknown[]]>([
+    ['download.pack.entry', undefined, 'pack/det.onnx', '..\\det.onnx', 'det.pth'],
+    ['download.pack.sha256', undefined, 'abc', 'A'.repeat(64)],
+    ['download.pack.bytes', 0, 1.5, '1'],
+  ])('names %s of a pack where its value is wrong', (path, ...values) => {
+    for (const value of values) {
+      expect([value, problemsOf('scrfd-500m', set(path, value))]).toEqual([value, names(path)]);
     }
   });
 
@@ -289,6 +315,8 @@ describe(parseModelCard.name, () => {
     ['yunet', 'detection.minScore'],
     ['yunet', 'detection.passes.1.minScore'],
     ['yunet', 'license.spdx'],
+    ['yunet', 'download.sha256'],
+    ['scrfd-500m', 'download.pack.file'],
     ['sface', 'embedding.metric'],
     ['sface', 'embedding.thresholds.manhattan'],
     ['sface', 'embedding.thresholds.cosine.unit'],
@@ -323,6 +351,7 @@ describe(parseModelCard.name, () => {
     ['either file or compiled', 'face-resnet-128', 'compiled', undefined],
     ['either file or compiled', 'face-resnet-128', 'compiled', false],
     ['either file or compiled', 'face-resnet-128', 'file', 'mine.onnx'],
+    ['download must not', 'face-resnet-128', 'download', { url: 'https://publisher.example/a.onnx' }],
     ['input.std', 'yunet', 'input.std', [1, 1, 0]],
     ['input.mean', 'face-resnet-128', 'input.mean', [0, 0, 1]],
     ['input.std 1', 'face-resnet-128', 'input.std', [1, 1, 255]],
@@ -350,7 +379,7 @@ describe(parseModelCard.name, () => {
   });
 
   it('takes a card without the fields that may be absent', () => {
-    for (const path of ['bytes', 'sha256', 'detection.strides', 'outputs.0.name']) {
+    for (const path of ['bytes', 'sha256', 'detection.strides', 'outputs.0.name', 'download']) {
       expect([path, problemsOf('yunet', set(path, undefined))]).toEqual([path, []]);
     }
     expect(problemsOf('retinaface-mnet025', set('input.multipleOf', undefined))).toEqual([]);

@@ -46,7 +46,7 @@ export const ATTRIBUTES_OF_TASK: Readonly<Partial<Record<ModelTask, readonly Att
 
 /** What each task's post-processing is called; one file in `pipeline/` each. */
 export const MODEL_FAMILIES = {
-  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'scrfd'],
+  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'retinaface-insightface', 'scrfd'],
   landmarks: ['landmarks-68'],
   embed: ['arcface-112', 'dlib-150', 'upright-crop'],
   'age-gender': ['box-crop', 'upright-crop'],
@@ -116,7 +116,7 @@ export class CardDetection {
   @IsBoolean() enlarge: boolean;
   /** Model that finds the landmarks, where the detector itself gives none. */
   @IsOptional() @IsString() landmarkModel?: string;
-  /** RetinaFace: anchor sides in pixels per stride. */
+  /** RetinaFace, both families: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
   /** Strides of the feature maps, for families whose heads come one per stride. */
   @IsOptional() @IsArray() @ArrayMinSize(1) @IsInt({ each: true }) @Min(1, { each: true }) strides?: number[];
@@ -150,6 +150,24 @@ export class CardLicense {
   @IsString() @IsNotEmpty() name: string;
   @IsBoolean() commercialUse: boolean;
   @IsOptional() @IsString() note?: string;
+}
+
+/** The zip that a model is published in, together with other files. */
+export class CardPack {
+  /** File name of the ONNX file in the zip, without its folders. */
+  @Matches(/^[^/\\]+\.onnx$/) entry: string;
+  /** sha256 of the zip. */
+  @Matches(/^[0-9a-f]{64}$/) sha256: string;
+  /** Size of the zip; absent where its publisher states none. */
+  @IsOptional() @IsInt() @IsPositive() bytes?: number;
+}
+
+/** Where `likeness models pull` finds the file of a model. */
+export class CardDownload {
+  /** The ONNX file, whose sha256 and bytes are those of the card, or the pack that holds it. Ends in a plain file name. */
+  @Matches(/^https:\/\/[^/?#\s]+(\/[^/?#\s]+)*\/[\w.-]*\w$/) url: string;
+  /** Present where `url` is a zip. */
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardPack) pack?: CardPack;
 }
 
 /**
@@ -195,6 +213,8 @@ export class ModelCard {
   @IsObject() @ValidateNested() @Type(() => CardLicense) license: CardLicense;
   /** Where the weights come from. */
   @IsString() @IsNotEmpty() source: string;
+  /** Absent where nobody publishes the file as the card wants it. */
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDownload) download?: CardDownload;
 }
 
 /**
@@ -223,6 +243,7 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
   if ((card.task === 'embed') !== (card.embedding != null))
     problems.push('embedding belongs to task embed, and only there');
   if ((card.file == null) === !card.compiled) problems.push('either file or compiled must be given');
+  if (card.compiled && card.download != null) problems.push('download must not stand beside compiled');
   problems.push(...inconsistencies(card));
   return problems.length > 0 ? fail(problems) : card;
 }
@@ -235,7 +256,13 @@ function inconsistencies(card: ModelCard): string[] {
     problems.push(`embedding.dimensions must be the last of outputs.0.dims, but is ${embedding.dimensions}`);
   }
   const strides = detection?.strides?.length ?? 3;
-  const counts = { 'ssd-mobilenet': 2, yunet: 4 * strides, retinaface: 3, scrfd: 3 * strides };
+  const counts = {
+    'ssd-mobilenet': 2,
+    yunet: 4 * strides,
+    retinaface: 3,
+    'retinaface-insightface': 3 * strides,
+    scrfd: 3 * strides,
+  };
   const expected = task === 'age-gender' ? 2 : (counts[family as keyof typeof counts] ?? 1);
   if (outputs.length < expected) {
     problems.push(`outputs must be at least ${expected} for task ${task}, family ${family}`);
@@ -244,11 +271,11 @@ function inconsistencies(card: ModelCard): string[] {
     problems.push('detection.landmarkModel is needed by family ssd-mobilenet, which finds no landmarks');
   }
   if (
-    family === 'retinaface' &&
+    family.startsWith('retinaface') &&
     (detection?.strides == null || !areAnchorSizes(detection.minSizes, strides))
   ) {
     problems.push(
-      'detection.strides and detection.minSizes are needed by family retinaface: for each level a stride and its sizes',
+      'detection.strides and detection.minSizes are needed by families of RetinaFace: for each level a stride and its sizes',
     );
   }
   const side = Math.max(...(detection?.passes ?? []).map(({ inputSide = 0 }) => inputSide));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkModelFile, readModelFile, sha256OfFile } from './model-file';
+import { checkModelFile, isModelFile, readModelFile, sha256OfFile } from './model-file';
 import type { ModelCard } from './model-card';
 
 // Longer than what is read at a time, and no multiple of it.
@@ -34,6 +34,12 @@ describe(sha256OfFile.name, () => {
     expect(await sha256OfFile(path)).toBe(sha256);
   });
 
+  it('tells of every byte that it has read', async () => {
+    let read = 0;
+    await sha256OfFile(path, (count) => (read += count));
+    expect(read).toBe(bytes.length);
+  });
+
   it('lets the event loop turn while it reads', async () => {
     let turns = 0;
     const timer = setInterval(() => turns++, 0);
@@ -41,6 +47,21 @@ describe(sha256OfFile.name, () => {
     await sha256OfFile(path);
     clearInterval(timer);
     expect(turns).toBeGreaterThan(1);
+  });
+});
+
+describe(isModelFile.name, () => {
+  it.each<[string, Partial<ModelCard>, boolean]>([
+    ['the sha256 and the size of the card', { sha256, bytes: bytes.length }, true],
+    ['the sha256 of a card without size', { sha256 }, true],
+    ['another size', { sha256, bytes: bytes.length + 1 }, false],
+    ['another sha256', { sha256: sha256.replace(/^./, 'x'), bytes: bytes.length }, false],
+  ])('says of a file with %s what it is', async (_, pinned, is) => {
+    expect(await isModelFile(path, pinned as ModelCard)).toBe(is);
+  });
+
+  it('says no of a folder, and of what is not there', async () => {
+    expect([await isModelFile(dir, card), await isModelFile(`${path}.none`, card)]).toEqual([false, false]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { FaceError } from '../errors';
 import type { ModelCard } from './model-card';
@@ -8,11 +8,29 @@ import type { ModelCard } from './model-card';
 /** Bytes hashed at a time: a millisecond of work, so that a server that hashes half a gigabyte still answers. */
 const CHUNK_BYTES = 1024 ** 2;
 
-/** sha256 of a file, hexadecimal. The file is read in pieces. */
-export async function sha256OfFile(path: string): Promise<string> {
+/**
+ * sha256 of a file, hexadecimal. The file is read in pieces.
+ *
+ * @param onBytes - told the length of each piece.
+ */
+export async function sha256OfFile(path: string, onBytes?: (count: number) => void): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) hash.update(chunk);
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES })) {
+    hash.update(chunk);
+    onBytes?.((chunk as Buffer).length);
+  }
   return hash.digest('hex');
+}
+
+/** Whether a file is there, and is the one that the card pins. */
+export async function isModelFile(path: string, { bytes, sha256 }: ModelCard): Promise<boolean> {
+  try {
+    const found = await stat(path);
+    return found.isFile() && found.size === (bytes ?? found.size) && (await sha256OfFile(path)) === sha256;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /**
@@ -56,11 +74,26 @@ function unreadable(path: string, card: ModelCard, cause: unknown): FaceError {
 }
 
 function assertSha256(received: string, path: string, card: ModelCard): void {
-  if (received === card.sha256) return;
-  const file = basename(path);
-  throw new FaceError(
+  if (received !== card.sha256) throw checksumMismatch(card, basename(path), { sha256: received });
+}
+
+/**
+ * Says that a file is not the one that the card pins.
+ *
+ * @param received - its sha256; its size where that alone tells.
+ */
+export function checksumMismatch(
+  card: ModelCard,
+  file: string,
+  received: { sha256: string } | { bytes: number | 'more' },
+): FaceError {
+  const isHash = 'sha256' in received;
+  const [unit, expected, actual] = isHash
+    ? ['sha256', card.sha256, received.sha256]
+    : ['size in bytes', card.bytes, received.bytes];
+  return new FaceError(
     'MODEL_CHECKSUM_MISMATCH',
-    `Expected sha256 ${card.sha256} for the file ${file} of model ${card.name} but it is ${received}.`,
-    { file, model: card.name, expected: card.sha256, received },
+    `Expected ${unit} ${expected} for the file ${file} of model ${card.name} but it is ${actual}.`,
+    { file, model: card.name, expected, received: actual },
   );
 }

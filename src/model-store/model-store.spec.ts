@@ -81,6 +81,7 @@ describe(readModelStore.name, () => {
       details: { model: 'sface', file: 'face_recognition_sface_2021dec.onnx' },
     });
     expect(noFile.message).toContain(json('sface').source);
+    expect(noFile.message).toMatch(/ npx likeness models pull sface$/);
     expect(noSum).toMatchObject({ code: 'MODEL_INVALID', details: { model: 'retinaface-resnet50' } });
     expect(noSum.message).toContain('retinaface_resnet50.onnx');
     for (const { message, details } of [noCard, noFile, noSum]) {

@@ -66,7 +66,7 @@ export function requireFile(
   if (path == null) {
     throw new FaceError(
       'MODEL_NOT_FOUND',
-      `The file ${onnxFileName(card)} of model ${name} is in none of the models folders. Its source: ${card.source}`,
+      `The file ${onnxFileName(card)} of model ${name} is in none of the models folders. ${howToGet(card)}`,
       { model: name, file: onnxFileName(card) },
     );
   }
@@ -78,6 +78,11 @@ export function requireFile(
     );
   }
   return { card, path };
+}
+
+function howToGet({ name, source, download }: ModelCard): string {
+  const command = download == null ? '' : ` To download it: npx likeness models pull ${name}`;
+  return `Its source: ${source}.${command}`;
 }
 
 async function listJson(dir: string): Promise<string[]> {

@@ -61,8 +61,8 @@ export async function prepareSession(bytes: Uint8Array, directory: string, card:
       },
     },
   });
-  const expected = await runOnce(plain, card);
-  const received = await runOnce(await openSession(path, card, 1), card);
+  const expected = await runNoise(plain, card);
+  const received = await runOnce(path, card);
   if (expected.some((output, index) => !isSame(output, received[index]))) {
     throw new FaceError(
       'INFERENCE_FAILED',
@@ -128,8 +128,17 @@ async function open(
   };
 }
 
+/**
+ * Loads a file as it is, without making it faster, and runs it once on noise that is the same every time.
+ *
+ * @throws {FaceError} as {@link openSession}.
+ */
+export async function runOnce(path: string, card: ModelCard): Promise<OutputTensor[]> {
+  return runNoise(await openSession(path, card, 1), card);
+}
+
 /** Runs noise that is the same every time, and releases the session. */
-async function runOnce(session: TensorSession, { input }: ModelCard): Promise<OutputTensor[]> {
+async function runNoise(session: TensorSession, { input }: ModelCard): Promise<OutputTensor[]> {
   const { width, height } = input;
   const pixels = new Uint8Array(width * height * 3);
   // Linear congruential; the upper bits are noise enough for pixels.

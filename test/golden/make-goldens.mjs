@@ -1,10 +1,7 @@
 /**
  * Writes goldens.json: what face-api itself answers on the synthetic pictures of golden-inputs.cjs.
  *
- * Run by hand, only when pictures or networks change:
- *
- *   npm install --no-save @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0
- *   node test/golden/make-goldens.mjs
+ * Run by hand, only when pictures or networks change: node test/golden/make-goldens.mjs
  *
  * The pictures have the exact input size of each network, so that the peer does not resize them.
  */

@@ -1,84 +1,167 @@
-import type { FaceQuality, Metadata, NewGallery } from '../gallery.types';
-import type { RecordContent } from '../state/entries';
+import type { FaceQuality, Metadata } from '../gallery.types';
+import type { RecordContent, RestoredGallery, RestoredReference, RestoredSubject } from '../state/entries';
 
-/** What of a record comes back from the file. */
-export type StoredGallery = NewGallery & { uid: number; createdAt: number; updatedAt: number };
-
-export interface StoredSubject {
-  uid: number;
-  galleryUid: number;
-  id: string;
-  metadata: Metadata;
-  createdAt: number;
-  updatedAt: number;
+/** One record as it goes into a bundle. */
+export interface EncodedRecord {
+  kind: RecordContent['kind'];
+  /** What is no number: JSON values, with commas between them. */
+  json: string;
+  /** Numbers; NaN stands for `null`. */
+  numbers: readonly number[];
+  /** Float32 [D], little-endian; empty where there is none. */
+  embedding: Uint8Array;
 }
 
-export interface StoredReference {
-  uid: number;
-  subjectUid: number;
-  id: string;
-  metadata: Metadata;
-  quality: FaceQuality | null;
-  imageHash: string | null;
-  createdAt: number;
-}
+/** How many JSON values and numbers a record of each kind has. */
+const SHAPES = {
+  gallery: { valueCount: 1, numberCount: 0 },
+  subject: { valueCount: 2, numberCount: 4 },
+  reference: { valueCount: 3, numberCount: 11 },
+} as const;
+/** Where the length of the embedding stands among the numbers of a reference. */
+const DIMENSIONS_AT = 0;
+/** Bytes before the numbers: how many bytes those and the JSON have. */
+const HEAD_BYTES = 8;
+const NO_EMBEDDING = new Uint8Array(0);
+/** For all that have none, which most references do not: 0 in the JSON. */
+const NO_METADATA: Metadata = Object.freeze({});
 
-/** A subject or a reference as it is written: fields by position, to be short. */
-type SubjectFields = [number, number, string, Metadata, number, number];
-type ReferenceFields = [number, number, string, Metadata, FaceQuality | null, string | null, number];
-
-/** Galleries and subjects are JSON. A reference is the length of its JSON (uint32), that, and the embedding (float32), all little-endian. */
-export function encodeContent(content: RecordContent): Buffer {
-  switch (content.kind) {
+export function encodeRecord(content: RecordContent): EncodedRecord {
+  const { kind } = content;
+  switch (kind) {
     case 'gallery': {
       const { record: _record, ...gallery } = content.gallery;
-      return Buffer.from(JSON.stringify({ ...gallery, state: undefined }));
+      const json = JSON.stringify({ ...gallery, state: undefined });
+      return { kind, json, numbers: [], embedding: NO_EMBEDDING };
     }
     case 'subject': {
       const { uid, id, metadata, createdAt, updatedAt } = content.subject;
-      const fields: SubjectFields = [uid, content.galleryUid, id, metadata, createdAt, updatedAt];
-      return Buffer.from(JSON.stringify(fields));
+      const json = `${JSON.stringify(id)},${encodeMetadata(metadata)}`;
+      const numbers = [uid, content.galleryUid, createdAt, updatedAt];
+      return { kind, json, numbers, embedding: NO_EMBEDDING };
     }
     case 'reference': {
       const { uid, id, metadata, quality, imageHash, createdAt } = content.reference;
-      const fields: ReferenceFields = [uid, content.subjectUid, id, metadata, quality, imageHash, createdAt];
-      const json = Buffer.from(JSON.stringify(fields));
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(json.length);
-      const { buffer, byteOffset, byteLength } = content.embedding;
-      return Buffer.concat([length, json, new Uint8Array(buffer, byteOffset, byteLength)]);
+      const { buffer, byteOffset, byteLength, length } = content.embedding;
+      const json = `${JSON.stringify(id)},${encodeMetadata(metadata)},${JSON.stringify(imageHash)}`;
+      const numbers = [length, uid, content.subjectUid, createdAt, ...encodeQuality(quality)];
+      return { kind, json, numbers, embedding: new Uint8Array(buffer, byteOffset, byteLength) };
     }
   }
 }
 
-export function decodeGallery(content: Buffer): StoredGallery {
-  return JSON.parse(content.toString()) as StoredGallery;
+/**
+ * Records of one kind as they are sealed, little-endian: bytes of the numbers and of the JSON (uint32), the numbers of all
+ * records (float64), an array of all their JSON values with blanks up to a multiple of four bytes, all embeddings (float32).
+ */
+export function encodeBundle(records: readonly EncodedRecord[]): Buffer {
+  const numbers = Float64Array.from(records.flatMap((record) => record.numbers));
+  const json = `[${records.map((record) => record.json).join(',')}]`;
+  const jsonBytes = Math.ceil(Buffer.byteLength(json) / 4) * 4;
+  const embeddingBytes = records.reduce((sum, { embedding }) => sum + embedding.length, 0);
+  const jsonAt = HEAD_BYTES + numbers.byteLength;
+  const content = Buffer.allocUnsafe(jsonAt + jsonBytes + embeddingBytes);
+  content.writeUInt32LE(numbers.byteLength, 0);
+  content.writeUInt32LE(jsonBytes, 4);
+  content.set(new Uint8Array(numbers.buffer), HEAD_BYTES);
+  content.fill(' ', jsonAt + content.write(json, jsonAt), jsonAt + jsonBytes);
+  let at = jsonAt + jsonBytes;
+  for (const { embedding } of records) {
+    content.set(embedding, at);
+    at += embedding.length;
+  }
+  return content;
 }
 
-export function decodeSubject(content: Buffer): StoredSubject {
-  const [uid, galleryUid, id, metadata, createdAt, updatedAt] = JSON.parse(
-    content.toString(),
-  ) as SubjectFields;
-  return { uid, galleryUid, id, metadata, createdAt, updatedAt };
+export function decodeGalleries(content: Buffer): RestoredGallery[] {
+  return readParts(content).values as RestoredGallery[];
 }
 
-export function decodeReference(content: Buffer): StoredReference {
-  const [uid, subjectUid, id, metadata, quality, imageHash, createdAt] = JSON.parse(
-    content.toString('utf8', 4, embeddingAt(content)),
-  ) as ReferenceFields;
-  return { uid, subjectUid, id, metadata, quality, imageHash, createdAt };
+export function decodeSubjects(content: Buffer): RestoredSubject[] {
+  const { values, numbers } = readParts(content);
+  const { valueCount, numberCount } = SHAPES.subject;
+  const subjects: RestoredSubject[] = [];
+  for (let v = 0, n = 0; v < values.length; v += valueCount, n += numberCount)
+    subjects.push({
+      uid: numbers[n],
+      galleryUid: numbers[n + 1],
+      id: values[v] as string,
+      metadata: decodeMetadata(values[v + 1]),
+      createdAt: numbers[n + 2],
+      updatedAt: numbers[n + 3],
+    });
+  return subjects;
 }
 
-let scratch = new Float32Array(0);
-
-/** Of a reference, Float32Array [D]: good until the next call, since a hundred thousand are read at a start. */
-export function decodeEmbedding(content: Buffer): Float32Array {
-  const bytes = content.subarray(embeddingAt(content));
-  if (scratch.byteLength !== bytes.length) scratch = new Float32Array(bytes.length / 4);
-  new Uint8Array(scratch.buffer).set(bytes);
-  return scratch;
+export function decodeReferences(content: Buffer): RestoredReference[] {
+  const { values, numbers, embeddings } = readParts(content);
+  const { valueCount, numberCount } = SHAPES.reference;
+  const references: RestoredReference[] = [];
+  let embeddingAt = 0;
+  for (let v = 0, n = 0; v < values.length; v += valueCount, n += numberCount)
+    references.push({
+      uid: numbers[n + 1],
+      subjectUid: numbers[n + 2],
+      id: values[v] as string,
+      metadata: decodeMetadata(values[v + 1]),
+      quality: decodeQuality(numbers, n + 4),
+      imageHash: values[v + 2] as string | null,
+      createdAt: numbers[n + 3],
+      embedding: embeddings.subarray(embeddingAt, (embeddingAt += numbers[n + DIMENSIONS_AT])),
+    });
+  return references;
 }
 
-function embeddingAt(content: Buffer): number {
-  return 4 + content.readUInt32LE(0);
+/** The records of a bundle, to go into others. */
+export function splitBundle(kind: RecordContent['kind'], content: Buffer): EncodedRecord[] {
+  const { values, numbers, embeddings } = readParts(content);
+  const { valueCount, numberCount } = SHAPES[kind];
+  let at = embeddings.byteOffset;
+  return Array.from({ length: values.length / valueCount }, (_, i): EncodedRecord => {
+    const ofRecord = [...numbers.subarray(i * numberCount, (i + 1) * numberCount)];
+    const bytes = kind === 'reference' ? ofRecord[DIMENSIONS_AT] * 4 : 0;
+    const embedding = new Uint8Array(embeddings.buffer, at, bytes);
+    at += bytes;
+    const json = JSON.stringify(values.slice(i * valueCount, (i + 1) * valueCount)).slice(1, -1);
+    return { kind, json, numbers: ofRecord, embedding };
+  });
+}
+
+function readParts(content: Buffer): { values: unknown[]; numbers: Float64Array; embeddings: Float32Array } {
+  const jsonAt = HEAD_BYTES + content.readUInt32LE(0);
+  const embeddingsAt = jsonAt + content.readUInt32LE(4);
+  // What a cipher gives begins its memory, so that all parts are aligned.
+  const { buffer, byteOffset } = content;
+  return {
+    values: JSON.parse(content.toString('utf8', jsonAt, embeddingsAt)) as unknown[],
+    numbers: new Float64Array(buffer, byteOffset + HEAD_BYTES, (jsonAt - HEAD_BYTES) / 8),
+    embeddings: new Float32Array(buffer, byteOffset + embeddingsAt, (content.length - embeddingsAt) / 4),
+  };
+}
+
+function encodeMetadata(metadata: Metadata): string {
+  const json = JSON.stringify(metadata);
+  return json === '{}' ? '0' : json;
+}
+
+function decodeMetadata(value: unknown): Metadata {
+  return value === 0 ? NO_METADATA : (value as Metadata);
+}
+
+function encodeQuality(quality: FaceQuality | null): number[] {
+  const { detectionScore = NaN, faceSizePx = NaN, sharpness, brightness, pose } = quality ?? {};
+  const { yaw = NaN, pitch = NaN, roll = NaN } = pose ?? {};
+  return [detectionScore, faceSizePx, sharpness ?? NaN, brightness ?? NaN, yaw, pitch, roll];
+}
+
+function decodeQuality(numbers: Float64Array, at: number): FaceQuality | null {
+  if (Number.isNaN(numbers[at])) return null;
+  const [sharpness, brightness, yaw] = [numbers[at + 2], numbers[at + 3], numbers[at + 4]];
+  return {
+    detectionScore: numbers[at],
+    faceSizePx: numbers[at + 1],
+    sharpness: Number.isNaN(sharpness) ? null : sharpness,
+    brightness: Number.isNaN(brightness) ? null : brightness,
+    pose: Number.isNaN(yaw) ? null : { yaw, pitch: numbers[at + 5], roll: numbers[at + 6] },
+  };
 }

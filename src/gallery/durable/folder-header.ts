@@ -8,10 +8,10 @@ import { storeInvalid } from './store-invalid';
 const HEADER_FILE = 'header.json';
 const NEW_HEADER_FILE = 'header.json.new';
 const FORMAT = 'likeness-galleries';
-const VERSION = 1;
+const VERSION = 2;
 /** Shortest key of an operator, in characters. */
 export const MIN_STORE_KEY_LENGTH = 32;
-/** Bytes of the key that wraps the keys of the records. */
+/** Bytes of the key that wraps the keys in the folder. */
 const WRAPPING_KEY_BYTES = 32;
 
 interface Header {
@@ -27,7 +27,7 @@ const deriveKey = promisify<string, Buffer, number, Buffer>(scrypt);
  * Reads the header of a folder of galleries, or writes that of a new one.
  *
  * @param key - of the operator; `undefined`: none.
- * @returns the key that wraps the keys of the records, where the folder is encrypted.
+ * @returns the key that wraps the keys in the folder, where the folder is encrypted.
  * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, or has another key; nothing
  * was changed.
  */

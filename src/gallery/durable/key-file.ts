@@ -8,7 +8,7 @@ const NO_KEY = Buffer.alloc(KEY_BYTES);
 /** A system reads no more than 2 GiB at once. */
 const MAX_READ_BYTES = 2 ** 30;
 
-/** One key for each record, at the number of the record; zeros where there is none. */
+/** One key for each bundle of records, at the number of the bundle; zeros where there is none. */
 export class KeyFile {
   private constructor(
     private readonly file: FileHandle,
@@ -39,8 +39,20 @@ export class KeyFile {
   }
 
   /**
+   * Some of the keys, Uint8Array [N * 32], in the order of `numbers`; anything where there is none.
+   *
+   * @param numbers - ascending.
+   */
+  async readSome(numbers: readonly number[]): Promise<Buffer> {
+    const slots = Buffer.alloc(numbers.length * KEY_BYTES);
+    for (const { at, length, position } of runsOf(numbers)) await this.file.read(slots, at, length, position);
+    return this.unwrap(slots);
+  }
+
+  /**
    * Safe when it settles.
    *
+   * @param numbers - ascending.
    * @param keys - Uint8Array [N * 32], in the order of `numbers`.
    */
   async write(numbers: readonly number[], keys: Buffer): Promise<void> {
@@ -57,11 +69,8 @@ export class KeyFile {
   }
 
   private async writeSlots(numbers: readonly number[], slots: Buffer): Promise<void> {
-    // Neighbours go in one write: numbers are mostly taken in a row.
-    for (let from = 0, to = 1; from < numbers.length; from = to++) {
-      while (to < numbers.length && numbers[to] === numbers[to - 1] + 1) to++;
-      const [begin, length] = [from * KEY_BYTES, (to - from) * KEY_BYTES];
-      const { bytesWritten } = await this.file.write(slots, begin, length, numbers[from] * KEY_BYTES);
+    for (const { at, length, position } of runsOf(numbers)) {
+      const { bytesWritten } = await this.file.write(slots, at, length, position);
       if (bytesWritten !== length) throw new Error('The keys were written in part.');
     }
     if (numbers.length > 0) await this.file.datasync();
@@ -69,7 +78,7 @@ export class KeyFile {
 
   /*
    * Block by block (ECB) is enough, and one call for all: keys are random, so that no block comes twice and there is no
-   * pattern to be seen. Whether a key is right shows when its record is opened.
+   * pattern to be seen. Whether a key is right shows when its bundle is opened.
    */
   private wrap(keys: Buffer): Buffer {
     if (!this.wrappingKey) return keys;
@@ -79,5 +88,13 @@ export class KeyFile {
   private unwrap(slots: Buffer): Buffer {
     if (!this.wrappingKey) return slots;
     return createDecipheriv('aes-256-ecb', this.wrappingKey, null).setAutoPadding(false).update(slots);
+  }
+}
+
+/** Neighbours, which go in one read or write: where they are in memory and in the file, in bytes. */
+function* runsOf(numbers: readonly number[]): Generator<{ at: number; length: number; position: number }> {
+  for (let from = 0, to = 1; from < numbers.length; from = to++) {
+    while (to < numbers.length && numbers[to] === numbers[to - 1] + 1) to++;
+    yield { at: from * KEY_BYTES, length: (to - from) * KEY_BYTES, position: numbers[from] * KEY_BYTES };
   }
 }

@@ -8,10 +8,13 @@
  * All addresses are bytes in the memory that the caller imports. A list has room for a whole block.
  */
 
-/** Rows of a tile. Blocks are whole tiles; rows past the last one hold subject 0, which is none. */
+/**
+ * Rows at once. Each is the next of an eighth of the block: eight long runs of addresses, each on pages of its own, which
+ * the prefetchers follow; eight rows in sequence would be short runs that share pages, which they do not.
+ *
+ * Blocks are whole eighths; rows past the last one hold subject 0, which is none.
+ */
 const TILE_ROWS: u32 = 8;
-/** Of a cache; larger ones are only read too often. */
-const LINE_BYTES: u32 = 64;
 /** Row in the block, subject, similarity: u32, u32, f32. */
 const ENTRY_BYTES: u32 = 12;
 
@@ -25,9 +28,6 @@ const ENTRY_BYTES: u32 = 12;
  * @param thresholds - f32 [probeCount], inclusive.
  * @param counts - u32 [probeCount]: entries of each list, written.
  * @param lists - [probeCount] lists, listBytes apart, written.
- * @param walksAhead - 1: the vectors lie beyond the caches. Eight rows at once are eight short runs of addresses, which the
- *   prefetcher does not foresee; so each tile is walked once, in one run, before its turn.
- * @returns nothing of use: what was walked over, so that the walk is not left out as useless.
  */
 export function scanVectors(
   vectors: u32,
@@ -40,24 +40,19 @@ export function scanVectors(
   counts: u32,
   lists: u32,
   listBytes: u32,
-  walksAhead: u32,
-): i32 {
+): void {
   memory.fill(counts, 0, probeCount << 2);
-  const tileBytes = TILE_ROWS * vectorBytes;
-  let walked = i32x4.splat(0);
-  for (let row: u32 = 0; row < rowCount; row += TILE_ROWS) {
+  const runRows = (rowCount + TILE_ROWS - 1) / TILE_ROWS;
+  const runBytes = runRows * vectorBytes;
+  for (let row: u32 = 0; row < runRows; row++) {
     const tile = vectors + row * vectorBytes;
-    if (walksAhead && row + TILE_ROWS < rowCount) {
-      const end = tile + 2 * tileBytes;
-      for (let at = tile + tileBytes; at < end; at += LINE_BYTES) walked = v128.or(walked, v128.load(at));
-    }
     let p: u32 = 0;
     for (; p + 4 <= probeCount; p += 4) {
       const probe0 = probes + p * vectorBytes;
-      for (let pair: u32 = 0; pair < TILE_ROWS; pair += 2) {
-        let u = tile + pair * vectorBytes;
-        let v = u + vectorBytes;
-        const end = v;
+      for (let run: u32 = 0; run < TILE_ROWS; run += 2) {
+        let u = tile + run * runBytes;
+        let v = u + runBytes;
+        const end = u + vectorBytes;
         let q0 = probe0;
         let q1 = q0 + vectorBytes;
         let q2 = q1 + vectorBytes;
@@ -93,22 +88,23 @@ export function scanVectors(
           q3 += 16;
         }
         const floor = v128.load(thresholds + (p << 2));
-        const first = row + pair;
+        const first = row + run * runRows;
+        const second = first + runRows;
         noteProbes(clamp(sums(u0, u1, u2, u3)), floor, subjects, first, p, counts, lists, listBytes);
-        noteProbes(clamp(sums(v0, v1, v2, v3)), floor, subjects, first + 1, p, counts, lists, listBytes);
+        noteProbes(clamp(sums(v0, v1, v2, v3)), floor, subjects, second, p, counts, lists, listBytes);
       }
     }
     for (; p < probeCount; p++) {
       let q = probes + p * vectorBytes;
       let r0 = tile;
-      let r1 = r0 + vectorBytes;
-      let r2 = r1 + vectorBytes;
-      let r3 = r2 + vectorBytes;
-      let r4 = r3 + vectorBytes;
-      let r5 = r4 + vectorBytes;
-      let r6 = r5 + vectorBytes;
-      let r7 = r6 + vectorBytes;
-      const end = r1;
+      let r1 = r0 + runBytes;
+      let r2 = r1 + runBytes;
+      let r3 = r2 + runBytes;
+      let r4 = r3 + runBytes;
+      let r5 = r4 + runBytes;
+      let r6 = r5 + runBytes;
+      let r7 = r6 + runBytes;
+      const end = r0 + vectorBytes;
       let s0 = f32x4.splat(0);
       let s1 = f32x4.splat(0);
       let s2 = f32x4.splat(0);
@@ -119,6 +115,7 @@ export function scanVectors(
       let s7 = f32x4.splat(0);
       while (r0 < end) {
         const c = v128.load(q);
+        const d = v128.load(q, 16);
         s0 = f32x4.add(s0, f32x4.mul(v128.load(r0), c));
         s1 = f32x4.add(s1, f32x4.mul(v128.load(r1), c));
         s2 = f32x4.add(s2, f32x4.mul(v128.load(r2), c));
@@ -127,22 +124,30 @@ export function scanVectors(
         s5 = f32x4.add(s5, f32x4.mul(v128.load(r5), c));
         s6 = f32x4.add(s6, f32x4.mul(v128.load(r6), c));
         s7 = f32x4.add(s7, f32x4.mul(v128.load(r7), c));
-        q += 16;
-        r0 += 16;
-        r1 += 16;
-        r2 += 16;
-        r3 += 16;
-        r4 += 16;
-        r5 += 16;
-        r6 += 16;
-        r7 += 16;
+        s0 = f32x4.add(s0, f32x4.mul(v128.load(r0, 16), d));
+        s1 = f32x4.add(s1, f32x4.mul(v128.load(r1, 16), d));
+        s2 = f32x4.add(s2, f32x4.mul(v128.load(r2, 16), d));
+        s3 = f32x4.add(s3, f32x4.mul(v128.load(r3, 16), d));
+        s4 = f32x4.add(s4, f32x4.mul(v128.load(r4, 16), d));
+        s5 = f32x4.add(s5, f32x4.mul(v128.load(r5, 16), d));
+        s6 = f32x4.add(s6, f32x4.mul(v128.load(r6, 16), d));
+        s7 = f32x4.add(s7, f32x4.mul(v128.load(r7, 16), d));
+        q += 32;
+        r0 += 32;
+        r1 += 32;
+        r2 += 32;
+        r3 += 32;
+        r4 += 32;
+        r5 += 32;
+        r6 += 32;
+        r7 += 32;
       }
       const floor = f32x4.splat(f32.load(thresholds + (p << 2)));
-      noteRows(clamp(sums(s0, s1, s2, s3)), floor, subjects, row, p, counts, lists, listBytes);
-      noteRows(clamp(sums(s4, s5, s6, s7)), floor, subjects, row + 4, p, counts, lists, listBytes);
+      const half = row + 4 * runRows;
+      noteRows(clamp(sums(s0, s1, s2, s3)), floor, subjects, row, runRows, p, counts, lists, listBytes);
+      noteRows(clamp(sums(s4, s5, s6, s7)), floor, subjects, half, runRows, p, counts, lists, listBytes);
     }
   }
-  return i32x4.extract_lane(walked, 0);
 }
 
 /**
@@ -181,12 +186,14 @@ export function scanCodes(
   memory.fill(counts, 0, probeCount << 2);
   const codeBytes = vectorBytes >> 2;
   const probeCodeBytes = vectorBytes >> 1;
-  for (let row: u32 = 0; row < rowCount; row += TILE_ROWS) {
+  const runRows = (rowCount + TILE_ROWS - 1) / TILE_ROWS;
+  const runBytes = runRows * codeBytes;
+  for (let row: u32 = 0; row < runRows; row++) {
     const tile = codes + row * codeBytes;
     let p: u32 = 0;
     for (; p + 4 <= probeCount; p += 4) {
-      for (let i: u32 = 0; i < TILE_ROWS; i++) {
-        let u = tile + i * codeBytes;
+      for (let run: u32 = 0; run < TILE_ROWS; run++) {
+        let u = tile + run * runBytes;
         const end = u + codeBytes;
         let q0 = probeCodes + p * probeCodeBytes;
         let q1 = q0 + probeCodeBytes;
@@ -213,7 +220,7 @@ export function scanCodes(
           q2 += 32;
           q3 += 32;
         }
-        const at = row + i;
+        const at = row + run * runRows;
         const scale = f32x4.mul(
           f32x4.splat(f32.load(scales + (at << 2))),
           v128.load(probeScales + (p << 2)),
@@ -228,12 +235,12 @@ export function scanCodes(
       }
     }
     for (; p < probeCount; p++) {
-      for (let i: u32 = 0; i < TILE_ROWS; i += 4) {
-        let r0 = tile + i * codeBytes;
-        let r1 = r0 + codeBytes;
-        let r2 = r1 + codeBytes;
-        let r3 = r2 + codeBytes;
-        const end = r1;
+      for (let run: u32 = 0; run < TILE_ROWS; run += 4) {
+        let r0 = tile + run * runBytes;
+        let r1 = r0 + runBytes;
+        let r2 = r1 + runBytes;
+        let r3 = r2 + runBytes;
+        const end = r0 + codeBytes;
         let q = probeCodes + p * probeCodeBytes;
         let s0 = i32x4.splat(0);
         let s1 = i32x4.splat(0);
@@ -256,16 +263,19 @@ export function scanCodes(
           r2 += 16;
           r3 += 16;
         }
-        const at = row + i;
+        const at = row + run * runRows;
         const scale = f32x4.mul(
-          v128.load(scales + (at << 2)),
+          spread(scales + (at << 2), runRows << 2),
           f32x4.splat(f32.load(probeScales + (p << 2))),
         );
-        const error = f32x4.add(v128.load(errors + (at << 2)), f32x4.splat(f32.load(probeErrors + (p << 2))));
+        const error = f32x4.add(
+          spread(errors + (at << 2), runRows << 2),
+          f32x4.splat(f32.load(probeErrors + (p << 2))),
+        );
         const most = f32x4.add(f32x4.mul(scale, f32x4.convert_i32x4_s(intSums(s0, s1, s2, s3))), error);
         let open = i32x4.bitmask(f32x4.ge(most, f32x4.splat(f32.load(thresholds + (p << 2)))));
         for (; open != 0; open &= open - 1) {
-          const open1 = at + ctz(open);
+          const open1 = at + ctz(open) * runRows;
           noteExactly(open1, p, vectors, vectorBytes, probes, thresholds, subjects, counts, lists, listBytes);
         }
       }
@@ -273,20 +283,57 @@ export function scanCodes(
   }
 }
 
-/** Reads memory as a scan does and does nothing with it: what a scan can reach at best. Bytes: a multiple of 128. */
+/**
+ * Reads memory as a scan does, in eight runs at once, and does nothing with it: what a scan can reach at best.
+ *
+ * @param bytes - a multiple of 512.
+ */
 export function read(from: u32, bytes: u32): i32 {
-  const end = from + bytes;
-  let a = i32x4.splat(0);
-  let b = i32x4.splat(0);
-  let c = i32x4.splat(0);
-  let d = i32x4.splat(0);
-  for (let at = from; at < end; at += 128) {
-    a = v128.xor(a, v128.xor(v128.load(at), v128.load(at, 64)));
-    b = v128.xor(b, v128.xor(v128.load(at, 16), v128.load(at, 80)));
-    c = v128.xor(c, v128.xor(v128.load(at, 32), v128.load(at, 96)));
-    d = v128.xor(d, v128.xor(v128.load(at, 48), v128.load(at, 112)));
+  const runBytes = bytes / TILE_ROWS;
+  const end = from + runBytes;
+  let r0 = from;
+  let r1 = r0 + runBytes;
+  let r2 = r1 + runBytes;
+  let r3 = r2 + runBytes;
+  let r4 = r3 + runBytes;
+  let r5 = r4 + runBytes;
+  let r6 = r5 + runBytes;
+  let r7 = r6 + runBytes;
+  let s0 = i32x4.splat(0);
+  let s1 = i32x4.splat(0);
+  let s2 = i32x4.splat(0);
+  let s3 = i32x4.splat(0);
+  let s4 = i32x4.splat(0);
+  let s5 = i32x4.splat(0);
+  let s6 = i32x4.splat(0);
+  let s7 = i32x4.splat(0);
+  while (r0 < end) {
+    s0 = v128.xor(s0, line(r0));
+    s1 = v128.xor(s1, line(r1));
+    s2 = v128.xor(s2, line(r2));
+    s3 = v128.xor(s3, line(r3));
+    s4 = v128.xor(s4, line(r4));
+    s5 = v128.xor(s5, line(r5));
+    s6 = v128.xor(s6, line(r6));
+    s7 = v128.xor(s7, line(r7));
+    r0 += 64;
+    r1 += 64;
+    r2 += 64;
+    r3 += 64;
+    r4 += 64;
+    r5 += 64;
+    r6 += 64;
+    r7 += 64;
   }
-  return i32x4.extract_lane(v128.xor(v128.xor(a, b), v128.xor(c, d)), 0);
+  const even = v128.xor(v128.xor(s0, s2), v128.xor(s4, s6));
+  const odd = v128.xor(v128.xor(s1, s3), v128.xor(s5, s7));
+  return i32x4.extract_lane(v128.xor(even, odd), 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function line(at: u32): v128 {
+  return v128.xor(v128.xor(v128.load(at), v128.load(at, 16)), v128.xor(v128.load(at, 32), v128.load(at, 48)));
 }
 
 // @ts-ignore: decorator
@@ -339,7 +386,7 @@ function noteProbes(
   }
 }
 
-/** Notes four rows for one probe. */
+/** Notes four rows, so far apart, for one probe. */
 // @ts-ignore: decorator
 @inline
 function noteRows(
@@ -347,6 +394,7 @@ function noteRows(
   floor: v128,
   subjects: u32,
   row: u32,
+  apart: u32,
   probe: u32,
   counts: u32,
   lists: u32,
@@ -356,7 +404,7 @@ function noteRows(
   for (; passed != 0; passed &= passed - 1) {
     const lane = ctz(passed);
     const similarity = laneOf(similarities, lane);
-    note(row + lane, similarity, subjects, counts + (probe << 2), lists + probe * listBytes);
+    note(row + lane * apart, similarity, subjects, counts + (probe << 2), lists + probe * listBytes);
   }
 }
 
@@ -369,6 +417,16 @@ function note(row: u32, similarity: f32, subjects: u32, count: u32, list: u32): 
   store<u32>(entry, subject, 4);
   store<f32>(entry, similarity, 8);
   store<u32>(count, length + 1);
+}
+
+/** Four numbers, so many bytes apart. */
+// @ts-ignore: decorator
+@inline
+function spread(at: u32, apart: u32): v128 {
+  let numbers = v128.load32_zero(at);
+  numbers = v128.load_lane<f32>(at + apart, numbers, 1);
+  numbers = v128.load_lane<f32>(at + 2 * apart, numbers, 2);
+  return v128.load_lane<f32>(at + 3 * apart, numbers, 3);
 }
 
 function laneOf(values: v128, lane: u32): f32 {

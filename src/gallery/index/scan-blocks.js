@@ -9,16 +9,12 @@ const { Selection } = require('./selection');
  * What kernel.wasm exports, bound to the memory of a shard.
  *
  * @typedef {object} Kernel
- * @property {(...addresses: number[]) => unknown} scanVectors
+ * @property {(...addresses: number[]) => void} scanVectors
  * @property {(...addresses: number[]) => void} scanCodes
  */
 
 /** Blocks that a thread takes at once: long runs for the prefetcher, short ones for an even end. */
 const RUN_BLOCKS = 4;
-/** Vectors that take more are not in the caches when they are scanned. */
-const CACHED_BYTES = 64 * 1024 ** 2;
-/** Fewer wait for memory; more work longer on what they read than the memory takes. */
-const MAX_PROBES_AHEAD = 3;
 const ENTRY_WORDS = 3;
 const LARGEST_CODE = 127;
 
@@ -62,10 +58,8 @@ class ShardScan {
    * @param {Kernel} kernel
    * @param {number} slot
    */
-  constructor({ layout, queries, rowCount }, { memory }, kernel, slot) {
+  constructor({ layout, queries }, { memory }, kernel, slot) {
     this.layout = layout;
-    const isCached = rowCount * layout.vectorBytes <= CACHED_BYTES;
-    this.walksAhead = !isCached && queries.length <= MAX_PROBES_AHEAD;
     this.kernel = kernel;
     this.slotAt = slot * layout.slotBytes;
     const { buffer } = memory;
@@ -127,7 +121,7 @@ class ShardScan {
         ...rest,
       );
     } else {
-      kernel.scanVectors(...rest, Number(this.walksAhead));
+      kernel.scanVectors(...rest);
     }
     for (let i = 0; i < selections.length; i++) {
       let entry = (i * layout.slot.listBytes) / 4;

@@ -66,9 +66,12 @@ export class Shard {
 
   /** A view of a row. */
   vector(row: number, dimensions: number): Float32Array {
-    const { block, vectorBytes } = this.layout;
-    const from = (this.blockAt(row) + block.vectors + (row % BLOCK_ROWS) * vectorBytes) / 4;
+    const from = this.vectorFloat(row);
     return this.floats.subarray(from, from + dimensions);
+  }
+
+  setVector(row: number, embedding: Float32Array): void {
+    this.floats.set(embedding, this.vectorFloat(row));
   }
 
   /** Makes the codes of a row those of its vector. */
@@ -92,6 +95,11 @@ export class Shard {
   private view(): void {
     this.words = new Uint32Array(this.memory.buffer);
     this.floats = new Float32Array(this.memory.buffer);
+  }
+
+  private vectorFloat(row: number): number {
+    const { block, vectorBytes } = this.layout;
+    return (this.blockAt(row) + block.vectors + (row % BLOCK_ROWS) * vectorBytes) / 4;
   }
 
   private subjectWord(row: number): number {

@@ -104,7 +104,7 @@ export class VectorIndex {
     if (row === this.source.rowCount) this.reserve(row + 1);
     const shard = this.shards[Math.floor(row / this.shardRows)];
     const rowInShard = row % this.shardRows;
-    shard.vector(rowInShard, this.dimensions).set(embedding);
+    shard.setVector(rowInShard, embedding);
     shard.encode(rowInShard);
     // Last: a scan passes over rows without a subject.
     shard.setSubject(rowInShard, subject);

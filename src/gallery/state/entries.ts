@@ -45,6 +45,19 @@ export type RecordContent =
   | { kind: 'subject'; galleryUid: number; subject: Omit<SubjectEntry, 'number' | 'references'> }
   | { kind: 'reference'; subjectUid: number; reference: ReferenceEntry; embedding: Float32Array };
 
+/** What of a record comes back from the file. */
+export type RestoredGallery = Omit<GalleryEntry, 'record' | 'state'>;
+
+export interface RestoredSubject extends Omit<SubjectEntry, 'record' | 'number' | 'references'> {
+  readonly galleryUid: number;
+}
+
+export interface RestoredReference extends Omit<ReferenceEntry, 'record' | 'subject' | 'row' | 'pending'> {
+  readonly subjectUid: number;
+  /** Float32Array [D]. Not to be kept. */
+  readonly embedding: Float32Array;
+}
+
 export function toGallery(entry: GalleryEntry): Gallery {
   const { uid: _uid, record: _record, state, ...gallery } = entry;
   return { ...gallery, subjectCount: state.subjectCount, referenceCount: state.referenceCount };

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
 import type {
@@ -17,7 +18,15 @@ import type {
 } from '../gallery.types';
 import type { IndexHit, VectorIndex } from '../index/vector-index';
 import { compileFilter } from './compile-filter';
-import { type ReferenceEntry, type SubjectEntry, toReference, toStored, toSubject } from './entries';
+import {
+  type ReferenceEntry,
+  type RestoredReference,
+  type RestoredSubject,
+  type SubjectEntry,
+  toReference,
+  toStored,
+  toSubject,
+} from './entries';
 import { LayeredMap } from './layered-map';
 import { NumberPool } from './number-pool';
 import { PagedList } from './paged-list';
@@ -25,6 +34,9 @@ import type { Plan } from './plan';
 
 /** A search whose answer names a row that changed meanwhile is made again, so often; then those hits are left out. */
 const MAX_SEARCHES = 8;
+
+/** Subjects that are put together between two turns of the event loop. */
+const SUBJECTS_PER_TURN = 2000;
 
 export interface GalleryIdentity {
   uid: number;
@@ -40,11 +52,6 @@ export interface AddOutcome {
   entry: ReferenceEntry;
 }
 
-/** A subject that still gets its references. */
-export interface RestoredSubject extends SubjectEntry {
-  readonly references: string[];
-}
-
 /**
  * What one gallery holds, in memory. Reads answer with what has settled. Changes are planned against what will be when all
  * plans before them have settled, and are told to a {@link Plan}.
@@ -58,6 +65,8 @@ export class GalleryState {
   private readonly numbers = new NumberPool();
   private readonly byNumber: (SubjectEntry | undefined)[] = [];
   private readonly byRow: (ReferenceEntry | undefined)[] = [];
+  /** By subject number, while the medium is read. */
+  private restoring: ReferenceEntry[][] = [];
   /** For each search under way: rows that changed since it began. */
   private readonly searches = new Set<Set<number>>();
   private isClosed = false;
@@ -275,8 +284,8 @@ export class GalleryState {
 
   /** All records of the gallery go; the index is freed by {@link close}. */
   eraseAll(plan: Plan): void {
-    for (const subject of this.subjects.plannedValues()) plan.erase('subject', subject.record);
-    for (const reference of this.references.plannedValues()) plan.erase('reference', reference.record);
+    for (const subject of this.subjects.plannedValues()) plan.erase(subject.record);
+    for (const reference of this.references.plannedValues()) plan.erase(reference.record);
   }
 
   /** Frees the index. Searches under way fail with GALLERY_NOT_FOUND. */
@@ -287,35 +296,59 @@ export class GalleryState {
 
   // What comes from the medium
 
-  /** Takes over a subject, before its references. */
-  restoreSubject(stored: Omit<SubjectEntry, 'number' | 'references'>): RestoredSubject {
-    const subject = { ...stored, number: this.numbers.take(), references: [] };
-    this.subjects.restore(subject.id, subject);
-    this.byNumber[subject.number] = subject;
-    this.list.set(subject);
-    return subject;
+  /**
+   * Takes over a subject, before its references.
+   *
+   * @returns its number.
+   */
+  restoreSubject(record: number, { uid, id, metadata, createdAt, updatedAt }: RestoredSubject): number {
+    const number = this.numbers.take();
+    this.byNumber[number] = { uid, record, number, id, metadata, createdAt, updatedAt, references: [] };
+    return number;
   }
 
-  /** In any order; {@link restored} brings them into theirs. */
-  restoreReference(
-    subject: RestoredSubject,
-    stored: Omit<ReferenceEntry, 'subject' | 'row' | 'pending'>,
-    embedding: Float32Array,
-  ): void {
-    const row = this.index.add(embedding, subject.number);
-    const entry: ReferenceEntry = { ...stored, subject: subject.number, row, pending: undefined };
-    this.references.restore(entry.id, entry);
+  /**
+   * In any order; {@link restored} brings them into theirs.
+   *
+   * @param subject - number of its subject.
+   */
+  restoreReference(record: number, subject: number, stored: RestoredReference): void {
+    const { uid, id, metadata, quality, imageHash, createdAt, embedding } = stored;
+    const row = this.index.add(embedding, subject);
+    const pending = undefined;
+    const entry: ReferenceEntry = {
+      uid,
+      record,
+      subject,
+      id,
+      metadata,
+      quality,
+      imageHash,
+      createdAt,
+      row,
+      pending,
+    };
+    this.references.restore(id, entry);
     this.byRow[row] = entry;
-    subject.references.push(entry.id);
-    const { imageHash } = entry;
-    if (imageHash !== null) this.images.restore(imageHash, [...(this.images.get(imageHash) ?? []), entry.id]);
+    (this.restoring[subject] ??= []).push(entry);
+    if (imageHash === null) return;
+    const others = this.images.get(imageHash);
+    this.images.restore(imageHash, others ? [...others, id] : [id]);
   }
 
   /** All is there. */
-  restored(): void {
-    const uidOf = (id: string) => this.references.get(id)!.uid;
-    for (const subject of this.byNumber as RestoredSubject[])
-      if (subject.references.length > 1) subject.references.sort((a, b) => uidOf(a) - uidOf(b));
+  async restored(): Promise<void> {
+    const subjects = this.byNumber.filter((subject) => subject !== undefined);
+    subjects.sort((a, b) => a.uid - b.uid);
+    for (const [i, restored] of subjects.entries()) {
+      const references = this.restoring[restored.number]?.sort((a, b) => a.uid - b.uid) ?? [];
+      const subject: SubjectEntry = { ...restored, references: references.map((entry) => entry.id) };
+      this.subjects.restore(subject.id, subject);
+      this.byNumber[subject.number] = subject;
+      this.list.set(subject);
+      if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
+    }
+    this.restoring = [];
   }
 
   // Parts of reads
@@ -398,7 +431,7 @@ export class GalleryState {
   }
 
   private replaceSubject(plan: Plan, old: SubjectEntry, changes: Partial<SubjectEntry>): void {
-    plan.erase('subject', old.record);
+    plan.erase(old.record);
     this.setSubject(
       plan,
       this.writeSubject(plan, (record) => ({ ...old, ...changes, record })),
@@ -419,7 +452,7 @@ export class GalleryState {
 
   /** Its references are dropped or moved by whoever calls. */
   private dropSubject(plan: Plan, subject: SubjectEntry): void {
-    plan.erase('subject', subject.record);
+    plan.erase(subject.record);
     plan.set(this.subjects, subject.id, undefined);
     plan.afterwards(() => {
       this.byNumber[subject.number] = undefined;
@@ -465,7 +498,7 @@ export class GalleryState {
     old: ReferenceEntry,
     changes: Partial<ReferenceEntry>,
   ): void {
-    plan.erase('reference', old.record);
+    plan.erase(old.record);
     const embedding = old.pending ?? this.index.get(old.row);
     const entry = this.writeReference(plan, owner.uid, embedding, (record) => ({
       ...old,
@@ -480,7 +513,7 @@ export class GalleryState {
   }
 
   private dropReference(plan: Plan, reference: ReferenceEntry): void {
-    plan.erase('reference', reference.record);
+    plan.erase(reference.record);
     const { id, imageHash } = reference;
     if (imageHash !== null) {
       const others = this.images.getPlanned(imageHash)!.filter((other) => other !== id);

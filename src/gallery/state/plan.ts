@@ -8,16 +8,11 @@ export interface RecordWrite {
   content: RecordContent;
 }
 
-/** A record that is to go. */
-export interface RecordErasure {
-  kind: RecordContent['kind'];
-  number: number;
-}
-
 /** One change of a store, made of several: planned at once, settled when it is safe, else forgotten. */
 export class Plan {
   readonly writes: RecordWrite[] = [];
-  readonly erasures: RecordErasure[] = [];
+  /** Numbers of the records that are to go. */
+  readonly erasures: number[] = [];
   private readonly onSettle: (() => void)[] = [];
   private readonly onForget: (() => void)[] = [];
 
@@ -45,8 +40,8 @@ export class Plan {
   }
 
   /** Takes a record away; its number can be taken again when it has left the file. */
-  erase(kind: RecordContent['kind'], number: number): void {
-    this.erasures.push({ kind, number });
+  erase(record: number): void {
+    this.erasures.push(record);
   }
 
   set<T>(map: LayeredMap<T>, key: string, value: T | undefined): void {

@@ -111,4 +111,43 @@ describe(OnnxGraph.name, () => {
     graph.input('x', 'float32', [1]);
     expect(() => graph.input('x', 'float32', [1])).toThrow('"x" is in the graph already');
   });
+
+  it('writes the same model in pieces, each constant when its turn has come', () => {
+    const made: string[] = [];
+    const graph = smallGraph();
+    const lazily = (name: string, values: number[]) =>
+      graph.constant(
+        'float32',
+        [values.length],
+        () => {
+          made.push(name);
+          return Float32Array.from(values);
+        },
+        name,
+      );
+    lazily('first', [1, 2]);
+    lazily('second', Array<number>(100).fill(3));
+    const pieces: Uint8Array[] = [];
+    const madeBy: number[] = [];
+    for (const piece of graph.toPieces()) {
+      pieces.push(piece);
+      madeBy.push(made.length);
+    }
+    // The last pieces: head and values of the first, head and values of the second.
+    expect(pieces.slice(-4).map(({ length }) => length)).toEqual([
+      expect.any(Number),
+      8,
+      expect.any(Number),
+      400,
+    ]);
+    expect(madeBy.slice(-4)).toEqual([0, 1, 1, 2]);
+    expect(made).toEqual(['first', 'second']);
+    expect(decodeModel(Buffer.concat(pieces))).toEqual(decodeModel(graph.toBytes()));
+  });
+
+  it('refuses data made later that do not fill the shape', () => {
+    const graph = new OnnxGraph('late');
+    graph.constant('float32', [3], () => Float32Array.of(1, 2), 'late');
+    expect(() => [...graph.toPieces()]).toThrow('Expected 12 bytes for float32 [3] but received 8');
+  });
 });

@@ -1,7 +1,9 @@
 import {
   encodeModel,
+  encodeModelInPieces,
   ONNX_ATTRIBUTE_TYPE,
   ONNX_DATA_TYPE,
+  type LazyOnnxTensor,
   type OnnxAttribute,
   type OnnxDataType,
   type OnnxModel,
@@ -25,6 +27,9 @@ export type AttributeValue =
 
 /** Elements of a constant tensor; the view must match the declared data type. */
 export type TensorData = Float32Array | Uint8Array | Int32Array | BigInt64Array;
+
+/** A constant whose elements are made when they are written: half a gigabyte of weights is never in memory at once. */
+export type LazyTensorData = () => TensorData;
 
 /** Window of a convolution or a pooling, height before width. */
 export interface WindowOptions {
@@ -58,7 +63,7 @@ const BYTES_PER_ELEMENT: Record<OnnxDataType, number> = { float32: 4, uint8: 1, 
  */
 export class OnnxGraph {
   private readonly nodes: OnnxNode[] = [];
-  private readonly initializers: OnnxTensor[] = [];
+  private readonly initializers: LazyOnnxTensor[] = [];
   private readonly inputs: OnnxValueInfo[] = [];
   private readonly outputs: OnnxValueInfo[] = [];
   private readonly names = new Set<string>();
@@ -94,23 +99,34 @@ export class OnnxGraph {
   /**
    * Adds a constant tensor and returns its name.
    *
-   * @param data - row-major elements; kept by reference until {@link toBytes}, so do not change it before that.
+   * @param data - row-major elements; kept by reference until the graph is written, so do not change it before that. Or
+   * a function that makes them, called once each time the graph is written.
    * @throws {Error} when the length of `data` is not what `dims` and `dataType` say, or the name is taken.
    */
   constant(
     dataType: OnnxDataType,
     dims: number[],
-    data: TensorData,
+    data: TensorData | LazyTensorData,
     name = this.nextName('constant'),
   ): string {
-    const expected = dims.reduce((product, size) => product * size, BYTES_PER_ELEMENT[dataType]);
-    if (data.byteLength !== expected) {
-      throw new Error(
-        `Expected ${expected} bytes for ${dataType} [${dims.join(', ')}] but received ${data.byteLength}`,
-      );
-    }
-    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    this.initializers.push({ name: this.claim(name), dims, dataType: ONNX_DATA_TYPE[dataType], rawData });
+    const rawBytes = dims.reduce((product, size) => product * size, BYTES_PER_ELEMENT[dataType]);
+    const toRaw = (elements: TensorData) => {
+      if (elements.byteLength !== rawBytes) {
+        throw new Error(
+          `Expected ${rawBytes} bytes for ${dataType} [${dims.join(', ')}] but received ${elements.byteLength}`,
+        );
+      }
+      return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
+    };
+    const raw = typeof data === 'function' ? null : toRaw(data);
+    const rawData = () => raw ?? toRaw((data as LazyTensorData)());
+    this.initializers.push({
+      name: this.claim(name),
+      dims,
+      dataType: ONNX_DATA_TYPE[dataType],
+      rawBytes,
+      rawData,
+    });
     return name;
   }
 
@@ -200,10 +216,24 @@ export class OnnxGraph {
 
   /** Writes the graph as an ONNX model. The result is a view; its memory is not shared with the constants. */
   toBytes(): Buffer {
-    return encodeModel(this.toModel());
+    const initializer = this.initializers.map(({ name, dims, dataType, rawData }) => ({
+      name,
+      dims,
+      dataType,
+      rawData: rawData(),
+    }));
+    return encodeModel(this.toModel(initializer));
   }
 
-  private toModel(): OnnxModel {
+  /**
+   * Writes the graph as an ONNX model, one constant after the other: no more than one of them is in memory. The same
+   * model as {@link toBytes}, in other bytes: constants come last.
+   */
+  toPieces(): Generator<Uint8Array> {
+    return encodeModelInPieces(this.toModel([]), this.initializers);
+  }
+
+  private toModel(initializer: OnnxTensor[]): OnnxModel {
     return {
       irVersion: IR_VERSION,
       producerName: 'likeness',
@@ -212,7 +242,7 @@ export class OnnxGraph {
       graph: {
         name: this.name,
         node: this.nodes,
-        initializer: this.initializers,
+        initializer,
         input: this.inputs,
         output: this.outputs,
       },

@@ -82,6 +82,12 @@ export interface OnnxTensor {
   rawData: Uint8Array;
 }
 
+/** A constant tensor whose elements are made when they are written: `rawBytes` of them. */
+export interface LazyOnnxTensor extends Omit<OnnxTensor, 'rawData'> {
+  rawBytes: number;
+  rawData: () => Uint8Array;
+}
+
 /** One attribute of a node; `type` says which of the other fields holds the value. */
 export interface OnnxAttribute {
   name: string;
@@ -117,7 +123,7 @@ export interface OnnxModel {
   };
 }
 
-const modelType = protobuf.Root.fromJSON({
+const messages = protobuf.Root.fromJSON({
   nested: Object.fromEntries(
     Object.entries(MESSAGES).map(([name, fields]) => [
       name,
@@ -130,7 +136,10 @@ const modelType = protobuf.Root.fromJSON({
       },
     ]),
   ),
-}).lookupType('ModelProto');
+});
+const modelType = messages.lookupType('ModelProto');
+const graphType = messages.lookupType('GraphProto');
+const tensorType = messages.lookupType('TensorProto');
 
 /** Writes a model as ONNX bytes. */
 export function encodeModel(model: OnnxModel): Buffer {
@@ -139,6 +148,44 @@ export function encodeModel(model: OnnxModel): Buffer {
   const headerBytes = 1024 + 256 * (initializer.length + node.length);
   const written = modelType.encode(model, createWriter(dataBytes + headerBytes)).finish(true);
   return Buffer.from(written.buffer, written.byteOffset, written.byteLength);
+}
+
+/** Tag of a length-delimited protobuf field. */
+const lengthDelimited = (field: number) => (field << 3) | 2;
+const GRAPH_FIELD = lengthDelimited(MESSAGES.ModelProto.graph[0]);
+const INITIALIZER_FIELD = lengthDelimited(MESSAGES.GraphProto.initializer[0]);
+const RAW_DATA_FIELD = lengthDelimited(MESSAGES.TensorProto.rawData[0]);
+
+/**
+ * Writes a model as ONNX bytes, piece by piece.
+ *
+ * @param model - all but its constants.
+ * @param initializers - the constants; `rawData` is called when its turn has come, and gives `rawBytes` bytes.
+ */
+export function* encodeModelInPieces(
+  model: OnnxModel,
+  initializers: readonly LazyOnnxTensor[],
+): Generator<Uint8Array> {
+  const { graph, ...rest } = model;
+  const graphStart = graphType.encode({ ...graph, initializer: [] }).finish();
+  const heads = initializers.map(({ name, dims, dataType, rawBytes }) => {
+    const start = tensorType.encode({ name, dims, dataType }).finish();
+    const rawStart = protobuf.Writer.create().uint32(RAW_DATA_FIELD).uint32(rawBytes).finish();
+    const tensorBytes = start.length + rawStart.length + rawBytes;
+    const head = protobuf.Writer.create().uint32(INITIALIZER_FIELD).uint32(tensorBytes).finish();
+    return Buffer.concat([head, start, rawStart]);
+  });
+  const graphBytes = initializers.reduce(
+    (sum, { rawBytes }, i) => sum + heads[i].length + rawBytes,
+    graphStart.length,
+  );
+  yield modelType.encode(rest).finish();
+  yield protobuf.Writer.create().uint32(GRAPH_FIELD).uint32(graphBytes).finish();
+  yield graphStart;
+  for (const [i, { rawData }] of initializers.entries()) {
+    yield heads[i];
+    yield rawData();
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { CardDetection } from '../../model-store/model-card';
 import type { Candidate } from './candidate';
 import { decodeRetinaface } from './retinaface';
+import { decodeRetinafaceInsightface } from './retinaface-insightface';
 import { decodeScrfd } from './scrfd';
 import { decodeSsdMobilenet } from './ssd-mobilenet';
 import { decodeYunet } from './yunet';
@@ -228,5 +229,70 @@ describe(decodeScrfd.name, () => {
     ]);
     // Inclusive: only the first anchor of each falls below.
     expect(decode(0.5 + 1e-9).map(({ detectionScore }) => detectionScore)).toEqual([0.75, 0.75, 0.75]);
+  });
+});
+
+describe(decodeRetinafaceInsightface.name, () => {
+  /** 64 x 32 pixels: 2 x 1, 4 x 2 and 8 x 4 cells of two anchors. */
+  const canvas = { width: 64, height: 32 };
+  const card = detection({
+    strides: [32, 16, 8],
+    minSizes: [
+      [512, 256],
+      [128, 64],
+      [32, 16],
+    ],
+  });
+  const outputs = () => [2, 8, 32].flatMap((cells) => [4, 8, 20].map((width) => tensor(cells, width)));
+
+  it('has the anchors of InsightFace where nothing moves them', () => {
+    const heads = outputs();
+    // Both faces of the first cell of each stride; their backgrounds, in front of them, stay 0.
+    for (const level of [0, 3, 6]) heads[level].data.set([0, 0, 0.9, 0.95]);
+    const found = decodeRetinafaceInsightface(heads, canvas, card, 0.9 - 1e-6);
+    expect(found.map(box)).toEqual([
+      [-248, -248, 263, 263],
+      [-120, -120, 135, 135],
+      [-56, -56, 71, 71],
+      [-24, -24, 39, 39],
+      [-8, -8, 23, 23],
+      [0, 0, 15, 15],
+    ]);
+    expect(found[1].detectionScore).toBe(Math.fround(0.95));
+  });
+
+  it('decodes an anchor of the second stride', () => {
+    const heads = outputs();
+    const cell = 6; // column 2, row 1 of 4 x 2: anchors sit at (39.5, 23.5)
+    heads[3].data[cell * 4 + 2] = 1;
+    heads[4].data.set([0.25, -0.125, Math.log(0.5), 0], cell * 8);
+    heads[5].data.set([0.5, -0.5, 0, 0, 0.25, 0.25, -1, 1, 0, 1], cell * 20);
+    const [found, ...rest] = decodeRetinafaceInsightface(heads, canvas, card, 0.5);
+    expect(rest).toEqual([]);
+    expect(box(found)).toEqual([71.5 - 31.5, 7.5 - 63.5, 71.5 + 31.5, 7.5 + 63.5]);
+    expect(found.landmarks).toEqual([
+      { x: 39.5 + 64, y: 23.5 - 64 },
+      { x: 39.5, y: 23.5 },
+      { x: 39.5 + 32, y: 23.5 + 32 },
+      { x: 39.5 - 128, y: 23.5 + 128 },
+      { x: 39.5, y: 23.5 + 128 },
+    ]);
+  });
+
+  it('takes the second anchor of the last cell from its own place', () => {
+    const heads = outputs();
+    heads[6].data[31 * 4 + 3] = 0.5;
+    heads[7].data.set([1, 0, 0, 0], 31 * 8 + 4);
+    heads[8].data.set([1, 0], 31 * 20 + 10);
+    const [found] = decodeRetinafaceInsightface(heads, canvas, card, 0.5);
+    // Column 7, row 3: the anchor sits at (63.5, 31.5), its side is 16.
+    expect(box(found)).toEqual([72, 24, 87, 39]);
+    expect(found.landmarks?.[0]).toEqual({ x: 79.5, y: 31.5 });
+  });
+
+  it('passes over scores below the threshold, and NaN', () => {
+    const heads = outputs();
+    heads[0].data.set([0.9, 0.9, 0.4, NaN]);
+    expect(decodeRetinafaceInsightface(heads, canvas, card, 0.5)).toEqual([]);
   });
 });

@@ -6,6 +6,7 @@ import type { TensorSession } from '../tensor-session';
 import { type Candidate, type DecodeCandidates, suppressOverlaps } from './candidate';
 import { letterbox, type Letterbox } from './letterbox';
 import { decodeRetinaface } from './retinaface';
+import { decodeRetinafaceInsightface } from './retinaface-insightface';
 import { decodeScrfd } from './scrfd';
 import { decodeSsdMobilenet } from './ssd-mobilenet';
 import { decodeYunet } from './yunet';
@@ -21,6 +22,7 @@ const DECODERS: Readonly<Record<string, DecodeCandidates>> = {
   'ssd-mobilenet': decodeSsdMobilenet,
   yunet: decodeYunet,
   retinaface: decodeRetinaface,
+  'retinaface-insightface': decodeRetinafaceInsightface,
   scrfd: decodeScrfd,
 };
 

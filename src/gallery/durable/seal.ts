@@ -1,17 +1,17 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 
-/** One for all: a key seals one record and is never used again. */
+/** One for all: a key seals one bundle and is never used again. */
 const NONCE = Buffer.alloc(12);
 const TAG_BYTES = 16;
 
 /** @param key - 32 bytes, used for nothing else, ever. */
-export function sealRecord(key: Uint8Array, content: Uint8Array): Buffer {
+export function seal(key: Uint8Array, content: Uint8Array): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, NONCE);
   return Buffer.concat([cipher.update(content), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** @returns `undefined` where the record is damaged, or of another key. */
-export function openRecord(key: Uint8Array, sealed: Uint8Array): Buffer | undefined {
+/** @returns `undefined` where it is damaged, or of another key. */
+export function unseal(key: Uint8Array, sealed: Uint8Array): Buffer | undefined {
   if (sealed.length < TAG_BYTES) return undefined;
   const decipher = createDecipheriv('aes-256-gcm', key, NONCE, { authTagLength: TAG_BYTES });
   decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));

@@ -1,0 +1,80 @@
+import type { ModelCard } from '../../model-card';
+import type { KerasNetwork } from '../keras-network';
+
+/**
+ * A network of which DeepFace publishes weights as a Keras file, and what its card says.
+ *
+ * Facts (layers, names, epsilons, thresholds) are those of the sources that each file names; the code is our own.
+ */
+export interface Architecture {
+  /** Writes down the network; `image` is its one input, in the channel order and the range of the card. */
+  build(net: KerasNetwork): void;
+  /** The card, with normalisation `base` where it is an embedder. */
+  card: Omit<ModelCard, 'name' | 'file' | 'compiled' | 'sha256' | 'bytes'>;
+}
+
+type Card = Architecture['card'];
+
+/** Largest distances at which DeepFace takes two faces for one person. */
+type MaxDistances = Record<'cosine' | 'euclidean' | 'euclidean_l2' | 'angular', number>;
+
+/**
+ * Card of an embedder with DeepFace's preprocessing, normalisation `base`, and thresholds.
+ *
+ * @see serengil/deepface@243209f:deepface/config/threshold.py
+ */
+export function embedderCard({
+  width,
+  height,
+  maxBatch,
+  dimensions,
+  maxDistances,
+  ...about
+}: Pick<Card, 'title' | 'license' | 'source'> &
+  Pick<Card['input'], 'width' | 'height' | 'maxBatch'> & {
+    dimensions: number;
+    maxDistances: MaxDistances;
+  }): Card {
+  const source = `DeepFace 0.0.100, config/threshold.py, ${about.title}: for its own alignment and normalisation base`;
+  const threshold = (metric: keyof MaxDistances) => ({ maxDistance: maxDistances[metric], source });
+  return {
+    ...about,
+    task: 'embed',
+    family: 'upright-crop',
+    input: colourInput(width, height, maxBatch),
+    outputs: [{ name: 'embedding', dims: [-1, dimensions] }],
+    embedding: {
+      dimensions,
+      mirrorAverage: false,
+      thresholds: {
+        cosine: threshold('cosine'),
+        euclidean: threshold('euclidean'),
+        euclidean_l2: threshold('euclidean_l2'),
+        angular: threshold('angular'),
+      },
+    },
+  };
+}
+
+/** Pixels as DeepFace hands them to its networks: BGR, 0 to 1. */
+export function colourInput(width: number, height: number, maxBatch: number): Card['input'] {
+  return {
+    width,
+    height,
+    layout: 'NCHW',
+    dtype: 'float32',
+    colorOrder: 'BGR',
+    mean: [0, 0, 0],
+    std: [255, 255, 255],
+    maxBatch,
+  };
+}
+
+/** What is known of weights whose publisher names the licence of the code alone. */
+export function unstatedLicense(code: string): Card['license'] {
+  return {
+    name: 'not stated',
+    commercialUse: false,
+    note: `${code} Of the weights themselves no licence is stated: taken as non-commercial.`,
+  };
+}

@@ -1,0 +1,26 @@
+import { ARCFACE } from './arcface';
+import type { Architecture } from './architecture';
+import { DEEPID } from './deepid';
+import { EMOTION } from './emotion';
+import { FACENET, FACENET512 } from './facenet';
+import { GHOSTFACENET } from './ghostfacenet';
+import { OPENFACE } from './openface';
+import { RETINAFACE } from './retinaface';
+import { VGG_FACE } from './vgg-face';
+import { AGE, GENDER, RACE } from './vgg-face-attributes';
+
+/** Every architecture that can be imported, by the name of its card. */
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  'vgg-face': VGG_FACE,
+  facenet: FACENET,
+  facenet512: FACENET512,
+  arcface: ARCFACE,
+  openface: OPENFACE,
+  deepid: DEEPID,
+  ghostfacenet: GHOSTFACENET,
+  retinaface: RETINAFACE,
+  age: AGE,
+  gender: GENDER,
+  race: RACE,
+  emotion: EMOTION,
+};
