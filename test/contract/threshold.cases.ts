@@ -7,7 +7,7 @@ import {
   thresholdOf,
   vectorsApart,
 } from './deepface-formulas';
-import { findConfidence } from '../../src/compat/deepface/confidence';
+import { DEEPFACE_THRESHOLDS, findConfidence } from '../../src/compat/deepface/confidence';
 import { ok, type Setup } from './shapes';
 import { SMALL_DIMENSIONS } from './small-embedders';
 
@@ -51,6 +51,14 @@ export function thresholdCases(setup: () => Setup): void {
         else expect(body.confidence).toBeLessThanOrEqual(49);
       }
     });
+  });
+
+  it('the table has the models and figures of DeepFace, and no others', () => {
+    const rows = Object.entries(DEEPFACE_THRESHOLDS).flatMap(([model, row]) =>
+      DEEPFACE_METRICS.map((metric) => ({ model, metric, threshold: row[metric] })),
+    );
+    expect(rows).toHaveLength(44);
+    expect(rows).toEqual(expect.arrayContaining([...THRESHOLDS]));
   });
 
   it.each(DEEPFACE_METRICS)(
