@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { markdownTable } from './markdown-table.mjs';
 import { megabytes, residentBytes } from './memory.mjs';
 import { verifyModels } from './models.mjs';
 import { call, jsonRequest, rootDir, startService } from './service.mjs';
@@ -90,6 +91,22 @@ export default async function deepfaceStory(log) {
       ],
       plots: [plot(sides)],
       failures,
+      summary: markdownTable(
+        [
+          `${VERIFICATIONS} verifications`,
+          'first one, ms',
+          'median, ms',
+          `all ${VERIFICATIONS}, s`,
+          'models loaded',
+        ],
+        sides.map(({ text, times, loads }) => [
+          text,
+          times[0].toFixed(0),
+          median(times).toFixed(0),
+          (sum(times) / 1000).toFixed(1),
+          loads,
+        ]),
+      ),
     };
   } finally {
     for (const { stop } of sides) await stop();
