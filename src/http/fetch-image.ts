@@ -3,8 +3,11 @@ import dns from 'node:dns';
 import { type ClientRequest, get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import type { Response } from 'express';
+import type { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 import { type ImagePlace, imageTooLarge, type ImageUrl, nameOf } from './parse-image';
+import { clientLeft } from './request-limits';
 
 /** What the operator lets the service fetch. */
 export interface FetchRules {
@@ -18,6 +21,34 @@ export interface FetchRules {
   timeoutMs: number;
   /** Aborts when the client leaves. */
   signal: AbortSignal;
+}
+
+/** Fetches the images of one request. Nothing is made for one that has none to fetch. */
+export class ImageFetcher {
+  private rules?: FetchRules;
+  private readonly givenUp = new AbortController();
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly response: Response,
+  ) {}
+
+  /** As {@link fetchImage}; gives up when the client leaves. */
+  fetch(image: ImageUrl, place: ImagePlace): Promise<Buffer> {
+    const { imageUrlHosts: hosts, imageUrlTimeoutMs: timeoutMs, face } = this.config;
+    this.rules ??= {
+      hosts,
+      timeoutMs,
+      maxImageBytes: face.maxImageBytes,
+      signal: AbortSignal.any([clientLeft(this.response), this.givenUp.signal]),
+    };
+    return fetchImage(image, place, this.rules);
+  }
+
+  /** Where one image fails, the others are not worth waiting for. */
+  giveUp(): void {
+    this.givenUp.abort();
+  }
 }
 
 const MAX_REDIRECTS = 3;

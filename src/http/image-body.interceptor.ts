@@ -10,7 +10,7 @@ import type { Response } from 'express';
 import { catchError, type Observable } from 'rxjs';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
-import { fetchImage } from './fetch-image';
+import { ImageFetcher } from './fetch-image';
 import { mediaType } from './media-type';
 import {
   type ImageInput,
@@ -22,7 +22,6 @@ import {
 } from './parse-image';
 import { readMultipart, tooManyImages } from './read-multipart';
 import type { AppRequest } from './request-id';
-import { clientLeft } from './request-limits';
 import { invalidParameters } from './validation';
 
 /** Which images a route takes. */
@@ -128,14 +127,10 @@ export class ImageBodyInterceptor implements NestInterceptor {
     route: ImageFields,
     response: Response,
   ): Promise<ImageRequest['images']> {
-    const { imageUrlHosts: hosts, imageUrlTimeoutMs: timeoutMs, face } = this.config;
-    // Where one fails, the others are not worth waiting for.
-    const failed = new AbortController();
-    const signal = AbortSignal.any([clientLeft(response), failed.signal]);
-    const rules = { hosts, timeoutMs, maxImageBytes: face.maxImageBytes, signal };
+    const fetcher = new ImageFetcher(this.config, response);
     const resolve = async (image: ParsedImage | ImageUrl, place: ImagePlace): Promise<ParsedImage> => {
       if (!('url' in image)) return image;
-      const fetched = fetchImage(image, place, rules);
+      const fetched = fetcher.fetch(image, place);
       return route.keepsErrors ? fetched.catch(faceErrorOf) : fetched;
     };
     const fields = parsed.map(async ([field, value]) => [
@@ -147,7 +142,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
     try {
       return Object.fromEntries(await Promise.all(fields)) as ImageRequest['images'];
     } catch (error) {
-      failed.abort();
+      fetcher.giveUp();
       throw error;
     }
   }

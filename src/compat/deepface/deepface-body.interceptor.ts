@@ -10,11 +10,10 @@ import type { Response } from 'express';
 import { map, type Observable } from 'rxjs';
 import { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../errors';
-import { fetchImage } from '../../http/fetch-image';
+import { ImageFetcher } from '../../http/fetch-image';
 import { mediaType } from '../../http/media-type';
 import { type ImagePlace, type ImageUrl, parseImage } from '../../http/parse-image';
 import { readMultipart, tooManyImages } from '../../http/read-multipart';
-import { clientLeft } from '../../http/request-limits';
 import { setServerTiming } from '../../http/server-timing';
 import { invalidParameters } from '../../http/validation';
 import type { StageTimings } from '../../pipeline/face.types';
@@ -172,13 +171,8 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     parsed: readonly ParsedField[],
     response: Response,
   ): Promise<Record<string, DeepfaceImage | DeepfaceImage[]>> {
-    const { imageUrlHosts: hosts, imageUrlTimeoutMs: timeoutMs, face } = this.config;
-    // Where one fails, the others are not worth waiting for.
-    const failed = new AbortController();
-    const signal = AbortSignal.any([clientLeft(response), failed.signal]);
-    const rules = { hosts, timeoutMs, maxImageBytes: face.maxImageBytes, signal };
-    const resolve = ({ image, place }: PlacedImage) =>
-      'url' in image ? fetchImage(image, place, rules) : image;
+    const fetcher = new ImageFetcher(this.config, response);
+    const resolve = ({ image, place }: PlacedImage) => ('url' in image ? fetcher.fetch(image, place) : image);
     const fields = parsed.map(async ({ field, content }) => [
       field,
       !Array.isArray(content)
@@ -190,7 +184,7 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     try {
       return Object.fromEntries(await Promise.all(fields)) as Record<string, DeepfaceImage>;
     } catch (error) {
-      failed.abort();
+      fetcher.giveUp();
       throw error;
     }
   }

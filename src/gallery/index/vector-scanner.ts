@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { MAX_PASS_PROBES } from './block-rows';
 import { type Kernel, scanBlocks } from './scan-blocks';
@@ -163,7 +164,7 @@ export class VectorScanner {
     return undefined;
   }
 
-  /** Runs a pass for tasks, and settles the searches that it completes. */
+  /** Runs a pass for tasks; the searches that it completes are settled soon after. */
   private async answer(source: ScanSource, tasks: Task[]): Promise<void> {
     const asOf = source.changeCount;
     try {
@@ -174,11 +175,25 @@ export class VectorScanner {
         answer.asOf = asOf;
         search.missing--;
       });
-      for (const search of new Set(tasks.map((task) => task.search))) {
-        if (search.missing === 0 && !search.isSettled) this.complete(search);
-      }
+      void this.completeInTurns(new Set(tasks.map((task) => task.search)));
     } catch (error) {
       for (const { search } of tasks) fail(search, error as Error);
+    }
+  }
+
+  /**
+   * One in each turn of the event loop, while the next pass runs: who has an answer mostly asks again, and all of them at once
+   * would keep everybody else waiting.
+   */
+  private async completeInTurns(searches: Iterable<Search>): Promise<void> {
+    for (const search of searches) {
+      if (search.missing > 0 || search.isSettled) continue;
+      try {
+        this.complete(search);
+      } catch (error) {
+        fail(search, error as Error);
+      }
+      await setImmediate();
     }
   }
 
@@ -190,7 +205,10 @@ export class VectorScanner {
       // The difference of two counts modulo 2^32.
       hits.some(({ row }) => ((source.changeOf(row) - asOf) | 0) > 0),
     );
-    if (stale.length > 0 && ++search.attempts < MAX_ATTEMPTS) return this.enqueue(search, stale);
+    if (stale.length > 0 && ++search.attempts < MAX_ATTEMPTS) {
+      this.enqueue(search, stale);
+      return void this.work();
+    }
     if (stale.length > 0) {
       const hits = this.scanHere(
         source,
