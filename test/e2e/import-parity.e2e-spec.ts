@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ARCHITECTURES } from '../../src/model-store/import/architectures';
 import {
@@ -58,41 +58,28 @@ describe('import of networks built in TensorFlow.js', () => {
     expect(Object.keys(MISTAKEN).sort()).toEqual(covered);
   });
 
-  describe.each(GROUPS)('$networks', ({ networks, options }) => {
-    // Per group: the files of one are gone before those of the next are made.
-    const root = tempFolders()();
-    const files = options.files as { name: string }[];
-    let references: Record<string, Reference>;
-    let outcomes: Map<string, ImportOutcome>;
-    let mistaken: Map<string, ImportOutcome>;
+  const root = tempFolders()();
+  // Two at a time, the largest first: each is one process after the other, of one thread.
+  const waiting = [...GROUPS].reverse();
+  const results = new Map<string, GroupResult>();
 
-    beforeAll(async () => {
-      const folders = Object.fromEntries(networks.map((network) => [network, join(root, network)]));
-      Object.values(folders).forEach((folder) => mkdirSync(folder));
-      references = await makeReferences(folders, options);
-      const requests = networks.flatMap((network) =>
-        files.map(({ name }) => ({
-          architecture: network,
-          file: join(folders[network], name),
-          folder: join(root, name),
-          reference: references[network],
-        })),
-      );
-      const wrong = networks.map((network) => ({
-        architecture: MISTAKEN[network][0],
-        file: join(folders[network], files[0].name),
-        folder: join(root, 'wrong'),
-      }));
-      const all = await importModels([...requests, ...wrong]);
-      outcomes = new Map(requests.map(({ file }, i) => [file, all[i]]));
-      mistaken = new Map(networks.map((network, i) => [network, all[requests.length + i]]));
-    });
+  beforeAll(async () => {
+    const lane = async () => {
+      for (let group = waiting.shift(); group != null; group = waiting.shift())
+        results.set(group.networks[0], await importGroup(root, group));
+    };
+    await Promise.all([lane(), lane()]);
+  });
+
+  describe.each(GROUPS)('$networks', ({ networks, options }) => {
+    const files = options.files as { name: string }[];
+    const result = () => results.get(networks[0]) as GroupResult;
 
     describe.each(networks)('%s', (network) => {
       it.each(files)('answers as TensorFlow.js does, from $name', ({ name }) => {
-        const { outputs } = references[network];
+        const { outputs } = result().references[network];
         for (const { largest } of outputs) expect(largest).toBeGreaterThan(FAINTEST);
-        const outcome = outcomes.get(join(root, network, name));
+        const outcome = result().outcomes.get(`${network} ${name}`);
         expect(outcome).not.toHaveProperty('error');
         const differences = outcome?.card == null ? [] : outcome.differences;
         expect(differences).toHaveLength(outputs.length);
@@ -101,7 +88,7 @@ describe('import of networks built in TensorFlow.js', () => {
 
       it('is refused where it is taken for another architecture, naming the layer', () => {
         const [, layer] = MISTAKEN[network];
-        const error = mistaken.get(network)?.error;
+        const error = result().mistaken.get(network)?.error;
         expect(error?.code).toBe('MODEL_IMPORT_FAILED');
         expect(error?.message).toContain(`"${layer}"`);
         expect(error?.details).toEqual({ layer });
@@ -109,3 +96,44 @@ describe('import of networks built in TensorFlow.js', () => {
     });
   });
 });
+
+interface GroupResult {
+  references: Record<string, Reference>;
+  /** By network and file. */
+  outcomes: Map<string, ImportOutcome>;
+  /** Of each network, taken for another one. */
+  mistaken: Map<string, ImportOutcome>;
+}
+
+/** Makes the files of a group, imports them, and removes them. */
+async function importGroup(
+  root: string,
+  { networks, options }: (typeof GROUPS)[number],
+): Promise<GroupResult> {
+  const folder = join(root, networks[0]);
+  const files = options.files as { name: string }[];
+  const folders = Object.fromEntries(networks.map((network) => [network, join(folder, network)]));
+  for (const path of Object.values(folders)) mkdirSync(path, { recursive: true });
+  const references = await makeReferences(folders, options);
+  const requests = networks.flatMap((network) =>
+    files.map(({ name }) => ({
+      architecture: network,
+      file: join(folders[network], name),
+      folder: join(folder, name),
+      reference: references[network],
+    })),
+  );
+  const wrong = networks.map((network) => ({
+    architecture: MISTAKEN[network][0],
+    file: join(folders[network], files[0].name),
+    folder: join(folder, 'wrong'),
+  }));
+  const all = await importModels([...requests, ...wrong]);
+  rmSync(folder, { recursive: true });
+  const keys = networks.flatMap((network) => files.map(({ name }) => `${network} ${name}`));
+  return {
+    references,
+    outcomes: new Map(keys.map((key, i) => [key, all[i]])),
+    mistaken: new Map(networks.map((network, i) => [network, all[requests.length + i]])),
+  };
+}
