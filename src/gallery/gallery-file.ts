@@ -1,4 +1,4 @@
-import type { Gallery, GalleryRecord } from './gallery.types';
+import type { Gallery } from './gallery.types';
 
 /** How an exported gallery is written. */
 export const EXPORT_FORMATS = ['jsonl', 'binary'] as const;
@@ -28,6 +28,3 @@ export const FRAME = { header: 1, subject: 2, reference: 3, end: 4 } as const;
 export const FRAME_HEAD_BYTES = 8;
 /** Longest frame and longest line: far above any record with the longest embedding. */
 export const MAX_FRAME_BYTES = 2 ** 20;
-
-/** A record, or the end. */
-export type ExportItem = GalleryRecord | { kind: 'end'; end: ExportEnd };

@@ -134,8 +134,6 @@ export interface SearchOptions {
 }
 
 export const MAX_SEARCH_LIMIT = 1000;
-/** Longest embedding. */
-export const MAX_DIMENSIONS = 4096;
 
 export interface PageRequest {
   /** Most items, 1 or more. */

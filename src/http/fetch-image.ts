@@ -45,9 +45,14 @@ export class ImageFetcher {
     return fetchImage(image, place, this.rules);
   }
 
-  /** Where one image fails, the others are not worth waiting for. */
-  giveUp(): void {
-    this.givenUp.abort();
+  /** Waits for all; where one fails, the others are given up, as not worth waiting for. */
+  async all<T>(images: readonly Promise<T>[]): Promise<T[]> {
+    try {
+      return await Promise.all(images);
+    } catch (error) {
+      this.givenUp.abort();
+      throw error;
+    }
   }
 }
 

@@ -139,12 +139,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
         ? Promise.all(value.map((one, index) => resolve(one, { field, index })))
         : resolve(value, { field })),
     ]);
-    try {
-      return Object.fromEntries(await Promise.all(fields)) as ImageRequest['images'];
-    } catch (error) {
-      fetcher.giveUp();
-      throw error;
-    }
+    return Object.fromEntries(await fetcher.all(fields)) as ImageRequest['images'];
   }
 
   private parse(

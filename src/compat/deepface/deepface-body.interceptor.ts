@@ -181,12 +181,7 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
           ? content
           : await Promise.all(content.map(resolve)),
     ]);
-    try {
-      return Object.fromEntries(await Promise.all(fields)) as Record<string, DeepfaceImage>;
-    } catch (error) {
-      fetcher.giveUp();
-      throw error;
-    }
+    return Object.fromEntries(await fetcher.all(fields)) as Record<string, DeepfaceImage>;
   }
 
   private maxImages({ takesLists }: DeepfaceImageFields): number {

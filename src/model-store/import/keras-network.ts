@@ -112,10 +112,29 @@ export class KerasNetwork {
     x: KerasValue,
     filters: number,
     size: number | readonly [number, number],
-    { name, strides = 1, padding = 'valid', bias = true, activation }: ConvOptions = {},
+    options: ConvOptions = {},
   ): KerasValue {
     const [rows, columns] = typeof size === 'number' ? [size, size] : size;
     const kernel = { name: 'kernel', shape: [rows, columns, channelsOf(x), filters] };
+    return this.convolve(x, filters, kernel, 1, options);
+  }
+
+  /** DepthwiseConv2D with a square kernel, one filter for each channel. */
+  depthwiseConv(x: KerasValue, size: number, options: ConvOptions = {}): KerasValue {
+    const channels = channelsOf(x);
+    const kernel = { name: 'depthwise_kernel', shape: [size, size, channels, 1] };
+    return this.convolve(x, channels, kernel, channels, options);
+  }
+
+  /** @param kernel - rows and columns first. */
+  private convolve(
+    x: KerasValue,
+    filters: number,
+    kernel: TensorSpec,
+    groups: number,
+    { name, strides = 1, padding = 'valid', bias = true, activation }: ConvOptions,
+  ): KerasValue {
+    const [rows, columns] = kernel.shape;
     return this.custom(
       [x],
       [...windowed(x, [rows, columns], strides, padding), filters],
@@ -123,41 +142,15 @@ export class KerasNetwork {
         activate(
           graph,
           graph.conv(input, {
-            kernel: weights.kernel,
+            kernel: weights[kernel.name],
             bias: bias ? weights.bias : undefined,
             strides: [strides, strides],
             padding,
+            groups,
           }),
           activation,
         ),
       { name, tensors: bias ? [kernel, { name: 'bias', shape: [filters] }] : [kernel] },
-    );
-  }
-
-  /** DepthwiseConv2D with a square kernel, one filter for each channel. */
-  depthwiseConv(
-    x: KerasValue,
-    size: number,
-    { name, strides = 1, padding = 'valid', bias = true, activation }: ConvOptions = {},
-  ): KerasValue {
-    const channels = channelsOf(x);
-    const kernel = { name: 'depthwise_kernel', shape: [size, size, channels, 1] };
-    return this.custom(
-      [x],
-      [...windowed(x, [size, size], strides, padding), channels],
-      (graph, [input], weights) =>
-        activate(
-          graph,
-          graph.conv(input, {
-            kernel: weights.depthwise_kernel,
-            bias: bias ? weights.bias : undefined,
-            strides: [strides, strides],
-            padding,
-            groups: channels,
-          }),
-          activation,
-        ),
-      { name, tensors: bias ? [kernel, { name: 'bias', shape: [channels] }] : [kernel] },
     );
   }
 
