@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootDir } from '../support/paths';
 import { portrait } from '../support/portrait';
+import { startCli } from '../support/start-cli';
 import { type RunningService, startService } from '../support/start-service';
 
 const ADMIN_KEY = 'a-key-of-the-test-suite';
@@ -39,19 +39,8 @@ describe('galleries on the command line, with real photos', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const likeness = (args: string[], env: NodeJS.ProcessEnv = {}) => {
-    const child = spawn(process.execPath, [join(rootDir, 'dist', 'cli.js'), ...args], {
-      env: { ...process.env, ADMIN_KEY, LIKENESS_SERVER: service.url, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-      child.once('close', (code) => resolve({ code, stdout, stderr }));
-    });
-  };
+  const likeness = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+    startCli(args, { ADMIN_KEY, LIKENESS_SERVER: service.url, ...env }).ended;
   const importPeople = (...args: string[]) =>
     likeness(['gallery', 'import', people, '--gallery', 'staff', '--face-selection', 'best', ...args]);
   const gallery = async () =>

@@ -1,35 +1,16 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sha256OfFile } from '../../src/model-store/model-file';
 import { makeReferences } from '../support/keras/reference';
 import { rootDir } from '../support/paths';
+import { startCli } from '../support/start-cli';
 import { tempFolders } from '../support/temp-folder';
 
 const tempFolder = tempFolders();
-const noSettings = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !name.startsWith('FACE_')),
-);
 
-function likeness(
-  args: string[],
-  env: NodeJS.ProcessEnv = {},
-  started: (child: ChildProcess) => void = () => undefined,
-) {
-  const child = spawn(process.execPath, [join(rootDir, 'dist', 'cli.js'), ...args], {
-    env: { ...noSettings, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  started(child);
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    child.once('close', (code) => resolve({ code, stdout, stderr }));
-  });
-}
+const likeness = (args: string[], env?: NodeJS.ProcessEnv) => startCli(args, env).ended;
 
 describe('import of Keras files', () => {
   interface Outcome {
@@ -172,13 +153,13 @@ describe('likeness models import', () => {
       const folder = tempFolder();
       const args = ['models', 'import', 'vgg-face', join(weights, 'vgg.h5'), '--models-dir', folder];
       let files: string[] = [];
-      const { code, stderr } = await likeness(args, {}, (child) => {
-        // The first line of progress: part of the file is there.
-        child.stderr?.once('data', () => {
-          files = readdirSync(folder);
-          child.kill(signal);
-        });
+      const { child, ended } = startCli(args);
+      // The first line of progress: part of the file is there.
+      child.stderr.once('data', () => {
+        files = readdirSync(folder);
+        child.kill(signal);
       });
+      const { code, stderr } = await ended;
       expect(files).toContainEqual(expect.stringMatching(/^\.vgg-face\.onnx\..*\.tmp$/));
       expect(code).toBe(2);
       expect(stderr).toMatch(/^MODEL_IMPORT_FAILED: The import was stopped\.$/m);

@@ -6,7 +6,9 @@ import sharp from 'sharp';
 import type { FaceError } from '../../src/errors';
 import { DEFAULT_FACE_OPTIONS, PACKAGE_MODELS_DIR, resolveFaceOptions } from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
+import type { CardInput } from '../../src/model-store/model-card';
 import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
+import { cardInput } from '../support/card-input';
 import { plainPng } from '../support/image-fixtures';
 import { rootDir, workerFile } from '../support/paths';
 
@@ -60,17 +62,14 @@ describe('models that see faces as DeepFace shows them', () => {
     return graph;
   }
 
-  const input = (width: number, height: number, extra: object = {}) => ({
-    width,
-    height,
-    layout: 'NHWC',
-    dtype: 'float32',
-    colorOrder: 'BGR',
-    mean: [0, 0, 0],
-    std: [255, 255, 255],
-    maxBatch: 16,
-    ...extra,
-  });
+  const input = (width: number, height: number, extra: Partial<CardInput> = {}) =>
+    cardInput(width, height, {
+      dtype: 'float32',
+      colorOrder: 'BGR',
+      std: [255, 255, 255],
+      maxBatch: 16,
+      ...extra,
+    });
   const thresholds = { cosine: { maxDistance: 0.4, source: 'the test' } };
   const embedding = { dimensions: 3, mirrorAverage: false, thresholds };
   const attribute = (task: string, classes: number, extra: object = {}) => ({
