@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { FaceError } from '../../src/errors';
-import { decodeImage, MAX_DECODED_SIDE } from '../../src/pipeline/rgb-image';
+import { decodeImage, MAX_DECODED_SIDE, readImage, type RgbImage } from '../../src/pipeline/rgb-image';
+import { matrixProfile, SRGB_COLORANTS, withProfile } from '../support/icc-profiles';
 import {
   BAD_IMAGES,
   GOOD_IMAGES,
@@ -103,6 +104,179 @@ describe(decodeImage.name, () => {
     });
   });
 
+  describe('with a smaller longest side', () => {
+    // A shrink of 8; for JPEG also 4 and 16: sharp lets libjpeg shrink by 2, 4 and 8 and resizes the rest.
+    it.each([
+      ...GOOD_IMAGES.map((image) => ({ ...image, side: 64 })),
+      ...GOOD_IMAGES.filter(({ name }) => name === 'JPEG').flatMap((image) => [
+        { ...image, side: 128 },
+        { ...image, side: 32 },
+      ]),
+    ])('averages the area of each pixel of a $name at $side', async ({ encode, side }) => {
+      const file = await encode();
+      const image = await decodeImage(file, MAX_PIXELS, side);
+      expect(image).toMatchObject({
+        width: side,
+        height: side,
+        originalWidth: PORTRAIT_SIZE,
+        originalHeight: PORTRAIT_SIZE,
+      });
+      const expected = areaAverage(await decodeImage(file, MAX_PIXELS), PORTRAIT_SIZE / side);
+      expect(meanDifference(image.data, expected)).toBeLessThan(2);
+    });
+
+    // One shrink for each factor of libjpeg (1, 2, 4, 8), on either side of where the next one begins.
+    it.each([1100, 780, 580, 460, 310, 250, 180])('moves no point at %d', async (side) => {
+      for (const [x, y] of [
+        [0.5, 0.5],
+        [0.1, 0.15],
+        [0.9, 0.85],
+      ]) {
+        const file = await discJpeg(2400, 1672, x * 2400, y * 1672);
+        const image = await decodeImage(file, MAX_PIXELS, side);
+        expect(Math.max(image.width, image.height)).toBe(side);
+        const center = centerOf(image);
+        expect(Math.abs(center.x - x * image.width)).toBeLessThan(0.3);
+        expect(Math.abs(center.y - y * image.height)).toBeLessThan(0.3);
+      }
+    });
+
+    it('moves no point by more than 0.8 pixels where the sides are no multiples of 8', async () => {
+      for (const side of [780, 310, 250]) {
+        const image = await decodeImage(await discJpeg(2407, 1679, 2200, 1500), MAX_PIXELS, side);
+        const center = centerOf(image);
+        expect(Math.abs(center.x - (2200 * image.width) / 2407)).toBeLessThan(0.8);
+        expect(Math.abs(center.y - (1500 * image.height) / 1679)).toBeLessThan(0.8);
+      }
+    });
+
+    it.each([1, 2, 3, 4, 5, 6, 7, 8])('turns EXIF orientation %d upright', async (orientation) => {
+      const stored = await withOrientation(await landscape(), orientation);
+      const image = await decodeImage(stored, MAX_PIXELS, 128);
+      expect(image).toMatchObject({ width: 128, height: 75, originalWidth: 512, originalHeight: 300 });
+      const upright = { data: portraitPixels.subarray(0, 512 * 300 * 3), width: 512, height: 300 };
+      expect(meanDifference(image.data, areaAverage(upright, 4))).toBeLessThan(3);
+    });
+
+    it('does not enlarge, and keeps one pixel of the shorter side', async () => {
+      expect(await decodeImage(await plainPng(30, 20), MAX_PIXELS, 640)).toMatchObject({
+        width: 30,
+        height: 20,
+      });
+      expect(await decodeImage(await plainPng(2000, 2), MAX_PIXELS, 100)).toMatchObject({
+        width: 100,
+        height: 1,
+      });
+    });
+
+    it('refuses a JPEG cut in half', async () => {
+      const whole = await portraitJpeg();
+      const image = await readImage(whole.subarray(0, whole.length >> 1), MAX_PIXELS);
+      await expect(image.decode(64)).rejects.toMatchObject({ code: 'IMAGE_CORRUPT' });
+    });
+  });
+
+  it('decodes one file at several sizes', async () => {
+    const file = await portraitJpeg();
+    const image = await readImage(file, MAX_PIXELS);
+    expect(image).toMatchObject({ originalWidth: PORTRAIT_SIZE, originalHeight: PORTRAIT_SIZE });
+    expect(await image.decode(64)).toEqual(await decodeImage(file, MAX_PIXELS, 64));
+    expect(await image.decode()).toEqual(await decodeImage(file, MAX_PIXELS));
+  });
+
+  describe('color profiles', () => {
+    it.each([
+      ['as sharp writes it', null],
+      ['with a table of 1,024 entries', matrixProfile({ colorants: SRGB_COLORANTS })],
+    ])('changes nothing for sRGB %s', async (_, profile) => {
+      const tagged =
+        profile == null
+          ? await portraitPng().withIccProfile('srgb').toBuffer()
+          : withProfile(await portraitJpeg(), profile);
+      const untagged = profile == null ? await portraitPng().toBuffer() : await portraitJpeg();
+      expect((await sharp(tagged).metadata()).icc).toBeInstanceOf(Buffer);
+      for (const side of [MAX_DECODED_SIDE, 100]) {
+        const [a, b] = await Promise.all(
+          [tagged, untagged].map((file) => decodeImage(file, MAX_PIXELS, side)),
+        );
+        expect(maxDifference(a.data, b.data)).toBeLessThanOrEqual(1);
+      }
+    });
+
+    it('changes nothing for sRGB in a PNG of 16 bits', async () => {
+      const file = await portraitPng().toColourspace('rgb16').withIccProfile('srgb').toBuffer();
+      expect(await sharp(file).metadata()).toMatchObject({ depth: 'ushort', icc: expect.any(Buffer) });
+      const { data } = await decodeImage(file, MAX_PIXELS);
+      expect(maxDifference(data, portraitPixels)).toBeLessThanOrEqual(1);
+    });
+
+    it.each([
+      ['JPEG', () => portraitPng().jpeg({ quality: 100, chromaSubsampling: '4:4:4' })],
+      ['PNG', () => portraitPng()],
+      ['PNG with alpha', () => portraitPng().ensureAlpha()],
+      ['PNG of 16 bits', () => portraitPng().toColourspace('rgb16')],
+    ])('converts a shrunk Display P3 %s as the full one', async (_, encode) => {
+      const file = await encode().withIccProfile('p3').toBuffer();
+      const full = await decodeImage(file, MAX_PIXELS);
+      for (const side of [128, 64]) {
+        const shrunk = await decodeImage(file, MAX_PIXELS, side);
+        expect(meanDifference(shrunk.data, areaAverage(full, PORTRAIT_SIZE / side))).toBeLessThan(2);
+        const plain = areaAverage(
+          { data: portraitPixels, width: PORTRAIT_SIZE, height: PORTRAIT_SIZE },
+          PORTRAIT_SIZE / side,
+        );
+        expect(meanDifference(shrunk.data, plain)).toBeLessThan(2);
+      }
+    });
+
+    it('converts a plain Display P3 color within 2 levels', async () => {
+      const color = [200, 90, 60];
+      const image = () =>
+        sharp({ create: { width: 400, height: 300, channels: 3, background: '#c85a3c' } }).withIccProfile(
+          'p3',
+        );
+      for (const file of [
+        await image().png().toBuffer(),
+        await image().jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer(),
+      ]) {
+        // Without its profile the file holds another color.
+        const stored = await sharp(file, { ignoreIcc: true }).raw().toBuffer();
+        expect(maxDifference(stored.subarray(0, 3), color)).toBeGreaterThan(8);
+        for (const side of [MAX_DECODED_SIDE, 60]) {
+          const { data } = await decodeImage(file, MAX_PIXELS, side);
+          expect(maxDifference(data.subarray(0, 3), color)).toBeLessThanOrEqual(2);
+        }
+      }
+    });
+
+    it('applies a profile that is named sRGB and has another curve', async () => {
+      const profile = matrixProfile({ colorants: SRGB_COLORANTS, gamma: 1.8, description: 'sRGB' });
+      const file = withProfile(await portraitJpeg(), profile);
+      const applied = await sharp(file).raw().toBuffer();
+      const { data } = await decodeImage(file, MAX_PIXELS);
+      expect(meanDifference(data, applied)).toBeLessThan(1);
+      expect(meanDifference(data, portraitPixels)).toBeGreaterThan(5);
+    });
+
+    it('ignores a profile that cannot be read', async () => {
+      const file = withProfile(await portraitJpeg(), Buffer.alloc(600, 7));
+      for (const side of [MAX_DECODED_SIDE, 128]) {
+        const { data } = await decodeImage(file, MAX_PIXELS, side);
+        expect(data).toEqual((await decodeImage(await portraitJpeg(), MAX_PIXELS, side)).data);
+      }
+    });
+
+    it.each([
+      ['CMYK', () => portraitPng().toColourspace('cmyk').jpeg({ quality: 95 })],
+      ['CMYK with its profile', () => portraitPng().withIccProfile('cmyk').jpeg({ quality: 95 })],
+      ['gray', () => portraitPng().toColourspace('b-w').jpeg({ quality: 95 })],
+    ])('leaves the conversion of %s to sharp', async (_, encode) => {
+      const file = await encode().toBuffer();
+      const { data } = await decodeImage(file, MAX_PIXELS);
+      expect(Buffer.from(data)).toEqual(await sharp(file).toColourspace('srgb').raw().toBuffer());
+    });
+  });
+
   it('reads an image of one pixel', async () => {
     const image = await decodeImage(await plainPng(1, 1, '#c08040'), MAX_PIXELS);
     expect(image).toMatchObject({ width: 1, height: 1, originalWidth: 1, originalHeight: 1 });
@@ -157,4 +331,60 @@ function landscape(): Promise<Buffer> {
   return sharp(portraitPixels.subarray(0, 512 * 300 * 3), { raw: { width: 512, height: 300, channels: 3 } })
     .png()
     .toBuffer();
+}
+
+function portraitPng(): sharp.Sharp {
+  return sharp(portraitPixels, { raw: { width: PORTRAIT_SIZE, height: PORTRAIT_SIZE, channels: 3 } }).png();
+}
+
+/** Mean of each block of `factor` x `factor` pixels. */
+function areaAverage({ data, width, height }: RgbImage, factor: number): Uint8Array {
+  const [columns, rows] = [width / factor, height / factor];
+  const sums = new Float64Array(columns * rows * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const block = (Math.floor(y / factor) * columns + Math.floor(x / factor)) * 3;
+      for (let c = 0; c < 3; c++) sums[block + c] += data[(y * width + x) * 3 + c];
+    }
+  }
+  return Uint8Array.from(sums, (sum) => Math.round(sum / factor ** 2));
+}
+
+function maxDifference(a: Uint8Array, b: ArrayLike<number>): number {
+  expect(a).toHaveLength(b.length);
+  return a.reduce((max, value, i) => Math.max(max, Math.abs(value - b[i])), 0);
+}
+
+const DISC = { background: 32, color: 224, radius: 80 };
+
+/** A bright disc with a smooth edge on a dark ground; the middle of the first pixel lies at (0.5, 0.5). */
+function discJpeg(width: number, height: number, x: number, y: number): Promise<Buffer> {
+  const { background, color, radius } = DISC;
+  const pixels = new Uint8Array(width * height * 3).fill(background);
+  for (let row = Math.floor(y - radius - 1); row <= y + radius; row++) {
+    for (let column = Math.floor(x - radius - 1); column <= x + radius; column++) {
+      const inside = radius + 0.5 - Math.hypot(column + 0.5 - x, row + 0.5 - y);
+      const value = background + (color - background) * Math.min(1, Math.max(0, inside));
+      pixels.fill(value, (row * width + column) * 3, (row * width + column + 1) * 3);
+    }
+  }
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .jpeg({ quality: 95 })
+    .toBuffer();
+}
+
+/** Center of the disc by brightness. */
+function centerOf({ data, width, height }: RgbImage): { x: number; y: number } {
+  let [sum, sumX, sumY] = [0, 0, 0];
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const weight = data[(y * width + x) * 3] - DISC.background;
+      // Traces of the coding far away from the disc would pull at the center.
+      if (weight < 8) continue;
+      sum += weight;
+      sumX += weight * (x + 0.5);
+      sumY += weight * (y + 0.5);
+    }
+  }
+  return { x: sumX / sum, y: sumY / sum };
 }
