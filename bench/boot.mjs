@@ -6,12 +6,12 @@ import { median } from './statistics.mjs';
 
 const RUNS = 7;
 
-/** From the start of the process to `/health/ready` answering 200, with and without compiled models. */
+/** From the start of the process to `/health/ready` answering 200, with and without prepared models. */
 export default async function boot(log) {
   const rows = [];
   for (const [label, isFirst] of [
-    ['first boot: default models compiled from the npm package', true],
-    ['later boots: compiled models at hand', false],
+    ['first boot: default models prepared for the machine', true],
+    ['later boots: prepared models at hand', false],
   ]) {
     const times = [];
     for (let run = 0; run < RUNS; run++) {

@@ -23,7 +23,7 @@ export default async function reload(log) {
   try {
     writeVggFace(folder);
     const embedders = [
-      ['face-resnet-128, the default, 22 MB', await verifyModels()],
+      ['mobilefacenet-512, the default, 5 MB', await verifyModels()],
       ['VGG-Face size, 580 MB', await verifyModels({ modelDirs: [folder], embedder: VGG_FACE })],
     ];
     const times = new Map();

@@ -16,8 +16,8 @@ const SAMPLE_EVERY_MS = 250;
 /** Percent that memory may have grown by after the changes. */
 const MAX_GROWN = 5;
 const ADMIN_KEY = 'key-for-the-benchmark-only';
-const EMBEDDER = 'face-resnet-128';
-const COPY = 'face-resnet-128-copy';
+const EMBEDDER = 'mobilefacenet-512';
+const COPY = 'mobilefacenet-512-copy';
 
 /** Swaps of the default embedder, loads and unloads, while clients verify without naming a model. */
 export default async function swap(log) {

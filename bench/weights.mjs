@@ -12,22 +12,20 @@ const require = createRequire(import.meta.url);
 const dist = (file) => require(join(rootDir, 'dist', file));
 const { forkWorker } = dist('inference/fork-worker.js');
 const { prepareInChild } = dist('inference/prepare-models.js');
-const { ensureCompiled } = dist('model-store/compile/compile-models.js');
 const { readModelStore, requireFile } = dist('model-store/model-store.js');
 
 const workerFile = join(rootDir, 'dist', 'inference', 'worker-main.js');
 const WORKERS = [1, 2, 4];
 const LOADS = 5;
-const DETECTOR = ['ssd-mobilenetv1', 'face-landmark-68'];
+const DETECTOR = ['rfb-320', 'face-landmark-68'];
 
 /** Time and memory of loading a network of 580 MB: its file in every worker, and prepared weights mapped by all. */
 export default async function weights(log) {
   const dir = mkdtempSync(join(tmpdir(), 'likeness-bench-'));
   try {
     writeVggFace(dir);
-    await ensureCompiled(DETECTOR, dir);
     const cards = [join(rootDir, 'models', 'cards'), join(dir, 'cards')];
-    const store = await readModelStore(cards, [dir]);
+    const store = await readModelStore(cards, [dir, join(rootDir, 'models')]);
     const files = [...DETECTOR, VGG_FACE].map((name) => requireFile(store, name));
     log('preparing');
     const start = performance.now();

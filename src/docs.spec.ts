@@ -1,9 +1,13 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fieldRows, nameRows, quirkRows } from './compat/deepface/compatibility';
 import { APP_CONFIG } from './config/app.config';
 import { FACE_ERRORS } from './errors';
+import { DEFAULT_FACE_OPTIONS } from './face/face.options';
 import { type MetricEntry, METRICS } from './metrics/metrics';
+import { DEFAULT_COMPILED_MODELS } from './model-store/compile/compile-models';
+import { MODEL_TASKS, type ModelCard, parseModelCard } from './model-store/model-card';
+import { commandToGet } from './model-store/model-store';
 
 /*
  * The tables of the documentation are those of the code. `UPDATE_DOCS=1 npm run test:unit -- docs` writes them anew.
@@ -12,6 +16,7 @@ import { type MetricEntry, METRICS } from './metrics/metrics';
 const root = join(__dirname, '..');
 
 const TABLES: { file: string; name: string; lines: string[] }[] = [
+  { file: 'README.md', name: 'models', lines: modelsTable() },
   { file: 'README.md', name: 'configuration', lines: configurationTable() },
   { file: 'docs/api.md', name: 'errors', lines: errorTable() },
   { file: 'docs/operations.md', name: 'metrics', lines: metricsTable() },
@@ -47,6 +52,7 @@ describe('links between documents', () => {
     'docs/benchmarks.md',
     'docs/compatibility.md',
     'docs/operations.md',
+    'models/LICENSES.md',
     'models/README.md',
   ])('of %s lead to files', (file) => {
     const folder = join(root, file, '..');
@@ -64,6 +70,49 @@ it('docs/operations.md asks for metrics that are there', () => {
   );
   expect(named.filter((name) => !series.includes(name))).toEqual([]);
 });
+
+it('models/LICENSES.md names every model that the npm package carries', () => {
+  const text = readFileSync(join(root, 'models/LICENSES.md'), 'utf8');
+  const [packed] = text.split('Compiled on request');
+  const named = [...packed.matchAll(/^\| `([a-z0-9-]+)`/gm)].map(([, name]) => name);
+  expect(named.sort()).toEqual([...DEFAULT_COMPILED_MODELS].sort());
+});
+
+function readCards(): ModelCard[] {
+  const folder = join(root, 'models', 'cards');
+  const cards = readdirSync(folder).map((file) =>
+    parseModelCard(JSON.parse(readFileSync(join(folder, file), 'utf8')), file),
+  );
+  const rank = ({ name, task }: ModelCard) => [
+    DEFAULT_COMPILED_MODELS.includes(name) ? 0 : 1,
+    MODEL_TASKS.indexOf(task),
+  ];
+  return cards.sort((a, b) => {
+    const [[packedA, taskA], [packedB, taskB]] = [rank(a), rank(b)];
+    return packedA - packedB || taskA - taskB || a.name.localeCompare(b.name);
+  });
+}
+
+function modelsTable(): string[] {
+  const defaults = [DEFAULT_FACE_OPTIONS.detectors[0], DEFAULT_FACE_OPTIONS.embedders[0]];
+  const rows = readCards().map(({ name, task, license, trainingData, compiled, download, source }) => {
+    const isPacked = DEFAULT_COMPILED_MODELS.includes(name);
+    const command = compiled || download != null ? `\`${commandToGet(name)}\`` : source;
+    return [
+      `\`${name}\`${defaults.includes(name) ? ' (default)' : ''}`,
+      task,
+      [license.name, license.note].filter((text) => text != null).join('. '),
+      license.commercialUse ? 'yes' : '**no**',
+      trainingData ?? 'The card does not say.',
+      isPacked ? 'part of the package' : command,
+    ];
+  });
+  return [
+    '| card | task | license of the weights | commercial use | training data | where the file comes from |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+  ];
+}
 
 function configurationTable(): string[] {
   const rows = Object.entries(APP_CONFIG).map(([name, variable]) => {
@@ -88,7 +137,7 @@ function errorTable(): string[] {
 }
 
 function namesTable(): string[] {
-  return ['| field | name | card | from weights of DeepFace |', '| --- | --- | --- | --- |', ...nameRows()];
+  return ['| field | name | card | how to get its file |', '| --- | --- | --- | --- |', ...nameRows()];
 }
 
 function fieldsTable(): string[] {

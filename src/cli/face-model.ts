@@ -48,7 +48,7 @@ export function readConfig(): AppConfig {
   return loadAppConfig(env);
 }
 
-const STAGE_DONE = { compile: 'compiled', prepare: 'prepared', load: 'loaded' } as const;
+const STAGE_DONE = { prepare: 'prepared', load: 'loaded' } as const;
 
 /** Loads what is needed and nothing else, runs `work`, and ends the workers whatever comes of it. */
 export async function withFaceModel<T>(

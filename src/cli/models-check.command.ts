@@ -128,9 +128,8 @@ async function openModel(
   store: ReadonlyMap<string, StoredModel>,
   settings: CommandSettings,
 ): Promise<void> {
-  const { name, path, problem } = result;
-  // A boot makes the file; that it is not there yet is no fault.
-  if (problem != null || (path == null && store.get(name)?.card.compiled)) return;
+  const { name, problem } = result;
+  if (problem != null) return;
   try {
     result.loadMs = await openInWorker(requireFile(store, name), settings);
   } catch (error) {
@@ -168,6 +167,6 @@ function toRow({ name, path, checksum, license, loadMs, problem }: CheckResult):
     loadMs == null ? notOpened : `in ${loadMs} ms`,
     license?.name ?? '-',
     license == null ? '-' : commercialUse,
-    path ?? (problem == null ? 'not compiled yet' : 'absent'),
+    path ?? 'absent',
   ];
 }

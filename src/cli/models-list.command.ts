@@ -10,7 +10,7 @@ import { printJson, printTable } from './print';
 export function addModelsListCommand(models: Command): void {
   models
     .command('list')
-    .description('List every model with a card. Compilable files are made when they are first needed.')
+    .description('List every model with a card, and whether its file is there.')
     .addOption(
       new Option(
         '--server <url>',
@@ -61,8 +61,20 @@ async function listOfServer(server: string, json?: boolean): Promise<void> {
 }
 
 function describe({ card, path }: StoredModel) {
-  const { name, title, task, family, license, source, sha256 = null } = card;
+  const { name, title, task, family, license, trainingData = null, source, sha256 = null } = card;
   const withoutFile = card.compiled ? 'compilable' : 'absent';
   const state = path == null ? withoutFile : 'available';
-  return { name, title, task, family, state, license, file: onnxFileName(card), path, sha256, source };
+  return {
+    name,
+    title,
+    task,
+    family,
+    state,
+    license,
+    trainingData,
+    file: onnxFileName(card),
+    path,
+    sha256,
+    source,
+  };
 }

@@ -85,7 +85,7 @@ export const APP_CONFIG = {
     type: 'folders',
     default: DEFAULT_FACE_OPTIONS.modelDirs,
     defaultText: 'models',
-    doc: 'Folders with ONNX files, separated as in PATH; compiled models are written to the first',
+    doc: 'Folders with ONNX files, separated as in PATH, searched before the files of the package; pulled, imported, compiled and prepared models are written to the first',
   },
   FACE_MODEL_MIRROR_URL: {
     type: 'url',

@@ -92,6 +92,8 @@ export interface ModelStatus {
   /** sha256 of the file, from the card; `null` where the card pins none. */
   sha256: string | null;
   license: { name: string; commercialUse: boolean; note?: string };
+  /** What the weights were trained on, as far as their publisher says; `null` where the card does not say. */
+  trainingData: string | null;
   source: string;
   /** Embedders only. */
   embedder?: EmbedderInfo;

@@ -37,7 +37,8 @@ export interface FakeImage {
   faces: FakeFace[];
 }
 
-const DIMENSIONS = 128;
+/** Those of the default embedder. */
+const DIMENSIONS = 512;
 
 /**
  * Stands in for the real model in test suites: no weights, no processes.
@@ -130,6 +131,7 @@ export class FakeFaceModel extends FaceModel {
       idleTtlMs: null,
       sha256: '0'.repeat(64),
       license: { name: 'MIT', commercialUse: true },
+      trainingData: null,
       source: 'FakeFaceModel',
       title: 'Fake',
       family: 'fake',

@@ -16,8 +16,8 @@ const startedAt = 1_750_000_000_000;
 const timings = { queueMs: 4, decodeMs: 6, detectMs: 40, alignMs: 1.5, embedMs: 30, attributesMs: 0 };
 const image: ImageEvent = {
   task: 'represent',
-  detector: 'ssd-mobilenetv1',
-  embedder: 'face-resnet-128',
+  detector: 'rfb-320',
+  embedder: 'mobilefacenet-512',
   outcome: 'ok',
   totalMs: 100,
   timings,
@@ -70,8 +70,8 @@ describe('traceImage', () => {
     traceImage(image, startedAt);
     expect(imageSpan().attributes).toEqual({
       'likeness.task': 'represent',
-      'likeness.detector': 'ssd-mobilenetv1',
-      'likeness.embedder': 'face-resnet-128',
+      'likeness.detector': 'rfb-320',
+      'likeness.embedder': 'mobilefacenet-512',
       'likeness.outcome': 'ok',
       'likeness.face_count': 2,
     });

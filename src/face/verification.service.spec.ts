@@ -148,7 +148,7 @@ describe(VerificationService.name, () => {
     ['no face', () => empty, ['FACE_NOT_DETECTED', 'reference']],
     [
       'another contract',
-      () => ({ embedding: Array(128).fill(1), contract: 'other' }),
+      () => ({ embedding: Array(512).fill(1), contract: 'other' }),
       ['EMBEDDING_CONTRACT_MISMATCH', 'reference'],
     ],
     [
@@ -158,17 +158,17 @@ describe(VerificationService.name, () => {
     ],
     [
       'no direction',
-      () => ({ embedding: Array(128).fill(0), contract: 'fake00000000' }),
+      () => ({ embedding: Array(512).fill(0), contract: 'fake00000000' }),
       ['EMBEDDING_INVALID', 'reference'],
     ],
     [
       'a norm of 0',
-      () => ({ embedding: Array(128).fill(1), contract: 'fake00000000', embeddingNorm: 0 }),
+      () => ({ embedding: Array(512).fill(1), contract: 'fake00000000', embeddingNorm: 0 }),
       ['EMBEDDING_INVALID', 'reference'],
     ],
     [
       'no number',
-      () => ({ embedding: Array(128).fill(NaN), contract: 'fake00000000' }),
+      () => ({ embedding: Array(512).fill(NaN), contract: 'fake00000000' }),
       ['EMBEDDING_INVALID', 'reference'],
     ],
   ])('says which side has %s', async (_name, reference, expected) => {
@@ -177,7 +177,7 @@ describe(VerificationService.name, () => {
 
   it.each([
     ['FACE_NOT_DETECTED', () => empty],
-    ['EMBEDDING_CONTRACT_MISMATCH', () => ({ embedding: Array(128).fill(1), contract: 'other' })],
+    ['EMBEDDING_CONTRACT_MISMATCH', () => ({ embedding: Array(512).fill(1), contract: 'other' })],
     ['EMBEDDING_INVALID', () => ({ embedding: [1], contract: 'fake00000000' })],
   ])('says %s of the probe as well', async (expected, probe) => {
     expect(await code(service.verify(probe(), alice))).toEqual([expected, 'probe']);
@@ -185,10 +185,10 @@ describe(VerificationService.name, () => {
 
   it('says what it expected of an embedding, and none of its values', async () => {
     await expect(
-      service.verify(alice, { embedding: Array(127).fill(0.5), contract: 'fake00000000' }),
-    ).rejects.toMatchObject({ details: { field: 'reference', expectedLength: 128, receivedLength: 127 } });
+      service.verify(alice, { embedding: Array(511).fill(0.5), contract: 'fake00000000' }),
+    ).rejects.toMatchObject({ details: { field: 'reference', expectedLength: 512, receivedLength: 511 } });
     await expect(
-      service.verify(alice, { embedding: Array(128).fill(0.5), contract: 'other' }),
+      service.verify(alice, { embedding: Array(512).fill(0.5), contract: 'other' }),
     ).rejects.toMatchObject({ details: { field: 'reference', expectedContract: 'fake00000000' } });
   });
 

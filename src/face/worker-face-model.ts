@@ -90,7 +90,7 @@ export class WorkerFaceModel extends FaceModel {
   }
 
   /**
-   * Compiles and prepares what is missing, then starts the workers and waits until all are ready.
+   * Checks the files of the models, prepares what is missing, then starts the workers and waits until all are ready.
    *
    * @throws {FaceError} MODEL_NOT_FOUND, MODEL_CHECKSUM_MISMATCH, MODEL_SHAPE_MISMATCH, MODEL_INVALID with the name of
    * the model and what is wrong with it; MEMORY_BUDGET_EXCEEDED where all of it would not fit.
@@ -498,6 +498,7 @@ export class WorkerFaceModel extends FaceModel {
       idleTtlMs: this.idleTtls.get(name) ?? null,
       sha256: card.sha256 ?? null,
       license: card.license,
+      trainingData: card.trainingData ?? null,
       source: card.source,
       ...(card.task === 'embed' && card.sha256 != null ? { embedder: embedderInfo(card) } : {}),
       ...(isLoaded && ATTRIBUTES_OF_TASK[card.task] != null ? { attributes: this.servedBy(name) } : {}),

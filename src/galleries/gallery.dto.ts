@@ -9,7 +9,13 @@ import {
   type GallerySettings,
   type Metadata,
 } from '../gallery/gallery.types';
-import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/examples';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DIMENSIONS,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_THRESHOLD,
+} from '../http/examples';
 import { IsModelName } from '../http/face-options.dto';
 import { ApiRequestId } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
@@ -41,7 +47,7 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
     nullable: true,
     minimum: GALLERY_RANGES.threshold[0],
     maximum: GALLERY_RANGES.threshold[1],
-    example: 0.07,
+    example: EXAMPLE_THRESHOLD,
     description: THRESHOLD_DESCRIPTION,
   })
   threshold?: number | null;
@@ -109,7 +115,12 @@ export class GalleryDto {
   })
   contract: string;
 
-  @ApiProperty({ type: 'integer', minimum: 1, example: 128, description: 'Length of every embedding in it' })
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: EXAMPLE_DIMENSIONS,
+    description: 'Length of every embedding in it',
+  })
   dimensions: number;
 
   @ApiProperty({ type: Number, nullable: true, example: null, description: THRESHOLD_DESCRIPTION })
@@ -188,7 +199,7 @@ export const CREATE_GALLERY_EXAMPLES = {
     value: {
       id: 'visitors',
       embedder: EXAMPLE_EMBEDDER,
-      threshold: 0.06,
+      threshold: 0.5,
       capacity: 5000,
       maxReferencesPerSubject: 5,
       enrolmentGate: 'strict',
@@ -198,7 +209,7 @@ export const CREATE_GALLERY_EXAMPLES = {
 };
 
 export const GALLERY_SETTINGS_EXAMPLES = {
-  threshold: { summary: 'A threshold of its own', value: { threshold: 0.06 } },
+  threshold: { summary: 'A threshold of its own', value: { threshold: 0.5 } },
   reset: { summary: "The threshold of the embedder's card again", value: { threshold: null } },
 };
 
@@ -206,7 +217,7 @@ const GALLERY_EXAMPLE = GalleryDto.from({
   ...DEFAULT_GALLERY_SETTINGS,
   id: EXAMPLE_GALLERY_ID,
   contract: EXAMPLE_CONTRACT,
-  dimensions: 128,
+  dimensions: EXAMPLE_DIMENSIONS,
   subjectCount: 812,
   referenceCount: 2310,
   createdAt: EXAMPLE_TIME_MS,

@@ -13,9 +13,12 @@ import type { Metadata, MetadataFilter } from '../gallery/gallery.types';
 import {
   EXAMPLE_CONTRACT,
   EXAMPLE_DETECTOR,
+  EXAMPLE_DISTANCE,
   EXAMPLE_EMBEDDER,
   EXAMPLE_FACE,
   EXAMPLE_REQUEST_ID,
+  EXAMPLE_SIMILARITY,
+  EXAMPLE_THRESHOLD,
   EXAMPLE_TIMINGS,
   exampleEmbedding,
 } from '../http/examples';
@@ -50,7 +53,7 @@ export class VerifySubjectDto extends DetectorOptionsDto {
     type: Number,
     minimum: MIN_THRESHOLD,
     maximum: MAX_THRESHOLD,
-    example: 0.07,
+    example: EXAMPLE_THRESHOLD,
     description:
       "Largest cosine distance that counts, inclusive; 0 is allowed. Default: the gallery's, else that of the embedder's card",
   })
@@ -94,10 +97,15 @@ export class CandidateDto implements Candidate {
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Its most similar reference' })
   referenceId: string;
 
-  @ApiProperty({ minimum: 0, maximum: 2, example: 0.04, description: 'Cosine distance, [0, 2]' })
+  @ApiProperty({ minimum: 0, maximum: 2, example: EXAMPLE_DISTANCE, description: 'Cosine distance, [0, 2]' })
   distance: number;
 
-  @ApiProperty({ minimum: -1, maximum: 1, example: 0.96, description: 'Cosine similarity, [-1, 1]' })
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: EXAMPLE_SIMILARITY,
+    description: 'Cosine similarity, [-1, 1]',
+  })
   similarity: number;
 
   @ApiMetadata('Of the subject')
@@ -133,7 +141,7 @@ export class IdentifyResponseDto {
 
   @ApiProperty({
     minimum: 0,
-    example: 0.07,
+    example: EXAMPLE_THRESHOLD,
     description: 'Largest cosine distance that counted, inclusive',
   })
   threshold: number;
@@ -194,15 +202,24 @@ export class VerifySubjectResponseDto {
   @ApiProperty({
     minimum: 0,
     maximum: 2,
-    example: 0.04,
+    example: EXAMPLE_DISTANCE,
     description: 'Cosine distance to the most similar reference of the subject, [0, 2]',
   })
   distance: number;
 
-  @ApiProperty({ minimum: -1, maximum: 1, example: 0.96, description: 'Cosine similarity, [-1, 1]' })
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: EXAMPLE_SIMILARITY,
+    description: 'Cosine similarity, [-1, 1]',
+  })
   similarity: number;
 
-  @ApiProperty({ minimum: 0, example: 0.07, description: 'The threshold that was applied, inclusive' })
+  @ApiProperty({
+    minimum: 0,
+    example: EXAMPLE_THRESHOLD,
+    description: 'The threshold that was applied, inclusive',
+  })
   threshold: number;
 
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
@@ -262,7 +279,7 @@ export const IDENTIFY_EXAMPLES = {
       probe: EXAMPLE_IMAGE_DATA_URI,
       faceSelection: 'all',
       limit: 3,
-      threshold: 0.06,
+      threshold: 0.5,
       filter: { department: ['it', 'hr'] },
     },
   },
@@ -274,8 +291,8 @@ export const VERIFY_SUBJECT_EXAMPLES = { image: IMAGE_EXAMPLE, embedding: EMBEDD
 const FOUND = {
   subjectId: EXAMPLE_SUBJECT_ID,
   referenceId: EXAMPLE_REFERENCE_ID,
-  distance: 0.04,
-  similarity: 0.96,
+  distance: EXAMPLE_DISTANCE,
+  similarity: EXAMPLE_SIMILARITY,
 };
 const MADE_WITH = { detector: EXAMPLE_DETECTOR, embedder: EXAMPLE_EMBEDDER, contract: EXAMPLE_CONTRACT };
 
@@ -283,7 +300,7 @@ const identification = (candidates: Candidate[]): IdentifyResponseDto =>
   IdentifyResponseDto.from(
     {
       faces: [{ face: EXAMPLE_FACE, unknown: candidates.length === 0, candidates }],
-      threshold: 0.07,
+      threshold: EXAMPLE_THRESHOLD,
       galleryId: EXAMPLE_GALLERY_ID,
       galleryReferenceCount: 2310,
       ...MADE_WITH,
@@ -299,7 +316,7 @@ export const VERIFY_SUBJECT_ANSWER = VerifySubjectResponseDto.from(
   {
     verified: true,
     ...FOUND,
-    threshold: 0.07,
+    threshold: EXAMPLE_THRESHOLD,
     face: EXAMPLE_FACE,
     ...MADE_WITH,
     timings: EXAMPLE_TIMINGS,

@@ -1,6 +1,7 @@
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
 import { defaultThreshold } from '../face/verification.service';
+import { commandToGet } from '../model-store/model-store';
 import type { FaceSelection, WholeImageMode } from '../pipeline/face.types';
 import type { Gallery, Hit } from './gallery.types';
 
@@ -49,7 +50,7 @@ export interface GalleryEmbedder extends EmbedderInfo {
 /**
  * The loaded embedder to whose contract a gallery is bound.
  *
- * @throws {FaceError} MODEL_NOT_LOADED
+ * @throws {FaceError} MODEL_NOT_LOADED; where a card has the contract, with `details.embedder` and how to load it.
  */
 export function embedderOf(model: FaceModel, { id, contract }: Gallery): GalleryEmbedder {
   const byDefault = model.embedder();
@@ -60,10 +61,28 @@ export function embedderOf(model: FaceModel, { id, contract }: Gallery): Gallery
     const unaligned = model.embedder(embedder.name, false);
     if (unaligned.contract === contract) return { ...unaligned, align: false };
   }
-  throw new FaceError(
+  throw notLoaded(model, id, contract);
+}
+
+/** How to go on with a gallery after the default embedder has changed. Cards know the contract of aligned faces alone. */
+function notLoaded(model: FaceModel, galleryId: string, contract: string): FaceError {
+  const embedders = model.models().filter(({ task }) => task === 'embed');
+  const maker = embedders.find(({ embedder }) => embedder?.contract === contract);
+  const holds = `Gallery ${galleryId} holds embeddings of contract ${contract}`;
+  if (maker == null) {
+    return new FaceError(
+      'MODEL_NOT_LOADED',
+      `${holds}, and no loaded embedder makes such embeddings. Load the embedder that made them, or enroll the faces into a new gallery.`,
+      { galleryId, contract },
+    );
+  }
+  const others = embedders.filter(({ state, name }) => state === 'loaded' && name !== model.defaultEmbedder);
+  const names = [model.defaultEmbedder, ...others.map(({ name }) => name), maker.name].join(',');
+  const get = maker.state === 'absent' ? `npx ${commandToGet(maker.name)}, then ` : '';
+  return new FaceError(
     'MODEL_NOT_LOADED',
-    `Gallery ${id} holds embeddings of contract ${contract}, and no loaded embedder makes such.`,
-    { galleryId: id, contract },
+    `${holds}, made by ${maker.name}, which is not loaded. To load it: ${get}restart with FACE_EMBEDDERS=${names}`,
+    { galleryId, contract, embedder: maker.name },
   );
 }
 

@@ -45,7 +45,7 @@ describe(GalleryModule.name, () => {
     const onSearch = jest.fn();
     const context = await boot({ defaultGallery: { capacity: 5 }, onSearch });
     expect((await context.get(GalleryStore).getGallery('default')).capacity).toBe(5);
-    const embedding = Array.from({ length: 128 }, () => 1);
+    const embedding = Array.from({ length: 512 }, () => 1);
     await context.get(GalleryService).identify('default', { embedding, contract: 'fake00000000' });
     expect(onSearch).toHaveBeenCalledTimes(1);
   });
@@ -78,7 +78,7 @@ describe(GalleryModule.name, () => {
     const dir = await mkdtemp(join(tmpdir(), 'gallery-'));
     const options = { store: 'durable', dir, key: 'k'.repeat(32) } as const;
     const context = await boot(options);
-    const embedding = Array.from({ length: 128 }, () => 1);
+    const embedding = Array.from({ length: 512 }, () => 1);
     const item = { subjectId: 'ada', input: { embedding, contract: 'fake00000000' } };
     await context.get(GalleryService).enroll('default', [item]);
     await context.close();

@@ -81,7 +81,7 @@ describe(GalleryService.name, () => {
       expect(gallery).toMatchObject({
         id: 'new',
         contract: 'fake00000000',
-        dimensions: 128,
+        dimensions: 512,
         threshold: null,
         capacity: 7,
         maxReferencesPerSubject: 20,
@@ -165,6 +165,22 @@ describe(GalleryService.name, () => {
       await expect(service.enroll(GALLERY, [{ subjectId: 'ada', input: probe }])).rejects.toMatchObject(
         missed,
       );
+    });
+
+    it.each<[ModelStatus['state'], string]>([
+      ['absent', 'npx likeness models compile face-resnet-128, then restart with FACE_EMBEDDERS='],
+      ['available', 'To load it: restart with FACE_EMBEDDERS='],
+    ])('is named where its card is known and its file is %s, with how to load it', async (state, how) => {
+      const bound = model.embedder();
+      await enrolled('ada', await embeddingOf('ada'));
+      const maker = { name: 'face-resnet-128', task: 'embed' as const, state, embedder: bound };
+      const second = { name: 'second', task: 'embed' as const, state: 'loaded' as const };
+      swapEmbedder([maker, second]);
+      await expect(service.identify(GALLERY, photo('ada'))).rejects.toMatchObject({
+        code: 'MODEL_NOT_LOADED',
+        message: expect.stringContaining(`${how}${model.defaultEmbedder},second,face-resnet-128`),
+        details: { galleryId: GALLERY, contract: bound.contract, embedder: 'face-resnet-128' },
+      });
     });
 
     it('does not take embeddings of another contract, or malformed ones', async () => {

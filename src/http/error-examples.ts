@@ -1,5 +1,5 @@
 import type { FACE_ERRORS, FaceErrorCode } from '../errors';
-import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER } from './examples';
+import { EXAMPLE_CONTRACT, EXAMPLE_DETECTOR, EXAMPLE_DIMENSIONS, EXAMPLE_EMBEDDER } from './examples';
 
 /** Codes with an HTTP status: those that a caller can receive. */
 export type RequestErrorCode = {
@@ -32,8 +32,8 @@ export const ERROR_EXAMPLES: Readonly<
   },
   REQUEST_MALFORMED: { message: 'The request cannot be read: its body or its address is malformed.' },
   MODEL_UNKNOWN: {
-    message: 'Expected a known detector but received "ssd". Loaded: ssd-mobilenetv1.',
-    details: { field: 'detector', available: ['ssd-mobilenetv1'] },
+    message: `Expected a known detector but received "ssd". Loaded: ${EXAMPLE_DETECTOR}.`,
+    details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
   },
   UNAUTHORIZED: { message: 'Expected the admin key in Authorization: Bearer.' },
   ADMIN_DISABLED: { message: 'The admin routes are switched off: ADMIN_KEY is not set.' },
@@ -70,12 +70,12 @@ export const ERROR_EXAMPLES: Readonly<
   },
   GALLERY_STORE_FAILED: { message: 'The store of the galleries failed; nothing was changed.' },
   MODEL_NOT_LOADED: {
-    message: 'Model yunet is not loaded. Loaded for detector: ssd-mobilenetv1.',
-    details: { field: 'detector', available: ['ssd-mobilenetv1'] },
+    message: `Model yunet is not loaded. Loaded for detector: ${EXAMPLE_DETECTOR}.`,
+    details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
   },
   MODEL_IN_USE: {
-    message: 'Model face-resnet-128 is the default of its task: swap it instead.',
-    details: { model: 'face-resnet-128' },
+    message: `Model ${EXAMPLE_EMBEDDER} is the default of its task: swap it instead.`,
+    details: { model: EXAMPLE_EMBEDDER },
   },
   MODEL_LOAD_FAILED: {
     message:
@@ -110,8 +110,8 @@ export const ERROR_EXAMPLES: Readonly<
     details: { field: '{field}', faceCount: 3 },
   },
   EMBEDDING_INVALID: {
-    message: 'Expected 128 numbers for embedding but received 512.',
-    details: { field: '{field}', expectedLength: 128, receivedLength: 512 },
+    message: `Expected ${EXAMPLE_DIMENSIONS} numbers for embedding but received 128.`,
+    details: { field: '{field}', expectedLength: EXAMPLE_DIMENSIONS, receivedLength: 128 },
   },
   INFERENCE_FAILED: { message: 'The worker ended before it answered.', details: { retryAfterSeconds: 1 } },
   INTERNAL_ERROR: { message: 'Something unexpected happened; the log has the cause.' },

@@ -7,10 +7,17 @@ import { EXAMPLE_IMAGE_DATA_URI } from './example-image';
  */
 
 export const EXAMPLE_REQUEST_ID = '5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11';
-export const EXAMPLE_DETECTOR = 'ssd-mobilenetv1';
-export const EXAMPLE_EMBEDDER = 'face-resnet-128';
+export const EXAMPLE_DETECTOR = 'rfb-320';
+export const EXAMPLE_EMBEDDER = 'mobilefacenet-512';
 /** Contract of {@link EXAMPLE_EMBEDDER}. */
-export const EXAMPLE_CONTRACT = '924e43b94eda';
+export const EXAMPLE_CONTRACT = '68d3f0a95156';
+/** Length of its embeddings. */
+export const EXAMPLE_DIMENSIONS = 512;
+/** Its default threshold, cosine distance. */
+export const EXAMPLE_THRESHOLD = 0.55;
+/** Two photos of one person, by it. */
+export const EXAMPLE_DISTANCE = 0.31;
+export const EXAMPLE_SIMILARITY = 0.69;
 
 export const EXAMPLE_FACE: FaceDetection = {
   box: { x: 38, y: 34.8, width: 76.7, height: 91.7 },
@@ -21,7 +28,7 @@ export const EXAMPLE_FACE: FaceDetection = {
     { x: 65.9, y: 109 },
     { x: 91.4, y: 109.8 },
   ],
-  detectionScore: 0.88,
+  detectionScore: 0.99,
 };
 
 export const EXAMPLE_TIMINGS: StageTimings = {
@@ -46,9 +53,9 @@ export function exampleImage<F extends FaceDetection>(face: F): ImageFaces<F> & 
   };
 }
 
-/** 128 numbers that look like an embedding, the same on every machine; another `step` gives another vector. */
+/** {@link EXAMPLE_DIMENSIONS} numbers that look like an embedding, the same on every machine; another `step` gives another vector. */
 export function exampleEmbedding(step = 37): number[] {
-  return Array.from({ length: 128 }, (_, index) => (((index * step) % 101) - 50) / 100);
+  return Array.from({ length: EXAMPLE_DIMENSIONS }, (_, index) => (((index * step) % 101) - 50) / 100);
 }
 
 /** Bodies of the routes that take one field `image`, the same for JSON and multipart. */

@@ -9,6 +9,7 @@ import {
   type Point,
   type StageTimings,
 } from '../pipeline/face.types';
+import { EXAMPLE_DETECTOR } from './examples';
 
 const PIXELS = 'pixels of the upright image, origin top-left; may lie outside the image';
 
@@ -159,7 +160,7 @@ export class ImageResultDto {
   @ApiProperty({
     type: String,
     nullable: true,
-    example: 'ssd-mobilenetv1',
+    example: EXAMPLE_DETECTOR,
     description: 'Name of the detector that was used; null where none was run',
   })
   detector: string | null;

@@ -1,6 +1,13 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { EmbedderInfo, FaceModel, ModelStatus } from '../face/face-model';
-import { EXAMPLE_CONTRACT, EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from './examples';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DETECTOR,
+  EXAMPLE_DIMENSIONS,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_THRESHOLD,
+} from './examples';
 import { ApiRequestId } from './face.dto';
 import { MODEL_TASKS, type ModelTask } from '../model-store/model-card';
 import { type Attribute, ATTRIBUTES, type Metric, METRICS } from '../pipeline/face.types';
@@ -27,7 +34,12 @@ export class EmbedderInfoDto implements EmbedderInfo {
   @ApiProperty({ example: EXAMPLE_EMBEDDER })
   name: string;
 
-  @ApiProperty({ type: 'integer', minimum: 1, example: 128, description: 'Length of its embeddings' })
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: EXAMPLE_DIMENSIONS,
+    description: 'Length of its embeddings',
+  })
   dimensions: number;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
@@ -56,13 +68,13 @@ export class ModelStatusDto implements ModelStatus {
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name to use in requests and settings' })
   name: string;
 
-  @ApiProperty({ example: '128-d ResNet face embedder (dlib family)' })
+  @ApiProperty({ example: 'MobileFaceNet, 512-d' })
   title: string;
 
   @ApiProperty({ enum: MODEL_TASKS, example: 'embed' })
   task: ModelTask;
 
-  @ApiProperty({ example: 'dlib-150', description: 'Kind of pre- and post-processing' })
+  @ApiProperty({ example: 'arcface-112', description: 'Kind of pre- and post-processing' })
   family: string;
 
   @ApiProperty({
@@ -135,7 +147,7 @@ export class ModelStatusDto implements ModelStatus {
   @ApiProperty({
     type: String,
     nullable: true,
-    example: 'e8e134c0933f04eb8648b1507483dc071bbc715743219c81440acf11eed20d6d',
+    example: 'aee63d070fb494b0fe77632b34b4ed96a6f46953cd6327f9343e01fc8b6e29b7',
     description: 'sha256 of the ONNX file; null where the card pins none',
   })
   sha256: string | null;
@@ -144,7 +156,16 @@ export class ModelStatusDto implements ModelStatus {
   license: ModelLicenseDto;
 
   @ApiProperty({
-    example: '@vladmandic/face-api 1.7.15, compiled to ONNX at set-up',
+    type: String,
+    nullable: true,
+    example: 'The publisher does not say which faces it was trained on.',
+    description:
+      'What the weights were trained on, as far as their publisher says; null where the card does not say',
+  })
+  trainingData: string | null;
+
+  @ApiProperty({
+    example: 'faceplugin-face-recognition-js 0.0.1, model/fr_feature.onnx, compiled to ONNX by the build',
     description: 'Where the weights come from',
   })
   source: string;
@@ -192,26 +213,31 @@ export class ModelsResponseDto {
 
 export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
   name: EXAMPLE_EMBEDDER,
-  title: '128-d ResNet face embedder (dlib family)',
+  title: 'MobileFaceNet, 512-d',
   task: 'embed',
-  family: 'dlib-150',
+  family: 'arcface-112',
   state: 'loaded',
   isDefault: true,
   loads: 2,
   loadMs: 48.2,
   memoryBytes: 16_777_216,
-  sharedBytes: 22_558_720,
+  sharedBytes: 4_810_856,
   runs: 1284,
-  runMs: { p50: 13.9, p99: 21.4 },
+  runMs: { p50: 8.2, p99: 12.9 },
   idleTtlMs: null,
-  sha256: 'e8e134c0933f04eb8648b1507483dc071bbc715743219c81440acf11eed20d6d',
-  license: { name: 'MIT', commercialUse: true },
-  source: '@vladmandic/face-api 1.7.15, compiled to ONNX at set-up',
+  sha256: 'aee63d070fb494b0fe77632b34b4ed96a6f46953cd6327f9343e01fc8b6e29b7',
+  license: {
+    name: 'MIT',
+    commercialUse: true,
+    note: 'As published with the package and its repository; the copyright line names another person than the publisher.',
+  },
+  trainingData: 'The publisher does not say which faces it was trained on.',
+  source: 'faceplugin-face-recognition-js 0.0.1, model/fr_feature.onnx, compiled to ONNX by the build',
   embedder: {
     name: EXAMPLE_EMBEDDER,
-    dimensions: 128,
+    dimensions: EXAMPLE_DIMENSIONS,
     contract: EXAMPLE_CONTRACT,
-    maxDistances: { cosine: 0.07, euclidean: 0.58, euclidean_l2: 0.374, angular: 0.12 },
+    maxDistances: { cosine: EXAMPLE_THRESHOLD, euclidean_l2: 1.049, angular: 0.351 },
   },
 };
 
@@ -236,6 +262,7 @@ const ABSENT_MODEL_EXAMPLE: ModelStatusDto = {
     commercialUse: false,
     note: 'Weights for non-commercial research only.',
   },
+  trainingData: 'WIDER FACE.',
   source: 'InsightFace model zoo, pack buffalo_l (release v0.7)',
 };
 

@@ -180,9 +180,9 @@ export class ModelCard {
   @IsString() @IsNotEmpty() title: string;
   @IsIn(MODEL_TASKS) task: ModelTask;
   @IsString() family: string;
-  /** File name of the ONNX file inside a models folder. Absent for models that are compiled at set-up. */
+  /** File name of the ONNX file inside a models folder. Absent for models that are compiled from the weights in an npm package. */
   @IsOptional() @Matches(/^[^/\\]+\.onnx$/) file?: string;
-  /** True where the file is made at set-up from the weights in an npm package. */
+  /** True where `likeness models compile` makes the file from the weights in an npm package. */
   @IsOptional() @IsBoolean() compiled?: boolean;
   /**
    * sha256 of the ONNX file, checked at each boot. Absent on cards of models that have no one published file: loading

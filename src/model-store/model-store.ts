@@ -1,7 +1,7 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { FaceError } from '../errors';
-import { compiledFileName } from './compile/compile-models';
+import { compiledFileName, COMPILED_MODELS } from './compile/compile-models';
 import { type ModelCard, parseModelCard } from './model-card';
 
 /** A card, and where its file is. */
@@ -80,9 +80,14 @@ export function requireFile(
   return { card, path };
 }
 
+/** The command that puts the file of a model into the first models folder. */
+export function commandToGet(name: string): string {
+  return `likeness models ${Object.hasOwn(COMPILED_MODELS, name) ? 'compile' : 'pull'} ${name}`;
+}
+
 function howToGet({ name, source, download, compiled }: ModelCard): string {
-  if (compiled) return `To compile it: npx likeness models compile ${name}`;
-  const command = download == null ? '' : ` To download it: npx likeness models pull ${name}`;
+  if (compiled) return `To compile it: npx ${commandToGet(name)}`;
+  const command = download == null ? '' : ` To download it: npx ${commandToGet(name)}`;
   return `Its source: ${source}.${command}`;
 }
 

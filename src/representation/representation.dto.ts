@@ -3,6 +3,7 @@ import type { Representation } from '../face/representation.service';
 import { ErrorDto } from '../http/error.dto';
 import {
   EXAMPLE_CONTRACT,
+  EXAMPLE_DIMENSIONS,
   EXAMPLE_EMBEDDER,
   EXAMPLE_FACE,
   EXAMPLE_REQUEST_ID,
@@ -37,7 +38,7 @@ export class RepresentedFaceDto extends FaceDto {
 
   @ApiProperty({
     minimum: 0,
-    example: 1.42,
+    example: 3.85,
     description: 'Length of the vector before it was brought to unit length; the metric euclidean needs it',
   })
   embeddingNorm: number;
@@ -62,7 +63,12 @@ export class RepresentationDto extends ImageResultDto {
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
   contract: string;
 
-  @ApiProperty({ type: 'integer', minimum: 1, example: 128, description: 'Length of every embedding' })
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: EXAMPLE_DIMENSIONS,
+    description: 'Length of every embedding',
+  })
   dimensions: number;
 
   static from(result: Representation): RepresentationDto {
@@ -127,8 +133,13 @@ export const REPRESENT_EXAMPLES = {
 };
 
 const EXAMPLE = RepresentationDto.from({
-  ...exampleImage({ ...EXAMPLE_FACE, embedding: Float32Array.of(), embeddingNorm: 1.42 }),
-  embedder: { name: EXAMPLE_EMBEDDER, contract: EXAMPLE_CONTRACT, dimensions: 128, maxDistances: {} },
+  ...exampleImage({ ...EXAMPLE_FACE, embedding: Float32Array.of(), embeddingNorm: 3.85 }),
+  embedder: {
+    name: EXAMPLE_EMBEDDER,
+    contract: EXAMPLE_CONTRACT,
+    dimensions: EXAMPLE_DIMENSIONS,
+    maxDistances: {},
+  },
 });
 // Put in afterwards: through float32, 0.01 would read 0.009999999776482582.
 EXAMPLE.faces[0].embedding = exampleEmbedding();

@@ -1,7 +1,14 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsNotEmpty, IsString, MaxLength } from 'class-validator';
 import type { EmbeddingDistances } from '../face/embedding-distances';
-import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID, exampleEmbedding } from '../http/examples';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DISTANCE,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_SIMILARITY,
+  exampleEmbedding,
+} from '../http/examples';
 import { ApiRequestId } from '../http/face.dto';
 import { IsFit, IsJson, Omittable } from '../http/validation';
 import { type Metric, METRICS } from '../pipeline/face.types';
@@ -73,7 +80,7 @@ export class DistancesResponseDto implements EmbeddingDistances {
   @ApiProperty({
     type: 'array',
     items: { type: 'array', items: { type: 'number' } },
-    example: [[0.04]],
+    example: [[EXAMPLE_DISTANCE]],
     description: 'In the unit of the metric, by probe and reference. Smaller is more alike',
   })
   distances: number[][];
@@ -81,7 +88,7 @@ export class DistancesResponseDto implements EmbeddingDistances {
   @ApiProperty({
     type: 'array',
     items: { type: 'array', items: { type: 'number' } },
-    example: [[0.96]],
+    example: [[EXAMPLE_SIMILARITY]],
     description: 'Cosine, [-1, 1], whatever the metric, by probe and reference',
   })
   similarities: number[][];
@@ -112,8 +119,8 @@ export const DISTANCES_EXAMPLES = {
 };
 
 export const DISTANCES_ANSWER: DistancesResponseDto = {
-  distances: [[0, 1.02]],
-  similarities: [[1, -0.02]],
+  distances: [[0, 1.08]],
+  similarities: [[1, -0.08]],
   metric: 'cosine',
   embedder: EXAMPLE_EMBEDDER,
   contract: EXAMPLE_CONTRACT,

@@ -4,10 +4,13 @@ import type { VerificationResult } from '../face/verification.service';
 import {
   EXAMPLE_CONTRACT,
   EXAMPLE_DETECTOR,
+  EXAMPLE_DISTANCE,
   EXAMPLE_EMBEDDER,
   EXAMPLE_FACE,
   EXAMPLE_IMAGE_SIZE,
   EXAMPLE_REQUEST_ID,
+  EXAMPLE_SIMILARITY,
+  EXAMPLE_THRESHOLD,
   EXAMPLE_TIMINGS,
   exampleEmbedding,
 } from '../http/examples';
@@ -36,7 +39,7 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
   @ApiPropertyOptional({
     type: Number,
     minimum: 0,
-    example: 0.07,
+    example: EXAMPLE_THRESHOLD,
     description:
       'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. Default: that of the embedder for the metric, see /v1/models',
   })
@@ -66,7 +69,7 @@ export class VerifyResponseDto {
   verified: boolean;
 
   @ApiProperty({
-    example: 0.04,
+    example: EXAMPLE_DISTANCE,
     description:
       'In the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more alike',
   })
@@ -75,14 +78,14 @@ export class VerifyResponseDto {
   @ApiProperty({
     minimum: -1,
     maximum: 1,
-    example: 0.96,
+    example: EXAMPLE_SIMILARITY,
     description: 'Cosine similarity, [-1, 1], whatever the metric. Larger is more alike',
   })
   similarity: number;
 
   @ApiProperty({
     minimum: 0,
-    example: 0.07,
+    example: EXAMPLE_THRESHOLD,
     description: 'The threshold that was applied, inclusive, in the unit of the metric',
   })
   threshold: number;
@@ -149,7 +152,7 @@ export const VERIFY_EXAMPLES = {
       probe: EXAMPLE_IMAGE_DATA_URI,
       reference: EXAMPLE_IMAGE_DATA_URI,
       metric: 'euclidean_l2',
-      threshold: 0.3,
+      threshold: 1,
       faceSelection: 'single',
     },
   },
@@ -165,9 +168,9 @@ export const VERIFY_EXAMPLES = {
 export const VERIFY_ANSWER = VerifyResponseDto.from(
   {
     verified: true,
-    distance: 0.04,
-    similarity: 0.96,
-    threshold: 0.07,
+    distance: EXAMPLE_DISTANCE,
+    similarity: EXAMPLE_SIMILARITY,
+    threshold: EXAMPLE_THRESHOLD,
     metric: 'cosine',
     probe: EXAMPLE_FACE,
     reference: EXAMPLE_FACE,

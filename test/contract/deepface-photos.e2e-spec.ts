@@ -21,16 +21,18 @@ const PAIRS: readonly [string, string, boolean][] = [
   ['img6', 'img8', false],
   ['img6', 'img9', false],
 ];
-const DETECTORS = ['ssd-mobilenetv1', 'yunet', 'retinaface'];
+const DETECTORS = ['rfb-320', 'yunet', 'retinaface'];
 
-/** What DeepFace tests with its own photos, over HTTP and with the default models. */
+/** What DeepFace tests with its own photos, over HTTP, with the default detector and others. */
 describeWithShared("DeepFace's own cases", () => {
   const folder = join(sharedDir ?? '', 'data', 'deepface');
   let service: RunningService;
   let wire: Wire;
   beforeAll(async () => {
     service = await startService({
-      FACE_DETECTORS: 'ssd-mobilenetv1,yunet,retinaface-mnet025',
+      FACE_DETECTORS: 'rfb-320,yunet,retinaface-mnet025',
+      // The embedder that DeepFace has thresholds for.
+      FACE_EMBEDDERS: 'face-resnet-128',
       FACE_MODEL_DIRS: [join(rootDir, 'models'), join(sharedDir ?? '', 'models')].join(delimiter),
       FACE_PREPARE_MODELS: 'off',
       // The same 25 photos come again and again.
@@ -108,7 +110,7 @@ describeWithShared("DeepFace's own cases", () => {
       expect(Object.keys(body.facial_areas.img1)).toEqual(AREA_KEYS);
     });
 
-    it.each(['retinaface', 'ssd-mobilenetv1'])(
+    it.each(['retinaface', 'rfb-320'])(
       'agrees with represent to 6 decimals with detector %s',
       async (detector_backend) => {
         const { distance } = await verify('img1', 'img2', { detector_backend });
@@ -140,7 +142,7 @@ describeWithShared("DeepFace's own cases", () => {
       expect(results).toEqual(await Promise.all(names.map((name) => represent(name))));
     });
 
-    it.each(['ssd-mobilenetv1', 'retinaface'])(
+    it.each(['rfb-320', 'retinaface'])(
       'finds at least five faces in the selfie with detector %s, as DeepFace asks of mtcnn',
       async (detector_backend) => {
         const faces = await represent('selfie-many-people', { detector_backend });
@@ -163,7 +165,7 @@ describeWithShared("DeepFace's own cases", () => {
     });
 
     it('with another detector has neither', async () => {
-      for (const detector_backend of ['yunet', 'ssd-mobilenetv1']) {
+      for (const detector_backend of ['yunet', 'rfb-320']) {
         const [{ facial_area }] = await represent('img1', { detector_backend });
         expectArea(facial_area, { width: 1382, height: 1868 });
       }

@@ -14,8 +14,9 @@ import { verifyCases } from './verify.cases';
 import { Wire } from './wire';
 
 /**
- * The DeepFace dialect held against DeepFace's contract, over HTTP: one boot with the default models, and beside them a
- * small embedder for every name of DeepFace that a card stands for.
+ * The DeepFace dialect held against DeepFace's contract, over HTTP: one boot with the default detector and dlib's embedder,
+ * whose thresholds and confidence DeepFace has tables for, and beside it a small embedder for every other name of DeepFace
+ * that a card stands for.
  */
 describe('the DeepFace API', () => {
   const tempFolder = tempFolders();

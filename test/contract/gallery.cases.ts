@@ -75,7 +75,7 @@ export function galleryCases(setup: () => Setup): void {
       expect(row).toMatchObject({
         img_name: 'person.jpg',
         model_name: 'Dlib',
-        detector_backend: 'ssd-mobilenetv1',
+        detector_backend: 'rfb-320',
         aligned: true,
         l2_normalized: false,
         search_method: 'exact',
@@ -269,7 +269,7 @@ export function galleryCases(setup: () => Setup): void {
         const [rows] = await search(uri('person'), { ...own, ...setting });
         expect(namesOf(rows)).toEqual([img_name]);
         expect(rows[0]).toMatchObject({
-          detector_backend: setting.detector_backend ?? 'ssd-mobilenetv1',
+          detector_backend: setting.detector_backend ?? 'rfb-320',
           aligned: setting.align ?? true,
           l2_normalized: setting.l2_normalize ?? false,
           distance: 0,

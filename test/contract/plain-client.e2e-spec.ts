@@ -32,7 +32,7 @@ describe('a plain client of DeepFace', () => {
       verified: true,
       distance: expect.any(Number),
       verifiedByForm: true,
-      dimensions: [128],
+      dimensions: [512],
       faces: [
         {
           age: expect.any(Number),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
 import { cardInput } from '../support/card-input';
 
-/** DeepFace's recognition models that a card stands for here, and the card. `Dlib` is the default set's own. */
+/** DeepFace's recognition models that a card stands for here, and the card. `Dlib` is compiled. */
 export const CARD_OF: Readonly<Record<string, string>> = {
   'VGG-Face': 'vgg-face',
   Facenet: 'facenet',

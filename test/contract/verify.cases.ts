@@ -46,7 +46,7 @@ export function verifyCases(setup: () => Setup): void {
       const body = await verify(uri('person'), uri('personAgain'));
       expect(body).toMatchObject({
         model: 'Dlib',
-        detector_backend: 'ssd-mobilenetv1',
+        detector_backend: 'rfb-320',
         similarity_metric: 'cosine',
         threshold: 0.07,
       });

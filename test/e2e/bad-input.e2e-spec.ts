@@ -182,12 +182,12 @@ describe('bad input', () => {
   describe('embeddings', () => {
     const verify = (probe: unknown) => post('verify').send({ probe, reference: goodBase64 });
     const contract = 'fake00000000';
-    const ones = Array.from({ length: 128 }, () => 1);
+    const ones = Array.from({ length: 512 }, () => 1);
 
     it('of a wrong length', async () => {
       await refused(verify({ embedding: [1, 2, 3], contract }), 422, 'EMBEDDING_INVALID', {
         field: 'probe',
-        expectedLength: 128,
+        expectedLength: 512,
         receivedLength: 3,
       });
     });

@@ -13,7 +13,11 @@ import {
   resolveFaceOptions,
 } from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
-import { COMPILED_MODELS, compiledFileName } from '../../src/model-store/compile/compile-models';
+import {
+  COMPILED_MODELS,
+  compiledFileName,
+  DEFAULT_COMPILED_MODELS,
+} from '../../src/model-store/compile/compile-models';
 import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
 import { rootDir, workerFile } from '../support/paths';
 
@@ -101,7 +105,7 @@ describe('a boot', () => {
   });
 
   it('refuses a file with one byte changed, naming both hashes', async () => {
-    const name = 'face-resnet-128';
+    const name = 'mobilefacenet-512';
     await linkDefaults(name);
     const file = compiledFileName(name);
     const bytes = await readFile(join(PACKAGE_MODELS_DIR, file));
@@ -180,7 +184,7 @@ describe('a boot', () => {
 
   it('refuses a model of another task in the place of a detector', async () => {
     await linkDefaults();
-    const error = await refusal({ detectors: ['face-resnet-128'], modelDirs: [folder] });
+    const error = await refusal({ detectors: ['mobilefacenet-512'], modelDirs: [folder] });
     expect(error.code).toBe('MODEL_INVALID');
     expect(error.message).toContain('is no detector');
   });
@@ -199,13 +203,13 @@ describe('a boot', () => {
     const error = await refusal({ detectors: ['mtcnn'], modelDirs: [folder] });
     expect(error.code).toBe('MODEL_NOT_FOUND');
     expect(error.message).toContain('"mtcnn" has no card');
-    expect(error.details.available).toContain('ssd-mobilenetv1');
+    expect(error.details.available).toContain('rfb-320');
     expectNoFolder(error);
   });
 
   it.each<[string, FaceModuleOptions]>([
-    ['detector', { detectors: ['face-resnet-128'] }],
-    ['embedder', { embedders: ['ssd-mobilenetv1'] }],
+    ['detector', { detectors: ['mobilefacenet-512'] }],
+    ['embedder', { embedders: ['rfb-320'] }],
     ['attribute model', { attributeModels: ['face-landmark-68'] }],
   ])('refuses a model of another task as %s', async (what, options) => {
     await linkDefaults();
@@ -216,7 +220,7 @@ describe('a boot', () => {
 
   it('refuses a detector whose landmark model is of another task', async () => {
     await linkDefaults();
-    await writeCard('ssd-mobilenetv1', (card) => {
+    await writeCard('rfb-320', (card) => {
       (card.detection as Record<string, unknown>).landmarkModel = 'age-gender';
     });
     const error = await refusal({ modelDirs: [folder] });
@@ -237,7 +241,7 @@ describe('a boot', () => {
     expectNoFolder(unpinned);
   });
 
-  it('compiles the five default models into an empty folder, once, and tells of it', async () => {
+  it('loads the five default models from the package, prepares them once, and tells of it', async () => {
     const models = join(folder, 'new', 'models');
     const boot = async () => {
       const told: BootProgress[] = [];
@@ -249,19 +253,20 @@ describe('a boot', () => {
       await model.close();
       expect(childPids()).toEqual(before);
       return {
-        compiled: told.filter(({ stage }) => stage === 'compile'),
+        prepared: told.filter(({ stage }) => stage === 'prepare'),
         loaded: told.filter(({ stage }) => stage === 'load'),
       };
     };
-    const names = Object.keys(COMPILED_MODELS).sort();
+    const names = [...DEFAULT_COMPILED_MODELS].sort();
     const first = await boot();
-    expect(first.compiled.map(({ model }) => model).sort()).toEqual(names);
-    expect(first.compiled.map(({ done, total }) => [done, total])).toEqual(
+    expect(first.prepared.map(({ model }) => model).sort()).toEqual(names);
+    expect(first.prepared.map(({ done, total }) => [done, total])).toEqual(
       names.map((_, i) => [i + 1, names.length]),
     );
-    expect((await readdir(models)).sort()).toEqual([...names.map(compiledFileName), 'prepared'].sort());
+    // Nothing is compiled.
+    expect(await readdir(models)).toEqual(['prepared']);
     const second = await boot();
-    expect(second.compiled).toEqual([]);
+    expect(second.prepared).toEqual([]);
     for (const { loaded } of [first, second]) {
       expect(loaded.map(({ done }) => done)).toEqual(Array.from({ length: 10 }, (_, i) => i + 1));
       expect([...new Set(loaded.map(({ model }) => model))].sort()).toEqual(names);

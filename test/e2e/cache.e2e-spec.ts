@@ -41,7 +41,7 @@ describe('a service that keeps its answers', () => {
   };
   const runs = async () => {
     const { models } = await admin('GET', '/admin/models');
-    return models.find(({ name }) => name === 'face-resnet-128')?.runs;
+    return models.find(({ name }) => name === 'mobilefacenet-512')?.runs;
   };
 
   it('answers the same image from the cache, and alike', async () => {

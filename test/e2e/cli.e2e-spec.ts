@@ -35,8 +35,8 @@ describe('likeness', () => {
         verified: false,
         metric: 'cosine',
         threshold: expect.any(Number),
-        detector: 'ssd-mobilenetv1',
-        embedder: 'face-resnet-128',
+        detector: 'rfb-320',
+        embedder: 'mobilefacenet-512',
         probe: { landmarks: { noseTip: { x: expect.any(Number), y: expect.any(Number) } } },
       });
       expect(answer.distance).toBeGreaterThan(answer.threshold as number);
@@ -213,20 +213,31 @@ describe('likeness', () => {
         license: { name: 'Apache-2.0', commercialUse: true },
         file: 'face_recognition_sface_2021dec.onnx',
       });
-      expect(models.find(({ name }) => name === 'ssd-mobilenetv1')).toMatchObject({ state: 'compilable' });
+      expect(models.find(({ name }) => name === 'mobilefacenet-512')).toMatchObject({
+        state: 'available',
+        trainingData: 'The publisher does not say which faces it was trained on.',
+      });
       const text = await likeness('models', 'list');
       expect(text.stdout.split('\n')[0]).toMatch(/^name +task +state +licence +commercial use +file$/);
-      expect(text.stdout).toMatch(/^ssd-mobilenetv1 +detect +available +MIT +yes +ssd-mobilenetv1\./m);
+      expect(text.stdout).toMatch(/^rfb-320 +detect +available +MIT +yes +rfb-320\./m);
       expect([code, text.code]).toEqual([0, 0]);
     });
 
     it('compiles once, again with --force, and names what cannot be compiled', async () => {
       const env = { FACE_MODEL_DIRS: join(folder, 'compiled') };
       const compile = (...args: string[]) => startCli(['models', 'compile', ...args], env).ended;
-      const first = await compile('age-gender', 'face-expression');
+      const byPackage = await compile('age-gender', '--json');
+      expect(JSON.parse(byPackage.stdout)).toMatchObject({
+        models: [{ compiled: false, path: expect.stringContaining(join(rootDir, 'models')) }],
+      });
+      const first = await compile('age-gender', 'face-expression', '--force');
       expect(first.stdout).toMatch(/^age-gender: compiled in \d+ ms, .*\nface-expression: compiled in /);
       const second = await compile('age-gender', '--json');
-      expect(JSON.parse(second.stdout)).toMatchObject({ models: [{ name: 'age-gender', compiled: false }] });
+      expect(JSON.parse(second.stdout)).toMatchObject({
+        models: [
+          { name: 'age-gender', compiled: false, path: expect.stringContaining(join(folder, 'compiled')) },
+        ],
+      });
       const forced = await compile('age-gender', '--force', '--json');
       expect(JSON.parse(forced.stdout)).toMatchObject({ models: [{ name: 'age-gender', compiled: true }] });
       const unknown = await compile('sface');
@@ -240,7 +251,7 @@ describe('likeness', () => {
       expect(models).toEqual(
         expect.arrayContaining([
           expect.objectContaining({
-            name: 'face-resnet-128',
+            name: 'mobilefacenet-512',
             checksum: 'ok',
             loadMs: expect.any(Number),
             problem: null,
@@ -252,7 +263,7 @@ describe('likeness', () => {
     });
 
     it('exits with 1 for a corrupt file, naming it and both hashes', async () => {
-      const compiled = await startCli(['models', 'compile', 'face-expression', '--json'], {
+      const compiled = await startCli(['models', 'compile', 'face-expression', '--force', '--json'], {
         FACE_MODEL_DIRS: join(folder, 'corrupt'),
       }).ended;
       const { path } = JSON.parse(compiled.stdout).models[0] as { path: string };
@@ -335,13 +346,13 @@ describe('likeness', () => {
 
     it('are listed, loaded, warmed, swapped and unloaded', async () => {
       const listed = await startCli(['models', 'list', '--server', service.url], { ADMIN_KEY }).ended;
-      expect(listed.stdout).toMatch(/^face-resnet-128 +embed +loaded +yes +2 /m);
+      expect(listed.stdout).toMatch(/^mobilefacenet-512 +embed +loaded +yes +2 /m);
       expect(listed.stdout).toMatch(/^age-gender +age-gender +available +no +0 /m);
       const outputs = [];
       for (const args of [
         ['load', 'age-gender', '--idle-ttl-ms', '600000'],
         ['warm', 'age-gender'],
-        ['swap', 'face-resnet-128', 'face-resnet-128'],
+        ['swap', 'mobilefacenet-512', 'mobilefacenet-512'],
         ['unload', 'age-gender'],
       ]) {
         const { code, stdout, stderr } = await models(...args);
@@ -350,13 +361,13 @@ describe('likeness', () => {
       expect(outputs).toEqual([
         [0, 'age-gender: loaded\n', false],
         [0, 'age-gender: loaded\n', false],
-        [0, 'face-resnet-128: loaded, default\n', false],
+        [0, 'mobilefacenet-512: loaded, default\n', false],
         [0, 'age-gender: available\n', false],
       ]);
     });
 
     it('report what the service refuses, and that there is none', async () => {
-      const refused = await models('unload', 'face-resnet-128', '--json');
+      const refused = await models('unload', 'mobilefacenet-512', '--json');
       expect([refused.code, JSON.parse(refused.stdout).error.code]).toEqual([2, 'MODEL_IN_USE']);
       const unknown = await models('load', 'nobody');
       expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringMatching(/^MODEL_UNKNOWN: /)]);

@@ -169,7 +169,7 @@ describe('the DeepFace API over HTTP', () => {
         .field('img2', JSON.stringify(embedding));
       expect(text.body).toMatchObject({ verified: true, facial_areas: { img1: none, img2: none } });
       const short = await json('/verify', { img1: [1, 2, 3], img2: dataUri(alice) });
-      expect([short.status, short.body]).toEqual([400, error('verifying', 'img1: Expected 128 numbers')]);
+      expect([short.status, short.body]).toEqual([400, error('verifying', 'img1: Expected 512 numbers')]);
     });
 
     it('decides by the closest pair of all faces', async () => {

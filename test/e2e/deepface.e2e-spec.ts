@@ -27,7 +27,8 @@ describe('the DeepFace API on the default models', () => {
   const one = dataUri(sample(6));
   const group = dataUri(sample(5));
 
-  beforeAll(async () => (service = await startService()));
+  // The embedder that DeepFace has thresholds and confidence for.
+  beforeAll(async () => (service = await startService({ FACE_EMBEDDERS: 'face-resnet-128' })));
   afterAll(() => service?.stop());
 
   async function post<T>(path: string, body: object): Promise<T> {
@@ -55,7 +56,7 @@ describe('the DeepFace API on the default models', () => {
       threshold: 0.07,
       confidence: 100,
       model: 'Dlib',
-      detector_backend: 'ssd-mobilenetv1',
+      detector_backend: 'rfb-320',
       similarity_metric: 'cosine',
     });
   });

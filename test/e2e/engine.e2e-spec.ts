@@ -128,7 +128,7 @@ describe('the default models in real workers', () => {
       expect(leftEye.x).toBeLessThan(rightEye.x);
       expect(detectionScore).toBeGreaterThanOrEqual(0.6);
       expect(detectionScore).toBeLessThanOrEqual(1);
-      expect(embedding).toHaveLength(128);
+      expect(embedding).toHaveLength(512);
       expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
       expect(embeddingNorm).toBeGreaterThan(0);
       expect(Number.isFinite(embeddingNorm)).toBe(true);
@@ -288,7 +288,7 @@ describe('the default models in real workers', () => {
     const image = await portraitJpeg();
     expect(await outcome(model.detect(image, { detector: 'yunet' }))).toBe('MODEL_NOT_LOADED');
     expect(await outcome(model.detect(image, { detector: 'nobody' }))).toBe('MODEL_UNKNOWN');
-    expect(await outcome(model.represent(image, { embedder: 'ssd-mobilenetv1' }))).toBe('MODEL_UNKNOWN');
+    expect(await outcome(model.represent(image, { embedder: 'rfb-320' }))).toBe('MODEL_UNKNOWN');
   });
 
   it('leaves the image of the caller as it was', async () => {

@@ -155,7 +155,7 @@ describe('HTTP service', () => {
       faces: [{ ...face, embedding: expect.any(Array), embeddingNorm: 1 }],
       embedder: 'fake-embedder',
       contract: 'fake00000000',
-      dimensions: 128,
+      dimensions: 512,
     };
 
     it('answers one image with one result', async () => {
@@ -166,7 +166,7 @@ describe('HTTP service', () => {
       ]) {
         expect(response.status).toBe(200);
         expect(response.body).toEqual({ ...representation, requestId: response.headers['x-request-id'] });
-        expect(response.body.faces[0].embedding).toHaveLength(128);
+        expect(response.body.faces[0].embedding).toHaveLength(512);
       }
     });
 

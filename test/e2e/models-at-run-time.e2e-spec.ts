@@ -31,7 +31,7 @@ describe('models that change while they serve', () => {
     for (const name of Object.keys(COMPILED_MODELS)) {
       symlinkSync(join(PACKAGE_MODELS_DIR, compiledFileName(name)), join(folder, compiledFileName(name)));
     }
-    addTwin('resnet-twin');
+    addTwin('mobilefacenet-twin');
     notices.length = 0;
   });
   afterEach(async () => {
@@ -47,12 +47,12 @@ describe('models that change while they serve', () => {
 
   /** A second embedder: the weights of the first one under another name. */
   function addTwin(name: string, change: Record<string, unknown> = {}): void {
-    const { compiled: _compiled, ...rest } = card('face-resnet-128');
+    const { compiled: _compiled, ...rest } = card('mobilefacenet-512');
     writeFileSync(
       join(folder, 'cards', `${name}.json`),
       JSON.stringify({ ...rest, name, file: `${name}.onnx`, ...change }),
     );
-    const weights = join(PACKAGE_MODELS_DIR, compiledFileName('face-resnet-128'));
+    const weights = join(PACKAGE_MODELS_DIR, compiledFileName('mobilefacenet-512'));
     copyFileSync(weights, join(folder, `${name}.onnx`));
   }
 
@@ -98,7 +98,7 @@ describe('models that change while they serve', () => {
   }
 
   const stateOf = (name: string) => model.models().find((status) => status.name === name);
-  const twin = { embedder: 'resnet-twin' };
+  const twin = { embedder: 'mobilefacenet-twin' };
 
   it('are loaded, used and unloaded under traffic, and the memory comes back', async () => {
     await load();
@@ -106,18 +106,27 @@ describe('models that change while they serve', () => {
     const pidsBefore = (await model.status()).workers.map(({ pid }) => pid);
     const { answers } = await underTraffic(async () => {
       for (let round = 0; round < ROUNDS; round++) {
-        expect(await model.loadModel('resnet-twin')).toMatchObject({ state: 'loaded', isDefault: false });
+        expect(await model.loadModel('mobilefacenet-twin')).toMatchObject({
+          state: 'loaded',
+          isDefault: false,
+        });
         expect((await model.represent(photo, twin)).faces).toHaveLength(5);
-        expect(await model.unloadModel('resnet-twin')).toMatchObject({ state: 'available' });
+        expect(await model.unloadModel('mobilefacenet-twin')).toMatchObject({ state: 'available' });
         expect((await refusal(model.represent(photo, twin))).code).toBe('MODEL_NOT_LOADED');
       }
     });
     expect(answers).toBeGreaterThan(0);
-    expect(stateOf('resnet-twin')).toMatchObject({ loads: 2 * ROUNDS, loadMs: null, memoryBytes: null });
+    expect(stateOf('mobilefacenet-twin')).toMatchObject({
+      loads: 2 * ROUNDS,
+      loadMs: null,
+      memoryBytes: null,
+    });
     const { workers } = await model.status();
     expect(workers).toHaveLength(2);
     expect(workers.every(({ pid }) => !pidsBefore.includes(pid))).toBe(true);
-    expect(notices).toEqual(expect.arrayContaining(['loaded resnet-twin', 'unloaded resnet-twin']));
+    expect(notices).toEqual(
+      expect.arrayContaining(['loaded mobilefacenet-twin', 'unloaded mobilefacenet-twin']),
+    );
   });
 
   it('are swapped under traffic, as the default too', async () => {
@@ -125,22 +134,22 @@ describe('models that change while they serve', () => {
     const before = model.embedder();
     await underTraffic(async () => {
       for (let round = 0; round < ROUNDS; round++) {
-        await model.swapModel('face-resnet-128', 'resnet-twin');
-        expect(model.defaultEmbedder).toBe('resnet-twin');
-        expect(stateOf('face-resnet-128')?.state).toBe('available');
-        await model.swapModel('resnet-twin', 'face-resnet-128');
+        await model.swapModel('mobilefacenet-512', 'mobilefacenet-twin');
+        expect(model.defaultEmbedder).toBe('mobilefacenet-twin');
+        expect(stateOf('mobilefacenet-512')?.state).toBe('available');
+        await model.swapModel('mobilefacenet-twin', 'mobilefacenet-512');
       }
     });
     expect(model.embedder()).toEqual(before);
   });
 
   it('take up a card that has changed, with another contract', async () => {
-    await load({ embedders: ['resnet-twin'] });
+    await load({ embedders: ['mobilefacenet-twin'] });
     const before = model.embedder().contract;
-    const embedding = (card('face-resnet-128').embedding ?? {}) as object;
-    addTwin('resnet-twin', { embedding: { ...embedding, mirrorAverage: false } });
+    const embedding = (card('mobilefacenet-512').embedding ?? {}) as object;
+    addTwin('mobilefacenet-twin', { embedding: { ...embedding, mirrorAverage: true } });
     expect(model.embedder().contract).toBe(before);
-    await underTraffic(() => model.swapModel('resnet-twin', 'resnet-twin'));
+    await underTraffic(() => model.swapModel('mobilefacenet-twin', 'mobilefacenet-twin'));
     expect(model.embedder().contract).not.toBe(before);
   });
 
@@ -148,15 +157,15 @@ describe('models that change while they serve', () => {
     await load();
     addTwin('broken', { sha256: '0'.repeat(64) });
     addTwin('misshapen', {
-      embedding: { ...(card('face-resnet-128').embedding as object), dimensions: 512 },
-      outputs: [{ dims: [-1, 512] }],
+      embedding: { ...(card('mobilefacenet-512').embedding as object), dimensions: 128 },
+      outputs: [{ dims: [-1, 128] }],
     });
     const { value: errors } = await underTraffic(async () => [
-      await refusal(model.swapModel('face-resnet-128', 'broken')),
+      await refusal(model.swapModel('mobilefacenet-512', 'broken')),
       await refusal(model.loadModel('misshapen')),
       await refusal(model.loadModel('sface')),
       await refusal(model.loadModel('nobody')),
-      await refusal(model.swapModel('face-resnet-128', 'ssd-mobilenetv1')),
+      await refusal(model.swapModel('mobilefacenet-512', 'rfb-320')),
       await refusal(model.unloadModel('face-landmark-68')),
     ]);
     expect(errors.map(({ code, details }) => [code, details.reason])).toEqual([
@@ -169,7 +178,7 @@ describe('models that change while they serve', () => {
     ]);
     for (const { message, details } of errors)
       expect(JSON.stringify([message, details])).not.toContain(folder);
-    expect(model.defaultEmbedder).toBe('face-resnet-128');
+    expect(model.defaultEmbedder).toBe('mobilefacenet-512');
     expect((await model.status()).workers).toHaveLength(2);
   });
 
@@ -178,17 +187,17 @@ describe('models that change while they serve', () => {
     const { memory } = await model.status();
     await model.close();
     await load({ memoryBudgetBytes: memory.reckonedBytes });
-    const error = await refusal(model.loadModel('resnet-twin'));
+    const error = await refusal(model.loadModel('mobilefacenet-twin'));
     expect(error.code).toBe('MEMORY_BUDGET_EXCEEDED');
     expect(error.details).toMatchObject({ budgetBytes: memory.reckonedBytes });
     expect((await model.represent(photo)).faces).toHaveLength(5);
   });
 
   it('are unloaded after a while without a call, and never by themselves loaded again', async () => {
-    await load({ idleTtlsMs: { 'face-resnet-128': 1000 } });
-    await model.loadModel('resnet-twin', { idleTtlMs: 1000 });
-    expect(stateOf('resnet-twin')?.idleTtlMs).toBe(1000);
-    while (stateOf('resnet-twin')?.state === 'loaded')
+    await load({ idleTtlsMs: { 'mobilefacenet-512': 1000 } });
+    await model.loadModel('mobilefacenet-twin', { idleTtlMs: 1000 });
+    expect(stateOf('mobilefacenet-twin')?.idleTtlMs).toBe(1000);
+    while (stateOf('mobilefacenet-twin')?.state === 'loaded')
       await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await refusal(model.represent(photo, twin))).code).toBe('MODEL_NOT_LOADED');
     // The default stays, whatever its time.
@@ -197,11 +206,11 @@ describe('models that change while they serve', () => {
 
   it('are warmed in every worker', async () => {
     await load();
-    expect(await model.warmModel('face-resnet-128')).toMatchObject({
-      name: 'face-resnet-128',
+    expect(await model.warmModel('mobilefacenet-512')).toMatchObject({
+      name: 'mobilefacenet-512',
       state: 'loaded',
     });
-    expect((await refusal(model.warmModel('resnet-twin'))).code).toBe('MODEL_NOT_LOADED');
+    expect((await refusal(model.warmModel('mobilefacenet-twin'))).code).toBe('MODEL_NOT_LOADED');
     expect((await refusal(model.warmModel('nobody'))).code).toBe('MODEL_UNKNOWN');
   });
 });

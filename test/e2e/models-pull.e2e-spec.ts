@@ -123,7 +123,7 @@ describe('likeness models pull', () => {
     expect((await pull(dir, server.url, ['--sha256', sha256.toUpperCase()]).ended).code).toBe(0);
     const check = await startCli(['models', 'check', '--json'], {
       FACE_MODEL_DIRS: dir,
-      FACE_DETECTORS: 'ssd-mobilenetv1',
+      FACE_DETECTORS: 'rfb-320',
     }).ended;
     expect(JSON.parse(check.stdout).models).toContainEqual(
       expect.objectContaining({

@@ -55,7 +55,7 @@ describe('OpenAPI document', () => {
   let text: string;
 
   beforeAll(async () => {
-    service = await createApp({ FACE_DEEPFACE_ALIASES: 'Dlib=fake-embedder' });
+    service = await createApp({ FACE_DEEPFACE_ALIASES: `${EXAMPLE_EMBEDDER}=fake-embedder` });
     service.model.addImage(Buffer.from(EXAMPLE_IMAGE_DATA_URI.split(',')[1], 'base64'), {
       faces: [{ person: 'drawn' }],
     });

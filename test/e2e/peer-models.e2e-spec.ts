@@ -159,14 +159,14 @@ describe('models that see faces as DeepFace shows them', () => {
   });
 
   it('run no detector where the whole image is the face, and where none is named', async () => {
-    const runs = statusOf('ssd-mobilenetv1')?.runs;
+    const runs = statusOf('rfb-320')?.runs;
     const image = await png(640, 480, { r: 9, g: 9, b: 9 });
     const always = await model.detect(image, { wholeImage: 'always', detector: 'nobody' });
     expect(always.faces).toHaveLength(1);
     expect(always.timings.detectMs).toBe(0);
-    expect(statusOf('ssd-mobilenetv1')?.runs).toBe(runs);
+    expect(statusOf('rfb-320')?.runs).toBe(runs);
     expect((await model.detect(image)).faces).toEqual([]);
-    expect(statusOf('ssd-mobilenetv1')?.runs).toBeGreaterThan(runs as number);
+    expect(statusOf('rfb-320')?.runs).toBeGreaterThan(runs as number);
   });
 
   it('take the whole image where no face is found, and only there', async () => {

@@ -32,7 +32,7 @@ import { cardInput } from '../support/card-input';
 import { rootDir, workerFile } from '../support/paths';
 import { describeWithShared, sharedDir } from '../support/shared';
 
-const DEFAULTS = ['ssd-mobilenetv1', 'face-landmark-68', 'face-resnet-128', 'age-gender', 'face-expression'];
+const DEFAULTS = ['rfb-320', 'face-landmark-68', 'mobilefacenet-512', 'age-gender', 'face-expression'];
 const packageModels = join(rootDir, 'models');
 const photo = (i: number) =>
   readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${i}.jpg`));
@@ -60,8 +60,8 @@ class Worker {
       task: 'represent',
       image: photo(6),
       models: [],
-      detector: 'ssd-mobilenetv1',
-      embedder: 'face-resnet-128',
+      detector: 'rfb-320',
+      embedder: 'mobilefacenet-512',
       selection: 'all',
       maxFaces: 100,
       minFaceSize: 0,
@@ -240,12 +240,12 @@ describe('the default models, prepared', () => {
   });
 
   it('leave the weights out of the memory of a worker', async () => {
-    const at = DEFAULTS.indexOf('face-resnet-128');
+    const at = DEFAULTS.indexOf('mobilefacenet-512');
     const memory: number[] = [];
     const told: number[] = [];
     for (const models of [plain, prepared]) {
       const { worker, loaded } = await Worker.start([models[at]]);
-      await worker.warm('face-resnet-128');
+      await worker.warm('mobilefacenet-512');
       memory.push(worker.anonymousBytes());
       told.push(loaded[0].memoryBytes);
       await worker.stop();
@@ -257,22 +257,22 @@ describe('the default models, prepared', () => {
 
   it('tell what they ran for a job: of each model once more than was told, and no warm-up', async () => {
     await preparedWorker.run({});
-    await preparedWorker.warm('ssd-mobilenetv1');
-    await preparedWorker.warm('face-resnet-128');
+    await preparedWorker.warm('rfb-320');
+    await preparedWorker.warm('mobilefacenet-512');
     const { runs, faceCount } = await preparedWorker.run({ selection: 'best', maxFaces: 1 });
     expect(faceCount).toBe(4);
     const ms = expect.any(Number) as number;
     expect(runs).toEqual([
-      { model: 'ssd-mobilenetv1', count: 1, ms },
+      { model: 'rfb-320', count: 1, ms },
       { model: 'face-landmark-68', count: expect.any(Number), ms },
-      { model: 'face-resnet-128', count: 1, ms },
+      { model: 'mobilefacenet-512', count: 1, ms },
     ]);
     for (const run of runs) expect(run.ms).toBeGreaterThan(0);
     // Runs of a job that is refused are told with the next result.
     const error = await preparedWorker.run({ selection: 'single' }).catch((reason) => reason as PlainError);
     expect(error).toMatchObject({ code: 'FACE_AMBIGUOUS' });
     expect((await preparedWorker.run({ task: 'detect', maxFaces: 1 })).runs[0]).toEqual({
-      model: 'ssd-mobilenetv1',
+      model: 'rfb-320',
       count: 2,
       ms,
     });
@@ -316,7 +316,7 @@ describe('the default models, prepared', () => {
     const other = { ...embedder, path, preparedPath: join(dir, 'absent', PREPARED_GRAPH) };
     await expect(Worker.start([other])).rejects.toMatchObject({
       code: 'MODEL_CHECKSUM_MISMATCH',
-      message: expect.stringContaining('the file other.onnx of model face-resnet-128'),
+      message: expect.stringContaining('the file other.onnx of model mobilefacenet-512'),
     });
   });
 });
@@ -350,8 +350,8 @@ describeWithShared('the models of ../shared, prepared', () => {
 });
 
 describe('models that cannot be prepared', () => {
-  let resnet: ModelFile;
-  beforeAll(async () => ([resnet] = await readModels([packageModels], ['face-resnet-128'])));
+  let embedder: ModelFile;
+  beforeAll(async () => ([embedder] = await readModels([packageModels], ['mobilefacenet-512'])));
 
   /** A small network, and its card; `patch` changes bytes of the file. */
   function model(
@@ -386,13 +386,13 @@ describe('models that cannot be prepared', () => {
     const to = modelsDir();
     writeFileSync(join(to, PREPARED_DIR), 'in the way');
     const onProgress = jest.fn();
-    const [prepared] = await prepare([resnet], to, { onProgress });
-    expect(prepared.name).toBe('face-resnet-128');
+    const [prepared] = await prepare([embedder], to, { onProgress });
+    expect(prepared.name).toBe('mobilefacenet-512');
     expect(reasonOf(prepared)).toMatch(/^ENOTDIR: not a directory/);
     expect(reasonOf(prepared)).not.toContain(to);
-    expect(onProgress.mock.calls).toEqual([[{ model: 'face-resnet-128', done: 1, total: 1 }]]);
-    const { worker, loaded } = await Worker.start([resnet]);
-    await worker.warm('face-resnet-128');
+    expect(onProgress.mock.calls).toEqual([[{ model: 'mobilefacenet-512', done: 1, total: 1 }]]);
+    const { worker, loaded } = await Worker.start([embedder]);
+    await worker.warm('mobilefacenet-512');
     await worker.stop();
     expect(loaded).toMatchObject([{ isPrepared: false, sharedBytes: 0 }]);
     expect(readFileSync(join(to, PREPARED_DIR), 'utf8')).toBe('in the way');
@@ -403,9 +403,9 @@ describe('models that cannot be prepared', () => {
     const path = join(dir, 'changed.onnx');
     writeFileSync(path, 'changed');
     const fine = model('fine', (graph, x) => graph.relu(x));
-    const [changed, next] = await prepare([{ ...resnet, path }, fine], to);
+    const [changed, next] = await prepare([{ ...embedder, path }, fine], to);
     expect(reasonOf(changed)).toMatch(
-      /^Expected sha256 .* for the file changed\.onnx of model face-resnet-128 /,
+      /^Expected sha256 .* for the file changed\.onnx of model mobilefacenet-512 /,
     );
     expect(next).toEqual({ name: 'fine', preparedPath: expect.stringContaining(to) });
     expect(entries(to)).toHaveLength(1);
@@ -453,8 +453,8 @@ describe('models that cannot be prepared', () => {
   it('say so where it takes too long, and nothing is left', async () => {
     const to = modelsDir();
     const [late, hung] = [
-      await prepare([resnet], to, { limitMs: 1 }),
-      await prepare([resnet], to, {
+      await prepare([embedder], to, { limitMs: 1 }),
+      await prepare([embedder], to, {
         limitMs: 300,
         workerFile: script('hangs.js', 'setInterval(() => undefined, 1000)'),
       }),
@@ -471,46 +471,46 @@ describe('models that cannot be prepared', () => {
       'dies.js',
       `const { mkdirSync } = require('node:fs');
       process.on('message', ({ model: { card: { name } }, modelsDir }) => {
-        if (name !== 'face-resnet-128') return process.send({ type: 'prepared', model: { name, preparedPath: 'x' } });
+        if (name !== 'mobilefacenet-512') return process.send({ type: 'prepared', model: { name, preparedPath: 'x' } });
         const host = require('node:os').hostname();
         mkdirSync(modelsDir + '/${PREPARED_DIR}/.' + name + '.' + process.pid + '-0123456789ab@' + host + '.tmp', { recursive: true });
         process.kill(process.pid, 'SIGSEGV');
       });`,
     );
     const fine = model('fine', (graph, x) => graph.relu(x));
-    const [dead, next] = await prepare([resnet, fine], to, { workerFile: dies });
+    const [dead, next] = await prepare([embedder, fine], to, { workerFile: dies });
     expect(reasonOf(dead)).toBe('The process that prepared it ended with SIGSEGV.');
     expect(next).toEqual({ name: 'fine', preparedPath: 'x' });
     expect(entries(to)).toEqual([]);
-    const [absent] = await prepare([resnet], to, { workerFile: join(dir, 'absent.js') });
+    const [absent] = await prepare([embedder], to, { workerFile: join(dir, 'absent.js') });
     expect(reasonOf(absent)).toBe('The process that prepared it ended with code 1.');
     const talks = script(
       'talks.js',
       `process.send({ type: 'ready', models: [] }); setInterval(() => 0, 1000)`,
     );
-    const [other] = await prepare([resnet], to, { workerFile: talks });
+    const [other] = await prepare([embedder], to, { workerFile: talks });
     expect(reasonOf(other)).toBe('The process that prepared it gave another answer.');
   });
 
   it('are prepared once where two processes do it at the same time', async () => {
     const to = modelsDir();
-    const [first, second] = await Promise.all([prepare([resnet], to), prepare([resnet], to)]);
+    const [first, second] = await Promise.all([prepare([embedder], to), prepare([embedder], to)]);
     expect(first).toEqual(second);
-    const [{ preparedPath }] = withPrepared([resnet], first);
+    const [{ preparedPath }] = withPrepared([embedder], first);
     expect(entries(to)).toHaveLength(1);
-    const { worker, loaded } = await Worker.start([{ ...resnet, preparedPath }]);
+    const { worker, loaded } = await Worker.start([{ ...embedder, preparedPath }]);
     await worker.stop();
     expect(loaded[0].isPrepared).toBe(true);
   });
 
   it('are made again where they were damaged', async () => {
     const to = modelsDir();
-    const [{ preparedPath }] = withPrepared([resnet], await prepare([resnet], to));
+    const [{ preparedPath }] = withPrepared([embedder], await prepare([embedder], to));
     const weights = join(dirname(preparedPath as string), PREPARED_WEIGHTS);
     const before = readFileSync(weights);
     truncateSync(weights, 4096);
-    const again = await prepare([resnet], to);
-    expect(again).toEqual([{ name: 'face-resnet-128', preparedPath }]);
+    const again = await prepare([embedder], to);
+    expect(again).toEqual([{ name: 'mobilefacenet-512', preparedPath }]);
     expect(readFileSync(weights).equals(before)).toBe(true);
     expect(entries(to)).toHaveLength(1);
   });

@@ -65,7 +65,7 @@ describe('the service as it is started', () => {
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line));
     expect(answers).toHaveLength(17);
-    expect(answers[0]).toMatchObject({ verified: true, distance: 0, embedder: 'face-resnet-128' });
+    expect(answers[0]).toMatchObject({ verified: true, distance: 0, embedder: 'mobilefacenet-512' });
     expect(answers[2].faces.length).toBe(5);
     expect(answers[3].faces).toHaveLength(1);
     expect(answers[4].results).toHaveLength(2);
@@ -77,9 +77,9 @@ describe('the service as it is started', () => {
     expect(filtered.subjects).toMatchObject([{ id: 'ada' }]);
     expect(references.references).toHaveLength(1);
     const [deepfaceVerified, analyzed, represented] = answers.slice(14);
-    expect(deepfaceVerified).toMatchObject({ model: 'Dlib', threshold: 0.07 });
+    expect(deepfaceVerified).toMatchObject({ model: 'mobilefacenet-512', threshold: 0.55 });
     expect(Object.keys(analyzed.results[0]).slice(0, 2)).toEqual(['age', 'gender']);
-    expect(represented.results[0].embedding).toHaveLength(128);
+    expect(represented.results[0].embedding).toHaveLength(512);
   });
 
   it('answers every request example of the OpenAPI document with success', async () => {
@@ -119,8 +119,8 @@ describe('the service as it is started', () => {
       'age-gender',
       'face-expression',
       'face-landmark-68',
-      'face-resnet-128',
-      'ssd-mobilenetv1',
+      'mobilefacenet-512',
+      'rfb-320',
     ]);
     for (const { state, loads } of before) expect(loads > 0).toBe(state === 'loaded');
     const face = 'data:image/jpeg;base64,' + (await smallFace(service));

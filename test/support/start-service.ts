@@ -16,15 +16,27 @@ export interface RunningService {
   ended: () => Promise<unknown>;
 }
 
+/** Where and as whom the service runs. */
+export interface ServicePlace {
+  /** Folder with `dist`. @defaultValue the checkout */
+  root?: string;
+  /** User and group of the process. @defaultValue those of the suite */
+  user?: { uid: number; gid: number };
+}
+
 /**
  * Starts the service on a free port and waits for its line `ready in … on port …`.
  *
  * @throws with the output where it ends instead.
  */
-export async function startService(env: NodeJS.ProcessEnv = {}): Promise<RunningService> {
-  const child = spawn(process.execPath, [join(rootDir, 'dist', 'main.js')], {
-    cwd: rootDir,
+export async function startService(
+  env: NodeJS.ProcessEnv = {},
+  { root = rootDir, user }: ServicePlace = {},
+): Promise<RunningService> {
+  const child = spawn(process.execPath, [join(root, 'dist', 'main.js')], {
+    cwd: root,
     env: { ...process.env, PORT: '0', ...env },
+    ...user,
   });
   let output = '';
   const exited = once(child, 'exit') as Promise<[number | null]>;

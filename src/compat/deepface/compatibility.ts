@@ -8,7 +8,7 @@ import {
   DeepfaceVerifyDto,
 } from './deepface-options.dto';
 import type { DeepfaceRoute } from './dialect';
-import { DEEPFACE_DETECTORS, DEEPFACE_EMBEDDERS, SKIP } from './model-names';
+import { DEEPFACE_DETECTORS, DEEPFACE_EMBEDDERS, howToGet, SKIP } from './model-names';
 
 /*
  * What docs/compatibility.md says of routes, fields and quirks: written from here (src/docs.spec.ts), and held against the
@@ -481,9 +481,12 @@ export function nameRows(): string[] {
     ...Object.entries(DEEPFACE_EMBEDDERS).map(([name, model]) => ['model_name', name, model] as const),
     ...Object.entries(DEEPFACE_DETECTORS).map(([name, model]) => ['detector_backend', name, model] as const),
   ].map(([field, name, { cards, weights }]) => {
-    const get =
-      weights == null ? '' : `\`likeness models import ${cards[0]} ~/.deepface/weights/${weights}\``;
-    return row([`\`${field}\``, `\`${name}\``, cards.map((card) => `\`${card}\``).join(', else '), get]);
+    return row([
+      `\`${field}\``,
+      `\`${name}\``,
+      cards.map((card) => `\`${card}\``).join(', else '),
+      `\`${howToGet(cards[0], weights)}\``,
+    ]);
   });
   return [...rows, row(['`detector_backend`', `\`${SKIP}\``, 'none: the whole image is the face', ''])];
 }

@@ -12,6 +12,7 @@ import {
 } from '../../pipeline/face.types';
 import { round } from './confidence';
 import type { Action, NamedDetector } from './model-names';
+import { EXAMPLE_DETECTOR, EXAMPLE_DISTANCE, EXAMPLE_EMBEDDER, EXAMPLE_THRESHOLD } from '../../http/examples';
 
 const POINT = { type: 'array', items: { type: 'integer' }, minItems: 2, maxItems: 2 } as const;
 
@@ -103,24 +104,24 @@ export class DeepfaceVerifyAnswerDto {
   @ApiProperty({ example: true, description: 'distance <= threshold' })
   verified: boolean;
 
-  @ApiProperty({ example: 0.035917, description: 'Of the closest pair of faces, six decimals' })
+  @ApiProperty({ example: EXAMPLE_DISTANCE, description: 'Of the closest pair of faces, six decimals' })
   distance: number;
 
-  @ApiProperty({ example: 0.07, description: 'The threshold that was applied, inclusive' })
+  @ApiProperty({ example: EXAMPLE_THRESHOLD, description: 'The threshold that was applied, inclusive' })
   threshold: number;
 
   @ApiProperty({
-    example: 78.47,
+    example: 51,
     minimum: 0,
     maximum: 100,
     description: "DeepFace's formula, two decimals; by its own threshold, whatever threshold was given",
   })
   confidence: number;
 
-  @ApiProperty({ example: 'Dlib', description: 'As the request named it' })
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'As the request named it' })
   model: string;
 
-  @ApiProperty({ example: 'ssd-mobilenetv1', description: 'As the request named it' })
+  @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'As the request named it' })
   detector_backend: string;
 
   @ApiProperty({ enum: METRICS, example: 'cosine' })
@@ -235,10 +236,10 @@ export class DeepfaceMatchDto {
   @ApiProperty({ example: 'ada.jpg', description: 'Of the registered face' })
   img_name: string;
 
-  @ApiProperty({ example: 'Dlib' })
+  @ApiProperty({ example: EXAMPLE_EMBEDDER })
   model_name: string;
 
-  @ApiProperty({ example: 'ssd-mobilenetv1' })
+  @ApiProperty({ example: EXAMPLE_DETECTOR })
   detector_backend: string;
 
   @ApiProperty({ example: true })
@@ -265,7 +266,7 @@ export class DeepfaceMatchDto {
   @ApiProperty({
     type: Number,
     nullable: true,
-    example: 0.07,
+    example: EXAMPLE_THRESHOLD,
     description: 'null: there is none for the metric',
   })
   threshold: number | null;

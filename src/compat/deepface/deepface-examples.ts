@@ -1,4 +1,12 @@
-import { EXAMPLE_DETECTOR, EXAMPLE_FACE, EXAMPLE_IMAGE_SIZE, exampleEmbedding } from '../../http/examples';
+import {
+  EXAMPLE_DETECTOR,
+  EXAMPLE_DISTANCE,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_FACE,
+  EXAMPLE_IMAGE_SIZE,
+  EXAMPLE_THRESHOLD,
+  exampleEmbedding,
+} from '../../http/examples';
 import { findConfidence } from './confidence';
 import {
   DeepfaceAnalysisDto,
@@ -13,15 +21,14 @@ import {
  */
 
 const DETECTOR = { name: EXAMPLE_DETECTOR, card: EXAMPLE_DETECTOR };
-const DISTANCE = 0.035917;
 const AREA = FacialAreaDto.from(EXAMPLE_FACE, EXAMPLE_IMAGE_SIZE, DETECTOR);
 
 export const VERIFY_EXAMPLE: DeepfaceVerifyAnswerDto = {
   verified: true,
-  distance: DISTANCE,
-  threshold: 0.07,
-  confidence: findConfidence(DISTANCE, 'Dlib', 'cosine', true),
-  model: 'Dlib',
+  distance: EXAMPLE_DISTANCE,
+  threshold: EXAMPLE_THRESHOLD,
+  confidence: findConfidence(EXAMPLE_DISTANCE, null, 'cosine', true),
+  model: EXAMPLE_EMBEDDER,
   detector_backend: EXAMPLE_DETECTOR,
   similarity_metric: 'cosine',
   facial_areas: { img1: AREA, img2: AREA },
@@ -44,7 +51,7 @@ export const ANALYSIS_EXAMPLE = DeepfaceAnalysisDto.from(
 export const MATCH_EXAMPLE: DeepfaceMatchDto = {
   id: '6f0b3a5e8c1d4f27a9be52d0c4137e68',
   img_name: 'ada',
-  model_name: 'Dlib',
+  model_name: EXAMPLE_EMBEDDER,
   detector_backend: EXAMPLE_DETECTOR,
   aligned: true,
   l2_normalized: false,
@@ -53,8 +60,8 @@ export const MATCH_EXAMPLE: DeepfaceMatchDto = {
   target_y: Number(AREA.y),
   target_w: Number(AREA.w),
   target_h: Number(AREA.h),
-  threshold: 0.07,
+  threshold: EXAMPLE_THRESHOLD,
   distance_metric: 'cosine',
-  distance: DISTANCE,
+  distance: EXAMPLE_DISTANCE,
   confidence: VERIFY_EXAMPLE.confidence,
 };

@@ -16,6 +16,7 @@ import { MAX_METADATA_VALUE_LENGTH } from '../../gallery/gallery-rules';
 import { IsDecimal, Omittable } from '../../http/validation';
 import { type Metric, METRICS } from '../../pipeline/face.types';
 import { type Action, ACTIONS } from './model-names';
+import { EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER } from '../../http/examples';
 
 const SEARCH_METHODS = ['exact', 'ann'] as const;
 export type SearchMethod = (typeof SEARCH_METHODS)[number];
@@ -57,7 +58,7 @@ function IsName(description: string, example: string): PropertyDecorator {
 function IsModel(): PropertyDecorator {
   return IsName(
     'A model of DeepFace, or a card of this service. Default: the default embedder of the service',
-    'Dlib',
+    EXAMPLE_EMBEDDER,
   );
 }
 
@@ -74,7 +75,7 @@ export class DeepfaceOptionsDto {
   /** A detector. */
   @IsName(
     'A detector of DeepFace, a card of this service, or skip: the whole image is the face. Default: the default detector of the service',
-    'ssd-mobilenetv1',
+    EXAMPLE_DETECTOR,
   )
   detector_backend?: string;
 
@@ -157,7 +158,7 @@ export class DeepfaceIndexDto {
   model_name?: string;
 
   /** A detector. */
-  @IsName('A detector of DeepFace, or a card of this service', 'ssd-mobilenetv1')
+  @IsName('A detector of DeepFace, or a card of this service', EXAMPLE_DETECTOR)
   detector_backend?: string;
 
   /** As the faces were registered. */

@@ -1,6 +1,6 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
-import { exampleEmbedding } from '../../http/examples';
+import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../../http/examples';
 import { RequestLimits } from '../../http/request-limits';
 import { createValidationPipe } from '../../http/validation';
 import {
@@ -89,10 +89,10 @@ export class DeepfaceController {
         options: {
           summary: 'With options',
           value: {
-            model_name: 'Dlib',
+            model_name: EXAMPLE_EMBEDDER,
             distance_metric: 'euclidean_l2',
             enforce_detection: false,
-            threshold: 0.3,
+            threshold: 1,
           },
         },
         embeddings: {
@@ -129,7 +129,7 @@ export class DeepfaceController {
         image: { summary: 'An image', value: {} },
         options: {
           summary: 'With options',
-          value: { model_name: 'Dlib', detector_backend: 'skip', max_faces: 1 },
+          value: { model_name: EXAMPLE_EMBEDDER, detector_backend: 'skip', max_faces: 1 },
         },
       },
     },

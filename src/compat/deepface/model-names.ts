@@ -4,6 +4,7 @@ import { FaceError } from '../../errors';
 import { FaceModel, type ModelStatus } from '../../face/face-model';
 import type { Attribute } from '../../pipeline/face.types';
 import type { ModelTask } from '../../model-store/model-card';
+import { commandToGet } from '../../model-store/model-store';
 import { DEEPFACE_THRESHOLDS, type DeepfaceModelName } from './confidence';
 
 /** What stands for a model of DeepFace here. */
@@ -24,7 +25,7 @@ export const DEEPFACE_EMBEDDERS: Readonly<Record<string, KnownModel>> = {
   ArcFace: { cards: ['arcface'], weights: 'arcface_weights.h5' },
   GhostFaceNet: { cards: ['ghostfacenet'], weights: 'ghostfacenet_v1.h5' },
   SFace: { cards: ['sface'] },
-  // The weights of the default embedder are dlib's own.
+  // Its weights are dlib's own.
   Dlib: { cards: ['face-resnet-128'] },
   Buffalo_L: { cards: ['arcface-w600k-r50'] },
 };
@@ -201,10 +202,16 @@ export class DeepfaceModels {
   }
 }
 
+/** The command that gets the file of a card: from weights of DeepFace where there are some. */
+export function howToGet(card: string, weights?: string): string {
+  return weights == null
+    ? commandToGet(card)
+    : `likeness models import ${card} ~/.deepface/weights/${weights}`;
+}
+
 /** What an operator does to load a card, with or without its file at hand. */
 function howToLoad(card: string, variable: string, state: ModelStatus['state'], weights?: string): string {
-  const get = weights == null ? `pull ${card}` : `import ${card} ~/.deepface/weights/${weights}`;
-  const first = state === 'absent' ? `Get its file first: likeness models ${get}. Then name` : 'Name';
+  const first = state === 'absent' ? `Get its file first: ${howToGet(card, weights)}. Then name` : 'Name';
   return `${first} it in ${variable}=…,${card}, or load it now: POST /admin/models/${card}/load.`;
 }
 

@@ -1,14 +1,13 @@
-import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { decodeModel } from '../onnx/onnx-schema';
 import {
   compiledFileName,
+  compileInto,
   compileModel,
   COMPILED_MODELS,
   COMPILER_VERSION,
-  ensureCompiled,
-  type CompileProgress,
 } from './compile-models';
 
 /** Smallest of the models, so that the specs stay fast. */
@@ -65,30 +64,17 @@ describe(compileModel.name, () => {
   });
 });
 
-describe(ensureCompiled.name, () => {
-  it('writes what is missing, reports it, and does nothing the second time', async () => {
-    const progress: CompileProgress[] = [];
-    await ensureCompiled([MODEL, 'face-landmark-68'], directory, (step) => progress.push(step));
-    expect(progress).toEqual([
-      { model: MODEL, done: 1, total: 2, ms: expect.any(Number) },
-      { model: 'face-landmark-68', done: 2, total: 2, ms: expect.any(Number) },
-    ]);
-    const path = join(directory, compiledFileName(MODEL));
-    const { mtimeMs } = await stat(path);
-    await ensureCompiled([MODEL], directory, () => {
-      throw new Error('nothing was missing');
-    });
-    expect((await stat(path)).mtimeMs).toBe(mtimeMs);
-  });
-
-  it('creates the directory', async () => {
+describe(compileInto.name, () => {
+  it('creates the directory, and returns the path of the file that it wrote', async () => {
     const nested = join(directory, 'a', 'b');
-    await ensureCompiled([MODEL], nested);
+    const path = await compileInto(nested, MODEL);
+    expect(path).toBe(join(nested, compiledFileName(MODEL)));
     expect(await readdir(nested)).toEqual([compiledFileName(MODEL)]);
+    expect((await readFile(path)).equals(await compileModel(MODEL))).toBe(true);
   });
 
   it('ends well when it runs twice at the same time', async () => {
-    await Promise.all([ensureCompiled([MODEL], directory), ensureCompiled([MODEL], directory)]);
+    await Promise.all([compileInto(directory, MODEL), compileInto(directory, MODEL)]);
     expect(await readdir(directory)).toEqual([compiledFileName(MODEL)]);
     const written = await readFile(join(directory, compiledFileName(MODEL)));
     expect(written.equals(await compileModel(MODEL))).toBe(true);
@@ -96,25 +82,32 @@ describe(ensureCompiled.name, () => {
 
   it('leaves no file when weights and manifest do not fit', async () => {
     const weights = await mkdtemp(join(tmpdir(), 'likeness-weights-'));
+    const name = WEIGHTS.replace(/\.bin$/, '');
     try {
       await copyFile(join(PACKAGED, WEIGHTS), join(weights, WEIGHTS));
       await writeFile(
-        join(weights, `${WEIGHTS}-weights_manifest.json`),
+        join(weights, `${name}-weights_manifest.json`),
         `[{"paths":["${WEIGHTS}"],"weights":[]}]`,
       );
-      await expect(ensureCompiled([MODEL], directory, undefined, weights)).rejects.toMatchObject({
-        code: 'MODEL_INVALID',
-      });
+      await expect(compileInto(directory, MODEL, weights)).rejects.toMatchObject({ code: 'MODEL_INVALID' });
       expect(await readdir(directory)).toEqual([]);
     } finally {
       await rm(weights, { recursive: true, force: true });
     }
   });
 
-  it('refuses an unknown name before it compiles anything', async () => {
-    await expect(ensureCompiled([MODEL, 'unknown'], directory)).rejects.toMatchObject({
-      code: 'MODEL_NOT_FOUND',
-    });
+  it('refuses an unknown name, and leaves no folder', async () => {
+    const nested = join(directory, 'a');
+    await expect(compileInto(nested, 'unknown')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
     expect(await readdir(directory)).toEqual([]);
+  });
+
+  it('tells that the folder cannot be written', async () => {
+    const file = join(directory, 'file');
+    await writeFile(file, '');
+    await expect(compileInto(join(file, 'models'), MODEL)).rejects.toMatchObject({
+      code: 'FACE_OPTIONS_INVALID',
+      details: { option: 'modelDirs' },
+    });
   });
 });

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { access, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { performance } from 'node:perf_hooks';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FaceError } from '../../errors';
 import { OnnxGraph } from '../onnx/onnx-builder';
 import { decodeModel, type OnnxModel } from '../onnx/onnx-schema';
@@ -112,17 +110,6 @@ export const DEFAULT_COMPILED_MODELS: readonly string[] = [
   'face-expression',
 ];
 
-/** One model was compiled and written. */
-export interface CompileProgress {
-  model: string;
-  /** Models written so far, this one included. */
-  done: number;
-  /** Models that were missing at the start. */
-  total: number;
-  /** Time this model took, reading and writing included. */
-  ms: number;
-}
-
 /** Where the weights of a package lie. */
 function packagedWeightsFolder(name: keyof typeof WEIGHT_PACKAGES): string {
   try {
@@ -179,34 +166,9 @@ export function compiledFileName(name: string): string {
 }
 
 /**
- * Compiles the models whose file is missing in `directory`, one after the other, and creates the directory if needed.
- *
- * The event loop gets a turn after each model. Several processes may do this at the same time: files appear whole or
- * not at all, and both write the same bytes.
- *
- * @param names - keys of {@link COMPILED_MODELS}.
- * @param onProgress - called after each file that was written; not called for files that were there.
- * @param weightsFolder - as for {@link compileModel}.
- * @throws {FaceError} as {@link compileInto}; files written before the failure stay.
- */
-export async function ensureCompiled(
-  names: readonly string[],
-  directory: string,
-  onProgress: (progress: CompileProgress) => void = () => undefined,
-  weightsFolder?: string,
-): Promise<void> {
-  const present = await Promise.all(names.map((name) => exists(join(directory, compiledFileName(name)))));
-  const missing = names.filter((_, i) => !present[i]);
-  for (const [i, model] of missing.entries()) {
-    const start = performance.now();
-    await compileInto(directory, model, weightsFolder);
-    onProgress({ model, done: i + 1, total: missing.length, ms: Math.round(performance.now() - start) });
-    await nextTurn();
-  }
-}
-
-/**
  * Compiles one model and puts its file into `directory`, which is made if needed.
+ *
+ * Several processes may do this at the same time: files appear whole or not at all, and all write the same bytes.
  *
  * @returns the path of the file.
  * @throws {FaceError} FACE_OPTIONS_INVALID where the folder cannot be written; as {@link compileModel} otherwise.
@@ -237,11 +199,4 @@ function compiledModel(name: string): CompiledModel {
     throw new FaceError('MODEL_NOT_FOUND', `No compiled model is named "${name}"`, { model: name });
   }
   return COMPILED_MODELS[name];
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -30,7 +30,7 @@ export function embedderCard({
   dimensions,
   maxDistances,
   ...about
-}: Pick<Card, 'title' | 'license' | 'source'> &
+}: Pick<Card, 'title' | 'license' | 'trainingData' | 'source'> &
   Pick<Card['input'], 'width' | 'height' | 'maxBatch'> & {
     dimensions: number;
     maxDistances: MaxDistances;

@@ -174,6 +174,7 @@ export const RETINAFACE: Architecture = {
       commercialUse: false,
       note: 'Weights of InsightFace, for non-commercial research; the code that publishes them is MIT.',
     },
+    trainingData: 'WIDER FACE.',
     source: 'retinaface.h5 of the release v1.0 of serengil/deepface_models',
   },
 };

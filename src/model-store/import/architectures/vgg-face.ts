@@ -51,6 +51,7 @@ export const VGG_FACE: Architecture = {
     dimensions: 4096,
     maxDistances: { cosine: 0.68, euclidean: 1.17, euclidean_l2: 1.17, angular: 0.39 },
     license: VGG_LICENSE,
+    trainingData: 'VGG Face: 2.6 million pictures of 2,622 people (Parkhi et al. 2015).',
     source: 'vgg_face_weights.h5 of the release v1.0 of serengil/deepface_models',
   }),
 };
