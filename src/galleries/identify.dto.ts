@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, PartialType } from '@nestjs/swagger';
 import { IsInt, Max, Min } from 'class-validator';
+import { REVIEW_MARGIN_RANGE } from '../face/thresholds';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
 import {
   type Candidate,
@@ -20,7 +21,15 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsFaceSelection, IsMaxFaces } from '../http/face-options.dto';
+import { ApiFalseMatchRate, DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/decision.dto';
+import {
+  DetectorOptionsDto,
+  IsFaceSelection,
+  IsMaxFaces,
+  IsReviewMargin,
+  IsTargetRate,
+  TARGET_FMR_DESCRIPTION,
+} from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import type { FaceSelection } from '../pipeline/face.types';
@@ -35,8 +44,8 @@ import {
 
 const [MIN_THRESHOLD, MAX_THRESHOLD] = GALLERY_RANGES.threshold;
 
-/** Body of POST .../subjects/{subjectId}/verify beside `probe`. */
-export class VerifySubjectDto extends DetectorOptionsDto {
+/** Options of both routes. */
+class ProbeOptionsDto extends DetectorOptionsDto {
   /** Which faces of the probe count; with `all` the closest. */
   @IsFaceSelection('best')
   faceSelection: FaceSelection = 'best';
@@ -52,13 +61,33 @@ export class VerifySubjectDto extends DetectorOptionsDto {
     maximum: MAX_THRESHOLD,
     example: 0.07,
     description:
-      "Largest cosine distance that counts, inclusive; 0 is allowed. Default: the gallery's, else that of the embedder's card",
+      'Largest cosine distance that counts, inclusive; 0 is allowed. It wins over a target rate. Default: that of the gallery, ' +
+      'else by the target rate of the gallery or the service',
   })
   threshold?: number;
 }
 
+/** Body of POST .../subjects/{subjectId}/verify beside `probe`. */
+export class VerifySubjectDto extends ProbeOptionsDto {
+  /** False match rate that the threshold follows from. */
+  @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
+  targetFmr?: number;
+
+  /** How near to the threshold a distance is for review. */
+  @IsReviewMargin(REVIEW_MARGIN_RANGE[1])
+  reviewMargin?: number;
+}
+
 /** Body of POST .../identify beside `probe`. */
-export class IdentifyOptionsDto extends VerifySubjectDto {
+export class IdentifyOptionsDto extends ProbeOptionsDto {
+  /** False positive identification rate that the threshold follows from. */
+  @IsTargetRate(
+    'Share of searches for strangers that may find somebody (1:N): the threshold follows from it and from the number of subjects ' +
+      "in the gallery, by the embedder's calibration. Needs an embedder that has one, see /v1/models",
+    0.001,
+  )
+  targetFpir?: number;
+
   /** At most this many faces, largest first. */
   @IsMaxFaces()
   maxFaces?: number;
@@ -100,6 +129,9 @@ export class CandidateDto implements Candidate {
   @ApiProperty({ minimum: -1, maximum: 1, example: 0.96, description: 'Cosine similarity, [-1, 1]' })
   similarity: number;
 
+  @ApiFalseMatchRate('the embedder has no calibration, or the face of the probe was not aligned')
+  falseMatchRate: number | null;
+
   @ApiMetadata('Of the subject')
   metadata: Metadata;
 }
@@ -138,6 +170,17 @@ export class IdentifyResponseDto {
   })
   threshold: number;
 
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 0.01,
+    description:
+      'The share of searches for strangers that the threshold follows from, with the number of subjects; null where a threshold ' +
+      'was given, or the embedder has no calibration. A gallery so large that the calibration does not reach gets the smallest ' +
+      'threshold that it has',
+  })
+  targetFpir: number | null;
+
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
   galleryId: string;
 
@@ -170,11 +213,13 @@ export class IdentifyResponseDto {
   requestId: string;
 
   static from(result: Identification, requestId: string): IdentifyResponseDto {
-    const { threshold, galleryId, galleryReferenceCount, detector, embedder, contract, timings } = result;
+    const { threshold, targetFpir, galleryId, galleryReferenceCount } = result;
+    const { detector, embedder, contract, timings } = result;
     const faces = result.faces.map(IdentifiedFaceDto.from);
     return {
       faces,
       threshold,
+      targetFpir,
       galleryId,
       galleryReferenceCount,
       detector,
@@ -187,10 +232,7 @@ export class IdentifyResponseDto {
 }
 
 /** Answer of POST .../subjects/{subjectId}/verify. */
-export class VerifySubjectResponseDto {
-  @ApiProperty({ example: true, description: 'distance <= threshold' })
-  verified: boolean;
-
+export class VerifySubjectResponseDto extends DecisionDto {
   @ApiProperty({
     minimum: 0,
     maximum: 2,
@@ -239,11 +281,11 @@ export class VerifySubjectResponseDto {
   requestId: string;
 
   static from(result: SubjectVerification, requestId: string): VerifySubjectResponseDto {
-    const { verified, distance, similarity, threshold, subjectId, referenceId } = result;
+    const { distance, similarity, threshold, subjectId, referenceId } = result;
     const { detector, embedder, contract, timings } = result;
     const face = result.face && FaceDto.from(result.face);
-    const decision = { verified, distance, similarity, threshold, subjectId, referenceId, face };
-    return { ...decision, detector, embedder, contract, timings, requestId };
+    const comparison = { distance, similarity, threshold, subjectId, referenceId, face };
+    return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
   }
 }
 
@@ -284,6 +326,7 @@ const identification = (candidates: Candidate[]): IdentifyResponseDto =>
     {
       faces: [{ face: EXAMPLE_FACE, unknown: candidates.length === 0, candidates }],
       threshold: 0.07,
+      targetFpir: null,
       galleryId: EXAMPLE_GALLERY_ID,
       galleryReferenceCount: 2310,
       ...MADE_WITH,
@@ -292,12 +335,14 @@ const identification = (candidates: Candidate[]): IdentifyResponseDto =>
     EXAMPLE_REQUEST_ID,
   );
 
-export const IDENTIFY_ANSWER = identification([{ rank: 1, ...FOUND, metadata: EXAMPLE_METADATA }]);
+export const IDENTIFY_ANSWER = identification([
+  { rank: 1, ...FOUND, falseMatchRate: null, metadata: EXAMPLE_METADATA },
+]);
 export const UNKNOWN_ANSWER = identification([]);
 
 export const VERIFY_SUBJECT_ANSWER = VerifySubjectResponseDto.from(
   {
-    verified: true,
+    ...DECISION_EXAMPLE,
     ...FOUND,
     threshold: 0.07,
     face: EXAMPLE_FACE,

@@ -1,6 +1,5 @@
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
-import { defaultThreshold } from '../face/verification.service';
 import type { FaceSelection, WholeImageMode } from '../pipeline/face.types';
 import type { Gallery, Hit } from './gallery.types';
 
@@ -65,11 +64,6 @@ export function embedderOf(model: FaceModel, { id, contract }: Gallery): Gallery
     `Gallery ${id} holds embeddings of contract ${contract}, and no loaded embedder makes such.`,
     { galleryId: id, contract },
   );
-}
-
-/** Largest cosine distance that counts: that of the call, else of the gallery, else of the embedder's card. */
-export function thresholdOf(gallery: Gallery, embedder: EmbedderInfo, given?: number): number {
-  return given ?? gallery.threshold ?? defaultThreshold(embedder, 'cosine');
 }
 
 /** Hits come to single precision, so distances are told to six decimals: a face is at distance 0 of itself. */

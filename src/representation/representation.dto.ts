@@ -128,7 +128,13 @@ export const REPRESENT_EXAMPLES = {
 
 const EXAMPLE = RepresentationDto.from({
   ...exampleImage({ ...EXAMPLE_FACE, embedding: Float32Array.of(), embeddingNorm: 1.42 }),
-  embedder: { name: EXAMPLE_EMBEDDER, contract: EXAMPLE_CONTRACT, dimensions: 128, maxDistances: {} },
+  embedder: {
+    name: EXAMPLE_EMBEDDER,
+    contract: EXAMPLE_CONTRACT,
+    dimensions: 128,
+    maxDistances: {},
+    calibration: null,
+  },
 });
 // Put in afterwards: through float32, 0.01 would read 0.009999999776482582.
 EXAMPLE.faces[0].embedding = exampleEmbedding();

@@ -12,7 +12,16 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsAlign, IsFaceSelection, IsModelName } from '../http/face-options.dto';
+import { DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/decision.dto';
+import {
+  DetectorOptionsDto,
+  IsAlign,
+  IsFaceSelection,
+  IsModelName,
+  IsReviewMargin,
+  IsTargetRate,
+  TARGET_FMR_DESCRIPTION,
+} from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types';
@@ -38,9 +47,18 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
     minimum: 0,
     example: 0.07,
     description:
-      'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. Default: that of the embedder for the metric, see /v1/models',
+      'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. It wins over targetFmr. Default: that ' +
+      'of the embedder for the metric, see /v1/models',
   })
   threshold?: number;
+
+  /** False match rate that the threshold follows from. */
+  @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
+  targetFmr?: number;
+
+  /** How near to the threshold a distance is for review. */
+  @IsReviewMargin()
+  reviewMargin?: number;
 
   /** Which faces are compared; with `all` the closest pair. */
   @IsFaceSelection('best')
@@ -61,10 +79,7 @@ export class VerifyTimingsDto {
 }
 
 /** Answer of POST /v1/verify. */
-export class VerifyResponseDto {
-  @ApiProperty({ example: true, description: 'distance <= threshold' })
-  verified: boolean;
-
+export class VerifyResponseDto extends DecisionDto {
   @ApiProperty({
     example: 0.04,
     description:
@@ -128,12 +143,11 @@ export class VerifyResponseDto {
   requestId: string;
 
   static from(result: VerificationResult, requestId: string): VerifyResponseDto {
-    const { verified, distance, similarity, threshold, metric, detector, embedder, contract, timings } =
-      result;
+    const { distance, similarity, threshold, metric, detector, embedder, contract, timings } = result;
     const probe = result.probe && FaceDto.from(result.probe);
     const reference = result.reference && FaceDto.from(result.reference);
-    const decision = { verified, distance, similarity, threshold, metric, probe, reference };
-    return { ...decision, detector, embedder, contract, timings, requestId };
+    const comparison = { distance, similarity, threshold, metric, probe, reference };
+    return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
   }
 }
 
@@ -164,7 +178,7 @@ export const VERIFY_EXAMPLES = {
 
 export const VERIFY_ANSWER = VerifyResponseDto.from(
   {
-    verified: true,
+    ...DECISION_EXAMPLE,
     distance: 0.04,
     similarity: 0.96,
     threshold: 0.07,
