@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -52,7 +53,7 @@ export function addCalibrateCommand(program: Command): void {
     .addOption(embedderOption())
     .option(
       '--write',
-      "write the calibration into the embedder's card, in the folder cards of the first models folder",
+      "write the calibration into the embedder's card, where it lies in a models folder; else into a copy in the first one",
     )
     .option('--card <file>', 'with --write: the card file that is changed instead')
     .addOption(jsonOption())
@@ -165,7 +166,7 @@ function calibrationOf(counted: readonly CountedSet[], detector: string): CardCa
 /** @returns path of the card that was written. */
 async function writeCard(name: string, calibration: CardCalibration, card?: string): Promise<string> {
   const { modelDirs } = readSettings();
-  const path = card == null ? join(modelDirs[0], 'cards', `${name}.json`) : resolve(card);
+  const path = card == null ? cardPath(name, modelDirs) : resolve(card);
   const json = card == null ? await cardOf(name, modelDirs) : await readCard(path);
   if (json.name !== name) {
     throw new FaceError('PARAMETER_INVALID', `The card ${basename(path)} is not that of ${name}.`);
@@ -175,6 +176,12 @@ async function writeCard(name: string, calibration: CardCalibration, card?: stri
   await mkdir(dirname(path), { recursive: true });
   await writeAtomically(path, Buffer.from(`${JSON.stringify(changed, null, 2)}\n`));
   return path;
+}
+
+/** A card in a later folder replaces one of the same name: written before it, the calibration would have no effect. */
+function cardPath(name: string, modelDirs: readonly string[]): string {
+  const paths = modelDirs.map((dir) => join(dir, 'cards', `${name}.json`));
+  return paths.findLast((path) => existsSync(path)) ?? paths[0];
 }
 
 /** The card that holds now, wherever it lies. */

@@ -95,7 +95,8 @@ export class SimilarityHistogram {
     const points = CALIBRATION_FMRS.map((fmr, i): CalibrationPoint => {
       const isExtrapolated = matches[counted[i]] < MIN_FALSE_MATCHES;
       const minSimilarity = isExtrapolated ? this.extrapolated(fmr, matches) : edgeOf(counted[i]);
-      const { falseMatches, fnmr } = this.ratesAt(minSimilarity);
+      const { falseMatches, fnmr: rate } = this.ratesAt(minSimilarity);
+      const fnmr = rate && Math.round(rate * 1e6) / 1e6;
       return { fmr, minSimilarity, falseMatches, nonMatedPairs: total, fnmr, isExtrapolated };
     });
     if (points.some(({ minSimilarity }) => minSimilarity > 1)) {
