@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addAnalyzeCommand } from './cli/analyze.command';
+import { addCalibrateCommand } from './cli/calibrate.command';
 import { addDetectCommand } from './cli/detect.command';
 import { addGalleryCommand } from './cli/gallery.command';
 import { addIdentifyCommand } from './cli/identify.command';
@@ -38,6 +39,7 @@ addAnalyzeCommand(program);
 addIdentifyCommand(program);
 addGalleryCommand(program);
 addModelsCommand(program);
+addCalibrateCommand(program);
 addServeCommand(program);
 
 // A reader that has seen enough, such as head, is no error.

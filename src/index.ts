@@ -17,6 +17,8 @@ export {
   type GateLimits,
   type RejectionReason,
 } from './gallery/enrolment-gate';
+export type { Decision, DecisionDefaults } from './face/thresholds';
+export type { CalibrationPoint, CalibrationSet, CardCalibration } from './model-store/model-card';
 export { GalleryModule } from './gallery/gallery.module';
 export {
   DEFAULT_GALLERY_ID,
@@ -62,6 +64,7 @@ export type {
 export { RepresentationService, type Representation } from './face/representation.service';
 export {
   VerificationService,
+  type DecisionResult,
   type EmbeddingInput,
   type VerificationInput,
   type VerificationResult,

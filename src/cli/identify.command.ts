@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { basename } from 'node:path';
 import { FaceError } from '../errors';
+import { TARGET_RANGE } from '../face/thresholds';
 import type { IdentifyResponseDto } from '../galleries/identify.dto';
 import { readImage } from './face-model';
 import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
@@ -25,6 +26,11 @@ export function addIdentifyCommand(program: Command): void {
     .addOption(galleryOption())
     .option('--limit <count>', 'most candidates for each face (default: 5)', integer(1, 100))
     .option('--threshold <distance>', "largest distance that counts (default: the gallery's)", decimal(0, 2))
+    .option(
+      '--target-fpir <rate>',
+      "share of searches for strangers that may find somebody, 1e-6 to 0.5 (default: the gallery's)",
+      decimal(...TARGET_RANGE),
+    )
     .option('--filter <json>', 'only subjects with such metadata, such as {"department":"it"}', jsonText)
     .addOption(jsonOption())
     .action(identify);

@@ -5,6 +5,7 @@ import {
   type VerificationResult,
   type VerifyOptions,
 } from '../face/verification.service';
+import { TARGET_RANGE } from '../face/thresholds';
 import { METRICS } from '../pipeline/face.types';
 import type { VerifyResponseDto } from '../verification/verification.dto';
 import { readImage, withFaceModel } from './face-model';
@@ -33,6 +34,16 @@ export function addVerifyCommand(program: Command): void {
     .option(
       '--threshold <distance>',
       'largest distance that verifies, inclusive (default: that of the embedder)',
+      decimal(0),
+    )
+    .option(
+      '--target-fmr <rate>',
+      'false match rate that the threshold follows from, 1e-6 to 0.5; for embedders with a calibration (default: FACE_TARGET_FMR)',
+      decimal(...TARGET_RANGE),
+    )
+    .option(
+      '--review-margin <distance>',
+      'distances this near to the threshold are for review (default: FACE_REVIEW_MARGIN)',
       decimal(0),
     )
     .addOption(jsonOption())
@@ -77,9 +88,13 @@ function verificationJson(result: VerificationResult): Omit<VerifyResponseDto, '
 function printVerification(result: VerificationResult, files: Record<'probe' | 'reference', string>): void {
   const { verified, distance, threshold, metric, similarity, detector, embedder } = result;
   printLine(verified ? 'verified' : 'not verified');
-  const relation = verified ? 'within' : 'over';
+  if (result.reason === 'no_face') printLine('no face was found in either photo');
+  if (result.decision === 'review') printLine('near the threshold: for review');
+  const relation = distance <= threshold ? 'within' : 'over';
   printLine(`${metric} distance ${distance.toFixed(4)}, ${relation} the threshold of ${threshold}`);
-  printLine(`similarity ${similarity.toFixed(4)}`);
+  const rate = result.falseMatchRate;
+  const often = rate == null ? '' : `, false match rate ${rate.toPrecision(2)}`;
+  printLine(`similarity ${similarity.toFixed(4)}${often}`);
   for (const side of ['probe', 'reference'] as const) {
     const face = result[side];
     if (face != null) printLine(`${side} ${files[side]}: face of ${faceText(face)}`);

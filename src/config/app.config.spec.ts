@@ -1,6 +1,11 @@
 import { delimiter } from 'node:path';
 import { FaceError } from '../errors';
-import { DEFAULT_FACE_OPTIONS, FACE_OPTION_RANGES, IDLE_TTL_RANGE } from '../face/face.options';
+import {
+  DECISION_RANGES,
+  DEFAULT_FACE_OPTIONS,
+  FACE_OPTION_RANGES,
+  IDLE_TTL_RANGE,
+} from '../face/face.options';
 import { APP_CONFIG, loadAppConfig } from './app.config';
 
 function refusal(env: NodeJS.ProcessEnv): FaceError {
@@ -57,6 +62,7 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'integer') env[name] = String(variable.range[1]);
       if (variable.type === 'list') env[name] = ' one , two';
       if (variable.type === 'folders') env[name] = ['first', 'second'].join(delimiter);
+      if (variable.type === 'decimal') env[name] = String(variable.range[1]);
       if (variable.type === 'text') env[name] = '127.0.0.1';
       if (variable.type === 'url') env[name] = ' https://mirror.example/models ';
       if (variable.type === 'choice') env[name] = variable.choices[variable.choices.length - 1];
@@ -67,7 +73,7 @@ describe(loadAppConfig.name, () => {
     }
     const names = ['one', 'two'];
     const largest = Object.fromEntries(
-      Object.entries(FACE_OPTION_RANGES).map(([option, [, max]]) => [option, max]),
+      Object.entries({ ...FACE_OPTION_RANGES, ...DECISION_RANGES }).map(([option, [, max]]) => [option, max]),
     );
     expect(loadAppConfig(env)).toEqual({
       port: 65_535,
@@ -101,6 +107,15 @@ describe(loadAppConfig.name, () => {
       },
       deepface: { isOn: false, authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
+  });
+
+  it('takes error rates in either notation', () => {
+    const { face } = loadAppConfig({
+      FACE_TARGET_FMR: '1e-4',
+      FACE_TARGET_FPIR: ' 0.02 ',
+      FACE_REVIEW_MARGIN: '0',
+    });
+    expect(face).toMatchObject({ targetFmr: 0.0001, targetFpir: 0.02, reviewMargin: 0 });
   });
 
   it('leaves to the machine what is auto, and takes an empty key for none', () => {
@@ -153,6 +168,13 @@ describe(loadAppConfig.name, () => {
     ['FACE_DEEPFACE_ALIASES', 'opencv'],
     ['FACE_DEEPFACE_ALIASES', 'opencv=yunet,'],
     ['DEEPFACE_AUTH_TOKEN', ' secret'],
+    ['FACE_TARGET_FMR', '0'],
+    ['FACE_TARGET_FMR', '0.51'],
+    ['FACE_TARGET_FMR', '1e-7'],
+    ['FACE_TARGET_FPIR', 'one percent'],
+    ['FACE_TARGET_FPIR', '.1'],
+    ['FACE_REVIEW_MARGIN', '-0.1'],
+    ['FACE_REVIEW_MARGIN', ''],
     ['FACE_GALLERY_STORE', 'postgres'],
     ['FACE_GALLERY_DIR', ''],
     ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],
@@ -172,7 +194,10 @@ describe(loadAppConfig.name, () => {
     for (const [name, variable] of Object.entries(APP_CONFIG)) {
       expect([name, variable.doc.length]).toEqual([name, expect.any(Number)]);
       expect(variable.doc).not.toBe('');
-      if (variable.type === 'integer' && typeof variable.default === 'number') {
+      if (
+        (variable.type === 'integer' || variable.type === 'decimal') &&
+        typeof variable.default === 'number'
+      ) {
         expect(variable.default).toBeGreaterThanOrEqual(variable.range[0]);
         expect(variable.default).toBeLessThanOrEqual(variable.range[1]);
       }

@@ -12,6 +12,7 @@ import { GALLERY_RANGES } from '../gallery/gallery-rules';
 import {
   type Auto,
   CACHE_KINDS,
+  DECISION_RANGES,
   DEFAULT_FACE_OPTIONS,
   FACE_OPTION_RANGES,
   type FaceModuleOptions,
@@ -26,7 +27,7 @@ export type AppLogLevel = (typeof LOG_LEVELS)[number];
 /** One environment variable. */
 interface ConfigVariable {
   readonly type:
-    'integer' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'url' | 'names';
+    'integer' | 'decimal' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'url' | 'names';
   readonly default: number | string | readonly string[];
   /** What the documentation shows where the default depends on the machine. */
   readonly defaultText?: string;
@@ -45,6 +46,13 @@ const faceInteger = <Option extends FaceInteger>(option: Option, doc: string) =>
   type: 'integer' as const,
   default: DEFAULT_FACE_OPTIONS[option] as Option extends AutoOption ? Auto : number,
   range: FACE_OPTION_RANGES[option],
+  doc,
+});
+
+const faceDecimal = (option: keyof typeof DECISION_RANGES, doc: string) => ({
+  type: 'decimal' as const,
+  default: DEFAULT_FACE_OPTIONS[option],
+  range: DECISION_RANGES[option],
   doc,
 });
 
@@ -167,6 +175,18 @@ export const APP_CONFIG = {
   },
   FACE_CACHE_BYTES: faceInteger('cacheBytes', 'Most bytes of answers that the cache keeps'),
   FACE_CACHE_TTL_MS: faceInteger('cacheTtlMs', 'Milliseconds that an answer is kept'),
+  FACE_TARGET_FMR: faceDecimal(
+    'targetFmr',
+    'False match rate of a comparison 1:1, from which the threshold follows where neither call nor gallery says otherwise; for embedders with a calibration',
+  ),
+  FACE_TARGET_FPIR: faceDecimal(
+    'targetFpir',
+    'Share of searches for strangers that may find somebody (1:N); the threshold follows from it and the number of subjects, where neither call nor gallery says otherwise; for embedders with a calibration',
+  ),
+  FACE_REVIEW_MARGIN: faceDecimal(
+    'reviewMargin',
+    'Distances no farther from the threshold than this get the decision `review`, in the unit of the metric; 0: none does',
+  ),
   FACE_GALLERY_STORE: {
     type: 'choice',
     default: 'memory',
@@ -331,6 +351,9 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       cache: choice(env, 'FACE_CACHE'),
       cacheBytes: integer(env, 'FACE_CACHE_BYTES'),
       cacheTtlMs: integer(env, 'FACE_CACHE_TTL_MS'),
+      targetFmr: decimal(env, 'FACE_TARGET_FMR'),
+      targetFpir: decimal(env, 'FACE_TARGET_FPIR'),
+      reviewMargin: decimal(env, 'FACE_REVIEW_MARGIN'),
     },
     gallery: {
       store: choice(env, 'FACE_GALLERY_STORE'),
@@ -379,6 +402,16 @@ function integer<Name extends NameOf<'integer'>>(
   const number = /^\d+$/.test(value) ? Number(value) : NaN;
   if (number >= min && number <= max) return number;
   throw invalid(name, `must be an integer in [${min}, ${max}]${takesAuto ? ', or auto' : ''}`);
+}
+
+function decimal(env: NodeJS.ProcessEnv, name: NameOf<'decimal'>): number {
+  const { default: byDefault, range } = APP_CONFIG[name];
+  const [min, max] = range;
+  const value = text(env, name);
+  if (value == null) return byDefault;
+  const number = /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value) ? Number(value) : NaN;
+  if (number >= min && number <= max) return number;
+  throw invalid(name, `must be a number in [${min}, ${max}]`);
 }
 
 function choice<Name extends NameOf<'choice'>>(

@@ -1,4 +1,4 @@
-import type { ModelTask } from '../model-store/model-card';
+import type { CardCalibration, ModelTask } from '../model-store/model-card';
 import type {
   AnalyzedFace,
   Attribute,
@@ -9,6 +9,7 @@ import type {
   RepresentedFace,
   WholeImageMode,
 } from '../pipeline/face.types';
+import type { DecisionDefaults } from './thresholds';
 
 /** Choices of one call. Absent values take the defaults of {@link FaceModuleOptions}. */
 export interface FaceCallOptions {
@@ -61,8 +62,13 @@ export interface EmbedderInfo {
   dimensions: number;
   /** Short hash over weights, preprocessing, alignment and normalisation. Embeddings compare only under the same one. */
   contract: string;
-  /** Largest distance that still verifies, per metric; a metric without a figure needs one from the caller. */
+  /** Largest distance that verifies by default, per metric; a metric without a figure needs one from the caller. */
   maxDistances: Partial<Record<Metric, number>>;
+  /**
+   * Similarities by false match rate, from the card; `null` where it has none. Measured on aligned faces: for others the
+   * thresholds that follow from it are estimates.
+   */
+  calibration: CardCalibration | null;
 }
 
 /** State of one model, loaded or not. */
@@ -147,6 +153,8 @@ export abstract class FaceModel {
   abstract readonly defaultDetector: string;
   /** Name of the embedder used where a call names none. */
   abstract readonly defaultEmbedder: string;
+  /** What decides where neither a call nor a gallery says anything. */
+  abstract readonly decisionDefaults: Readonly<DecisionDefaults>;
 
   /**
    * Finds the faces of one image.

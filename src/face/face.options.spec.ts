@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import {
+  DECISION_RANGES,
   DEFAULT_FACE_OPTIONS,
   FACE_OPTION_RANGES,
   type FaceModuleOptions,
@@ -43,7 +44,8 @@ describe(resolveFaceOptions.name, () => {
     const numeric = Object.entries(DEFAULT_FACE_OPTIONS).filter(
       ([, value]) => typeof value === 'number' || value === 'auto',
     );
-    expect(numeric.map(([name]) => name).sort()).toEqual(Object.keys(FACE_OPTION_RANGES).sort());
+    const ranges = Object.keys({ ...FACE_OPTION_RANGES, ...DECISION_RANGES });
+    expect(numeric.map(([name]) => name).sort()).toEqual(ranges.sort());
   });
 
   it('keeps every value that is given', () => {
@@ -68,6 +70,9 @@ describe(resolveFaceOptions.name, () => {
       cache: 'memory',
       cacheBytes: 4096,
       cacheTtlMs: 18,
+      targetFmr: 1e-4,
+      targetFpir: 0.05,
+      reviewMargin: 0.1,
       workerFile: 'worker.js',
       onProgress: nothing,
       onImage: nothing,
@@ -88,6 +93,19 @@ describe(resolveFaceOptions.name, () => {
     });
 
     it.each([min - 1, max + 1, -1, min + 0.5, NaN, Infinity, String(min), null, [min]])(
+      'refuses %p',
+      (value) => {
+        refuses({ [name]: value }, name);
+      },
+    );
+  });
+
+  describe.each(Object.entries(DECISION_RANGES))('%s', (name, [min, max]) => {
+    it.each([min, max, (min + max) / 2])('takes %d', (value) => {
+      expect(resolveFaceOptions({ [name]: value })).toMatchObject({ [name]: value });
+    });
+
+    it.each([min - 1e-9, max + 1e-9, -1, NaN, Infinity, String(max), null, [max], 'auto'])(
       'refuses %p',
       (value) => {
         refuses({ [name]: value }, name);

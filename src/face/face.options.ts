@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { FaceJob } from '../pipeline/face-job';
 import type { StageTimings } from '../pipeline/face.types';
+import { type DecisionDefaults, DEFAULT_DECISION, REVIEW_MARGIN_RANGE, TARGET_RANGE } from './thresholds';
 
 /** Told while models are prepared, loaded and warmed, at boot and when an operator loads one. */
 export interface BootProgress {
@@ -46,7 +47,7 @@ export type CacheKind = (typeof CACHE_KINDS)[number];
  *
  * @publicApi
  */
-export interface FaceModuleOptions {
+export interface FaceModuleOptions extends Partial<DecisionDefaults> {
   /** Detectors to load, by card name; the first is the default. */
   detectors?: string[];
   /** Embedders to load, by card name; the first is the default. */
@@ -150,6 +151,7 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   cache: 'off',
   cacheBytes: 64 * 1024 * 1024,
   cacheTtlMs: 10 * 60_000,
+  ...DEFAULT_DECISION,
   workerFile: join(__dirname, '..', 'inference', 'worker-main.js'),
 });
 
@@ -172,6 +174,13 @@ export const FACE_OPTION_RANGES = {
   cacheTtlMs: [1, 7 * 24 * 3_600_000],
 } as const satisfies Partial<Record<keyof FaceModuleOptions, readonly [number, number]>>;
 
+/** Ranges of the error rates and of the review margin, inclusive. */
+export const DECISION_RANGES = {
+  targetFmr: TARGET_RANGE,
+  targetFpir: TARGET_RANGE,
+  reviewMargin: REVIEW_MARGIN_RANGE,
+} as const satisfies Record<keyof DecisionDefaults, readonly [number, number]>;
+
 /**
  * Fills in the defaults and checks what is left.
  *
@@ -189,6 +198,12 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
     if (value === 'auto' && DEFAULT_FACE_OPTIONS[name as keyof typeof FACE_OPTION_RANGES] === 'auto')
       continue;
     if (!isIntegerIn(value, min, max)) throw invalid(name, `must be an integer in [${min}, ${max}]`);
+  }
+  for (const [name, [min, max]] of Object.entries(DECISION_RANGES)) {
+    const value: unknown = resolved[name as keyof DecisionDefaults];
+    if (!(typeof value === 'number' && value >= min && value <= max)) {
+      throw invalid(name, `must be a number in [${min}, ${max}]`);
+    }
   }
   if (typeof resolved.prepareModels !== 'boolean') throw invalid('prepareModels', 'must be true or false');
   if (!CACHE_KINDS.includes(resolved.cache)) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
+import { type CardCalibration, CALIBRATION_FMRS } from '../model-store/model-card';
 import { assertEmbedding } from '../pipeline/compare-embeddings';
 import {
   type AnalyzedFace,
@@ -19,6 +20,7 @@ import {
   type ModelStatus,
   type RepresentCallOptions,
 } from './face-model';
+import { type DecisionDefaults, DEFAULT_DECISION, defaultDistances } from './thresholds';
 
 /** A face that a {@link FakeFaceModel} is to find. */
 export type FakeFace = Partial<AnalyzedFace> & {
@@ -40,6 +42,22 @@ export interface FakeImage {
 /** Those of the default embedder. */
 const DIMENSIONS = 512;
 
+const SIMILARITIES = [0, 0.2, 0.35, 0.4, 0.45, 0.5, 0.55];
+/** Made up. Mated faces are far over its last point, others far under it. */
+const CALIBRATION: CardCalibration = {
+  date: '2026-01-01',
+  detector: 'fake-detector',
+  sets: [{ name: 'made up', people: 5000, photos: 10_000, nonMatedPairs: 49_990_000, matedPairs: 5000 }],
+  points: CALIBRATION_FMRS.map((fmr, i) => ({
+    fmr,
+    minSimilarity: SIMILARITIES[i],
+    falseMatches: Math.round(fmr * 49_990_000),
+    nonMatedPairs: 49_990_000,
+    fnmr: 0,
+    isExtrapolated: false,
+  })),
+};
+
 /**
  * Stands in for the real model in test suites: no weights, no processes.
  *
@@ -56,8 +74,15 @@ const DIMENSIONS = 512;
 export class FakeFaceModel extends FaceModel {
   readonly defaultDetector = 'fake-detector';
   readonly defaultEmbedder = 'fake-embedder';
+  readonly decisionDefaults: DecisionDefaults;
   private readonly images = new Map<string, FakeImage>();
   private closed = false;
+
+  /** @param defaults - what decides where neither a call nor a gallery says anything. */
+  constructor(defaults: Partial<DecisionDefaults> = {}) {
+    super();
+    this.decisionDefaults = { ...DEFAULT_DECISION, ...defaults };
+  }
 
   /** Announces an image, recognised by the hash of its bytes. */
   addImage(image: Uint8Array, content: FakeImage): this {
@@ -117,7 +142,11 @@ export class FakeFaceModel extends FaceModel {
       name,
       dimensions: DIMENSIONS,
       contract: align ? 'fake00000000' : 'fake0000b0c5',
-      maxDistances: { cosine: 0.5, euclidean: 1, euclidean_l2: 1, angular: 1 / 3 },
+      maxDistances: defaultDistances(
+        { thresholds: { euclidean: { maxDistance: 1, source: 'made up' } }, calibration: CALIBRATION },
+        this.decisionDefaults.targetFmr,
+      ),
+      calibration: CALIBRATION,
     };
   }
 

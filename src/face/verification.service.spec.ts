@@ -1,6 +1,8 @@
 import { FaceError } from '../errors';
+import { thresholdsFromCosine } from '../pipeline/compare-embeddings';
 import { FakeFaceModel } from './fake-face-model';
-import { VerificationService } from './verification.service';
+import { falseMatchRate, similarityAt } from './thresholds';
+import { VerificationService, type VerifyOptions } from './verification.service';
 
 const [alice, bob, crowd, empty, pair] = ['alice', 'bob', 'crowd', 'empty', 'pair'].map((name) =>
   Buffer.from(name),
@@ -223,6 +225,124 @@ describe(VerificationService.name, () => {
       details: { fields: { threshold: expect.stringContaining('euclidean') } },
     });
     expect((await service.verify(alice, alice, { metric: 'euclidean', threshold: 1 })).verified).toBe(true);
+  });
+
+  describe('error rates', () => {
+    const calibration = () => model.embedder().calibration!;
+
+    it('says the rate that the threshold follows from, and how often strangers are so similar', async () => {
+      expect(await service.verify(alice, alice)).toMatchObject({
+        threshold: 1 - similarityAt(calibration(), 1e-5),
+        targetFmr: 1e-5,
+        falseMatchRate: 1e-6,
+        decision: 'match',
+        reason: null,
+      });
+      const { similarity, falseMatchRate: rate, decision } = await service.verify(alice, bob);
+      expect(similarity).toBeLessThan(0.35);
+      expect([rate, decision]).toEqual([falseMatchRate(calibration(), similarity), 'no_match']);
+    });
+
+    it.each(['cosine', 'euclidean_l2', 'angular'] as const)('takes a rate for metric %s', async (metric) => {
+      const { threshold, targetFmr } = await service.verify(alice, alice, { metric, targetFmr: 0.003 });
+      const cosine = 1 - similarityAt(calibration(), 0.003);
+      expect(threshold).toBeCloseTo({ cosine, ...thresholdsFromCosine(cosine) }[metric], 12);
+      expect(targetFmr).toBe(0.003);
+    });
+
+    it('takes the default rate of the module', async () => {
+      const careful = new FakeFaceModel({ targetFmr: 1e-6 }).addImage(alice, { faces: [{ person: 'a' }] });
+      const answer = await new VerificationService(careful).verify(alice, alice);
+      expect(answer).toMatchObject({ threshold: careful.embedder().maxDistances.cosine, targetFmr: 1e-6 });
+      expect(answer.threshold).toBeLessThan(model.embedder().maxDistances.cosine as number);
+    });
+
+    it('lets a threshold win over a rate', async () => {
+      const answer = await service.verify(alice, alice, { threshold: 0.1, targetFmr: 0.1 });
+      expect(answer).toMatchObject({ threshold: 0.1, targetFmr: null, falseMatchRate: 1e-6 });
+    });
+
+    it('refuses a rate for metric euclidean, which takes the threshold of the card', async () => {
+      await expect(service.verify(alice, bob, { metric: 'euclidean', targetFmr: 0.1 })).rejects.toMatchObject(
+        {
+          code: 'PARAMETER_INVALID',
+          details: { fields: { targetFmr: expect.stringContaining('euclidean') } },
+        },
+      );
+      const answer = await service.verify(alice, alice, { metric: 'euclidean' });
+      expect(answer).toMatchObject({ threshold: 1, targetFmr: null, falseMatchRate: 1e-6 });
+    });
+
+    it('goes by the card, without rates, where the embedder has no calibration', async () => {
+      jest
+        .spyOn(model, 'embedder')
+        .mockReturnValue({ ...model.embedder(), calibration: null, maxDistances: { cosine: 0.3 } });
+      const answer = await service.verify(alice, alice);
+      expect(answer).toMatchObject({ threshold: 0.3, targetFmr: null, falseMatchRate: null });
+      await expect(service.verify(alice, alice, { targetFmr: 0.01 })).rejects.toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: {
+          fields: { targetFmr: expect.stringMatching(/fake-embedder has none.*`likeness calibrate`/) },
+        },
+      });
+    });
+
+    it('says no rate of faces that were not aligned', async () => {
+      const rate = async (options: VerifyOptions, probe = alice) =>
+        (await service.verify(probe, alice, options)).falseMatchRate;
+      expect(await rate({ align: false })).toBeNull();
+      expect(await rate({ wholeImage: 'always' })).toBeNull();
+      expect(await rate({ wholeImage: 'ifNoFace' }, empty)).toBeNull();
+      expect(await rate({ wholeImage: 'ifNoFace' })).toBe(1e-6);
+    });
+  });
+
+  describe('review', () => {
+    it('is for what is near the threshold, whatever verified says', async () => {
+      const { distance } = await service.verify(alice, bob);
+      const decided = async (threshold: number, reviewMargin?: number) => {
+        const { verified, decision } = await service.verify(alice, bob, { threshold, reviewMargin });
+        return [verified, decision];
+      };
+      expect(await decided(distance + 0.1)).toEqual([true, 'match']);
+      expect(await decided(distance + 0.1, 0.11)).toEqual([true, 'review']);
+      expect(await decided(distance - 0.1, 0.11)).toEqual([false, 'review']);
+      expect(await decided(distance - 0.1, 0.09)).toEqual([false, 'no_match']);
+      expect(await decided(distance, 0)).toEqual([true, 'match']);
+    });
+
+    it('has the margin of the module by default', async () => {
+      const careful = new FakeFaceModel({ reviewMargin: 0.2 }).addImage(alice, { faces: [{ person: 'a' }] });
+      const verify = (reviewMargin?: number) =>
+        new VerificationService(careful).verify(alice, alice, { threshold: 0.1, reviewMargin });
+      expect((await verify()).decision).toBe('review');
+      expect((await verify(0.05)).decision).toBe('match');
+    });
+  });
+
+  describe('images without a face', () => {
+    const refused = { verified: false, decision: 'no_match', reason: 'no_face', falseMatchRate: null };
+
+    it('never verify each other under ifNoFace, whatever is asked for', async () => {
+      for (const options of [{}, { threshold: 2 }, { targetFmr: 0.5 }, { reviewMargin: 2 }]) {
+        const answer = await service.verify(empty, empty, { wholeImage: 'ifNoFace', ...options });
+        expect(answer).toMatchObject({ ...refused, distance: 0 });
+      }
+    });
+
+    it('are compared with a face, with an embedding, and under always', async () => {
+      const compared = { reason: null, falseMatchRate: null };
+      expect(await service.verify(empty, alice, { wholeImage: 'ifNoFace' })).toMatchObject(compared);
+      const [{ embedding }] = (await model.represent(empty, { wholeImage: 'ifNoFace' })).faces;
+      const given = { embedding, contract: model.embedder().contract };
+      const answers = [
+        service.verify(empty, given, { wholeImage: 'ifNoFace' }),
+        service.verify(empty, empty, { wholeImage: 'always' }),
+      ];
+      for (const answer of answers) {
+        expect(await answer).toMatchObject({ ...compared, verified: true, decision: 'match' });
+      }
+    });
   });
 
   it('drops the other side when one fails', async () => {

@@ -9,6 +9,7 @@ import type {
   StageTimings,
 } from '../pipeline/face.types';
 import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+import { decide, type Decision, falseMatchRate, verificationThreshold } from './thresholds';
 
 /** An embedding made earlier, standing in for an image. */
 export interface EmbeddingInput {
@@ -26,8 +27,36 @@ export type VerificationInput = Uint8Array | EmbeddingInput;
 export interface VerifyOptions extends RepresentCallOptions {
   /** @defaultValue `'cosine'` */
   metric?: Metric;
-  /** Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. @defaultValue the card's */
+  /** Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. @defaultValue by `targetFmr` */
   threshold?: number;
+  /**
+   * False match rate, [1e-6, 0.5]: the threshold is the one at which strangers verify so often, by the embedder's calibration.
+   * Not read where a threshold is given. @defaultValue that of the module; for embedders without a calibration the threshold
+   * of the card
+   */
+  targetFmr?: number;
+  /** Distances within `threshold ± reviewMargin` are for review, in the unit of the metric. @defaultValue that of the module */
+  reviewMargin?: number;
+}
+
+/** Why a pair does not verify whatever its distance. */
+export const REFUSAL_REASONS = ['no_face'] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+/** How a comparison was decided, and how sure that is. */
+export interface DecisionResult {
+  /** `review` where the distance is within `threshold ± reviewMargin`; else as `verified`. */
+  decision: Decision;
+  /**
+   * How often two strangers are at least this similar, by the calibration of the embedder, [1e-6, 0.5]: its ends stand for "at
+   * most" and "at least". Of one pair: with several faces or references the closest of several pairs counts. `null` where the
+   * embedder has no calibration, or a face was not aligned.
+   */
+  falseMatchRate: number | null;
+  /** The false match rate that the threshold follows from; `null` where a threshold decided. */
+  targetFmr: number | null;
+  /** `no_face`: a face was found in neither image, so that nothing was compared; `null` where the distance decided. */
+  reason: RefusalReason | null;
 }
 
 /** Of an upright image, in pixels. */
@@ -37,8 +66,8 @@ export interface ImageSize {
 }
 
 /** Answer of {@link VerificationService.verify}. */
-export interface VerificationResult {
-  /** `distance <= threshold`. */
+export interface VerificationResult extends DecisionResult {
+  /** `distance <= threshold`; false wherever `reason` is given. */
   verified: boolean;
   /** In the unit of `metric`. */
   distance: number;
@@ -72,6 +101,8 @@ export interface RepresentedInput {
   faces: InputFace[];
   /** Faces found, before selection; 1 where an embedding came in. */
   faceCount: number;
+  /** No face was found, and the whole image was taken in its place (`wholeImage: 'ifNoFace'`). */
+  isFaceless: boolean;
   /** `null` where an embedding came in. */
   image: ImageSize | null;
   /** `null` where an embedding came in. */
@@ -94,7 +125,7 @@ export class VerificationService {
    *
    * @throws {FaceError} FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws, with `details.field` of
    * `probe` or `reference`; EMBEDDING_INVALID and EMBEDDING_CONTRACT_MISMATCH for embeddings; PARAMETER_INVALID where
-   * the metric has no threshold on the card and none was given.
+   * nothing gives a threshold, and for `targetFmr` where the embedder has no calibration or the metric is `euclidean`.
    */
   async verify(
     probe: VerificationInput,
@@ -103,7 +134,8 @@ export class VerificationService {
   ): Promise<VerificationResult> {
     const embedder = this.model.embedder(options.embedder, options.align);
     const metric = options.metric ?? 'cosine';
-    const threshold = options.threshold ?? defaultThreshold(embedder, metric);
+    const defaults = this.model.decisionDefaults;
+    const { threshold, targetFmr } = verificationThreshold(embedder, metric, [options], defaults);
     // Where one side fails, the other's work is dropped if it still waits.
     const failed = new AbortController();
     const signal = options.signal == null ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
@@ -124,11 +156,14 @@ export class VerificationService {
     );
     const closest = pairs.reduce((best, pair) => (pair.distance < best.distance ? pair : best));
     const hasImage = probeSide.timings != null || referenceSide.timings != null;
+    const isRefused = probeSide.isFaceless && referenceSide.isFaceless;
     return {
-      verified: closest.distance <= threshold,
+      ...decisionResult(closest, threshold, options.reviewMargin ?? defaults.reviewMargin, isRefused),
       distance: closest.distance,
       similarity: closest.similarity,
+      falseMatchRate: rateOf(closest.similarity, embedder, [closest.a, closest.b], options.align),
       threshold,
+      targetFmr,
       metric,
       probe: closest.a.detection,
       reference: closest.b.detection,
@@ -168,7 +203,13 @@ export async function representInput(
   options: RepresentCallOptions,
 ): Promise<RepresentedInput> {
   if (!ArrayBuffer.isView(input)) {
-    return { faces: [embeddingFace(input, embedder)], faceCount: 1, image: null, timings: null };
+    return {
+      faces: [embeddingFace(input, embedder)],
+      faceCount: 1,
+      isFaceless: false,
+      image: null,
+      timings: null,
+    };
   }
   const { faces, faceCount, imageWidth, imageHeight, timings } = await model.represent(input, {
     ...options,
@@ -176,7 +217,13 @@ export async function representInput(
     faceSelection: options.faceSelection ?? 'best',
   });
   if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
-  return { faces: faces.map(representedFace), faceCount, image: { imageWidth, imageHeight }, timings };
+  return {
+    faces: faces.map(representedFace),
+    faceCount,
+    isFaceless: options.wholeImage === 'ifNoFace' && faceCount === 0,
+    image: { imageWidth, imageHeight },
+    timings,
+  };
 }
 
 function representedFace({ embedding, embeddingNorm, quality, ...detection }: RepresentedFace): InputFace {
@@ -199,19 +246,30 @@ function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): InputFace
   return { embedding: unit, norm: norm * embeddingNorm, detection: null, quality: null };
 }
 
-/**
- * The largest distance that verifies, as the card of the embedder has it.
- *
- * @throws {FaceError} PARAMETER_INVALID where it has none for the metric.
- */
-export function defaultThreshold(embedder: EmbedderInfo, metric: Metric): number {
-  const threshold = embedder.maxDistances[metric];
-  if (threshold == null) {
-    throw new FaceError(
-      'PARAMETER_INVALID',
-      `Expected a threshold for metric ${metric}: the card of ${embedder.name} has none.`,
-      { fields: { threshold: `required for metric ${metric} with ${embedder.name}` } },
-    );
-  }
-  return threshold;
+/** What a distance comes to; a refused pair never verifies, whatever its distance. */
+export function decisionResult(
+  { distance }: { distance: number },
+  threshold: number,
+  reviewMargin: number,
+  isRefused: boolean,
+): Pick<VerificationResult, 'verified' | 'decision' | 'reason'> {
+  if (isRefused) return { verified: false, decision: 'no_match', reason: 'no_face' };
+  return {
+    verified: distance <= threshold,
+    decision: decide(distance, threshold, reviewMargin),
+    reason: null,
+  };
+}
+
+/** {@link falseMatchRate}, or `null` where the calibration says nothing of these faces: it was made with aligned ones. */
+export function rateOf(
+  similarity: number,
+  { calibration }: EmbedderInfo,
+  faces: readonly Pick<InputFace, 'detection'>[],
+  align = true,
+): number | null {
+  // Of an embedding that came in nothing is known but its contract, which is that of aligned faces.
+  const areAligned =
+    align && faces.every(({ detection }) => detection == null || detection.landmarks != null);
+  return calibration != null && areAligned ? falseMatchRate(calibration, similarity) : null;
 }

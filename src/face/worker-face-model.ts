@@ -7,12 +7,11 @@ import type { WorkerPlan } from '../inference/worker-set';
 import { embeddingContract } from '../model-store/embedding-contract';
 import {
   ATTRIBUTES_OF_TASK,
-  type CardThresholds,
+  type CardEmbedding,
   type ModelCard,
   type ModelTask,
 } from '../model-store/model-card';
 import type { StoredModel } from '../model-store/model-store';
-import { thresholdsFromCosine } from '../pipeline/compare-embeddings';
 import type { FaceJob } from '../pipeline/face-job';
 import {
   type AnalyzedFace,
@@ -20,7 +19,6 @@ import {
   ATTRIBUTES,
   type FaceDetection,
   type ImageFaces,
-  type Metric,
   type RepresentedFace,
 } from '../pipeline/face.types';
 import {
@@ -46,6 +44,7 @@ import {
   withSwapped,
 } from './model-selection';
 import { ResultCache } from './result-cache';
+import { type DecisionDefaults, defaultDistances } from './thresholds';
 import { traceImage } from './trace-image';
 
 /** How often models are looked at that may have been idle for too long. */
@@ -139,6 +138,11 @@ export class WorkerFaceModel extends FaceModel {
     return this.loaded.selection.embedders[0];
   }
 
+  get decisionDefaults(): DecisionDefaults {
+    const { targetFmr, targetFpir, reviewMargin } = this.options;
+    return { targetFmr, targetFpir, reviewMargin };
+  }
+
   detect(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<FaceDetection>> {
     return this.run<FaceDetection>('detect', image, options);
   }
@@ -152,7 +156,7 @@ export class WorkerFaceModel extends FaceModel {
   }
 
   embedder(name: string = this.defaultEmbedder, align = true): EmbedderInfo {
-    return embedderInfo(this.requireLoaded(name, 'embed', 'embedder').card, align);
+    return embedderInfo(this.requireLoaded(name, 'embed', 'embedder').card, this.options.targetFmr, align);
   }
 
   models(): ModelStatus[] {
@@ -500,7 +504,9 @@ export class WorkerFaceModel extends FaceModel {
       license: card.license,
       trainingData: card.trainingData ?? null,
       source: card.source,
-      ...(card.task === 'embed' && card.sha256 != null ? { embedder: embedderInfo(card) } : {}),
+      ...(card.task === 'embed' && card.sha256 != null
+        ? { embedder: embedderInfo(card, this.options.targetFmr) }
+        : {}),
       ...(isLoaded && ATTRIBUTES_OF_TASK[card.task] != null ? { attributes: this.servedBy(name) } : {}),
     };
   }
@@ -522,18 +528,14 @@ function notLoaded(name: string): FaceError {
   return new FaceError('MODEL_NOT_LOADED', `Model ${name} is not loaded.`, { model: name });
 }
 
-/** Facts of an embedder that callers compare by; distances that follow from cosine are filled in. */
-function embedderInfo(card: ModelCard, align = true): EmbedderInfo {
-  const { dimensions, thresholds } = card.embedding as { dimensions: number; thresholds: CardThresholds };
-  const fromCard = Object.fromEntries(
-    Object.entries(thresholds).flatMap(([metric, threshold]) =>
-      threshold == null ? [] : [[metric, threshold.maxDistance]],
-    ),
-  ) as Partial<Record<Metric, number>>;
+/** Facts of an embedder that callers compare by. */
+function embedderInfo(card: ModelCard, targetFmr: number, align = true): EmbedderInfo {
+  const embedding = card.embedding as CardEmbedding;
   return {
     name: card.name,
-    dimensions,
+    dimensions: embedding.dimensions,
     contract: embeddingContract(card, align),
-    maxDistances: { ...thresholdsFromCosine(thresholds.cosine.maxDistance), ...fromCard },
+    maxDistances: defaultDistances(embedding, targetFmr),
+    calibration: embedding.calibration ?? null,
   };
 }

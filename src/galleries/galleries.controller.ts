@@ -83,13 +83,13 @@ export class GalleriesController {
   @ApiBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
   @ApiOperation({ summary: 'Change settings of a gallery', description: 'What is absent stays as it is.' })
   @ApiOkResponse({ description: 'The gallery as it is now', type: GalleryResponseDto, examples: ANSWER })
-  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND'])
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'MODEL_NOT_LOADED'])
   async updateGallery(
     @Param() { galleryId }: GalleryPathDto,
     @Body() settings: GallerySettingsDto,
     @RequestId() requestId: string,
   ): Promise<GalleryResponseDto> {
-    return { ...GalleryDto.from(await this.store.updateGallery(galleryId, defined(settings))), requestId };
+    return { ...GalleryDto.from(await this.galleries.updateGallery(galleryId, settings)), requestId };
   }
 
   @Delete(':galleryId')
@@ -106,10 +106,4 @@ export class GalleriesController {
     // Probes of the people in it are as much of them as their references, and no hash says whose they are: all go.
     this.model.purgeCache();
   }
-}
-
-/** Without the keys that a body has not: the store would take them for changes. */
-function defined<T extends object>(settings: T): Partial<T> {
-  const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as Partial<T>;
 }

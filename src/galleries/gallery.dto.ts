@@ -1,5 +1,7 @@
+import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsInt, Max, Min, ValidateIf } from 'class-validator';
+import { TARGET_RANGE } from '../face/thresholds';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
 import { DEFAULT_GALLERY_SETTINGS } from '../gallery/gallery.options';
 import {
@@ -33,11 +35,30 @@ import {
 } from './fields';
 
 const THRESHOLD_DESCRIPTION =
-  "Largest cosine distance at which a subject is a candidate, [0, 2], inclusive; null: that of the embedder's card";
+  'Largest cosine distance at which a subject is a candidate or verifies, [0, 2], inclusive. It wins over the target rates; ' +
+  'null: they decide';
+const TARGET_FMR_DESCRIPTION =
+  'False match rate of a comparison with one subject (1:1), from which the threshold follows; null: FACE_TARGET_FMR. Needs an ' +
+  'embedder with a calibration';
+const TARGET_FPIR_DESCRIPTION =
+  'Share of searches for strangers that may find somebody (1:N). The threshold follows from it and from the number of subjects, ' +
+  'so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Needs an embedder with a calibration';
+
+/** Property: an error rate; `null` for that of the service. */
+function IsTargetOrNull(description: string, example: number): PropertyDecorator {
+  const [minimum, maximum] = TARGET_RANGE;
+  return applyDecorators(
+    ValidateIf((_dto, value) => value !== undefined && value !== null),
+    IsDecimal(),
+    Min(minimum),
+    Max(maximum),
+    ApiPropertyOptional({ type: Number, nullable: true, minimum, maximum, example, description }),
+  );
+}
 
 /** Body of PATCH /v1/galleries/{galleryId}: what is absent stays. */
 export class GallerySettingsDto implements Partial<GallerySettings> {
-  /** Cosine distance, [0, 2], inclusive; `null`: that of the embedder's card. */
+  /** Cosine distance, [0, 2], inclusive; `null`: by the target rates. */
   @ValidateIf((_dto, value) => value !== undefined && value !== null)
   @IsDecimal()
   @Min(GALLERY_RANGES.threshold[0])
@@ -51,6 +72,14 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
     description: THRESHOLD_DESCRIPTION,
   })
   threshold?: number | null;
+
+  /** False match rate in 1:1; `null`: that of the service. */
+  @IsTargetOrNull(TARGET_FMR_DESCRIPTION, 1e-5)
+  targetFmr?: number | null;
+
+  /** False positive identification rate in 1:N; `null`: that of the service. */
+  @IsTargetOrNull(TARGET_FPIR_DESCRIPTION, 0.001)
+  targetFpir?: number | null;
 
   /** Most references. */
   @Omittable()
@@ -126,6 +155,12 @@ export class GalleryDto {
   @ApiProperty({ type: Number, nullable: true, example: null, description: THRESHOLD_DESCRIPTION })
   threshold: number | null;
 
+  @ApiProperty({ type: Number, nullable: true, example: null, description: TARGET_FMR_DESCRIPTION })
+  targetFmr: number | null;
+
+  @ApiProperty({ type: Number, nullable: true, example: null, description: TARGET_FPIR_DESCRIPTION })
+  targetFpir: number | null;
+
   @ApiProperty({
     type: 'integer',
     minimum: 1,
@@ -165,9 +200,10 @@ export class GalleryDto {
   updatedAt: string;
 
   static from(gallery: Gallery): GalleryDto {
-    const { id, contract, dimensions, threshold, capacity, maxReferencesPerSubject } = gallery;
-    const { enrolmentGate, metadata, subjectCount, referenceCount } = gallery;
-    const settings = { threshold, capacity, maxReferencesPerSubject, enrolmentGate, metadata };
+    const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity } = gallery;
+    const { maxReferencesPerSubject, enrolmentGate, metadata, subjectCount, referenceCount } = gallery;
+    const targets = { threshold, targetFmr, targetFpir };
+    const settings = { ...targets, capacity, maxReferencesPerSubject, enrolmentGate, metadata };
     const times = { createdAt: isoTime(gallery.createdAt), updatedAt: isoTime(gallery.updatedAt) };
     return { id, contract, dimensions, ...settings, subjectCount, referenceCount, ...times };
   }
@@ -210,7 +246,11 @@ export const CREATE_GALLERY_EXAMPLES = {
 
 export const GALLERY_SETTINGS_EXAMPLES = {
   threshold: { summary: 'A threshold of its own', value: { threshold: 0.5 } },
-  reset: { summary: "The threshold of the embedder's card again", value: { threshold: null } },
+  target: { summary: 'Fewer strangers who are named', value: { threshold: null, targetFpir: 0.001 } },
+  reset: {
+    summary: 'The target rates of the service again',
+    value: { threshold: null, targetFmr: null, targetFpir: null },
+  },
 };
 
 const GALLERY_EXAMPLE = GalleryDto.from({

@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional, PartialType } from '@nestjs/swagger';
 import { IsInt, Max, Min } from 'class-validator';
+import { REVIEW_MARGIN_RANGE } from '../face/thresholds';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
 import {
   type Candidate,
@@ -23,7 +24,15 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsFaceSelection, IsMaxFaces } from '../http/face-options.dto';
+import { ApiFalseMatchRate, DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/decision.dto';
+import {
+  DetectorOptionsDto,
+  IsFaceSelection,
+  IsMaxFaces,
+  IsReviewMargin,
+  IsTargetRate,
+  TARGET_FMR_DESCRIPTION,
+} from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import type { FaceSelection } from '../pipeline/face.types';
@@ -38,8 +47,8 @@ import {
 
 const [MIN_THRESHOLD, MAX_THRESHOLD] = GALLERY_RANGES.threshold;
 
-/** Body of POST .../subjects/{subjectId}/verify beside `probe`. */
-export class VerifySubjectDto extends DetectorOptionsDto {
+/** Options of both routes. */
+class ProbeOptionsDto extends DetectorOptionsDto {
   /** Which faces of the probe count; with `all` the closest. */
   @IsFaceSelection('best')
   faceSelection: FaceSelection = 'best';
@@ -55,13 +64,33 @@ export class VerifySubjectDto extends DetectorOptionsDto {
     maximum: MAX_THRESHOLD,
     example: EXAMPLE_THRESHOLD,
     description:
-      "Largest cosine distance that counts, inclusive; 0 is allowed. Default: the gallery's, else that of the embedder's card",
+      'Largest cosine distance that counts, inclusive; 0 is allowed. It wins over a target rate. Default: that of the gallery, ' +
+      'else by the target rate of the gallery or the service',
   })
   threshold?: number;
 }
 
+/** Body of POST .../subjects/{subjectId}/verify beside `probe`. */
+export class VerifySubjectDto extends ProbeOptionsDto {
+  /** False match rate that the threshold follows from. */
+  @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
+  targetFmr?: number;
+
+  /** How near to the threshold a distance is for review. */
+  @IsReviewMargin(REVIEW_MARGIN_RANGE[1])
+  reviewMargin?: number;
+}
+
 /** Body of POST .../identify beside `probe`. */
-export class IdentifyOptionsDto extends VerifySubjectDto {
+export class IdentifyOptionsDto extends ProbeOptionsDto {
+  /** False positive identification rate that the threshold follows from. */
+  @IsTargetRate(
+    'Share of searches for strangers that may find somebody (1:N): the threshold follows from it and from the number of subjects ' +
+      "in the gallery, by the embedder's calibration. Needs an embedder that has one, see /v1/models",
+    0.001,
+  )
+  targetFpir?: number;
+
   /** At most this many faces, largest first. */
   @IsMaxFaces()
   maxFaces?: number;
@@ -108,6 +137,9 @@ export class CandidateDto implements Candidate {
   })
   similarity: number;
 
+  @ApiFalseMatchRate('the embedder has no calibration, or the face of the probe was not aligned')
+  falseMatchRate: number | null;
+
   @ApiMetadata('Of the subject')
   metadata: Metadata;
 }
@@ -146,6 +178,17 @@ export class IdentifyResponseDto {
   })
   threshold: number;
 
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 0.01,
+    description:
+      'The share of searches for strangers that the threshold follows from, with the number of subjects; null where a threshold ' +
+      'was given, or the embedder has no calibration. A gallery so large that the calibration does not reach gets the smallest ' +
+      'threshold that it has',
+  })
+  targetFpir: number | null;
+
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
   galleryId: string;
 
@@ -178,11 +221,13 @@ export class IdentifyResponseDto {
   requestId: string;
 
   static from(result: Identification, requestId: string): IdentifyResponseDto {
-    const { threshold, galleryId, galleryReferenceCount, detector, embedder, contract, timings } = result;
+    const { threshold, targetFpir, galleryId, galleryReferenceCount } = result;
+    const { detector, embedder, contract, timings } = result;
     const faces = result.faces.map(IdentifiedFaceDto.from);
     return {
       faces,
       threshold,
+      targetFpir,
       galleryId,
       galleryReferenceCount,
       detector,
@@ -195,10 +240,7 @@ export class IdentifyResponseDto {
 }
 
 /** Answer of POST .../subjects/{subjectId}/verify. */
-export class VerifySubjectResponseDto {
-  @ApiProperty({ example: true, description: 'distance <= threshold' })
-  verified: boolean;
-
+export class VerifySubjectResponseDto extends DecisionDto {
   @ApiProperty({
     minimum: 0,
     maximum: 2,
@@ -256,11 +298,11 @@ export class VerifySubjectResponseDto {
   requestId: string;
 
   static from(result: SubjectVerification, requestId: string): VerifySubjectResponseDto {
-    const { verified, distance, similarity, threshold, subjectId, referenceId } = result;
+    const { distance, similarity, threshold, subjectId, referenceId } = result;
     const { detector, embedder, contract, timings } = result;
     const face = result.face && FaceDto.from(result.face);
-    const decision = { verified, distance, similarity, threshold, subjectId, referenceId, face };
-    return { ...decision, detector, embedder, contract, timings, requestId };
+    const comparison = { distance, similarity, threshold, subjectId, referenceId, face };
+    return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
   }
 }
 
@@ -301,6 +343,7 @@ const identification = (candidates: Candidate[]): IdentifyResponseDto =>
     {
       faces: [{ face: EXAMPLE_FACE, unknown: candidates.length === 0, candidates }],
       threshold: EXAMPLE_THRESHOLD,
+      targetFpir: null,
       galleryId: EXAMPLE_GALLERY_ID,
       galleryReferenceCount: 2310,
       ...MADE_WITH,
@@ -309,12 +352,14 @@ const identification = (candidates: Candidate[]): IdentifyResponseDto =>
     EXAMPLE_REQUEST_ID,
   );
 
-export const IDENTIFY_ANSWER = identification([{ rank: 1, ...FOUND, metadata: EXAMPLE_METADATA }]);
+export const IDENTIFY_ANSWER = identification([
+  { rank: 1, ...FOUND, falseMatchRate: null, metadata: EXAMPLE_METADATA },
+]);
 export const UNKNOWN_ANSWER = identification([]);
 
 export const VERIFY_SUBJECT_ANSWER = VerifySubjectResponseDto.from(
   {
-    verified: true,
+    ...DECISION_EXAMPLE,
     ...FOUND,
     threshold: EXAMPLE_THRESHOLD,
     face: EXAMPLE_FACE,

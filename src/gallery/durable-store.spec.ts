@@ -23,6 +23,7 @@ import { tempFolders } from '../../test/support/temp-folder';
 import type { Notice } from '../face/face.options';
 import { RecordFile, type RecordKind } from './durable/record-file';
 import { unseal } from './durable/seal';
+import type { NewGallery } from './gallery.types';
 import { DurableStore, type DurableStoreOptions } from './durable-store';
 
 const KEY = 'a key of an operator, long enough';
@@ -106,7 +107,7 @@ describe(DurableStore.name, () => {
     await store.deleteReference('staff', 'subject-0', 'r0');
     await store.deleteSubject('staff', 'two');
     await addOne('subject-0', 'again');
-    await store.createGallery(newGallery({ id: 'guests', dimensions: 4, threshold: 0.5 }));
+    await store.createGallery(newGallery({ id: 'guests', dimensions: 4, threshold: 0.5, targetFmr: 1e-4 }));
     await store.updateGallery('guests', { enrolmentGate: 'off' });
     await store.addReferences('guests', [newReference('ann', 'r1', unitVectors(3, 4)())]);
     await store.createGallery(newGallery({ id: 'gone' }));
@@ -130,6 +131,14 @@ describe(DurableStore.name, () => {
     expect(added).toMatchObject([{ status: 'added' }]);
     await reopen({ key });
     expect(await store.getReference('staff', 'late', 'late')).toMatchObject({ id: 'late' });
+  });
+
+  it('reads galleries of a version without target rates, which have none then', async () => {
+    const { targetFmr: _fmr, targetFpir: _fpir, ...old } = newGallery({ id: 'old', capacity: 7 });
+    await store.createGallery(old as NewGallery);
+    await reopen();
+    const gallery = await store.getGallery('old');
+    expect(gallery).toMatchObject({ capacity: 7, targetFmr: null, targetFpir: null });
   });
 
   it('goes on with a listing where it was before it was opened again', async () => {

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { FaceError, type FaceErrorCode } from '../errors';
-import type { FaceModel } from '../face/face-model';
+import type { EmbedderInfo, FaceModel } from '../face/face-model';
+import { identificationThreshold, verificationThreshold } from '../face/thresholds';
 import { representInput, type VerificationInput } from '../face/verification.service';
 import { compareEmbeddings } from '../pipeline/compare-embeddings';
 import { poseOf } from '../pipeline/face-pose';
@@ -13,7 +14,6 @@ import {
   minSimilarityOf,
   orNull,
   representOptions,
-  thresholdOf,
 } from './gallery-calls';
 import { assertValid, metadataProblem, subjectIdProblem } from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
@@ -81,6 +81,14 @@ interface Enrolment {
   timings: StageTimings | null;
 }
 
+/** Cosine distances that the strict gate compares by. */
+interface GateThresholds {
+  /** Within it a face is that of another subject: a search among all of them (1:N). */
+  other: number;
+  /** Over it a face is not that of its own subject: a comparison with its references (1:1). */
+  own: number;
+}
+
 /** An item on its way: to be added, or with its result already. */
 type Prepared = Enrolment | EnrolmentResult | FaceError;
 
@@ -104,7 +112,7 @@ export class Enroller {
     const { idempotencyKey: key, enrolmentGate: gate = gallery.enrolmentGate } = options;
     const embedder = embedderOf(this.model, gallery);
     // Where nothing is compared, a card without a threshold does not matter.
-    const threshold = gate === 'strict' ? thresholdOf(gallery, embedder) : 0;
+    const thresholds = gate === 'strict' ? this.thresholdsOf(gallery, embedder) : { other: 0, own: 0 };
     const atATime = items.some(({ input }) => isImage(input)) ? IMAGES_AT_A_TIME : EMBEDDINGS_AT_A_TIME;
     const results: (EnrolmentResult | FaceError)[] = [];
     for (let start = 0; start < items.length; start += atATime) {
@@ -116,11 +124,20 @@ export class Enroller {
       );
       const add =
         gate === 'strict'
-          ? this.locks.run(galleryId, () => this.addOneByOne(galleryId, prepared, threshold))
+          ? this.locks.run(galleryId, () => this.addOneByOne(galleryId, prepared, thresholds))
           : this.add(galleryId, prepared);
       results.push(...(await add));
     }
     return results;
+  }
+
+  private thresholdsOf(gallery: Gallery, embedder: EmbedderInfo): GateThresholds {
+    const defaults = this.model.decisionDefaults;
+    const { subjectCount } = gallery;
+    return {
+      other: identificationThreshold(embedder, subjectCount, [gallery], defaults).threshold,
+      own: verificationThreshold(embedder, 'cosine', [gallery], defaults).threshold,
+    };
   }
 
   /** Makes of an item what can be added; or recognises what the same call has added before. */
@@ -190,12 +207,12 @@ export class Enroller {
   private async addOneByOne(
     galleryId: string,
     prepared: readonly Prepared[],
-    threshold: number,
+    thresholds: GateThresholds,
   ): Promise<(EnrolmentResult | FaceError)[]> {
     const results: (EnrolmentResult | FaceError)[] = [];
     for (const item of prepared) {
       if (isEnrolment(item)) {
-        item.reasons.push(...(await this.galleryReasons(galleryId, item.reference, threshold)));
+        item.reasons.push(...(await this.galleryReasons(galleryId, item.reference, thresholds)));
       }
       results.push(...(await this.add(galleryId, [item])));
     }
@@ -206,18 +223,20 @@ export class Enroller {
   private async galleryReasons(
     galleryId: string,
     { subjectId, embedding }: NewReference,
-    threshold: number,
+    thresholds: GateThresholds,
   ): Promise<RejectionReason[]> {
     // Two: one of them may be the subject itself.
     const [nearest] = await this.store.search(galleryId, [embedding], {
       limit: 2,
-      minSimilarity: minSimilarityOf(threshold),
+      minSimilarity: minSimilarityOf(thresholds.other),
     });
-    const isNearAnother = nearest.some((hit) => hit.subjectId !== subjectId && distanceOf(hit) <= threshold);
+    const isNearAnother = nearest.some(
+      (hit) => hit.subjectId !== subjectId && distanceOf(hit) <= thresholds.other,
+    );
     const own = (await orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId))) ?? [];
     const isFar = (reference: StoredReference) =>
       compareEmbeddings({ embedding, norm: 1 }, { embedding: reference.embedding, norm: 1 }, 'cosine')
-        .distance > threshold;
+        .distance > thresholds.own;
     const reasons: RejectionReason[] = [];
     if (isNearAnother) reasons.push('NEAR_ANOTHER_SUBJECT');
     if (own.length > 0 && own.every(isFar)) reasons.push('FAR_FROM_OWN_REFERENCES');

@@ -1,6 +1,5 @@
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
-import { defaultThreshold } from '../face/verification.service';
 import { commandToGet } from '../model-store/model-store';
 import type { FaceSelection, WholeImageMode } from '../pipeline/face.types';
 import type { Gallery, Hit } from './gallery.types';
@@ -84,11 +83,6 @@ function notLoaded(model: FaceModel, galleryId: string, contract: string): FaceE
     `${holds}, made by ${maker.name}, which is not loaded. To load it: ${get}restart with FACE_EMBEDDERS=${names}`,
     { galleryId, contract, embedder: maker.name },
   );
-}
-
-/** Largest cosine distance that counts: that of the call, else of the gallery, else of the embedder's card. */
-export function thresholdOf(gallery: Gallery, embedder: EmbedderInfo, given?: number): number {
-  return given ?? gallery.threshold ?? defaultThreshold(embedder, 'cosine');
 }
 
 /** Hits come to single precision, so distances are told to six decimals: a face is at distance 0 of itself. */

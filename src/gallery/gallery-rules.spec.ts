@@ -65,8 +65,15 @@ describe(metadataProblem.name, () => {
 });
 
 describe(settingsProblems.name, () => {
-  it('has none with the defaults, with a threshold, and with what is absent', () => {
-    for (const settings of [DEFAULT_GALLERY_SETTINGS, { threshold: 0 }, { threshold: 2 }, {}]) {
+  it('has none with the defaults, with a threshold, with rates, and with what is absent', () => {
+    for (const settings of [
+      DEFAULT_GALLERY_SETTINGS,
+      { threshold: 0 },
+      { threshold: 2 },
+      { targetFmr: 1e-6 },
+      { targetFpir: 0.5 },
+      {},
+    ]) {
       expect(Object.values(settingsProblems(settings)).filter((problem) => problem != null)).toEqual([]);
     }
   });
@@ -74,6 +81,8 @@ describe(settingsProblems.name, () => {
   it('names every setting that is wrong', () => {
     const wrong = {
       threshold: 2.1,
+      targetFmr: 0.6,
+      targetFpir: 0,
       capacity: 1.5,
       maxReferencesPerSubject: 0,
       enrolmentGate: 'lax' as 'off',

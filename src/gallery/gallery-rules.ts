@@ -1,4 +1,5 @@
 import { FaceError } from '../errors';
+import { TARGET_RANGE } from '../face/thresholds';
 import { ENROLMENT_GATES, type GallerySettings, type Metadata } from './gallery.types';
 
 /** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
@@ -59,16 +60,21 @@ export function metadataProblem(metadata: unknown): string | null {
 /** Inclusive ranges of the settings of a gallery. */
 export const GALLERY_RANGES = {
   threshold: [0, 2],
+  targetFmr: TARGET_RANGE,
+  targetFpir: TARGET_RANGE,
   capacity: [1, 100_000_000],
   maxReferencesPerSubject: [1, 1000],
 } as const;
 
 /** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
-  const { threshold, capacity, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
+  const { threshold, targetFmr, targetFpir } = settings;
+  const { capacity, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
   const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
   return {
     threshold: threshold == null ? null : rangeProblem(threshold, distances),
+    targetFmr: targetFmr == null ? null : rangeProblem(targetFmr, TARGET_RANGE),
+    targetFpir: targetFpir == null ? null : rangeProblem(targetFpir, TARGET_RANGE),
     capacity: capacity === undefined ? null : integerProblem(capacity, capacities),
     maxReferencesPerSubject:
       maxReferencesPerSubject === undefined ? null : integerProblem(maxReferencesPerSubject, counts),

@@ -58,6 +58,8 @@ export const DEFAULT_GALLERY_DIR = 'data/gallery';
 /** Settings of a gallery for which nothing else was said. */
 export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   threshold: null,
+  targetFmr: null,
+  targetFpir: null,
   capacity: 100_000,
   maxReferencesPerSubject: 20,
   enrolmentGate: 'standard',

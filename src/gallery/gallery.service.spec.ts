@@ -1,10 +1,18 @@
 import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { EmbedderInfo, ModelStatus } from '../face/face-model';
+import { similarityAt } from '../face/thresholds';
 import type { EmbeddingInput } from '../face/verification.service';
+import type { CardCalibration } from '../model-store/model-card';
+import type { WholeImageMode } from '../pipeline/face.types';
 import { type FakeFace, FakeFaceModel } from '../testing';
 import { GalleryService } from './gallery.service';
-import type { EnrolmentResult, FindReferencesOptions } from './gallery.service';
+import type {
+  EnrolmentResult,
+  FindReferencesOptions,
+  IdentifyOptions,
+  VerifySubjectOptions,
+} from './gallery.service';
 import { EMBEDDING_NORM_KEY, type Gallery, MAX_SEARCH_LIMIT, type Metadata } from './gallery.types';
 import { MemoryStore } from './memory-store';
 
@@ -62,6 +70,10 @@ describe(GalleryService.name, () => {
     return result;
   }
 
+  function calibrationOf(fake: FakeFaceModel): CardCalibration {
+    return fake.embedder().calibration as CardCalibration;
+  }
+
   const codes = (results: (EnrolmentResult | FaceError)[]) =>
     results.map((result) => (result instanceof FaceError ? result.code : result.status));
 
@@ -108,6 +120,37 @@ describe(GalleryService.name, () => {
       await expect(service.createGallery({ id: GALLERY })).rejects.toMatchObject({ code: 'GALLERY_EXISTS' });
       await expect(service.createGallery({ id: 'x', embedder: 'nope' })).rejects.toMatchObject({
         code: 'MODEL_UNKNOWN',
+      });
+    });
+  });
+
+  describe('updateGallery', () => {
+    it('changes what is given, and nothing that is undefined', async () => {
+      await service.updateGallery(GALLERY, { threshold: 0.3, targetFmr: 1e-4, capacity: 7 });
+      const changed = await service.updateGallery(GALLERY, { threshold: null, capacity: undefined });
+      expect(changed).toMatchObject({ threshold: null, targetFmr: 1e-4, targetFpir: null, capacity: 7 });
+    });
+
+    it('refuses what is wrong, by its name', async () => {
+      await expect(service.updateGallery(GALLERY, { targetFpir: 1, capacity: 0 })).rejects.toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: { fields: { targetFpir: expect.any(String), capacity: expect.any(String) } },
+      });
+      await expect(service.updateGallery('nope', {})).rejects.toMatchObject({ code: 'GALLERY_NOT_FOUND' });
+    });
+
+    it('takes a rate only where the embedder has a calibration', async () => {
+      jest.spyOn(model, 'embedder').mockReturnValue({ ...model.embedder(), calibration: null });
+      for (const settings of [{ targetFmr: 1e-3 }, { targetFpir: 1e-3 }]) {
+        const refused = {
+          code: 'PARAMETER_INVALID',
+          details: { fields: { [Object.keys(settings)[0]]: expect.stringContaining('calibration') } },
+        };
+        await expect(service.updateGallery(GALLERY, settings)).rejects.toMatchObject(refused);
+        await expect(service.createGallery({ id: 'new', ...settings })).rejects.toMatchObject(refused);
+      }
+      expect(await service.updateGallery(GALLERY, { targetFmr: null, threshold: 1 })).toMatchObject({
+        threshold: 1,
       });
     });
   });
@@ -570,12 +613,14 @@ describe(GalleryService.name, () => {
           referenceId: nearest.id,
           distance: expect.closeTo(0.1, 5),
           similarity: expect.closeTo(0.9, 5),
+          falseMatchRate: 1e-6,
           metadata: { team: 'blue' },
         },
         expect.objectContaining({ rank: 2, subjectId: 'bob', metadata: {} }),
       ]);
       expect(rest).toEqual({
         threshold: 2,
+        targetFpir: null,
         galleryId: GALLERY,
         galleryReferenceCount: 3,
         detector: 'fake-detector',
@@ -586,12 +631,76 @@ describe(GalleryService.name, () => {
     });
 
     it('calls a face unknown where no subject is within the threshold', async () => {
-      const { faces, threshold } = await service.identify(GALLERY, photo('eve'));
-      expect(threshold).toBe(0.5);
+      const { faces } = await service.identify(GALLERY, photo('eve'));
       expect(faces).toEqual([expect.objectContaining({ unknown: true, candidates: [] })]);
     });
 
-    it('takes the threshold of the call, else of the gallery, else of the card', async () => {
+    it('takes threshold and rate of the call, else of the gallery, else the rate of the module', async () => {
+      const applied = async (options: IdentifyOptions = {}) => {
+        const { threshold, targetFpir } = await service.identify(GALLERY, photo('ada'), options);
+        return [threshold, targetFpir];
+      };
+      // Two subjects.
+      const at = (fpir: number) => {
+        const similarity = similarityAt(calibrationOf(model), 1 - Math.sqrt(1 - fpir));
+        return [expect.closeTo(1 - similarity, 9), fpir];
+      };
+      expect(await applied()).toEqual(at(0.01));
+      await store.updateGallery(GALLERY, { targetFpir: 0.02 });
+      expect(await applied()).toEqual(at(0.02));
+      await store.updateGallery(GALLERY, { threshold: 0.3 });
+      expect(await applied()).toEqual([0.3, null]);
+      expect(await applied({ targetFpir: 0.001 })).toEqual(at(0.001));
+      expect(await applied({ targetFpir: 0.001, threshold: 0.2 })).toEqual([0.2, null]);
+    });
+
+    it('takes the threshold of the card without a calibration, and refuses rates', async () => {
+      const fixed = { ...model.embedder(), calibration: null, maxDistances: { cosine: 0.41 } };
+      jest.spyOn(model, 'embedder').mockReturnValue(fixed);
+      const { threshold, targetFpir, faces } = await service.identify(GALLERY, photo('ada'));
+      expect([threshold, targetFpir]).toEqual([0.41, null]);
+      expect(faces[0].candidates[0].falseMatchRate).toBeNull();
+      const refused = {
+        code: 'PARAMETER_INVALID',
+        details: { fields: { targetFpir: expect.stringContaining('likeness calibrate') } },
+      };
+      await expect(service.identify(GALLERY, photo('ada'), { targetFpir: 0.1 })).rejects.toMatchObject(
+        refused,
+      );
+      await store.updateGallery(GALLERY, { targetFpir: 0.1 });
+      await expect(service.identify(GALLERY, photo('ada'))).rejects.toMatchObject(refused);
+    });
+
+    it('tightens the threshold as the gallery grows, down to the end of the calibration', async () => {
+      const thresholds: number[] = [];
+      const getGallery = store.getGallery.bind(store);
+      for (const subjectCount of [0, 1, 2, 10, 1000, 1e5, 1e7]) {
+        jest
+          .spyOn(store, 'getGallery')
+          .mockImplementation(async (id) => ({ ...(await getGallery(id)), subjectCount }));
+        thresholds.push((await service.identify(GALLERY, photo('eve'))).threshold);
+      }
+      expect(thresholds[1]).toBe(thresholds[0]);
+      expect([...thresholds].sort((a, b) => b - a)).toEqual(thresholds);
+      expect(new Set(thresholds).size).toBe(5);
+      const { points } = calibrationOf(model);
+      expect(thresholds[6]).toBeCloseTo(1 - points[points.length - 1].minSimilarity, 12);
+    });
+
+    it('names nobody by two images without a face', async () => {
+      const things = photo();
+      const options = { wholeImage: 'ifNoFace' as const, enrolmentGate: 'off' as const };
+      await service.enroll(GALLERY, [{ subjectId: 'thing', input: things }], options);
+      const named = async (probe: Uint8Array, wholeImage: WholeImageMode) => {
+        const { faces } = await service.identify(GALLERY, probe, { wholeImage });
+        return faces[0].candidates.map(({ subjectId, falseMatchRate }) => [subjectId, falseMatchRate]);
+      };
+      expect(await named(things, 'ifNoFace')).toEqual([]);
+      expect(await named(things, 'always')).toEqual([['thing', null]]);
+      expect(await named(photo('bob'), 'ifNoFace')).toEqual([['bob', 1e-6]]);
+    });
+
+    it('takes the threshold of the call, else of the gallery', async () => {
       const unknown = async (threshold?: number) =>
         (await service.identify(GALLERY, photo('ada'), { threshold })).faces[0].unknown;
       expect([await unknown(), await unknown(0.05)]).toEqual([false, true]);
@@ -651,6 +760,8 @@ describe(GalleryService.name, () => {
       ['limit', { limit: 1.5 }],
       ['threshold', { threshold: -0.1 }],
       ['threshold', { threshold: NaN }],
+      ['targetFpir', { targetFpir: 0 }],
+      ['targetFpir', { targetFpir: 0.51 }],
     ])('refuses a wrong %s (%#)', async (field, options) => {
       await expect(service.identify(GALLERY, photo('ada'), options)).rejects.toMatchObject({
         code: 'PARAMETER_INVALID',
@@ -785,6 +896,10 @@ describe(GalleryService.name, () => {
       const result = await service.verifySubject(GALLERY, 'ada', photo('ada'));
       expect(result).toEqual({
         verified: true,
+        decision: 'match',
+        falseMatchRate: 1e-6,
+        targetFmr: 1e-5,
+        reason: null,
         distance: expect.closeTo(0.2, 5),
         similarity: expect.closeTo(0.8, 5),
         threshold: 0.5,
@@ -837,10 +952,70 @@ describe(GalleryService.name, () => {
       expect(represent).not.toHaveBeenCalled();
     });
 
-    it('refuses a wrong threshold', async () => {
-      await expect(
-        service.verifySubject(GALLERY, 'ada', photo('ada'), { threshold: 3 }),
-      ).rejects.toMatchObject({ code: 'PARAMETER_INVALID' });
+    it('takes the rate of the call, else of the gallery, else of the module; a threshold wins', async () => {
+      const applied = async (options: VerifySubjectOptions = {}) => {
+        const { threshold, targetFmr } = await service.verifySubject(GALLERY, 'ada', photo('ada'), options);
+        return [threshold, targetFmr];
+      };
+      const at = (fmr: number) => [expect.closeTo(1 - similarityAt(calibrationOf(model), fmr), 9), fmr];
+      expect(await applied()).toEqual(at(1e-5));
+      await store.updateGallery(GALLERY, { targetFmr: 1e-3 });
+      expect(await applied()).toEqual(at(1e-3));
+      await store.updateGallery(GALLERY, { threshold: 0.3 });
+      expect(await applied()).toEqual([0.3, null]);
+      expect(await applied({ targetFmr: 0.02 })).toEqual(at(0.02));
+      expect(await applied({ targetFmr: 0.02, threshold: 0.2 })).toEqual([0.2, null]);
+    });
+
+    it('leaves what is near the threshold for review, by the margin of the call, else of the module', async () => {
+      const careful = new FakeFaceModel({ reviewMargin: 0.1 });
+      const services = [service, new GalleryService(careful, store)];
+      const image = photo('ada');
+      careful.addImage(image, { faces: [{ person: 'ada' }] });
+      const decided = async (options: VerifySubjectOptions) =>
+        Promise.all(
+          services.map(async (one) => {
+            const { verified, decision } = await one.verifySubject(GALLERY, 'ada', image, options);
+            return [verified, decision];
+          }),
+        );
+      expect(await decided({ threshold: 0.25 })).toEqual([[true, 'match'], [true, 'review']]); // prettier-ignore
+      expect(await decided({ threshold: 0.15 })).toEqual([[false, 'no_match'], [false, 'review']]); // prettier-ignore
+      expect(await decided({ threshold: 0.4 })).toEqual([[true, 'match'], [true, 'match']]); // prettier-ignore
+      expect(await decided({ threshold: 0.25, reviewMargin: 0.06 })).toEqual([[true, 'review'], [true, 'review']]); // prettier-ignore
+      expect(await decided({ threshold: 0.25, reviewMargin: 0 })).toEqual([[true, 'match'], [true, 'match']]); // prettier-ignore
+    });
+
+    it('never verifies two images without a face', async () => {
+      const things = photo();
+      const options = { wholeImage: 'ifNoFace' as const, enrolmentGate: 'off' as const };
+      await service.enroll(GALLERY, [{ subjectId: 'thing', input: things }], options);
+      const verify = (probe: Uint8Array, wholeImage: WholeImageMode) =>
+        service.verifySubject(GALLERY, 'thing', probe, { wholeImage });
+      expect(await verify(things, 'ifNoFace')).toMatchObject({
+        verified: false,
+        decision: 'no_match',
+        reason: 'no_face',
+        distance: expect.closeTo(0, 5),
+        falseMatchRate: null,
+      });
+      const skipped = { verified: true, decision: 'match', reason: null, falseMatchRate: null };
+      expect(await verify(things, 'always')).toMatchObject(skipped);
+      const found = { verified: false, decision: 'no_match', reason: null, falseMatchRate: null };
+      expect(await verify(photo('ada'), 'ifNoFace')).toMatchObject(found);
+    });
+
+    it.each([
+      ['threshold', { threshold: 3 }],
+      ['targetFmr', { targetFmr: 0.6 }],
+      ['targetFmr', { targetFmr: 1e-7 }],
+      ['reviewMargin', { reviewMargin: -0.1 }],
+      ['reviewMargin', { reviewMargin: NaN }],
+    ])('refuses a wrong %s', async (field, options) => {
+      await expect(service.verifySubject(GALLERY, 'ada', photo('ada'), options)).rejects.toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: { fields: { [field]: expect.any(String) } },
+      });
     });
   });
 });

@@ -1,7 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
-import { detectorOf, FaceModel } from '../face/face-model';
-import { type EmbeddingInput, representInput, type VerificationInput } from '../face/verification.service';
+import { detectorOf, type EmbedderInfo, FaceModel } from '../face/face-model';
+import {
+  identificationThreshold,
+  requireCalibration,
+  REVIEW_MARGIN_RANGE,
+  verificationThreshold,
+} from '../face/thresholds';
+import {
+  type DecisionResult,
+  decisionResult,
+  type EmbeddingInput,
+  rateOf,
+  representInput,
+  type VerificationInput,
+} from '../face/verification.service';
 import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/compare-embeddings';
 import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../pipeline/face.types';
 import { Enroller, type EnrolmentItem, type EnrolmentResult, type EnrolOptions } from './enroller';
@@ -13,10 +26,15 @@ import {
   minSimilarityOf,
   orNull,
   representOptions,
-  thresholdOf,
   toldDistance,
 } from './gallery-calls';
-import { assertValid, galleryIdProblem, integerProblem, settingsProblems } from './gallery-rules';
+import {
+  assertValid,
+  galleryIdProblem,
+  integerProblem,
+  rangeProblem,
+  settingsProblems,
+} from './gallery-rules';
 import { GalleryStore } from './gallery-store';
 import { DEFAULT_GALLERY_ID, DEFAULT_GALLERY_SETTINGS, type GalleryModuleOptions } from './gallery.options';
 import {
@@ -28,6 +46,7 @@ import {
   type Metadata,
   type MetadataFilter,
   type ReferenceKey,
+  type StoredReference,
   type Subject,
 } from './gallery.types';
 
@@ -41,8 +60,15 @@ export interface IdentifyOptions extends ImageCallOptions {
   maxFaces?: number;
   /** Most candidates for each face, [1, {@link MAX_CANDIDATES}]. @defaultValue {@link DEFAULT_CANDIDATES} */
   limit?: number;
-  /** Largest cosine distance of a candidate, [0, 2], inclusive. @defaultValue the gallery's, else that of the embedder's card */
+  /** Largest cosine distance of a candidate, [0, 2], inclusive. @defaultValue by `targetFpir` */
   threshold?: number;
+  /**
+   * Share of searches for strangers that may find somebody, [1e-6, 0.5]: the threshold follows from it and from the number of
+   * subjects in the gallery, filtered out or not, by the embedder's calibration. Not read where a threshold is given.
+   * @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a calibration the
+   * threshold of the card
+   */
+  targetFpir?: number;
   /** Only subjects whose metadata passes. @defaultValue all */
   filter?: MetadataFilter;
 }
@@ -51,8 +77,16 @@ export interface IdentifyOptions extends ImageCallOptions {
 export interface VerifySubjectOptions extends ImageCallOptions {
   /** With `all` the closest face counts. @defaultValue `best` */
   faceSelection?: FaceSelection;
-  /** As in {@link IdentifyOptions}. */
+  /** Largest cosine distance that verifies, [0, 2], inclusive. @defaultValue by `targetFmr` */
   threshold?: number;
+  /**
+   * False match rate, [1e-6, 0.5], that the threshold follows from, by the embedder's calibration. Not read where a threshold
+   * is given. @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a
+   * calibration the threshold of the card
+   */
+  targetFmr?: number;
+  /** Distances within `threshold ± reviewMargin` are for review, [0, 2]. @defaultValue that of the module */
+  reviewMargin?: number;
 }
 
 /** A subject within the threshold, with its most similar reference. */
@@ -63,6 +97,8 @@ export interface Candidate extends ReferenceKey {
   distance: number;
   /** Cosine similarity, [-1, 1]: `1 - distance`. */
   similarity: number;
+  /** How often two strangers are at least this similar, see {@link DecisionResult}. */
+  falseMatchRate: number | null;
   /** Of the subject. */
   metadata: Metadata;
 }
@@ -82,6 +118,11 @@ export interface Identification {
   faces: IdentifiedFace[];
   /** Largest cosine distance of a candidate, [0, 2], inclusive. */
   threshold: number;
+  /**
+   * The rate that the threshold follows from; `null` where a threshold decided. In a gallery so large that it asks for more than
+   * the calibration covers, the threshold is the one at the calibration's last point.
+   */
+  targetFpir: number | null;
   galleryId: string;
   /** References that were searched, before the filter. */
   galleryReferenceCount: number;
@@ -94,8 +135,8 @@ export interface Identification {
 }
 
 /** Answer of {@link GalleryService.verifySubject}. */
-export interface SubjectVerification extends ReferenceKey {
-  /** `distance <= threshold`. */
+export interface SubjectVerification extends ReferenceKey, DecisionResult {
+  /** `distance <= threshold`; false wherever `reason` is given. */
   verified: boolean;
   /** Cosine distance to the most similar reference of the subject, [0, 2]. */
   distance: number;
@@ -170,14 +211,31 @@ export class GalleryService {
    * embedder.
    */
   async createGallery({ id, embedder, align, ...given }: CreateGalleryOptions): Promise<Gallery> {
-    const { contract, dimensions } = this.model.embedder(embedder, align);
+    const info = this.model.embedder(embedder, align);
+    const { contract, dimensions } = info;
     const settings = {
       ...DEFAULT_GALLERY_SETTINGS,
       ...defined(this.options.defaultGallery),
       ...defined(given),
     };
     assertValid({ id: galleryIdProblem(id), ...settingsProblems(settings) });
+    assertTargets(settings, info);
     return this.store.createGallery({ ...settings, id, contract, dimensions });
+  }
+
+  /**
+   * Changes the settings that are named, and no other.
+   *
+   * @throws {FaceError} GALLERY_NOT_FOUND; PARAMETER_INVALID for a setting; MODEL_NOT_LOADED for a rate where no embedder of
+   * the gallery's contract is loaded.
+   */
+  async updateGallery(galleryId: string, settings: Partial<GallerySettings>): Promise<Gallery> {
+    const changes = defined(settings);
+    assertValid(settingsProblems(changes));
+    if (changes.targetFmr != null || changes.targetFpir != null) {
+      assertTargets(changes, embedderOf(this.model, await this.store.getGallery(galleryId)));
+    }
+    return this.store.updateGallery(galleryId, changes);
   }
 
   /** Makes the gallery {@link DEFAULT_GALLERY_ID} where the store has none; a notice says where it cannot be used. */
@@ -228,15 +286,21 @@ export class GalleryService {
     probe: VerificationInput,
     options: IdentifyOptions = {},
   ): Promise<Identification> {
-    const { limit = DEFAULT_CANDIDATES, filter, threshold: givenThreshold } = options;
+    const { limit = DEFAULT_CANDIDATES, filter } = options;
+    const { threshold: askedThreshold, targetFpir: askedTarget } = options;
     assertValid({
       limit: integerProblem(limit, [1, MAX_CANDIDATES]),
-      ...settingsProblems({ threshold: givenThreshold }),
+      ...settingsProblems({ threshold: askedThreshold, targetFpir: askedTarget }),
     });
     const gallery = await this.store.getGallery(galleryId);
     const embedder = embedderOf(this.model, gallery);
-    const threshold = thresholdOf(gallery, embedder, givenThreshold);
-    const { faces, timings } = await representInput(
+    const { threshold, targetFpir } = identificationThreshold(
+      embedder,
+      gallery.subjectCount,
+      [options, gallery],
+      this.model.decisionDefaults,
+    );
+    const { faces, isFaceless, timings } = await representInput(
       this.model,
       probe,
       embedder,
@@ -250,13 +314,16 @@ export class GalleryService {
     );
     const searchMs = performance.now() - startedAt;
     this.options.onSearch?.({ searchMs });
-    const subjects = await this.subjectsOf(galleryId, hits.flat());
+    const named = isFaceless ? await this.withoutFaceless(galleryId, hits.flat()) : hits.flat();
+    const subjects = await this.subjectsOf(galleryId, named);
     return {
-      faces: faces.map(({ detection }, i) => {
-        const candidates = candidatesOf(hits[i], threshold, subjects);
-        return { face: detection, unknown: candidates.length === 0, candidates };
+      faces: faces.map((face, i) => {
+        const rate = (similarity: number) => rateOf(similarity, embedder, [face], embedder.align);
+        const candidates = candidatesOf(hits[i], threshold, subjects, rate);
+        return { face: face.detection, unknown: candidates.length === 0, candidates };
       }),
       threshold,
+      targetFpir,
       galleryId,
       galleryReferenceCount: gallery.referenceCount,
       detector: timings == null ? null : detectorOf(this.model, options),
@@ -278,15 +345,20 @@ export class GalleryService {
     probe: VerificationInput,
     options: VerifySubjectOptions = {},
   ): Promise<SubjectVerification> {
-    assertValid(settingsProblems({ threshold: options.threshold }));
+    const { threshold: askedThreshold, targetFmr: askedTarget, reviewMargin: askedMargin } = options;
+    assertValid({
+      ...settingsProblems({ threshold: askedThreshold, targetFmr: askedTarget }),
+      reviewMargin: askedMargin === undefined ? null : rangeProblem(askedMargin, REVIEW_MARGIN_RANGE),
+    });
     const gallery = await this.store.getGallery(galleryId);
     const references = await this.store.listReferences(galleryId, subjectId);
     if (references.length === 0) {
       throw new FaceError('REFERENCE_NOT_FOUND', 'The subject has no references.', { galleryId, subjectId });
     }
     const embedder = embedderOf(this.model, gallery);
-    const threshold = thresholdOf(gallery, embedder, options.threshold);
-    const { faces, timings } = await representInput(
+    const defaults = this.model.decisionDefaults;
+    const { threshold, targetFmr } = verificationThreshold(embedder, 'cosine', [options, gallery], defaults);
+    const { faces, isFaceless, timings } = await representInput(
       this.model,
       probe,
       embedder,
@@ -300,14 +372,19 @@ export class GalleryService {
       })),
     );
     const closest = pairs.reduce((best, pair) => (pair.distance < best.distance ? pair : best));
+    const { face, reference, distance, similarity } = closest;
+    const isRefused = isFaceless && hasNoFace(reference);
+    const areAligned = embedder.align && !hasNoFace(reference);
     return {
-      verified: closest.distance <= threshold,
-      distance: closest.distance,
-      similarity: closest.similarity,
+      ...decisionResult(closest, threshold, askedMargin ?? defaults.reviewMargin, isRefused),
+      distance,
+      similarity,
+      falseMatchRate: rateOf(similarity, embedder, [face], areAligned),
       threshold,
+      targetFmr,
       subjectId,
-      referenceId: closest.reference.id,
-      face: closest.face.detection,
+      referenceId: reference.id,
+      face: face.detection,
       detector: timings == null ? null : detectorOf(this.model, options),
       embedder: embedder.name,
       contract: embedder.contract,
@@ -375,6 +452,22 @@ export class GalleryService {
     return found;
   }
 
+  /** Leaves out references in which no face was located either: two such images are no ground for a name. */
+  private async withoutFaceless(galleryId: string, hits: readonly Hit[]): Promise<Hit[]> {
+    const references = await Promise.all(
+      hits.map(({ subjectId, referenceId }) =>
+        orNull(
+          'SUBJECT_NOT_FOUND',
+          orNull('REFERENCE_NOT_FOUND', this.store.getReference(galleryId, subjectId, referenceId)),
+        ),
+      ),
+    );
+    return hits.filter((_, i) => {
+      const reference = references[i];
+      return reference != null && !hasNoFace(reference);
+    });
+  }
+
   private async subjectsOf(galleryId: string, hits: readonly Hit[]): Promise<ReadonlyMap<string, Subject>> {
     const ids = [...new Set(hits.map(({ subjectId }) => subjectId))];
     const subjects = await Promise.all(
@@ -384,17 +477,32 @@ export class GalleryService {
   }
 }
 
+/** Whether a reference was made of a whole image in which no face was located. */
+function hasNoFace({ quality }: StoredReference): boolean {
+  return quality?.detectionScore === 0;
+}
+
+/** @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration. */
+function assertTargets(settings: Partial<GallerySettings>, embedder: EmbedderInfo): void {
+  for (const field of ['targetFmr', 'targetFpir'] as const) {
+    if (settings[field] != null) requireCalibration(embedder, field);
+  }
+}
+
 function candidatesOf(
   hits: readonly Hit[],
   threshold: number,
   subjects: ReadonlyMap<string, Subject>,
+  rate: (similarity: number) => number | null,
 ): Candidate[] {
   const candidates = hits.flatMap((hit) => {
     const subject = subjects.get(hit.subjectId);
     const distance = distanceOf(hit);
     if (subject == null || distance > threshold) return [];
     const { subjectId, referenceId } = hit;
-    return [{ subjectId, referenceId, distance, similarity: 1 - distance, metadata: subject.metadata }];
+    const similarity = 1 - distance;
+    const { metadata } = subject;
+    return [{ subjectId, referenceId, distance, similarity, falseMatchRate: rate(similarity), metadata }];
   });
   return candidates.map((candidate, i) => ({ rank: i + 1, ...candidate }));
 }

@@ -12,8 +12,15 @@ export type EnrolmentGate = (typeof ENROLMENT_GATES)[number];
 
 /** What of a gallery can be changed after it was made. */
 export interface GallerySettings {
-  /** Largest cosine distance at which a subject is a candidate, [0, 2], inclusive; `null`: that of the embedder's card. */
+  /** Largest cosine distance at which a subject is a candidate, [0, 2], inclusive; `null`: by the target rates. */
   threshold: number | null;
+  /** False match rate of a comparison with one subject (1:1), [1e-6, 0.5]; `null`: that of the module. */
+  targetFmr: number | null;
+  /**
+   * Share of searches for strangers that may find somebody (1:N), [1e-6, 0.5]: the threshold follows from it and from the number
+   * of subjects. `null`: that of the module.
+   */
+  targetFpir: number | null;
   /** Most references. */
   capacity: number;
   /** Most references of one subject. */

@@ -54,6 +54,26 @@ describe('LanceStore', () => {
     return found;
   }
 
+  it('gives a database of a version without target rates their columns, empty', async () => {
+    const uri = newFolder();
+    const old = await open(uri);
+    await old.createGallery(newGallery({ capacity: 7 }));
+    await old.close();
+    const table = await (await connect(uri)).openTable('galleries');
+    await table.dropColumns(['targetFmr', 'targetFpir']);
+    table.close();
+
+    const store = await openHere(uri);
+    const rates = { targetFmr: null, targetFpir: null };
+    expect(await store.getGallery('staff')).toMatchObject({ capacity: 7, ...rates });
+    await store.updateGallery('staff', { targetFpir: 0.02 });
+    await store.createGallery(newGallery({ id: 'new', targetFmr: 1e-4 }));
+    await store.close();
+    const again = await openHere(uri);
+    expect(await again.getGallery('staff')).toMatchObject({ ...rates, targetFpir: 0.02 });
+    expect(await again.getGallery('new')).toMatchObject({ ...rates, targetFmr: 1e-4 });
+  });
+
   describe('what is deleted', () => {
     it.each([
       ['a reference', (store: LanceStore) => store.deleteReference('staff', 'ann', 'reference-to-go')],

@@ -87,6 +87,8 @@ export class LanceStore extends GalleryStore {
         contract: gallery.contract,
         dimensions: gallery.dimensions,
         threshold: gallery.threshold,
+        targetFmr: gallery.targetFmr,
+        targetFpir: gallery.targetFpir,
         capacity: gallery.capacity,
         maxReferencesPerSubject: gallery.maxReferencesPerSubject,
         enrolmentGate: gallery.enrolmentGate,

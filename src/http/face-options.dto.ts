@@ -2,6 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsInt, IsNotEmpty, IsString, Max, MaxLength, Min } from 'class-validator';
 import { FACE_OPTION_RANGES } from '../face/face.options';
+import { TARGET_RANGE } from '../face/thresholds';
 import {
   FACE_SELECTIONS,
   type FaceSelection,
@@ -66,6 +67,41 @@ export function IsAlign(): PropertyDecorator {
       description:
         'false: the face is cut out by its box and not turned. Such embeddings have a contract of their own, and compare ' +
         'only with each other',
+    }),
+  );
+}
+
+export const TARGET_FMR_DESCRIPTION =
+  "False match rate (1:1): the threshold is the one at which strangers verify so often, by the embedder's calibration. Needs an " +
+  'embedder that has one, see /v1/models';
+
+/** Property: an error rate that the threshold follows from. */
+export function IsTargetRate(description: string, example: number): PropertyDecorator {
+  const [minimum, maximum] = TARGET_RANGE;
+  return applyDecorators(
+    Omittable(),
+    IsDecimal(),
+    Min(minimum),
+    Max(maximum),
+    ApiPropertyOptional({ type: Number, minimum, maximum, example, description }),
+  );
+}
+
+/** Property: how near to the threshold a distance is for review. */
+export function IsReviewMargin(maximum?: number): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsDecimal(),
+    Min(0),
+    ...(maximum == null ? [] : [Max(maximum)]),
+    ApiPropertyOptional({
+      type: Number,
+      minimum: 0,
+      ...(maximum == null ? {} : { maximum }),
+      example: 0.05,
+      description:
+        'Distances within `threshold ± reviewMargin` get the decision `review`, in the unit of the metric; `verified` does not ' +
+        'change. Default: FACE_REVIEW_MARGIN of the service; 0: nothing is for review',
     }),
   );
 }

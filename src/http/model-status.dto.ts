@@ -9,7 +9,13 @@ import {
   EXAMPLE_THRESHOLD,
 } from './examples';
 import { ApiRequestId } from './face.dto';
-import { MODEL_TASKS, type ModelTask } from '../model-store/model-card';
+import {
+  type CalibrationPoint,
+  type CalibrationSet,
+  type CardCalibration,
+  MODEL_TASKS,
+  type ModelTask,
+} from '../model-store/model-card';
 import { type Attribute, ATTRIBUTES, type Metric, METRICS } from '../pipeline/face.types';
 
 const STATES = ['loaded', 'available', 'absent'] as const;
@@ -27,6 +33,79 @@ export class ModelLicenseDto {
     description: 'What else to know',
   })
   note?: string;
+}
+
+/** Photos that a calibration was counted on. */
+export class CalibrationSetDto implements CalibrationSet {
+  @ApiProperty({ example: 'cfp250 frontal' })
+  name: string;
+
+  @ApiProperty({ type: 'integer', minimum: 2, example: 250, description: 'People in it' })
+  people: number;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 2,
+    example: 1500,
+    description: 'Photos in which a face was found',
+  })
+  photos: number;
+
+  @ApiProperty({ type: 'integer', minimum: 1, example: 1120500, description: 'Pairs of different people' })
+  nonMatedPairs: number;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 3750, description: 'Pairs of one person' })
+  matedPairs: number;
+}
+
+/** The similarity at one false match rate. */
+export class CalibrationPointDto implements CalibrationPoint {
+  @ApiProperty({ example: 0.001, description: 'False match rate: share of pairs of strangers' })
+  fmr: number;
+
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: 0.28,
+    description: 'Cosine similarity that so many pairs of strangers have, or more',
+  })
+  minSimilarity: number;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 1140, description: 'Pairs of strangers that have it' })
+  falseMatches: number;
+
+  @ApiProperty({ type: 'integer', minimum: 1, example: 1141000, description: 'Pairs of strangers compared' })
+  nonMatedPairs: number;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 0.012,
+    description: 'False non-match rate: share of pairs of one person below it; null without such pairs',
+  })
+  fnmr: number | null;
+
+  @ApiProperty({
+    example: false,
+    description:
+      'true: too few pairs had it to count the rate, so that the similarity comes from a fitted line',
+  })
+  isExtrapolated: boolean;
+}
+
+/** How often strangers are how similar, counted on photos. */
+export class CalibrationDto implements CardCalibration {
+  @ApiProperty({ type: String, format: 'date', example: '2026-11-28', description: 'Day of the measurement' })
+  date: string;
+
+  @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'Detector that found the faces' })
+  detector: string;
+
+  @ApiProperty({ type: [CalibrationSetDto], description: 'Photos; only those of one set were compared' })
+  sets: CalibrationSetDto[];
+
+  @ApiProperty({ type: [CalibrationPointDto], description: 'Over the pairs of all sets together' })
+  points: CalibrationPointDto[];
 }
 
 /** What a caller must know of an embedder to compare its embeddings. */
@@ -52,6 +131,15 @@ export class EmbedderInfoDto implements EmbedderInfo {
       'Default threshold per metric, inclusive; a metric without one needs `threshold` in the call',
   })
   maxDistances: Partial<Record<Metric, number>>;
+
+  @ApiProperty({
+    type: () => CalibrationDto,
+    nullable: true,
+    description:
+      'Similarities by false match rate, which target rates are turned into thresholds with; null where the card has none: then ' +
+      'only thresholds can be given',
+  })
+  calibration: CalibrationDto | null;
 }
 
 /** How long one run of a network takes. */
@@ -238,6 +326,7 @@ export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
     dimensions: EXAMPLE_DIMENSIONS,
     contract: EXAMPLE_CONTRACT,
     maxDistances: { cosine: EXAMPLE_THRESHOLD, euclidean_l2: 1.049, angular: 0.351 },
+    calibration: null,
   },
 };
 

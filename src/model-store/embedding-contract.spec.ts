@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sampleCalibration } from '../../test/support/sample-calibration';
 import { embeddingContract } from './embedding-contract';
 import { type CardEmbedding, type ModelCard, parseModelCard } from './model-card';
 
@@ -79,7 +80,8 @@ describe(embeddingContract.name, () => {
     ['the size of the file', (card) => (card.bytes = 1)],
     ['where it comes from', (card) => (card.source = 'elsewhere')],
     ['the licence', (card) => (card.license = { name: 'Other', commercialUse: false })],
-    ['a threshold', (card) => (card.embedding.thresholds.cosine.maxDistance += 0.1)],
+    ['a threshold', (card) => (card.embedding.thresholds = { cosine: { maxDistance: 0.9, source: 'x' } })],
+    ['a calibration', (card) => (card.embedding.calibration = sampleCalibration())],
     ['the largest batch', (card) => (card.input.maxBatch += 1)],
     ['the names of the outputs', (card) => (card.outputs[0].name = 'other')],
     [

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sampleCalibration } from '../../test/support/sample-calibration';
 import { FaceError } from '../errors';
 import { ARCHITECTURES } from './import/architectures';
-import { MODEL_FAMILIES, MODEL_TASKS, parseModelCard } from './model-card';
+import { type CalibrationPoint, MODEL_FAMILIES, MODEL_TASKS, parseModelCard } from './model-card';
 
 type Json = Record<string, unknown>;
 
@@ -85,8 +86,6 @@ describe(parseModelCard.name, () => {
     ['yunet', 'license.commercialUse'],
     ['sface', 'embedding.dimensions'],
     ['sface', 'embedding.mirrorAverage'],
-    ['sface', 'embedding.thresholds'],
-    ['sface', 'embedding.thresholds.cosine'],
     ['sface', 'embedding.thresholds.cosine.maxDistance'],
     ['sface', 'embedding.thresholds.cosine.source'],
   ])('names the field that %s lacks: %s', (name, path) => {
@@ -292,6 +291,74 @@ describe(parseModelCard.name, () => {
       ['labels of an embedder', 'sface', set('labels', ['a', 'b']), 'labels do not belong to task embed'],
     ])('refuses %s', (_, name, change, problem) => {
       expect(problemsOf(name, change).join()).toContain(problem);
+    });
+  });
+
+  describe('calibration', () => {
+    const at = 'embedding.calibration';
+    it('takes the place of the threshold of cosine, and nothing else does', () => {
+      for (const path of ['embedding.thresholds', 'embedding.thresholds.cosine']) {
+        expect(problemsOf('sface', set(path, undefined))).toEqual([
+          'embedding.thresholds.cosine is needed where there is no embedding.calibration',
+        ]);
+        const withCalibration = (card: Json) => {
+          set(path, undefined)(card);
+          set(at, sampleCalibration())(card);
+        };
+        expect(problemsOf('sface', withCalibration)).toEqual([]);
+      }
+      expect(problemsOf('sface', set(at, sampleCalibration()))).toEqual([]);
+    });
+
+    it.each<[path: string, ...values: unknown[]]>([
+      ['date', undefined, '28.11.2026', '2026-11-28T10:00:00Z', 7],
+      ['detector', undefined, '', 7],
+      ['sets', undefined, [], 'x', [7]],
+      ['sets.0.name', undefined, ''],
+      ['sets.0.people', undefined, 1, 2.5, '9'],
+      ['sets.0.photos', undefined, 1],
+      ['sets.0.nonMatedPairs', undefined, 0],
+      ['sets.0.matedPairs', undefined, -1],
+      ['points', undefined, 'x', [7]],
+      ['points.0.fmr', undefined, 0, 0.6, '0.5'],
+      ['points.0.minSimilarity', undefined, -1.1, 1.1],
+      ['points.0.falseMatches', undefined, -1, 0.5],
+      ['points.0.nonMatedPairs', undefined, 0],
+      ['points.0.fnmr', undefined, -0.1, 1.1],
+      ['points.0.isExtrapolated', undefined, 'no'],
+    ])('names %s where it is wrong', (path, ...values) => {
+      for (const value of values) {
+        const problems = problemsOf('sface', (card) => {
+          set(at, sampleCalibration())(card);
+          set(`${at}.${path}`, value)(card);
+        });
+        expect([value, problems.join()]).toEqual([value, expect.stringContaining(`${at}.${path}`)]);
+      }
+    });
+
+    it.each<[what: string, change: (points: CalibrationPoint[]) => unknown, problem: string]>([
+      ['a point is missing', (points) => points.pop(), 'must be for fmr 0.5'],
+      ['a point is too many', (points) => points.push({ ...points[6], minSimilarity: 0.9 }), 'for fmr 0.5'],
+      ['a rate is another', (points) => (points[3].fmr = 0.002), 'must be for fmr 0.5'],
+      ['rates are out of order', (points) => points.reverse(), 'must be for fmr 0.5'],
+      ['the similarity falls', (points) => (points[4].minSimilarity = 0.26), 'must rise strictly'],
+      [
+        'the similarity stays',
+        (points) => (points[4].minSimilarity = points[3].minSimilarity),
+        'rise strictly',
+      ],
+    ])('is refused where %s', (_, change, problem) => {
+      const given = sampleCalibration();
+      change(given.points);
+      expect(problemsOf('sface', set(at, given)).join()).toContain(problem);
+    });
+
+    it('may lack the FNMR where no pair is of one person', () => {
+      const problems = problemsOf('sface', (card) => {
+        set(at, sampleCalibration())(card);
+        set(`${at}.points.0.fnmr`, null)(card);
+      });
+      expect(problems).toEqual([]);
     });
   });
 

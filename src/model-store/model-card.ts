@@ -17,6 +17,7 @@ import {
   Matches,
   Max,
   Min,
+  ValidateIf,
   ValidateNested,
   validateSync,
 } from 'class-validator';
@@ -133,7 +134,8 @@ export class CardThreshold {
 }
 
 export class CardThresholds {
-  @IsObject() @ValidateNested() @Type(() => CardThreshold) cosine: CardThreshold;
+  /** May be absent where the card has a calibration. */
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) cosine?: CardThreshold;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) euclidean?: CardThreshold;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) euclidean_l2?: CardThreshold;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) angular?: CardThreshold;
@@ -149,6 +151,61 @@ export class CardRawLength {
   @IsNumber() @IsPositive() slope: number;
 }
 
+/** False match rates at which a calibration states a similarity, most frequent first. */
+export const CALIBRATION_FMRS = [0.5, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6] as const;
+
+/** Photos that a calibration was counted on. Pairs are made within a set only, since its photos have one origin. */
+export class CalibrationSet {
+  @IsString() @IsNotEmpty() name: string;
+  /** People with at least one photo in which a face was found. */
+  @IsInt() @Min(2) people: number;
+  /** Photos in which a face was found. */
+  @IsInt() @Min(2) photos: number;
+  /** Pairs of photos of different people. */
+  @IsInt() @Min(1) nonMatedPairs: number;
+  /** Pairs of photos of the same person. */
+  @IsInt() @Min(0) matedPairs: number;
+}
+
+/** The similarity at one false match rate, over the pairs of all sets together. */
+export class CalibrationPoint {
+  /** False match rate: the share of pairs of strangers that are at least as similar as `minSimilarity`, (0, 0.5]. */
+  @IsNumber() @IsPositive() @Max(0.5) fmr: number;
+  /** Cosine similarity of unit vectors, [-1, 1]. */
+  @IsNumber() @Min(-1) @Max(1) minSimilarity: number;
+  /** Pairs of strangers that are at least as similar. */
+  @IsInt() @Min(0) falseMatches: number;
+  /** Pairs of strangers that were compared. */
+  @IsInt() @Min(1) nonMatedPairs: number;
+  /** False non-match rate: the share of pairs of one person that are less similar, [0, 1]; `null` without such pairs. */
+  @ValidateIf((_point, value) => value !== null) @IsNumber() @Min(0) @Max(1) fnmr: number | null;
+  /** True where too few pairs were at least as similar to count the rate: the similarity comes from a fitted line. */
+  @IsBoolean() isExtrapolated: boolean;
+}
+
+/**
+ * How often strangers are how similar, counted on photos: what thresholds by error rate rest on. Holds for aligned faces.
+ * Written by `likeness calibrate`.
+ */
+export class CardCalibration {
+  /** Day of the measurement, ISO 8601. */
+  @Matches(/^\d{4}-\d{2}-\d{2}$/) date: string;
+  /** Name of the detector that found the faces. */
+  @IsString() @IsNotEmpty() detector: string;
+  @IsArray()
+  @ArrayMinSize(1)
+  @IsObject({ each: true })
+  @ValidateNested({ each: true })
+  @Type(() => CalibrationSet)
+  sets: CalibrationSet[];
+  /** One for each of {@link CALIBRATION_FMRS}, in their order; the similarity rises strictly. */
+  @IsArray()
+  @IsObject({ each: true })
+  @ValidateNested({ each: true })
+  @Type(() => CalibrationPoint)
+  points: CalibrationPoint[];
+}
+
 /** What an embedder needs beyond its input. */
 export class CardEmbedding {
   /** Length D of the embedding. */
@@ -157,7 +214,9 @@ export class CardEmbedding {
   @IsBoolean() mirrorAverage: boolean;
   /** Absent where nobody has measured it: then the points of a face alone say whether it is aligned. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardRawLength) rawLength?: CardRawLength;
-  @IsObject() @ValidateNested() @Type(() => CardThresholds) thresholds: CardThresholds;
+  /** Fixed distances. That of cosine is needed where there is no calibration, and not read where there is one. */
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThresholds) thresholds?: CardThresholds;
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardCalibration) calibration?: CardCalibration;
 }
 
 export class CardLicense {
@@ -268,7 +327,7 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
 /** What each field allows but the pipeline cannot work with: found at boot, not by the first request. */
 function inconsistencies(card: ModelCard): string[] {
   const { task, family, input, outputs, detection, embedding } = card;
-  const problems: string[] = [...inputProblems(card), ...labelProblems(card)];
+  const problems: string[] = [...inputProblems(card), ...labelProblems(card), ...thresholdProblems(card)];
   if (embedding != null && outputs[0].dims.at(-1) !== embedding.dimensions) {
     problems.push(`embedding.dimensions must be the last of outputs.0.dims, but is ${embedding.dimensions}`);
   }
@@ -324,6 +383,27 @@ function inputProblems({ task, family, input }: ModelCard): string[] {
   }
   if (task !== 'detect' && family !== 'upright-crop' && input.width !== input.height) {
     problems.push(`input.height must be that of input.width for family ${family}`);
+  }
+  return problems;
+}
+
+function thresholdProblems({ embedding }: ModelCard): string[] {
+  if (embedding == null) return [];
+  const { calibration, thresholds } = embedding;
+  if (calibration == null) {
+    return thresholds?.cosine == null
+      ? ['embedding.thresholds.cosine is needed where there is no embedding.calibration']
+      : [];
+  }
+  const { points } = calibration;
+  const problems: string[] = [];
+  if (points.length !== CALIBRATION_FMRS.length || points.some(({ fmr }, i) => fmr !== CALIBRATION_FMRS[i])) {
+    problems.push(
+      `embedding.calibration.points must be for fmr ${CALIBRATION_FMRS.join(', ')}, in this order`,
+    );
+  }
+  if (points.some(({ minSimilarity }, i) => i > 0 && minSimilarity <= points[i - 1].minSimilarity)) {
+    problems.push('embedding.calibration.points must rise strictly in minSimilarity');
   }
   return problems;
 }

@@ -139,6 +139,7 @@ const EXAMPLE = RepresentationDto.from({
     contract: EXAMPLE_CONTRACT,
     dimensions: EXAMPLE_DIMENSIONS,
     maxDistances: {},
+    calibration: null,
   },
 });
 // Put in afterwards: through float32, 0.01 would read 0.009999999776482582.

@@ -15,7 +15,16 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsAlign, IsFaceSelection, IsModelName } from '../http/face-options.dto';
+import { DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/decision.dto';
+import {
+  DetectorOptionsDto,
+  IsAlign,
+  IsFaceSelection,
+  IsModelName,
+  IsReviewMargin,
+  IsTargetRate,
+  TARGET_FMR_DESCRIPTION,
+} from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types';
@@ -41,9 +50,18 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
     description:
-      'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. Default: that of the embedder for the metric, see /v1/models',
+      'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. It wins over targetFmr. Default: that ' +
+      'of the embedder for the metric, see /v1/models',
   })
   threshold?: number;
+
+  /** False match rate that the threshold follows from. */
+  @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
+  targetFmr?: number;
+
+  /** How near to the threshold a distance is for review. */
+  @IsReviewMargin()
+  reviewMargin?: number;
 
   /** Which faces are compared; with `all` the closest pair. */
   @IsFaceSelection('best')
@@ -64,10 +82,7 @@ export class VerifyTimingsDto {
 }
 
 /** Answer of POST /v1/verify. */
-export class VerifyResponseDto {
-  @ApiProperty({ example: true, description: 'distance <= threshold' })
-  verified: boolean;
-
+export class VerifyResponseDto extends DecisionDto {
   @ApiProperty({
     example: EXAMPLE_DISTANCE,
     description:
@@ -131,12 +146,11 @@ export class VerifyResponseDto {
   requestId: string;
 
   static from(result: VerificationResult, requestId: string): VerifyResponseDto {
-    const { verified, distance, similarity, threshold, metric, detector, embedder, contract, timings } =
-      result;
+    const { distance, similarity, threshold, metric, detector, embedder, contract, timings } = result;
     const probe = result.probe && FaceDto.from(result.probe);
     const reference = result.reference && FaceDto.from(result.reference);
-    const decision = { verified, distance, similarity, threshold, metric, probe, reference };
-    return { ...decision, detector, embedder, contract, timings, requestId };
+    const comparison = { distance, similarity, threshold, metric, probe, reference };
+    return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
   }
 }
 
@@ -167,7 +181,7 @@ export const VERIFY_EXAMPLES = {
 
 export const VERIFY_ANSWER = VerifyResponseDto.from(
   {
-    verified: true,
+    ...DECISION_EXAMPLE,
     distance: EXAMPLE_DISTANCE,
     similarity: EXAMPLE_SIMILARITY,
     threshold: EXAMPLE_THRESHOLD,

@@ -1,13 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { rootDir } from '../support/paths';
+import { sharedDir } from '../support/shared';
 import { startCli } from '../support/start-cli';
 import { type RunningService, startService } from '../support/start-service';
 
-const sample = (number: number) =>
+const sample = (number: number | string) =>
   join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${number}.jpg`);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const likeness = (...args: string[]) => startCli(args).ended;
@@ -20,6 +21,91 @@ describe('likeness', () => {
     folder = await mkdtemp(join(tmpdir(), 'likeness-cli-'));
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  describe('calibrate', () => {
+    const itWithShared = sharedDir == null ? it.skip : it;
+
+    it.each([
+      ['no set', [], /^PARAMETER_INVALID: .*--set/],
+      [
+        'a set without a name',
+        ['--set', 'photos/{person}/*.jpg'],
+        /^PARAMETER_INVALID: Expected name=pattern/,
+      ],
+      [
+        'a pattern without a person',
+        ['--set', 'a=photos/*.jpg'],
+        /^PARAMETER_INVALID: .*must have \{person\} once/,
+      ],
+      [
+        'a pattern that finds nothing',
+        ['--set', 'a=nowhere/{person}/*.jpg'],
+        /^IMAGE_MISSING: No photo matches/,
+      ],
+      [
+        'one person',
+        ['--set', `a=${sample(1).replace('sample', '{person}ample')}`],
+        /^PARAMETER_INVALID: .*one person only/,
+      ],
+      [
+        'a card that is not written',
+        ['--set', `a=${sample('{person}')}`, '--card', 'x.json'],
+        /^PARAMETER_INVALID: .*--write/,
+      ],
+      [
+        'a name twice',
+        ['--set', `a=${sample('{person}')}`, '--set', `a=${sample('{person}')}`],
+        /^PARAMETER_INVALID: Two sets/,
+      ],
+    ])('exits with 2 and one line for %s', async (_name, args, line) => {
+      const { code, stdout, stderr } = await likeness('calibrate', ...args);
+      expect(stderr).toMatch(line);
+      expect(stderr.trimEnd()).not.toContain('\n');
+      expect([code, stdout]).toEqual([2, '']);
+    });
+
+    it('says that pairs are too few, after it has looked at the photos', async () => {
+      const { code, stderr } = await likeness('calibrate', '--set', `a=${sample('{person}')}`);
+      expect(stderr).toMatch(
+        /PARAMETER_INVALID: A calibration needs at least 1000 pairs of different people/,
+      );
+      expect(code).toBe(2);
+    });
+
+    itWithShared('writes a card by which rates become thresholds (needs ../shared)', async () => {
+      const models = join(folder, 'models');
+      await mkdir(models);
+      for (const file of await readdir(join(rootDir, 'models'))) {
+        if (file.endsWith('.onnx')) await symlink(join(rootDir, 'models', file), join(models, file));
+      }
+      const env = { FACE_MODEL_DIRS: models };
+      const calibrate = (...args: string[]) =>
+        startCli(['calibrate', '--set', `lfw10=${sharedDir}/data/lfw10/{person}/*.jpg`, ...args], env).ended;
+      const written = await calibrate('--write', '--json');
+      expect(written.code).toBe(0);
+      const { embedder, calibration, sets, card } = JSON.parse(written.stdout);
+      expect(sets).toEqual([
+        {
+          name: 'lfw10',
+          people: 10,
+          photos: 100,
+          matedPairs: 450,
+          nonMatedPairs: 4500,
+          withoutFace: 0,
+          unreadable: 0,
+        },
+      ]);
+      expect(card).toBe(join(models, 'cards', `${embedder}.json`));
+      expect(JSON.parse(await readFile(card, 'utf8')).embedding.calibration).toEqual(calibration);
+      expect(calibration.points.map((point: { isExtrapolated: boolean }) => point.isExtrapolated)).toEqual(
+        [0.5, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6].map((fmr) => fmr * 4500 < 10),
+      );
+      const args = ['verify', sample(1), sample(1), '--target-fmr', '0.001', '--json'];
+      const verified = JSON.parse((await startCli(args, env).ended).stdout);
+      expect(verified).toMatchObject({ verified: true, targetFmr: 0.001, falseMatchRate: 1e-6 });
+      expect(verified.threshold).toBeCloseTo(1 - calibration.points[3].minSimilarity, 9);
+    });
+  });
 
   describe('verify', () => {
     it('exits with 0 for the same photo twice', async () => {

@@ -199,6 +199,16 @@ describe('the DeepFace API over HTTP', () => {
       expect(body).toMatchObject({ verified, threshold: threshold ?? 0.5, confidence: 100 });
     });
 
+    it('never verifies two images without a face, and says so', async () => {
+      const images = { img1: dataUri(landscape), img2: dataUri(landscape) };
+      const free = await json('/verify', { ...images, enforce_detection: false });
+      expect(free.body).toMatchObject({ verified: false, reason: 'no_face', distance: 0 });
+      expect(free.body.confidence).toBeLessThan(50);
+      const skipped = await json('/verify', { ...images, detector_backend: 'skip' });
+      expect(skipped.body).toMatchObject({ verified: true, distance: 0 });
+      expect(skipped.body).not.toHaveProperty('reason');
+    });
+
     it('decides by the threshold given, and takes the confidence by its own', async () => {
       const { body } = await json('/verify', { img1: dataUri(alice), img2: dataUri(bob), threshold: 2 });
       expect(body).toMatchObject({ verified: true, threshold: 2, confidence: 49 });

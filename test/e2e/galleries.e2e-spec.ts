@@ -56,15 +56,21 @@ describe('galleries over HTTP', () => {
 
   describe('a gallery', () => {
     it('is made, shown, changed, listed and deleted', async () => {
-      const made = await service.http
-        .post('/v1/galleries')
-        .send({ id: 'staff', threshold: 0.3, metadata: { site: 'berlin' } });
+      const made = await service.http.post('/v1/galleries').send({
+        id: 'staff',
+        threshold: 0.3,
+        targetFmr: 1e-4,
+        targetFpir: 0.05,
+        metadata: { site: 'berlin' },
+      });
       expect(made.status).toBe(201);
       const shown = {
         id: 'staff',
         contract: CONTRACT,
         dimensions: expect.any(Number),
         threshold: 0.3,
+        targetFmr: 1e-4,
+        targetFpir: 0.05,
         capacity: 100_000,
         maxReferencesPerSubject: 20,
         enrolmentGate: 'standard',
@@ -78,13 +84,21 @@ describe('galleries over HTTP', () => {
 
       const changed = await service.http
         .patch('/v1/galleries/staff')
-        .send({ threshold: null, enrolmentGate: 'off' });
+        .send({ threshold: null, targetFmr: null, targetFpir: 0.02, enrolmentGate: 'off' });
       expect([changed.status, changed.body]).toEqual([
         200,
-        { ...shown, threshold: null, enrolmentGate: 'off', requestId: expect.any(String) },
+        {
+          ...shown,
+          threshold: null,
+          targetFmr: null,
+          targetFpir: 0.02,
+          enrolmentGate: 'off',
+          requestId: expect.any(String),
+        },
       ]);
       expect((await service.http.get('/v1/galleries/staff')).body).toMatchObject({
         threshold: null,
+        targetFpir: 0.02,
         capacity: 100_000,
       });
 
@@ -120,6 +134,9 @@ describe('galleries over HTTP', () => {
       [{ id: '../x' }, 'id', 'must be 1 to 64 letters'],
       [{ id: 7 }, 'id', 'must be 1 to 64 letters'],
       [{ id: 'x', threshold: 2.1 }, 'threshold', 'must not be greater than 2'],
+      [{ id: 'x', targetFmr: 0.6 }, 'targetFmr', 'must not be greater than 0.5'],
+      [{ id: 'x', targetFpir: 0 }, 'targetFpir', 'must not be less than'],
+      [{ id: 'x', targetFpir: 'often' }, 'targetFpir', 'must be a number'],
       [{ id: 'x', capacity: 0 }, 'capacity', 'must not be less than 1'],
       [{ id: 'x', capacity: null }, 'capacity', 'must be an integer'],
       [{ id: 'x', maxReferencesPerSubject: 1.5 }, 'maxReferencesPerSubject', 'must be an integer'],
@@ -270,12 +287,15 @@ describe('galleries over HTTP', () => {
                 referenceId: body.reference.id,
                 distance: 0,
                 similarity: 1,
+                falseMatchRate: 0.000001,
                 metadata: {},
               },
             ],
           },
         ],
-        threshold: 0.5,
+        // Of one subject: the similarity at a false match rate of 0.01.
+        threshold: expect.closeTo(0.65, 9),
+        targetFpir: 0.01,
         galleryId: gallery.split('/').pop(),
         galleryReferenceCount: 1,
         detector: 'fake-detector',
@@ -545,11 +565,65 @@ describe('galleries over HTTP', () => {
     it.each<[object, string]>([
       [{ limit: 101 }, 'limit'],
       [{ threshold: 3 }, 'threshold'],
+      [{ targetFpir: 0.51 }, 'targetFpir'],
+      [{ targetFpir: null }, 'targetFpir'],
+      [{ targetFmr: 0.1 }, 'targetFmr'],
+      [{ reviewMargin: 0.1 }, 'reviewMargin'],
       [{ filter: [] }, 'filter'],
       [{ topK: 3 }, 'topK'],
     ])('refuses %j', async (options, field) => {
       const answer = await service.http
         .post(`${gallery}/identify`)
+        .send({ probe: dataUri(alice), ...options });
+      expect([answer.status, Object.keys(answer.body.error.details.fields)]).toEqual([400, [field]]);
+    });
+
+    it('takes the threshold from a rate and the number of subjects: of the call, else of the gallery', async () => {
+      const applied = async (options: object = {}) => {
+        const { threshold, targetFpir } = await identify(alice, options);
+        return [Math.round(threshold * 1e4) / 1e4, targetFpir];
+      };
+      // 1 - (1 - 0.0199)^(1/2) is 0.01, where the fake calibration has 0.35.
+      expect(await applied({ targetFpir: 0.0199 })).toEqual([0.65, 0.0199]);
+      await enrol('carol', { image: dataUri(carol) }).expect(201);
+      const [tighter] = await applied({ targetFpir: 0.0199 });
+      expect(tighter).toBeLessThan(0.65);
+      await service.http.patch(gallery).send({ targetFpir: 0.0199 }).expect(200);
+      expect(await applied()).toEqual([tighter, 0.0199]);
+      await service.http.patch(gallery).send({ threshold: 0.3 }).expect(200);
+      expect(await applied()).toEqual([0.3, null]);
+      expect(await applied({ targetFpir: 0.0199 })).toEqual([tighter, 0.0199]);
+    });
+
+    it('compares with one subject by a rate, with a margin for review', async () => {
+      const verify = async (options: object) =>
+        (
+          await service.http
+            .post(`${gallery}/subjects/alice/verify`)
+            .send({ probe: dataUri(alice), ...options })
+            .expect(200)
+        ).body;
+      expect(await verify({ targetFmr: 1e-3 })).toMatchObject({
+        threshold: expect.closeTo(0.6, 9),
+        targetFmr: 1e-3,
+        decision: 'match',
+      });
+      expect(await verify({ threshold: 0.1, reviewMargin: 0.2 })).toMatchObject({
+        verified: true,
+        decision: 'review',
+        targetFmr: null,
+      });
+    });
+
+    it.each<[object, string]>([
+      [{ targetFmr: 0 }, 'targetFmr'],
+      [{ targetFmr: '1e-7' }, 'targetFmr'],
+      [{ reviewMargin: -1 }, 'reviewMargin'],
+      [{ reviewMargin: 2.1 }, 'reviewMargin'],
+      [{ targetFpir: 0.1 }, 'targetFpir'],
+    ])('does not compare with one subject by %j', async (options, field) => {
+      const answer = await service.http
+        .post(`${gallery}/subjects/alice/verify`)
         .send({ probe: dataUri(alice), ...options });
       expect([answer.status, Object.keys(answer.body.error.details.fields)]).toEqual([400, [field]]);
     });
@@ -562,6 +636,10 @@ describe('galleries over HTTP', () => {
         200,
         {
           verified: true,
+          decision: 'match',
+          falseMatchRate: 0.000001,
+          targetFmr: 0.00001,
+          reason: null,
           distance: expect.closeTo(0, 6),
           similarity: expect.closeTo(1, 6),
           threshold: 0.5,

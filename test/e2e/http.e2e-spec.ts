@@ -51,6 +51,10 @@ describe('HTTP service', () => {
       expect(status).toBe(200);
       expect(body).toEqual({
         verified: true,
+        decision: 'match',
+        falseMatchRate: 0.000001,
+        targetFmr: 0.00001,
+        reason: null,
         distance: 0,
         similarity: 1,
         threshold: 0.5,
@@ -125,6 +129,37 @@ describe('HTTP service', () => {
         expect(status).toBe(200);
         expect(body).toMatchObject({ verified: true, distance: 0, threshold: 0, metric: 'angular' });
       }
+    });
+
+    it('takes an error rate and a margin for review as JSON values and as text parts', async () => {
+      const options = { targetFmr: 0.001, reviewMargin: 0.7 };
+      const json = await service.http
+        .post('/v1/verify')
+        .send({ probe: dataUri(alice), reference: dataUri(alice2), ...options });
+      const form = await service.http
+        .post('/v1/verify')
+        .attach('probe', alice, 'a')
+        .attach('reference', alice2, 'b')
+        .field('targetFmr', '1e-3')
+        .field('reviewMargin', '0.7');
+      for (const { status, body } of [json, form]) {
+        expect(status).toBe(200);
+        const threshold = expect.closeTo(0.6, 9);
+        expect(body).toMatchObject({ verified: true, decision: 'review', threshold, targetFmr: 0.001 });
+      }
+    });
+
+    it('never verifies two images without a face', async () => {
+      const answers = ['ifNoFace', 'always'].map((wholeImage) =>
+        service.http
+          .post('/v1/verify')
+          .send({ probe: dataUri(empty), reference: dataUri(empty), wholeImage }),
+      );
+      const [refused, skipped] = (await Promise.all(answers)).map(({ body }) => body);
+      expect(refused).toMatchObject({ verified: false, decision: 'no_match', reason: 'no_face' });
+      expect(refused.distance).toBe(0);
+      expect(skipped).toMatchObject({ verified: true, decision: 'match', reason: null });
+      expect([refused.falseMatchRate, skipped.falseMatchRate]).toEqual([null, null]);
     });
 
     it('compares the largest faces by default, and the closest pair of all', async () => {
@@ -340,6 +375,8 @@ describe('HTTP service', () => {
   it('GET /v1/models lists models and defaults', async () => {
     const { status, body, headers } = await service.http.get('/v1/models');
     expect(status).toBe(200);
+    const { calibration } = body.models.find(({ task }: { task: string }) => task === 'embed').embedder;
+    expect(calibration.points).toHaveLength(7);
     expect(body).toEqual({
       models: service.model.models(),
       defaults: { detector: 'fake-detector', embedder: 'fake-embedder' },

@@ -21,6 +21,8 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     contract: 'contract-1',
     dimensions: DIMENSIONS,
     threshold: null,
+    targetFmr: null,
+    targetFpir: null,
     capacity: 1000,
     maxReferencesPerSubject: 10,
     enrolmentGate: 'standard',
@@ -80,6 +82,8 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
           contract: 'contract-2',
           dimensions: 4,
           threshold: 0.25,
+          targetFmr: 1e-4,
+          targetFpir: 0.02,
           capacity: 7,
           maxReferencesPerSubject: 3,
           enrolmentGate: 'strict',
@@ -106,10 +110,15 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
 
       it('changes the settings that are named, and no other', async () => {
         const old = await store.getGallery('staff');
-        const changed = await store.updateGallery('staff', { threshold: 0.5, metadata: { a: 1 } });
+        const changed = await store.updateGallery('staff', {
+          threshold: 0.5,
+          targetFpir: 0.001,
+          metadata: { a: 1 },
+        });
         expect(changed).toEqual({
           ...old,
           threshold: 0.5,
+          targetFpir: 0.001,
           metadata: { a: 1 },
           updatedAt: expect.any(Number),
         });

@@ -312,7 +312,7 @@ export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
     deepface: 'table by model and metric',
     here: 'the same table; cards that DeepFace does not know have their own',
     verdict: 'same',
-    why: 'The native routes use the thresholds of the cards, which were measured with the alignment of this service',
+    why: 'The native routes use the calibration or the thresholds of the cards, measured with the alignment of this service',
   },
   {
     what: '`confidence`',
@@ -334,6 +334,13 @@ export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
     here: 'the same',
     verdict: 'same',
     why: '',
+  },
+  {
+    what: '`enforce_detection: false`, and no face in either image of /verify',
+    deepface: 'the whole images are compared, and often verify',
+    here: '`verified` is false, whatever the distance; `reason` is `no_face`',
+    verdict: 'different',
+    why: 'Of 20 pairs of photos of things 18 verified. One image with a face and one without are compared as in DeepFace; so are whole images with `skip`',
   },
   {
     what: 'Order of faces',

@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import type { ImageSize } from '../../face/verification.service';
+import { type ImageSize, REFUSAL_REASONS, type RefusalReason } from '../../face/verification.service';
 import {
   type AnalyzedFace,
   type Expression,
@@ -101,8 +101,19 @@ export class FacialAreasDto {
 
 /** Answer of POST /verify. */
 export class DeepfaceVerifyAnswerDto {
-  @ApiProperty({ example: true, description: 'distance <= threshold' })
+  @ApiProperty({
+    example: true,
+    description: 'distance <= threshold; false where no face was found in either image',
+  })
   verified: boolean;
+
+  @ApiPropertyOptional({
+    enum: REFUSAL_REASONS,
+    description:
+      'Only where the pair does not verify whatever its distance. no_face: with enforce_detection=false, no face was found in ' +
+      'either image',
+  })
+  reason?: RefusalReason;
 
   @ApiProperty({ example: EXAMPLE_DISTANCE, description: 'Of the closest pair of faces, six decimals' })
   distance: number;

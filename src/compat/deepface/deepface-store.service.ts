@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { createHash, randomUUID } from 'node:crypto';
 import { FaceError } from '../../errors';
-import { defaultThreshold, type EmbeddingInput } from '../../face/verification.service';
+import { defaultDistance } from '../../face/thresholds';
+import type { EmbeddingInput } from '../../face/verification.service';
 import { isFaceError, orNull } from '../../gallery/gallery-calls';
 import { GalleryService } from '../../gallery/gallery.service';
 import { GalleryStore } from '../../gallery/gallery-store';
@@ -87,7 +88,7 @@ export class DeepfaceStoreService {
     const { distance_metric: metric, similarity_search: takesAll, k } = options;
     const { namedEmbedder, namedDetector, embedder } = image;
     const ownThreshold = this.deepface.thresholdOf(namedEmbedder, metric);
-    const threshold = takesAll ? ownThreshold : (ownThreshold ?? defaultThreshold(embedder, metric));
+    const threshold = takesAll ? ownThreshold : (ownThreshold ?? defaultDistance(embedder, metric));
     const found = await this.galleries.findReferences(galleryId, inputOf(face, image, options), {
       metric,
       maxDistance: takesAll ? undefined : (threshold as number),

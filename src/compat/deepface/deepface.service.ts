@@ -64,18 +64,19 @@ export class DeepfaceService {
       }),
     );
     const distance = round(result.distance, 6);
-    const { probe, reference, images, threshold, timings } = result;
+    const { probe, reference, images, threshold, reason, timings } = result;
     return {
       answer: {
         // Of the distance that is told, so that the answer agrees with itself.
-        verified: distance <= threshold,
+        verified: reason == null && distance <= threshold,
+        ...(reason == null ? {} : { reason }),
         distance,
         threshold,
         confidence: findConfidence(
           distance,
           embedder.deepfaceName,
           metric,
-          distance <= (ownThreshold ?? threshold),
+          reason == null && distance <= (ownThreshold ?? threshold),
         ),
         model: embedder.name,
         detector_backend: detector.name,

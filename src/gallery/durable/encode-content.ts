@@ -1,4 +1,4 @@
-import type { FaceQuality, Metadata } from '../gallery.types';
+import type { FaceQuality, GallerySettings, Metadata } from '../gallery.types';
 import type { RecordContent, RestoredGallery, RestoredReference, RestoredSubject } from '../state/entries';
 
 /** One record as it goes into a bundle. */
@@ -74,7 +74,9 @@ export function encodeBundle(records: readonly EncodedRecord[]): Buffer {
 }
 
 export function decodeGalleries(content: Buffer): RestoredGallery[] {
-  return readParts(content).values as RestoredGallery[];
+  // Records of older versions lack the settings that came later.
+  const settings: Partial<GallerySettings> = { targetFmr: null, targetFpir: null };
+  return readParts(content).values.map((value) => ({ ...settings, ...(value as RestoredGallery) }));
 }
 
 export function decodeSubjects(content: Buffer): RestoredSubject[] {

@@ -160,6 +160,8 @@ async function openGalleries(lance: LancePackage, connection: Connection): Promi
     contract: '',
     dimensions: 0,
     threshold: null,
+    targetFmr: null,
+    targetFpir: null,
     capacity: 0,
     maxReferencesPerSubject: 0,
     enrolmentGate: 'off',
@@ -174,7 +176,28 @@ async function openGalleries(lance: LancePackage, connection: Connection): Promi
   };
   return connection
     .createTable(GALLERIES_TABLE, [{ ...makingRow }], { schema: gallerySchema(lance) })
-    .catch(() => connection.openTable(GALLERIES_TABLE));
+    .catch(async () => {
+      const table = await connection.openTable(GALLERIES_TABLE);
+      await addMissingColumns(table);
+      return table;
+    });
+}
+
+/** Columns that came after the first version: a table of an older one gets them, without a value in any row. */
+const LATER_COLUMNS = ['targetFmr', 'targetFpir'] as const satisfies (keyof GalleryRow)[];
+
+async function addMissingColumns(table: Table): Promise<void> {
+  const missing = async () => {
+    const { names } = await table.schema();
+    return LATER_COLUMNS.filter((name) => !names.includes(name));
+  };
+  const columns = (await missing()).map((name) => ({ name, valueSql: 'CAST(NULL AS DOUBLE)' }));
+  if (columns.length === 0) return;
+  await table.addColumns(columns).catch(async (error: unknown) => {
+    // Another replica may have been first.
+    await table.checkoutLatest();
+    if ((await missing()).length > 0) throw error;
+  });
 }
 
 /** Columns of {@link FaceRow} but the vector, which is most of a row. */

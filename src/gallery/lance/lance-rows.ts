@@ -82,6 +82,8 @@ export function gallerySchema({ arrow }: LancePackage): Schema {
     new Field('contract', new Utf8(), false),
     new Field('dimensions', new Float64(), false),
     new Field('threshold', new Float64(), true),
+    new Field('targetFmr', new Float64(), true),
+    new Field('targetFpir', new Float64(), true),
     new Field('capacity', new Float64(), false),
     new Field('maxReferencesPerSubject', new Float64(), false),
     new Field('enrolmentGate', new Utf8(), false),
@@ -195,9 +197,12 @@ export function toGallery(
   row: GalleryRow,
   counts: { subjectCount: number; referenceCount: number },
 ): Gallery {
-  const { id, contract, dimensions, threshold, capacity, maxReferencesPerSubject, enrolmentGate } = row;
+  const { id, contract, dimensions, capacity, maxReferencesPerSubject, enrolmentGate } = row;
+  const { threshold, targetFmr, targetFpir } = row;
   const settings: GallerySettings = {
     threshold,
+    targetFmr,
+    targetFpir,
     capacity,
     maxReferencesPerSubject,
     enrolmentGate,
