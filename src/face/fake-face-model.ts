@@ -7,6 +7,8 @@ import {
   type FaceDetection,
   type ImageFaces,
   type PixelQuality,
+  type PresentationAttack,
+  type PresentationAttackPolicy,
   type RepresentedFace,
 } from '../pipeline/face.types';
 import { selectFaces } from '../pipeline/select-faces';
@@ -20,7 +22,10 @@ import {
   type RepresentCallOptions,
 } from './face-model';
 
-/** A face that a {@link FakeFaceModel} is to find. */
+/**
+ * A face that a {@link FakeFaceModel} is to find. Its `presentationAttack` is answered where it is asked for; by default it is
+ * real, at a score of 0.99.
+ */
 export type FakeFace = Partial<AnalyzedFace> & {
   /** Faces with the same person are mated: distance near 0. Others are far apart: distance near 1. */
   person: string;
@@ -55,6 +60,8 @@ const DIMENSIONS = 128;
 export class FakeFaceModel extends FaceModel {
   readonly defaultDetector = 'fake-detector';
   readonly defaultEmbedder = 'fake-embedder';
+  /** What calls do that do not say it; a suite may set it. */
+  presentationAttack: PresentationAttackPolicy = 'off';
   private readonly images = new Map<string, FakeImage>();
   private closed = false;
 
@@ -144,6 +151,7 @@ export class FakeFaceModel extends FaceModel {
         attributes: [...ATTRIBUTES],
         isDefault: false,
       },
+      { ...common, name: 'fake-attack', task: 'presentation-attack', isDefault: false },
     ];
   }
 
@@ -203,6 +211,14 @@ export class FakeFaceModel extends FaceModel {
     embedder?: string,
   ): Promise<ImageFaces<F>> {
     const isSkipped = options.wholeImage === 'always';
+    const isJudged = (options.presentationAttack ?? 'off') !== 'off';
+    const answerFace = (face: Parameters<typeof toFace>[0]): F => {
+      if (!isJudged) return toFace(face);
+      const { presentationAttack = { score: 0.99, label: 'real' } } = face;
+      const judged: PresentationAttack =
+        face.landmarks == null ? { score: null, label: 'insufficient_context' } : presentationAttack;
+      return { ...toFace(face), presentationAttack: judged };
+    };
     if (!isSkipped && options.detector != null && options.detector !== this.defaultDetector) {
       throw unknownModel('detector', options.detector, this.defaultDetector);
     }
@@ -213,7 +229,15 @@ export class FakeFaceModel extends FaceModel {
     }
     const { imageWidth = 640, imageHeight = 480 } = known;
     const found = isSkipped ? [] : known.faces.map((face, index) => ({ ...defaultFace(index), ...face }));
-    const timings = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
+    const timings = {
+      queueMs: 0,
+      decodeMs: 0,
+      detectMs: 0,
+      alignMs: 0,
+      embedMs: 0,
+      attributesMs: 0,
+      presentationAttackMs: 0,
+    };
     if (isSkipped || (options.wholeImage === 'ifNoFace' && found.length === 0)) {
       // Whoever is on it first; on an image of nobody, a person of its own.
       const whole = {
@@ -223,7 +247,7 @@ export class FakeFaceModel extends FaceModel {
         landmarks: null,
         detectionScore: 0,
       };
-      return { imageWidth, imageHeight, faceCount: 0, faces: [toFace(whole)], timings };
+      return { imageWidth, imageHeight, faceCount: 0, faces: [answerFace(whole)], timings };
     }
     const selected = selectFaces(found, imageWidth, imageHeight, {
       selection: options.faceSelection ?? 'all',
@@ -234,7 +258,7 @@ export class FakeFaceModel extends FaceModel {
       imageWidth,
       imageHeight,
       faceCount: found.length,
-      faces: selected.map(toFace),
+      faces: selected.map(answerFace),
       timings,
     };
   }

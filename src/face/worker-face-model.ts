@@ -21,6 +21,7 @@ import {
   type FaceDetection,
   type ImageFaces,
   type Metric,
+  type PresentationAttackPolicy,
   type RepresentedFace,
 } from '../pipeline/face.types';
 import {
@@ -137,6 +138,10 @@ export class WorkerFaceModel extends FaceModel {
 
   get defaultEmbedder(): string {
     return this.loaded.selection.embedders[0];
+  }
+
+  get presentationAttack(): PresentationAttackPolicy {
+    return this.options.presentationAttack;
   }
 
   detect(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<FaceDetection>> {
@@ -275,10 +280,14 @@ export class WorkerFaceModel extends FaceModel {
     const { embedder, wholeImage } = options;
     const { detector = this.defaultDetector } = options;
     const attributes = task === 'analyze' ? this.attributesOf(options.attributes) : undefined;
+    const attackModels = (options.presentationAttack ?? 'off') === 'off' ? undefined : this.attackModels();
     const job: FaceJob = {
       task,
       image,
-      models: this.modelsOf(task, detectorOf(this, options), embedder, attributes).map(({ id }) => id),
+      models: this.modelsOf(task, detectorOf(this, options), embedder, [
+        ...Object.values(attributes ?? {}),
+        ...(attackModels ?? []),
+      ]).map(({ id }) => id),
       detector,
       embedder,
       selection: options.faceSelection ?? 'all',
@@ -290,6 +299,7 @@ export class WorkerFaceModel extends FaceModel {
       wholeImage: wholeImage === 'never' ? undefined : wholeImage,
       align: task === 'represent' && options.align === false ? false : undefined,
       attributes,
+      attackModels,
     };
     const work = async (limits: RunOptions) => {
       const { runs: _runs, ...answer } = await this.pool.run(job, limits);
@@ -307,7 +317,7 @@ export class WorkerFaceModel extends FaceModel {
     task: FaceJob['task'],
     detectorName: string | null,
     embedderName: string,
-    attributes: FaceJob['attributes'] = {},
+    others: readonly string[],
   ): LoadableModel[] {
     const models: LoadableModel[] = [];
     if (detectorName != null) {
@@ -317,7 +327,7 @@ export class WorkerFaceModel extends FaceModel {
       if (landmarkModel != null) models.push(this.requireLoaded(landmarkModel, 'landmarks', 'landmarks'));
     }
     if (task === 'represent') models.push(this.requireLoaded(embedderName, 'embed', 'embedder'));
-    for (const name of new Set(Object.values(attributes))) {
+    for (const name of new Set(others)) {
       models.push(this.loaded.models.get(name) as LoadableModel);
     }
     const now = performance.now();
@@ -347,6 +357,20 @@ export class WorkerFaceModel extends FaceModel {
     // In one order, whatever that of the call: a cached answer is found by the whole job.
     const wanted = available.filter((attribute) => asked?.includes(attribute) ?? true);
     return Object.fromEntries(wanted.map((attribute) => [attribute, servers[attribute]]));
+  }
+
+  /**
+   * Names of the loaded presentation attack models, all of which judge a face.
+   *
+   * @throws {FaceError} MODEL_NOT_LOADED where there is none.
+   */
+  private attackModels(): readonly string[] {
+    const { attackModels } = this.loaded.selection;
+    if (attackModels.length > 0) return attackModels;
+    throw new FaceError('MODEL_NOT_LOADED', 'No presentation attack model is loaded.', {
+      field: 'presentationAttack',
+      available: [],
+    });
   }
 
   private requireLoaded(name: string, task: ModelTask, field: string): LoadableModel {

@@ -20,10 +20,15 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsFaceSelection, IsMaxFaces } from '../http/face-options.dto';
+import {
+  DetectorOptionsDto,
+  IsFaceSelection,
+  IsMaxFaces,
+  IsPresentationAttack,
+} from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
-import type { FaceSelection } from '../pipeline/face.types';
+import type { FaceSelection, PresentationAttackPolicy } from '../pipeline/face.types';
 import {
   ApiMetadata,
   EXAMPLE_GALLERY_ID,
@@ -55,6 +60,10 @@ export class VerifySubjectDto extends DetectorOptionsDto {
       "Largest cosine distance that counts, inclusive; 0 is allowed. Default: the gallery's, else that of the embedder's card",
   })
   threshold?: number;
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Body of POST .../identify beside `probe`. */

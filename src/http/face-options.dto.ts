@@ -5,6 +5,7 @@ import { FACE_OPTION_RANGES } from '../face/face.options';
 import {
   FACE_SELECTIONS,
   type FaceSelection,
+  PRESENTATION_ATTACK_POLICIES,
   WHOLE_IMAGE_MODES,
   type WholeImageMode,
 } from '../pipeline/face.types';
@@ -66,6 +67,22 @@ export function IsAlign(): PropertyDecorator {
       description:
         'false: the face is cut out by its box and not turned. Such embeddings have a contract of their own, and compare ' +
         'only with each other',
+    }),
+  );
+}
+
+/** Property: what is done about presentation attacks. */
+export function IsPresentationAttack(): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsIn(PRESENTATION_ATTACK_POLICIES),
+    ApiPropertyOptional({
+      enum: PRESENTATION_ATTACK_POLICIES,
+      example: 'report',
+      description:
+        'Presentation attacks: pictures of a face, on paper or a screen, and masks. report: each face of an image has a score ' +
+        'and a label; require: PRESENTATION_ATTACK_SUSPECTED where a face is not labeled real; off: nothing. Embeddings are ' +
+        'not judged. Default: FACE_PRESENTATION_ATTACK of the service',
     }),
   );
 }

@@ -3,7 +3,15 @@ import type { CacheOutcome, StageTimings } from '../pipeline/face.types';
 import type { AppRequest } from './request-id';
 import { setServerTiming } from './server-timing';
 
-const STAGES = { queueMs: 1, decodeMs: 2, detectMs: 3, alignMs: 4, embedMs: 5, attributesMs: 6 };
+const STAGES = {
+  queueMs: 1,
+  decodeMs: 2,
+  detectMs: 3,
+  alignMs: 4,
+  embedMs: 5,
+  attributesMs: 6,
+  presentationAttackMs: 7,
+};
 
 function serverTiming(...images: StageTimings[]): string {
   return serverTimingOf(images);

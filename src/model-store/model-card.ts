@@ -32,6 +32,7 @@ export const MODEL_TASKS = [
   'gender',
   'expression',
   'race',
+  'presentation-attack',
 ] as const;
 export type ModelTask = (typeof MODEL_TASKS)[number];
 
@@ -54,6 +55,7 @@ export const MODEL_FAMILIES = {
   gender: ['box-crop', 'upright-crop'],
   expression: ['box-crop', 'upright-crop'],
   race: ['box-crop', 'upright-crop'],
+  'presentation-attack': ['context-crop'],
 } as const satisfies Record<ModelTask, readonly string[]>;
 
 /**
@@ -145,6 +147,26 @@ export class CardEmbedding {
   @IsObject() @ValidateNested() @Type(() => CardThresholds) thresholds: CardThresholds;
 }
 
+/** Classes of a presentation attack model: a person, a flat picture of one (print or screen), a mask. */
+export const PRESENTATION_CLASSES = ['real', 'print_or_screen', 'mask'] as const;
+export type PresentationClass = (typeof PRESENTATION_CLASSES)[number];
+
+/** What a presentation attack model needs beyond its input. Its one output is a softmax over `labels`. */
+export class CardPresentationAttack {
+  /** Sides of the crop, in sides of what `shape` names: how much of the surroundings the network sees. */
+  @IsNumber() @Min(1) @Max(8) scale: number;
+  /** What is scaled about the middle of the face box: `box`, its width and its height; `square`, its height on both sides. */
+  @IsIn(['box', 'square']) shape: 'box' | 'square';
+  /** Faces whose score for `real` is under this are suspected, [0, 1]. */
+  @IsNumber() @Min(0) @Max(1) minRealScore: number;
+  /** Class of each number of the output's last dimension. `real` is needed. */
+  @IsArray()
+  @ArrayMinSize(2)
+  @ArrayUnique()
+  @IsIn(PRESENTATION_CLASSES, { each: true })
+  labels: PresentationClass[];
+}
+
 export class CardLicense {
   /** SPDX identifier, or a short name where there is none. */
   @IsString() @IsNotEmpty() name: string;
@@ -199,6 +221,11 @@ export class ModelCard {
   outputs: CardOutput[];
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => CardPresentationAttack)
+  presentationAttack?: CardPresentationAttack;
   /**
    * Names of the classes, in the order of the output's last dimension. Needed by gender (`male`, `female`) and race (any
    * names); for expression, names of {@link EXPRESSIONS} in another order than theirs.
@@ -242,6 +269,8 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
     problems.push('detection belongs to task detect, and only there');
   if ((card.task === 'embed') !== (card.embedding != null))
     problems.push('embedding belongs to task embed, and only there');
+  if ((card.task === 'presentation-attack') !== (card.presentationAttack != null))
+    problems.push('presentationAttack belongs to task presentation-attack, and only there');
   if ((card.file == null) === !card.compiled) problems.push('either file or compiled must be given');
   if (card.compiled && card.download != null) problems.push('download must not stand beside compiled');
   problems.push(...inconsistencies(card));
@@ -254,6 +283,15 @@ function inconsistencies(card: ModelCard): string[] {
   const problems: string[] = [...inputProblems(card), ...labelProblems(card)];
   if (embedding != null && outputs[0].dims.at(-1) !== embedding.dimensions) {
     problems.push(`embedding.dimensions must be the last of outputs.0.dims, but is ${embedding.dimensions}`);
+  }
+  const { labels } = card.presentationAttack ?? {};
+  if (labels != null && !labels.includes('real')) {
+    problems.push('presentationAttack.labels must hold real');
+  }
+  if (labels != null && outputs[0].dims.at(-1) !== labels.length) {
+    problems.push(
+      `presentationAttack.labels must be as many as the last of outputs.0.dims, but are ${labels.length}`,
+    );
   }
   const strides = detection?.strides?.length ?? 3;
   const counts = {

@@ -18,6 +18,7 @@ import type {
 import type { FaceJob } from './face-job';
 import { toInputTensor } from './input-tensor';
 import { findLandmarks68, fiveOf68 } from './landmarks-68';
+import { judgePresentations } from './presentation-attack';
 import { type DecodedImage, decodeImage } from './rgb-image';
 import { selectFaces } from './select-faces';
 import type { TensorSession } from './tensor-session';
@@ -54,6 +55,7 @@ export class FacePipeline {
         ? { faces: [], faceCount: 0 }
         : await clock.time('detectMs', () => this.find(image, job, detector));
     if (faceCount === 0 && job.wholeImage != null) faces.push(wholeImage(image));
+    await this.judge(image, faces, job, clock);
     const done = await this.describe(image, faces, job, clock);
     return {
       imageWidth: image.originalWidth,
@@ -96,6 +98,19 @@ export class FacePipeline {
       card.input,
     );
     return faces.map((face, i) => ({ ...face, landmarks: fiveOf68(points[i]), landmarks68: points[i] }));
+  }
+
+  /** Says of every face whether it may be a picture of one, where that is asked for. */
+  private async judge(
+    image: DecodedImage,
+    faces: LocatedFace[],
+    job: FaceJob,
+    clock: StageClock,
+  ): Promise<void> {
+    if (job.attackModels == null || faces.length === 0) return;
+    const models = job.attackModels.map((name) => this.model(name, 'presentation-attack'));
+    const judged = await clock.time('presentationAttackMs', () => judgePresentations(image, faces, models));
+    faces.forEach((face, i) => (face.presentationAttack = judged[i]));
   }
 
   private async describe(
@@ -160,6 +175,7 @@ class StageClock {
     alignMs: 0,
     embedMs: 0,
     attributesMs: 0,
+    presentationAttackMs: 0,
   };
 
   async time<T>(stage: Exclude<keyof StageTimings, 'cache'>, work: () => Promise<T>): Promise<T> {

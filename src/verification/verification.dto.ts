@@ -12,10 +12,21 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto, IsAlign, IsFaceSelection, IsModelName } from '../http/face-options.dto';
+import {
+  DetectorOptionsDto,
+  IsAlign,
+  IsFaceSelection,
+  IsModelName,
+  IsPresentationAttack,
+} from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
-import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types';
+import {
+  type FaceSelection,
+  type Metric,
+  METRICS,
+  type PresentationAttackPolicy,
+} from '../pipeline/face.types';
 
 /** Body of POST /v1/verify beside `probe` and `reference`. */
 export class VerifyOptionsDto extends DetectorOptionsDto {
@@ -49,6 +60,10 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
   /** Whether faces are aligned; embeddings must be of the same kind. */
   @IsAlign()
   align?: boolean;
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Timings of both sides. */
