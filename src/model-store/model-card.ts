@@ -153,16 +153,13 @@ export type PresentationClass = (typeof PRESENTATION_CLASSES)[number];
 
 /** What a presentation attack model needs beyond its input. Its one output is a softmax over `labels`. */
 export class CardPresentationAttack {
-  /** Sides of the crop, in sides of what `shape` names: how much of the surroundings the network sees. */
+  /** Side of the square that the network sees, in longer sides of the face box: how much of the surroundings. */
   @IsNumber() @Min(1) @Max(8) scale: number;
-  /** What is scaled about the middle of the face box: `box`, its width and its height; `square`, its height on both sides. */
-  @IsIn(['box', 'square']) shape: 'box' | 'square';
   /** Faces whose score for `real` is under this are suspected, [0, 1]. */
   @IsNumber() @Min(0) @Max(1) minRealScore: number;
-  /** Class of each number of the output's last dimension. `real` is needed. */
+  /** Class of each number of the output's last dimension; those of one class are added up. `real` is needed. */
   @IsArray()
   @ArrayMinSize(2)
-  @ArrayUnique()
   @IsIn(PRESENTATION_CLASSES, { each: true })
   labels: PresentationClass[];
 }

@@ -29,7 +29,7 @@ export async function judgePresentations(
   models: readonly AttackModel[],
 ): Promise<PresentationAttack[]> {
   const crops = faces.map(({ box, landmarks }) =>
-    landmarks == null ? [] : models.map(({ card }) => contextCrop(image, box, contextOf(card))),
+    landmarks == null ? [] : models.map(({ card }) => contextCrop(image, box, contextOf(card).scale)),
   );
   const isSeen = crops.map((ofFace) => ofFace.length > 0 && !ofFace.includes(null));
   const seen = crops.filter((_, face) => isSeen[face]) as BoundingBox[][];
@@ -68,9 +68,13 @@ async function runModel(
   crops.forEach((crop, i) => resizeCrop(image, crop, width, height, pixels, i * width * height * 3));
   const [{ data }] = await runBatch(session, card.input, pixels, crops.length);
   const { labels } = contextOf(card);
-  return crops.map((_, face) =>
-    Object.fromEntries(labels.map((label, i) => [label, data[face * labels.length + i]])),
-  );
+  return crops.map((_, face) => {
+    const scores: ClassScores = {};
+    labels.forEach((label, i) => {
+      scores[label] = (scores[label] ?? 0) + data[face * labels.length + i];
+    });
+    return scores;
+  });
 }
 
 function toAnswer(scores: readonly ClassScores[], minScore: number): PresentationAttack {
@@ -81,26 +85,26 @@ function toAnswer(scores: readonly ClassScores[], minScore: number): Presentatio
 }
 
 /**
- * The part of an image that a network looks at: the box, or the square of its height, scaled about its middle; by less where
- * that would be more than the image, and moved into the image where it leaves it.
+ * The part of an image that a network looks at: the square of `scale` times the longer side of the box, about its middle;
+ * smaller where the image is, and moved into the image where it leaves it.
  *
- * @returns whole pixels inside the image; `null` where the scale would be under {@link MIN_CONTEXT} of what is asked for.
- * @see minivision-ai/Silent-Face-Anti-Spoofing@11730bc:src/generate_patches.py (Apache-2.0), and the `crop` of
- * serengil/deepface@0286511:deepface/models/spoofing/FasNet.py (MIT), which takes the pixels of the last row and column too.
+ * @returns whole pixels inside the image; `null` where the side would be under {@link MIN_CONTEXT} of what is asked for.
+ * @see serengil/deepface@0286511:deepface/models/spoofing/FasNet.py, `crop` (MIT), after
+ * minivision-ai/Silent-Face-Anti-Spoofing@11730bc:src/generate_patches.py (Apache-2.0), which keeps the aspect of the box:
+ * with the boxes of our detectors squares let more genuine faces pass (docs/accuracy.md).
  */
 export function contextCrop(
   image: Pick<RgbImage, 'width' | 'height'>,
   box: BoundingBox,
-  { scale, shape }: Pick<CardPresentationAttack, 'scale' | 'shape'>,
+  scale: number,
 ): BoundingBox | null {
-  const height = box.height;
-  const width = shape === 'square' ? height : box.width;
-  const fitting = Math.min(scale, (image.width - 1) / width, (image.height - 1) / height);
+  const wanted = scale * Math.max(box.width, box.height);
+  const side = Math.min(wanted, image.width - 1, image.height - 1);
   // Also where a number is none.
-  if (!(fitting >= scale * MIN_CONTEXT)) return null;
-  const [x, columns] = span(box.x + box.width / 2, width * fitting, image.width);
-  const [y, rows] = span(box.y + box.height / 2, height * fitting, image.height);
-  return { x, y, width: columns, height: rows };
+  if (!(side >= wanted * MIN_CONTEXT)) return null;
+  const [x, width] = span(box.x + box.width / 2, side, image.width);
+  const [y, height] = span(box.y + box.height / 2, side, image.height);
+  return { x, y, width, height };
 }
 
 /** First pixel and number of pixels of a length around a middle, moved in between 0 and `size` - 1. */
@@ -112,7 +116,7 @@ function span(middle: number, length: number, size: number): [first: number, cou
 }
 
 /**
- * Resizes a part of an image, its aspect not kept: bilinear and not antialiased, as OpenCV does by default, as what the
+ * Resizes a part of an image: bilinear and not antialiased, as OpenCV does by default, as what the
  * networks learned from was resized so.
  *
  * @param output - receives `Uint8Array [height * width * 3]` HWC RGB at `offset`.

@@ -4,8 +4,6 @@ import type { TorchArchitecture } from './architecture';
 
 /** Epsilon of all batch norms: PyTorch's default. */
 const EPSILON = 1e-5;
-/** Weights nearer to 0 become 0: with denormals a processor is ten times slower, and the output is the same. */
-const SMALLEST_WEIGHT = 1e-20;
 const SIDE = 80;
 const CLASSES = 3;
 
@@ -182,8 +180,7 @@ class MiniFasNet {
   }
 
   private constant(name: string, dims: number[], values: Float32Array): string {
-    const sound = values.map((value) => (Math.abs(value) < SMALLEST_WEIGHT ? 0 : value));
-    return this.graph.constant('float32', dims, sound, name);
+    return this.graph.constant('float32', dims, values, name);
   }
 }
 
@@ -203,8 +200,8 @@ function channelsReversed(kernel: Float32Array, to: number, from: number): Float
 /**
  * MiniFASNet of Silent-Face-Anti-Spoofing for 80x80 pixels: MobileFaceNet, pruned.
  *
- * Its publisher only says that class 1 is a genuine face; that 0 is what is flat and 2 what is not is how it is commonly
- * read.
+ * Its publisher says that class 1 is a genuine face, and not what the two others are. On the photos of flat attacks that come
+ * with it the third class answers: both count as `print_or_screen`.
  *
  * @see minivision-ai/Silent-Face-Anti-Spoofing@f679b7c:src/model_lib/MiniFASNet.py (Apache-2.0)
  * @see serengil/deepface@0286511:deepface/models/spoofing/FasNet.py
@@ -229,15 +226,15 @@ function architecture(title: string, file: string, scale: number, variant: Varia
       outputs: [{ name: 'scores', dims: [-1, CLASSES] }],
       presentationAttack: {
         scale,
-        shape: 'box',
         minRealScore: 0.5,
-        labels: ['print_or_screen', 'real', 'mask'],
+        labels: ['print_or_screen', 'real', 'print_or_screen'],
       },
       license: {
         name: 'Apache-2.0',
         commercialUse: true,
-        note: 'Licence of the repository that the weights are in. What they were trained on is not published.',
+        note: 'As the repository that the weights are in.',
       },
+      trainingData: 'Photos of the publisher, which it does not publish.',
       source: `${file} of minivision-ai/Silent-Face-Anti-Spoofing, resources/anti_spoof_models`,
     },
   };
