@@ -11,8 +11,11 @@ export interface AttackModel {
   session: TensorSession;
 }
 
-/** Least part of the context that the card asks for. With less the networks see a face and no frame (docs/accuracy.md). */
-export const MIN_CONTEXT = 0.5;
+/**
+ * Least side of what a network looks at, in longer sides of the face box: all of the face. Photos as tight as that are still
+ * told right (docs/accuracy.md); of larger faces the networks would see a part.
+ */
+export const MIN_CONTEXT = 1;
 
 /**
  * Judges every face with every model, one batched run per network.
@@ -20,7 +23,7 @@ export const MIN_CONTEXT = 0.5;
  * Of several models the mean of the softmaxes counts, and the mean of the scores that their cards ask for.
  *
  * @returns for each face the score and the label; `insufficient_context` where the whole image was taken for the face, or
- * where a model would see less than {@link MIN_CONTEXT} of what its card asks for.
+ * where a model would see less than {@link MIN_CONTEXT}.
  * @see serengil/deepface@0286511:deepface/models/spoofing/FasNet.py, `analyze`
  */
 export async function judgePresentations(
@@ -88,7 +91,7 @@ function toAnswer(scores: readonly ClassScores[], minScore: number): Presentatio
  * The part of an image that a network looks at: the square of `scale` times the longer side of the box, about its middle;
  * smaller where the image is, and moved into the image where it leaves it.
  *
- * @returns whole pixels inside the image; `null` where the side would be under {@link MIN_CONTEXT} of what is asked for.
+ * @returns whole pixels inside the image; `null` where the side would be under {@link MIN_CONTEXT}.
  * @see serengil/deepface@0286511:deepface/models/spoofing/FasNet.py, `crop` (MIT), after
  * minivision-ai/Silent-Face-Anti-Spoofing@11730bc:src/generate_patches.py (Apache-2.0), which keeps the aspect of the box:
  * with the boxes of our detectors squares let more genuine faces pass (docs/accuracy.md).
@@ -98,10 +101,10 @@ export function contextCrop(
   box: BoundingBox,
   scale: number,
 ): BoundingBox | null {
-  const wanted = scale * Math.max(box.width, box.height);
-  const side = Math.min(wanted, image.width - 1, image.height - 1);
+  const face = Math.max(box.width, box.height);
+  const side = Math.min(scale * face, image.width - 1, image.height - 1);
   // Also where a number is none.
-  if (!(side >= wanted * MIN_CONTEXT)) return null;
+  if (!(side >= face * MIN_CONTEXT)) return null;
   const [x, width] = span(box.x + box.width / 2, side, image.width);
   const [y, height] = span(box.y + box.height / 2, side, image.height);
   return { x, y, width, height };
