@@ -409,7 +409,7 @@ describe('HTTP service', () => {
         .attach('probe', alice, 'a')
         .attach('reference', bob, 'b');
       expect(headers['server-timing']).toMatch(
-        /^queue;dur=2\.0, decode;dur=4\.0, detect;dur=6\.0, align;dur=8\.0, embed;dur=10\.0, attributes;dur=0\.0, total;dur=\d+\.\d$/,
+        /^queue;dur=2\.0, decode;dur=4\.0, detect;dur=6\.0, align;dur=8\.0, embed;dur=10\.0, attributes;dur=0\.0, presentation_attack;dur=0\.0, total;dur=\d+\.\d$/,
       );
       const list = await service.http
         .post('/v1/represent')
