@@ -60,7 +60,7 @@ export default async function health(log) {
       delay == null ? '-' : (delay * 1000).toFixed(1),
     ]),
     notes: [
-      `A prober in a process of its own asks every ${PROBE_EVERY_MS} ms on one connection, ${WINDOW / 4} s without and ${WINDOW} s with load; the load generator has a niceness of ${LOAD_NICE}. Verifications as in the scenario verify.${cases[1].delay == null ? ' This build has no /metrics to read the delay of the event loop from.' : ' The delay of the event loop is `likeness_event_loop_delay_seconds` of /metrics over the same time.'}`,
+      `A prober in a process of its own asks every ${PROBE_EVERY_MS} ms on one connection, ${WINDOW / 4} s without and ${WINDOW} s with load; the load generator has a niceness of ${LOAD_NICE}. Verifications as in the scenario throughput.${cases[1].delay == null ? ' This build has no /metrics to read the delay of the event loop from.' : ' The delay of the event loop is `likeness_event_loop_delay_seconds` of /metrics over the same time.'}`,
     ],
     plots: [plot(cases)],
   };

@@ -10,7 +10,7 @@ import { percentile, sum } from './statistics.mjs';
 const ROUNDS = Number(process.env.ROUNDS ?? 3);
 const WINDOW = Number(process.env.WINDOW ?? 20);
 
-/** The same photos, networks and work in face-api on its wasm backend, in turn with Likeness. */
+/** The same photos and work in face-api on its wasm backend, in turn with Likeness; each with the models of its own. */
 export default async function peer(log) {
   const require = createRequire(import.meta.url);
   try {
@@ -59,11 +59,13 @@ export default async function peer(log) {
   });
   for (const { stop } of peers) stop();
   await service.stop();
+  const whole = rows.at(-1);
   return {
     columns: [
       '',
       'at the same time',
       'verifications/s',
+      `ratio to face-api, ${whole.width}`,
       'p50 ms',
       'p99 ms',
       'resident memory MB',
@@ -73,13 +75,14 @@ export default async function peer(log) {
       side,
       width,
       perSecond.toFixed(2),
+      `${(perSecond / whole.perSecond).toFixed(1)} x`,
       p50.toFixed(0),
       p99.toFixed(0),
       megabytes(resident),
       megabytes(anonymous),
     ]),
     notes: [
-      `${ROUNDS} rounds, both sides in turn, ${WINDOW} s each. A verification is two photos of 1,920 px: decode, SSD MobileNetV1, 68 landmarks, 128-d descriptor of the best face, distance; both sides run the same weights. Likeness is the whole service: HTTP, multipart, one worker per core, and it embeds each face together with its mirror image; face-api (1.7.15, TensorFlow.js 4.22.0, wasm with ${peers[0].simd ? '' : 'no '}SIMD, threads per process: ${peers[0].threads}) is a bare loop without a server, one process per core, photos decoded by sharp. Memory is after the last round, all processes of a side together; what several processes map from one file is counted in each as resident.`,
+      `${ROUNDS} rounds, both sides in turn, ${WINDOW} s each. A verification is two photos of 1,920 px with three to five faces each: decode, detect, 68 landmarks, embedding of the best face, distance. Likeness is the whole service with its default models (RFB-320 and MobileFaceNet): HTTP, multipart, one worker per core. face-api runs its own (SSD MobileNetV1 and the 128-d descriptor), which were the default of Likeness before: \`bench verify\` compares the two sets within Likeness. face-api (1.7.15, TensorFlow.js 4.22.0, wasm with ${peers[0].simd ? '' : 'no '}SIMD, threads per process: ${peers[0].threads}) is a bare loop without a server, one process per core, photos decoded by sharp. Memory is after the last round, all processes of a side together; what several processes map from one file is counted in each as resident.`,
     ],
     plots: [
       plot(rows, 'peer-throughput', 'Verifications per second, Likeness and face-api', [

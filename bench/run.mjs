@@ -19,6 +19,7 @@ const SCENARIOS = [
   'batch',
   'weights',
   'verify',
+  'throughput',
   'reload',
   'health',
   'peer',

@@ -19,12 +19,16 @@ const samplesDir = join(
 /** The six group photos that ship inside the face-api package. */
 export const samples = [1, 2, 3, 4, 5, 6].map((i) => join(samplesDir, `sample${i}.jpg`));
 
-/** Starts the built service on a free port and waits until it is ready. */
-export async function startService(env = {}) {
+/**
+ * Starts the built service on a free port and waits until it is ready.
+ *
+ * @param dir - the checkout whose service is started.
+ */
+export async function startService(env = {}, dir = rootDir) {
   const port = await freePort();
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [join(rootDir, 'dist', 'main.js')], {
-    cwd: rootDir,
+  const child = spawn(process.execPath, [join(dir, 'dist', 'main.js')], {
+    cwd: dir,
     env: { ...process.env, PORT: String(port), LOG_LEVEL: 'error', ...env },
     stdio: ['ignore', 'inherit', 'inherit'],
   });

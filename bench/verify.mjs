@@ -1,108 +1,156 @@
+import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
 import { answersIn, requireSuccess, startLoad, steadyWindow } from './load.mjs';
-import { startNative } from './native.mjs';
-import { percentile, mean } from './statistics.mjs';
-import { startService, verifyRequests } from './service.mjs';
+import { markdownTable } from './markdown-table.mjs';
+import { pairRequests, photoSets, sharedData, upright } from './photos.mjs';
+import { call, multipartRequest, rootDir, startService } from './service.mjs';
+import { mean, median, sum } from './statistics.mjs';
 
-const CLIENTS = (process.env.CLIENTS ?? '1,2,4,8,16,64').split(',').map(Number);
-const WINDOW = Number(process.env.WINDOW ?? 40);
-const NATIVE_SECONDS = Math.min(8, WINDOW / 4);
+const ROUNDS = Number(process.env.ROUNDS ?? 3);
+const WINDOW = Number(process.env.WINDOW ?? 10);
+const CLIENTS = 2 * availableParallelism();
+/** Folder of a built checkout of an older commit: the old set then runs there. */
+const BASELINE = process.env.BASELINE == null ? rootDir : resolve(process.env.BASELINE);
 
-/**
- * End-to-end verifications per second over HTTP, against what the cores can do when all of them run the native costs
- * (decode, resize, inference) of the same images and nothing else, before and after each load.
- */
+const OLD_SET = ['ssd-mobilenetv1', 'face-resnet-128'];
+const NEW_SET = ['rfb-320', 'mobilefacenet-512'];
+const STAGES = ['decodeMs', 'detectMs', 'alignMs', 'embedMs'];
+/** Stages that run the models. */
+const MODEL_STAGES = STAGES.slice(1);
+
+/** The old default set beside the new one: the same photos, in turn. */
 export default async function verify(log) {
-  const cores = availableParallelism();
-  const requests = verifyRequests();
-  const native = await startNative();
+  const { ensureCompiled } = createRequire(import.meta.url)(
+    join(rootDir, 'dist', 'model-store', 'compile', 'compile-models.js'),
+  );
+  await ensureCompiled(OLD_SET, join(rootDir, 'models'));
+  const newSide = await startService(environment(NEW_SET));
+  const oldSide = await startService(environment(OLD_SET), BASELINE);
+  const { source, sets } = await photoSets(newSide.port);
   const rows = [];
-  const points = [];
-  for (const clients of CLIENTS) {
-    const alone = await native.alone(NATIVE_SECONDS);
-    const before = await native.together(NATIVE_SECONDS);
-    const service = await startService();
-    const loadsBefore = await service.modelLoads();
-    const load = startLoad({ port: service.port, requests, clients });
-    const window = await steadyWindow(load, clients, WINDOW);
-    const { answers } = await load.stop();
-    requireSuccess(answers);
-    const { perSecond, latencies, count } = answersIn(answers, window);
-    const loadsAfter = await service.modelLoads();
-    await service.stop();
-    if (loadsAfter !== loadsBefore) throw new Error('A model was loaded by a request.');
-    const bound = mean([before, await native.together(NATIVE_SECONDS)]);
-    const p50 = percentile(latencies, 0.5);
-    const p99 = percentile(latencies, 0.99);
+  for (const { name, photos } of sets) {
+    const requests = pairRequests(photos);
+    const sides = [oldSide, newSide].map(({ port }) => ({ port, perSecond: [], timings: [] }));
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const side of sides) {
+        side.timings.push(...(await timingsOf(side.port, requests)));
+        side.perSecond.push(await throughput(side.port, requests));
+      }
+      const [before, now] = sides.map(({ perSecond }) => perSecond[round].toFixed(2));
+      log(`${name}, round ${round + 1}: ${before} and ${now} verifications/s`);
+    }
+    const [before, now] = sides.map(({ perSecond, timings }) => ({
+      perSecond: mean(perSecond),
+      modelMs: median(timings.map((timing) => sum(MODEL_STAGES.map((stage) => timing[stage])))),
+      stages: STAGES.map((stage) => median(timings.map((timing) => timing[stage])).toFixed(1)).join(' / '),
+    }));
+    const megabytes = mean(photos.map(({ length }) => length)) / 1e6;
     rows.push([
-      clients,
-      count,
-      perSecond.toFixed(2),
-      `${p50.toFixed(0)} / ${p99.toFixed(0)}`,
-      bound.toFixed(2),
-      (perSecond / bound).toFixed(2),
-      alone.toFixed(0),
-      (perSecond / ((1000 / alone) * cores)).toFixed(2),
-      (window.loadCpuMs / count).toFixed(1),
+      `${name} (${megabytes.toFixed(2)} MB)`,
+      before.perSecond.toFixed(2),
+      now.perSecond.toFixed(2),
+      `${(now.perSecond / before.perSecond).toFixed(2)} x`,
+      before.modelMs.toFixed(1),
+      now.modelMs.toFixed(1),
+      (now.modelMs / before.modelMs).toFixed(2),
+      before.stages,
+      now.stages,
     ]);
-    points.push({ clients: String(clients), perSecond, bound });
-    log(
-      `${clients} clients: ${perSecond.toFixed(2)} verifications/s, ratio ${(perSecond / bound).toFixed(2)}`,
-    );
   }
-  native.stop();
+  const cost = await uprightCost(newSide.port, log);
+  await Promise.all([oldSide.stop(), newSide.stop()]);
   return {
     columns: [
-      'clients',
-      'counted',
-      'verifications/s over HTTP',
-      'p50 / p99 ms',
-      `native bound: ${cores} cores at once, verifications/s`,
+      'photos (mean size)',
+      'old: verifications/s',
+      'new: verifications/s',
       'ratio',
-      'native ms per verification, alone on one thread',
-      `ratio to ${cores} x alone`,
-      'load generator, CPU ms per verification',
+      'old: model work per photo, ms',
+      'new: model work per photo, ms',
+      'ratio of model work',
+      'old: decode / detect / align / embed, ms',
+      'new: decode / detect / align / embed, ms',
     ],
     rows,
     notes: [
-      `A verification is two photos of 1,920 px with three to five faces each, default models, multipart. The native bound is sharp (decode, resize) and onnxruntime (detector, landmarks, embedder with mirror image) alone, with the models as the service loads them, in one process per core, all at the same time, ${NATIVE_SECONDS} s before and after each load. Cores slow each other down, and may run faster where one works alone: the last ratio but one is what the cores can do together, the last one is to the figure of one core alone. Counting begins when every client had its first answer and lasts ${WINDOW} s with all clients at work. The load generator, a process of its own, runs on the same cores. One client cannot keep more cores busy than its request has images.`,
+      `Old: ${OLD_SET.join(' and ')}, ${baselineName()}. New: ${NEW_SET.join(' and ')}. A verification is two photos of one face each, multipart: ${source}. ${ROUNDS} rounds, both sides in turn. Verifications per second: ${CLIENTS} clients, ${WINDOW} s per round and side. Stages: medians per photo as the worker reports them, one verification at a time, whose two photos run at the same time. Model work: detect, align, and embed. The photos of 1,920 px and 12 megapixels carry the sRGB profile of 3,144 bytes that cameras and phones write.`,
+      ...cost,
     ],
-    plots: [throughputPlot(points, cores), ratioPlot(points)],
   };
 }
 
-function throughputPlot(points, cores) {
-  const series = [
-    ['over HTTP', 'perSecond'],
-    [`native bound of ${cores} cores`, 'bound'],
-  ];
-  return {
-    name: 'verify-throughput',
-    title: 'Verifications per second over HTTP, and what the cores can do natively',
-    data: points.flatMap((point) =>
-      series.map(([what, key]) => ({ clients: point.clients, what, perSecond: point[key] })),
+function environment([detector, embedder]) {
+  return { FACE_DETECTORS: detector, FACE_EMBEDDERS: embedder, FACE_ATTRIBUTE_MODELS: '' };
+}
+
+function baselineName() {
+  if (BASELINE === rootDir) return 'at the same commit';
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: BASELINE, encoding: 'utf8' });
+  return `the service of commit ${commit.trim()}`;
+}
+
+async function throughput(port, requests) {
+  const load = startLoad({ port, requests, clients: CLIENTS });
+  const window = await steadyWindow(load, CLIENTS, WINDOW);
+  const { answers } = await load.stop();
+  requireSuccess(answers);
+  return answersIn(answers, window).perSecond;
+}
+
+/** Timings of each photo of the requests, sent one after the other. */
+async function timingsOf(port, requests) {
+  const timings = [];
+  for (const request of requests) {
+    const { probe, reference } = (await send(port, request)).timings;
+    timings.push(probe, reference);
+  }
+  return timings;
+}
+
+/** Body of a successful answer. */
+async function send(port, request) {
+  const { status, body } = await call(port, request.method, request.path, request.headers, request.body);
+  const answer = JSON.parse(body);
+  if (status !== 200) throw new Error(`Expected success but received ${status} ${answer.error?.code}.`);
+  return answer;
+}
+
+/** What trying the four turns costs photos that are upright already; a section of the notes. */
+async function uprightCost(port, log) {
+  const name = 'Upright cost';
+  if (sharedData == null) return [`${name}: skipped, because ../shared is absent.`];
+  const photos = upright();
+  const requests = (autoRotate) =>
+    photos.map((image) => multipartRequest('/v1/represent', { image }, { autoRotate }));
+  const sides = [false, true].map((autoRotate) => ({ requests: requests(autoRotate), ms: [] }));
+  const probe = sides[0].requests[0];
+  const { status, body } = await call(port, probe.method, probe.path, probe.headers, probe.body);
+  if (status === 400 && body.includes('autoRotate')) {
+    return [`${name}: skipped, because the service does not know \`autoRotate\`.`];
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const i of photos.keys()) {
+      // In turn, so that neither side always comes first.
+      for (const side of (round + i) % 2 === 0 ? sides : [...sides].reverse()) {
+        const { timings } = await send(port, side.requests[i]);
+        side.ms.push(sum(STAGES.map((stage) => timings[stage])));
+      }
+    }
+  }
+  const [off, on] = sides.map(({ ms }) => ms);
+  const ratio = sum(on) / sum(off);
+  log(`${name}: ${ratio.toFixed(3)}`);
+  const row = (label, ms) => [label, median(ms).toFixed(1), mean(ms).toFixed(1)];
+  return [
+    `${name}: the ${photos.length} upright photos of lfw10, ${ROUNDS} rounds, each photo with and without \`autoRotate\` in turn; decode, detect, align, and embed together.`,
+    markdownTable(
+      ['', 'median ms per photo', 'mean ms per photo', 'ratio of means'],
+      [
+        [...row('`autoRotate=false`', off), ''],
+        [...row('`autoRotate=true`', on), ratio.toFixed(3)],
+      ],
     ),
-    mark: { type: 'line', point: true },
-    encoding: {
-      x: { field: 'clients', type: 'ordinal', sort: null, title: 'clients' },
-      y: { field: 'perSecond', type: 'quantitative', title: 'verifications per second' },
-      color: { field: 'what', type: 'nominal', title: null },
-    },
-  };
-}
-
-function ratioPlot(points) {
-  return {
-    name: 'verify-ratio',
-    title: 'Ratio of verifications over HTTP to the native bound (goal: 0.90 at 4 clients and more)',
-    data: points.map(({ clients, perSecond, bound }) => ({ clients, ratio: perSecond / bound })),
-    layer: [
-      { mark: { type: 'line', point: true }, encoding: { y: { field: 'ratio', type: 'quantitative' } } },
-      { mark: { type: 'rule', strokeDash: [4, 4] }, encoding: { y: { datum: 0.9 } } },
-    ],
-    encoding: {
-      x: { field: 'clients', type: 'ordinal', sort: null, title: 'clients' },
-      y: { type: 'quantitative', title: 'ratio', scale: { domain: [0, 1.1] } },
-    },
-  };
+  ];
 }

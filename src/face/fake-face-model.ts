@@ -72,10 +72,11 @@ export class FakeFaceModel extends FaceModel {
   }
 
   detect(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<FaceDetection>> {
-    return this.answer(image, options, ({ box, landmarks, detectionScore }) => ({
+    return this.answer(image, options, ({ box, landmarks, detectionScore, alignmentScore }) => ({
       box,
       landmarks,
       detectionScore,
+      alignmentScore,
     }));
   }
 
@@ -83,10 +84,11 @@ export class FakeFaceModel extends FaceModel {
     return this.answer(
       image,
       options,
-      ({ box, landmarks, detectionScore, person, quality }) => ({
+      ({ box, landmarks, detectionScore, alignmentScore, person, quality }) => ({
         box,
         landmarks,
         detectionScore,
+        alignmentScore,
         embedding: personEmbedding(person),
         embeddingNorm: 1,
         ...(options.quality && landmarks != null
@@ -101,10 +103,11 @@ export class FakeFaceModel extends FaceModel {
     image: Uint8Array,
     { attributes = ATTRIBUTES, ...options }: AnalyzeCallOptions = {},
   ): Promise<ImageFaces<AnalyzedFace>> {
-    return this.answer(image, options, ({ box, landmarks, detectionScore, ...face }) => ({
+    return this.answer(image, options, ({ box, landmarks, detectionScore, alignmentScore, ...face }) => ({
       box,
       landmarks,
       detectionScore,
+      alignmentScore,
       ...(attributes.includes('age') ? { age: face.age } : {}),
       ...(attributes.includes('gender') ? { gender: face.gender, genderScores: face.genderScores } : {}),
       ...(attributes.includes('expression')
@@ -228,6 +231,7 @@ export class FakeFaceModel extends FaceModel {
       throw new Error('FakeFaceModel: this image was not announced with addImage().');
     }
     const { imageWidth = 640, imageHeight = 480 } = known;
+    const about = { imageWidth, imageHeight, rotation: 0, detectionScale: 1 };
     const found = isSkipped ? [] : known.faces.map((face, index) => ({ ...defaultFace(index), ...face }));
     const timings = {
       queueMs: 0,
@@ -246,8 +250,9 @@ export class FakeFaceModel extends FaceModel {
         box: { x: 0, y: 0, width: imageWidth, height: imageHeight },
         landmarks: null,
         detectionScore: 0,
+        alignmentScore: null,
       };
-      return { imageWidth, imageHeight, faceCount: 0, faces: [answerFace(whole)], timings };
+      return { ...about, faceCount: 0, unalignedCount: 0, faces: [answerFace(whole)], timings };
     }
     const selected = selectFaces(found, imageWidth, imageHeight, {
       selection: options.faceSelection ?? 'all',
@@ -255,9 +260,9 @@ export class FakeFaceModel extends FaceModel {
       minFaceSize: options.minFaceSize ?? 0,
     });
     return {
-      imageWidth,
-      imageHeight,
+      ...about,
       faceCount: found.length,
+      unalignedCount: 0,
       faces: selected.map(answerFace),
       timings,
     };
@@ -284,6 +289,7 @@ function defaultFace(index: number): AnalyzedFace {
     box: { x, y: 100, width: side, height: side },
     landmarks: [at(0.3, 0.4), at(0.7, 0.4), at(0.5, 0.6), at(0.35, 0.8), at(0.65, 0.8)],
     detectionScore: 0.99,
+    alignmentScore: 0.99,
     age: 30,
     gender: 'female',
     genderScores: { female: 0.9, male: 0.1 },

@@ -217,8 +217,7 @@ export class ResultCache {
 
   /** @param waitedMs - what the leader waited for the work of others before its own began. */
   private answer(flight: Flight, leader: Waiter, answer: Answer, waitedMs: number): void {
-    const { imageWidth, imageHeight, faceCount, faces, timings } = answer;
-    const content: Content = { imageWidth, imageHeight, faceCount, faces };
+    const { timings, ...content } = answer;
     // An exact copy: the serialiser's own buffer may be twice the size of what it holds.
     const bytes = new Uint8Array(serialize(content));
     if (flight.waiters.size > 0 && !flight.isPurged) this.answers.set(flight.key, bytes);

@@ -22,6 +22,7 @@ export const EXAMPLE_FACE: FaceDetection = {
     { x: 91.4, y: 109.8 },
   ],
   detectionScore: 0.88,
+  alignmentScore: 0.99,
 };
 
 export const EXAMPLE_TIMINGS: StageTimings = {
@@ -40,7 +41,10 @@ export const EXAMPLE_IMAGE_SIZE = { imageWidth: 160, imageHeight: 160 };
 export function exampleImage<F extends FaceDetection>(face: F): ImageFaces<F> & { detector: string } {
   return {
     ...EXAMPLE_IMAGE_SIZE,
+    rotation: 0,
+    detectionScale: 1,
     faceCount: 1,
+    unalignedCount: 0,
     faces: [face],
     timings: EXAMPLE_TIMINGS,
     detector: EXAMPLE_DETECTOR,

@@ -116,7 +116,10 @@ export class CardDetection {
   @IsNumber() @Min(0) @Max(1) nmsIou: number;
   /** False where small images keep their size on the canvas instead of being enlarged. */
   @IsBoolean() enlarge: boolean;
-  /** Model that finds the landmarks, where the detector itself gives none. */
+  /**
+   * Model that finds 68 landmarks: those that faces are aligned by where the detector gives none, and otherwise those that
+   * its own are held against.
+   */
   @IsOptional() @IsString() landmarkModel?: string;
   /** RetinaFace, both families, and Ultra-Light: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
@@ -138,12 +141,24 @@ export class CardThresholds {
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) angular?: CardThreshold;
 }
 
+/**
+ * What the length of the raw embedding says of the face it was made from: the odds that it was upright and well aligned are
+ * `exp(slope * (length - even))`.
+ */
+export class CardRawLength {
+  /** Length at which the odds are even. */
+  @IsNumber() @IsPositive() even: number;
+  @IsNumber() @IsPositive() slope: number;
+}
+
 /** What an embedder needs beyond its input. */
 export class CardEmbedding {
   /** Length D of the embedding. */
   @IsInt() @Min(1) dimensions: number;
   /** True where the embedding is the mean of the face and its mirror image, for twice the cost. */
   @IsBoolean() mirrorAverage: boolean;
+  /** Absent where nobody has measured it: then the points of a face alone say whether it is aligned. */
+  @IsOptional() @IsObject() @ValidateNested() @Type(() => CardRawLength) rawLength?: CardRawLength;
   @IsObject() @ValidateNested() @Type(() => CardThresholds) thresholds: CardThresholds;
 }
 

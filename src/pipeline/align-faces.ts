@@ -55,6 +55,8 @@ const DLIB_MEAN_Y = [
   0.909281, 0.902192, 0.864805, 0.784792, 0.778746, 0.785343, 0.778746, 0.784792, 0.824182, 0.831803,
   0.824182,
 ];
+/** The mean shape, points 17 to 67. */
+export const MEAN_SHAPE: readonly Point[] = DLIB_MEAN_X.map((x, i) => ({ x, y: DLIB_MEAN_Y[i] }));
 /** Room around the mean shape, as a fraction of it. The 128-d network was trained with this value. */
 const DLIB_PADDING = 0.25;
 /** Points that dlib aligns on: without the brows (17 to 26) and the lower lip (55 to 59, 65 to 67), which move. */
@@ -64,7 +66,7 @@ const DLIB_POINTS = [...range(27, 55), ...range(60, 65)];
 function dlibTemplate(size: number): Point[] {
   const template: Point[] = [];
   const scale = (value: number) => ((DLIB_PADDING + value) / (1 + 2 * DLIB_PADDING)) * size;
-  DLIB_MEAN_X.forEach((x, i) => (template[i + 17] = { x: scale(x), y: scale(DLIB_MEAN_Y[i]) }));
+  MEAN_SHAPE.forEach(({ x, y }, i) => (template[i + 17] = { x: scale(x), y: scale(y) }));
   return template;
 }
 

@@ -3,6 +3,14 @@ import type { CardEmbedding, ModelCard } from '../model-store/model-card';
 import { runBatch } from './input-tensor';
 import type { TensorSession } from './tensor-session';
 
+/** An embedding, and the length it had. */
+export interface EmbeddedFace {
+  /** `Float32Array [D]`, unit length. */
+  embedding: Float32Array;
+  /** Length of the raw vector. */
+  embeddingNorm: number;
+}
+
 /**
  * Embeds aligned faces in one batched run.
  *
@@ -17,7 +25,7 @@ export async function embedFaces(
   count: number,
   session: TensorSession,
   card: ModelCard,
-): Promise<{ embedding: Float32Array; embeddingNorm: number }[]> {
+): Promise<EmbeddedFace[]> {
   const { dimensions, mirrorAverage } = card.embedding as CardEmbedding;
   const batch = mirrorAverage ? withMirrored(pixels, card.input.width) : pixels;
   const [{ data }] = await runBatch(session, card.input, batch, mirrorAverage ? count * 2 : count);

@@ -28,6 +28,8 @@ export interface FaceJob {
   minDetectionScore?: number;
   /** Measure the pixels of every selected face; read by `represent` only. Absent: no. */
   quality?: true;
+  /** Look at the picture as it is, not at its other turns. Absent: at those too where the first look leaves it in doubt. */
+  autoRotate?: false;
   /** When the whole image is the face. Absent: never. */
   wholeImage?: Exclude<WholeImageMode, 'never'>;
   /** Faces are cut out by their boxes, not aligned; read by `represent` only. Absent: they are aligned. */

@@ -1,8 +1,9 @@
 import { FaceError } from '../errors';
-import type { ModelCard, ModelTask } from '../model-store/model-card';
-import { alignFaces } from './align-faces';
-import { type DetectedFace, detectFaces } from './detect/detect-faces';
-import { embedFaces } from './embed-faces';
+import type { CardDetection, CardEmbedding, ModelCard, ModelTask } from '../model-store/model-card';
+import { alignFaces, type FaceToAlign } from './align-faces';
+import { lengthSignal, scoreOf } from './alignment-score';
+import { Detector } from './detect/detect-faces';
+import { type EmbeddedFace, embedFaces } from './embed-faces';
 import { measureFaces } from './face-quality';
 import { estimateAttributes } from './estimate-attributes';
 import type {
@@ -11,17 +12,18 @@ import type {
   FaceDetection,
   ImageFaces,
   Landmarks,
-  Point,
   RepresentedFace,
   StageTimings,
 } from './face.types';
 import type { FaceJob } from './face-job';
 import { toInputTensor } from './input-tensor';
-import { findLandmarks68, fiveOf68 } from './landmarks-68';
+import { rollOfEyes } from './landmarks-68';
+import { type LocatedFace, locateFaces } from './locate-faces';
 import { judgePresentations } from './presentation-attack';
-import { type DecodedImage, decodeImage } from './rgb-image';
+import { type DecodedImage, decodeImage, type RgbImage } from './rgb-image';
 import { selectFaces } from './select-faces';
 import type { TensorSession } from './tensor-session';
+import { type Rotation, ROTATIONS, turnBoxBack, turnImage, turnLandmarkBack } from './turn-image';
 
 /** A model that is loaded. */
 export interface PipelineModel {
@@ -29,9 +31,22 @@ export interface PipelineModel {
   session: TensorSession;
 }
 
-/** A located face: what leaves the pipeline, and what only alignment needs. */
-interface LocatedFace extends FaceDetection {
-  landmarks68?: Point[];
+/** Odds, as a logarithm, from which a face counts as aligned without a look at the other turns of the picture. */
+const SURE_SIGNAL = 0;
+/** Below this a face is not plausibly aligned, and is not embedded. */
+const LEAST_SIGNAL = -4;
+/** By this many sound faces another turn must have more than the picture as it is: most pictures are upright. */
+const UPRIGHT_ADVANTAGE = 0.2;
+
+/** What one look at the picture, turned or not, has found. */
+interface Look {
+  image: RgbImage;
+  rotation: Rotation;
+  faceCount: number;
+  /** Selected faces, embedded where the job asks for it. `signal`: of points and, once it is embedded, of its length. */
+  faces: (LocatedFace & Partial<EmbeddedFace>)[];
+  /** Faces that are aligned, to be expected by the odds. */
+  soundFaces: number;
 }
 
 /** Decode, detect, landmarks, select, align, embed: all that is done with one image, in the worker. */
@@ -48,100 +63,140 @@ export class FacePipeline {
    */
   async run(job: FaceJob): Promise<ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace>> {
     const clock = new StageClock();
-    const detector = job.wholeImage === 'always' ? null : this.model(job.detector, 'detect');
     const image = await clock.time('decodeMs', () => decodeImage(job.image, this.maxImagePixels));
-    const { faces, faceCount } =
-      detector == null
-        ? { faces: [], faceCount: 0 }
-        : await clock.time('detectMs', () => this.find(image, job, detector));
-    if (faceCount === 0 && job.wholeImage != null) faces.push(wholeImage(image));
-    await this.judge(image, faces, job, clock);
-    const done = await this.describe(image, faces, job, clock);
+    const look = job.wholeImage === 'always' ? nothingIn(image) : await this.find(image, job, clock);
+    const { faces: described, unalignedCount } = await this.describe(look, job, clock);
+    const faces = await this.judge(look.image, described, job, clock);
     return {
       imageWidth: image.originalWidth,
       imageHeight: image.originalHeight,
-      faceCount,
-      faces: done.map((face) => toOriginalPixels(face, image)),
+      rotation: rotationOf(look),
+      detectionScale: image.width / image.originalWidth,
+      faceCount: look.faceCount,
+      unalignedCount,
+      faces: faces.map((face) => toOriginalPixels(turnBack(face, look.rotation, image), image)),
       timings: clock.timings,
     };
   }
 
-  private async find(
-    image: DecodedImage,
-    job: FaceJob,
-    { card, session }: PipelineModel,
-  ): Promise<{ faces: LocatedFace[]; faceCount: number }> {
-    const found = await detectFaces(image, session, card, job.minDetectionScore);
-    // Selection needs boxes alone: landmarks are found for the chosen faces only.
-    const scale = image.width / image.originalWidth;
-    const selected = selectFaces(found, image.width, image.height, {
-      ...job,
-      minFaceSize: job.minFaceSize * scale,
-    });
-    return { faces: await this.locate(image, selected, card), faceCount: found.length };
+  /** Looks at the picture and, where that leaves it in doubt, at its other turns: the best look counts. */
+  private async find(image: DecodedImage, given: FaceJob, clock: StageClock): Promise<Look> {
+    const job = { ...given, minFaceSize: (given.minFaceSize * image.width) / image.originalWidth };
+    let best = await this.look(image, 0, job, clock);
+    if (job.autoRotate === false || isSure(best)) return best;
+    for (const rotation of ROTATIONS.slice(1)) {
+      const turned = await clock.time('detectMs', async () => turnImage(image, rotation));
+      try {
+        const look = await this.look(turned, rotation, job, clock);
+        const advantage = best.rotation === 0 ? UPRIGHT_ADVANTAGE : 0;
+        if (look.soundFaces > best.soundFaces + advantage) best = look;
+      } catch (error) {
+        // On its side a picture may show several faces where there is one.
+        if (!(error instanceof FaceError) || error.code !== 'FACE_AMBIGUOUS') throw error;
+      }
+    }
+    return best;
   }
 
-  private async locate(
-    image: DecodedImage,
-    faces: DetectedFace[],
-    detector: ModelCard,
-  ): Promise<LocatedFace[]> {
-    const landmarkModel = detector.detection?.landmarkModel;
-    if (landmarkModel == null)
-      return faces.map((face) => ({ ...face, landmarks: face.landmarks as Landmarks }));
-    if (faces.length === 0) return [];
-    const { session, card } = this.model(landmarkModel, 'landmarks');
-    const points = await findLandmarks68(
-      image,
-      faces.map(({ box }) => box),
-      session,
-      card.input,
-    );
-    return faces.map((face, i) => ({ ...face, landmarks: fiveOf68(points[i]), landmarks68: points[i] }));
+  private async look(image: RgbImage, rotation: Rotation, job: FaceJob, clock: StageClock): Promise<Look> {
+    const { card, session } = this.model(job.detector, 'detect');
+    const { landmarkModel } = card.detection as CardDetection;
+    const detector = new Detector(session, card, job.minDetectionScore);
+    let faceCount = 0;
+    const located = await clock.time('detectMs', async () => {
+      const found = await (job.selection === 'all' ? detector.detectAll(image) : detector.detect(image));
+      faceCount = found.length;
+      // Selection needs boxes alone: landmarks are found for the chosen faces only.
+      const selected = selectFaces(found, image.width, image.height, job);
+      return locateFaces(
+        image,
+        selected,
+        detector,
+        landmarkModel == null ? null : this.model(landmarkModel, 'landmarks'),
+      );
+    });
+    const look = { image, rotation, faceCount, faces: located, soundFaces: soundFacesOf(located) };
+    if (job.task !== 'represent' || located.length === 0) return look;
+    const faces = await this.embed(image, located, job, clock);
+    return { ...look, faces, soundFaces: soundFacesOf(faces) };
   }
 
   /** Says of every face whether it may be a picture of one, where that is asked for. */
-  private async judge(
-    image: DecodedImage,
-    faces: LocatedFace[],
+  private async judge<F extends FaceDetection>(
+    image: RgbImage,
+    faces: F[],
     job: FaceJob,
     clock: StageClock,
-  ): Promise<void> {
-    if (job.attackModels == null || faces.length === 0) return;
+  ): Promise<F[]> {
+    if (job.attackModels == null || faces.length === 0) return faces;
     const models = job.attackModels.map((name) => this.model(name, 'presentation-attack'));
     const judged = await clock.time('presentationAttackMs', () => judgePresentations(image, faces, models));
-    faces.forEach((face, i) => (face.presentationAttack = judged[i]));
+    return faces.map((face, i) => ({ ...face, presentationAttack: judged[i] }));
   }
 
-  private async describe(
-    image: DecodedImage,
-    faces: LocatedFace[],
+  private async embed<F extends FaceToAlign & { signal: number }>(
+    image: RgbImage,
+    faces: readonly F[],
     job: FaceJob,
     clock: StageClock,
-  ): Promise<(FaceDetection | RepresentedFace | AnalyzedFace)[]> {
-    const detections = faces.map(({ landmarks68: _, ...detection }) => detection);
-    if (job.task === 'detect' || faces.length === 0) return detections;
-    if (job.task === 'analyze') {
-      const models = Object.entries(job.attributes ?? {}).map(
-        ([attribute, name]) => [attribute as Attribute, this.model(name)] as const,
-      );
-      const attributes = await clock.time('attributesMs', () =>
-        estimateAttributes(image, detections, models),
-      );
-      return detections.map((face, i) => ({ ...face, ...attributes[i] }));
-    }
+  ): Promise<(F & EmbeddedFace)[]> {
     const { session, card } = this.model(job.embedder, 'embed');
+    const embedding = card.embedding as CardEmbedding;
     const pixels = await clock.time('alignMs', async () =>
       alignFaces(image, faces, card.family, card.input, job.align),
     );
-    const embeddings = await clock.time('embedMs', () => embedFaces(pixels, faces.length, session, card));
-    const represented = detections.map((face, i) => ({ ...face, ...embeddings[i] }));
-    if (!job.quality) return represented;
-    const qualities = await clock.time('alignMs', async () => measureFaces(image, detections));
-    return represented.map((face, i) => {
-      const quality = qualities[i];
-      return quality == null ? face : { ...face, quality };
+    const embedded = await clock.time('embedMs', () => embedFaces(pixels, faces.length, session, card));
+    return faces.map((face, i) => {
+      // Of faces that are cut out by their boxes nobody has measured it.
+      const length = job.align === false ? 0 : lengthSignal(embedded[i].embeddingNorm, embedding);
+      return { ...face, ...embedded[i], signal: face.signal + length };
     });
+  }
+
+  /** What the job asks for of the faces that were found, and how many of them are left out because they are not aligned. */
+  private async describe(
+    look: Look,
+    job: FaceJob,
+    clock: StageClock,
+  ): Promise<{ faces: (FaceDetection | RepresentedFace | AnalyzedFace)[]; unalignedCount: number }> {
+    const { image, faces } = look;
+    if (job.task === 'represent') {
+      const aligned = faces.filter(isEmbedded).filter(({ signal }) => signal >= LEAST_SIGNAL);
+      const unalignedCount = faces.length - aligned.length;
+      if (aligned.length === 0 && job.wholeImage != null) {
+        const whole = await this.embed(
+          image,
+          [{ ...wholeImage(image), signal: 0 }],
+          { ...job, align: false },
+          clock,
+        );
+        return { faces: whole.map(({ signal: _, ...face }) => face), unalignedCount };
+      }
+      const represented = aligned.map(({ landmarks68: _, signal, ...face }) => ({
+        ...face,
+        alignmentScore: scoreOf(signal),
+      }));
+      if (!job.quality) return { faces: represented, unalignedCount };
+      const qualities = await clock.time('alignMs', async () => measureFaces(image, represented));
+      return {
+        faces: represented.map((face, i) => ({
+          ...face,
+          ...(qualities[i] == null ? {} : { quality: qualities[i] }),
+        })),
+        unalignedCount,
+      };
+    }
+    const detections: FaceDetection[] = faces.map(({ landmarks68: _, signal, ...face }) => ({
+      ...face,
+      alignmentScore: scoreOf(signal),
+    }));
+    if (detections.length === 0 && job.wholeImage != null) detections.push(wholeImage(image));
+    if (job.task === 'detect') return { faces: detections, unalignedCount: 0 };
+    const models = Object.entries(job.attributes ?? {}).map(
+      ([attribute, name]) => [attribute as Attribute, this.model(name)] as const,
+    );
+    const attributes = await clock.time('attributesMs', () => estimateAttributes(image, detections, models));
+    return { faces: detections.map((face, i) => ({ ...face, ...attributes[i] })), unalignedCount: 0 };
   }
 
   private model(name: string, task?: ModelTask): PipelineModel {
@@ -162,8 +217,40 @@ export async function warmUp({ card, session }: PipelineModel): Promise<void> {
   await session.run(data, dims);
 }
 
-function wholeImage({ width, height }: DecodedImage): LocatedFace {
-  return { box: { x: 0, y: 0, width, height }, landmarks: null, detectionScore: 0 };
+function wholeImage({ width, height }: RgbImage): FaceDetection {
+  return { box: { x: 0, y: 0, width, height }, landmarks: null, detectionScore: 0, alignmentScore: null };
+}
+
+function nothingIn(image: RgbImage): Look {
+  return { image, rotation: 0, faceCount: 0, faces: [], soundFaces: 0 };
+}
+
+function soundFacesOf(faces: readonly { signal: number }[]): number {
+  return faces.reduce((sum, { signal }) => sum + scoreOf(signal), 0);
+}
+
+/** The rotation that brings the largest face upright, which may lie across in the picture that was looked at. */
+function rotationOf({ rotation, faces }: Look): Rotation {
+  if (faces.length === 0) return 0;
+  const [left, right] = faces[0].landmarks;
+  const quarters = Math.round(rollOfEyes(left, right) / (Math.PI / 2));
+  return ((((rotation - quarters * 90) % 360) + 360) % 360) as Rotation;
+}
+
+/** Whether most of the faces are aligned beyond doubt. */
+function isSure({ faces }: Look): boolean {
+  return faces.length > 0 && faces.filter(({ signal }) => signal >= SURE_SIGNAL).length * 2 >= faces.length;
+}
+
+function isEmbedded<F extends Partial<EmbeddedFace>>(face: F): face is F & EmbeddedFace {
+  return face.embedding != null;
+}
+
+/** The face in the picture as it was before it was turned. */
+function turnBack<F extends FaceDetection>(face: F, rotation: Rotation, image: RgbImage): F {
+  if (rotation === 0) return face;
+  const landmarks = face.landmarks?.map((point) => turnLandmarkBack(point, rotation, image)) ?? null;
+  return { ...face, box: turnBoxBack(face.box, rotation, image), landmarks };
 }
 
 /** Adds up the wall time of the stages of one job. */

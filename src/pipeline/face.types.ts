@@ -59,6 +59,12 @@ export interface FaceDetection {
   landmarks: Landmarks | null;
   /** Detector's own score, [0, 1]. Not comparable between detectors. 0 where the whole image was taken for the face. */
   detectionScore: number;
+  /**
+   * How likely the face is upright and aligned: how well its points fit a face and, where it was embedded, how long the raw
+   * embedding is, (0, 1). Settled on few photos: for comparing, not a calibrated probability. `null` where the whole image was
+   * taken for the face.
+   */
+  alignmentScore: number | null;
   /** Where it was asked for. */
   presentationAttack?: PresentationAttack;
 }
@@ -148,6 +154,15 @@ export interface ImageFaces<F extends FaceDetection> {
   imageWidth: number;
   /** Height of the upright image in pixels. */
   imageHeight: number;
+  /**
+   * Degrees clockwise, 0, 90, 180 or 270, by which the image was turned to find its faces upright. Boxes and landmarks are in
+   * pixels of the image as the file shows it; left and right of the landmarks are those of the upright face.
+   */
+  rotation: number;
+  /** Size of the picture that the detector had, as a fraction of the image, (0, 1]: under 1 where it was shrunk before. */
+  detectionScale: number;
+  /** Selected faces that were not embedded because they are not plausibly aligned. */
+  unalignedCount: number;
   /** Number of faces found, before selection and `maxFaces`; 0 where the whole image was taken for the face. */
   faceCount: number;
   /** Selected faces: largest box first. */

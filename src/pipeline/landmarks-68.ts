@@ -11,8 +11,10 @@ const SECOND_PASS_ROLL = (10 * Math.PI) / 180;
 /**
  * Finds 68 points in every face box.
  *
- * The first pass cuts out the square around the box. A rolled face is then cut out once more, uprighted by the roll that the first pass saw: that repairs most of what the roll spoilt.
+ * The first pass cuts out the square around the box. A rolled face is then cut out once more, uprighted by the roll that the
+ * first pass saw: that repairs most of what the roll spoilt.
  *
+ * @param angle - roll of the faces as far as it is known, radians, clockwise: the first pass cuts them out upright.
  * @returns per box 68 points in pixels of the image, in the order of the 300-W annotation.
  */
 export async function findLandmarks68(
@@ -20,14 +22,15 @@ export async function findLandmarks68(
   boxes: readonly BoundingBox[],
   session: TensorSession,
   input: CardInput,
+  angle = 0,
 ): Promise<Point[][]> {
   const first = await landmarksOfCrops(
     image,
-    boxes.map((box) => boxCrop(box, input.width)),
+    boxes.map((box) => boxCrop(box, input.width, angle)),
     session,
     input,
   );
-  const rolled = boxes.map((_, i) => i).filter((i) => Math.abs(roll(first[i])) >= SECOND_PASS_ROLL);
+  const rolled = boxes.map((_, i) => i).filter((i) => Math.abs(rollOf(first[i]) - angle) >= SECOND_PASS_ROLL);
   if (rolled.length === 0) return first;
   const second = await landmarksOfCrops(
     image,
@@ -68,20 +71,25 @@ async function landmarksOfCrops(
 }
 
 /** The square around the middle of a box, as wide as its longer side, mapped from `size` x `size` pixels. */
-export function boxCrop(box: BoundingBox, size: number): Similarity {
+export function boxCrop(box: BoundingBox, size: number, angle = 0): Similarity {
   const center = { x: box.x + box.width / 2 - 0.5, y: box.y + box.height / 2 - 0.5 };
-  return squareToSource(center, Math.max(box.width, box.height), size);
+  return squareToSource(center, Math.max(box.width, box.height), size, angle);
 }
 
 /** The square around the points, as large as the box, turned with the face. */
 function uprightCrop(box: BoundingBox, points: readonly Point[], size: number): Similarity {
   const center = middle(points);
-  return squareToSource(center, Math.max(box.width, box.height), size, roll(points));
+  return squareToSource(center, Math.max(box.width, box.height), size, rollOf(points));
 }
 
 /** Angle of the line from the image-left to the image-right eye, radians, clockwise on the screen. */
-function roll(points: readonly Point[]): number {
+function rollOf(points: readonly Point[]): number {
   const [left, right] = fiveOf68(points);
+  return rollOfEyes(left, right);
+}
+
+/** As {@link rollOf}, from the eyes. */
+export function rollOfEyes(left: Point, right: Point): number {
   return Math.atan2(right.y - left.y, right.x - left.x);
 }
 

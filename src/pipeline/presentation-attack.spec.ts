@@ -1,5 +1,5 @@
 import type { ModelCard, PresentationClass } from '../model-store/model-card';
-import type { FaceDetection, Landmarks } from './face.types';
+import type { Landmarks } from './face.types';
 import { type AttackModel, contextCrop, judgePresentations } from './presentation-attack';
 import type { OutputTensor } from './tensor-session';
 
@@ -98,10 +98,9 @@ function halves() {
   return { data, width, height };
 }
 
-const face = (x: number, landmarks: Landmarks | null = LANDMARKS): FaceDetection => ({
+const face = (x: number, landmarks: Landmarks | null = LANDMARKS) => ({
   box: { x, y: 15, width: 10, height: 10 },
   landmarks,
-  detectionScore: 0.9,
 });
 const DARK = face(10);
 const BRIGHT = face(60);
@@ -152,7 +151,7 @@ describe(judgePresentations.name, () => {
 
   it('runs nothing for faces without context, and keeps the order of the others', async () => {
     const one = model(labels, byRed);
-    const huge: FaceDetection = { ...DARK, box: { x: 0, y: 0, width: 60, height: 60 } };
+    const huge = { ...DARK, box: { x: 0, y: 0, width: 60, height: 60 } };
     const none = { score: null, label: 'insufficient_context' };
     const answers = await judgePresentations(halves(), [huge, BRIGHT, face(10, null), DARK], [one]);
     expect(answers).toEqual([none, { score: 1, label: 'real' }, none, { score: 0, label: 'mask' }]);

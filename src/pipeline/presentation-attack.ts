@@ -28,7 +28,7 @@ export const MIN_CONTEXT = 1;
  */
 export async function judgePresentations(
   image: RgbImage,
-  faces: readonly FaceDetection[],
+  faces: readonly Pick<FaceDetection, 'box' | 'landmarks'>[],
   models: readonly AttackModel[],
 ): Promise<PresentationAttack[]> {
   const crops = faces.map(({ box, landmarks }) =>

@@ -353,12 +353,17 @@ describe('models that cannot be prepared', () => {
   let resnet: ModelFile;
   beforeAll(async () => ([resnet] = await readModels([packageModels], ['face-resnet-128'])));
 
-  /** A small network, and its card. */
-  function model(name: string, build: (graph: OnnxGraph, image: string) => string): ModelFile {
+  /** A small network, and its card; `patch` changes bytes of the file. */
+  function model(
+    name: string,
+    build: (graph: OnnxGraph, image: string) => string,
+    patch: (bytes: Buffer) => void = () => undefined,
+  ): ModelFile {
     const graph = new OnnxGraph(name);
     const pixels = graph.node('Cast', [graph.input('image', 'uint8', ['N', 2, 2, 3])], { to: { int: 1 } });
     graph.output('out', graph.reshape(build(graph, pixels), [0, -1]), 'float32', ['N', 12]);
     const bytes = graph.toBytes();
+    patch(bytes);
     const path = join(dir, `${name}.onnx`);
     writeFileSync(path, bytes);
     const card = {
@@ -412,6 +417,26 @@ describe('models that cannot be prepared', () => {
     const [prepared] = await prepare([broken], to);
     expect(reasonOf(prepared)).toMatch(/^The runtime refuses the file of model broken\. .*NoSuchOperation/);
     expect(entries(to)).toEqual([]);
+  });
+
+  it('say so where weights matter that preparing sets to 0, and PRelu is split where none do', async () => {
+    const to = modelsDir();
+    const tiny = Buffer.alloc(4);
+    tiny.writeFloatLE(1e-10);
+    const scaled = model(
+      'scaled',
+      (graph, x) => graph.div(graph.mul(x, graph.floats([1e-10])), graph.floats([1e-18])),
+      (bytes) => bytes.writeFloatLE(9e-21, bytes.indexOf(tiny)),
+    );
+    const prelu = model('prelu', (graph, x) =>
+      graph.node('PRelu', [graph.sub(x, graph.floats([128])), graph.floats([0.25], [1])]),
+    );
+    const [first, second] = await prepare([scaled, prelu], to);
+    expect(reasonOf(first)).toBe('The prepared model scaled gives other outputs than its file.');
+    expect(readFileSync(prelu.path).includes('PRelu')).toBe(true);
+    expect(readFileSync(withPrepared([prelu], [second])[0].preparedPath as string).includes('PRelu')).toBe(
+      false,
+    );
   });
 
   it('say so where they give other outputs than before', async () => {

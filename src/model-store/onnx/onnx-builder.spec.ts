@@ -51,6 +51,17 @@ describe(OnnxGraph.name, () => {
     expect(values).toEqual([1, -2, 3, 4, 5, 6]);
   });
 
+  it('writes float32 values below 1e-20 as 0, those made later too, and leaves the array as it is', () => {
+    const graph = new OnnxGraph('tiny');
+    const values = Float32Array.of(1, 1e-40, -1e-30);
+    graph.constant('float32', [3], values);
+    graph.constant('float32', [3], () => values);
+    for (const { rawData } of decodeModel(graph.toBytes()).graph.initializer) {
+      expect([0, 4, 8].map((offset) => Buffer.from(rawData).readFloatLE(offset))).toEqual([1, 0, 0]);
+    }
+    expect(values[1]).toBeGreaterThan(0);
+  });
+
   it('takes only the viewed part of a larger buffer', () => {
     const graph = new OnnxGraph('view');
     graph.constant('float32', [2], Float32Array.of(1, 2, 3, 4).subarray(1, 3));

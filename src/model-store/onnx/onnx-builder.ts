@@ -11,6 +11,7 @@ import {
   type OnnxTensor,
   type OnnxValueInfo,
 } from './onnx-schema';
+import { flushTinyWeights } from './tiny-weights';
 
 /** File format version of the models written here: the one that came with opset 17. */
 const IR_VERSION = 8;
@@ -97,7 +98,7 @@ export class OnnxGraph {
   }
 
   /**
-   * Adds a constant tensor and returns its name.
+   * Adds a constant tensor and returns its name. Float32 values below 1e-20 are written as 0 (tiny-weights.ts says why).
    *
    * @param data - row-major elements; kept by reference until the graph is written, so do not change it before that. Or
    * a function that makes them, called once each time the graph is written.
@@ -116,8 +117,8 @@ export class OnnxGraph {
           `Expected ${rawBytes} bytes for ${dataType} [${dims.join(', ')}] but received ${elements.byteLength}`,
         );
       }
-      const flushed = elements instanceof Float32Array ? withoutDenormals(elements) : elements;
-      return new Uint8Array(flushed.buffer, flushed.byteOffset, flushed.byteLength);
+      const bytes = new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
+      return dataType === 'float32' ? flushTinyWeights(bytes) : bytes;
     };
     const raw = typeof data === 'function' ? null : toRaw(data);
     const rawData = () => raw ?? toRaw((data as LazyTensorData)());
@@ -259,18 +260,6 @@ export class OnnxGraph {
     this.names.add(name);
     return name;
   }
-}
-
-/**
- * Weights below this are written as 0. Processors compute with denormal numbers (under 1.2e-38) many times more slowly, and
- * products of small weights become such: 8,948 weights of one real network made it six times slower, with the same output.
- */
-const LEAST_WEIGHT = 1e-20;
-
-/** The same array where there is none to flush. */
-function withoutDenormals(values: Float32Array): Float32Array {
-  const isTiny = (value: number) => value !== 0 && Math.abs(value) < LEAST_WEIGHT;
-  return values.some(isTiny) ? values.map((value) => (isTiny(value) ? 0 : value)) : values;
 }
 
 function windowAttributes({

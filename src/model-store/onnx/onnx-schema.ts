@@ -142,6 +142,7 @@ const messages = protobuf.Root.fromJSON({
 const modelType = messages.lookupType('ModelProto');
 const graphType = messages.lookupType('GraphProto');
 const tensorType = messages.lookupType('TensorProto');
+const nodeType = messages.lookupType('NodeProto');
 
 /** Writes a model as ONNX bytes. */
 export function encodeModel(model: OnnxModel): Buffer {
@@ -150,6 +151,16 @@ export function encodeModel(model: OnnxModel): Buffer {
   const headerBytes = 1024 + 256 * (initializer.length + node.length);
   const written = modelType.encode(model, createWriter(dataBytes + headerBytes)).finish(true);
   return Buffer.from(written.buffer, written.byteOffset, written.byteLength);
+}
+
+/** Writes one operation: the content of a `GraphProto.node` field. */
+export function encodeNode(node: OnnxNode): Uint8Array {
+  return nodeType.encode(node).finish();
+}
+
+/** Writes one constant: the content of a `GraphProto.initializer` field. */
+export function encodeTensor(tensor: OnnxTensor): Uint8Array {
+  return tensorType.encode(tensor).finish();
 }
 
 /** Tag of a length-delimited protobuf field. */

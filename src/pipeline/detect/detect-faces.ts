@@ -1,4 +1,5 @@
-import type { CardDetection, CardInput, ModelCard } from '../../model-store/model-card';
+import type { CardDetection, DetectionPass, ModelCard } from '../../model-store/model-card';
+import { applySimilarity, squareToSource, warpSquare } from '../affine';
 import type { BoundingBox, Landmarks, Point } from '../face.types';
 import { toInputTensor } from '../input-tensor';
 import type { RgbImage } from '../rgb-image';
@@ -27,36 +28,109 @@ const DECODERS: Readonly<Record<string, DecodeCandidates>> = {
   scrfd: decodeScrfd,
 };
 
-/**
- * Finds faces: the passes of the card run in order until one finds a face.
- *
- * @param minDetectionScore - overrides the scores of the passes, [0, 1].
- */
-export async function detectFaces(
-  image: RgbImage,
-  session: TensorSession,
-  card: ModelCard,
-  minDetectionScore?: number,
-): Promise<DetectedFace[]> {
-  const detection = card.detection as CardDetection;
-  const decode = DECODERS[card.family];
-  for (const pass of detection.passes) {
-    const canvas = await letterbox(image, card.input, pass, detection.enlarge);
-    const candidates = decode(
-      await runCanvas(session, card.input, canvas),
-      canvas,
-      detection,
-      minDetectionScore ?? pass.minDetectionScore,
-    );
-    const faces = suppressOverlaps(candidates, detection.nmsIou).map((c) => toImage(c, canvas));
-    if (faces.length > 0) return faces;
+/** Longest side in pixels of the canvas on which small faces are looked for. */
+const FINE_SIDE = 1280;
+/** Faces of a fine look that lie inside a larger one by this share of their area are parts of it. */
+const PART_OF_LARGER = 0.7;
+/** Side in pixels of the square that a second look sees, and how many times the face it is wide. */
+const SECOND_LOOK_SIDE = 320;
+const SECOND_LOOK_ROOM = 2.2;
+
+/** A loaded detector. */
+export class Detector {
+  private readonly detection: CardDetection;
+
+  /** @param minDetectionScore - overrides the scores of the card's passes, [0, 1]. */
+  constructor(
+    private readonly session: TensorSession,
+    private readonly card: ModelCard,
+    private readonly minDetectionScore?: number,
+  ) {
+    this.detection = card.detection as CardDetection;
   }
-  return [];
+
+  /** Finds faces: the passes of the card run in order until one finds a face. */
+  async detect(image: RgbImage): Promise<DetectedFace[]> {
+    for (const pass of this.detection.passes) {
+      const faces = await this.run(image, pass);
+      if (faces.length > 0) return faces;
+    }
+    return [];
+  }
+
+  /** As {@link detect}, and small faces too: the picture is looked at once more, in more pixels. */
+  async detectAll(image: RgbImage): Promise<DetectedFace[]> {
+    const faces = await this.detect(image);
+    const side = Math.min(Math.max(image.width, image.height), FINE_SIDE);
+    const [first] = this.detection.passes;
+    if (this.card.input.multipleOf == null || side <= (first.inputSide ?? this.card.input.width))
+      return faces;
+    return merge(faces, await this.run(image, { ...first, inputSide: side }), this.detection.nmsIou);
+  }
+
+  /**
+   * Looks again at a square around a face, turned so that the face is upright in it.
+   *
+   * @param roll - of the face, radians, clockwise.
+   * @returns the face in its middle, in pixels of the image; its box has the size that it has in the square.
+   */
+  async lookAgain(image: RgbImage, { box }: DetectedFace, roll: number): Promise<DetectedFace | undefined> {
+    const center = { x: box.x + box.width / 2 - 0.5, y: box.y + box.height / 2 - 0.5 };
+    const side = Math.max(box.width, box.height) * SECOND_LOOK_ROOM;
+    const toSource = squareToSource(center, side, SECOND_LOOK_SIDE, roll);
+    const data = new Uint8Array(SECOND_LOOK_SIDE ** 2 * 3);
+    warpSquare(image, toSource, SECOND_LOOK_SIDE, data, 0);
+    const [first] = this.detection.passes;
+    const faces = await this.run({ data, width: SECOND_LOOK_SIDE, height: SECOND_LOOK_SIDE }, first);
+    const middle = SECOND_LOOK_SIDE / 2;
+    const isInMiddle = ({ box: { x, y, width, height } }: DetectedFace) =>
+      x < middle && y < middle && x + width > middle && y + height > middle;
+    const face = faces.filter(isInMiddle).reduce<DetectedFace | undefined>(larger, undefined);
+    if (face == null) return undefined;
+    const scale = side / SECOND_LOOK_SIDE;
+    const at = applySimilarity(toSource, {
+      x: face.box.x + face.box.width / 2 - 0.5,
+      y: face.box.y + face.box.height / 2 - 0.5,
+    });
+    const [width, height] = [face.box.width * scale, face.box.height * scale];
+    return {
+      ...face,
+      box: { x: at.x + 0.5 - width / 2, y: at.y + 0.5 - height / 2, width, height },
+      landmarks: face.landmarks?.map((point) => applySimilarity(toSource, point)) as Landmarks | undefined,
+    };
+  }
+
+  private async run(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
+    const { card, detection } = this;
+    const canvas = await letterbox(image, card.input, pass, detection.enlarge);
+    const { data, dims } = toInputTensor(canvas.data, 1, canvas.width, canvas.height, card.input);
+    const outputs = await this.session.run(data, dims);
+    const minScore = this.minDetectionScore ?? pass.minDetectionScore;
+    const candidates = DECODERS[card.family](outputs, canvas, detection, minScore);
+    return suppressOverlaps(candidates, detection.nmsIou).map((c) => toImage(c, canvas));
+  }
 }
 
-function runCanvas(session: TensorSession, input: CardInput, canvas: Letterbox) {
-  const { data, dims } = toInputTensor(canvas.data, 1, canvas.width, canvas.height, input);
-  return session.run(data, dims);
+/** Adds the faces of a finer look to those of the first, without those that are there already and without parts of them. */
+function merge(first: DetectedFace[], fine: DetectedFace[], maxIou: number): DetectedFace[] {
+  const isNew = ({ box }: DetectedFace) =>
+    first.every(({ box: other }) => {
+      const overlap = overlapOf(box, other);
+      const area = box.width * box.height;
+      const otherArea = other.width * other.height;
+      return overlap <= maxIou * (area + otherArea - overlap) && overlap <= PART_OF_LARGER * area;
+    });
+  return [...first, ...fine.filter(isNew)];
+}
+
+function overlapOf(a: BoundingBox, b: BoundingBox): number {
+  const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
+  const height = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
+  return Math.max(0, width) * Math.max(0, height);
+}
+
+function larger(a: DetectedFace | undefined, b: DetectedFace): DetectedFace {
+  return a == null || b.box.width * b.box.height > a.box.width * a.box.height ? b : a;
 }
 
 function toImage(candidate: Candidate, { scaleX, scaleY, offset }: Letterbox): DetectedFace {
