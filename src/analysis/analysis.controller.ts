@@ -28,7 +28,7 @@ export class AnalysisController {
     type: AnalyzeResponseDto,
     examples: { oneFace: { summary: 'One face', value: ANALYZE_ANSWER } },
   })
-  @ApiFaceErrors(IMAGE_ROUTE_ERRORS)
+  @ApiFaceErrors([...IMAGE_ROUTE_ERRORS, 'PRESENTATION_ATTACK_SUSPECTED'])
   async analyze(
     @ImageField('image') image: Uint8Array,
     @Body() options: AnalyzeOptionsDto,

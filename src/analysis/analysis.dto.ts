@@ -2,7 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { ArrayNotEmpty, ArrayUnique, IsIn } from 'class-validator';
 import type { Analysis } from '../face/analysis.service';
 import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, EXAMPLE_TIMINGS, exampleImage } from '../http/examples';
-import { FaceOptionsDto } from '../http/face-options.dto';
+import { FaceOptionsDto, IsPresentationAttack } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/face.dto';
 import { IsNameList, Omittable } from '../http/validation';
 import {
@@ -13,6 +13,7 @@ import {
   EXPRESSIONS,
   type Gender,
   GENDERS,
+  type PresentationAttackPolicy,
 } from '../pipeline/face.types';
 
 const SOFTMAX = { minimum: 0, maximum: 1 };
@@ -36,6 +37,10 @@ export class AnalyzeOptionsDto extends FaceOptionsDto {
       'estimates',
   })
   attributes?: Attribute[];
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Outputs of the gender network, [0, 1], sum 1. Not calibrated probabilities. */
@@ -90,7 +95,7 @@ export class AnalyzedFaceDto extends FaceDto {
   raceScores?: Record<string, number>;
 
   static override from(face: AnalyzedFace): AnalyzedFaceDto {
-    const { box: _box, landmarks: _landmarks, detectionScore: _score, ...attributes } = face;
+    const { box: _b, landmarks: _l, detectionScore: _s, presentationAttack: _p, ...attributes } = face;
     return { ...FaceDto.from(face), ...attributes };
   }
 }

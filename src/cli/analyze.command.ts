@@ -4,7 +4,7 @@ import { AnalysisService, type Analysis } from '../face/analysis.service';
 import type { AnalyzeCallOptions } from '../face/face-model';
 import { type AnalyzedFace, type Attribute, ATTRIBUTES } from '../pipeline/face.types';
 import { aboutFile, readImage, withFaceModel } from './face-model';
-import { addFaceListOptions, jsonOption, type JsonOption } from './options';
+import { addFaceListOptions, jsonOption, type JsonOption, presentationAttackOption } from './options';
 import { countText, faceJson, faceText, printJson, printLine } from './print';
 
 export function addAnalyzeCommand(program: Command): void {
@@ -18,6 +18,7 @@ export function addAnalyzeCommand(program: Command): void {
       `what is estimated, of ${ATTRIBUTES.join(',')} (default: all of FACE_ATTRIBUTE_MODELS)`,
       attributeNames,
     )
+    .addOption(presentationAttackOption())
     .addOption(jsonOption())
     .action(analyze);
 }

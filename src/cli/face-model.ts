@@ -8,6 +8,7 @@ import { readStore } from '../face/model-files';
 import { WorkerFaceModel } from '../face/worker-face-model';
 import { machineLimits } from '../inference/machine-limits';
 import type { ModelTask } from '../model-store/model-card';
+import type { PresentationAttackPolicy } from '../pipeline/face.types';
 import { withNotices } from './print';
 
 /** What a command wants loaded. Absent names take the first of the settings. */
@@ -16,6 +17,8 @@ export interface ModelNeeds {
   embedder?: string;
   /** @defaultValue false */
   attributes?: boolean;
+  /** @defaultValue that of the settings */
+  presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Settings of a command; nothing is left for the machine to decide. */
@@ -57,11 +60,16 @@ export async function withFaceModel<T>(
 ): Promise<T> {
   const settings = readSettings();
   await checkNames(needs, settings.modelDirs);
+  const policy = needs.presentationAttack ?? settings.presentationAttack;
+  const attackModels = policy === 'off' ? [] : settings.attackModels;
   const options = resolveFaceOptions({
     ...settings,
     detectors: [needs.detector ?? settings.detectors[0]],
     embedders: [needs.embedder ?? settings.embedders[0]],
     attributeModels: needs.attributes ? settings.attributeModels : [],
+    attackModels,
+    // Where there is no model for it, the call says so.
+    presentationAttack: attackModels.length === 0 ? 'off' : policy,
   });
   const model = await withNotices('loading models', (tell) =>
     WorkerFaceModel.load({

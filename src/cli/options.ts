@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FACE_OPTION_RANGES } from '../face/face.options';
-import { FACE_SELECTIONS, WHOLE_IMAGE_MODES } from '../pipeline/face.types';
+import { FACE_SELECTIONS, PRESENTATION_ATTACK_POLICIES, WHOLE_IMAGE_MODES } from '../pipeline/face.types';
 
 /** Option `--json`, of every command that answers with data. */
 export interface JsonOption {
@@ -65,6 +65,13 @@ export function addFaceListOptions(command: Command): Command {
       'faces with a shorter box side under this are passed over (default: 0)',
       decimal(0),
     );
+}
+
+export function presentationAttackOption(): Option {
+  return new Option(
+    '--presentation-attack <policy>',
+    'report a score for each face, or require that each is genuine, by FACE_PRESENTATION_ATTACK_MODELS (default: FACE_PRESENTATION_ATTACK)',
+  ).choices(PRESENTATION_ATTACK_POLICIES);
 }
 
 export function alignOption(): Option {

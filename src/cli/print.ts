@@ -57,8 +57,9 @@ export async function withNotices<T>(
  * which takes longer than a comparison.
  */
 
-export function faceJson({ box, landmarks, detectionScore }: FaceDetection): FaceDto {
-  return { box, landmarks: landmarks && landmarksJson(landmarks), detectionScore };
+export function faceJson({ box, landmarks, detectionScore, presentationAttack }: FaceDetection): FaceDto {
+  const face = { box, landmarks: landmarks && landmarksJson(landmarks), detectionScore };
+  return presentationAttack == null ? face : { ...face, presentationAttack };
 }
 
 function landmarksJson([
@@ -71,10 +72,13 @@ function landmarksJson([
   return { imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth };
 }
 
-/** For people: whole pixels of the box and two digits of the score. */
-export function faceText({ box, detectionScore }: FaceDetection): string {
+/** For people: whole pixels of the box and two digits of the scores. */
+export function faceText({ box, detectionScore, presentationAttack }: FaceDetection): string {
   const [x, y, width, height] = [box.x, box.y, box.width, box.height].map(Math.round);
-  return `${width} x ${height} at (${x}, ${y}), detection score ${detectionScore.toFixed(2)}`;
+  const text = `${width} x ${height} at (${x}, ${y}), detection score ${detectionScore.toFixed(2)}`;
+  if (presentationAttack == null) return text;
+  const { score, label } = presentationAttack;
+  return `${text}, presentation: ${label}${score == null ? '' : ` (${score.toFixed(2)})`}`;
 }
 
 /** For people: how many faces, of how many where some were passed over. */

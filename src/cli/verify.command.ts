@@ -16,6 +16,7 @@ import {
   embedderOption,
   jsonOption,
   type JsonOption,
+  presentationAttackOption,
 } from './options';
 import { faceJson, faceText, printJson, printLine } from './print';
 
@@ -30,6 +31,7 @@ export function addVerifyCommand(program: Command): void {
   addDetectorOptions(command, 'best')
     .addOption(embedderOption())
     .addOption(alignOption())
+    .addOption(presentationAttackOption())
     .addOption(new Option('--metric <metric>', 'measure of the distance (default: cosine)').choices(METRICS))
     .option(
       '--threshold <distance>',

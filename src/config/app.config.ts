@@ -18,6 +18,7 @@ import {
   type FaceModuleOptions,
   IDLE_TTL_RANGE,
 } from '../face/face.options';
+import { PRESENTATION_ATTACK_POLICIES } from '../pipeline/face.types';
 import { VECTOR_PRECISIONS } from '../gallery/index/vector-index';
 
 /** Nest's log levels: the named one and all that are graver are written. */
@@ -59,10 +60,10 @@ const faceDecimal = (option: keyof typeof DECISION_RANGES, doc: string) => ({
 /** Options that the machine decides where the environment does not. */
 type AutoOption = 'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes';
 
-const faceList = (option: 'detectors' | 'embedders' | 'attributeModels', doc: string) => ({
+const faceList = (option: 'detectors' | 'embedders' | 'attributeModels' | 'attackModels', doc: string) => ({
   type: 'list' as const,
   default: DEFAULT_FACE_OPTIONS[option],
-  allowEmpty: option === 'attributeModels',
+  allowEmpty: option === 'attributeModels' || option === 'attackModels',
   doc,
 });
 
@@ -89,6 +90,19 @@ export const APP_CONFIG = {
     'attributeModels',
     'Models of age, gender, expression and race to load, separated by commas; of two that estimate the same, the first does; empty to go without /v1/analyze',
   ),
+  FACE_PRESENTATION_ATTACK_MODELS: {
+    ...faceList(
+      'attackModels',
+      'Presentation attack models to load, separated by commas; of several the mean of the scores counts; empty to go without',
+    ),
+    defaultText: '',
+  },
+  FACE_PRESENTATION_ATTACK: {
+    type: 'choice',
+    default: DEFAULT_FACE_OPTIONS.presentationAttack,
+    choices: PRESENTATION_ATTACK_POLICIES,
+    doc: 'What requests do about presentation attacks where they do not say it themselves: off, report (a score for each face), require (refuse suspected faces)',
+  },
   FACE_MODEL_DIRS: {
     type: 'folders',
     default: DEFAULT_FACE_OPTIONS.modelDirs,
@@ -335,6 +349,8 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       detectors: list(env, 'FACE_DETECTORS', ','),
       embedders: list(env, 'FACE_EMBEDDERS', ','),
       attributeModels: list(env, 'FACE_ATTRIBUTE_MODELS', ','),
+      attackModels: list(env, 'FACE_PRESENTATION_ATTACK_MODELS', ','),
+      presentationAttack: choice(env, 'FACE_PRESENTATION_ATTACK'),
       modelDirs: list(env, 'FACE_MODEL_DIRS', delimiter),
       prepareModels: choice(env, 'FACE_PREPARE_MODELS') === 'on',
       idleTtlsMs: durations(env, 'FACE_IDLE_TTLS'),

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { AnalyzedFace, ImageFaces } from '../pipeline/face.types';
 import { type AnalyzeCallOptions, detectorOf, FaceModel } from './face-model';
+import { assertPresented } from './presentation-attack';
 
 /** Faces of one image with estimated attributes, and the detector that found them. */
 export interface Analysis extends ImageFaces<AnalyzedFace> {
@@ -17,9 +18,16 @@ export interface Analysis extends ImageFaces<AnalyzedFace> {
 export class AnalysisService {
   constructor(private readonly model: FaceModel) {}
 
-  /** Analyses the selected faces (default: all); an image without a face gives an empty list. */
+  /**
+   * Analyzes the selected faces (default: all); an image without a face gives an empty list.
+   *
+   * @throws {FaceError} PRESENTATION_ATTACK_SUSPECTED under `presentationAttack: 'require'`; all that
+   * {@link FaceModel.analyze} throws.
+   */
   async analyze(image: Uint8Array, options: AnalyzeCallOptions = {}): Promise<Analysis> {
-    const result = await this.model.analyze(image, options);
+    const { presentationAttack = this.model.presentationAttack } = options;
+    const result = await this.model.analyze(image, { ...options, presentationAttack });
+    assertPresented(result.faces, presentationAttack);
     return { ...result, detector: detectorOf(this.model, options) };
   }
 }

@@ -6,6 +6,7 @@ import type {
   FaceSelection,
   ImageFaces,
   Metric,
+  PresentationAttackPolicy,
   RepresentedFace,
   WholeImageMode,
 } from '../pipeline/face.types';
@@ -28,6 +29,13 @@ export interface FaceCallOptions {
    * `ifNoFace` is for images in which none is found. Sizes and selection do not apply to it. @defaultValue `'never'`
    */
   wholeImage?: WholeImageMode;
+  /**
+   * Whether presentation attacks are looked for. The model scores the faces where it is not `off`; that suspected faces are
+   * refused under `require` is a matter of the services, see `assertPresented`.
+   *
+   * @defaultValue `'off'` in calls of the model; {@link FaceModel.presentationAttack} in those of the services
+   */
+  presentationAttack?: PresentationAttackPolicy;
   /** Drops the work where it is still waiting; running work finishes unanswered. */
   signal?: AbortSignal;
   /** Milliseconds to INFERENCE_TIMEOUT, where that is sooner than `requestTimeoutMs` of the module. */
@@ -155,6 +163,8 @@ export abstract class FaceModel {
   abstract readonly defaultEmbedder: string;
   /** What decides where neither a call nor a gallery says anything. */
   abstract readonly decisionDefaults: Readonly<DecisionDefaults>;
+  /** What the services do about presentation attacks where a call does not say it. */
+  abstract readonly presentationAttack: PresentationAttackPolicy;
 
   /**
    * Finds the faces of one image.

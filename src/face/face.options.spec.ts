@@ -8,7 +8,7 @@ import {
   resolveFaceOptions,
 } from './face.options';
 
-const LISTS = ['detectors', 'embedders', 'attributeModels', 'modelDirs'] as const;
+const LISTS = ['detectors', 'embedders', 'attributeModels', 'attackModels', 'modelDirs'] as const;
 const refuses = (options: object, option: string) =>
   expect(() => resolveFaceOptions(options)).toThrow(
     expect.objectContaining({
@@ -54,6 +54,8 @@ describe(resolveFaceOptions.name, () => {
       detectors: ['yunet', 'scrfd-10g'],
       embedders: ['sface'],
       attributeModels: [],
+      attackModels: ['minifasnet-v2'],
+      presentationAttack: 'report',
       modelDirs: [join(PACKAGE_MODELS_DIR, 'mine'), PACKAGE_MODELS_DIR],
       workerCount: 3,
       intraOpThreads: 2,
@@ -119,8 +121,23 @@ describe(resolveFaceOptions.name, () => {
     }
   });
 
-  it.each(LISTS.filter((name) => name !== 'attributeModels'))('refuses an empty list for %s', (name) => {
-    refuses({ [name]: [] }, name);
+  it.each(LISTS.filter((name) => name !== 'attributeModels' && name !== 'attackModels'))(
+    'refuses an empty list for %s',
+    (name) => {
+      refuses({ [name]: [] }, name);
+    },
+  );
+
+  it('refuses what is no policy, and one that no model could follow', () => {
+    const attackModels = ['minifasnet-v2'];
+    for (const presentationAttack of ['on', true, null, '']) {
+      refuses({ attackModels, presentationAttack }, 'presentationAttack');
+    }
+    refuses({ presentationAttack: 'report' }, 'presentationAttack');
+    refuses({ presentationAttack: 'require', attackModels: [] }, 'presentationAttack');
+    expect(resolveFaceOptions({ presentationAttack: 'require', attackModels })).toMatchObject({
+      attackModels,
+    });
   });
 
   it('refuses what is no cache, no switch and no time to idle', () => {

@@ -1,7 +1,11 @@
 import { join, resolve } from 'node:path';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { FaceJob } from '../pipeline/face-job';
-import type { StageTimings } from '../pipeline/face.types';
+import {
+  PRESENTATION_ATTACK_POLICIES,
+  type PresentationAttackPolicy,
+  type StageTimings,
+} from '../pipeline/face.types';
 import { type DecisionDefaults, DEFAULT_DECISION, REVIEW_MARGIN_RANGE, TARGET_RANGE } from './thresholds';
 
 /** Told while models are prepared, loaded and warmed, at boot and when an operator loads one. */
@@ -57,6 +61,13 @@ export interface FaceModuleOptions extends Partial<DecisionDefaults> {
    * first does.
    */
   attributeModels?: string[];
+  /**
+   * Presentation attack models to load, by card name; none where no call asks for `presentationAttack`. Of several the
+   * mean of the scores counts.
+   */
+  attackModels?: string[];
+  /** What calls do about presentation attacks that do not say it themselves; needs `attackModels` but for `off`. */
+  presentationAttack?: PresentationAttackPolicy;
   /**
    * Folders with ONNX files, searched in order; each may have a `cards` folder that adds cards or overrides those of
    * the same name. Prepared models are written to the first. The package's own cards and files are always read.
@@ -135,6 +146,8 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   detectors: ['rfb-320'],
   embedders: ['mobilefacenet-512'],
   attributeModels: ['age-gender', 'face-expression'],
+  attackModels: [],
+  presentationAttack: 'off',
   modelDirs: [PACKAGE_MODELS_DIR],
   workerCount: 'auto',
   intraOpThreads: 'auto',
@@ -212,12 +225,19 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
   if (!Object.values(resolved.idleTtlsMs ?? [null]).every((ms) => isIntegerIn(ms, ...IDLE_TTL_RANGE))) {
     throw invalid('idleTtlsMs', `must hold integers in [${IDLE_TTL_RANGE.join(', ')}]`);
   }
-  for (const name of ['detectors', 'embedders', 'attributeModels', 'modelDirs'] as const) {
+  if (!PRESENTATION_ATTACK_POLICIES.includes(resolved.presentationAttack)) {
+    throw invalid('presentationAttack', `must be one of ${PRESENTATION_ATTACK_POLICIES.join(', ')}`);
+  }
+  for (const name of ['detectors', 'embedders', 'attributeModels', 'attackModels', 'modelDirs'] as const) {
     const value: unknown = resolved[name];
     if (!Array.isArray(value) || value.some((item) => typeof item !== 'string' || item === '')) {
       throw invalid(name, 'must be a list of names');
     }
-    if (value.length === 0 && name !== 'attributeModels') throw invalid(name, 'must not be empty');
+    const mayBeEmpty = name === 'attributeModels' || name === 'attackModels';
+    if (value.length === 0 && !mayBeEmpty) throw invalid(name, 'must not be empty');
+  }
+  if (resolved.presentationAttack !== 'off' && resolved.attackModels.length === 0) {
+    throw invalid('presentationAttack', 'must be off where attackModels is empty');
   }
   return { ...resolved, modelDirs: resolved.modelDirs.map((dir) => resolve(dir)) };
 }

@@ -187,6 +187,7 @@ describe(FakeFaceModel.name, () => {
       [model.defaultDetector, 'detect', 'loaded'],
       [model.defaultEmbedder, 'embed', 'loaded'],
       ['fake-attributes', 'age-gender', 'loaded'],
+      ['fake-attack', 'presentation-attack', 'loaded'],
     ]);
     expect(model.models()[1].embedder).toEqual(model.embedder());
   });

@@ -8,6 +8,8 @@ import {
   type FaceDetection,
   type ImageFaces,
   type PixelQuality,
+  type PresentationAttack,
+  type PresentationAttackPolicy,
   type RepresentedFace,
 } from '../pipeline/face.types';
 import { selectFaces } from '../pipeline/select-faces';
@@ -22,7 +24,10 @@ import {
 } from './face-model';
 import { type DecisionDefaults, DEFAULT_DECISION, defaultDistances } from './thresholds';
 
-/** A face that a {@link FakeFaceModel} is to find. */
+/**
+ * A face that a {@link FakeFaceModel} is to find. Its `presentationAttack` is answered where it is asked for; by default it is
+ * real, at a score of 0.99.
+ */
 export type FakeFace = Partial<AnalyzedFace> & {
   /** Faces with the same person are mated: distance near 0. Others are far apart: distance near 1. */
   person: string;
@@ -75,6 +80,8 @@ export class FakeFaceModel extends FaceModel {
   readonly defaultDetector = 'fake-detector';
   readonly defaultEmbedder = 'fake-embedder';
   readonly decisionDefaults: DecisionDefaults;
+  /** What calls do that do not say it; a suite may set it. */
+  presentationAttack: PresentationAttackPolicy = 'off';
   private readonly images = new Map<string, FakeImage>();
   private closed = false;
 
@@ -178,6 +185,7 @@ export class FakeFaceModel extends FaceModel {
         attributes: [...ATTRIBUTES],
         isDefault: false,
       },
+      { ...common, name: 'fake-attack', task: 'presentation-attack', isDefault: false },
     ];
   }
 
@@ -237,6 +245,14 @@ export class FakeFaceModel extends FaceModel {
     embedder?: string,
   ): Promise<ImageFaces<F>> {
     const isSkipped = options.wholeImage === 'always';
+    const isJudged = (options.presentationAttack ?? 'off') !== 'off';
+    const answerFace = (face: Parameters<typeof toFace>[0]): F => {
+      if (!isJudged) return toFace(face);
+      const { presentationAttack = { score: 0.99, label: 'real' } } = face;
+      const judged: PresentationAttack =
+        face.landmarks == null ? { score: null, label: 'insufficient_context' } : presentationAttack;
+      return { ...toFace(face), presentationAttack: judged };
+    };
     if (!isSkipped && options.detector != null && options.detector !== this.defaultDetector) {
       throw unknownModel('detector', options.detector, this.defaultDetector);
     }
@@ -248,7 +264,15 @@ export class FakeFaceModel extends FaceModel {
     const { imageWidth = 640, imageHeight = 480 } = known;
     const about = { imageWidth, imageHeight, rotation: 0, detectionScale: 1 };
     const found = isSkipped ? [] : known.faces.map((face, index) => ({ ...defaultFace(index), ...face }));
-    const timings = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
+    const timings = {
+      queueMs: 0,
+      decodeMs: 0,
+      detectMs: 0,
+      alignMs: 0,
+      embedMs: 0,
+      attributesMs: 0,
+      presentationAttackMs: 0,
+    };
     if (isSkipped || (options.wholeImage === 'ifNoFace' && found.length === 0)) {
       // Whoever is on it first; on an image of nobody, a person of its own.
       const whole = {
@@ -259,7 +283,7 @@ export class FakeFaceModel extends FaceModel {
         detectionScore: 0,
         alignmentScore: null,
       };
-      return { ...about, faceCount: 0, unalignedCount: 0, faces: [toFace(whole)], timings };
+      return { ...about, faceCount: 0, unalignedCount: 0, faces: [answerFace(whole)], timings };
     }
     const selected = selectFaces(found, imageWidth, imageHeight, {
       selection: options.faceSelection ?? 'all',
@@ -270,7 +294,7 @@ export class FakeFaceModel extends FaceModel {
       ...about,
       faceCount: found.length,
       unalignedCount: 0,
-      faces: selected.map(toFace),
+      faces: selected.map(answerFace),
       timings,
     };
   }

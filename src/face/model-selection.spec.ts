@@ -18,6 +18,8 @@ const TASKS: Record<string, [task: ModelTask, landmarkModel?: string]> = {
   sface: ['embed'],
   age: ['age-gender'],
   mood: ['expression'],
+  live: ['presentation-attack'],
+  flat: ['presentation-attack'],
   years: ['age'],
   sex: ['gender'],
   feeling: ['expression'],
@@ -29,19 +31,25 @@ const store = new Map<string, StoredModel>(
     { path: `${name}.onnx`, card: { name, task, detection: { landmarkModel } } as unknown as ModelCard },
   ]),
 );
-const selection: ModelSelection = { detectors: ['ssd'], embedders: ['resnet'], attributeModels: ['age'] };
+const selection: ModelSelection = {
+  detectors: ['ssd'],
+  embedders: ['resnet'],
+  attributeModels: ['age'],
+  attackModels: ['live'],
+};
 const refuses = (work: () => unknown, code: string) =>
   expect(work).toThrow(expect.objectContaining({ code }) as Error);
 
 describe(modelsToLoad.name, () => {
   it('adds the landmark models of the detectors', () => {
-    expect(modelsToLoad(selection, store)).toEqual(['ssd', 'points', 'resnet', 'age']);
+    expect(modelsToLoad(selection, store)).toEqual(['ssd', 'points', 'resnet', 'age', 'live']);
   });
 
   it.each([
     [{ ...selection, detectors: ['resnet'] }, 'resnet is no detector: its task is embed'],
     [{ ...selection, embedders: ['age'] }, 'age is no embedder: its task is age-gender'],
     [{ ...selection, attributeModels: ['points'] }, 'points is no attribute model: its task is landmarks'],
+    [{ ...selection, attackModels: ['age'] }, 'age is no presentation attack model: its task is age-gender'],
   ])('refuses a model in the place of another task: %j', (wrong, message) => {
     expect(() => modelsToLoad(wrong, store)).toThrow(message);
   });
@@ -52,6 +60,7 @@ describe(withModel.name, () => {
     ['yunet', { ...selection, detectors: ['ssd', 'yunet'] }],
     ['sface', { ...selection, embedders: ['resnet', 'sface'] }],
     ['mood', { ...selection, attributeModels: ['age', 'mood'] }],
+    ['flat', { ...selection, attackModels: ['live', 'flat'] }],
   ])('adds %s after those of its task', (name, expected) => {
     expect(withModel(selection, name, store)).toEqual(expected);
   });

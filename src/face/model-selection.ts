@@ -6,7 +6,7 @@ import type { ResolvedFaceOptions } from './face.options';
 
 /** Names of what is to be loaded, in order: the first detector and the first embedder are the defaults. */
 export type ModelSelection = Readonly<
-  Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels'>
+  Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels' | 'attackModels'>
 >;
 
 type Store = ReadonlyMap<string, StoredModel>;
@@ -19,6 +19,7 @@ const LIST_OF_TASK = {
   gender: 'attributeModels',
   expression: 'attributeModels',
   race: 'attributeModels',
+  'presentation-attack': 'attackModels',
 } as const satisfies Partial<Record<ModelTask, keyof ModelSelection>>;
 
 const ATTRIBUTE_TASKS = Object.keys(ATTRIBUTES_OF_TASK) as ModelTask[];
@@ -29,7 +30,7 @@ const ATTRIBUTE_TASKS = Object.keys(ATTRIBUTES_OF_TASK) as ModelTask[];
  * @throws {FaceError} MODEL_INVALID for a model in the place of one of another task.
  */
 export function modelsToLoad(selection: ModelSelection, store: Store): string[] {
-  const { detectors, embedders, attributeModels } = selection;
+  const { detectors, embedders, attributeModels, attackModels } = selection;
   const check = (names: readonly string[], what: string, ...tasks: ModelTask[]) => {
     const wrong = names
       .map((name) => store.get(name)?.card)
@@ -42,9 +43,10 @@ export function modelsToLoad(selection: ModelSelection, store: Store): string[] 
   check(detectors, 'detector', 'detect');
   check(embedders, 'embedder', 'embed');
   check(attributeModels, 'attribute model', ...ATTRIBUTE_TASKS);
+  check(attackModels, 'presentation attack model', 'presentation-attack');
   const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
   check(landmarkModels, 'landmark model', 'landmarks');
-  return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels])];
+  return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels, ...attackModels])];
 }
 
 /**

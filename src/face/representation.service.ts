@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
 import type { ImageFaces, RepresentedFace } from '../pipeline/face.types';
 import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+import { assertPresented } from './presentation-attack';
 
 /** Faces of one image with their embeddings, and what the embeddings belong to. */
 export interface Representation extends ImageFaces<RepresentedFace> {
@@ -22,7 +23,8 @@ export class RepresentationService {
   /**
    * Represents every selected face (default: all).
    *
-   * @throws {FaceError} FACE_NOT_DETECTED where the image has no face; all that {@link FaceModel.represent} throws.
+   * @throws {FaceError} FACE_NOT_DETECTED where the image has no face; PRESENTATION_ATTACK_SUSPECTED under
+   * `presentationAttack: 'require'`, whose default is `off` here, whatever the module says; all that {@link FaceModel.represent} throws.
    */
   async represent(image: Uint8Array, options: RepresentCallOptions = {}): Promise<Representation> {
     const embedder = this.model.embedder(options.embedder, options.align);
@@ -30,6 +32,7 @@ export class RepresentationService {
     if (result.faces.length === 0) {
       throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
     }
+    assertPresented(result.faces, options.presentationAttack ?? 'off');
     return { ...result, detector: detectorOf(this.model, options), embedder };
   }
 }

@@ -15,7 +15,15 @@ import type {
 } from '../pipeline/face.types';
 import { type Answer, ResultCache, type ResultCacheOptions } from './result-cache';
 
-const NO_TIME = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
+const NO_TIME = {
+  queueMs: 0,
+  decodeMs: 0,
+  detectMs: 0,
+  alignMs: 0,
+  embedMs: 0,
+  attributesMs: 0,
+  presentationAttackMs: 0,
+};
 const TIMINGS: StageTimings = { ...NO_TIME, queueMs: 1, decodeMs: 2, detectMs: 3, alignMs: 4, embedMs: 5 };
 const TTL_MS = 1000;
 const REQUEST_TIMEOUT_MS = 500;

@@ -72,6 +72,7 @@ const NO_TIME: Readonly<StageTimings> = {
   alignMs: 0,
   embedMs: 0,
   attributesMs: 0,
+  presentationAttackMs: 0,
 };
 
 /**

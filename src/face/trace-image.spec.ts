@@ -13,7 +13,15 @@ import type { ImageEvent } from './face.options';
 import { traceImage } from './trace-image';
 
 const startedAt = 1_750_000_000_000;
-const timings = { queueMs: 4, decodeMs: 6, detectMs: 40, alignMs: 1.5, embedMs: 30, attributesMs: 0 };
+const timings = {
+  queueMs: 4,
+  decodeMs: 6,
+  detectMs: 40,
+  alignMs: 1.5,
+  embedMs: 30,
+  attributesMs: 0,
+  presentationAttackMs: 0,
+};
 const image: ImageEvent = {
   task: 'represent',
   detector: 'rfb-320',

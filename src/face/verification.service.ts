@@ -9,6 +9,7 @@ import type {
   StageTimings,
 } from '../pipeline/face.types';
 import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+import { assertPresented } from './presentation-attack';
 import { decide, type Decision, falseMatchRate, verificationThreshold } from './thresholds';
 
 /** An embedding made earlier, standing in for an image. */
@@ -123,7 +124,8 @@ export class VerificationService {
    *
    * Several faces: see `faceSelection` (default `best`); with `all` the closest pair is compared.
    *
-   * @throws {FaceError} FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws, with `details.field` of
+   * @throws {FaceError} FACE_NOT_DETECTED, PRESENTATION_ATTACK_SUSPECTED under `presentationAttack: 'require'` and all that
+   * {@link FaceModel.represent} throws, with `details.field` of
    * `probe` or `reference`; EMBEDDING_INVALID and EMBEDDING_CONTRACT_MISMATCH for embeddings; PARAMETER_INVALID where
    * nothing gives a threshold, and for `targetFmr` where the embedder has no calibration or the metric is `euclidean`.
    */
@@ -193,8 +195,8 @@ export class VerificationService {
  * Finds and embeds the faces of an image, or checks an embedding and brings it to unit length.
  *
  * @param options - `faceSelection`: default `best`; read for images only, like all the others.
- * @throws {FaceError} FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws; EMBEDDING_INVALID and
- * EMBEDDING_CONTRACT_MISMATCH for embeddings.
+ * @throws {FaceError} FACE_NOT_DETECTED, PRESENTATION_ATTACK_SUSPECTED and all that {@link FaceModel.represent} throws;
+ * EMBEDDING_INVALID and EMBEDDING_CONTRACT_MISMATCH for embeddings.
  */
 export async function representInput(
   model: FaceModel,
@@ -211,12 +213,15 @@ export async function representInput(
       timings: null,
     };
   }
+  const { presentationAttack = model.presentationAttack } = options;
   const { faces, faceCount, imageWidth, imageHeight, timings } = await model.represent(input, {
     ...options,
+    presentationAttack,
     embedder: embedder.name,
     faceSelection: options.faceSelection ?? 'best',
   });
   if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
+  assertPresented(faces, presentationAttack);
   return {
     faces: faces.map(representedFace),
     faceCount,

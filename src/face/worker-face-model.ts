@@ -19,6 +19,7 @@ import {
   ATTRIBUTES,
   type FaceDetection,
   type ImageFaces,
+  type PresentationAttackPolicy,
   type RepresentedFace,
 } from '../pipeline/face.types';
 import {
@@ -141,6 +142,10 @@ export class WorkerFaceModel extends FaceModel {
   get decisionDefaults(): DecisionDefaults {
     const { targetFmr, targetFpir, reviewMargin } = this.options;
     return { targetFmr, targetFpir, reviewMargin };
+  }
+
+  get presentationAttack(): PresentationAttackPolicy {
+    return this.options.presentationAttack;
   }
 
   detect(image: Uint8Array, options: FaceCallOptions = {}): Promise<ImageFaces<FaceDetection>> {
@@ -279,10 +284,14 @@ export class WorkerFaceModel extends FaceModel {
     const { embedder, wholeImage } = options;
     const { detector = this.defaultDetector } = options;
     const attributes = task === 'analyze' ? this.attributesOf(options.attributes) : undefined;
+    const attackModels = (options.presentationAttack ?? 'off') === 'off' ? undefined : this.attackModels();
     const job: FaceJob = {
       task,
       image,
-      models: this.modelsOf(task, detectorOf(this, options), embedder, attributes).map(({ id }) => id),
+      models: this.modelsOf(task, detectorOf(this, options), embedder, [
+        ...Object.values(attributes ?? {}),
+        ...(attackModels ?? []),
+      ]).map(({ id }) => id),
       detector,
       embedder,
       selection: options.faceSelection ?? 'all',
@@ -294,6 +303,7 @@ export class WorkerFaceModel extends FaceModel {
       wholeImage: wholeImage === 'never' ? undefined : wholeImage,
       align: task === 'represent' && options.align === false ? false : undefined,
       attributes,
+      attackModels,
     };
     const work = async (limits: RunOptions) => {
       const { runs: _runs, ...answer } = await this.pool.run(job, limits);
@@ -311,7 +321,7 @@ export class WorkerFaceModel extends FaceModel {
     task: FaceJob['task'],
     detectorName: string | null,
     embedderName: string,
-    attributes: FaceJob['attributes'] = {},
+    others: readonly string[],
   ): LoadableModel[] {
     const models: LoadableModel[] = [];
     if (detectorName != null) {
@@ -321,7 +331,7 @@ export class WorkerFaceModel extends FaceModel {
       if (landmarkModel != null) models.push(this.requireLoaded(landmarkModel, 'landmarks', 'landmarks'));
     }
     if (task === 'represent') models.push(this.requireLoaded(embedderName, 'embed', 'embedder'));
-    for (const name of new Set(Object.values(attributes))) {
+    for (const name of new Set(others)) {
       models.push(this.loaded.models.get(name) as LoadableModel);
     }
     const now = performance.now();
@@ -351,6 +361,20 @@ export class WorkerFaceModel extends FaceModel {
     // In one order, whatever that of the call: a cached answer is found by the whole job.
     const wanted = available.filter((attribute) => asked?.includes(attribute) ?? true);
     return Object.fromEntries(wanted.map((attribute) => [attribute, servers[attribute]]));
+  }
+
+  /**
+   * Names of the loaded presentation attack models, all of which judge a face.
+   *
+   * @throws {FaceError} MODEL_NOT_LOADED where there is none.
+   */
+  private attackModels(): readonly string[] {
+    const { attackModels } = this.loaded.selection;
+    if (attackModels.length > 0) return attackModels;
+    throw new FaceError('MODEL_NOT_LOADED', 'No presentation attack model is loaded.', {
+      field: 'presentationAttack',
+      available: [],
+    });
   }
 
   private requireLoaded(name: string, task: ModelTask, field: string): LoadableModel {

@@ -12,9 +12,10 @@ import {
   exampleEmbedding,
 } from '../http/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/example-image';
-import { DetectorOptionsDto } from '../http/face-options.dto';
+import { DetectorOptionsDto, IsPresentationAttack } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsFit, IsJson, Omittable } from '../http/validation';
+import type { PresentationAttackPolicy } from '../pipeline/face.types';
 import {
   EXAMPLE_METADATA,
   EXAMPLE_REFERENCE_ID,
@@ -47,6 +48,10 @@ export class EnrolOptionsDto extends DetectorOptionsDto {
   /** How strictly images are looked at. */
   @IsEnrolmentGate('that of the gallery')
   enrolmentGate?: EnrolmentGate;
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Body of POST .../references beside `image` or the embedding. */

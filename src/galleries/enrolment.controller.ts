@@ -37,6 +37,7 @@ import { ApiIdempotencyKey, IdempotencyKey } from './idempotency-key';
 /** What may become of one image; in a list it is the error of the item. */
 const ITEM_ERRORS: readonly RequestErrorCode[] = [
   'FACE_NOT_DETECTED',
+  'PRESENTATION_ATTACK_SUSPECTED',
   'REFERENCE_REJECTED',
   'EMBEDDING_INVALID',
   'EMBEDDING_CONTRACT_MISMATCH',

@@ -29,13 +29,14 @@ import {
   DetectorOptionsDto,
   IsFaceSelection,
   IsMaxFaces,
+  IsPresentationAttack,
   IsReviewMargin,
   IsTargetRate,
   TARGET_FMR_DESCRIPTION,
 } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
-import type { FaceSelection } from '../pipeline/face.types';
+import type { FaceSelection, PresentationAttackPolicy } from '../pipeline/face.types';
 import {
   ApiMetadata,
   EXAMPLE_GALLERY_ID,
@@ -68,6 +69,10 @@ class ProbeOptionsDto extends DetectorOptionsDto {
       'else by the target rate of the gallery or the service',
   })
   threshold?: number;
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Body of POST .../subjects/{subjectId}/verify beside `probe`. */

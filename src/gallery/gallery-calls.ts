@@ -1,7 +1,7 @@
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
 import { commandToGet } from '../model-store/model-store';
-import type { FaceSelection, WholeImageMode } from '../pipeline/face.types';
+import type { FaceSelection, PresentationAttackPolicy, WholeImageMode } from '../pipeline/face.types';
 import type { Gallery, Hit } from './gallery.types';
 
 /** Choices that every call with images takes. */
@@ -12,6 +12,8 @@ export interface ImageCallOptions {
   minDetectionScore?: number;
   /** When the whole image is taken for the one face, see {@link FaceModel}. @defaultValue `'never'` */
   wholeImage?: WholeImageMode;
+  /** What is done about presentation attacks, see {@link FaceModel}. @defaultValue that of the module */
+  presentationAttack?: PresentationAttackPolicy;
   /** Drops images that still wait; running work finishes unanswered. */
   signal?: AbortSignal;
   /** Milliseconds to INFERENCE_TIMEOUT, of each image. */
@@ -25,12 +27,13 @@ export function representOptions(
   options: ImageCallOptions & { faceSelection?: FaceSelection; maxFaces?: number },
   { align }: GalleryEmbedder,
 ): RepresentCallOptions {
-  const { detector, minDetectionScore, wholeImage, faceSelection, maxFaces, signal, timeoutMs, caller } =
-    options;
+  const { detector, minDetectionScore, wholeImage, presentationAttack } = options;
+  const { faceSelection, maxFaces, signal, timeoutMs, caller } = options;
   return {
     detector,
     minDetectionScore,
     wholeImage,
+    presentationAttack,
     align,
     faceSelection,
     maxFaces,

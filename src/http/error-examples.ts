@@ -105,6 +105,10 @@ export const ERROR_EXAMPLES: Readonly<
   CONTENT_TYPE_UNSUPPORTED: { message: 'Expected Content-Type application/json or multipart/form-data.' },
   IMAGE_CORRUPT: { message: 'The image could not be decoded.', details: { field: '{field}' } },
   FACE_NOT_DETECTED: { message: 'No face was found in the image.', details: { field: '{field}' } },
+  PRESENTATION_ATTACK_SUSPECTED: {
+    message: 'The face is suspected to be no genuine one but a presentation attack.',
+    details: { field: '{field}', label: 'print_or_screen', score: 0.08 },
+  },
   FACE_AMBIGUOUS: {
     message: 'Expected a single face in the image but found 3.',
     details: { field: '{field}', faceCount: 3 },

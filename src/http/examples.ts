@@ -39,6 +39,7 @@ export const EXAMPLE_TIMINGS: StageTimings = {
   alignMs: 0.9,
   embedMs: 28.3,
   attributesMs: 0,
+  presentationAttackMs: 0,
 };
 
 export const EXAMPLE_IMAGE_SIZE = { imageWidth: 160, imageHeight: 160 };

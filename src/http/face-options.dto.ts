@@ -6,6 +6,7 @@ import { TARGET_RANGE } from '../face/thresholds';
 import {
   FACE_SELECTIONS,
   type FaceSelection,
+  PRESENTATION_ATTACK_POLICIES,
   WHOLE_IMAGE_MODES,
   type WholeImageMode,
 } from '../pipeline/face.types';
@@ -102,6 +103,22 @@ export function IsReviewMargin(maximum?: number): PropertyDecorator {
       description:
         'Distances within `threshold ± reviewMargin` get the decision `review`, in the unit of the metric; `verified` does not ' +
         'change. Default: FACE_REVIEW_MARGIN of the service; 0: nothing is for review',
+    }),
+  );
+}
+
+/** Property: what is done about presentation attacks. */
+export function IsPresentationAttack(): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsIn(PRESENTATION_ATTACK_POLICIES),
+    ApiPropertyOptional({
+      enum: PRESENTATION_ATTACK_POLICIES,
+      example: 'report',
+      description:
+        'Presentation attacks: pictures of a face, on paper or a screen, and masks. report: each face of an image has a score ' +
+        'and a label; require: PRESENTATION_ATTACK_SUSPECTED where a face is not labeled real; off: nothing. Embeddings are ' +
+        'not judged. Default: FACE_PRESENTATION_ATTACK of the service',
     }),
   );
 }

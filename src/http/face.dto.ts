@@ -7,6 +7,9 @@ import {
   type FaceDetection,
   type Landmarks,
   type Point,
+  PRESENTATION_ATTACK_LABELS,
+  type PresentationAttack,
+  type PresentationAttackLabel,
   type StageTimings,
 } from '../pipeline/face.types';
 import { EXAMPLE_DETECTOR } from './examples';
@@ -65,6 +68,28 @@ export class LandmarksDto {
   }
 }
 
+/** Whether a face may be a picture or a mask of one: a signal, no proof. */
+export class PresentationAttackDto implements PresentationAttack {
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    minimum: 0,
+    maximum: 1,
+    example: 0.97,
+    description:
+      'Softmax output for a genuine face, [0, 1]; of several models the mean. No calibrated probability. null without context',
+  })
+  score: number | null;
+
+  @ApiProperty({
+    enum: PRESENTATION_ATTACK_LABELS,
+    description:
+      'real: the score is at least that of the card; else the likelier of print_or_screen and mask; insufficient_context: too ' +
+      'little of the surroundings is in the image to tell',
+  })
+  label: PresentationAttackLabel;
+}
+
 /** A face found in an image. */
 export class FaceDto {
   @ApiProperty({ type: BoxDto })
@@ -86,8 +111,15 @@ export class FaceDto {
   })
   detectionScore: number;
 
-  static from({ box, landmarks, detectionScore }: FaceDetection): FaceDto {
-    return { box, landmarks: landmarks && LandmarksDto.from(landmarks), detectionScore };
+  @ApiPropertyOptional({
+    type: PresentationAttackDto,
+    description: 'Where presentationAttack was report or require',
+  })
+  presentationAttack?: PresentationAttackDto;
+
+  static from({ box, landmarks, detectionScore, presentationAttack }: FaceDetection): FaceDto {
+    const face = { box, landmarks: landmarks && LandmarksDto.from(landmarks), detectionScore };
+    return presentationAttack == null ? face : { ...face, presentationAttack };
   }
 }
 
@@ -130,6 +162,9 @@ export class TimingsDto implements StageTimings {
 
   @ApiProperty({ example: 0, description: 'Age, gender, expression and race, milliseconds' })
   attributesMs: number;
+
+  @ApiProperty({ example: 0, description: 'Judging presentation attacks, milliseconds' })
+  presentationAttackMs: number;
 
   @ApiPropertyOptional({
     enum: CACHE_OUTCOMES,

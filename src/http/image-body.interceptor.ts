@@ -266,6 +266,6 @@ function faceErrorOf(error: unknown): FaceError {
 
 /** Errors of an image say which field it came in: here there is only one. */
 function withField(error: unknown, field: string): unknown {
-  const isOfImage = error instanceof FaceError && /^(IMAGE|FACE)_/.test(error.code);
+  const isOfImage = error instanceof FaceError && /^(IMAGE|FACE|PRESENTATION)_/.test(error.code);
   return isOfImage ? error.withDetails({ field, ...error.details }) : error;
 }

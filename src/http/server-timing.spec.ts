@@ -3,7 +3,15 @@ import type { CacheOutcome, StageTimings } from '../pipeline/face.types';
 import type { AppRequest } from './request-id';
 import { setServerTiming } from './server-timing';
 
-const STAGES = { queueMs: 1, decodeMs: 2, detectMs: 3, alignMs: 4, embedMs: 5, attributesMs: 6 };
+const STAGES = {
+  queueMs: 1,
+  decodeMs: 2,
+  detectMs: 3,
+  alignMs: 4,
+  embedMs: 5,
+  attributesMs: 6,
+  presentationAttackMs: 7,
+};
 
 function serverTiming(...images: StageTimings[]): string {
   return serverTimingOf(images);
@@ -24,13 +32,13 @@ describe(setServerTiming.name, () => {
 
   it('sums the stages of the images', () => {
     expect(serverTiming(STAGES, STAGES)).toBe(
-      'queue;dur=2.0, decode;dur=4.0, detect;dur=6.0, align;dur=8.0, embed;dur=10.0, attributes;dur=12.0, total;dur=T',
+      'queue;dur=2.0, decode;dur=4.0, detect;dur=6.0, align;dur=8.0, embed;dur=10.0, attributes;dur=12.0, presentation_attack;dur=14.0, total;dur=T',
     );
   });
 
   it('says how long a search took, with and without an image', () => {
     expect(serverTimingOf([], 7)).toBe('search;dur=7.0, total;dur=T');
-    expect(serverTimingOf([STAGES], 7)).toContain('attributes;dur=6.0, search;dur=7.0, total');
+    expect(serverTimingOf([STAGES], 7)).toContain('presentation_attack;dur=7.0, search;dur=7.0, total');
   });
 
   it.each<{ outcomes: CacheOutcome[]; desc: string }>([

@@ -8,7 +8,15 @@ import { FakeFaceModel } from '../testing';
 import { FaceMetrics } from './face-metrics';
 import { type MetricEntry, METRICS, REJECTIONS } from './metrics';
 
-const timings = { queueMs: 4, decodeMs: 6, detectMs: 40, alignMs: 1, embedMs: 30, attributesMs: 0 };
+const timings = {
+  queueMs: 4,
+  decodeMs: 6,
+  detectMs: 40,
+  alignMs: 1,
+  embedMs: 30,
+  attributesMs: 0,
+  presentationAttackMs: 0,
+};
 const image: ImageEvent = {
   task: 'represent',
   detector: 'fake-detector',

@@ -33,6 +33,7 @@ export const MODEL_TASKS = [
   'gender',
   'expression',
   'race',
+  'presentation-attack',
 ] as const;
 export type ModelTask = (typeof MODEL_TASKS)[number];
 
@@ -55,6 +56,7 @@ export const MODEL_FAMILIES = {
   gender: ['box-crop', 'upright-crop'],
   expression: ['box-crop', 'upright-crop'],
   race: ['box-crop', 'upright-crop'],
+  'presentation-attack': ['context-crop'],
 } as const satisfies Record<ModelTask, readonly string[]>;
 
 /**
@@ -219,6 +221,23 @@ export class CardEmbedding {
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardCalibration) calibration?: CardCalibration;
 }
 
+/** Classes of a presentation attack model: a person, a flat picture of one (print or screen), a mask. */
+export const PRESENTATION_CLASSES = ['real', 'print_or_screen', 'mask'] as const;
+export type PresentationClass = (typeof PRESENTATION_CLASSES)[number];
+
+/** What a presentation attack model needs beyond its input. Its one output is a softmax over `labels`. */
+export class CardPresentationAttack {
+  /** Side of the square that the network sees, in longer sides of the face box: how much of the surroundings. */
+  @IsNumber() @Min(1) @Max(8) scale: number;
+  /** Faces whose score for `real` is under this are suspected, [0, 1]. */
+  @IsNumber() @Min(0) @Max(1) minRealScore: number;
+  /** Class of each number of the output's last dimension; those of one class are added up. `real` is needed. */
+  @IsArray()
+  @ArrayMinSize(2)
+  @IsIn(PRESENTATION_CLASSES, { each: true })
+  labels: PresentationClass[];
+}
+
 export class CardLicense {
   /** SPDX identifier, or a short name where there is none. */
   @IsString() @IsNotEmpty() name: string;
@@ -273,6 +292,11 @@ export class ModelCard {
   outputs: CardOutput[];
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => CardPresentationAttack)
+  presentationAttack?: CardPresentationAttack;
   /**
    * Names of the classes, in the order of the output's last dimension. Needed by gender (`male`, `female`) and race (any
    * names); for expression, names of {@link EXPRESSIONS} in another order than theirs.
@@ -318,6 +342,8 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
     problems.push('detection belongs to task detect, and only there');
   if ((card.task === 'embed') !== (card.embedding != null))
     problems.push('embedding belongs to task embed, and only there');
+  if ((card.task === 'presentation-attack') !== (card.presentationAttack != null))
+    problems.push('presentationAttack belongs to task presentation-attack, and only there');
   if ((card.file == null) === !card.compiled) problems.push('either file or compiled must be given');
   if (card.compiled && card.download != null) problems.push('download must not stand beside compiled');
   problems.push(...inconsistencies(card));
@@ -330,6 +356,15 @@ function inconsistencies(card: ModelCard): string[] {
   const problems: string[] = [...inputProblems(card), ...labelProblems(card), ...thresholdProblems(card)];
   if (embedding != null && outputs[0].dims.at(-1) !== embedding.dimensions) {
     problems.push(`embedding.dimensions must be the last of outputs.0.dims, but is ${embedding.dimensions}`);
+  }
+  const { labels } = card.presentationAttack ?? {};
+  if (labels != null && !labels.includes('real')) {
+    problems.push('presentationAttack.labels must hold real');
+  }
+  if (labels != null && outputs[0].dims.at(-1) !== labels.length) {
+    problems.push(
+      `presentationAttack.labels must be as many as the last of outputs.0.dims, but are ${labels.length}`,
+    );
   }
   const strides = detection?.strides?.length ?? 3;
   const counts = {

@@ -23,7 +23,7 @@ export const PREPARED_WEIGHTS = 'model.data';
 const MANIFEST = 'manifest.json';
 
 /** Raised whenever models are prepared in another way: it is part of the key. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 /** Age of a temporary folder that somebody else, on another machine maybe, will not finish any more. */
 const ABANDONED_MS = 3_600_000;
 

@@ -36,6 +36,8 @@ export interface FaceJob {
   align?: false;
   /** Name of the model for each attribute that is estimated; read by `analyze` only. */
   attributes?: Partial<Record<Attribute, string>>;
+  /** Names of the presentation attack models that judge every selected face. Absent: none does. */
+  attackModels?: readonly string[];
 }
 
 /** Runs of one model for one job. */

@@ -18,6 +18,7 @@ import type {
 import type { FaceJob } from './face-job';
 import { toInputTensor } from './input-tensor';
 import { type LocatedFace, locateFaces } from './locate-faces';
+import { judgePresentations } from './presentation-attack';
 import { type DecodedImage, decodeImage, type RgbImage } from './rgb-image';
 import { selectFaces } from './select-faces';
 import { stretchLevels } from './stretch-levels';
@@ -66,9 +67,10 @@ export class FacePipeline {
   async run(job: FaceJob): Promise<ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace>> {
     const clock = new StageClock();
     const decoded = await clock.time('decodeMs', () => decodeImage(job.image, this.maxImagePixels));
-    const image = process.env.NOSTRETCH ? decoded : stretchLevels(decoded);
+    const image = stretchLevels(decoded);
     const look = job.wholeImage === 'always' ? nothingIn(image) : await this.find(image, job, clock);
-    const { faces, unalignedCount } = await this.describe(look, job, clock);
+    const { faces: described, unalignedCount } = await this.describe(look, job, clock);
+    const faces = await this.judge(look.image, described, job, clock);
     return {
       imageWidth: image.originalWidth,
       imageHeight: image.originalHeight,
@@ -127,6 +129,19 @@ export class FacePipeline {
     if (job.task !== 'represent' || located.length === 0) return look;
     const faces = await this.embed(image, located, job, clock);
     return { ...look, faces, soundFaces: soundFacesOf(faces) };
+  }
+
+  /** Says of every face whether it may be a picture of one, where that is asked for. */
+  private async judge<F extends FaceDetection>(
+    image: RgbImage,
+    faces: F[],
+    job: FaceJob,
+    clock: StageClock,
+  ): Promise<F[]> {
+    if (job.attackModels == null || faces.length === 0) return faces;
+    const models = job.attackModels.map((name) => this.model(name, 'presentation-attack'));
+    const judged = await clock.time('presentationAttackMs', () => judgePresentations(image, faces, models));
+    return faces.map((face, i) => ({ ...face, presentationAttack: judged[i] }));
   }
 
   private async embed<F extends FaceToAlign & { signal: number }>(
@@ -256,6 +271,7 @@ class StageClock {
     alignMs: 0,
     embedMs: 0,
     attributesMs: 0,
+    presentationAttackMs: 0,
   };
 
   async time<T>(stage: Exclude<keyof StageTimings, 'cache'>, work: () => Promise<T>): Promise<T> {

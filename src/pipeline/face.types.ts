@@ -1,4 +1,5 @@
 import type { Expression, Gender } from '../model-store/attributes';
+import { PRESENTATION_CLASSES } from '../model-store/model-card';
 
 export {
   type Attribute,
@@ -29,6 +30,27 @@ export interface BoundingBox {
  */
 export type Landmarks = readonly [Point, Point, Point, Point, Point];
 
+/**
+ * What calls do about presentation attacks: `off`: nothing; `report`: every face has a score; `require`: a face that is not
+ * labeled `real` is refused.
+ */
+export const PRESENTATION_ATTACK_POLICIES = ['off', 'report', 'require'] as const;
+export type PresentationAttackPolicy = (typeof PRESENTATION_ATTACK_POLICIES)[number];
+
+/**
+ * `real`: the score is at least that of the card; else the likelier of `print_or_screen` and `mask`; `insufficient_context`:
+ * too little of the surroundings is in the image to tell.
+ */
+export const PRESENTATION_ATTACK_LABELS = [...PRESENTATION_CLASSES, 'insufficient_context'] as const;
+export type PresentationAttackLabel = (typeof PRESENTATION_ATTACK_LABELS)[number];
+
+/** Whether a face was in front of the camera itself, or a picture or a mask of one: a signal, no proof. */
+export interface PresentationAttack {
+  /** Softmax output for `real`, [0, 1]; of several models the mean. No calibrated probability. `null` without context. */
+  score: number | null;
+  label: PresentationAttackLabel;
+}
+
 /** A face found in an image. */
 export interface FaceDetection {
   /** The whole image where that was taken for the face, see {@link WHOLE_IMAGE_MODES}. */
@@ -43,6 +65,8 @@ export interface FaceDetection {
    * taken for the face.
    */
   alignmentScore: number | null;
+  /** Where it was asked for. */
+  presentationAttack?: PresentationAttack;
 }
 
 /** What the pixels of a face tell of its use as a reference. */
@@ -102,6 +126,7 @@ export interface StageTimings {
   embedMs: number;
   /** Age, gender, expression and race. */
   attributesMs: number;
+  presentationAttackMs: number;
   /**
    * How the cache took it; absent where there is none. `hit`: answered from it; `shared`: the same image was being worked
    * on already, and its answer went to both; `miss`: worked on.
@@ -117,6 +142,7 @@ export const STAGES = {
   align: 'alignMs',
   embed: 'embedMs',
   attributes: 'attributesMs',
+  presentation_attack: 'presentationAttackMs',
 } as const satisfies Record<string, Exclude<keyof StageTimings, 'cache'>>;
 
 export const CACHE_OUTCOMES = ['hit', 'shared', 'miss'] as const;

@@ -81,7 +81,7 @@ interface LinearTap {
  *
  * @returns `read` - the source positions that are read at all, ascending.
  */
-function linearTaps(size: number, outputSize: number): { read: number[]; taps: LinearTap[] } {
+export function linearTaps(size: number, outputSize: number): { read: number[]; taps: LinearTap[] } {
   const read: number[] = [];
   const place = (position: number) => {
     if (read.at(-1) !== position && read.at(-2) !== position) read.push(position);

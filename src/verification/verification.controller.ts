@@ -31,7 +31,13 @@ export class VerificationController {
     examples: { images: { summary: 'Two images', value: VERIFY_ANSWER } },
   })
   @ApiFaceErrors(
-    [...IMAGE_ROUTE_ERRORS, 'FACE_NOT_DETECTED', 'EMBEDDING_INVALID', 'EMBEDDING_CONTRACT_MISMATCH'],
+    [
+      ...IMAGE_ROUTE_ERRORS,
+      'FACE_NOT_DETECTED',
+      'PRESENTATION_ATTACK_SUSPECTED',
+      'EMBEDDING_INVALID',
+      'EMBEDDING_CONTRACT_MISMATCH',
+    ],
     'probe',
   )
   async verify(

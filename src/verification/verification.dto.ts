@@ -21,13 +21,19 @@ import {
   IsAlign,
   IsFaceSelection,
   IsModelName,
+  IsPresentationAttack,
   IsReviewMargin,
   IsTargetRate,
   TARGET_FMR_DESCRIPTION,
 } from '../http/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
-import { type FaceSelection, type Metric, METRICS } from '../pipeline/face.types';
+import {
+  type FaceSelection,
+  type Metric,
+  METRICS,
+  type PresentationAttackPolicy,
+} from '../pipeline/face.types';
 
 /** Body of POST /v1/verify beside `probe` and `reference`. */
 export class VerifyOptionsDto extends DetectorOptionsDto {
@@ -70,6 +76,10 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
   /** Whether faces are aligned; embeddings must be of the same kind. */
   @IsAlign()
   align?: boolean;
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Timings of both sides. */

@@ -304,7 +304,9 @@ describe('galleries over HTTP', () => {
         timings: expect.objectContaining({ searchMs: expect.any(Number), queueMs: 0 }),
         requestId: expect.any(String),
       });
-      expect(after.headers['server-timing']).toMatch(/attributes;dur=0.0, search;dur=\d+\.\d, total;/);
+      expect(after.headers['server-timing']).toMatch(
+        /presentation_attack;dur=0.0, search;dur=\d+\.\d, total;/,
+      );
     });
 
     it('keeps embeddings to itself', async () => {

@@ -24,7 +24,15 @@ const face = {
   },
   detectionScore: 0.99,
 };
-const timings = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
+const timings = {
+  queueMs: 0,
+  decodeMs: 0,
+  detectMs: 0,
+  alignMs: 0,
+  embedMs: 0,
+  attributesMs: 0,
+  presentationAttackMs: 0,
+};
 const imageResult = { imageWidth: 640, imageHeight: 480, detector: 'fake-detector', timings };
 
 describe('HTTP service', () => {
@@ -420,7 +428,15 @@ describe('HTTP service', () => {
     });
 
     it('says the time of each stage, summed over the images', async () => {
-      const stages = { queueMs: 1, decodeMs: 2, detectMs: 3, alignMs: 4, embedMs: 5, attributesMs: 0 };
+      const stages = {
+        queueMs: 1,
+        decodeMs: 2,
+        detectMs: 3,
+        alignMs: 4,
+        embedMs: 5,
+        attributesMs: 0,
+        presentationAttackMs: 0,
+      };
       const represent = service.model.represent.bind(service.model);
       jest
         .spyOn(service.model, 'represent')
@@ -430,7 +446,7 @@ describe('HTTP service', () => {
         .attach('probe', alice, 'a')
         .attach('reference', bob, 'b');
       expect(headers['server-timing']).toMatch(
-        /^queue;dur=2\.0, decode;dur=4\.0, detect;dur=6\.0, align;dur=8\.0, embed;dur=10\.0, attributes;dur=0\.0, total;dur=\d+\.\d$/,
+        /^queue;dur=2\.0, decode;dur=4\.0, detect;dur=6\.0, align;dur=8\.0, embed;dur=10\.0, attributes;dur=0\.0, presentation_attack;dur=0\.0, total;dur=\d+\.\d$/,
       );
       const list = await service.http
         .post('/v1/represent')

@@ -29,6 +29,8 @@ const GROUPS: { networks: string[]; options: ReferenceOptions }[] = [
   { networks: ['deepid'], options: { batch: 2, files: [OWN, NUMBERED] } },
   { networks: ['ghostfacenet'], options: { batch: 2, files: [OWN, NUMBERED] } },
   { networks: ['emotion'], options: { batch: 2, files: [OWN, NUMBERED] } },
+  { networks: ['minifasnet-v2'], options: { batch: 2, files: [{ name: 'own.pth' }] } },
+  { networks: ['minifasnet-v1-se'], options: { batch: 2, files: [{ name: 'own.pth' }] } },
   { networks: ['retinaface'], options: { files: [OWN, NUMBERED], options: { height: 96, width: 64 } } },
   { networks: ['vgg-face', 'age', 'gender', 'race'], options: { files: [OWN] } },
 ];
@@ -42,6 +44,8 @@ const MISTAKEN: Record<string, [as: string, layer: string]> = {
   deepid: ['openface', 'Conv1'],
   ghostfacenet: ['emotion', 'conv2d'],
   emotion: ['deepid', 'conv2d'],
+  'minifasnet-v2': ['minifasnet-v1-se', 'conv_3.model.1.conv.conv.weight'],
+  'minifasnet-v1-se': ['minifasnet-v2', 'conv_3.model.1.conv.conv.weight'],
   retinaface: ['facenet', 'bn_data'],
   'vgg-face': ['age', 'conv2d_15'],
   age: ['vgg-face', 'predictions'],

@@ -23,6 +23,15 @@ const NETWORKS = {
     mean: 127.5,
     toOriginal: ({ embedding }) => ({ output: Array.from(embedding.data) }),
   },
+  'minifasnet-v2-se': {
+    width: 128,
+    height: 128,
+    mean: 0,
+    std: 1,
+    toOriginal: ({ scores }) => ({ output: Array.from(scores.data) }),
+    // Ours has the softmax inside.
+    fromOriginal: ({ output }) => ({ output: { data: softmax(output.data) } }),
+  },
   'rfb-320': {
     width: 320,
     height: 240,
@@ -56,11 +65,17 @@ function decode(boxes, width, height) {
   return corners;
 }
 
+function softmax(values) {
+  const powers = Array.from(values, Math.exp);
+  const sum = powers.reduce((a, b) => a + b);
+  return powers.map((power) => power / sum);
+}
+
 /** The top rows of a square picture. */
 const picture = (kind, width, height) => goldenInput(kind, width).subarray(0, width * height * 3);
 
 async function compare(name, { compiled, original }) {
-  const { width, height, mean, toOriginal } = NETWORKS[name];
+  const { width, height, mean, std = 128, toOriginal, fromOriginal = (outputs) => outputs } = NETWORKS[name];
   const [ours, theirs] = await Promise.all([compiled, original].map((file) => InferenceSession.create(file)));
   const largest = {};
   for (const kind of KINDS) {
@@ -69,10 +84,12 @@ async function compare(name, { compiled, original }) {
     const plane = width * height;
     for (let i = 0; i < plane; i++) {
       for (let channel = 0; channel < 3; channel++) {
-        planar[channel * plane + i] = (pixels[i * 3 + channel] - mean) / 128;
+        planar[channel * plane + i] = (pixels[i * 3 + channel] - mean) / std;
       }
     }
-    const expected = await theirs.run({ input: new Tensor('float32', planar, [1, 3, height, width]) });
+    const expected = fromOriginal(
+      await theirs.run({ input: new Tensor('float32', planar, [1, 3, height, width]) }),
+    );
     const received = toOriginal(
       await ours.run({ image: new Tensor('uint8', pixels, [1, height, width, 3]) }),
     );

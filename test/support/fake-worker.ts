@@ -2,7 +2,15 @@ import { InferenceWorker, WorkerEndedError } from '../../src/inference/inference
 import type { LoadedModel } from '../../src/inference/worker-protocol';
 import type { FaceJob, FaceJobResult, ModelRun } from '../../src/pipeline/face-job';
 
-const NO_TIME = { queueMs: 0, decodeMs: 0, detectMs: 0, alignMs: 0, embedMs: 0, attributesMs: 0 };
+const NO_TIME = {
+  queueMs: 0,
+  decodeMs: 0,
+  detectMs: 0,
+  alignMs: 0,
+  embedMs: 0,
+  attributesMs: 0,
+  presentationAttackMs: 0,
+};
 
 /** Ids of what a {@link FakeWorker} holds unless said otherwise. */
 export const FAKE_MODELS: readonly string[] = ['model'];

@@ -61,8 +61,9 @@ const OPTIONS: RouteEntry['fields'] = {
   },
   anti_spoofing: {
     deepface: '`false`',
-    verdict: 'different',
-    note: '`true` is refused: there is no model for it, and passing it over would be a false promise',
+    here: 'as `FACE_PRESENTATION_ATTACK` says: `off`',
+    verdict: 'same',
+    note: '`true` needs `FACE_PRESENTATION_ATTACK_MODELS`, and is refused without, with how to load them; `minifasnet-v2,minifasnet-v1-se` are the two of DeepFace',
   },
 };
 const STORE_OPTIONS: RouteEntry['fields'] = {
@@ -371,11 +372,18 @@ export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
     why: '',
   },
   {
-    what: 'Spoof, `is_real`',
-    deepface: 'an error',
-    here: 'not there',
-    verdict: 'different',
-    why: 'See `anti_spoofing`',
+    what: 'Spoof',
+    deepface: '`Spoof detected in the given image.`',
+    here: 'the same, with the image that it is in',
+    verdict: 'same',
+    why: 'Also where too little of the surroundings is in the image to tell, with `skip` too: what was not judged is not genuine',
+  },
+  {
+    what: '`is_real`, `antispoof_score`',
+    deepface: 'of the library alone',
+    here: 'in /represent and /analyze, where `anti_spoofing` was asked for',
+    verdict: 'better',
+    why: 'How sure the networks are is seen without a second call',
   },
   {
     what: 'Store of /register',

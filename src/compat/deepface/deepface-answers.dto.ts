@@ -145,6 +145,24 @@ export class DeepfaceVerifyAnswerDto {
   time: number;
 }
 
+const IS_REAL = {
+  type: Boolean,
+  description: 'Where anti_spoofing was asked for: the face was judged genuine',
+} as const;
+const ANTISPOOF_SCORE = {
+  type: Number,
+  minimum: 0,
+  maximum: 1,
+  description: 'Where anti_spoofing was asked for: mean softmax output for a genuine face',
+} as const;
+
+/** As `extract_faces` of DeepFace tells it. Its routes answer genuine faces without it. */
+function spoofAnswer({ presentationAttack }: FaceDetection): { is_real?: boolean; antispoof_score?: number } {
+  if (presentationAttack == null) return {};
+  const { label, score } = presentationAttack;
+  return { is_real: label === 'real', ...(score == null ? {} : { antispoof_score: round(score, 4) }) };
+}
+
 /** A face with its embedding. */
 export class DeepfaceRepresentationDto {
   @ApiProperty({ type: [Number], description: 'The vector as the network gives it, not brought to length 1' })
@@ -156,11 +174,18 @@ export class DeepfaceRepresentationDto {
   @ApiProperty({ example: 0.88, description: "Detector's score, two decimals; 0 for a whole image" })
   face_confidence: number;
 
+  @ApiPropertyOptional(IS_REAL)
+  is_real?: boolean;
+
+  @ApiPropertyOptional(ANTISPOOF_SCORE)
+  antispoof_score?: number;
+
   static from(face: RepresentedFace, image: ImageSize, detector: NamedDetector): DeepfaceRepresentationDto {
     return {
       embedding: Array.from(face.embedding, (value) => value * face.embeddingNorm),
       facial_area: FacialAreaDto.from(face, image, detector),
       face_confidence: round(face.detectionScore, 2),
+      ...spoofAnswer(face),
     };
   }
 }
@@ -215,6 +240,12 @@ export class DeepfaceAnalysisDto {
   @ApiProperty({ example: 0.88, description: "Detector's score, two decimals; 0 for a whole image" })
   face_confidence: number;
 
+  @ApiPropertyOptional(IS_REAL)
+  is_real?: boolean;
+
+  @ApiPropertyOptional(ANTISPOOF_SCORE)
+  antispoof_score?: number;
+
   static from(
     face: AnalyzedFace,
     actions: readonly Action[],
@@ -225,6 +256,7 @@ export class DeepfaceAnalysisDto {
       ...Object.assign({}, ...actions.map((action) => actionAnswer(action, face))),
       region: FacialAreaDto.from(face, image, detector),
       face_confidence: round(face.detectionScore, 2),
+      ...spoofAnswer(face),
     };
   }
 }

@@ -34,7 +34,7 @@ const FLAGS = new Map<unknown, boolean>([
 ]);
 
 /** Property: true or false as it reads, in the spellings of JSON, of forms and of Python. */
-function IsFlag(description: string, byDefault: boolean): PropertyDecorator {
+function IsFlag(description: string, byDefault?: boolean): PropertyDecorator {
   return applyDecorators(
     Omittable(),
     Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => {
@@ -87,10 +87,12 @@ export class DeepfaceOptionsDto {
   @IsFlag('false: faces are cut out by their boxes and not turned; /analyze does not read it', true)
   align = true;
 
-  /** There is no model for it. */
-  @IsFlag('true is refused: there is no model for it', false)
-  @Equals(false, { message: '$property must be false: there is no anti-spoofing model' })
-  anti_spoofing = false;
+  /** Whether faces that may be pictures or masks are an error. */
+  @IsFlag(
+    'true: an image with a face that may be a picture or a mask of one is an error. Default: as FACE_PRESENTATION_ATTACK of ' +
+      'the service says',
+  )
+  anti_spoofing?: boolean;
 }
 
 /** Body of POST /verify beside the images. */

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { FaceError } from '../../errors';
+import { FaceError, type FaceErrorCode } from '../../errors';
 import { AnalysisService } from '../../face/analysis.service';
 import { type FaceCallOptions, FaceModel, type RepresentCallOptions } from '../../face/face-model';
 import { type Representation, RepresentationService } from '../../face/representation.service';
@@ -55,7 +55,7 @@ export class DeepfaceService {
     const result = await about(
       (details) => (details.field === 'reference' ? 'img2' : 'img1'),
       this.verification.verify(inputOf(img1), inputOf(img2), {
-        ...faceOptions(options, detector, limits),
+        ...this.faceOptions(options, detector, limits),
         embedder: embedder.card,
         align,
         metric,
@@ -118,7 +118,7 @@ export class DeepfaceService {
     const attributes = actions.map((action) => ACTIONS[action].attribute);
     const images = await eachOf(img, async (image) => {
       const analysis = await this.analysis.analyze(image, {
-        ...faceOptions(options, detector, limits),
+        ...this.faceOptions(options, detector, limits),
         attributes,
       });
       if (analysis.faces.length > 0) return analysis;
@@ -142,7 +142,7 @@ export class DeepfaceService {
     const namedEmbedder = this.models.embedder(options.model_name);
     const namedDetector = this.models.detector(options.detector_backend);
     const call: RepresentCallOptions = {
-      ...faceOptions(options, namedDetector, limits),
+      ...this.faceOptions(options, namedDetector, limits),
       embedder: namedEmbedder.card,
       align: options.align,
       maxFaces: options.max_faces,
@@ -159,18 +159,19 @@ export class DeepfaceService {
     if (deepfaceName != null) return DEEPFACE_THRESHOLDS[deepfaceName][metric];
     return this.model.embedder(card).maxDistances[metric] ?? null;
   }
-}
 
-function faceOptions(
-  { enforce_detection: enforce }: DeepfaceOptionsDto,
-  { card }: NamedDetector,
-  limits: RequestLimits,
-): FaceCallOptions {
-  return {
-    ...limits,
-    detector: card ?? undefined,
-    wholeImage: card == null ? 'always' : enforce ? 'never' : 'ifNoFace',
-  };
+  private faceOptions(
+    { enforce_detection: enforce, anti_spoofing: antiSpoofing }: DeepfaceOptionsDto,
+    { card }: NamedDetector,
+    limits: RequestLimits,
+  ): FaceCallOptions {
+    return {
+      ...limits,
+      detector: card ?? undefined,
+      wholeImage: card == null ? 'always' : enforce ? 'never' : 'ifNoFace',
+      presentationAttack: this.models.presentationAttack(antiSpoofing),
+    };
+  }
 }
 
 /** Works on an image, or on each of a list at the same time. One that fails, fails all. */
@@ -186,10 +187,16 @@ async function about<T>(nameOf: (details: FaceError['details']) => string, work:
   try {
     return await work;
   } catch (error) {
-    if (!(error instanceof FaceError) || !/^(IMAGE|FACE|EMBEDDING)_/.test(error.code)) throw error;
+    if (!(error instanceof FaceError) || !/^(IMAGE|FACE|EMBEDDING|PRESENTATION)_/.test(error.code))
+      throw error;
     const { code, message, details, cause } = error;
-    const hint =
-      code === 'FACE_NOT_DETECTED' ? ' Send enforce_detection: false to take the whole image.' : '';
-    throw new FaceError(code, `${nameOf(details)}: ${message}${hint}`, details, { cause });
+    throw new FaceError(code, `${nameOf(details)}: ${textOf(code, message)}`, details, { cause });
   }
+}
+
+/** Clients of DeepFace know a spoof by these words. @see serengil/deepface@010bb2b:deepface/modules/representation.py */
+function textOf(code: FaceErrorCode, message: string): string {
+  if (code === 'PRESENTATION_ATTACK_SUSPECTED') return `Spoof detected in the given image. ${message}`;
+  if (code !== 'FACE_NOT_DETECTED') return message;
+  return `${message} Send enforce_detection: false to take the whole image.`;
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../errors';
 import { FaceModel, type ModelStatus } from '../../face/face-model';
-import type { Attribute } from '../../pipeline/face.types';
+import type { Attribute, PresentationAttackPolicy } from '../../pipeline/face.types';
 import type { ModelTask } from '../../model-store/model-card';
 import { commandToGet } from '../../model-store/model-store';
 import { DEEPFACE_THRESHOLDS, type DeepfaceModelName } from './confidence';
@@ -64,6 +64,12 @@ export const ACTIONS = {
   race: { attribute: 'race', card: 'race', weights: 'race_model_single_batch.h5' },
 } as const satisfies Record<string, { attribute: Attribute; card: string; weights: string }>;
 export type Action = keyof typeof ACTIONS;
+
+/** Cards of the networks that DeepFace judges spoofs with, and its files of their weights. */
+const ANTI_SPOOFING = {
+  'minifasnet-v2': '2.7_80x80_MiniFASNetV2.pth',
+  'minifasnet-v1-se': '4_0_0_80x80_MiniFASNetV1SE.pth',
+} as const;
 
 /** An embedder that a request named, or the default. */
 export interface NamedEmbedder {
@@ -164,6 +170,29 @@ export class DeepfaceModels {
       `No model for action ${missing} is loaded. ${howToLoad(card, 'FACE_ATTRIBUTE_MODELS', this.stateOf(card), weights)}` +
         (served.length > 0 ? ` Loaded for: ${served.join(', ')}.` : ''),
       { field: 'actions', attribute, available: served },
+    );
+  }
+
+  /**
+   * What `anti_spoofing` asks for; absent: what the service does by default.
+   *
+   * @throws {FaceError} MODEL_NOT_LOADED where it is asked for and no model is there, with how to load one.
+   */
+  presentationAttack(antiSpoofing?: boolean): PresentationAttackPolicy {
+    if (antiSpoofing == null) return this.model.presentationAttack;
+    if (!antiSpoofing) return 'off';
+    const isLoaded = this.model
+      .models()
+      .some(({ task, state }) => task === 'presentation-attack' && state === 'loaded');
+    if (isLoaded) return 'require';
+    const imports = Object.entries(ANTI_SPOOFING).map(
+      ([card, weights]) => `likeness models import ${card} ~/.deepface/weights/${weights}`,
+    );
+    throw new FaceError(
+      'MODEL_NOT_LOADED',
+      `anti_spoofing must be false: no presentation attack model is loaded. For the two of DeepFace: ${imports.join('; ')}. ` +
+        `Then name them in FACE_PRESENTATION_ATTACK_MODELS=${Object.keys(ANTI_SPOOFING).join(',')}.`,
+      { field: 'anti_spoofing', available: [] },
     );
   }
 

@@ -8,6 +8,7 @@ import { buildAgeGender } from './networks/age-gender';
 import { buildFaceExpression } from './networks/face-expression';
 import { buildFaceLandmark68 } from './networks/face-landmark-68';
 import { buildFaceResnet128 } from './networks/face-resnet-128';
+import { buildMinifasnetV2Se } from './networks/minifasnet-v2-se';
 import { buildMobilefacenet512 } from './networks/mobilefacenet-512';
 import { buildRfb320 } from './networks/rfb-320';
 import { buildSsdMobilenetV1, SSD_LEFTOVERS } from './networks/ssd-mobilenetv1';
@@ -77,6 +78,11 @@ export const COMPILED_MODELS: Readonly<Record<string, CompiledModel>> = {
     'fr_feature.onnx',
     '87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581',
     buildMobilefacenet512,
+  ),
+  'minifasnet-v2-se': fromFaceplugin(
+    'fr_liveness.onnx',
+    'afa783b7e902fdfcf323a7240cac2a1c580c25314ea4161129dc1b0d100dc32d',
+    buildMinifasnetV2Se,
   ),
   'age-gender': fromFaceApi(
     'age_gender_model',

@@ -5,11 +5,12 @@ import { FaceError } from '../../errors';
 import { type TemporaryFile, writeTemporary } from '../compile/write-atomically';
 import { type ModelCard, parseModelCard } from '../model-card';
 import { OnnxGraph } from '../onnx/onnx-builder';
-import type { Architecture } from './architectures/architecture';
+import type { Architecture, KerasArchitecture, TorchArchitecture } from './architectures/architecture';
 import { importError } from './import-error';
 import { KerasNetwork, matchLayers } from './keras-network';
 import { KerasWeights } from './keras-weights';
 import { type Normalization, normalized } from './normalizations';
+import { StateDict } from './torch/state-dict';
 
 /** Version of what is written. Raise it when the bytes change. */
 const IMPORTER_VERSION = '1';
@@ -18,7 +19,7 @@ export interface ImportOptions {
   /** Name of the card. */
   name: string;
   architecture: Architecture;
-  /** Path of the Keras file. */
+  /** Path of the file of the weights: Keras or PyTorch, as the architecture has it. */
   file: string;
   /** Models folder that the ONNX file goes into, made if needed; its card goes into `cards` there. */
   folder: string;
@@ -41,10 +42,17 @@ export interface ImportedModel {
   path: string;
 }
 
+/** Weights of a file that is open. */
+interface OpenWeights {
+  /** Adds the network with its weights to an empty graph; they may be read as late as when it is written. */
+  addTo(graph: OnnxGraph): void;
+  close(): void;
+}
+
 /**
- * Makes an ONNX file and a card from weights that Keras saved. The same file always gives the same bytes.
+ * Makes an ONNX file and a card from weights that Keras or PyTorch saved. The same file always gives the same bytes.
  *
- * Weights go through memory one tensor at a time. The file is run once before it takes its place; the card follows last.
+ * Weights of Keras go through memory one tensor at a time. The file is run once before it takes its place; the card follows last.
  * On failure nothing is left behind, and what was there still is.
  *
  * @throws {FaceError} MODEL_IMPORT_FAILED where the file is not the weights of that architecture, or damaged;
@@ -56,21 +64,14 @@ export async function importModel(options: ImportOptions): Promise<ImportedModel
   const path = join(folder, `${name}.onnx`);
   const cardPath = join(folder, 'cards', `${name}.json`);
   for (const target of [path, cardPath]) await assertFree(target, name, force);
-  const weights = await openWeights(options.file);
+  await assertPlainFile(options.file);
+  const weights =
+    'build' in architecture ? await openKeras(architecture, options) : await openTorch(architecture, options);
   const made: TemporaryFile[] = [];
   try {
-    const net = new KerasNetwork();
-    architecture.build(net);
-    const layers = matchLayers(net.weightedLayers(), weights.layers);
-    await makeFolder(join(folder, 'cards'));
     const graph = new OnnxGraph(name, IMPORTER_VERSION);
-    let done = 0;
-    const total = net.write(graph, layers, (layer, tensor, place) => {
-      assertGoesOn(options.signal);
-      const data = weights.read(layer, tensor, place);
-      options.onProgress?.((done += data.byteLength), total);
-      return data;
-    });
+    weights.addTo(graph);
+    await makeFolder(join(folder, 'cards'));
     const { model, sha256, bytes } = await writeModel(graph, path);
     made.push(model);
     const pinned = parseModelCard({ ...card, sha256, bytes }, `${name}.json`);
@@ -120,7 +121,44 @@ async function assertFree(path: string, name: string, force: boolean): Promise<v
   }
 }
 
-async function openWeights(file: string): Promise<KerasWeights> {
+async function openKeras(
+  { build }: KerasArchitecture,
+  { file, signal, onProgress }: ImportOptions,
+): Promise<OpenWeights> {
+  const weights = await KerasWeights.open(file);
+  return {
+    addTo: (graph) => {
+      const net = new KerasNetwork();
+      build(net);
+      const layers = matchLayers(net.weightedLayers(), weights.layers);
+      let done = 0;
+      const total = net.write(graph, layers, (layer, tensor, place) => {
+        assertGoesOn(signal);
+        const data = weights.read(layer, tensor, place);
+        onProgress?.((done += data.byteLength), total);
+        return data;
+      });
+    },
+    close: () => weights.close(),
+  };
+}
+
+async function openTorch(
+  { write }: TorchArchitecture,
+  { file, onProgress }: ImportOptions,
+): Promise<OpenWeights> {
+  const weights = await StateDict.open(file);
+  return {
+    addTo: (graph) => {
+      write(graph, weights);
+      weights.assertAllUsed();
+      onProgress?.(weights.byteLength, weights.byteLength);
+    },
+    close: () => undefined,
+  };
+}
+
+async function assertPlainFile(file: string): Promise<void> {
   let isFile: boolean;
   try {
     isFile = (await stat(file)).isFile();
@@ -130,7 +168,6 @@ async function openWeights(file: string): Promise<KerasWeights> {
   }
   // Opening a pipe would wait for ever.
   if (!isFile) throw importError('The file of the weights is no plain file.');
-  return KerasWeights.open(file);
 }
 
 async function makeFolder(folder: string): Promise<void> {

@@ -5,7 +5,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 /**
  * Runs an ONNX file on the input of a reference (make-reference.mjs).
  *
- * The input of the graph is NCHW, its outputs are vectors or NHWC, in the order of the reference's.
+ * The input of the graph is NCHW, BGR as the reference's, or bytes, NHWC RGB; its outputs are vectors or NHWC, in the order of the reference's.
  *
  * @returns answers: [{ data }], and differences: the largest of each output.
  */
@@ -16,8 +16,10 @@ export async function runOnReference(model, { folder, input, outputs }) {
   };
   const session = await InferenceSession.create(model, { intraOpNumThreads: 2 });
   try {
-    const { data, shape } = channelsFirst(readFloats('input.f32'), input);
-    const results = await session.run({ [session.inputNames[0]]: new Tensor('float32', data, shape) });
+    const [{ type }] = session.inputMetadata;
+    const toInput = type === 'uint8' ? rgbBytes : channelsFirst;
+    const { data, shape } = toInput(readFloats('input.f32'), input);
+    const results = await session.run({ [session.inputNames[0]]: new Tensor(type, data, shape) });
     if (session.outputNames.length !== outputs.length) {
       throw new Error(`Expected ${outputs.length} outputs but the network has ${session.outputNames.length}`);
     }
@@ -33,6 +35,12 @@ export async function runOnReference(model, { folder, input, outputs }) {
   } finally {
     await session.release();
   }
+}
+
+/** BGR to RGB, as whole numbers. */
+function rgbBytes(data, shape) {
+  const bytes = Uint8Array.from(data, (_, i) => Math.round(data[i - (i % 3) + 2 - (i % 3)]));
+  return { data: bytes, shape };
 }
 
 /** [N, H, W, C] to [N, C, H, W]. */

@@ -1,5 +1,5 @@
 /**
- * Builds networks in TensorFlow.js with random weights, writes them as Keras files and the networks' answers beside.
+ * Builds networks in TensorFlow.js with random weights, writes them as files of Keras or PyTorch (.pth), and the networks' answers beside.
  *
  * A process of its own: h5wasm is an ES module, the weights take hundreds of megabytes, and TensorFlow.js refuses the
  * typed arrays of Jest's sandbox (jestjs/jest#11864).
@@ -13,6 +13,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TorchFile } from '../torch/torch-weights.mjs';
 import { KerasFile } from './keras-file.mjs';
 import { startBackend, tf } from './layers.mjs';
 import { NETWORKS } from './networks.mjs';
@@ -50,7 +51,8 @@ function weightsOf(layer, index) {
 const written = [];
 for (const { folder, model } of networks) {
   for (const file of files) {
-    written.push({ model, file: await KerasFile.create(join(folder, file.name), model, file) });
+    const FileFormat = file.name.endsWith('.pth') ? TorchFile : KerasFile;
+    written.push({ model, file: await FileFormat.create(join(folder, file.name), model, file) });
   }
 }
 const layers = [...new Set(networks.flatMap(({ model }) => model.layers))];

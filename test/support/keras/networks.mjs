@@ -1,6 +1,7 @@
 import { arcFace } from './networks/arcface.mjs';
 import { ghostFaceNet } from './networks/ghostfacenet.mjs';
 import { inceptionResNetV1 } from './networks/inception-resnet.mjs';
+import { miniFasNet } from './networks/minifasnet.mjs';
 import { openFace } from './networks/openface.mjs';
 import { retinaFace } from './networks/retinaface.mjs';
 import { deepId, emotion } from './networks/small.mjs';
@@ -60,4 +61,17 @@ export const NETWORKS = {
   deepid: { build: deepId, pixels: [0, 1], gain: (name) => (/^fc/.test(name) ? 0.1 : 2) },
   ghostfacenet: { build: ghostFaceNet, pixels: [0, 1], gain: () => 0.7 },
   emotion: { build: emotion, pixels: [0, 1] },
+  'minifasnet-v2': miniFasNetOf('minifasnet-v2'),
+  'minifasnet-v1-se': miniFasNetOf('minifasnet-v1-se'),
 };
+
+function miniFasNetOf(network) {
+  return {
+    build: () => miniFasNet(network),
+    pixels: [0, 255],
+    gain: (name) => (name === 'prob' ? 0.3 : 1),
+    // The first normalization takes sums of pixels as they come.
+    weight: (name, role) =>
+      name === 'conv1.bn' ? { gamma: [0.6, 1.4], moving_variance: [10_000, 20_000] }[role] : undefined,
+  };
+}

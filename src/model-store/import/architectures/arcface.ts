@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, embedderCard, unstatedLicense } from './architecture';
+import { type KerasArchitecture, embedderCard, unstatedLicense } from './architecture';
 
 /** Filters and residual units of the four stages, by the names of DeepFace. */
 const STAGES = [
@@ -45,7 +45,7 @@ function arcFaceResNet34(net: KerasNetwork): KerasValue {
   return norm(net.dense(features, 512), 'embedding');
 }
 
-export const ARCFACE: Architecture = {
+export const ARCFACE: KerasArchitecture = {
   build: (net) => net.output('embedding', arcFaceResNet34(net)),
   card: embedderCard({
     title: 'ArcFace',

@@ -1,16 +1,28 @@
 import type { ModelCard } from '../../model-card';
+import type { OnnxGraph } from '../../onnx/onnx-builder';
 import type { KerasNetwork } from '../keras-network';
+import type { StateDict } from '../torch/state-dict';
 
 /**
- * A network of which DeepFace publishes weights as a Keras file, and what its card says.
+ * A network whose weights are published as a file of Keras or PyTorch, and what its card says.
  *
  * Facts (layers, names, epsilons, thresholds) are those of the sources that each file names; the code is our own.
  */
-export interface Architecture {
-  /** Writes down the network; `image` is its one input, in the channel order and the range of the card. */
-  build(net: KerasNetwork): void;
+export type Architecture = KerasArchitecture | TorchArchitecture;
+
+interface WithCard {
   /** The card, with normalisation `base` where it is an embedder. */
   card: Omit<ModelCard, 'name' | 'file' | 'compiled' | 'sha256' | 'bytes'>;
+}
+
+export interface KerasArchitecture extends WithCard {
+  /** Writes down the network; `image` is its one input, in the channel order and the range of the card. */
+  build(net: KerasNetwork): void;
+}
+
+export interface TorchArchitecture extends WithCard {
+  /** Writes the network with its weights; `image` is its one input, as the card says. */
+  write(graph: OnnxGraph, weights: StateDict): void;
 }
 
 type Card = Architecture['card'];

@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, embedderCard, unstatedLicense } from './architecture';
+import { type KerasArchitecture, embedderCard, unstatedLicense } from './architecture';
 
 /**
  * DeepID for pictures 55 high and 47 wide.
@@ -29,7 +29,7 @@ function deepId(net: KerasNetwork): KerasValue {
   return net.relu(sum, { name: 'deepid' });
 }
 
-export const DEEPID: Architecture = {
+export const DEEPID: KerasArchitecture = {
   build: (net) => net.output('embedding', deepId(net)),
   card: embedderCard({
     title: 'DeepID',

@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, unstatedLicense } from './architecture';
+import { type KerasArchitecture, unstatedLicense } from './architecture';
 
 /**
  * DeepFace's network for seven emotions, 48x48 pixels, grey.
@@ -18,7 +18,7 @@ function emotionNetwork(net: KerasNetwork): KerasValue {
   return net.dense(x, 7, { activation: 'softmax' });
 }
 
-export const EMOTION: Architecture = {
+export const EMOTION: KerasArchitecture = {
   build: (net) => net.output('scores', emotionNetwork(net)),
   card: {
     title: 'Emotion (DeepFace)',

@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, embedderCard, unstatedLicense } from './architecture';
+import { type KerasArchitecture, embedderCard, unstatedLicense } from './architecture';
 
 /** A convolution with its normalisation and ReLU: [name, filters, kernel, stride, padding]. */
 type Step = readonly [
@@ -128,7 +128,7 @@ function facenet(
   title: string,
   dimensions: number,
   about: Pick<Parameters<typeof embedderCard>[0], 'maxDistances' | 'source'>,
-): Architecture {
+): KerasArchitecture {
   return {
     build: (net) => net.output('embedding', inceptionResNetV1(net, dimensions)),
     card: embedderCard({

@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, embedderCard, unstatedLicense } from './architecture';
+import { type KerasArchitecture, embedderCard, unstatedLicense } from './architecture';
 
 /** A bottleneck: kernel and stride of its depthwise convolutions, channels inside and out, and of squeeze-and-excite. */
 interface Bottleneck {
@@ -86,7 +86,7 @@ function ghostFaceNetV1(net: KerasNetwork): KerasValue {
   return net.batchNorm(net.flatten(x, { name: 'GDC_flatten' }), { name: 'pre_embedding' });
 }
 
-export const GHOSTFACENET: Architecture = {
+export const GHOSTFACENET: KerasArchitecture = {
   build: (net) => net.output('embedding', ghostFaceNetV1(net)),
   card: embedderCard({
     title: 'GhostFaceNet',

@@ -4,6 +4,7 @@ import { DEEPID } from './deepid';
 import { EMOTION } from './emotion';
 import { FACENET, FACENET512 } from './facenet';
 import { GHOSTFACENET } from './ghostfacenet';
+import { MINIFASNET_V1_SE, MINIFASNET_V2 } from './minifasnet';
 import { OPENFACE } from './openface';
 import { RETINAFACE } from './retinaface';
 import { VGG_FACE } from './vgg-face';
@@ -23,4 +24,6 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   gender: GENDER,
   race: RACE,
   emotion: EMOTION,
+  'minifasnet-v2': MINIFASNET_V2,
+  'minifasnet-v1-se': MINIFASNET_V1_SE,
 };

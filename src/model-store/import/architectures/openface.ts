@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, embedderCard, unstatedLicense } from './architecture';
+import { type KerasArchitecture, embedderCard, unstatedLicense } from './architecture';
 
 /** Epsilon of all batch norms. */
 const EPSILON = 1e-5;
@@ -134,7 +134,7 @@ function openFaceNn4(net: KerasNetwork): KerasValue {
   return net.l2Normalize(embedding, { name: 'norm_layer' });
 }
 
-export const OPENFACE: Architecture = {
+export const OPENFACE: KerasArchitecture = {
   build: (net) => net.output('embedding', openFaceNn4(net)),
   card: embedderCard({
     title: 'OpenFace',

@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import type { Architecture } from './architecture';
+import type { KerasArchitecture } from './architecture';
 
 /** Of all batch norms; that of MXNet, where the weights come from. */
 const EPSILON = 1.9999999494757503e-5;
@@ -134,7 +134,7 @@ const OUTPUTS = [32, 16, 8].flatMap((stride) =>
  *
  * @see serengil/retinaface@29d593f:retinaface/model/retinaface_model.py, retinaface/RetinaFace.py
  */
-export const RETINAFACE: Architecture = {
+export const RETINAFACE: KerasArchitecture = {
   build: (net) => new RetinafaceNetwork(net).build(),
   card: {
     title: 'RetinaFace, ResNet50 (InsightFace)',

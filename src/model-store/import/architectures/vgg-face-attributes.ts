@@ -1,5 +1,5 @@
 import type { ModelTask } from '../../model-card';
-import { type Architecture, colourInput } from './architecture';
+import { type KerasArchitecture, colourInput } from './architecture';
 import { buildDescriptor, VGG_LICENSE } from './vgg-face';
 
 /**
@@ -11,8 +11,8 @@ import { buildDescriptor, VGG_LICENSE } from './vgg-face';
 function attributeNetwork(
   task: ModelTask,
   classes: number,
-  about: Pick<Architecture['card'], 'title' | 'source' | 'labels'>,
-): Architecture {
+  about: Pick<KerasArchitecture['card'], 'title' | 'source' | 'labels'>,
+): KerasArchitecture {
   return {
     build: (net) => {
       const descriptor = net.dropout(buildDescriptor(net));

@@ -1,5 +1,5 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
-import { type Architecture, embedderCard } from './architecture';
+import { type KerasArchitecture, embedderCard } from './architecture';
 
 /** Filters of the convolutions of each block; a block ends in a pooling that halves rows and columns. */
 const BLOCKS = [
@@ -41,7 +41,7 @@ export function buildDescriptor(net: KerasNetwork): KerasValue {
   return net.conv(x, 4096, 1, { activation: 'relu' });
 }
 
-export const VGG_FACE: Architecture = {
+export const VGG_FACE: KerasArchitecture = {
   build,
   card: embedderCard({
     title: 'VGG-Face',
