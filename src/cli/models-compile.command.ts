@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { FaceError } from '../errors';
-import { COMPILED_MODELS, compileInto } from '../model-store/compile/compile-models';
+import { COMPILED_MODELS, compileInto, DEFAULT_COMPILED_MODELS } from '../model-store/compile/compile-models';
 import { readStore } from '../face/model-files';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
@@ -22,15 +22,18 @@ interface CompileResult {
 export function addModelsCompileCommand(models: Command): void {
   models
     .command('compile')
-    .description('Compile the default models into the first of FACE_MODEL_DIRS.')
-    .argument('[names...]', `default: ${Object.keys(COMPILED_MODELS).join(', ')}`)
+    .description('Compile models into the first of FACE_MODEL_DIRS.')
+    .argument(
+      '[names...]',
+      `of ${Object.keys(COMPILED_MODELS).join(', ')} (default: ${DEFAULT_COMPILED_MODELS.join(', ')})`,
+    )
     .option('--force', 'also where the file is there already')
     .addOption(jsonOption())
     .action(compile);
 }
 
 async function compile(names: string[], { force, json }: CompileOptions): Promise<void> {
-  const wanted = names.length > 0 ? [...new Set(names)] : Object.keys(COMPILED_MODELS);
+  const wanted = names.length > 0 ? [...new Set(names)] : DEFAULT_COMPILED_MODELS;
   wanted.forEach(assertCompilable);
   const { modelDirs } = readSettings();
   const store = await readStore(modelDirs);

@@ -3,9 +3,9 @@ import { FaceError, type FaceErrorCode } from '../errors';
 import type { FaceJob } from '../pipeline/face-job';
 import type { StageTimings } from '../pipeline/face.types';
 
-/** Told while models are compiled, prepared, loaded and warmed, at boot and when an operator loads one. */
+/** Told while models are prepared, loaded and warmed, at boot and when an operator loads one. */
 export interface BootProgress {
-  stage: 'compile' | 'prepare' | 'load';
+  stage: 'prepare' | 'load';
   model: string;
   done: number;
   total: number;
@@ -58,7 +58,7 @@ export interface FaceModuleOptions {
   attributeModels?: string[];
   /**
    * Folders with ONNX files, searched in order; each may have a `cards` folder that adds cards or overrides those of
-   * the same name. The first is where compiled models are written. The package's own cards are always read.
+   * the same name. Prepared models are written to the first. The package's own cards and files are always read.
    */
   modelDirs?: string[];
   /** Inference workers (child processes), [1, 256]; `'auto'`: one per core, fewer where the memory budget is small. */
@@ -108,7 +108,7 @@ export interface FaceModuleOptions {
   cacheTtlMs?: number;
   /** JavaScript file of the worker process. Only test suites that run from TypeScript set it. */
   workerFile?: string;
-  /** Told about compiling, preparing and loading. */
+  /** Told about preparing and loading. */
   onProgress?: (progress: BootProgress) => void;
   /** Told what became of each image, in the asynchronous context of the call. */
   onImage?: (event: ImageEvent) => void;
@@ -131,8 +131,8 @@ export const PACKAGE_MODELS_DIR = join(__dirname, '..', '..', 'models');
  * @publicApi
  */
 export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze({
-  detectors: ['ssd-mobilenetv1'],
-  embedders: ['face-resnet-128'],
+  detectors: ['rfb-320'],
+  embedders: ['mobilefacenet-512'],
   attributeModels: ['age-gender', 'face-expression'],
   modelDirs: [PACKAGE_MODELS_DIR],
   workerCount: 'auto',

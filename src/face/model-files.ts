@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { prepareInChild } from '../inference/prepare-models';
-import { ensureCompiled } from '../model-store/compile/compile-models';
 import { checkModelFile } from '../model-store/model-file';
 import { modelId } from '../model-store/model-id';
 import type { ModelCard } from '../model-store/model-card';
@@ -19,11 +18,14 @@ export interface LoadableModel extends ModelFile {
   bytes: number;
 }
 
-/** Every model with a card: those of the package, then those of the models folders. */
+/**
+ * Every model with a card: those of the package, then those of the models folders. Files are looked for in the models folders,
+ * then among those of the package, which carries the compiled ones.
+ */
 export function readStore(modelDirs: readonly string[]): Promise<Map<string, StoredModel>> {
   return readModelStore(
     [PACKAGE_MODELS_DIR, ...modelDirs].map((dir) => join(dir, 'cards')),
-    modelDirs,
+    [...modelDirs, PACKAGE_MODELS_DIR],
   );
 }
 
@@ -33,24 +35,18 @@ type FileOptions = Pick<
 >;
 
 /**
- * Reads the cards, compiles what is missing of the models of a selection.
+ * Reads the cards, and which models a selection loads.
  *
  * @param select - the selection, once the cards are read.
  * @throws {FaceError} MODEL_INVALID for a malformed card; what `select` throws.
  */
 export async function readSelection(
-  options: Pick<FileOptions, 'modelDirs' | 'onProgress'>,
+  { modelDirs }: Pick<FileOptions, 'modelDirs'>,
   select: (store: ReadonlyMap<string, StoredModel>) => ModelSelection,
 ): Promise<{ store: Map<string, StoredModel>; selection: ModelSelection; names: string[] }> {
-  const store = await readStore(options.modelDirs);
+  const store = await readStore(modelDirs);
   const selection = select(store);
-  const names = modelsToLoad(selection, store);
-  const missing = names.filter((name) => store.get(name)?.card.compiled && store.get(name)?.path == null);
-  if (missing.length === 0) return { store, selection, names };
-  await ensureCompiled(missing, options.modelDirs[0], ({ model, done, total }) =>
-    options.onProgress?.({ stage: 'compile', model, done, total }),
-  );
-  return { store: await readStore(options.modelDirs), selection, names };
+  return { store, selection, names: modelsToLoad(selection, store) };
 }
 
 /**

@@ -46,7 +46,7 @@ export const ATTRIBUTES_OF_TASK: Readonly<Partial<Record<ModelTask, readonly Att
 
 /** What each task's post-processing is called; one file in `pipeline/` each. */
 export const MODEL_FAMILIES = {
-  detect: ['ssd-mobilenet', 'yunet', 'retinaface', 'retinaface-insightface', 'scrfd'],
+  detect: ['ultra-light', 'ssd-mobilenet', 'yunet', 'retinaface', 'retinaface-insightface', 'scrfd'],
   landmarks: ['landmarks-68'],
   embed: ['arcface-112', 'dlib-150', 'upright-crop'],
   'age-gender': ['box-crop', 'upright-crop'],
@@ -116,7 +116,7 @@ export class CardDetection {
   @IsBoolean() enlarge: boolean;
   /** Model that finds the landmarks, where the detector itself gives none. */
   @IsOptional() @IsString() landmarkModel?: string;
-  /** RetinaFace, both families: anchor sides in pixels per stride. */
+  /** RetinaFace, both families, and Ultra-Light: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
   /** Strides of the feature maps, for families whose heads come one per stride. */
   @IsOptional() @IsArray() @ArrayMinSize(1) @IsInt({ each: true }) @Min(1, { each: true }) strides?: number[];
@@ -211,6 +211,8 @@ export class ModelCard {
   @IsNotEmpty({ each: true })
   labels?: string[];
   @IsObject() @ValidateNested() @Type(() => CardLicense) license: CardLicense;
+  /** What the weights were trained on, as far as their publisher says. Absent where the author of the card knows nothing. */
+  @IsOptional() @IsString() @IsNotEmpty() trainingData?: string;
   /** Where the weights come from. */
   @IsString() @IsNotEmpty() source: string;
   /** Absent where nobody publishes the file as the card wants it. */
@@ -257,6 +259,7 @@ function inconsistencies(card: ModelCard): string[] {
   }
   const strides = detection?.strides?.length ?? 3;
   const counts = {
+    'ultra-light': 2,
     'ssd-mobilenet': 2,
     yunet: 4 * strides,
     retinaface: 3,
@@ -267,15 +270,15 @@ function inconsistencies(card: ModelCard): string[] {
   if (outputs.length < expected) {
     problems.push(`outputs must be at least ${expected} for task ${task}, family ${family}`);
   }
-  if (family === 'ssd-mobilenet' && detection?.landmarkModel == null) {
-    problems.push('detection.landmarkModel is needed by family ssd-mobilenet, which finds no landmarks');
+  if (['ultra-light', 'ssd-mobilenet'].includes(family) && detection?.landmarkModel == null) {
+    problems.push(`detection.landmarkModel is needed by family ${family}, which finds no landmarks`);
   }
   if (
-    family.startsWith('retinaface') &&
+    /^(ultra-light|retinaface)/.test(family) &&
     (detection?.strides == null || !areAnchorSizes(detection.minSizes, strides))
   ) {
     problems.push(
-      'detection.strides and detection.minSizes are needed by families of RetinaFace: for each level a stride and its sizes',
+      `detection.strides and detection.minSizes are needed by family ${family}: for each level a stride and its sizes`,
     );
   }
   const side = Math.max(...(detection?.passes ?? []).map(({ inputSide = 0 }) => inputSide));

@@ -80,7 +80,8 @@ export function requireFile(
   return { card, path };
 }
 
-function howToGet({ name, source, download }: ModelCard): string {
+function howToGet({ name, source, download, compiled }: ModelCard): string {
+  if (compiled) return `To compile it: npx likeness models compile ${name}`;
   const command = download == null ? '' : ` To download it: npx likeness models pull ${name}`;
   return `Its source: ${source}.${command}`;
 }

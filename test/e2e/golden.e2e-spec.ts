@@ -1,14 +1,17 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import {
   compiledFileName,
+  compileInto,
   compileModel,
   COMPILED_MODELS,
-  ensureCompiled,
+  WEIGHT_PACKAGES,
 } from '../../src/model-store/compile/compile-models';
+import { rootDir } from '../support/paths';
 import { KINDS, NETWORKS } from '../golden/golden-inputs.cjs';
 
 /** What the peer answered on one picture, by name of the output; of the detector only some `anchors` are kept. */
@@ -41,7 +44,16 @@ const ANCHOR_COUNT = 5118;
 
 const TIMEOUT_MS = 120_000;
 
-const names = Object.keys(COMPILED_MODELS);
+const ofPackage = (name: keyof typeof WEIGHT_PACKAGES) =>
+  Object.keys(COMPILED_MODELS).filter((model) => COMPILED_MODELS[model].package === name);
+
+/** Those that the peer runs. */
+const names = ofPackage('@vladmandic/face-api');
+/** Those whose weights are ONNX files, which run beside them. */
+const transcribed = ofPackage('faceplugin-face-recognition-js');
+/** Largest difference from the original file, in the unit of each output. */
+const MAX_DIFFERENCE_FROM_ORIGINAL = 1e-5;
+
 let directory: string;
 let goldens: Record<string, Record<string, Golden>>;
 let answers: Record<string, Answers>;
@@ -49,7 +61,7 @@ let answers: Record<string, Answers>;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'likeness-golden-'));
   goldens = JSON.parse(await readFile(join(__dirname, '../golden/goldens.json'), 'utf8')).networks;
-  await ensureCompiled(names, directory);
+  for (const name of Object.keys(COMPILED_MODELS)) await compileInto(directory, name);
   const files = names.map((name) => [name, join(directory, compiledFileName(name))]);
   const { stdout } = await promisify(execFile)(
     process.execPath,
@@ -89,6 +101,28 @@ describe.each(names)('%s', (name) => {
     },
     TIMEOUT_MS,
   );
+});
+
+describe.each(transcribed)('%s', (name) => {
+  it('answers like the file that its weights come from', async () => {
+    const { file, package: weightsPackage } = COMPILED_MODELS[name];
+    const original = join(dirname(require.resolve(`${weightsPackage}/package.json`)), 'model', file);
+    const files = { [name]: { compiled: join(directory, compiledFileName(name)), original } };
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      join(__dirname, '../support/compare-originals.mjs'),
+      JSON.stringify(files),
+    ]);
+    const differences = Object.values(JSON.parse(stdout)[name] as Record<string, number>);
+    expect(differences.length).toBeGreaterThan(0);
+    for (const difference of differences)
+      expect(difference).toBeLessThanOrEqual(MAX_DIFFERENCE_FROM_ORIGINAL);
+  });
+
+  it('is compiled to the same bytes every time, those that the card pins', async () => {
+    const bytes = await compileModel(name);
+    const { sha256 } = JSON.parse(await readFile(join(rootDir, 'models', 'cards', `${name}.json`), 'utf8'));
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(sha256);
+  });
 });
 
 /** Takes the values of some anchors out of the values of all. */

@@ -13,7 +13,7 @@ import {
 
 /** Smallest of the models, so that the specs stay fast. */
 const MODEL = 'face-expression';
-const WEIGHTS = COMPILED_MODELS[MODEL].weights;
+const WEIGHTS = COMPILED_MODELS[MODEL].file;
 const PACKAGED = join(dirname(require.resolve('@vladmandic/face-api/package.json')), 'model');
 
 let directory: string;
@@ -27,7 +27,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 describe(compiledFileName.name, () => {
   it('has the model name and eight hexadecimal digits, different for every model', () => {
     const names = Object.keys(COMPILED_MODELS).map(compiledFileName);
-    expect(new Set(names).size).toBe(5);
+    expect(new Set(names).size).toBe(Object.keys(COMPILED_MODELS).length);
     for (const name of names) expect(name).toMatch(/^[a-z0-9-]+\.[0-9a-f]{8}\.onnx$/);
   });
 
@@ -47,12 +47,12 @@ describe(compileModel.name, () => {
   });
 
   it('throws MODEL_CHECKSUM_MISMATCH with both hashes and no folder', async () => {
-    await writeFile(join(directory, `${WEIGHTS}.bin`), 'other weights');
+    await writeFile(join(directory, WEIGHTS), 'other weights');
     await expect(compileModel(MODEL, directory)).rejects.toMatchObject({
       code: 'MODEL_CHECKSUM_MISMATCH',
       message: expect.stringMatching(
         new RegExp(
-          `^Expected sha256 ${COMPILED_MODELS[MODEL].weightsSha256} for ${WEIGHTS}.bin but received [0-9a-f]{64}$`,
+          `^Expected sha256 ${COMPILED_MODELS[MODEL].weightsSha256} for ${WEIGHTS} but received [0-9a-f]{64}$`,
         ),
       ),
     });
@@ -97,10 +97,10 @@ describe(ensureCompiled.name, () => {
   it('leaves no file when weights and manifest do not fit', async () => {
     const weights = await mkdtemp(join(tmpdir(), 'likeness-weights-'));
     try {
-      await copyFile(join(PACKAGED, `${WEIGHTS}.bin`), join(weights, `${WEIGHTS}.bin`));
+      await copyFile(join(PACKAGED, WEIGHTS), join(weights, WEIGHTS));
       await writeFile(
         join(weights, `${WEIGHTS}-weights_manifest.json`),
-        `[{"paths":["${WEIGHTS}.bin"],"weights":[]}]`,
+        `[{"paths":["${WEIGHTS}"],"weights":[]}]`,
       );
       await expect(ensureCompiled([MODEL], directory, undefined, weights)).rejects.toMatchObject({
         code: 'MODEL_INVALID',

@@ -36,6 +36,7 @@ const MESSAGES: Record<string, Record<string, [id: number, type: string, rule?: 
     f: [2, 'float'],
     i: [3, 'int64'],
     s: [4, 'bytes'],
+    t: [5, 'TensorProto'],
     floats: [7, 'float', 'repeated'],
     ints: [8, 'int64', 'repeated'],
     type: [20, 'int32'],
@@ -95,6 +96,7 @@ export interface OnnxAttribute {
   f?: number;
   i?: number;
   s?: Uint8Array;
+  t?: OnnxTensor;
   floats?: number[];
   ints?: number[];
 }

@@ -5,7 +5,7 @@ import type { RgbImage } from '../rgb-image';
 import type { TensorSession } from '../tensor-session';
 import { type Candidate, type DecodeCandidates, suppressOverlaps } from './candidate';
 import { letterbox, type Letterbox } from './letterbox';
-import { decodeRetinaface } from './retinaface';
+import { decodeRetinaface, decodeUltraLight } from './retinaface';
 import { decodeRetinafaceInsightface } from './retinaface-insightface';
 import { decodeScrfd } from './scrfd';
 import { decodeSsdMobilenet } from './ssd-mobilenet';
@@ -19,6 +19,7 @@ export interface DetectedFace {
 }
 
 const DECODERS: Readonly<Record<string, DecodeCandidates>> = {
+  'ultra-light': decodeUltraLight,
   'ssd-mobilenet': decodeSsdMobilenet,
   yunet: decodeYunet,
   retinaface: decodeRetinaface,

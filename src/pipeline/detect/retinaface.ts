@@ -1,3 +1,5 @@
+import type { CardDetection } from '../../model-store/model-card';
+import type { OutputTensor } from '../tensor-session';
 import { boxAround, type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
 
 /** Variances of the box encoding. @see biubug6/Pytorch_Retinaface data/config.py; shared models README. */
@@ -8,44 +10,67 @@ const SIZE_VARIANCE = 0.2;
  * RetinaFace: loc [1, A, 4], conf [1, A, 2] (softmax, face second), landms [1, A, 10], anchors in the order stride,
  * row, column, anchor size. Anchor sizes (`minSizes`) and strides come from the card.
  *
- * Anchor centre = (column + 0.5, row + 0.5) * stride; centre = anchor centre + loc[0:2] * 0.1 * size;
- * size = size * exp(loc[2:4] * 0.2); landmark = anchor centre + landms * 0.1 * size.
+ * Anchor center = (column + 0.5, row + 0.5) / (columns, rows) * canvas, which is (column + 0.5, row + 0.5) * stride where the canvas
+ * is a multiple of the stride; center = anchor center + loc[0:2] * 0.1 * size;
+ * size = size * exp(loc[2:4] * 0.2); landmark = anchor center + landms * 0.1 * size.
  */
-export const decodeRetinaface: DecodeCandidates = (
-  [loc, conf, landms],
-  canvas,
-  detection,
-  minDetectionScore,
-) => {
-  const strides = detection.strides ?? [];
+export const decodeRetinaface: DecodeCandidates = (...given) => decodeAnchors(...given, Infinity);
+
+/** @param maxHeight - anchors are no higher than this, pixels. */
+function decodeAnchors(
+  outputs: OutputTensor[],
+  canvas: { width: number; height: number },
+  detection: CardDetection,
+  minDetectionScore: number,
+  maxHeight: number,
+): Candidate[] {
+  const [loc, conf, landms] = outputs.map(({ data }) => data);
   const candidates: Candidate[] = [];
   let anchor = 0;
-  strides.forEach((stride, level) => {
+  (detection.strides ?? []).forEach((stride, level) => {
     const columns = Math.ceil(canvas.width / stride);
     const rows = Math.ceil(canvas.height / stride);
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         for (const size of detection.minSizes?.[level] ?? []) {
           const i = anchor++;
-          const detectionScore = conf.data[i * 2 + 1];
+          const sizeY = Math.min(size, maxHeight);
+          const detectionScore = conf[i * 2 + 1];
           if (!(detectionScore >= minDetectionScore)) continue;
-          const anchorX = (column + 0.5) * stride;
-          const anchorY = (row + 0.5) * stride;
-          const centerX = anchorX + loc.data[i * 4] * CENTER_VARIANCE * size;
-          const centerY = anchorY + loc.data[i * 4 + 1] * CENTER_VARIANCE * size;
-          const width = size * Math.exp(loc.data[i * 4 + 2] * SIZE_VARIANCE);
-          const height = size * Math.exp(loc.data[i * 4 + 3] * SIZE_VARIANCE);
+          const anchorX = ((column + 0.5) / columns) * canvas.width;
+          const anchorY = ((row + 0.5) / rows) * canvas.height;
+          const centerX = anchorX + loc[i * 4] * CENTER_VARIANCE * size;
+          const centerY = anchorY + loc[i * 4 + 1] * CENTER_VARIANCE * sizeY;
+          const width = size * Math.exp(loc[i * 4 + 2] * SIZE_VARIANCE);
+          const height = sizeY * Math.exp(loc[i * 4 + 3] * SIZE_VARIANCE);
           candidates.push({
             ...boxAround(centerX, centerY, width, height),
             detectionScore,
-            landmarks: fiveLandmarks(
-              (k) => anchorX + landms.data[i * 10 + 2 * k] * CENTER_VARIANCE * size,
-              (k) => anchorY + landms.data[i * 10 + 2 * k + 1] * CENTER_VARIANCE * size,
-            ),
+            landmarks:
+              landms &&
+              fiveLandmarks(
+                (k) => anchorX + landms[i * 10 + 2 * k] * CENTER_VARIANCE * size,
+                (k) => anchorY + landms[i * 10 + 2 * k + 1] * CENTER_VARIANCE * sizeY,
+              ),
           });
         }
       }
     }
   });
   return candidates;
-};
+}
+
+/**
+ * Height of the pictures that RFB-320 was trained on: its anchors of 256 pixels were cut to it, so that their offsets mean
+ * 256 x 240 on pictures of any size.
+ */
+const ULTRA_LIGHT_MAX_HEIGHT = 240;
+
+/**
+ * Ultra-Light (RFB-320 and its kin): scores [1, A, 2] and boxes [1, A, 4]; anchors and encoding are those of RetinaFace,
+ * without landmarks.
+ *
+ * @see Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB vision/utils/box_utils.py, generate_priors.
+ */
+export const decodeUltraLight: DecodeCandidates = ([scores, boxes], canvas, detection, minDetectionScore) =>
+  decodeAnchors([boxes, scores], canvas, detection, minDetectionScore, ULTRA_LIGHT_MAX_HEIGHT);

@@ -1,4 +1,4 @@
-import type { ConvOptions, OnnxGraph, WindowOptions } from '../../onnx/onnx-builder';
+import type { ConvOptions, Dimension, OnnxGraph, WindowOptions } from '../../onnx/onnx-builder';
 import type { WeightsManifest, WeightTensor } from '../weights-manifest';
 
 /**
@@ -102,10 +102,12 @@ export function separable(
 /**
  * Adds the input all networks share and turns it into floats.
  *
- * @returns uint8 [N, size, size, 3] NHWC RGB, 0..255, named `image`, as float32 [N, 3, size, size] NCHW RGB, 0..255.
+ * @param height - in pixels, or a name for a size that is known only at run time.
+ * @returns uint8 [N, height, width, 3] NHWC, 0..255, named `image`, as float32 [N, 3, height, width] NCHW, 0..255; the order
+ * of the colors stays.
  */
-export function imageInput(graph: OnnxGraph, size: number): string {
-  const image = graph.input('image', 'uint8', ['N', size, size, 3]);
+export function imageInput(graph: OnnxGraph, height: Dimension, width = height): string {
+  const image = graph.input('image', 'uint8', ['N', height, width, 3]);
   return graph.node('Cast', [graph.transpose(image, [0, 3, 1, 2])], { to: { int: 1 } });
 }
 
