@@ -1,3 +1,4 @@
+import { MAX_SEARCH_LIMIT } from '../../src/gallery/gallery.types';
 import { MemoryStore } from '../../src/gallery/memory-store';
 import type { VectorPrecision } from '../../src/gallery/index/vector-index';
 import { describeWithShared } from '../support/shared';
@@ -16,6 +17,8 @@ const ENROLLED = 200;
 const GALLERY_SIZES = [10, 50, 100, ENROLLED];
 /** False match rate at which searches of both precisions are compared. */
 const SEARCH_FMR = 1e-4;
+/** Searches answer with pairs at least so similar: far more than {@link SEARCH_FMR} accepts, and far fewer than all. */
+const MIN_SEARCH_SIMILARITY = 0.2;
 
 /** cfp250: 250 people, six frontal and two profile photos each. */
 describeWithShared('accuracy on cfp250', () => {
@@ -156,6 +159,7 @@ describeWithShared('accuracy on cfp250', () => {
         (['float32', 'int8'] as const).map(async (precision) => {
           const scored = await scoresOf(precision);
           const { tar, accepted, above } = trueAcceptRateAt(scored, SEARCH_FMR);
+          expect(above).toBeGreaterThan(MIN_SEARCH_SIMILARITY);
           searchTable.add(precision, ofCount(accepted, scored.mated.length), above.toFixed(6));
           return tar;
         }),
@@ -226,8 +230,9 @@ async function searchPairs(
   );
   const similarities = photos.map(() => new Float64Array(photos.length).fill(-Infinity));
   for (const { i, embedding } of found) {
-    // The largest answer there is: two thirds of the gallery, those of FMR 1e-4 far within.
-    const [hits] = await store.search(galleryId, [embedding], { limit: 1000 });
+    const options = { limit: MAX_SEARCH_LIMIT, minSimilarity: MIN_SEARCH_SIMILARITY };
+    const [hits] = await store.search(galleryId, [embedding], options);
+    if (hits.length === MAX_SEARCH_LIMIT) throw new Error('The answer of a search may have been cut off.');
     for (const { subjectId, similarity } of hits) similarities[i][Number(subjectId)] = similarity;
   }
   await store.close();

@@ -20,8 +20,8 @@ export interface GatedSet extends ModelSet {
 
 /** What is loaded where nobody chooses. */
 export const DEFAULT_SET: ModelSet = {
-  detector: 'yunet-dynamic',
-  embedder: 'arcface-mobilefacenet-128',
+  detector: DEFAULT_FACE_OPTIONS.detectors[0],
+  embedder: DEFAULT_FACE_OPTIONS.embedders[0],
 };
 const OLD_DEFAULT_SET: ModelSet = { detector: 'ssd-mobilenetv1', embedder: 'face-resnet-128' };
 const YUNET_SET: ModelSet = { detector: 'yunet-dynamic', embedder: 'arcface-mobilefacenet-128' };
