@@ -1,3 +1,4 @@
+import { DEFAULT_GALLERY_SETTINGS } from '../../src/gallery/gallery.options';
 import { MAX_SEARCH_LIMIT } from '../../src/gallery/gallery.types';
 import { MemoryStore } from '../../src/gallery/memory-store';
 import type { VectorPrecision } from '../../src/gallery/index/vector-index';
@@ -208,14 +209,11 @@ async function searchPairs(
   });
   const galleryId = 'all';
   await store.createGallery({
+    ...DEFAULT_GALLERY_SETTINGS,
     id: galleryId,
     contract: 'cfp250',
     dimensions: found[0].embedding.length,
-    threshold: null,
     capacity: photos.length,
-    maxReferencesPerSubject: 1,
-    enrolmentGate: 'off',
-    metadata: {},
   });
   await store.addReferences(
     galleryId,

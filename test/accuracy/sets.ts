@@ -1,5 +1,9 @@
 import { join } from 'node:path';
-import { DEFAULT_FACE_OPTIONS, resolveFaceOptions } from '../../src/face/face.options';
+import {
+  DEFAULT_FACE_OPTIONS,
+  type FaceModuleOptions,
+  resolveFaceOptions,
+} from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
 import { workerFile } from '../support/paths';
 import { sharedDir } from '../support/shared';
@@ -71,8 +75,15 @@ function isFirst(set: ModelSet, i: number, all: readonly ModelSet[]): boolean {
   return all.findIndex((other) => setName(other) === setName(set)) === i;
 }
 
-/** Loads what the sets need into one model; calls name the detector and the embedder of their set. */
-export function loadSets(sets: readonly ModelSet[]): Promise<WorkerFaceModel> {
+/**
+ * Loads what the sets need into one model; calls name the detector and the embedder of their set.
+ *
+ * @param options - what is loaded beside.
+ */
+export function loadSets(
+  sets: readonly ModelSet[],
+  options: FaceModuleOptions = {},
+): Promise<WorkerFaceModel> {
   const names = (key: keyof ModelSet) => [...new Set(sets.map((set) => set[key]))];
   return WorkerFaceModel.load(
     resolveFaceOptions({
@@ -82,6 +93,7 @@ export function loadSets(sets: readonly ModelSet[]): Promise<WorkerFaceModel> {
       modelDirs: [DEFAULT_FACE_OPTIONS.modelDirs[0], join(sharedDir ?? '', 'models')],
       requestTimeoutMs: 600_000,
       workerFile,
+      ...options,
     }),
   );
 }
