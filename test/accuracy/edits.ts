@@ -66,7 +66,7 @@ export const JPEG_10: Edit = {
   name: 'JPEG quality 10',
   apply: (photo) => sharp(photo).jpeg({ quality: 10 }).toBuffer(),
 };
-/** From the middle of the nose to below the chin, as a surgical mask covers it. */
+/** From the tip of the nose to below the chin, as a surgical mask covers it. */
 export const MASKED = drawn(
   'lower half masked',
   '<rect x="-1.05" y="0.5" width="2.1" height="1.4" rx="0.4" fill="#a9c3d6"/>',
