@@ -6,7 +6,7 @@ import { inParallel, Measurements } from './measure';
 import { countFound, makeMontage, type Montage } from './montage';
 import { cfp250, dataDir, lfw10, nonface } from './photos';
 import { Table } from './report';
-import { DEFAULT_SET, DETECTORS, loadSets } from './sets';
+import { DEFAULT_SET, DETECTORS, loadSets, PLACING_SET } from './sets';
 
 jest.setTimeout(600_000);
 
@@ -27,20 +27,22 @@ describeWithShared('detection', () => {
   let montages: { of40: Montage; of70: Montage };
 
   beforeAll(async () => {
-    const model = await loadSets(DETECTORS.map((detector) => ({ ...DEFAULT_SET, detector })));
+    const model = await loadSets([
+      ...DETECTORS.map((name) => ({ ...DEFAULT_SET, detector: name })),
+      PLACING_SET,
+    ]);
     measurements = new Measurements(model);
-    // One photo of each person in turn; the pixels are the same for all detectors.
     const small = firstOf(lfw10().photos, 4);
     const large = firstOf(cfp250('frontal').photos, 1).slice(0, 100);
     montages = {
-      of40: await makeMontage(await measurements.faces(DEFAULT_SET, { name: 'lfw10 of 40', photos: small }), {
+      of40: await makeMontage(await measurements.faces(PLACING_SET, { name: 'lfw10 of 40', photos: small }), {
         columns: 8,
         rows: 5,
-        faceHeight: 95,
+        faceSize: 95,
       }),
       of70: await makeMontage(
-        await measurements.faces(DEFAULT_SET, { name: 'cfp250 of 70', photos: large }),
-        { columns: 10, rows: 7, faceHeight: 150 },
+        await measurements.faces(PLACING_SET, { name: 'cfp250 of 70', photos: large }),
+        { columns: 10, rows: 7, faceSize: 150 },
       ),
     };
   });

@@ -7,7 +7,7 @@ import type { FaceDetection, Metric, PixelQuality } from '../../src/pipeline/fac
 import type { Edit } from './edits';
 import type { ScoredPairs } from './error-rates';
 import type { Photo, PhotoSet } from './photos';
-import { DEFAULT_SET, type ModelSet, setName } from './sets';
+import { type ModelSet, PLACING_SET, setName } from './sets';
 
 /** The largest face of a photo, embedded. */
 export interface PhotoFace extends NormedEmbedding {
@@ -37,8 +37,7 @@ export class Measurements {
   /** The largest face of every photo, with the set, as it is or edited. */
   faces(set: ModelSet, photoSet: PhotoSet, edit?: Edit): Promise<PhotoFaces> {
     return remember(this.represented, `${setName(set)}, ${photoSet.name}, ${edit?.name ?? ''}`, async () => {
-      // Every set sees the same pixels: shapes are drawn where the default set found the face.
-      const untouched = edit == null ? null : await this.faces(DEFAULT_SET, photoSet);
+      const untouched = edit == null ? null : await this.faces(PLACING_SET, photoSet);
       const faces = await inParallel(photoSet.photos, async ({ path }) => {
         if (edit == null) return this.represent(set, readFileSync(path), true);
         const face = untouched?.get(path);

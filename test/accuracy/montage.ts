@@ -25,20 +25,20 @@ export interface MontageCounts {
 export const MONTAGE_WIDTH = 4000;
 export const MONTAGE_HEIGHT = 3000;
 
-/** Side of the square that is cut out around a face, in heights of its box: hair and shoulders stay. */
+/** Side of the square that is cut out around a face, in longer sides of its box: hair and shoulders stay. */
 const CONTEXT = 2;
 /** Boxes of one face by different detectors overlap by at least this much (intersection over union), and by 0 with others. */
 const MIN_IOU = 0.3;
 
 /**
- * Pastes faces of a height onto grey, each somewhere in its own cell of a grid.
+ * Pastes faces of a size onto grey, each somewhere in its own cell of a grid.
  *
  * @param faces - one for each cell, of untouched photos.
- * @param faceHeight - of the boxes, in pixels.
+ * @param faceSize - shorter side of the boxes, in pixels.
  */
 export async function makeMontage(
   faces: PhotoFaces,
-  { columns, rows, faceHeight }: { columns: number; rows: number; faceHeight: number },
+  { columns, rows, faceSize }: { columns: number; rows: number; faceSize: number },
 ): Promise<Montage> {
   const range = seededRange(columns * rows);
   const cell = { width: MONTAGE_WIDTH / columns, height: MONTAGE_HEIGHT / rows };
@@ -48,7 +48,7 @@ export async function makeMontage(
   if (found.length < columns * rows) throw new Error('There are fewer faces than cells.');
   const parts = await Promise.all(
     found.slice(0, columns * rows).map(async ({ path, box }, i) => {
-      const cut = await cutFace(readFileSync(path), box, faceHeight);
+      const cut = await cutFace(readFileSync(path), box, faceSize);
       const left = Math.floor((i % columns) * cell.width + range(0, cell.width - cut.width));
       const top = Math.floor(Math.floor(i / columns) * cell.height + range(0, cell.height - cut.height));
       return {
@@ -83,8 +83,8 @@ export function countFound({ boxes }: Montage, detected: readonly BoundingBox[])
   return { found: found.size, ...counts };
 }
 
-/** Cuts a face out of its photo, with what of the square around it the photo has, and scales it to a height. */
-async function cutFace(photo: Buffer, box: BoundingBox, faceHeight: number) {
+/** Cuts a face out of its photo, with what of the square around it the photo has, and scales it to a size. */
+async function cutFace(photo: Buffer, box: BoundingBox, faceSize: number) {
   const { width, height } = await sharp(photo).metadata();
   const half = (CONTEXT * Math.max(box.width, box.height)) / 2;
   const left = Math.max(0, Math.round(box.x + box.width / 2 - half));
@@ -95,7 +95,7 @@ async function cutFace(photo: Buffer, box: BoundingBox, faceHeight: number) {
     width: Math.min(width, Math.round(box.x + box.width / 2 + half)) - left,
     height: Math.min(height, Math.round(box.y + box.height / 2 + half)) - top,
   };
-  const scale = faceHeight / box.height;
+  const scale = faceSize / Math.min(box.width, box.height);
   const size = { width: Math.round(region.width * scale), height: Math.round(region.height * scale) };
   const image = await sharp(photo)
     .extract(region)
@@ -109,7 +109,7 @@ async function cutFace(photo: Buffer, box: BoundingBox, faceHeight: number) {
       x: (box.x - left) * scale,
       y: (box.y - top) * scale,
       width: box.width * scale,
-      height: faceHeight,
+      height: box.height * scale,
     },
   };
 }

@@ -29,6 +29,11 @@ export const DEFAULT_SET: ModelSet = {
 };
 const OLD_DEFAULT_SET: ModelSet = { detector: 'ssd-mobilenetv1', embedder: 'face-resnet-128' };
 const YUNET_SET: ModelSet = { detector: 'yunet-dynamic', embedder: 'arcface-mobilefacenet-128' };
+/**
+ * Says where faces are in untouched photos: where masks are drawn, and what is cut out for large pictures. Always the same
+ * one, so that another default is measured on the same pixels.
+ */
+export const PLACING_SET = YUNET_SET;
 export const RETINAFACE_SET: ModelSet = {
   detector: 'retinaface-mnet025',
   embedder: 'arcface-mobilefacenet-128',
