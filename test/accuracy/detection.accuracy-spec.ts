@@ -4,7 +4,7 @@ import { describeWithShared } from '../support/shared';
 import { count, Gates } from './gates';
 import { inParallel, Measurements } from './measure';
 import { countFound, makeMontage, type Montage } from './montage';
-import { cfp250, dataDir, lfw10, nonface } from './photos';
+import { dataDir, lfw10, nonface } from './photos';
 import { Table } from './report';
 import { DEFAULT_SET, DETECTORS, loadSets, PLACING_SET } from './sets';
 
@@ -32,18 +32,13 @@ describeWithShared('detection', () => {
       PLACING_SET,
     ]);
     measurements = new Measurements(model);
-    const small = firstOf(lfw10().photos, 4);
-    const large = firstOf(cfp250('frontal').photos, 1).slice(0, 100);
+    const photoSet = lfw10();
+    const faces = await measurements.faces(PLACING_SET, photoSet);
+    const facesOfFirst = (countOfEach: number) =>
+      new Map(firstOf(photoSet.photos, countOfEach).map(({ path }) => [path, faces.get(path) ?? null]));
     montages = {
-      of40: await makeMontage(await measurements.faces(PLACING_SET, { name: 'lfw10 of 40', photos: small }), {
-        columns: 8,
-        rows: 5,
-        faceSize: 95,
-      }),
-      of70: await makeMontage(
-        await measurements.faces(PLACING_SET, { name: 'cfp250 of 70', photos: large }),
-        { columns: 10, rows: 7, faceSize: 150 },
-      ),
+      of40: await makeMontage(facesOfFirst(4), { columns: 8, rows: 5, faceSize: 95 }),
+      of70: await makeMontage(facesOfFirst(7), { columns: 10, rows: 7, faceSize: 150 }),
     };
   });
   afterAll(async () => {
