@@ -7,10 +7,10 @@ export interface Edit {
   name: string;
   /**
    * @param photo - encoded, without EXIF orientation.
-   * @param face - the face of the untouched photo: where masks and glasses are drawn.
+   * @param face - the face of the untouched photo: where masks and glasses are drawn. Other edits do not read it.
    * @returns an encoded photo without metadata.
    */
-  apply: (photo: Buffer, face: FaceDetection) => Promise<Buffer>;
+  apply: (photo: Buffer, face: Pick<FaceDetection, 'landmarks'>) => Promise<Buffer>;
 }
 
 /** An edit that only the pixels decide. */
