@@ -13,7 +13,7 @@ import { SHAPE_MEAN, SHAPE_MODES } from './shape-model';
  */
 
 /** No signal says more than this, either way: beyond it there were too few photos to tell. */
-const MAX_SIGNAL = 6;
+export const MAX_SIGNAL = 6;
 /** Standard deviations that a shape may go along each of its modes. */
 const MAX_DEVIATIONS = 3;
 /** Residual of the 68 points at which the odds are even, in units of the mean shape's frame; and how steep the odds are. */
@@ -35,13 +35,17 @@ export function pointsSignal(landmarks: Landmarks, points68: readonly Point[] | 
   if (points68 == null) return 0;
   const residual = residualOf(points68);
   const signal = -RESIDUAL_SLOPE * Math.log(residual / EVEN_RESIDUAL);
-  const five = fiveOf68(points68);
-  const eyes = Math.hypot(five[1].x - five[0].x, five[1].y - five[0].y);
-  const apart = landmarks.reduce((sum, { x, y }, i) => sum + Math.hypot(x - five[i].x, y - five[i].y), 0) / 5;
-  // Where the five are those of the landmark model itself they say nothing.
+  return bounded(signal) + agreementSignal(landmarks, fiveOf68(points68));
+}
+
+/** What the distance between two looks at the same five points says; 0 where they are the same look. */
+export function agreementSignal(landmarks: Landmarks, others: Landmarks): number {
+  const eyes = Math.hypot(others[1].x - others[0].x, others[1].y - others[0].y);
+  const apart =
+    landmarks.reduce((sum, { x, y }, i) => sum + Math.hypot(x - others[i].x, y - others[i].y), 0) / 5;
+  if (apart === 0) return 0;
   const disagreement = Math.max(apart / eyes, LEAST_DISAGREEMENT);
-  const agreement = apart === 0 ? 0 : -DISAGREEMENT_SLOPE * Math.log(disagreement / EVEN_DISAGREEMENT);
-  return bounded(signal) + bounded(agreement);
+  return bounded(-DISAGREEMENT_SLOPE * Math.log(disagreement / EVEN_DISAGREEMENT));
 }
 
 /** What the length of the raw embedding says; 0 where the card has no figures of it. */

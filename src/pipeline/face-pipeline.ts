@@ -1,7 +1,13 @@
 import { FaceError } from '../errors';
-import type { CardDetection, CardEmbedding, ModelCard, ModelTask } from '../model-store/model-card';
+import type {
+  CardDetection,
+  CardEmbedding,
+  DetectionPass,
+  ModelCard,
+  ModelTask,
+} from '../model-store/model-card';
 import { alignFaces, type FaceToAlign } from './align-faces';
-import { lengthSignal, scoreOf } from './alignment-score';
+import { lengthSignal, MAX_SIGNAL, scoreOf } from './alignment-score';
 import { Detector } from './detect/detect-faces';
 import { type EmbeddedFace, embedFaces } from './embed-faces';
 import { measureFaces } from './face-quality';
@@ -32,7 +38,7 @@ export interface PipelineModel {
 }
 
 /** Odds, as a logarithm, from which a face counts as aligned without a look at the other turns of the picture. */
-const SURE_SIGNAL = 0;
+const SURE_SIGNAL = 0.7;
 /** Below this a face is not plausibly aligned, and is not embedded. */
 const LEAST_SIGNAL = -4;
 /** Another turn must have so many times the sound faces of the picture as it is: most pictures are upright. */
@@ -112,18 +118,31 @@ export class FacePipeline {
     const { card, session } = this.model(job.detector, 'detect');
     const { landmarkModel } = card.detection as CardDetection;
     const detector = new Detector(session, card, job.minDetectionScore);
+    // Most pictures are upright: in another turn points have to look more like a face, unless an embedding will tell more.
+    const isDoubtful = rotation !== 0 && job.task !== 'represent';
     let faceCount = 0;
-    const located = await clock.time('detectMs', async () => {
-      const found = await (job.selection === 'all' ? detector.detectAll(image) : detector.detect(image));
-      faceCount = found.length;
+    const find = async (pass: DetectionPass): Promise<LocatedFace[]> => {
+      const found = await (job.selection === 'all'
+        ? detector.detectAll(image, pass)
+        : detector.detect(image, pass));
       // Selection needs boxes alone: landmarks are found for the chosen faces only.
       const selected = selectFaces(found, image.width, image.height, job);
-      return locateFaces(
-        image,
-        selected,
-        detector,
-        landmarkModel == null ? null : this.model(landmarkModel, 'landmarks'),
+      const points = landmarkModel == null ? null : this.model(landmarkModel, 'landmarks');
+      const faces = await locateFaces(image, selected, detector, points, isDoubtful);
+      const likely = faces.filter(({ signal }) =>
+        isDoubtful ? signal >= 0 : signal > -MAX_SIGNAL,
       );
+      faceCount = found.length - (selected.length - likely.length);
+      return likely;
+    };
+    // In other turns one pass has to do: more find more that is no face.
+    const passes = detector.passes.slice(0, rotation === 0 ? undefined : 1);
+    const located = await clock.time('detectMs', async () => {
+      for (const pass of passes) {
+        const faces = await find(pass);
+        if (faces.length > 0) return faces;
+      }
+      return [];
     });
     const look = { image, rotation, faceCount, faces: located, soundFaces: soundFacesOf(located) };
     if (job.task !== 'represent' || located.length === 0) return look;

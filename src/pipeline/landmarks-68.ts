@@ -5,14 +5,19 @@ import { runBatch } from './input-tensor';
 import type { RgbImage } from './rgb-image';
 import type { TensorSession } from './tensor-session';
 
-/** Roll in radians from which a second pass on the uprighted face is made (docs/accuracy.md has the measurement). */
-const SECOND_PASS_ROLL = (10 * Math.PI) / 180;
+/**
+ * Sides of the squares that the two passes see: of the longer side of the box, and of the extent of the points that the first
+ * pass found; and how far the second square is moved up, of its extent. docs/accuracy.md has the measurement.
+ */
+const FIRST_SIDE = 1.2;
+const SECOND_SIDE = 1.3;
+const SECOND_SHIFT = 0.05;
 
 /**
  * Finds 68 points in every face box.
  *
- * The first pass cuts out the square around the box. A rolled face is then cut out once more, uprighted by the roll that the
- * first pass saw: that repairs most of what the roll spoilt.
+ * The first pass cuts out a square around the box. The second cuts out a square around the points that the first has found,
+ * turned with the face: where it lies no longer follows from the box, which detectors draw in many ways.
  *
  * @param angle - roll of the faces as far as it is known, radians, clockwise: the first pass cuts them out upright.
  * @returns per box 68 points in pixels of the image, in the order of the 300-W annotation.
@@ -24,22 +29,14 @@ export async function findLandmarks68(
   input: CardInput,
   angle = 0,
 ): Promise<Point[][]> {
-  const first = await landmarksOfCrops(
+  const crops = boxes.map((box) => boxCrop(box, input.width, FIRST_SIDE, angle));
+  const first = await landmarksOfCrops(image, crops, session, input);
+  return landmarksOfCrops(
     image,
-    boxes.map((box) => boxCrop(box, input.width, angle)),
+    first.map((points) => pointsCrop(points, input.width)),
     session,
     input,
   );
-  const rolled = boxes.map((_, i) => i).filter((i) => Math.abs(rollOf(first[i]) - angle) >= SECOND_PASS_ROLL);
-  if (rolled.length === 0) return first;
-  const second = await landmarksOfCrops(
-    image,
-    rolled.map((i) => uprightCrop(boxes[i], first[i], input.width)),
-    session,
-    input,
-  );
-  rolled.forEach((i, k) => (first[i] = second[k]));
-  return first;
 }
 
 /**
@@ -70,16 +67,29 @@ async function landmarksOfCrops(
   );
 }
 
-/** The square around the middle of a box, as wide as its longer side, mapped from `size` x `size` pixels. */
-export function boxCrop(box: BoundingBox, size: number, angle = 0): Similarity {
+/** The square around the middle of a box, `factor` times as wide as its longer side, mapped from `size` x `size` pixels. */
+export function boxCrop(box: BoundingBox, size: number, factor = 1, angle = 0): Similarity {
   const center = { x: box.x + box.width / 2 - 0.5, y: box.y + box.height / 2 - 0.5 };
-  return squareToSource(center, Math.max(box.width, box.height), size, angle);
+  return squareToSource(center, Math.max(box.width, box.height) * factor, size, angle);
 }
 
-/** The square around the points, as large as the box, turned with the face. */
-function uprightCrop(box: BoundingBox, points: readonly Point[], size: number): Similarity {
-  const center = middle(points);
-  return squareToSource(center, Math.max(box.width, box.height), size, rollOf(points));
+/** The square around the points, turned with the face. */
+function pointsCrop(points: readonly Point[], size: number): Similarity {
+  const angle = rollOf(points);
+  const upright = points.map((point) => turn(point, -angle));
+  const [left, right] = range(upright.map(({ x }) => x));
+  const [top, bottom] = range(upright.map(({ y }) => y));
+  const extent = Math.max(right - left, bottom - top);
+  const center = turn({ x: (left + right) / 2, y: (top + bottom) / 2 - SECOND_SHIFT * extent }, angle);
+  return squareToSource(center, SECOND_SIDE * extent, size, angle);
+}
+
+function turn({ x, y }: Point, angle: number): Point {
+  return { x: x * Math.cos(angle) - y * Math.sin(angle), y: x * Math.sin(angle) + y * Math.cos(angle) };
+}
+
+function range(values: readonly number[]): [number, number] {
+  return [Math.min(...values), Math.max(...values)];
 }
 
 /** Angle of the line from the image-left to the image-right eye, radians, clockwise on the screen. */

@@ -1,5 +1,5 @@
 import type { DetectedFace, Detector } from './detect/detect-faces';
-import { pointsSignal } from './alignment-score';
+import { agreementSignal, pointsSignal } from './alignment-score';
 import type { Landmarks, Point } from './face.types';
 import { findLandmarks68, fiveOf68, rollOfEyes } from './landmarks-68';
 import type { RgbImage } from './rgb-image';
@@ -26,19 +26,28 @@ const LOOK_AGAIN_SIGNAL = 0;
  * and with room around it.
  *
  * @param landmarkModel - `null`: the points of the detector are taken as they are.
+ * @param isDoubtful - every face is looked at again, and left out where it is not found then, or elsewhere.
  */
 export async function locateFaces(
   image: RgbImage,
   faces: readonly DetectedFace[],
   detector: Detector,
   landmarkModel: PipelineModel | null,
+  isDoubtful: boolean,
 ): Promise<LocatedFace[]> {
   if (faces.length === 0) return [];
   const first = await addLandmarks(image, faces, landmarkModel);
   if (landmarkModel == null) return first;
-  return Promise.all(
-    first.map(async (face) => (await lookAgain(image, face, detector, landmarkModel)) ?? face),
-  );
+  const located: LocatedFace[] = [];
+  for (const face of first) {
+    const isClear = Math.abs(face.roll) < LOOK_AGAIN_ROLL && face.signal >= LOOK_AGAIN_SIGNAL;
+    const again = isClear && !isDoubtful ? null : await lookAgain(image, face, detector, landmarkModel);
+    const isSame = again != null && agreementSignal(face.landmarks, again.landmarks) >= 0;
+    if (again != null && again.signal > face.signal) {
+      if (isSame || !isDoubtful) located.push(again);
+    } else if (isSame || !isDoubtful) located.push(face);
+  }
+  return located;
 }
 
 async function addLandmarks(
@@ -65,17 +74,15 @@ async function addLandmarks(
   });
 }
 
-/** The same face as a second look sees it, where that sees it better. */
+/** The same face as a second look sees it; `null` where that does not find it. */
 async function lookAgain(
   image: RgbImage,
   face: LocatedFace,
   detector: Detector,
   landmarkModel: PipelineModel,
-): Promise<LocatedFace | undefined> {
-  const { roll } = face;
-  if (Math.abs(roll) < LOOK_AGAIN_ROLL && face.signal >= LOOK_AGAIN_SIGNAL) return undefined;
-  const found = await detector.lookAgain(image, face, roll);
-  if (found == null) return undefined;
-  const [again] = await addLandmarks(image, [found], landmarkModel, roll);
-  return again.signal > face.signal ? again : undefined;
+): Promise<LocatedFace | null> {
+  const found = await detector.lookAgain(image, face, face.roll);
+  if (found == null) return null;
+  const [again] = await addLandmarks(image, [found], landmarkModel, face.roll);
+  return again;
 }

@@ -38,6 +38,8 @@ const SECOND_LOOK_ROOM = 2.2;
 
 /** A loaded detector. */
 export class Detector {
+  /** Tries, to be made in order until one finds a face. */
+  readonly passes: readonly DetectionPass[];
   private readonly detection: CardDetection;
 
   /** @param minDetectionScore - overrides the scores of the card's passes, [0, 1]. */
@@ -47,25 +49,27 @@ export class Detector {
     private readonly minDetectionScore?: number,
   ) {
     this.detection = card.detection as CardDetection;
+    this.passes = this.detection.passes;
   }
 
-  /** Finds faces: the passes of the card run in order until one finds a face. */
-  async detect(image: RgbImage): Promise<DetectedFace[]> {
-    for (const pass of this.detection.passes) {
-      const faces = await this.run(image, pass);
-      if (faces.length > 0) return faces;
-    }
-    return [];
+  /** Finds faces in one pass. */
+  async detect(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
+    const { card, detection } = this;
+    const canvas = await letterbox(image, card.input, pass, detection.enlarge);
+    const { data, dims } = toInputTensor(canvas.data, 1, canvas.width, canvas.height, card.input);
+    const outputs = await this.session.run(data, dims);
+    const minScore = this.minDetectionScore ?? pass.minDetectionScore;
+    const candidates = DECODERS[card.family](outputs, canvas, detection, minScore);
+    return suppressOverlaps(candidates, detection.nmsIou).map((c) => toImage(c, canvas));
   }
 
   /** As {@link detect}, and small faces too: the picture is looked at once more, in more pixels. */
-  async detectAll(image: RgbImage): Promise<DetectedFace[]> {
-    const faces = await this.detect(image);
+  async detectAll(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
+    const faces = await this.detect(image, pass);
     const side = Math.min(Math.max(image.width, image.height), FINE_SIDE);
-    const [first] = this.detection.passes;
-    if (this.card.input.multipleOf == null || side <= (first.inputSide ?? this.card.input.width))
-      return faces;
-    return merge(faces, await this.run(image, { ...first, inputSide: side }), this.detection.nmsIou);
+    // A detector of a fixed size has no finer look.
+    if (this.card.input.multipleOf == null || side <= (pass.inputSide ?? this.card.input.width)) return faces;
+    return merge(faces, await this.detect(image, { ...pass, inputSide: side }), this.detection.nmsIou);
   }
 
   /**
@@ -80,8 +84,8 @@ export class Detector {
     const toSource = squareToSource(center, side, SECOND_LOOK_SIDE, roll);
     const data = new Uint8Array(SECOND_LOOK_SIDE ** 2 * 3);
     warpSquare(image, toSource, SECOND_LOOK_SIDE, data, 0);
-    const [first] = this.detection.passes;
-    const faces = await this.run({ data, width: SECOND_LOOK_SIDE, height: SECOND_LOOK_SIDE }, first);
+    const square = { data, width: SECOND_LOOK_SIDE, height: SECOND_LOOK_SIDE };
+    const faces = await this.detect(square, this.passes[0]);
     const middle = SECOND_LOOK_SIDE / 2;
     const isInMiddle = ({ box: { x, y, width, height } }: DetectedFace) =>
       x < middle && y < middle && x + width > middle && y + height > middle;
@@ -98,16 +102,6 @@ export class Detector {
       box: { x: at.x + 0.5 - width / 2, y: at.y + 0.5 - height / 2, width, height },
       landmarks: face.landmarks?.map((point) => applySimilarity(toSource, point)) as Landmarks | undefined,
     };
-  }
-
-  private async run(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
-    const { card, detection } = this;
-    const canvas = await letterbox(image, card.input, pass, detection.enlarge);
-    const { data, dims } = toInputTensor(canvas.data, 1, canvas.width, canvas.height, card.input);
-    const outputs = await this.session.run(data, dims);
-    const minScore = this.minDetectionScore ?? pass.minDetectionScore;
-    const candidates = DECODERS[card.family](outputs, canvas, detection, minScore);
-    return suppressOverlaps(candidates, detection.nmsIou).map((c) => toImage(c, canvas));
   }
 }
 
