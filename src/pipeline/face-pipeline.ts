@@ -1,11 +1,5 @@
 import { FaceError } from '../errors';
-import type {
-  CardDetection,
-  CardEmbedding,
-  DetectionPass,
-  ModelCard,
-  ModelTask,
-} from '../model-store/model-card';
+import type { CardDetection, CardEmbedding, ModelCard, ModelTask } from '../model-store/model-card';
 import { alignFaces, type FaceToAlign } from './align-faces';
 import { lengthSignal, MAX_SIGNAL, scoreOf } from './alignment-score';
 import { Detector } from './detect/detect-faces';
@@ -25,11 +19,17 @@ import type { FaceJob } from './face-job';
 import { toInputTensor } from './input-tensor';
 import { type LocatedFace, locateFaces } from './locate-faces';
 import { judgePresentations } from './presentation-attack';
-import { type DecodedImage, decodeImage, type RgbImage } from './rgb-image';
+import {
+  type DecodedImage,
+  type EncodedImage,
+  MAX_DECODED_SIDE,
+  readImage,
+  type RgbImage,
+} from './rgb-image';
+import { Picture } from './picture';
 import { selectFaces } from './select-faces';
-import { stretchLevels } from './stretch-levels';
 import type { TensorSession } from './tensor-session';
-import { type Rotation, turnBoxBack, turnImage, turnLandmarkBack } from './turn-image';
+import { type Rotation, turnBoxBack, turnLandmarkBack } from './turn-image';
 
 /** A model that is loaded. */
 export interface PipelineModel {
@@ -38,20 +38,30 @@ export interface PipelineModel {
 }
 
 /** Odds, as a logarithm, from which a face counts as aligned without a look at the other turns of the picture. */
-const SURE_SIGNAL = 0.7;
+const SURE_SIGNAL = 1.5;
 /** Below this a face is not plausibly aligned, and is not embedded. */
 const LEAST_SIGNAL = -4;
-/** Another turn must have so many times the sound faces of the picture as it is: most pictures are upright. */
+/** So many times the sound faces, or so much less doubt, another turn must have: most pictures are upright. */
 const UPRIGHT_ADVANTAGE = 2;
+
+/** Longest side of the picture in which one face is looked for, pixels: detectors shrink it further. */
+const FIRST_SIDE = 640;
+/** Distance of the eyes in pixels under which a face is looked up in more pixels: that in an aligned face is 35 or less. */
+const LEAST_EYES = 38;
 
 /** The likelier first: cameras are held on their side more often than upside down. */
 const OTHER_ROTATIONS = [90, 270, 180] as const;
 
 /** What one look at the picture, turned or not, has found. */
 interface Look {
+  /** The picture that `faces` are located in. */
   image: RgbImage;
+  /** Size of the picture that they were looked for in, as a fraction of the file. */
+  detectionScale: number;
   rotation: Rotation;
   faceCount: number;
+  /** Passes of the detector that were not needed. */
+  passesLeft: number;
   /** Selected faces, embedded where the job asks for it. `signal`: of points and, once it is embedded, of its length. */
   faces: (LocatedFace & Partial<EmbeddedFace>)[];
   /** Faces that are aligned, to be expected by the odds. */
@@ -72,40 +82,46 @@ export class FacePipeline {
    */
   async run(job: FaceJob): Promise<ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace>> {
     const clock = new StageClock();
-    const decoded = await clock.time('decodeMs', () => decodeImage(job.image, this.maxImagePixels));
-    const image = stretchLevels(decoded);
-    const look = job.wholeImage === 'always' ? nothingIn(image) : await this.find(image, job, clock);
+    const file = await clock.time('decodeMs', () => readImage(job.image, this.maxImagePixels));
+    const picture = new Picture(file, (decode) => clock.time('decodeMs', decode));
+    const look =
+      job.wholeImage === 'always'
+        ? nothingIn(await picture.at(MAX_DECODED_SIDE, 0))
+        : await this.find(picture, job, clock);
     const { faces: described, unalignedCount } = await this.describe(look, job, clock);
     const faces = await this.judge(look.image, described, job, clock);
     return {
-      imageWidth: image.originalWidth,
-      imageHeight: image.originalHeight,
+      imageWidth: file.originalWidth,
+      imageHeight: file.originalHeight,
       rotation: rotationOf(look),
-      detectionScale: image.width / image.originalWidth,
+      detectionScale: look.detectionScale,
       faceCount: look.faceCount,
       unalignedCount,
-      faces: faces.map((face) => toOriginalPixels(turnBack(face, look.rotation, image), image)),
+      faces: faces.map((face) => toFilePixels(face, look, file)),
       timings: clock.timings,
     };
   }
 
   /**
-   * Looks at the picture and, where its largest face lies across or is in doubt, at its other turns: the best look counts.
+   * Looks at the picture and, where its faces are in doubt, in the passes that are left; where its largest face lies across or
+   * is in doubt still, at its other turns. The best look counts.
    */
-  private async find(image: DecodedImage, given: FaceJob, clock: StageClock): Promise<Look> {
-    const job = { ...given, minFaceSize: (given.minFaceSize * image.width) / image.originalWidth };
-    let best = await this.look(image, 0, job, clock);
+  private async find(picture: Picture, job: FaceJob, clock: StageClock): Promise<Look> {
+    let best = await this.look(picture, 0, job, clock);
+    while (!isSure(best) && best.passesLeft > 0) {
+      const look = await this.look(picture, 0, job, clock, best.passesLeft);
+      if (look.faces.length === 0) break;
+      best = isBetter(look, best, 1) ? look : { ...best, passesLeft: look.passesLeft };
+    }
     const untried: Rotation[] = job.autoRotate === false ? [] : [...OTHER_ROTATIONS];
     while (untried.length > 0) {
       // A face that lies across says which turn would bring it upright.
       const lead = untried.indexOf(rotationOf(best));
       if (lead < 0 && isSure(best)) break;
       const [rotation] = untried.splice(Math.max(lead, 0), 1);
-      const turned = await clock.time('detectMs', async () => turnImage(image, rotation));
       try {
-        const look = await this.look(turned, rotation, job, clock);
-        const advantage = best.rotation === 0 && lead < 0 ? UPRIGHT_ADVANTAGE : 1;
-        if (look.soundFaces > best.soundFaces * advantage) best = look;
+        const look = await this.look(picture, rotation, job, clock);
+        if (isBetter(look, best, best.rotation === 0 && lead < 0 ? UPRIGHT_ADVANTAGE : 1)) best = look;
       } catch (error) {
         // On its side a picture may show several faces where there is one.
         if (!(error instanceof FaceError) || error.code !== 'FACE_AMBIGUOUS') throw error;
@@ -114,40 +130,116 @@ export class FacePipeline {
     return best;
   }
 
-  private async look(image: RgbImage, rotation: Rotation, job: FaceJob, clock: StageClock): Promise<Look> {
-    const { card, session } = this.model(job.detector, 'detect');
-    const { landmarkModel } = card.detection as CardDetection;
-    const detector = new Detector(session, card, job.minDetectionScore);
+  private async look(
+    picture: Picture,
+    rotation: Rotation,
+    job: FaceJob,
+    clock: StageClock,
+    passes = Infinity,
+  ): Promise<Look> {
+    const small = await picture.at(this.firstSide(job), rotation);
+    const located = await clock.time('detectMs', () => this.locate(small, rotation, job, passes));
+    const detectionScale =
+      Math.max(small.width, small.height) / Math.max(picture.originalWidth, picture.originalHeight);
+    const { image, faces: sharp } = await this.sharpen(picture, small, rotation, located.faces, job, clock);
+    const look = {
+      ...located,
+      image,
+      rotation,
+      detectionScale,
+      faces: sharp,
+      soundFaces: soundFacesOf(sharp),
+    };
+    // In another turn most faces are none: what has no chance is not embedded.
+    const isHopeful = rotation === 0 || sharp.some(({ signal }) => signal > LEAST_SIGNAL);
+    if (job.task !== 'represent' || sharp.length === 0 || !isHopeful) return look;
+    const faces = await this.embed(image, sharp, job, clock);
+    return { ...look, faces, soundFaces: soundFacesOf(faces) };
+  }
+
+  /** Finds the faces that the job selects, and their points, in the last passes of the detector. */
+  private async locate(
+    image: DecodedImage,
+    rotation: Rotation,
+    job: FaceJob,
+    lastPasses: number,
+  ): Promise<{ faceCount: number; faces: LocatedFace[]; passesLeft: number }> {
+    const { detector, points } = this.detectorOf(job);
     // Most pictures are upright: in another turn points have to look more like a face, unless an embedding will tell more.
     const isDoubtful = rotation !== 0 && job.task !== 'represent';
-    let faceCount = 0;
-    const find = async (pass: DetectionPass): Promise<LocatedFace[]> => {
+    const scale = Math.max(image.width, image.height) / Math.max(image.originalWidth, image.originalHeight);
+    const selection = { ...job, minFaceSize: job.minFaceSize * scale };
+    const all = detector.passes;
+    // In other turns one pass has to do: more find more that is no face.
+    const passes = rotation === 0 ? all.slice(Math.max(0, all.length - lastPasses)) : all.slice(0, 1);
+    for (const [index, pass] of passes.entries()) {
       const found = await (job.selection === 'all'
         ? detector.detectAll(image, pass)
         : detector.detect(image, pass));
       // Selection needs boxes alone: landmarks are found for the chosen faces only.
-      const selected = selectFaces(found, image.width, image.height, job);
-      const points = landmarkModel == null ? null : this.model(landmarkModel, 'landmarks');
+      const selected = selectFaces(found, image.width, image.height, selection);
       const faces = await locateFaces(image, selected, detector, points, isDoubtful);
-      const likely = faces.filter(({ signal }) =>
-        isDoubtful ? signal >= 0 : signal > -MAX_SIGNAL,
-      );
-      faceCount = found.length - (selected.length - likely.length);
-      return likely;
-    };
-    // In other turns one pass has to do: more find more that is no face.
-    const passes = detector.passes.slice(0, rotation === 0 ? undefined : 1);
-    const located = await clock.time('detectMs', async () => {
-      for (const pass of passes) {
-        const faces = await find(pass);
-        if (faces.length > 0) return faces;
+      const likely = faces.filter(({ signal }) => (isDoubtful ? signal >= 0 : signal > -MAX_SIGNAL));
+      // A pass whose faces look like none has found nothing.
+      if (likely.length > 0) {
+        const faceCount = found.length - (selected.length - likely.length);
+        return { faceCount, faces: likely, passesLeft: passes.length - index - 1 };
       }
-      return [];
-    });
-    const look = { image, rotation, faceCount, faces: located, soundFaces: soundFacesOf(located) };
-    if (job.task !== 'represent' || located.length === 0) return look;
-    const faces = await this.embed(image, located, job, clock);
-    return { ...look, faces, soundFaces: soundFacesOf(faces) };
+    }
+    return { faceCount: 0, faces: [], passesLeft: 0 };
+  }
+
+  /** The faces in a picture in which they have the pixels that the models need, as far as the file has them. */
+  private async sharpen(
+    picture: Picture,
+    small: DecodedImage,
+    rotation: Rotation,
+    faces: LocatedFace[],
+    job: FaceJob,
+    clock: StageClock,
+  ): Promise<{ image: DecodedImage; faces: LocatedFace[] }> {
+    const eyes = Math.min(
+      ...faces.map(({ landmarks: [left, right] }) => Math.hypot(right.x - left.x, right.y - left.y)),
+    );
+    const side = Math.max(small.width, small.height);
+    const largest = Math.min(MAX_DECODED_SIDE, Math.max(picture.originalWidth, picture.originalHeight));
+    if (faces.length === 0 || job.task === 'detect' || eyes >= LEAST_EYES || side >= largest)
+      return { image: small, faces };
+    // Shrinking by less than a half costs more than it saves.
+    const wanted = Math.ceil((side * LEAST_EYES) / Math.max(eyes, 1));
+    const image = await picture.at(wanted * 2 > largest ? largest : wanted, rotation);
+    const { detector, points } = this.detectorOf(job);
+    const [x, y] = [image.width / small.width, image.height / small.height];
+    const scaled = faces.map(({ box, landmarks68, landmarks, detectionScore }) => ({
+      box: { x: box.x * x, y: box.y * y, width: box.width * x, height: box.height * y },
+      // Points of the landmark model are found again; those of the detector are as good as they were.
+      landmarks:
+        landmarks68 == null
+          ? (landmarks.map((p) => ({ x: p.x * x, y: p.y * y })) as unknown as Landmarks)
+          : undefined,
+      detectionScore,
+    }));
+    return {
+      image,
+      faces: await clock.time('detectMs', () => locateFaces(image, scaled, detector, points, false)),
+    };
+  }
+
+  private detectorOf(job: FaceJob): { detector: Detector; points: PipelineModel | null } {
+    const { card, session } = this.model(job.detector, 'detect');
+    const { landmarkModel } = card.detection as CardDetection;
+    return {
+      detector: new Detector(session, card, job.minDetectionScore),
+      points: landmarkModel == null ? null : this.model(landmarkModel, 'landmarks'),
+    };
+  }
+
+  /** Longest side of the picture in which faces are looked for, pixels. */
+  private firstSide(job: FaceJob): number {
+    const models = [job.task === 'represent' ? job.embedder : null, ...Object.values(job.attributes ?? {})];
+    // These cut faces out as their peer does, from all pixels.
+    const isAsPeer = models.some((name) => name != null && this.model(name).card.family === 'upright-crop');
+    return job.selection === 'all' || isAsPeer ? MAX_DECODED_SIDE : FIRST_SIDE;
   }
 
   /** Says of every face whether it may be a picture of one, where that is asked for. */
@@ -251,7 +343,7 @@ function wholeImage({ width, height }: RgbImage): FaceDetection {
 }
 
 function nothingIn(image: RgbImage): Look {
-  return { image, rotation: 0, faceCount: 0, faces: [], soundFaces: 0 };
+  return { image, detectionScale: 1, rotation: 0, faceCount: 0, passesLeft: 0, faces: [], soundFaces: 0 };
 }
 
 function soundFacesOf(faces: readonly { signal: number }[]): number {
@@ -265,6 +357,15 @@ function rotationOf({ rotation, faces }: Look): Rotation {
   return ((((rotation - quarters * 90) % 360) + 360) % 360) as Rotation;
 }
 
+/** Whether a look has more sound faces than another: `advantage` times as many, or so many times fewer doubtful ones. */
+function isBetter(look: Look, other: Look, advantage: number): boolean {
+  const doubtOf = ({ faces, soundFaces }: Look) => faces.length - soundFaces;
+  return (
+    look.soundFaces > other.soundFaces &&
+    (look.soundFaces >= other.soundFaces * advantage || doubtOf(look) * advantage <= doubtOf(other))
+  );
+}
+
 /** Whether most of the faces are aligned beyond doubt. */
 function isSure({ faces }: Look): boolean {
   return faces.length > 0 && faces.filter(({ signal }) => signal >= SURE_SIGNAL).length * 2 >= faces.length;
@@ -272,13 +373,6 @@ function isSure({ faces }: Look): boolean {
 
 function isEmbedded<F extends Partial<EmbeddedFace>>(face: F): face is F & EmbeddedFace {
   return face.embedding != null;
-}
-
-/** The face in the picture as it was before it was turned. */
-function turnBack<F extends FaceDetection>(face: F, rotation: Rotation, image: RgbImage): F {
-  if (rotation === 0) return face;
-  const landmarks = face.landmarks?.map((point) => turnLandmarkBack(point, rotation, image)) ?? null;
-  return { ...face, box: turnBoxBack(face.box, rotation, image), landmarks };
 }
 
 /** Adds up the wall time of the stages of one job. */
@@ -303,16 +397,25 @@ class StageClock {
   }
 }
 
-function toOriginalPixels<F extends FaceDetection>(face: F, image: DecodedImage): F {
-  const { width, height, originalWidth, originalHeight } = image;
-  if (width === originalWidth && height === originalHeight) return face;
+/** The face in pixels of the file: as it is without the turn, and as large as it is. */
+function toFilePixels<F extends FaceDetection>(
+  face: F,
+  { image, rotation }: Look,
+  { originalWidth, originalHeight }: Pick<EncodedImage, 'originalWidth' | 'originalHeight'>,
+): F {
+  const isAcross = rotation % 180 !== 0;
+  const [width, height] = isAcross ? [image.height, image.width] : [image.width, image.height];
   // Multiplied first: the edge of the image stays a whole number.
   const toX = (x: number) => (x * originalWidth) / width;
   const toY = (y: number) => (y * originalHeight) / height;
-  const { box, landmarks } = face;
+  const box = turnBoxBack(face.box, rotation, { width, height });
+  const landmarks = face.landmarks?.map((point) => turnLandmarkBack(point, rotation, { width, height }));
   return {
     ...face,
     box: { x: toX(box.x), y: toY(box.y), width: toX(box.width), height: toY(box.height) },
-    landmarks: landmarks && (landmarks.map(({ x, y }) => ({ x: toX(x), y: toY(y) })) as unknown as Landmarks),
+    landmarks:
+      landmarks == null
+        ? null
+        : (landmarks.map(({ x, y }) => ({ x: toX(x), y: toY(y) })) as unknown as Landmarks),
   };
 }
