@@ -28,7 +28,7 @@ export interface DecisionDefaults {
 
 export const DEFAULT_DECISION: Readonly<DecisionDefaults> = Object.freeze({
   // Provisional.
-  targetFmr: 1e-5,
+  targetFmr: 5e-5,
   targetFpir: 1e-2,
   reviewMargin: 0,
 });
