@@ -100,7 +100,7 @@ describeWithShared('accuracy on cfp250', () => {
       tarAt(1e-4),
       `${(atDefault.fmr * 100).toFixed(4)} % (${grouped(atDefault.falseMatches)} of ${grouped(atDefault.nonMated)})`,
       ofCount(atDefault.falseNonMatches, atDefault.mated),
-      ofCount(foundCount(profileFaces), profile.photos.length),
+      `${ofCount(foundCount(profileFaces), profile.photos.length)}, ${profileFaces.unalignedCount} of them not aligned`,
       ofCount(trueAcceptRateAt(crossed, 1e-3).accepted, crossed.mated.length),
     );
   });

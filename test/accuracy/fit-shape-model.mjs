@@ -57,7 +57,10 @@ for (const [done, photo] of photos.entries()) {
 }
 
 const length = MEAN_SHAPE.length * 2;
-const mean = Array.from({ length }, (_, i) => shapes.reduce((sum, shape) => sum + shape[i], 0) / shapes.length);
+const mean = Array.from(
+  { length },
+  (_, i) => shapes.reduce((sum, shape) => sum + shape[i], 0) / shapes.length,
+);
 const rest = shapes.map((shape) => shape.map((value, i) => value - mean[i]));
 const modes = [];
 for (let mode = 0; mode < MODES; mode++) {

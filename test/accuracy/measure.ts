@@ -18,8 +18,14 @@ export interface PhotoFace extends NormedEmbedding {
   faceCount: number;
 }
 
-/** By the path of the photo; `null` where no face was found. */
+/** By the path of the photo; `null` where no face was found, or none that is aligned. */
 export type PhotoFaces = ReadonlyMap<string, PhotoFace | null>;
+
+/** The same of a whole set of photos. */
+export interface SetFaces extends PhotoFaces {
+  /** Photos with a face that was found, and not embedded because it is not plausibly aligned. */
+  readonly unalignedCount: number;
+}
 
 /** Photos that are edited and represented at a time: enough for every worker, few enough to hold in memory. */
 const LANES = 8;
@@ -28,26 +34,30 @@ const LANES = 8;
 export class Measurements {
   private readonly verification: VerificationService;
   private readonly edited = new Map<string, Promise<Buffer>>();
-  private readonly represented = new Map<string, Promise<PhotoFaces>>();
+  private readonly represented = new Map<string, Promise<SetFaces>>();
 
   constructor(readonly model: FaceModel) {
     this.verification = new VerificationService(model);
   }
 
   /** The largest face of every photo, with the set, as it is or edited. */
-  faces(set: ModelSet, photoSet: PhotoSet, edit?: Edit): Promise<PhotoFaces> {
+  faces(set: ModelSet, photoSet: PhotoSet, edit?: Edit): Promise<SetFaces> {
     return remember(this.represented, `${setName(set)}, ${photoSet.name}, ${edit?.name ?? ''}`, async () => {
       const untouched = edit == null ? null : await this.faces(PLACING_SET, photoSet);
+      let unalignedCount = 0;
       const faces = await inParallel(photoSet.photos, async ({ path }) => {
-        if (edit == null) return this.represent(set, readFileSync(path), true);
+        const onUnaligned = () => unalignedCount++;
+        if (edit == null) return this.represent(set, readFileSync(path), true, onUnaligned);
         const face = untouched?.get(path);
         if (face == null) return null;
         const photo = await remember(this.edited, `${path}, ${edit.name}`, () =>
           edit.apply(readFileSync(path), face.detection),
         );
-        return this.represent(set, photo, false);
+        return this.represent(set, photo, false, onUnaligned);
       });
-      return new Map(photoSet.photos.map(({ path }, i) => [path, faces[i]]));
+      return Object.assign(new Map(photoSet.photos.map(({ path }, i) => [path, faces[i]])), {
+        unalignedCount,
+      });
     });
   }
 
@@ -69,10 +79,12 @@ export class Measurements {
     { detector, embedder }: ModelSet,
     photo: Buffer,
     quality: boolean,
+    onUnaligned: () => void,
   ): Promise<PhotoFace | null> {
     try {
       const options = { detector, embedder, quality, faceSelection: 'best' } as const;
-      const { faces, faceCount } = await this.model.represent(photo, options);
+      const { faces, faceCount, unalignedCount } = await this.model.represent(photo, options);
+      if (unalignedCount > 0) onUnaligned();
       if (faces.length === 0) return null;
       const { embedding, embeddingNorm, quality: measured = null, ...detection } = faces[0];
       return { embedding, norm: embeddingNorm, detection, quality: measured, faceCount };
@@ -113,9 +125,9 @@ export function allPairs(
   return pairs;
 }
 
-/** Photos with a face. */
-export function foundCount(faces: PhotoFaces): number {
-  return [...faces.values()].filter((face) => face != null).length;
+/** Photos with a face, aligned or not. */
+export function foundCount(faces: SetFaces): number {
+  return [...faces.values()].filter((face) => face != null).length + faces.unalignedCount;
 }
 
 /** Works on a few items at a time; results in the order of the items. */
