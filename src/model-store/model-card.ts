@@ -122,6 +122,11 @@ export class CardDetection {
    * its own are held against.
    */
   @IsOptional() @IsString() landmarkModel?: string;
+  /**
+   * Height of a face, as a fraction of the longer side of the picture, over which the detector's points are not trusted: the face
+   * is looked at again with room around it. Absent: every height is trusted.
+   */
+  @IsOptional() @IsNumber() @Min(0) @Max(1) maxTrustedHeight?: number;
   /** RetinaFace, both families, and Ultra-Light: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
   /** Strides of the feature maps, for families whose heads come one per stride. */

@@ -40,7 +40,10 @@ export async function locateFaces(
   if (landmarkModel == null) return first;
   const located: LocatedFace[] = [];
   for (const face of first) {
-    const isClear = Math.abs(face.roll) < LOOK_AGAIN_ROLL && face.signal >= LOOK_AGAIN_SIGNAL;
+    const isClear =
+      Math.abs(face.roll) < LOOK_AGAIN_ROLL &&
+      face.signal >= LOOK_AGAIN_SIGNAL &&
+      !detector.isTooLarge(image, face);
     const again = isClear && !isDoubtful ? null : await lookAgain(image, face, detector, landmarkModel);
     const isSame = again != null && agreementSignal(face.landmarks, again.landmarks) >= 0;
     if (again != null && again.signal > face.signal) {

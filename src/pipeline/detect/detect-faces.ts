@@ -52,6 +52,11 @@ export class Detector {
     this.passes = this.detection.passes;
   }
 
+  /** Whether a face is so large in the picture that the points of this detector are not trusted. */
+  isTooLarge({ width, height }: RgbImage, { box }: DetectedFace): boolean {
+    return box.height > (this.detection.maxTrustedHeight ?? Infinity) * Math.max(width, height);
+  }
+
   /** Finds faces in one pass. */
   async detect(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
     const { card, detection } = this;
