@@ -68,7 +68,10 @@ export const FACE_ERRORS = {
   CONTENT_TYPE_UNSUPPORTED: { status: 415, when: 'the body is neither JSON nor multipart/form-data' },
   IMAGE_CORRUPT: { status: 422, when: 'the decoder refuses the image, for example a truncated file' },
   IMAGE_URL_FAILED: { status: 422, when: 'the address of an image did not answer with one in time' },
-  FACE_NOT_DETECTED: { status: 422, when: 'no face was found; `details.field` says in which image' },
+  FACE_NOT_DETECTED: {
+    status: 422,
+    when: 'no face was found, or none that is upright and aligned well enough to be compared (`details.reason` is `not_aligned`); `details.field` says in which image',
+  },
   PRESENTATION_ATTACK_SUSPECTED: {
     status: 422,
     when: 'a face that may be a picture or a mask of one, where `presentationAttack` is `require`; `details` has label and score',

@@ -95,7 +95,8 @@ export class AnalyzedFaceDto extends FaceDto {
   raceScores?: Record<string, number>;
 
   static override from(face: AnalyzedFace): AnalyzedFaceDto {
-    const { box: _b, landmarks: _l, detectionScore: _s, presentationAttack: _p, ...attributes } = face;
+    const { box: _b, landmarks: _l, detectionScore: _s, alignmentScore: _a, ...rest } = face;
+    const { presentationAttack: _p, ...attributes } = rest;
     return { ...FaceDto.from(face), ...attributes };
   }
 }
@@ -112,9 +113,8 @@ export class AnalyzeResponseDto extends ImageResultDto {
   requestId: string;
 
   static from(result: Analysis, requestId: string): AnalyzeResponseDto {
-    const { imageWidth, imageHeight, faceCount, detector, timings } = result;
     const faces = result.faces.map(AnalyzedFaceDto.from);
-    return { imageWidth, imageHeight, faceCount, faces, detector, timings, requestId };
+    return { ...ImageResultDto.fieldsOf(result), faces, requestId };
   }
 }
 

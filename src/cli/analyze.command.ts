@@ -39,7 +39,11 @@ async function analyze(file: string, { json, ...options }: AnalyzeCallOptions & 
   else printAnalysis(file, result);
 }
 
-function analysisJson({ faces, ...image }: Analysis): Omit<AnalyzeResponseDto, 'requestId'> {
+function analysisJson({
+  faces,
+  unalignedCount: _,
+  ...image
+}: Analysis): Omit<AnalyzeResponseDto, 'requestId'> {
   return { ...image, faces: faces.map((face) => ({ ...face, ...faceJson(face) })) };
 }
 

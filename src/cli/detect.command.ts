@@ -20,7 +20,7 @@ export function addDetectCommand(program: Command): void {
   addFaceListOptions(command)
     .option(
       '--draw <out.png>',
-      'write the upright photo with boxes, landmarks and detection scores; at most 2048 pixels a side',
+      'write the photo (EXIF applied) with boxes, landmarks and detection scores; at most 2048 pixels a side',
       pngFile,
     )
     .addOption(jsonOption())
@@ -68,14 +68,19 @@ async function writeDrawing(
   }
 }
 
-function detectionJson({ faces, ...image }: Detection): Omit<DetectResponseDto, 'requestId'> {
+function detectionJson({
+  faces,
+  unalignedCount: _,
+  ...image
+}: Detection): Omit<DetectResponseDto, 'requestId'> {
   return { ...image, faces: faces.map(faceJson) };
 }
 
 function printDetection(file: string, { faces, faceCount, ...image }: Detection, drawing?: string): void {
-  const { imageWidth, imageHeight, detector } = image;
+  const { imageWidth, imageHeight, rotation, detector } = image;
+  const turned = rotation === 0 ? '' : `, turned by ${rotation} degrees`;
   printLine(
-    `${file}: ${imageWidth} x ${imageHeight}, ${countText(faces.length, faceCount)}, ${detector ?? 'no detector'}`,
+    `${file}: ${imageWidth} x ${imageHeight}${turned}, ${countText(faces.length, faceCount)}, ${detector ?? 'no detector'}`,
   );
   for (const face of faces) printLine(`  ${faceText(face)}`);
   if (drawing != null) printLine(`drawn to ${drawing}`);

@@ -49,7 +49,8 @@ export function addDetectorOptions(command: Command, defaultSelection: string): 
         '--whole-image <when>',
         'when the whole image is taken for the one face; always: no detector is run (default: never)',
       ).choices(WHOLE_IMAGE_MODES),
-    );
+    )
+    .option('--no-auto-rotate', 'take photos as they are, do not try whether they have to be turned');
 }
 
 /** Options of the commands that answer with a list of faces. */

@@ -57,8 +57,9 @@ export async function withNotices<T>(
  * which takes longer than a comparison.
  */
 
-export function faceJson({ box, landmarks, detectionScore, presentationAttack }: FaceDetection): FaceDto {
-  const face = { box, landmarks: landmarks && landmarksJson(landmarks), detectionScore };
+export function faceJson({ landmarks, ...detection }: FaceDetection): FaceDto {
+  const { box, detectionScore, alignmentScore, presentationAttack } = detection;
+  const face = { box, landmarks: landmarks && landmarksJson(landmarks), detectionScore, alignmentScore };
   return presentationAttack == null ? face : { ...face, presentationAttack };
 }
 

@@ -12,9 +12,8 @@ export class DetectResponseDto extends ImageResultDto {
   requestId: string;
 
   static from(result: Detection, requestId: string): DetectResponseDto {
-    const { imageWidth, imageHeight, faceCount, detector, timings } = result;
     const faces = result.faces.map(FaceDto.from);
-    return { imageWidth, imageHeight, faceCount, faces, detector, timings, requestId };
+    return { ...ImageResultDto.fieldsOf(result), faces, requestId };
   }
 }
 

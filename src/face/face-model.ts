@@ -26,9 +26,14 @@ export interface FaceCallOptions {
   minDetectionScore?: number;
   /**
    * When the whole image is taken for the one face, without landmarks, at detection score 0: `always` runs no detector,
-   * `ifNoFace` is for images in which none is found. Sizes and selection do not apply to it. @defaultValue `'never'`
+   * `ifNoFace` is for images in which none is found, or none that is aligned. Sizes and selection do not apply to it. @defaultValue `'never'`
    */
   wholeImage?: WholeImageMode;
+  /**
+   * Whether the other turns of a photo are tried where its faces do not look upright; false: the photo is taken as it is,
+   * EXIF applied. @defaultValue true
+   */
+  autoRotate?: boolean;
   /**
    * Whether presentation attacks are looked for. The model scores the faces where it is not `off`; that suspected faces are
    * refused under `require` is a matter of the services, see `assertPresented`.
@@ -177,7 +182,10 @@ export abstract class FaceModel {
    */
   abstract detect(image: Uint8Array, options?: FaceCallOptions): Promise<ImageFaces<FaceDetection>>;
 
-  /** As {@link FaceModel.detect}, with the embedding of every selected face. */
+  /**
+   * As {@link FaceModel.detect}, with the embedding of every selected face. Faces that are not plausibly aligned are not
+   * embedded: they are left out and counted in `unalignedCount`.
+   */
   abstract represent(image: Uint8Array, options?: RepresentCallOptions): Promise<ImageFaces<RepresentedFace>>;
 
   /**

@@ -40,7 +40,12 @@ describe(FakeFaceModel.name, () => {
 
   it('takes the whole image for the face as it is asked to', async () => {
     model.addImage(image, people('alice', 'bob')).addImage(other, people());
-    const whole = { box: { x: 0, y: 0, width: 640, height: 480 }, landmarks: null, detectionScore: 0 };
+    const whole = {
+      box: { x: 0, y: 0, width: 640, height: 480 },
+      landmarks: null,
+      detectionScore: 0,
+      alignmentScore: null,
+    };
     const always = await model.represent(image, { wholeImage: 'always', quality: true, detector: 'none' });
     expect(always).toMatchObject({ faceCount: 0, faces: [whole] });
     expect(always.faces[0]).not.toHaveProperty('quality');
@@ -50,16 +55,42 @@ describe(FakeFaceModel.name, () => {
     expect((await model.detect(other, { wholeImage: 'never' })).faces).toEqual([]);
   });
 
+  it('embeds no face that is not aligned, and counts those', async () => {
+    const bob = { person: 'bob', aligned: false };
+    model.addImage(image, { faces: [{ person: 'alice', alignmentScore: 0.7 }, bob] });
+    model.addImage(other, { faces: [bob] });
+    const found = await model.detect(image);
+    expect(found).toMatchObject({ faceCount: 2, unalignedCount: 0 });
+    expect(found.faces.map(({ alignmentScore }) => alignmentScore)).toEqual([0.7, 0.01]);
+    const represented = await model.represent(image);
+    expect(represented).toMatchObject({ faceCount: 2, unalignedCount: 1, faces: [{ alignmentScore: 0.7 }] });
+    expect(represented.faces).toHaveLength(1);
+    expect(await model.represent(image, { faceSelection: 'best' })).toMatchObject({ unalignedCount: 0 });
+    expect(await model.represent(other)).toMatchObject({ unalignedCount: 1, faces: [] });
+    const whole = await model.represent(other, { wholeImage: 'ifNoFace' });
+    expect(whole).toMatchObject({ unalignedCount: 1, faces: [{ landmarks: null }] });
+    expect((await model.analyze(other)).faces).toHaveLength(1);
+  });
+
+  it('turns an image upright where it may', async () => {
+    model.addImage(image, { ...people('alice'), rotation: 270 });
+    expect(await model.represent(image)).toMatchObject({ rotation: 270, unalignedCount: 0, faces: [{}] });
+    const asItIs = await model.represent(image, { autoRotate: false });
+    expect(asItIs).toMatchObject({ rotation: 0, unalignedCount: 1, faces: [] });
+    expect(await model.represent(image, { wholeImage: 'always' })).toMatchObject({ rotation: 0 });
+  });
+
   it('gives the attributes that are asked for, and another contract without alignment', async () => {
     model.addImage(image, people('alice'));
     const [face] = (await model.analyze(image, { attributes: ['race', 'age'] })).faces;
-    expect(Object.keys(face)).toEqual(['box', 'landmarks', 'detectionScore', 'age', 'race', 'raceScores']);
+    const detection = ['box', 'landmarks', 'detectionScore', 'alignmentScore'];
+    expect(Object.keys(face)).toEqual([...detection, 'age', 'race', 'raceScores']);
     expect(model.embedder(undefined, false).contract).not.toBe(model.embedder().contract);
   });
 
   it('gives exactly the fields of each task, and never the name of the person', async () => {
     model.addImage(image, people('alice'));
-    const detection = ['box', 'detectionScore', 'landmarks'];
+    const detection = ['alignmentScore', 'box', 'detectionScore', 'landmarks'];
     const fields = async (task: 'detect' | 'represent' | 'analyze') =>
       Object.keys((await model[task](image)).faces[0]).sort();
     expect(await fields('detect')).toEqual(detection);

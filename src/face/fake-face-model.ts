@@ -33,14 +33,21 @@ export type FakeFace = Partial<AnalyzedFace> & {
   person: string;
   /** Where quality is asked for. @defaultValue sharp and well lit */
   quality?: Partial<PixelQuality>;
+  /** False: it is found but not embedded, and `represent` counts it in `unalignedCount`. @defaultValue true */
+  aligned?: boolean;
 };
 
 /** An image that a {@link FakeFaceModel} knows. */
 export interface FakeImage {
-  /** Width in pixels of the upright image. @defaultValue 640 */
+  /** Width in pixels of the image as its file shows it. @defaultValue 640 */
   imageWidth?: number;
   /** @defaultValue 480 */
   imageHeight?: number;
+  /**
+   * Degrees clockwise, by which it has to be turned for its faces to be upright: without `autoRotate` none of them is aligned.
+   * @defaultValue 0
+   */
+  rotation?: 0 | 90 | 180 | 270;
   faces: FakeFace[];
 }
 
@@ -121,7 +128,7 @@ export class FakeFaceModel extends FaceModel {
           ? { quality: { sharpness: 200, brightness: 0.5, ...quality } }
           : {}),
       }),
-      options.embedder,
+      options.embedder ?? this.defaultEmbedder,
     );
   }
 
@@ -242,6 +249,7 @@ export class FakeFaceModel extends FaceModel {
     image: Uint8Array,
     options: FaceCallOptions,
     toFace: (face: AnalyzedFace & Pick<FakeFace, 'person' | 'quality'>) => F,
+    /** Of `represent`: the others leave no face out. */
     embedder?: string,
   ): Promise<ImageFaces<F>> {
     const isSkipped = options.wholeImage === 'always';
@@ -262,8 +270,20 @@ export class FakeFaceModel extends FaceModel {
       throw new Error('FakeFaceModel: this image was not announced with addImage().');
     }
     const { imageWidth = 640, imageHeight = 480 } = known;
-    const about = { imageWidth, imageHeight, rotation: 0, detectionScale: 1 };
-    const found = isSkipped ? [] : known.faces.map((face, index) => ({ ...defaultFace(index), ...face }));
+    const turn = known.rotation ?? 0;
+    const isTurned = turn !== 0 && options.autoRotate !== false && !isSkipped;
+    const about = { imageWidth, imageHeight, rotation: isTurned ? turn : 0, detectionScale: 1 };
+    const found = isSkipped
+      ? []
+      : known.faces.map((announced, index) => {
+          const aligned = announced.aligned !== false && (turn === 0 || isTurned);
+          return {
+            ...defaultFace(index),
+            ...(aligned ? {} : { alignmentScore: 0.01 }),
+            ...announced,
+            aligned,
+          };
+        });
     const timings = {
       queueMs: 0,
       decodeMs: 0,
@@ -273,7 +293,14 @@ export class FakeFaceModel extends FaceModel {
       attributesMs: 0,
       presentationAttackMs: 0,
     };
-    if (isSkipped || (options.wholeImage === 'ifNoFace' && found.length === 0)) {
+    const selected = selectFaces(found, imageWidth, imageHeight, {
+      selection: options.faceSelection ?? 'all',
+      maxFaces: options.maxFaces ?? Infinity,
+      minFaceSize: options.minFaceSize ?? 0,
+    });
+    const usable = embedder == null ? selected : selected.filter(({ aligned }) => aligned);
+    const unalignedCount = selected.length - usable.length;
+    if (isSkipped || (options.wholeImage === 'ifNoFace' && usable.length === 0)) {
       // Whoever is on it first; on an image of nobody, a person of its own.
       const whole = {
         ...defaultFace(0),
@@ -283,20 +310,9 @@ export class FakeFaceModel extends FaceModel {
         detectionScore: 0,
         alignmentScore: null,
       };
-      return { ...about, faceCount: 0, unalignedCount: 0, faces: [answerFace(whole)], timings };
+      return { ...about, faceCount: found.length, unalignedCount, faces: [answerFace(whole)], timings };
     }
-    const selected = selectFaces(found, imageWidth, imageHeight, {
-      selection: options.faceSelection ?? 'all',
-      maxFaces: options.maxFaces ?? Infinity,
-      minFaceSize: options.minFaceSize ?? 0,
-    });
-    return {
-      ...about,
-      faceCount: found.length,
-      unalignedCount: 0,
-      faces: selected.map(answerFace),
-      timings,
-    };
+    return { ...about, faceCount: found.length, unalignedCount, faces: usable.map(answerFace), timings };
   }
 }
 

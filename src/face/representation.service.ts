@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { FaceError } from '../errors';
 import type { ImageFaces, RepresentedFace } from '../pipeline/face.types';
 import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+import { assertFace } from './no-face';
 import { assertPresented } from './presentation-attack';
 
 /** Faces of one image with their embeddings, and what the embeddings belong to. */
@@ -23,15 +23,13 @@ export class RepresentationService {
   /**
    * Represents every selected face (default: all).
    *
-   * @throws {FaceError} FACE_NOT_DETECTED where the image has no face; PRESENTATION_ATTACK_SUSPECTED under
+   * @throws {FaceError} FACE_NOT_DETECTED where the image has no face, or none that is aligned, see {@link assertFace}; PRESENTATION_ATTACK_SUSPECTED under
    * `presentationAttack: 'require'`, whose default is `off` here, whatever the module says; all that {@link FaceModel.represent} throws.
    */
   async represent(image: Uint8Array, options: RepresentCallOptions = {}): Promise<Representation> {
     const embedder = this.model.embedder(options.embedder, options.align);
     const result = await this.model.represent(image, options);
-    if (result.faces.length === 0) {
-      throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
-    }
+    assertFace(result);
     assertPresented(result.faces, options.presentationAttack ?? 'off');
     return { ...result, detector: detectorOf(this.model, options), embedder };
   }

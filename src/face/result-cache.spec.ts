@@ -53,13 +53,23 @@ function face(value: number, dimensions = 4): RepresentedFace {
     box: { x: value, y: value, width: value, height: value },
     landmarks: [point(), point(), point(), point(), point()],
     detectionScore: value,
+    alignmentScore: value,
     embedding: new Float32Array(dimensions).fill(value),
     embeddingNorm: value,
   };
 }
 
 function answer(...faces: RepresentedFace[]): ImageFaces<RepresentedFace> {
-  return { imageWidth: 640, imageHeight: 480, faceCount: faces.length, faces, timings: { ...TIMINGS } };
+  return {
+    imageWidth: 640,
+    imageHeight: 480,
+    rotation: 90,
+    detectionScale: 0.5,
+    unalignedCount: 1,
+    faceCount: faces.length,
+    faces,
+    timings: { ...TIMINGS },
+  };
 }
 
 /** Work whose end the test decides; may be begun several times. */

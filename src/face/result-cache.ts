@@ -217,7 +217,10 @@ export class ResultCache {
 
   /** @param waitedMs - what the leader waited for the work of others before its own began. */
   private answer(flight: Flight, leader: Waiter, answer: Answer, waitedMs: number): void {
-    const { timings, ...content } = answer;
+    const { imageWidth, imageHeight, rotation, detectionScale, unalignedCount, faceCount, faces, timings } =
+      answer;
+    const about = { imageWidth, imageHeight, rotation, detectionScale };
+    const content: Content = { ...about, unalignedCount, faceCount, faces };
     // An exact copy: the serialiser's own buffer may be twice the size of what it holds.
     const bytes = new Uint8Array(serialize(content));
     if (flight.waiters.size > 0 && !flight.isPurged) this.answers.set(flight.key, bytes);

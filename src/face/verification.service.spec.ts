@@ -345,6 +345,37 @@ describe(VerificationService.name, () => {
     });
   });
 
+  describe('faces that are not aligned', () => {
+    const sideways = Buffer.from('sideways');
+    beforeEach(() => model.addImage(sideways, { faces: [{ person: 'alice', aligned: false }] }));
+
+    it('are refused, with that detail', async () => {
+      await expect(service.verify(alice, sideways)).rejects.toMatchObject({
+        code: 'FACE_NOT_DETECTED',
+        details: { field: 'reference', reason: 'not_aligned', unalignedCount: 1 },
+      });
+      await expect(service.verify(alice, empty)).rejects.toMatchObject({
+        code: 'FACE_NOT_DETECTED',
+        details: { field: 'reference' },
+      });
+    });
+
+    it('never verify each other as whole images under ifNoFace', async () => {
+      const answer = await service.verify(sideways, empty, { wholeImage: 'ifNoFace', threshold: 2 });
+      expect(answer).toMatchObject({ verified: false, reason: 'no_face' });
+    });
+
+    it('are those of an image that may not be turned', async () => {
+      model.addImage(sideways, { rotation: 90, faces: [{ person: 'alice' }] });
+      const { verified, images } = await service.verify(sideways, alice);
+      expect(verified).toBe(true);
+      expect([images.probe?.rotation, images.reference?.rotation]).toEqual([90, 0]);
+      await expect(service.verify(sideways, alice, { autoRotate: false })).rejects.toMatchObject({
+        details: { reason: 'not_aligned' },
+      });
+    });
+  });
+
   it('drops the other side when one fails', async () => {
     let dropped = false;
     const represent = model.represent.bind(model);

@@ -9,6 +9,7 @@ import type {
   StageTimings,
 } from '../pipeline/face.types';
 import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } from './face-model';
+import { assertFace } from './no-face';
 import { assertPresented } from './presentation-attack';
 import { decide, type Decision, falseMatchRate, verificationThreshold } from './thresholds';
 
@@ -56,14 +57,20 @@ export interface DecisionResult {
   falseMatchRate: number | null;
   /** The false match rate that the threshold follows from; `null` where a threshold decided. */
   targetFmr: number | null;
-  /** `no_face`: a face was found in neither image, so that nothing was compared; `null` where the distance decided. */
+  /** `no_face`: an aligned face was found in neither image, so that nothing was compared; `null` where the distance decided. */
   reason: RefusalReason | null;
 }
 
-/** Of an upright image, in pixels. */
+/** Of an image as its file shows it (EXIF applied), in pixels. */
 export interface ImageSize {
   imageWidth: number;
   imageHeight: number;
+}
+
+/** An image whose faces were compared. */
+export interface ComparedImage extends ImageSize {
+  /** Degrees clockwise, 0, 90, 180 or 270, by which it was turned to find its faces upright. */
+  rotation: number;
 }
 
 /** Answer of {@link VerificationService.verify}. */
@@ -79,8 +86,8 @@ export interface VerificationResult extends DecisionResult {
   /** The compared face; `null` where an embedding came in. */
   probe: FaceDetection | null;
   reference: FaceDetection | null;
-  /** Sizes of the images; `null` where an embedding came in. */
-  images: { probe: ImageSize | null; reference: ImageSize | null };
+  /** Sizes and turns of the images; `null` where an embedding came in. */
+  images: { probe: ComparedImage | null; reference: ComparedImage | null };
   /** `null` where no image came in, or none was run. */
   detector: string | null;
   embedder: string;
@@ -102,10 +109,10 @@ export interface RepresentedInput {
   faces: InputFace[];
   /** Faces found, before selection; 1 where an embedding came in. */
   faceCount: number;
-  /** No face was found, and the whole image was taken in its place (`wholeImage: 'ifNoFace'`). */
+  /** No face that is aligned was found, and the whole image was taken in its place (`wholeImage: 'ifNoFace'`). */
   isFaceless: boolean;
   /** `null` where an embedding came in. */
-  image: ImageSize | null;
+  image: ComparedImage | null;
   /** `null` where an embedding came in. */
   timings: StageTimings | null;
 }
@@ -214,19 +221,20 @@ export async function representInput(
     };
   }
   const { presentationAttack = model.presentationAttack } = options;
-  const { faces, faceCount, imageWidth, imageHeight, timings } = await model.represent(input, {
+  const result = await model.represent(input, {
     ...options,
     presentationAttack,
     embedder: embedder.name,
     faceSelection: options.faceSelection ?? 'best',
   });
-  if (faces.length === 0) throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
+  assertFace(result);
+  const { faces, faceCount, imageWidth, imageHeight, rotation, timings } = result;
   assertPresented(faces, presentationAttack);
   return {
     faces: faces.map(representedFace),
     faceCount,
-    isFaceless: options.wholeImage === 'ifNoFace' && faceCount === 0,
-    image: { imageWidth, imageHeight },
+    isFaceless: options.wholeImage === 'ifNoFace' && faces[0].landmarks == null,
+    image: { imageWidth, imageHeight, rotation },
     timings,
   };
 }

@@ -34,7 +34,7 @@ import {
   IsTargetRate,
   TARGET_FMR_DESCRIPTION,
 } from '../http/face-options.dto';
-import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
+import { ApiProbeRotation, ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import type { FaceSelection, PresentationAttackPolicy } from '../pipeline/face.types';
 import {
@@ -205,6 +205,9 @@ export class IdentifyResponseDto {
   })
   galleryReferenceCount: number;
 
+  @ApiProbeRotation()
+  rotation: number | null;
+
   @ApiProperty({
     type: String,
     nullable: true,
@@ -227,7 +230,7 @@ export class IdentifyResponseDto {
 
   static from(result: Identification, requestId: string): IdentifyResponseDto {
     const { threshold, targetFpir, galleryId, galleryReferenceCount } = result;
-    const { detector, embedder, contract, timings } = result;
+    const { rotation, detector, embedder, contract, timings } = result;
     const faces = result.faces.map(IdentifiedFaceDto.from);
     return {
       faces,
@@ -235,6 +238,7 @@ export class IdentifyResponseDto {
       targetFpir,
       galleryId,
       galleryReferenceCount,
+      rotation,
       detector,
       embedder,
       contract,
@@ -282,6 +286,9 @@ export class VerifySubjectResponseDto extends DecisionDto {
   })
   face: FaceDto | null;
 
+  @ApiProbeRotation()
+  rotation: number | null;
+
   @ApiProperty({
     type: String,
     nullable: true,
@@ -304,9 +311,9 @@ export class VerifySubjectResponseDto extends DecisionDto {
 
   static from(result: SubjectVerification, requestId: string): VerifySubjectResponseDto {
     const { distance, similarity, threshold, subjectId, referenceId } = result;
-    const { detector, embedder, contract, timings } = result;
+    const { rotation, detector, embedder, contract, timings } = result;
     const face = result.face && FaceDto.from(result.face);
-    const comparison = { distance, similarity, threshold, subjectId, referenceId, face };
+    const comparison = { distance, similarity, threshold, subjectId, referenceId, face, rotation };
     return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
   }
 }
@@ -351,6 +358,7 @@ const identification = (candidates: Candidate[]): IdentifyResponseDto =>
       targetFpir: null,
       galleryId: EXAMPLE_GALLERY_ID,
       galleryReferenceCount: 2310,
+      rotation: 0,
       ...MADE_WITH,
       timings: { ...EXAMPLE_TIMINGS, searchMs: 0.7 },
     },
@@ -368,6 +376,7 @@ export const VERIFY_SUBJECT_ANSWER = VerifySubjectResponseDto.from(
     ...FOUND,
     threshold: EXAMPLE_THRESHOLD,
     face: EXAMPLE_FACE,
+    rotation: 0,
     ...MADE_WITH,
     timings: EXAMPLE_TIMINGS,
   },

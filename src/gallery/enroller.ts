@@ -5,7 +5,13 @@ import { identificationThreshold, verificationThreshold } from '../face/threshol
 import { representInput, type VerificationInput } from '../face/verification.service';
 import { compareEmbeddings } from '../pipeline/compare-embeddings';
 import { poseOf } from '../pipeline/face-pose';
-import type { FaceDetection, FaceSelection, PixelQuality, StageTimings } from '../pipeline/face.types';
+import type {
+  FaceDetection,
+  FacePose,
+  FaceSelection,
+  PixelQuality,
+  StageTimings,
+} from '../pipeline/face.types';
 import { GATE_LIMITS, qualityReasons, type RejectionReason } from './enrolment-gate';
 import {
   distanceOf,
@@ -166,7 +172,7 @@ export class Enroller {
     if (known != null) {
       return repeated(gallery.id, known, known.imageHash == null && isEqual(known.embedding, embedding));
     }
-    const quality = detection == null ? null : faceQuality(detection, pixels);
+    const quality = detection == null ? null : faceQuality(detection, pixels, seen.image?.rotation);
     const reasons: RejectionReason[] = [];
     if (isGateOn && faceSelection === 'single' && seen.faceCount > 1) reasons.push('SEVERAL_FACES');
     if (isGateOn && quality != null) reasons.push(...qualityReasons(quality, GATE_LIMITS[gate]));
@@ -262,18 +268,28 @@ function isEnrolment(item: Prepared): item is Enrolment {
   return 'reasons' in item;
 }
 
-/** What a reference tells of the face it was made from. */
+/**
+ * What a reference tells of the face it was made from.
+ *
+ * @param rotation - degrees clockwise by which the image was turned: the pose is that of the face in the turned image.
+ */
 export function faceQuality(
   { box, landmarks, detectionScore }: FaceDetection,
   pixels: PixelQuality | null,
+  rotation = 0,
 ): FaceQuality {
   return {
     detectionScore,
     faceSizePx: Math.min(box.width, box.height),
     sharpness: pixels?.sharpness ?? null,
     brightness: pixels?.brightness ?? null,
-    pose: landmarks == null ? null : poseOf(landmarks),
+    pose: landmarks == null ? null : turnedPose(poseOf(landmarks), rotation),
   };
+}
+
+function turnedPose(pose: FacePose, rotation: number): FacePose {
+  const roll = pose.roll + rotation;
+  return { ...pose, roll: roll > 180 ? roll - 360 : roll };
 }
 
 function rejected({ reasons, reference }: Enrolment): FaceError {

@@ -12,6 +12,8 @@ export interface ImageCallOptions {
   minDetectionScore?: number;
   /** When the whole image is taken for the one face, see {@link FaceModel}. @defaultValue `'never'` */
   wholeImage?: WholeImageMode;
+  /** Whether the other turns of a photo are tried, see {@link FaceModel}. @defaultValue true */
+  autoRotate?: boolean;
   /** What is done about presentation attacks, see {@link FaceModel}. @defaultValue that of the module */
   presentationAttack?: PresentationAttackPolicy;
   /** Drops images that still wait; running work finishes unanswered. */
@@ -27,12 +29,13 @@ export function representOptions(
   options: ImageCallOptions & { faceSelection?: FaceSelection; maxFaces?: number },
   { align }: GalleryEmbedder,
 ): RepresentCallOptions {
-  const { detector, minDetectionScore, wholeImage, presentationAttack } = options;
+  const { detector, minDetectionScore, wholeImage, autoRotate, presentationAttack } = options;
   const { faceSelection, maxFaces, signal, timeoutMs, caller } = options;
   return {
     detector,
     minDetectionScore,
     wholeImage,
+    autoRotate,
     presentationAttack,
     align,
     faceSelection,

@@ -273,6 +273,35 @@ describe(GalleryService.name, () => {
       expect(await store.getGallery(GALLERY)).toMatchObject({ subjectCount: 2, referenceCount: 2 });
     });
 
+    it('takes a photo that lies on its side, with the pose of the upright face', async () => {
+      // In the file the eyes are above each other: the face is rolled by a quarter to the left.
+      const at = (x: number, y: number) => ({ x: 100 + y, y: 300 - x });
+      const landmarks = [at(60, 80), at(140, 80), at(100, 120), at(70, 160), at(130, 160)] as const;
+      const image = Buffer.from('lies on its side');
+      model.addImage(image, { rotation: 90, faces: [{ person: 'ada', landmarks }] });
+      const items = [{ subjectId: 'ada', input: image }];
+      const [result] = await service.enroll(GALLERY, items, { enrolmentGate: 'strict' });
+      expect(result).toMatchObject({
+        status: 'added',
+        reference: { quality: { pose: { yaw: 0, roll: 0 } } },
+      });
+      expect(await service.identify(GALLERY, image)).toMatchObject({ rotation: 90 });
+      expect(await service.verifySubject(GALLERY, 'ada', image)).toMatchObject({ rotation: 90 });
+    });
+
+    it('refuses a face that is not aligned, with that detail', async () => {
+      const image = photo({ person: 'ada', aligned: false });
+      const [result] = await service.enroll(GALLERY, [{ subjectId: 'ada', input: image }]);
+      expect(result).toMatchObject({
+        code: 'FACE_NOT_DETECTED',
+        details: { reason: 'not_aligned', unalignedCount: 1 },
+      });
+      await expect(service.identify(GALLERY, image)).rejects.toMatchObject({
+        code: 'FACE_NOT_DETECTED',
+        details: { reason: 'not_aligned', unalignedCount: 1 },
+      });
+    });
+
     it('keeps embeddings at unit length', async () => {
       const { embedding, contract } = await embeddingOf('ada');
       await enrolled('ada', { embedding: Array.from(embedding, (value) => value * 7), contract });
@@ -355,6 +384,8 @@ describe(GalleryService.name, () => {
         detector: 'fake-detector',
         minDetectionScore: 0.3,
         wholeImage: 'ifNoFace' as const,
+        autoRotate: false,
+        presentationAttack: 'report' as const,
         signal,
         timeoutMs: 5,
         caller: 'me',
@@ -623,6 +654,7 @@ describe(GalleryService.name, () => {
         targetFpir: null,
         galleryId: GALLERY,
         galleryReferenceCount: 3,
+        rotation: 0,
         detector: 'fake-detector',
         embedder: 'fake-embedder',
         contract: 'fake00000000',
@@ -906,6 +938,7 @@ describe(GalleryService.name, () => {
         subjectId: 'ada',
         referenceId: nearest.id,
         face: expect.objectContaining({ detectionScore: 0.99 }),
+        rotation: 0,
         detector: 'fake-detector',
         embedder: 'fake-embedder',
         contract: 'fake00000000',

@@ -126,6 +126,8 @@ export interface Identification {
   galleryId: string;
   /** References that were searched, before the filter. */
   galleryReferenceCount: number;
+  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
+  rotation: number | null;
   /** `null` where an embedding came in. */
   detector: string | null;
   embedder: string;
@@ -145,6 +147,8 @@ export interface SubjectVerification extends ReferenceKey, DecisionResult {
   threshold: number;
   /** The compared face; `null` where an embedding came in. */
   face: FaceDetection | null;
+  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
+  rotation: number | null;
   /** `null` where an embedding came in. */
   detector: string | null;
   embedder: string;
@@ -300,7 +304,7 @@ export class GalleryService {
       [options, gallery],
       this.model.decisionDefaults,
     );
-    const { faces, isFaceless, timings } = await representInput(
+    const { faces, isFaceless, image, timings } = await representInput(
       this.model,
       probe,
       embedder,
@@ -326,6 +330,7 @@ export class GalleryService {
       targetFpir,
       galleryId,
       galleryReferenceCount: gallery.referenceCount,
+      rotation: image?.rotation ?? null,
       detector: timings == null ? null : detectorOf(this.model, options),
       embedder: embedder.name,
       contract: embedder.contract,
@@ -358,7 +363,7 @@ export class GalleryService {
     const embedder = embedderOf(this.model, gallery);
     const defaults = this.model.decisionDefaults;
     const { threshold, targetFmr } = verificationThreshold(embedder, 'cosine', [options, gallery], defaults);
-    const { faces, isFaceless, timings } = await representInput(
+    const { faces, isFaceless, image, timings } = await representInput(
       this.model,
       probe,
       embedder,
@@ -385,6 +390,7 @@ export class GalleryService {
       subjectId,
       referenceId: reference.id,
       face: face.detection,
+      rotation: image?.rotation ?? null,
       detector: timings == null ? null : detectorOf(this.model, options),
       embedder: embedder.name,
       contract: embedder.contract,

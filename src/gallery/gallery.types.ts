@@ -60,7 +60,7 @@ export interface Subject {
   updatedAt: number;
 }
 
-/** What was seen of the face when it was enrolled. Lengths in pixels of the upright image. */
+/** What was seen of the face when it was enrolled. Lengths in pixels of the image as the file shows it. */
 export interface FaceQuality {
   /** Of the detector, [0, 1]. */
   detectionScore: number;
@@ -70,7 +70,7 @@ export interface FaceQuality {
   sharpness: number | null;
   /** Mean grey level of the aligned face, [0, 1]. `null`: not measured. */
   brightness: number | null;
-  /** Degrees that the face is turned aside, up or down, and rolled, as the five landmarks show it. `null`: not measured. */
+  /** Degrees that the face is turned aside, up or down, and rolled, as the five landmarks show it in the image once it is turned. `null`: not measured. */
   pose: FacePose | null;
 }
 

@@ -42,13 +42,12 @@ export const EXAMPLE_TIMINGS: StageTimings = {
   presentationAttackMs: 0,
 };
 
-export const EXAMPLE_IMAGE_SIZE = { imageWidth: 160, imageHeight: 160 };
+export const EXAMPLE_COMPARED_IMAGE = { imageWidth: 160, imageHeight: 160, rotation: 0 };
 
 /** The answer about one image with that face, or what the route knows of it. */
 export function exampleImage<F extends FaceDetection>(face: F): ImageFaces<F> & { detector: string } {
   return {
-    ...EXAMPLE_IMAGE_SIZE,
-    rotation: 0,
+    ...EXAMPLE_COMPARED_IMAGE,
     detectionScale: 1,
     faceCount: 1,
     unalignedCount: 0,

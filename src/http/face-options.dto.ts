@@ -152,9 +152,21 @@ export class DetectorOptionsDto {
     default: 'never',
     description:
       'When the whole image is taken for the one face, without landmarks, at detection score 0. always: no detector is ' +
-      'run; ifNoFace: where none is found. For images that are a face and little else',
+      'run; ifNoFace: where none is found, or none that is aligned. For images that are a face and little else',
   })
   wholeImage?: WholeImageMode;
+
+  /** Whether the other turns of a photo are tried. */
+  @Omittable()
+  @IsTrueOrFalse()
+  @ApiPropertyOptional({
+    type: Boolean,
+    default: true,
+    description:
+      'Whether a photo is also looked at turned by 90, 180 and 270 degrees where its faces do not look upright. false: as the ' +
+      'file shows it (EXIF applied)',
+  })
+  autoRotate?: boolean;
 }
 
 /** Options of the routes that answer with a list of faces. */
@@ -167,7 +179,7 @@ export class FaceOptionsDto extends DetectorOptionsDto {
   @IsMaxFaces()
   maxFaces?: number;
 
-  /** Shorter side of a box in pixels of the upright image. */
+  /** Shorter side of a box in pixels of the image as the file shows it. */
   @Omittable()
   @IsDecimal()
   @Min(0)

@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import type { EmbeddingInput } from '../face/verification.service';
+import type { ComparedImage, EmbeddingInput } from '../face/verification.service';
 import {
   type BoundingBox,
   CACHE_OUTCOMES,
@@ -12,11 +12,13 @@ import {
   type PresentationAttackLabel,
   type StageTimings,
 } from '../pipeline/face.types';
+import { ROTATIONS } from '../pipeline/turn-image';
 import { EXAMPLE_DETECTOR } from './examples';
 
-const PIXELS = 'pixels of the upright image, origin top-left; may lie outside the image';
+const PIXELS =
+  'pixels of the image as the file shows it (EXIF applied), origin top-left; may lie outside the image';
 
-/** A point in pixels of the upright image (EXIF applied), origin top-left. */
+/** A point in pixels of the image as the file shows it (EXIF applied), origin top-left. */
 export class PointDto implements Point {
   @ApiProperty({ example: 61.3, description: `To the right, ${PIXELS}` })
   x: number;
@@ -25,7 +27,7 @@ export class PointDto implements Point {
   y: number;
 }
 
-/** Axis-aligned box in pixels of the upright image (EXIF applied), origin top-left. */
+/** Axis-aligned box in pixels of the image as the file shows it (EXIF applied), origin top-left. */
 export class BoxDto implements BoundingBox {
   @ApiProperty({ example: 38, description: `Left edge, ${PIXELS}` })
   x: number;
@@ -40,21 +42,33 @@ export class BoxDto implements BoundingBox {
   height: number;
 }
 
-/** Five points of a face. Left and right are sides of the image, not of the person. */
+/** Five points of a face. Left and right are sides of the image turned by its `rotation`, not of the person. */
 export class LandmarksDto {
-  @ApiProperty({ type: PointDto, description: 'Centre of the eye on the left of the image' })
+  @ApiProperty({
+    type: PointDto,
+    description: 'Centre of the eye on the left of the upright face, as the image shows it',
+  })
   imageLeftEye: PointDto;
 
-  @ApiProperty({ type: PointDto, description: 'Centre of the eye on the right of the image' })
+  @ApiProperty({
+    type: PointDto,
+    description: 'Centre of the eye on the right of the upright face, as the image shows it',
+  })
   imageRightEye: PointDto;
 
   @ApiProperty({ type: PointDto, description: 'Tip of the nose' })
   noseTip: PointDto;
 
-  @ApiProperty({ type: PointDto, description: 'Corner of the mouth on the left of the image' })
+  @ApiProperty({
+    type: PointDto,
+    description: 'Corner of the mouth on the left of the upright face, as the image shows it',
+  })
   imageLeftMouth: PointDto;
 
-  @ApiProperty({ type: PointDto, description: 'Corner of the mouth on the right of the image' })
+  @ApiProperty({
+    type: PointDto,
+    description: 'Corner of the mouth on the right of the upright face, as the image shows it',
+  })
   imageRightMouth: PointDto;
 
   static from([
@@ -111,14 +125,32 @@ export class FaceDto {
   })
   detectionScore: number;
 
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    minimum: 0,
+    maximum: 1,
+    example: 0.99,
+    description:
+      'How likely the face is upright and aligned: how well its points fit a face and, where it was embedded, how long the raw ' +
+      'embedding is. For comparing, not a calibrated probability. null where the whole image was taken for the face',
+  })
+  alignmentScore: number | null;
+
   @ApiPropertyOptional({
     type: PresentationAttackDto,
     description: 'Where presentationAttack was report or require',
   })
   presentationAttack?: PresentationAttackDto;
 
-  static from({ box, landmarks, detectionScore, presentationAttack }: FaceDetection): FaceDto {
-    const face = { box, landmarks: landmarks && LandmarksDto.from(landmarks), detectionScore };
+  static from({ landmarks, ...detection }: FaceDetection): FaceDto {
+    const { box, detectionScore, alignmentScore, presentationAttack } = detection;
+    const face = {
+      box,
+      landmarks: landmarks && LandmarksDto.from(landmarks),
+      detectionScore,
+      alignmentScore,
+    };
     return presentationAttack == null ? face : { ...face, presentationAttack };
   }
 }
@@ -176,19 +208,84 @@ export class TimingsDto implements StageTimings {
   cache?: CacheOutcome;
 }
 
-/** Fields that every answer about one image has. */
-export class ImageResultDto {
-  @ApiProperty({ type: 'integer', example: 160, description: 'Width of the upright image in pixels' })
+function ApiImageWidth(): PropertyDecorator {
+  return ApiProperty({
+    type: 'integer',
+    example: 160,
+    description: 'Width of the image as the file shows it (EXIF applied), in pixels',
+  });
+}
+
+function ApiImageHeight(): PropertyDecorator {
+  return ApiProperty({
+    type: 'integer',
+    example: 160,
+    description: 'Height of the image as the file shows it (EXIF applied), in pixels',
+  });
+}
+
+/** Property: by how much an image was turned. */
+export function ApiRotation(): PropertyDecorator {
+  return ApiProperty({
+    type: 'integer',
+    enum: ROTATIONS,
+    example: 0,
+    description:
+      'Degrees clockwise by which the image was turned to find its faces upright; coordinates are those of the image as the file ' +
+      'shows it',
+  });
+}
+
+/** Property: as {@link ApiRotation}, of an image in whose place an embedding may come in. */
+export function ApiProbeRotation(): PropertyDecorator {
+  return ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 0,
+    description:
+      'Degrees clockwise, 0, 90, 180 or 270, by which the image was turned to find its faces upright; null where an embedding ' +
+      'came in',
+  });
+}
+
+/** An image whose faces were compared. */
+export class ComparedImageDto implements ComparedImage {
+  @ApiImageWidth()
   imageWidth: number;
 
-  @ApiProperty({ type: 'integer', example: 160, description: 'Height of the upright image in pixels' })
+  @ApiImageHeight()
   imageHeight: number;
+
+  @ApiRotation()
+  rotation: number;
+}
+
+/** Fields that every answer about one image has. */
+export class ImageResultDto {
+  @ApiImageWidth()
+  imageWidth: number;
+
+  @ApiImageHeight()
+  imageHeight: number;
+
+  @ApiRotation()
+  rotation: number;
+
+  @ApiProperty({
+    exclusiveMinimum: true,
+    minimum: 0,
+    maximum: 1,
+    example: 1,
+    description:
+      'Size of the picture that the detector had, as a fraction of the image, (0, 1]: under 1 where it was shrunk before',
+  })
+  detectionScale: number;
 
   @ApiProperty({
     type: 'integer',
     example: 1,
     description:
-      'Faces found, before faceSelection and maxFaces; 0 where the whole image was taken for the face',
+      'Faces found, before faceSelection and maxFaces; 0 where none was found or none was looked for',
   })
   faceCount: number;
 
@@ -202,6 +299,12 @@ export class ImageResultDto {
 
   @ApiProperty({ type: TimingsDto })
   timings: TimingsDto;
+
+  /** The fields of a result that all these answers have. */
+  static fieldsOf(result: ImageResultDto): ImageResultDto {
+    const { imageWidth, imageHeight, rotation, detectionScale, faceCount, detector, timings } = result;
+    return { imageWidth, imageHeight, rotation, detectionScale, faceCount, detector, timings };
+  }
 }
 
 /** Property: id of the request, in every answer. */

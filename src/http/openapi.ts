@@ -27,8 +27,8 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Likeness')
     .setDescription(
-      'Face verification and identification. Images come as files, base64 or data URIs; coordinates are pixels of the upright image ' +
-        '(EXIF applied), origin top-left. Every answer carries x-request-id, every answer about images also Server-Timing.',
+      'Face verification and identification. Images come as files, base64 or data URIs; coordinates are pixels of the image as the file ' +
+        'shows it (EXIF applied), origin top-left. Every answer carries x-request-id, every answer about images also Server-Timing.',
     )
     .setVersion('1')
     .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'ADMIN_KEY of the service' })

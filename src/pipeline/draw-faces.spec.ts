@@ -15,6 +15,7 @@ function faceAt(x: number, y: number, size: number): FaceDetection {
     box: { x, y, width: size, height: size },
     landmarks: [point(0.3, 0.4), point(0.7, 0.4), point(0.5, 0.6), point(0.35, 0.8), point(0.65, 0.8)],
     detectionScore: 0.98,
+    alignmentScore: 0.9,
   };
 }
 

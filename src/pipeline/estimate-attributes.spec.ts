@@ -51,6 +51,7 @@ const faceAt = (x: number, y: number): FaceDetection => ({
     { x: x + 15, y: y + 40 },
   ],
   detectionScore: 0.9,
+  alignmentScore: 0.9,
 });
 const one = (index: number) => EXPRESSIONS.map((_, i) => (i === index ? 0.7 : 0.05));
 const ageGender = (ages: number[], genders: number[][], maxBatch?: number) =>
@@ -169,7 +170,8 @@ describe(estimateAttributes.name, () => {
 
   it('shows the square around the box where there are no landmarks', async () => {
     const ages = ageGender([30], [[1, 0]]);
-    const face = { box: { x: 40, y: 60, width: 100, height: 80 }, landmarks: null, detectionScore: 0 };
+    const box = { x: 40, y: 60, width: 100, height: 80 };
+    const face = { box, landmarks: null, detectionScore: 0, alignmentScore: null };
     await estimateAttributes(ramp, [face], [['age', ages]]);
     // 100 wide around (90, 100): ten pixels each, the first has its middle at 44.5.
     expect(Math.abs(ages.seen[0][0] - 44.5)).toBeLessThanOrEqual(1);
@@ -183,7 +185,8 @@ describe(estimateAttributes.name, () => {
       const input = cardInput(side, side, { maxBatch: 16 });
       return { ...made, card: { ...made.card, family: 'upright-crop', input, ...card } as ModelCard };
     };
-    const whole = { box: { x: 0, y: 0, width: 250, height: 250 }, landmarks: null, detectionScore: 0 };
+    const box = { x: 0, y: 0, width: 250, height: 250 };
+    const whole = { box, landmarks: null, detectionScore: 0, alignmentScore: null };
     const years = (scores: Record<number, number>) => Array.from({ length: 101 }, (_, i) => scores[i] ?? 0);
 
     it('gives the expected value over the classes as age, to the fraction', async () => {
@@ -237,7 +240,8 @@ describe(estimateAttributes.name, () => {
       const landmarks = faceAt(120, 100).landmarks as Landmarks;
       const [left, right, ...rest] = landmarks;
       const rolled = [left, { x: right.x, y: right.y + 40 }, ...rest] as unknown as Landmarks;
-      const face = { box: { x: 70, y: 60, width: 100, height: 100 }, landmarks: rolled, detectionScore: 1 };
+      const box = { x: 70, y: 60, width: 100, height: 100 };
+      const face = { box, landmarks: rolled, detectionScore: 1, alignmentScore: 1 };
       await estimateAttributes(
         ramp,
         [face],

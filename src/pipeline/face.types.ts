@@ -10,13 +10,13 @@ export {
   GENDERS,
 } from '../model-store/attributes';
 
-/** A point in pixels of the upright image (EXIF applied), origin top-left, x right, y down. May lie outside the image. */
+/** A point in pixels of the image as the file shows it (EXIF applied), origin top-left, x right, y down. May lie outside the image. */
 export interface Point {
   x: number;
   y: number;
 }
 
-/** Axis-aligned box in pixels of the upright image (EXIF applied), origin top-left. May leave the image. */
+/** Axis-aligned box in pixels of the image as the file shows it (EXIF applied), origin top-left. May leave the image. */
 export interface BoundingBox {
   x: number;
   y: number;
@@ -25,8 +25,8 @@ export interface BoundingBox {
 }
 
 /**
- * Five points in pixels of the upright image: image-left eye, image-right eye, nose tip, image-left mouth corner,
- * image-right mouth corner. Left and right are sides of the image, not of the person.
+ * Five points in pixels of the image as the file shows it: image-left eye, image-right eye, nose tip, image-left mouth corner,
+ * image-right mouth corner. Left and right are sides of the image turned by `rotation`, not of the person.
  */
 export type Landmarks = readonly [Point, Point, Point, Point, Point];
 
@@ -150,9 +150,9 @@ export type CacheOutcome = (typeof CACHE_OUTCOMES)[number];
 
 /** What is known of one image and of the faces that were selected in it. */
 export interface ImageFaces<F extends FaceDetection> {
-  /** Width of the upright image in pixels. */
+  /** Width in pixels of the image as the file shows it (EXIF applied). */
   imageWidth: number;
-  /** Height of the upright image in pixels. */
+  /** Height in pixels of the image as the file shows it (EXIF applied). */
   imageHeight: number;
   /**
    * Degrees clockwise, 0, 90, 180 or 270, by which the image was turned to find its faces upright. Boxes and landmarks are in
@@ -163,7 +163,7 @@ export interface ImageFaces<F extends FaceDetection> {
   detectionScale: number;
   /** Selected faces that were not embedded because they are not plausibly aligned. */
   unalignedCount: number;
-  /** Number of faces found, before selection and `maxFaces`; 0 where the whole image was taken for the face. */
+  /** Number of faces found, before selection and `maxFaces`; 0 where none was found or none was looked for. */
   faceCount: number;
   /** Selected faces: largest box first. */
   faces: F[];

@@ -54,7 +54,16 @@ export class RepresentedFaceDto extends FaceDto {
 
 /** Faces of one image with their embeddings. */
 export class RepresentationDto extends ImageResultDto {
-  @ApiProperty({ type: [RepresentedFaceDto], description: 'Selected faces, largest first' })
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 0,
+    description:
+      'Selected faces that were left out: they are not upright and aligned well enough to be compared',
+  })
+  unalignedCount: number;
+
+  @ApiProperty({ type: [RepresentedFaceDto], description: 'Selected faces that are aligned, largest first' })
   faces: RepresentedFaceDto[];
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
@@ -72,10 +81,10 @@ export class RepresentationDto extends ImageResultDto {
   dimensions: number;
 
   static from(result: Representation): RepresentationDto {
-    const { imageWidth, imageHeight, faceCount, detector, timings } = result;
+    const { unalignedCount } = result;
     const { name: embedder, contract, dimensions } = result.embedder;
     const faces = result.faces.map(RepresentedFaceDto.from);
-    return { imageWidth, imageHeight, faceCount, faces, detector, embedder, contract, dimensions, timings };
+    return { ...ImageResultDto.fieldsOf(result), unalignedCount, faces, embedder, contract, dimensions };
   }
 }
 

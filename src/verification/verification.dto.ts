@@ -7,7 +7,7 @@ import {
   EXAMPLE_DISTANCE,
   EXAMPLE_EMBEDDER,
   EXAMPLE_FACE,
-  EXAMPLE_IMAGE_SIZE,
+  EXAMPLE_COMPARED_IMAGE,
   EXAMPLE_REQUEST_ID,
   EXAMPLE_SIMILARITY,
   EXAMPLE_THRESHOLD,
@@ -26,7 +26,7 @@ import {
   IsTargetRate,
   TARGET_FMR_DESCRIPTION,
 } from '../http/face-options.dto';
-import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
+import { ApiRequestId, ComparedImageDto, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsDecimal, Omittable } from '../http/validation';
 import {
   type FaceSelection,
@@ -91,6 +91,15 @@ export class VerifyTimingsDto {
   reference: TimingsDto | null;
 }
 
+/** Both images. */
+export class ComparedImagesDto {
+  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
+  probe: ComparedImageDto | null;
+
+  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
+  reference: ComparedImageDto | null;
+}
+
 /** Answer of POST /v1/verify. */
 export class VerifyResponseDto extends DecisionDto {
   @ApiProperty({
@@ -132,6 +141,9 @@ export class VerifyResponseDto extends DecisionDto {
   })
   reference: FaceDto | null;
 
+  @ApiProperty({ type: ComparedImagesDto })
+  images: ComparedImagesDto;
+
   @ApiProperty({
     type: String,
     nullable: true,
@@ -156,10 +168,10 @@ export class VerifyResponseDto extends DecisionDto {
   requestId: string;
 
   static from(result: VerificationResult, requestId: string): VerifyResponseDto {
-    const { distance, similarity, threshold, metric, detector, embedder, contract, timings } = result;
+    const { distance, similarity, threshold, metric, images, detector, embedder, contract, timings } = result;
     const probe = result.probe && FaceDto.from(result.probe);
     const reference = result.reference && FaceDto.from(result.reference);
-    const comparison = { distance, similarity, threshold, metric, probe, reference };
+    const comparison = { distance, similarity, threshold, metric, probe, reference, images };
     return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
   }
 }
@@ -198,7 +210,7 @@ export const VERIFY_ANSWER = VerifyResponseDto.from(
     metric: 'cosine',
     probe: EXAMPLE_FACE,
     reference: EXAMPLE_FACE,
-    images: { probe: EXAMPLE_IMAGE_SIZE, reference: EXAMPLE_IMAGE_SIZE },
+    images: { probe: EXAMPLE_COMPARED_IMAGE, reference: EXAMPLE_COMPARED_IMAGE },
     detector: EXAMPLE_DETECTOR,
     embedder: EXAMPLE_EMBEDDER,
     contract: EXAMPLE_CONTRACT,

@@ -247,6 +247,7 @@ describe('likeness', () => {
     const json = await likeness('analyze', sample(3), ...only, '--json');
     const [face] = JSON.parse(json.stdout).faces as object[];
     expect(Object.keys(face).sort()).toEqual([
+      'alignmentScore',
       'box',
       'detectionScore',
       'gender',

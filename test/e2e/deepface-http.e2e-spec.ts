@@ -253,6 +253,18 @@ describe('the DeepFace API over HTTP', () => {
       },
     );
 
+    it('turns photos that lie on their side, and embeds no face that is not aligned', async () => {
+      const sideways = Buffer.from('sideways');
+      service.model.addImage(sideways, { rotation: 90, faces: [{ person: 'alice' }] });
+      expect((await json('/represent', { img: dataUri(sideways) })).status).toBe(200);
+      service.model.addImage(sideways, { faces: [{ person: 'alice', aligned: false }] });
+      const { status, body } = await json('/represent', { img: dataUri(sideways) });
+      expect([status, body]).toEqual([
+        400,
+        error('representing', 'img: A face was found, but it is not upright'),
+      ]);
+    });
+
     it('reads a form as it reads: "false" is false', async () => {
       const form = service.http.post('/represent').attach('img', landscape, 'x.jpg');
       expect((await form.field('enforce_detection', 'false')).status).toBe(200);

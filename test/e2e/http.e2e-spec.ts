@@ -23,6 +23,7 @@ const face = {
     imageRightMouth: point,
   },
   detectionScore: 0.99,
+  alignmentScore: 0.99,
 };
 const timings = {
   queueMs: 0,
@@ -33,7 +34,8 @@ const timings = {
   attributesMs: 0,
   presentationAttackMs: 0,
 };
-const imageResult = { imageWidth: 640, imageHeight: 480, detector: 'fake-detector', timings };
+const comparedImage = { imageWidth: 640, imageHeight: 480, rotation: 0 };
+const imageResult = { ...comparedImage, detectionScale: 1, detector: 'fake-detector', timings };
 
 describe('HTTP service', () => {
   let service: TestApp;
@@ -69,6 +71,7 @@ describe('HTTP service', () => {
         metric: 'cosine',
         probe: face,
         reference: face,
+        images: { probe: comparedImage, reference: comparedImage },
         detector: 'fake-detector',
         embedder: 'fake-embedder',
         contract: 'fake00000000',
@@ -195,6 +198,7 @@ describe('HTTP service', () => {
     const representation = {
       ...imageResult,
       faceCount: 1,
+      unalignedCount: 0,
       faces: [{ ...face, embedding: expect.any(Array), embeddingNorm: 1 }],
       embedder: 'fake-embedder',
       contract: 'fake00000000',
@@ -318,6 +322,7 @@ describe('HTTP service', () => {
       box: { x: 0, y: 0, width: 640, height: 480 },
       landmarks: null,
       detectionScore: 0,
+      alignmentScore: null,
     };
     const post = (route: string, image: Buffer, wholeImage: string) =>
       service.http.post(`/v1/${route}`).attach('image', image, 'i').field('wholeImage', wholeImage);
@@ -334,6 +339,59 @@ describe('HTTP service', () => {
       .post('/v1/verify')
       .send({ probe: dataUri(alice), reference: dataUri(alice2), wholeImage: 'always' });
     expect(body).toMatchObject({ verified: true, probe: whole, reference: whole, detector: null });
+  });
+
+  describe('a photo that lies on its side', () => {
+    const sideways = Buffer.from('sideways');
+    beforeAll(() => service.model.addImage(sideways, { rotation: 90, faces: [{ person: 'alice' }] }));
+
+    it.each(['detect', 'represent', 'analyze'])('is turned by %s', async (route) => {
+      const turned = await service.http.post(`/v1/${route}`).attach('image', sideways, 'sideways.jpg');
+      expect([turned.status, turned.body.rotation]).toEqual([200, 90]);
+    });
+
+    it('is compared, and either side says how it was turned; an embedding was not', async () => {
+      const { body } = await service.http
+        .post('/v1/verify')
+        .send({ probe: dataUri(sideways), reference: dataUri(alice) });
+      expect(body).toMatchObject({
+        verified: true,
+        images: { probe: { ...comparedImage, rotation: 90 }, reference: comparedImage },
+      });
+      const [{ embedding }] = (await service.model.represent(alice)).faces;
+      const reference = { embedding: Array.from(embedding), contract: 'fake00000000' };
+      const mixed = await service.http.post('/v1/verify').send({ probe: dataUri(sideways), reference });
+      expect(mixed.body.images).toEqual({ probe: { ...comparedImage, rotation: 90 }, reference: null });
+    });
+
+    it('is refused where it may not be turned, in JSON and in multipart', async () => {
+      const json = service.http
+        .post('/v1/verify')
+        .send({ probe: dataUri(alice), reference: dataUri(sideways), autoRotate: false });
+      const form = service.http
+        .post('/v1/verify')
+        .attach('probe', alice, 'alice.jpg')
+        .attach('reference', sideways, 'sideways.jpg')
+        .field('autoRotate', 'false');
+      for (const { status, body } of [await json, await form]) {
+        expect([status, body.error]).toEqual([
+          422,
+          {
+            code: 'FACE_NOT_DETECTED',
+            message: 'A face was found, but it is not upright and aligned well enough to be compared.',
+            details: { field: 'reference', reason: 'not_aligned', unalignedCount: 1 },
+          },
+        ]);
+      }
+      const wrong = await service.http
+        .post('/v1/detect')
+        .attach('image', alice, 'alice.jpg')
+        .field('autoRotate', 'no');
+      expect([wrong.status, wrong.body.error.details.fields]).toEqual([
+        400,
+        { autoRotate: 'must be true or false' },
+      ]);
+    });
   });
 
   it('keeps faces that were not aligned apart from those that were', async () => {

@@ -139,11 +139,12 @@ describe('models that see faces as DeepFace shows them', () => {
     const { faces, faceCount } = await model.represent(image, { wholeImage: 'always' });
     expect(faceCount).toBe(0);
     expect(faces).toHaveLength(1);
-    const [{ box, landmarks, detectionScore, embedding: unit, embeddingNorm }] = faces;
-    expect({ box, landmarks, detectionScore }).toEqual({
+    const [{ embedding: unit, embeddingNorm, ...detection }] = faces;
+    expect(detection).toEqual({
       box: { x: 0, y: 0, width: 55, height: 110 },
       landmarks: null,
       detectionScore: 0,
+      alignmentScore: null,
     });
     const raw = Array.from(unit, (value) => value * embeddingNorm);
     [0.4, 0.2, 1].forEach((value, i) => expect(raw[i]).toBeCloseTo((value * 27) / 47, 4));
@@ -174,7 +175,14 @@ describe('models that see faces as DeepFace shows them', () => {
     const none = await model.detect(image, { wholeImage: 'ifNoFace' });
     expect(none).toMatchObject({
       faceCount: 0,
-      faces: [{ box: { x: 0, y: 0, width: 3000, height: 1500 }, landmarks: null, detectionScore: 0 }],
+      faces: [
+        {
+          box: { x: 0, y: 0, width: 3000, height: 1500 },
+          landmarks: null,
+          detectionScore: 0,
+          alignmentScore: null,
+        },
+      ],
     });
     expect((await model.detect(image, { wholeImage: 'never' })).faces).toEqual([]);
     const found = await model.detect(photo);

@@ -68,6 +68,9 @@ export class FakeWorker extends InferenceWorker {
     running?.resolve({
       imageWidth: 1,
       imageHeight: 1,
+      rotation: 0,
+      detectionScale: 1,
+      unalignedCount: 0,
       faceCount: 0,
       faces: [],
       timings: { ...NO_TIME },

@@ -255,9 +255,23 @@ export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
   {
     what: 'EXIF orientation',
     deepface: 'depends on the build of OpenCV',
-    here: 'applied; areas are in the upright image',
+    here: 'applied; areas are in the image as it then is',
     verdict: 'better',
     why: 'Photos of telephones lie on their side without it',
+  },
+  {
+    what: 'Photos that lie on their side or upside down without EXIF',
+    deepface: 'as they are: no face is found, or a wrong one',
+    here: 'turned by 90, 180 or 270 degrees where that brings the faces upright; areas stay in the pixels of the file',
+    verdict: 'better',
+    why: 'Two faces that lie on their side are alike, whoever they are',
+  },
+  {
+    what: 'Faces that are found but not upright and aligned',
+    deepface: 'compared all the same',
+    here: 'not compared: as where no face is found, so with `enforce_detection=false` the whole image is taken',
+    verdict: 'different',
+    why: 'Embeddings of badly aligned faces are alike, whoever they are',
   },
   {
     what: 'Booleans in forms',

@@ -16,7 +16,7 @@ import { EXAMPLE_DETECTOR, EXAMPLE_DISTANCE, EXAMPLE_EMBEDDER, EXAMPLE_THRESHOLD
 
 const POINT = { type: 'array', items: { type: 'integer' }, minItems: 2, maxItems: 2 } as const;
 
-/** Where a face is, in whole pixels of the upright image. All are null where an embedding came in. */
+/** Where a face is, in whole pixels of the image as the file shows it (EXIF applied). All are null where an embedding came in. */
 export class FacialAreaDto {
   @ApiProperty({ type: 'integer', nullable: true, example: 38, description: 'Left edge, inside the image' })
   x: number | null;
@@ -34,7 +34,8 @@ export class FacialAreaDto {
     ...POINT,
     nullable: true,
     example: [95, 72],
-    description: "The person's left eye, on the right of the image: [x, y]. null where it is not known",
+    description:
+      "The person's left eye, on the right of the upright face: [x, y]. null where it is not known",
   })
   left_eye: number[] | null;
 
@@ -42,7 +43,8 @@ export class FacialAreaDto {
     ...POINT,
     nullable: true,
     example: [61, 72],
-    description: "The person's right eye, on the left of the image: [x, y]. null where it is not known",
+    description:
+      "The person's right eye, on the left of the upright face: [x, y]. null where it is not known",
   })
   right_eye: number[] | null;
 

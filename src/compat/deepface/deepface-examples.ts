@@ -3,7 +3,7 @@ import {
   EXAMPLE_DISTANCE,
   EXAMPLE_EMBEDDER,
   EXAMPLE_FACE,
-  EXAMPLE_IMAGE_SIZE,
+  EXAMPLE_COMPARED_IMAGE,
   EXAMPLE_THRESHOLD,
   exampleEmbedding,
 } from '../../http/examples';
@@ -21,7 +21,7 @@ import {
  */
 
 const DETECTOR = { name: EXAMPLE_DETECTOR, card: EXAMPLE_DETECTOR };
-const AREA = FacialAreaDto.from(EXAMPLE_FACE, EXAMPLE_IMAGE_SIZE, DETECTOR);
+const AREA = FacialAreaDto.from(EXAMPLE_FACE, EXAMPLE_COMPARED_IMAGE, DETECTOR);
 
 export const VERIFY_EXAMPLE: DeepfaceVerifyAnswerDto = {
   verified: true,
@@ -37,14 +37,14 @@ export const VERIFY_EXAMPLE: DeepfaceVerifyAnswerDto = {
 
 export const REPRESENTATION_EXAMPLE = DeepfaceRepresentationDto.from(
   { ...EXAMPLE_FACE, embedding: Float32Array.from(exampleEmbedding()), embeddingNorm: 1 },
-  EXAMPLE_IMAGE_SIZE,
+  EXAMPLE_COMPARED_IMAGE,
   DETECTOR,
 );
 
 export const ANALYSIS_EXAMPLE = DeepfaceAnalysisDto.from(
   { ...EXAMPLE_FACE, age: 31.4, gender: 'female', genderScores: { female: 0.94, male: 0.06 } },
   ['age', 'gender'],
-  EXAMPLE_IMAGE_SIZE,
+  EXAMPLE_COMPARED_IMAGE,
   DETECTOR,
 );
 

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { FaceError, type FaceErrorCode } from '../../errors';
 import { AnalysisService } from '../../face/analysis.service';
 import { type FaceCallOptions, FaceModel, type RepresentCallOptions } from '../../face/face-model';
+import { assertFace } from '../../face/no-face';
 import { type Representation, RepresentationService } from '../../face/representation.service';
 import { VerificationService } from '../../face/verification.service';
 import type { RequestLimits } from '../../http/request-limits';
@@ -121,8 +122,8 @@ export class DeepfaceService {
         ...this.faceOptions(options, detector, limits),
         attributes,
       });
-      if (analysis.faces.length > 0) return analysis;
-      throw new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.');
+      assertFace(analysis);
+      return analysis;
     });
     const results = images.map((image) =>
       image.faces.map((face) => DeepfaceAnalysisDto.from(face, actions, image, detector)),

@@ -1,6 +1,6 @@
 import type { CardDetection } from '../../model-store/model-card';
 import type { Candidate } from './candidate';
-import { decodeRetinaface } from './retinaface';
+import { decodeRetinaface, decodeUltraLight } from './retinaface';
 import { decodeRetinafaceInsightface } from './retinaface-insightface';
 import { decodeScrfd } from './scrfd';
 import { decodeSsdMobilenet } from './ssd-mobilenet';
@@ -113,11 +113,11 @@ describe(decodeYunet.name, () => {
 describe(decodeRetinaface.name, () => {
   it('walks anchors by stride, row, column and size', () => {
     const settings = detection({ strides: [8, 16], minSizes: [[10, 20], [64]] });
-    const canvas = { width: 16, height: 24 }; // 2 x 3 and 1 x 2 cells: 12 and 2 anchors
-    const [loc, conf, landms] = [tensor(14, 4), tensor(14, 2), tensor(14, 10)];
+    const canvas = { width: 16, height: 32 }; // 2 x 4 and 1 x 2 cells: 16 and 2 anchors
+    const [loc, conf, landms] = [tensor(18, 4), tensor(18, 2), tensor(18, 10)];
     const anchors = [
       { index: 5, x: 4, y: 12, size: 20 }, // stride 8, row 1, column 0, second size
-      { index: 13, x: 8, y: 24, size: 64 }, // stride 16, row 1
+      { index: 17, x: 8, y: 24, size: 64 }, // stride 16, row 1
     ];
     for (const { index } of anchors) {
       conf.data[index * 2 + 1] = 0.9;
@@ -167,15 +167,6 @@ describe(decodeRetinaface.name, () => {
     ]);
   });
 
-  it('counts the cells that the edge of the canvas cuts', () => {
-    // 20 x 9 pixels at stride 8: 3 x 2 cells.
-    const settings = detection({ strides: [8], minSizes: [[10]] });
-    const [loc, conf, landms] = [tensor(6, 4), tensor(6, 2), tensor(6, 10)];
-    conf.data[3 * 2 + 1] = 1;
-    const found = decodeRetinaface([loc, conf, landms], { width: 20, height: 9 }, settings, 0.5);
-    expect(found.map(box)).toEqual([[-1, 7, 9, 17]]);
-  });
-
   it('reads the score of the face, not of the background, and takes it inclusively', () => {
     const settings = detection({ strides: [8], minSizes: [[10]] });
     const [loc, conf, landms] = [tensor(2, 4), tensor(2, 2), tensor(2, 10)];
@@ -184,6 +175,33 @@ describe(decodeRetinaface.name, () => {
       decodeRetinaface([loc, conf, landms], { width: 16, height: 8 }, settings, minDetectionScore);
     expect(decode(0.5).map(({ detectionScore }) => detectionScore)).toEqual([0.5]);
     expect(decode(0.5 + 1e-9)).toEqual([]);
+  });
+});
+
+describe(decodeUltraLight.name, () => {
+  it('divides the canvas into as many cells as there are, also where the last are cut', () => {
+    // 20 x 9 pixels at stride 8: 3 x 2 cells.
+    const settings = detection({ strides: [8], minSizes: [[10]] });
+    const [scores, boxes] = [tensor(6, 2), tensor(6, 4)];
+    scores.data[3 * 2 + 1] = 1;
+    const found = decodeUltraLight([scores, boxes], { width: 20, height: 9 }, settings, 0.5);
+    expect(found.map(box)).toEqual([[-1.667, 1.75, 8.333, 11.75]]);
+    expect(found[0].landmarks).toBeUndefined();
+  });
+
+  it('has no anchor that is higher than 240 pixels, and counts offsets in its sides', () => {
+    const settings = detection({ strides: [64], minSizes: [[192, 256]] });
+    const [scores, boxes] = [tensor(2, 2), tensor(2, 4)];
+    scores.data.set([0, 0.9, 0, 0.8]);
+    boxes.data.set([1, 1, 0, 0, 1, 1, 0, 0]);
+    const found = decodeUltraLight([scores, boxes], { width: 64, height: 64 }, settings, 0.5);
+    expect(found.map(box)).toEqual(
+      [
+        [32 + 19.2 - 96, 32 + 19.2 - 96, 32 + 19.2 + 96, 32 + 19.2 + 96],
+        [32 + 25.6 - 128, 32 + 24 - 120, 32 + 25.6 + 128, 32 + 24 + 120],
+      ].map((values) => values.map((value) => Math.round(value * 1000) / 1000)),
+    );
+    expect(found.map(({ detectionScore }) => detectionScore)).toEqual([0.9, 0.8].map(Math.fround));
   });
 });
 
