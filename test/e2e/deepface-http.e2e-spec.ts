@@ -87,7 +87,7 @@ describe('the DeepFace API over HTTP', () => {
       expect(response.body).toEqual({
         verified: true,
         distance: 0,
-        threshold: 0.5,
+        threshold: expect.closeTo(0.534949, 6),
         confidence: 100,
         model: 'fake-embedder',
         detector_backend: 'fake-detector',
@@ -196,7 +196,11 @@ describe('the DeepFace API over HTTP', () => {
       [undefined, true],
     ])('takes the threshold %p', async (threshold, verified) => {
       const { body } = await json('/verify', { img1: dataUri(alice), img2: dataUri(alice2), threshold });
-      expect(body).toMatchObject({ verified, threshold: threshold ?? 0.5, confidence: 100 });
+      expect(body).toMatchObject({
+        verified,
+        threshold: threshold ?? expect.closeTo(0.534949, 6),
+        confidence: 100,
+      });
     });
 
     it('never verifies two images without a face, and says so', async () => {
@@ -222,7 +226,11 @@ describe('the DeepFace API over HTTP', () => {
         detector_backend: 'opencv',
       };
       const answer = await json('/verify', body);
-      expect(answer.body).toMatchObject({ model: 'Dlib', detector_backend: 'opencv', threshold: 0.5 });
+      expect(answer.body).toMatchObject({
+        model: 'Dlib',
+        detector_backend: 'opencv',
+        threshold: expect.closeTo(0.534949, 6),
+      });
     });
 
     it.each(['cosine', 'euclidean', 'euclidean_l2', 'angular'])('measures by %s', async (distance_metric) => {
@@ -453,7 +461,7 @@ describe('the DeepFace API over HTTP', () => {
             target_y: BOX.y,
             target_w: BOX.w,
             target_h: BOX.h,
-            threshold: 0.5,
+            threshold: expect.closeTo(0.534949, 6),
             distance_metric: 'cosine',
             distance: 0,
             confidence: 100,

@@ -113,11 +113,11 @@ describe(decodeYunet.name, () => {
 describe(decodeRetinaface.name, () => {
   it('walks anchors by stride, row, column and size', () => {
     const settings = detection({ strides: [8, 16], minSizes: [[10, 20], [64]] });
-    const canvas = { width: 16, height: 32 }; // 2 x 4 and 1 x 2 cells: 16 and 2 anchors
-    const [loc, conf, landms] = [tensor(18, 4), tensor(18, 2), tensor(18, 10)];
+    const canvas = { width: 16, height: 24 }; // 2 x 3 and 1 x 2 cells: 12 and 2 anchors
+    const [loc, conf, landms] = [tensor(14, 4), tensor(14, 2), tensor(14, 10)];
     const anchors = [
       { index: 5, x: 4, y: 12, size: 20 }, // stride 8, row 1, column 0, second size
-      { index: 17, x: 8, y: 24, size: 64 }, // stride 16, row 1
+      { index: 13, x: 8, y: 24, size: 64 }, // stride 16, row 1
     ];
     for (const { index } of anchors) {
       conf.data[index * 2 + 1] = 0.9;
@@ -165,6 +165,15 @@ describe(decodeRetinaface.name, () => {
       square(12, 12, 20),
       square(8, 8, 64),
     ]);
+  });
+
+  it('counts the cells that the edge of the canvas cuts', () => {
+    // 20 x 9 pixels at stride 8: 3 x 2 cells.
+    const settings = detection({ strides: [8], minSizes: [[10]] });
+    const [loc, conf, landms] = [tensor(6, 4), tensor(6, 2), tensor(6, 10)];
+    conf.data[3 * 2 + 1] = 1;
+    const found = decodeRetinaface([loc, conf, landms], { width: 20, height: 9 }, settings, 0.5);
+    expect(found.map(box)).toEqual([[-1, 7, 9, 17]]);
   });
 
   it('reads the score of the face, not of the background, and takes it inclusively', () => {

@@ -10,19 +10,26 @@ const SIZE_VARIANCE = 0.2;
  * RetinaFace: loc [1, A, 4], conf [1, A, 2] (softmax, face second), landms [1, A, 10], anchors in the order stride,
  * row, column, anchor size. Anchor sizes (`minSizes`) and strides come from the card.
  *
- * Anchor center = (column + 0.5, row + 0.5) / (columns, rows) * canvas, which is (column + 0.5, row + 0.5) * stride where the canvas
- * is a multiple of the stride; center = anchor center + loc[0:2] * 0.1 * size;
+ * Anchor center = (column + 0.5, row + 0.5) * stride; center = anchor center + loc[0:2] * 0.1 * size;
  * size = size * exp(loc[2:4] * 0.2); landmark = anchor center + landms * 0.1 * size.
  */
-export const decodeRetinaface: DecodeCandidates = (...given) => decodeAnchors(...given, Infinity);
+export const decodeRetinaface: DecodeCandidates = (...given) =>
+  decodeAnchors(...given, { isFitted: false, maxHeight: Infinity });
 
-/** @param maxHeight - anchors are no higher than this, pixels. */
+/** How the anchors of a family lie on a canvas. */
+interface AnchorRule {
+  /** The cells divide the canvas evenly; otherwise each is as wide as the stride, and the edge may cut the last. */
+  isFitted: boolean;
+  /** Anchors are no higher than this, pixels. */
+  maxHeight: number;
+}
+
 function decodeAnchors(
   outputs: OutputTensor[],
   canvas: { width: number; height: number },
   detection: CardDetection,
   minDetectionScore: number,
-  maxHeight: number,
+  { isFitted, maxHeight }: AnchorRule,
 ): Candidate[] {
   const [loc, conf, landms] = outputs.map(({ data }) => data);
   const candidates: Candidate[] = [];
@@ -30,6 +37,8 @@ function decodeAnchors(
   (detection.strides ?? []).forEach((stride, level) => {
     const columns = Math.ceil(canvas.width / stride);
     const rows = Math.ceil(canvas.height / stride);
+    const cellWidth = isFitted ? canvas.width / columns : stride;
+    const cellHeight = isFitted ? canvas.height / rows : stride;
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         for (const size of detection.minSizes?.[level] ?? []) {
@@ -37,8 +46,8 @@ function decodeAnchors(
           const sizeY = Math.min(size, maxHeight);
           const detectionScore = conf[i * 2 + 1];
           if (!(detectionScore >= minDetectionScore)) continue;
-          const anchorX = ((column + 0.5) / columns) * canvas.width;
-          const anchorY = ((row + 0.5) / rows) * canvas.height;
+          const anchorX = (column + 0.5) * cellWidth;
+          const anchorY = (row + 0.5) * cellHeight;
           const centerX = anchorX + loc[i * 4] * CENTER_VARIANCE * size;
           const centerY = anchorY + loc[i * 4 + 1] * CENTER_VARIANCE * sizeY;
           const width = size * Math.exp(loc[i * 4 + 2] * SIZE_VARIANCE);
@@ -61,10 +70,10 @@ function decodeAnchors(
 }
 
 /**
- * Height of the pictures that RFB-320 was trained on: its anchors of 256 pixels were cut to it, so that their offsets mean
- * 256 x 240 on pictures of any size.
+ * RFB-320 was trained on pictures of 240 pixels: its anchors of 256 pixels were cut to them, so that their offsets mean 256 x 240 on
+ * pictures of any size.
  */
-const ULTRA_LIGHT_MAX_HEIGHT = 240;
+const ULTRA_LIGHT_ANCHORS: AnchorRule = { isFitted: true, maxHeight: 240 };
 
 /**
  * Ultra-Light (RFB-320 and its kin): scores [1, A, 2] and boxes [1, A, 4]; anchors and encoding are those of RetinaFace,
@@ -73,4 +82,4 @@ const ULTRA_LIGHT_MAX_HEIGHT = 240;
  * @see Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB vision/utils/box_utils.py, generate_priors.
  */
 export const decodeUltraLight: DecodeCandidates = ([scores, boxes], canvas, detection, minDetectionScore) =>
-  decodeAnchors([boxes, scores], canvas, detection, minDetectionScore, ULTRA_LIGHT_MAX_HEIGHT);
+  decodeAnchors([boxes, scores], canvas, detection, minDetectionScore, ULTRA_LIGHT_ANCHORS);
