@@ -41,6 +41,9 @@ export interface PipelineModel {
 const SURE_SIGNAL = 1.5;
 /** Below this a face is not plausibly aligned, and is not embedded. */
 const LEAST_SIGNAL = -4;
+/** By its points alone, a face that only the finer look has found is taken for none below this: it finds things more often. */
+const LEAST_FINE_SIGNAL = -2;
+
 /** So many times the sound faces, or so much less doubt, another turn must have: most pictures are upright. */
 const UPRIGHT_ADVANTAGE = 2;
 
@@ -179,7 +182,8 @@ export class FacePipeline {
       // Selection needs boxes alone: landmarks are found for the chosen faces only.
       const selected = selectFaces(found, image.width, image.height, selection);
       const faces = await locateFaces(image, selected, detector, points, isDoubtful);
-      const likely = faces.filter(({ signal }) => (isDoubtful ? signal >= 0 : signal > -MAX_SIGNAL));
+      const least = isDoubtful ? 0 : -MAX_SIGNAL;
+      const likely = faces.filter(({ signal, isFine }) => signal > (isFine ? LEAST_FINE_SIGNAL : least));
       // A pass whose faces look like none has found nothing.
       if (likely.length > 0) {
         const faceCount = found.length - (selected.length - likely.length);
@@ -293,7 +297,7 @@ export class FacePipeline {
         );
         return { faces: whole.map(({ signal: _, ...face }) => face), unalignedCount };
       }
-      const represented = aligned.map(({ landmarks68: _, roll: _roll, signal, ...face }) => ({
+      const represented = aligned.map(({ landmarks68: _, roll: _roll, isFine: _fine, signal, ...face }) => ({
         ...face,
         alignmentScore: scoreOf(signal),
       }));
@@ -307,10 +311,12 @@ export class FacePipeline {
         unalignedCount,
       };
     }
-    const detections: FaceDetection[] = faces.map(({ landmarks68: _, roll: _roll, signal, ...face }) => ({
-      ...face,
-      alignmentScore: scoreOf(signal),
-    }));
+    const detections: FaceDetection[] = faces.map(
+      ({ landmarks68: _, roll: _roll, isFine: _fine, signal, ...face }) => ({
+        ...face,
+        alignmentScore: scoreOf(signal),
+      }),
+    );
     if (detections.length === 0 && job.wholeImage != null) detections.push(wholeImage(image));
     if (job.task === 'detect') return { faces: detections, unalignedCount: 0 };
     const models = Object.entries(job.attributes ?? {}).map(

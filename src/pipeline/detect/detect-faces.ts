@@ -17,6 +17,8 @@ export interface DetectedFace {
   box: BoundingBox;
   landmarks?: Landmarks;
   detectionScore: number;
+  /** Found in the finer look alone. */
+  isFine?: true;
 }
 
 const DECODERS: Readonly<Record<string, DecodeCandidates>> = {
@@ -110,16 +112,30 @@ export class Detector {
   }
 }
 
-/** Adds the faces of a finer look to those of the first, without those that are there already and without parts of them. */
+/**
+ * Adds the faces of a finer look to those of the first, without parts of them. A face that both have found keeps its box, and has
+ * the higher score.
+ */
 function merge(first: DetectedFace[], fine: DetectedFace[], maxIou: number): DetectedFace[] {
-  const isNew = ({ box }: DetectedFace) =>
-    first.every(({ box: other }) => {
-      const overlap = overlapOf(box, other);
-      const area = box.width * box.height;
-      const otherArea = other.width * other.height;
-      return overlap <= maxIou * (area + otherArea - overlap) && overlap <= PART_OF_LARGER * area;
-    });
-  return [...first, ...fine.filter(isNew)];
+  const areaOf = ({ box }: DetectedFace) => box.width * box.height;
+  const isSame = (a: DetectedFace, b: DetectedFace) => {
+    const overlap = overlapOf(a.box, b.box);
+    return overlap > maxIou * (areaOf(a) + areaOf(b) - overlap);
+  };
+  const isNew = (face: DetectedFace) =>
+    first.every(
+      (other) => !isSame(face, other) && overlapOf(face.box, other.box) <= PART_OF_LARGER * areaOf(face),
+    );
+  return [
+    ...first.map((face) => ({
+      ...face,
+      detectionScore: Math.max(
+        face.detectionScore,
+        ...fine.filter((other) => isSame(face, other)).map(({ detectionScore }) => detectionScore),
+      ),
+    })),
+    ...fine.filter(isNew).map((face) => ({ ...face, isFine: true as const })),
+  ];
 }
 
 function overlapOf(a: BoundingBox, b: BoundingBox): number {
