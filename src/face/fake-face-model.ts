@@ -11,6 +11,7 @@ import {
   type PresentationAttack,
   type PresentationAttackPolicy,
   type RepresentedFace,
+  NO_TIMINGS,
 } from '../pipeline/face.types';
 import { selectFaces } from '../pipeline/select-faces';
 import {
@@ -284,15 +285,7 @@ export class FakeFaceModel extends FaceModel {
             aligned,
           };
         });
-    const timings = {
-      queueMs: 0,
-      decodeMs: 0,
-      detectMs: 0,
-      alignMs: 0,
-      embedMs: 0,
-      attributesMs: 0,
-      presentationAttackMs: 0,
-    };
+    const timings = { ...NO_TIMINGS };
     const selected = selectFaces(found, imageWidth, imageHeight, {
       selection: options.faceSelection ?? 'all',
       maxFaces: options.maxFaces ?? Infinity,

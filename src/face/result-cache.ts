@@ -5,7 +5,7 @@ import { FaceError, type FaceErrorCode } from '../errors';
 import { aborted, queueFull, timedOut } from '../inference/refusals';
 import type { RunOptions } from '../inference/worker-pool';
 import type { FaceJob } from '../pipeline/face-job';
-import type { FaceDetection, ImageFaces, StageTimings } from '../pipeline/face.types';
+import { NO_TIMINGS, type FaceDetection, type ImageFaces } from '../pipeline/face.types';
 import type { EngineStatus } from './face-model';
 
 export interface ResultCacheOptions {
@@ -65,16 +65,6 @@ const ERRORS_OF_ONE_CALLER: readonly FaceErrorCode[] = [
 /** Seconds after which a caller that was refused by the cache may try again: most work takes less. */
 const RETRY_AFTER_SECONDS = 1;
 
-const NO_TIME: Readonly<StageTimings> = {
-  queueMs: 0,
-  decodeMs: 0,
-  detectMs: 0,
-  alignMs: 0,
-  embedMs: 0,
-  attributesMs: 0,
-  presentationAttackMs: 0,
-};
-
 /**
  * Keeps answers by the hash of the image, the models and the options; never an image. The same job under way is worked on
  * once for all that ask for it. Errors are not kept.
@@ -119,7 +109,7 @@ export class ResultCache {
     const kept = this.answers.get(key);
     if (kept != null) {
       this.counts.hits++;
-      return Promise.resolve({ ...read(kept), timings: { ...NO_TIME, cache: 'hit' } });
+      return Promise.resolve({ ...read(kept), timings: { ...NO_TIMINGS, cache: 'hit' } });
     }
     const flight = this.flights.get(key);
     if (flight == null) return this.start(key, options, work);
@@ -231,7 +221,7 @@ export class ResultCache {
         ...read(bytes),
         timings: isLeader
           ? { ...timings, queueMs: timings.queueMs + waitedMs, cache: 'miss' }
-          : { ...NO_TIME, queueMs: performance.now() - waiter.since, cache: 'shared' },
+          : { ...NO_TIMINGS, queueMs: performance.now() - waiter.since, cache: 'shared' },
       });
     }
   }

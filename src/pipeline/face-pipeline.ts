@@ -6,18 +6,20 @@ import { Detector } from './detect/detect-faces';
 import { type EmbeddedFace, embedFaces } from './embed-faces';
 import { measureFaces } from './face-quality';
 import { estimateAttributes } from './estimate-attributes';
-import type {
-  AnalyzedFace,
-  Attribute,
-  FaceDetection,
-  ImageFaces,
-  Landmarks,
-  RepresentedFace,
-  StageTimings,
+import {
+  type AnalyzedFace,
+  type Attribute,
+  type FaceDetection,
+  type ImageFaces,
+  type Landmarks,
+  NO_TIMINGS,
+  type RepresentedFace,
+  type StageTimings,
 } from './face.types';
 import type { FaceJob } from './face-job';
 import { toInputTensor } from './input-tensor';
 import { type LocatedFace, locateFaces } from './locate-faces';
+import { Picture } from './picture';
 import { judgePresentations } from './presentation-attack';
 import {
   type DecodedImage,
@@ -26,7 +28,6 @@ import {
   readImage,
   type RgbImage,
 } from './rgb-image';
-import { Picture } from './picture';
 import { selectFaces } from './select-faces';
 import type { TensorSession } from './tensor-session';
 import { type Rotation, turnBoxBack, turnLandmarkBack } from './turn-image';
@@ -383,15 +384,7 @@ function isEmbedded<F extends Partial<EmbeddedFace>>(face: F): face is F & Embed
 
 /** Adds up the wall time of the stages of one job. */
 class StageClock {
-  readonly timings: StageTimings = {
-    queueMs: 0,
-    decodeMs: 0,
-    detectMs: 0,
-    alignMs: 0,
-    embedMs: 0,
-    attributesMs: 0,
-    presentationAttackMs: 0,
-  };
+  readonly timings: StageTimings = { ...NO_TIMINGS };
 
   async time<T>(stage: Exclude<keyof StageTimings, 'cache'>, work: () => Promise<T>): Promise<T> {
     const start = performance.now();

@@ -134,6 +134,17 @@ export interface StageTimings {
   cache?: CacheOutcome;
 }
 
+/** No stage ran. */
+export const NO_TIMINGS: Readonly<Omit<StageTimings, 'cache'>> = {
+  queueMs: 0,
+  decodeMs: 0,
+  detectMs: 0,
+  alignMs: 0,
+  embedMs: 0,
+  attributesMs: 0,
+  presentationAttackMs: 0,
+};
+
 /** Stages in the order in which an image goes through them, with their field of {@link StageTimings}. */
 export const STAGES = {
   queue: 'queueMs',
