@@ -119,7 +119,7 @@ describe(locateFaces.name, () => {
     ] as const;
     const detector = detectorOf(other);
     const [located] = await locateFaces(image, [{ ...found, landmarks }], detector, null, true);
-    expect(located).toMatchObject({ landmarks, signal: 0 });
+    expect(located).toMatchObject({ landmarks, signal: 3 });
     expect(located.roll).toBeCloseTo(Math.PI / 2);
     expect(detector.rolls).toEqual([]);
   });

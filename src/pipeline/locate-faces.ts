@@ -18,6 +18,8 @@ export interface LocatedFace extends Omit<DetectedFace, 'landmarks'> {
 
 /** Roll in radians from which a face is looked at again, uprighted. */
 const LOOK_AGAIN_ROLL = (20 * Math.PI) / 180;
+/** Of points that nothing checks: nothing speaks against them. */
+const UNCHECKED_SIGNAL = 3;
 /** Below this the points of a face are doubtful: it is looked at again. */
 const LOOK_AGAIN_SIGNAL = 0;
 
@@ -62,7 +64,7 @@ async function addLandmarks(
   if (landmarkModel == null) {
     return faces.map((face) => {
       const landmarks = face.landmarks as Landmarks;
-      return { ...face, landmarks, roll: rollOfEyes(landmarks[0], landmarks[1]), signal: 0 };
+      return { ...face, landmarks, roll: rollOfEyes(landmarks[0], landmarks[1]), signal: UNCHECKED_SIGNAL };
     });
   }
   const { session, card } = landmarkModel;

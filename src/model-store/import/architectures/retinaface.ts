@@ -162,6 +162,7 @@ export const RETINAFACE: KerasArchitecture = {
       ],
       nmsIou: 0.4,
       enlarge: true,
+      landmarkModel: 'face-landmark-68',
       strides: [32, 16, 8],
       minSizes: [
         [512, 256],
