@@ -93,6 +93,8 @@ describe(loadAppConfig.name, () => {
         detectors: names,
         embedders: names,
         attributeModels: names,
+        attackModels: names,
+        presentationAttack: 'require',
         modelDirs: ['first', 'second'],
       },
       gallery: {

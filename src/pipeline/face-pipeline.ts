@@ -47,7 +47,7 @@ const SURE_POINTS = -0.5;
 /** Below this a face is not plausibly aligned, and is not embedded. */
 const LEAST_SIGNAL = -4;
 /** By its points alone, a face that only the finer look has found is taken for none below this: it finds things more often. */
-const LEAST_FINE_SIGNAL = -2;
+const LEAST_FINE_SIGNAL = -1;
 
 /** So many times the sound faces, or so much less doubt, another turn must have: most pictures are upright. */
 const UPRIGHT_ADVANTAGE = 2;

@@ -47,7 +47,7 @@ function detectorOf(again?: DetectedFace): Detector & { rolls: number[] } {
     rolls.push(Math.round((roll * 180) / Math.PI));
     return again;
   };
-  return { rolls, lookAgain } as unknown as Detector & { rolls: number[] };
+  return { rolls, lookAgain, isTooLarge: () => false } as unknown as Detector & { rolls: number[] };
 }
 
 const found: DetectedFace = { box: { x: 100, y: 100, width: 80, height: 80 }, detectionScore: 0.9 };

@@ -3,7 +3,6 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, sy
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import {
-  COMPILED_MODELS,
   compiledFileName,
   DEFAULT_COMPILED_MODELS,
   WEIGHT_PACKAGES,
@@ -12,7 +11,7 @@ import { rootDir } from '../support/paths';
 import { startService } from '../support/start-service';
 import { tempFolders } from '../support/temp-folder';
 
-const OLD_SET = Object.keys(COMPILED_MODELS).filter((name) => !DEFAULT_COMPILED_MODELS.includes(name));
+const OLD_SET = ['ssd-mobilenetv1', 'face-resnet-128'];
 const NOBODY = { uid: 65534, gid: 65534 };
 const isRoot = process.getuid?.() === 0;
 /** Root may write everywhere: the service then runs as another user, where that one can read the checkout. */

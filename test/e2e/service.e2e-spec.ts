@@ -77,7 +77,10 @@ describe('the service as it is started', () => {
     expect(filtered.subjects).toMatchObject([{ id: 'ada' }]);
     expect(references.references).toHaveLength(1);
     const [deepfaceVerified, analyzed, represented] = answers.slice(14);
-    expect(deepfaceVerified).toMatchObject({ model: 'mobilefacenet-512', threshold: expect.closeTo(0.554, 3) });
+    expect(deepfaceVerified).toMatchObject({
+      model: 'mobilefacenet-512',
+      threshold: expect.closeTo(0.554, 3),
+    });
     expect(Object.keys(analyzed.results[0]).slice(0, 2)).toEqual(['age', 'gender']);
     expect(represented.results[0].embedding).toHaveLength(512);
   });
