@@ -193,7 +193,7 @@ export function galleryCases(setup: () => Setup): void {
     });
 
     it('similarity_search gives the nearest whatever the threshold', async () => {
-      const [rows] = await search(uri('personAgain'), { ...own, similarity_search: true });
+      const [rows] = await search(uri('person'), { ...own, similarity_search: true });
       expect(rows).toHaveLength(5);
       expect(rows[0].img_name).toBe('person.jpg');
     });
