@@ -22,10 +22,10 @@ const MODEL_STAGES = STAGES.slice(1);
 
 /** The old default set beside the new one: the same photos, in turn. */
 export default async function verify(log) {
-  const { ensureCompiled } = createRequire(import.meta.url)(
+  const { compileInto } = createRequire(import.meta.url)(
     join(rootDir, 'dist', 'model-store', 'compile', 'compile-models.js'),
   );
-  await ensureCompiled(OLD_SET, join(rootDir, 'models'));
+  for (const name of OLD_SET) await compileInto(join(rootDir, 'models'), name);
   const newSide = await startService(environment(NEW_SET));
   const oldSide = await startService(environment(OLD_SET), BASELINE);
   const { source, sets } = await photoSets(newSide.port);
