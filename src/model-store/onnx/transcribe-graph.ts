@@ -28,8 +28,7 @@ const COPIED_OPERATIONS: ReadonlySet<string> = new Set([
 
 /**
  * Writes parts of an ONNX file into a graph of our own: what a value depends on, and nothing else.
- *
- * PReLU is written as `(1 - s) * relu(x) + s * x`, which the runtime computes several times faster than its own PReLU.
+ * PReLU is split, see {@link OnnxGraph.prelu}.
  */
 export class GraphTranscriber {
   private readonly producers = new Map<string, OnnxNode>();
@@ -89,22 +88,13 @@ export class GraphTranscriber {
   }
 
   private copyNode({ opType, input, attribute }: OnnxNode): string {
-    if (opType === 'PRelu') return this.splitPrelu(input[0], input[1]);
+    if (opType === 'PRelu') {
+      const { dims, data } = this.floats(input[1]);
+      return this.target.prelu(this.copy(input[0]), dims, data);
+    }
     if (!COPIED_OPERATIONS.has(opType)) return this.fail(`the operation ${opType} is not known here`);
     const inputs = input.map((name) => this.copy(name));
     return this.target.node(opType, inputs, Object.fromEntries(attribute.map(readAttribute)));
-  }
-
-  private splitPrelu(x: string, slope: string): string {
-    const { dims, data } = this.floats(slope);
-    const value = this.copy(x);
-    const scaled = this.target.mul(value, this.target.constant('float32', dims, data));
-    const rest = this.target.constant(
-      'float32',
-      dims,
-      data.map((s) => 1 - s),
-    );
-    return this.target.add(this.target.mul(this.target.relu(value), rest), scaled);
   }
 
   private fail(problem: string): never {

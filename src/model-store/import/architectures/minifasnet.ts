@@ -155,14 +155,7 @@ class MiniFasNet {
 
   /** max(x, 0) + slope * min(x, 0), as (1 - slope) * max(x, 0) + slope * x: the runtime's own PReLU is far slower. */
   private prelu(x: string, name: string, channels: number): string {
-    const { graph } = this;
-    const slopes = this.weights.floats(`${name}.weight`, [channels]);
-    const rest = slopes.map((slope) => 1 - slope);
-    const dims = [1, channels, 1, 1];
-    return graph.add(
-      graph.mul(graph.relu(x), this.constant(`${name}/rest`, dims, rest)),
-      graph.mul(x, this.constant(`${name}/slope`, dims, slopes)),
-    );
+    return this.graph.prelu(x, [1, channels, 1, 1], this.weights.floats(`${name}.weight`, [channels]));
   }
 
   /** Multiplies the filters by the scale of a batch norm, and returns what it adds. */
