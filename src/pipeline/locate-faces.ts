@@ -48,9 +48,8 @@ export async function locateFaces(
       !detector.isTooLarge(image, face);
     const again = isClear && !isDoubtful ? null : await lookAgain(image, face, detector, landmarkModel);
     const isSame = again != null && agreementSignal(face.landmarks, again.landmarks) >= 0;
-    if (again != null && again.signal > face.signal) {
-      if (isSame || !isDoubtful) located.push(again);
-    } else if (isSame || !isDoubtful) located.push(face);
+    if (isDoubtful && !isSame) continue;
+    located.push(again != null && again.signal > face.signal ? again : face);
   }
   return located;
 }

@@ -46,7 +46,9 @@ const shapes = [];
 for (const [done, photo] of photos.entries()) {
   if (done % 100 === 0) process.stderr.write(`${done} of ${photos.length} photos\n`);
   const image = await decodeImage(readFileSync(photo), 50_000_000);
-  const [face] = (await finder.detect(image)).sort((a, b) => b.box.height - a.box.height);
+  let faces = [];
+  for (const pass of finder.passes) if (faces.length === 0) faces = await finder.detect(image, pass);
+  const [face] = faces.sort((a, b) => b.box.height - a.box.height);
   if (face == null) continue;
   const [points] = await findLandmarks68(image, [face.box], landmarks.session, landmarks.card.input);
   const inner = points.slice(17);

@@ -1,16 +1,7 @@
 import { InferenceWorker, WorkerEndedError } from '../../src/inference/inference-worker';
 import type { LoadedModel } from '../../src/inference/worker-protocol';
 import type { FaceJob, FaceJobResult, ModelRun } from '../../src/pipeline/face-job';
-
-const NO_TIME = {
-  queueMs: 0,
-  decodeMs: 0,
-  detectMs: 0,
-  alignMs: 0,
-  embedMs: 0,
-  attributesMs: 0,
-  presentationAttackMs: 0,
-};
+import { NO_TIMINGS } from '../../src/pipeline/face.types';
 
 /** Ids of what a {@link FakeWorker} holds unless said otherwise. */
 export const FAKE_MODELS: readonly string[] = ['model'];
@@ -73,7 +64,7 @@ export class FakeWorker extends InferenceWorker {
       unalignedCount: 0,
       faceCount: 0,
       faces: [],
-      timings: { ...NO_TIME },
+      timings: { ...NO_TIMINGS },
       runs,
     });
   }
