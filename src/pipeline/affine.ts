@@ -160,42 +160,63 @@ function averageBlocks(image: RgbImage, toSource: Similarity, size: number, fact
 function addBilinear(source: RgbImage, { a, b, tx, ty }: Similarity, size: number, sums: Float32Array): void {
   const { data, width, height } = source;
   const stride = width * 3;
+  const lastX = width - 1;
+  const lastY = height - 1;
   let to = 0;
   for (let row = 0; row < size; row++) {
     let x = tx - b * row;
     let y = ty + a * row;
     for (let column = 0; column < size; column++, to += 3, x += a, y += b) {
-      const x0 = Math.floor(x);
-      const y0 = Math.floor(y);
-      if (x0 < -1 || y0 < -1 || x0 >= width || y0 >= height) continue;
+      if (!(x >= 0 && y >= 0 && x < lastX && y < lastY)) {
+        if (x > -1 && y > -1 && x < width && y < height) addAtEdge(source, x, y, sums, to);
+        continue;
+      }
+      // Where nothing is negative, `| 0` is the floor.
+      const x0 = x | 0;
+      const y0 = y | 0;
       const fx = x - x0;
       const fy = y - y0;
-      // Neighbours outside the image weigh nothing, and are read from the edge instead.
-      const left = x0 < 0 ? 0 : 1 - fx;
-      const right = x0 + 1 >= width ? 0 : fx;
-      const top = y0 < 0 ? 0 : 1 - fy;
-      const bottom = y0 + 1 >= height ? 0 : fy;
-      const topLeft = (y0 < 0 ? 0 : y0) * stride + (x0 < 0 ? 0 : x0) * 3;
-      const step = left === 0 || right === 0 ? 0 : 3;
-      const down = top === 0 || bottom === 0 ? 0 : stride;
-      const w0 = left * top;
-      const w1 = right * top;
-      const w2 = left * bottom;
-      const w3 = right * bottom;
-      const topRight = topLeft + step;
-      const bottomLeft = topLeft + down;
-      const bottomRight = bottomLeft + step;
-      sums[to] += data[topLeft] * w0 + data[topRight] * w1 + data[bottomLeft] * w2 + data[bottomRight] * w3;
+      const bottomRight = fx * fy;
+      const topRight = fx - bottomRight;
+      const bottomLeft = fy - bottomRight;
+      const topLeft = 1 - fx - bottomLeft;
+      const top = y0 * stride + x0 * 3;
+      const bottom = top + stride;
+      sums[to] +=
+        data[top] * topLeft +
+        data[top + 3] * topRight +
+        data[bottom] * bottomLeft +
+        data[bottom + 3] * bottomRight;
       sums[to + 1] +=
-        data[topLeft + 1] * w0 +
-        data[topRight + 1] * w1 +
-        data[bottomLeft + 1] * w2 +
-        data[bottomRight + 1] * w3;
+        data[top + 1] * topLeft +
+        data[top + 4] * topRight +
+        data[bottom + 1] * bottomLeft +
+        data[bottom + 4] * bottomRight;
       sums[to + 2] +=
-        data[topLeft + 2] * w0 +
-        data[topRight + 2] * w1 +
-        data[bottomLeft + 2] * w2 +
-        data[bottomRight + 2] * w3;
+        data[top + 2] * topLeft +
+        data[top + 5] * topRight +
+        data[bottom + 2] * bottomLeft +
+        data[bottom + 5] * bottomRight;
+    }
+  }
+}
+
+/** As {@link addBilinear} for one sample whose neighbors lie partly outside the image, where all is black. */
+function addAtEdge(
+  { data, width, height }: RgbImage,
+  x: number,
+  y: number,
+  sums: Float32Array,
+  to: number,
+): void {
+  const x0 = Math.floor(x);
+  const y0 = Math.floor(y);
+  for (const row of [y0, y0 + 1]) {
+    for (const column of [x0, x0 + 1]) {
+      if (row < 0 || column < 0 || row >= height || column >= width) continue;
+      const weight = (1 - Math.abs(x - column)) * (1 - Math.abs(y - row));
+      const from = (row * width + column) * 3;
+      for (let channel = 0; channel < 3; channel++) sums[to + channel] += data[from + channel] * weight;
     }
   }
 }
