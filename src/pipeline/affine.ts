@@ -74,7 +74,8 @@ const SUPERSAMPLE_ABOVE = 1.25;
  * Antialiased where it shrinks: the source is first averaged in whole blocks, then, between one and two source pixels
  * per output pixel, four samples are averaged.
  *
- * @param toSource - maps output pixel centres to image pixel centres.
+ * @param toSource - maps output pixel centers to image pixel centers.
+ * @param supersampleAbove - image pixels per output pixel above which four samples are averaged.
  * @returns `Uint8Array [size * size * 3]` HWC RGB, written at `offset` of `output`.
  */
 export function warpSquare(
@@ -83,6 +84,7 @@ export function warpSquare(
   size: number,
   output: Uint8Array,
   offset: number,
+  supersampleAbove = SUPERSAMPLE_ABOVE,
 ): void {
   let source = wholeImage(image);
   let map = toSource;
@@ -97,7 +99,7 @@ export function warpSquare(
       ty: (map.ty - source.originY - shift) / factor,
     };
   }
-  const isFine = Math.hypot(map.a, map.b) <= SUPERSAMPLE_ABOVE;
+  const isFine = Math.hypot(map.a, map.b) <= supersampleAbove;
   const offsets = isFine ? [0] : [-0.25, 0.25];
   const weight = 1 / offsets.length ** 2;
   const end = offset + size * size * 3;

@@ -53,7 +53,7 @@ const LEAST_FINE_SIGNAL = -1;
 const UPRIGHT_ADVANTAGE = 2;
 
 /** Longest side of the picture in which one face is looked for, pixels: detectors shrink it further. */
-const FIRST_SIDE = 640;
+const FIRST_SIDE = 400;
 /** Distance of the eyes in pixels under which a face is looked up in more pixels: that in an aligned face is 35 or less. */
 const LEAST_EYES = 38;
 
