@@ -40,9 +40,9 @@ export interface PipelineModel {
 
 /**
  * Odds, as a logarithm, from which a face counts as aligned without a look at the other turns of the picture: with the length of
- * the embedding, and by the points alone. About one upright photo in thirty is below.
+ * the embedding, and by the points alone. About one upright photo in a hundred is below.
  */
-const SURE_SIGNAL = 1.5;
+const SURE_SIGNAL = 1;
 const SURE_POINTS = -0.5;
 /** Below this a face is not plausibly aligned, and is not embedded. */
 const LEAST_SIGNAL = -4;
@@ -388,9 +388,10 @@ function isBetter(look: Look, other: Look, advantage: number): boolean {
   );
 }
 
-/** Whether most of the faces are aligned beyond doubt. */
+/** Whether most of the faces are aligned beyond doubt, or the largest is. */
 function isSure({ faces }: Look, sureSignal: number): boolean {
-  return faces.length > 0 && faces.filter(({ signal }) => signal >= sureSignal).length * 2 >= faces.length;
+  const sure = faces.filter(({ signal }) => signal >= sureSignal);
+  return faces.length > 0 && (sure.includes(faces[0]) || sure.length * 2 >= faces.length);
 }
 
 function isEmbedded<F extends Partial<EmbeddedFace>>(face: F): face is F & EmbeddedFace {
