@@ -34,10 +34,14 @@ export default async function verify(log) {
     const requests = pairRequests(photos);
     const sides = [oldSide, newSide].map(({ port }) => ({ port, perSecond: [], timings: [] }));
     for (let round = 0; round < ROUNDS; round++) {
-      for (const side of sides) {
-        side.timings.push(...(await timingsOf(side.port, requests)));
-        side.perSecond.push(await throughput(side.port, requests));
+      // Photo by photo in turn: what else the machine does then meets both sides.
+      for (const request of requests) {
+        for (const side of sides) {
+          const { probe, reference } = (await send(side.port, request)).timings;
+          side.timings.push(probe, reference);
+        }
       }
+      for (const side of sides) side.perSecond.push(await throughput(side.port, requests));
       const [before, now] = sides.map(({ perSecond }) => perSecond[round].toFixed(2));
       log(`${name}, round ${round + 1}: ${before} and ${now} verifications/s`);
     }
@@ -97,16 +101,6 @@ async function throughput(port, requests) {
   const { answers } = await load.stop();
   requireSuccess(answers);
   return answersIn(answers, window).perSecond;
-}
-
-/** Timings of each photo of the requests, sent one after the other. */
-async function timingsOf(port, requests) {
-  const timings = [];
-  for (const request of requests) {
-    const { probe, reference } = (await send(port, request)).timings;
-    timings.push(probe, reference);
-  }
-  return timings;
 }
 
 /** Body of a successful answer. */
