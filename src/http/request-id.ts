@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import type { NextFunction, Request, Response } from 'express';
+import type { ApiKey } from '../auth/api-key';
 import type { FaceError } from '../errors';
 
 /** A request that {@link requestId} has seen: every request of the service. */
@@ -8,6 +9,8 @@ export interface AppRequest extends Request {
   requestId: string;
   /** `performance.now()` at the arrival of the headers. */
   startedAt: number;
+  /** The key that it has brought; none where keys are not asked for. */
+  apiKey?: ApiKey;
   /** How the route words its errors, where it speaks another dialect than ours. */
   errorAnswer?: (error: FaceError) => { status: number; body: object };
 }

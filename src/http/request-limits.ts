@@ -1,6 +1,8 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import type { FaceCallOptions } from '../face/face-model';
+import { callerOf } from './caller';
+import type { AppRequest } from './request-id';
 import { invalidParameters } from './validation';
 
 /** Header by which a caller sets its own deadline. */
@@ -8,13 +10,13 @@ export const TIMEOUT_HEADER = 'x-request-timeout-ms';
 
 /**
  * Parameter of a controller method: how long the work may take, and for whom it is. `signal` aborts when the client
- * leaves before the answer, `timeoutMs` is the caller's own deadline, `caller` the address it comes from.
+ * leaves before the answer, `timeoutMs` is the caller's own deadline, `caller` whom it counts for ({@link callerOf}).
  */
 export const RequestLimits = createParamDecorator(
   (_data: undefined, context: ExecutionContext): RequestLimits => {
-    const request = context.switchToHttp().getRequest<Request>();
+    const request = context.switchToHttp().getRequest<AppRequest>();
     const response = context.switchToHttp().getResponse<Response>();
-    return { signal: clientLeft(response), timeoutMs: timeoutOf(request), caller: request.ip };
+    return { signal: clientLeft(response), timeoutMs: timeoutOf(request), caller: callerOf(request) };
   },
 );
 export type RequestLimits = Pick<FaceCallOptions, 'signal' | 'timeoutMs' | 'caller'>;

@@ -90,10 +90,6 @@ describe(pointsSignal.name, () => {
     const others = five.map(({ x, y }) => ({ x: x + 0.4, y })) as unknown as Landmarks;
     expect(pointsSignal(others, mean)).toBeLessThan(pointsSignal(five, mean));
   });
-
-  it('knows nothing without 68 points', () => {
-    expect(pointsSignal(fiveOf68(mean), null)).toBe(0);
-  });
 });
 
 describe(agreementSignal.name, () => {

@@ -28,11 +28,8 @@ const LEAST_DISAGREEMENT = 0.01;
 /**
  * What the points of a face say: how well the 68 points fit a mean face, and how far the five points of the detector, where
  * it gives some, are from them.
- *
- * @param points68 - `null`: the detector has no landmark model beside it, and nothing is known.
  */
-export function pointsSignal(landmarks: Landmarks, points68: readonly Point[] | null): number {
-  if (points68 == null) return 0;
+export function pointsSignal(landmarks: Landmarks, points68: readonly Point[]): number {
   const residual = residualOf(points68);
   const signal = -RESIDUAL_SLOPE * Math.log(residual / EVEN_RESIDUAL);
   return bounded(signal) + agreementSignal(landmarks, fiveOf68(points68));
