@@ -30,6 +30,11 @@ const DECODERS: Readonly<Record<string, DecodeCandidates>> = {
   scrfd: decodeScrfd,
 };
 
+/**
+ * Enlarging by less than this costs as much as a small detector, and shows nothing new of a face that is worth a verification:
+ * it is left out where one face is looked for.
+ */
+const WORTH_ENLARGING = 4 / 3;
 /** Longest side in pixels of the canvas on which small faces are looked for. */
 const FINE_SIDE = 1280;
 /** Faces of a fine look that lie inside a larger one by this share of their area are parts of it. */
@@ -60,9 +65,9 @@ export class Detector {
   }
 
   /** Finds faces in one pass. */
-  async detect(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
+  async detect(image: RgbImage, pass: DetectionPass, enlargeFrom = WORTH_ENLARGING): Promise<DetectedFace[]> {
     const { card, detection } = this;
-    const canvas = await letterbox(image, card.input, pass, detection.enlarge);
+    const canvas = await letterbox(image, card.input, pass, detection.enlarge ? enlargeFrom : Infinity);
     const { data, dims } = toInputTensor(canvas.data, 1, canvas.width, canvas.height, card.input);
     const outputs = await this.session.run(data, dims);
     const minScore = this.minDetectionScore ?? pass.minDetectionScore;
@@ -72,7 +77,7 @@ export class Detector {
 
   /** As {@link detect}, and small faces too: the picture is looked at once more, in more pixels. */
   async detectAll(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
-    const faces = await this.detect(image, pass);
+    const faces = await this.detect(image, pass, 1);
     const side = Math.min(Math.max(image.width, image.height), FINE_SIDE);
     // A detector of a fixed size has no finer look.
     if (this.card.input.multipleOf == null || side <= (pass.inputSide ?? this.card.input.width)) return faces;

@@ -25,14 +25,14 @@ const sizes = ({ width, height, offset }: Letterbox) => [width, height, offset];
 describe(letterbox.name, () => {
   it('hands on the very pixels of an image that fills the canvas', async () => {
     const image = ramp(64, 64);
-    const canvas = await letterbox(image, input(), pass(0), true);
+    const canvas = await letterbox(image, input(), pass(0), 1);
     expect(canvas).toEqual({ data: image.data, width: 64, height: 64, scaleX: 1, scaleY: 1, offset: 0 });
     expect(canvas.data).toBe(image.data);
   });
 
   it('copies a small image unscaled to the top left, black to the right and below, without enlarging', async () => {
     const image = ramp(20, 10);
-    const canvas = await letterbox(image, input(), pass(0), false);
+    const canvas = await letterbox(image, input(), pass(0), Infinity);
     for (let y = 0; y < 64; y++) {
       for (let x = 0; x < 64; x++) {
         expect(pixel(canvas, x, y)).toEqual(x < 20 && y < 10 ? [x, y, 255] : [0, 0, 0]);
@@ -42,7 +42,7 @@ describe(letterbox.name, () => {
 
   it('shrinks a large image even where it may not enlarge', async () => {
     const [may, mayNot] = await Promise.all(
-      [true, false].map((enlarge) => letterbox(ramp(128, 96), input(), pass(0), enlarge)),
+      [1, Infinity].map((enlargeFrom) => letterbox(ramp(128, 96), input(), pass(0), enlargeFrom)),
     );
     expect(mayNot).toEqual(may);
     expect([may.scaleX, may.scaleY]).toEqual([0.5, 0.5]);
@@ -50,7 +50,7 @@ describe(letterbox.name, () => {
 
   it('makes the border a fraction of the longer side, on both axes', async () => {
     // 64 / (100 * 2) = 0.32: 32 x 16 pixels, and a border of half of 32.
-    const canvas = await letterbox(ramp(100, 50), input(), pass(0.5), true);
+    const canvas = await letterbox(ramp(100, 50), input(), pass(0.5), 1);
     expect(sizes(canvas)).toEqual([64, 64, 16]);
     const isBlack = (x: number, y: number) => pixel(canvas, x, y).every((value) => value === 0);
     expect([isBlack(15, 20), isBlack(20, 15), isBlack(48, 20), isBlack(20, 32)]).toEqual(Array(4).fill(true));
@@ -64,33 +64,35 @@ describe(letterbox.name, () => {
     [ramp(50, 100), 16],
     [ramp(100, 100), 16],
   ])('takes the longer side for the border, be it the width or the height (%#)', async (image, offset) => {
-    const canvas = await letterbox(image, input(), pass(0.5), true);
+    const canvas = await letterbox(image, input(), pass(0.5), 1);
     expect(sizes(canvas)).toEqual([64, 64, offset]);
     expect(pixel(canvas, offset, offset)[2]).toBe(255);
     expect(pixel(canvas, offset - 1, offset)).toEqual([0, 0, 0]);
   });
 
   it('keeps small images their size with a border, without enlarging', async () => {
-    const canvas = await letterbox(ramp(20, 10), input(), pass(0.3), false);
+    const canvas = await letterbox(ramp(20, 10), input(), pass(0.3), Infinity);
     expect(canvas).toMatchObject({ scaleX: 1, scaleY: 1, offset: 6 });
     expect(pixel(canvas, 6, 6)).toEqual([0, 0, 255]);
     expect(pixel(canvas, 25, 15)).toEqual([19, 9, 255]);
   });
 
   it.each([
-    // Image, wanted longest side, enlarge, canvas.
-    [ramp(64, 32), undefined, false, [64, 32, 0]],
-    [ramp(64, 33), undefined, false, [64, 64, 0]],
-    [ramp(65, 10), undefined, false, [64, 32, 0]],
-    [ramp(16, 8), undefined, true, [64, 32, 0]],
-    [ramp(16, 8), undefined, false, [32, 32, 0]],
-    [ramp(160, 40), 128, false, [128, 32, 0]],
-    [ramp(16, 8), 96, true, [96, 64, 0]],
-    [ramp(8, 16), 96, true, [64, 96, 0]],
+    // Image, wanted longest side, from when it is enlarged, canvas.
+    [ramp(64, 32), undefined, Infinity, [64, 32, 0]],
+    [ramp(64, 33), undefined, Infinity, [64, 64, 0]],
+    [ramp(65, 10), undefined, Infinity, [64, 32, 0]],
+    [ramp(16, 8), undefined, 1, [64, 32, 0]],
+    [ramp(16, 8), undefined, Infinity, [32, 32, 0]],
+    [ramp(160, 40), 128, Infinity, [128, 32, 0]],
+    [ramp(16, 8), 96, 1, [96, 64, 0]],
+    [ramp(8, 16), 96, 1, [64, 96, 0]],
+    [ramp(72, 32), 96, 4 / 3, [96, 64, 0]],
+    [ramp(73, 32), 96, 4 / 3, [96, 32, 0]],
   ] as const)(
     'takes the next multiple of 32 on each axis where the size is open (%#)',
-    async (image, side, enlarge, expected) => {
-      const canvas = await letterbox(image, input({ multipleOf: 32 }), pass(0, side), enlarge);
+    async (image, side, enlargeFrom, expected) => {
+      const canvas = await letterbox(image, input({ multipleOf: 32 }), pass(0, side), enlargeFrom);
       expect(sizes(canvas)).toEqual(expected);
       expect(canvas.data).toHaveLength(expected[0] * expected[1] * 3);
     },
@@ -98,19 +100,19 @@ describe(letterbox.name, () => {
 
   it('counts the border on both sides of an open size', async () => {
     // 40 x 20 kept, with 20 on each side: 80 and 60, up to 96 and 64.
-    const canvas = await letterbox(ramp(40, 20), input({ multipleOf: 32, width: 320 }), pass(0.5), false);
+    const canvas = await letterbox(ramp(40, 20), input({ multipleOf: 32, width: 320 }), pass(0.5), Infinity);
     expect(sizes(canvas)).toEqual([96, 64, 20]);
   });
 
   it('puts what a pass makes smaller than a fixed canvas to its top left', async () => {
-    const canvas = await letterbox(ramp(64, 64), input(), pass(0, 32), true);
+    const canvas = await letterbox(ramp(64, 64), input(), pass(0, 32), 1);
     expect(canvas).toMatchObject({ width: 64, height: 64, scaleX: 0.5, scaleY: 0.5 });
     expect(pixel(canvas, 31, 31)[2]).toBe(255);
     expect(pixel(canvas, 32, 31)).toEqual([0, 0, 0]);
   });
 
   it('keeps at least one row of a very flat image', async () => {
-    const canvas = await letterbox(ramp(200, 1), input(), pass(0), true);
+    const canvas = await letterbox(ramp(200, 1), input(), pass(0), 1);
     expect(canvas.scaleY).toBe(1);
     expect(pixel(canvas, 30, 0)[2]).toBe(255);
     expect(pixel(canvas, 30, 1)[2]).toBe(0);
@@ -124,7 +126,7 @@ describe(letterbox.name, () => {
         image,
         input(round % 2 === 0 ? {} : { multipleOf: 16 }),
         pass(range(0, 1)),
-        true,
+        1,
       );
       const { scaleX, scaleY, offset } = canvas;
       // Two axes are scaled alike but for the rounding to whole pixels.

@@ -8,23 +8,22 @@ export interface Letterbox extends RgbImage {
   offset: number;
 }
 
-/** Enlarging by less than this is left out: it costs as much as a small detector, and shows it nothing new. */
-const WORTH_ENLARGING = 4 / 3;
-
 /**
  * Fits an image onto a detector's canvas: a black border around it (a fraction of the longer side), shrunk to the
  * canvas, placed top-left within the border, black to the right and below.
+ *
+ * @param enlargeFrom - an image that would be enlarged by less than this keeps its size; `Infinity`: none is enlarged.
  */
 export async function letterbox(
   image: RgbImage,
   input: CardInput,
   pass: DetectionPass,
-  enlarge: boolean,
+  enlargeFrom: number,
 ): Promise<Letterbox> {
   const side = pass.inputSide ?? Math.max(input.width, input.height);
   const longer = Math.max(image.width, image.height);
   const wanted = side / (longer * (1 + 2 * pass.border));
-  const scale = enlarge && wanted >= WORTH_ENLARGING ? wanted : Math.min(1, wanted);
+  const scale = wanted >= enlargeFrom ? wanted : Math.min(1, wanted);
   const resized = await resizeImage(
     image,
     Math.max(1, Math.round(image.width * scale)),
