@@ -1,6 +1,8 @@
 import type { NestApplicationOptions } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
+import { ApiKeys } from './auth/api-keys';
+import { authenticate } from './auth/authenticate';
 import { deepfaceDialect, isDeepfaceText } from './compat/deepface/dialect';
 import { AppConfig } from './config/app.config';
 import { Draining } from './health/draining';
@@ -24,6 +26,7 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(requestId);
   app.use(measureHttp(app.get(FaceMetrics)));
   app.use(deepfaceDialect(config));
+  app.use(authenticate(app.get(ApiKeys), config));
   app.use(app.get(Draining).refuseWhileDraining);
   app.useBodyParser('json', { limit });
   app.useBodyParser('text', { limit, type: isDeepfaceText });

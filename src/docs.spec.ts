@@ -52,6 +52,7 @@ describe('links between documents', () => {
     'docs/benchmarks.md',
     'docs/compatibility.md',
     'docs/operations.md',
+    'docs/security.md',
     'models/LICENSES.md',
     'models/README.md',
   ])('of %s lead to files', (file) => {

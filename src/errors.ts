@@ -26,9 +26,16 @@ export const FACE_ERRORS = {
   MODEL_UNKNOWN: { status: 400, when: 'no card has the model name, or it is of another task' },
   UNAUTHORIZED: {
     status: 401,
-    when: 'an admin route without the right key in `Authorization: Bearer`, a DeepFace route without the right token',
+    when: 'the route needs a key, and the request has none that is valid in `Authorization: Bearer` or `x-api-key`',
   },
-  ADMIN_DISABLED: { status: 403, when: 'an admin route while the service has no ADMIN_KEY' },
+  FORBIDDEN: {
+    status: 403,
+    when: 'the key lacks a scope of the route, or may not use the gallery, the thresholds or the distances; `details` names which',
+  },
+  ADMIN_DISABLED: {
+    status: 403,
+    when: 'an admin route while the service has neither ADMIN_KEY nor FACE_API_KEYS_FILE',
+  },
   NOT_FOUND: { status: 404, when: 'no such route' },
   GALLERY_NOT_FOUND: { status: 404, when: 'no gallery has this id' },
   SUBJECT_NOT_FOUND: { status: 404, when: 'the gallery has no subject of this id' },
@@ -91,6 +98,10 @@ export const FACE_ERRORS = {
     status: 429,
     when: 'the caller has as much waiting as its share of the queue, or as can be answered in time; see Retry-After',
   },
+  AUTH_ATTEMPTS_EXCEEDED: {
+    status: 429,
+    when: 'too many invalid keys came from the address; see Retry-After',
+  },
   IMAGE_QUARANTINED: {
     status: 503,
     when: 'two workers ended on this very image; it is refused for ten minutes',
@@ -149,6 +160,10 @@ export const FACE_ERRORS = {
   GALLERY_STORE_INVALID: {
     status: null,
     when: 'boot: the folder of the galleries is not ours, of another version, in use, or has another key',
+  },
+  API_KEYS_INVALID: {
+    status: null,
+    when: 'boot, keys: the file of the API keys cannot be read, or an entry of it is wrong; `details.entry` names it',
   },
   FACE_OPTIONS_INVALID: { status: null, when: 'boot: an option or environment variable is wrong' },
 } as const satisfies Record<string, FaceErrorEntry>;

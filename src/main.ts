@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { ConsoleLogger, Logger } from '@nestjs/common';
+import { ConsoleLogger, Logger, ShutdownSignal } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Server } from 'node:http';
@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { AppModule } from './app.module';
 import { APP_OPTIONS, configureApp } from './app.setup';
+import { checkExposure } from './auth/exposure';
+import { readKeyFile } from './auth/key-file';
 import { loadAppConfig } from './config/app.config';
 import { FaceError } from './errors';
 
@@ -28,7 +30,11 @@ class BootLogger extends ConsoleLogger {
 }
 
 async function bootstrap(): Promise<void> {
-  const { host, port, logLevel } = loadAppConfig(process.env);
+  const config = loadAppConfig(process.env);
+  const { host, port, logLevel, apiKeysFile } = config;
+  const warning = checkExposure(config);
+  // What is wrong with it is said now, and not after the models are loaded.
+  if (apiKeysFile != null) readKeyFile(apiKeysFile);
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
     ...APP_OPTIONS,
     logger: new BootLogger({ logLevels: [logLevel] }),
@@ -36,13 +42,18 @@ async function bootstrap(): Promise<void> {
     abortOnError: false,
   });
   configureApp(app);
+  // With a key file, SIGHUP means that it is to be read again.
+  const signals = Object.values(ShutdownSignal).filter(
+    (signal) => signal !== ShutdownSignal.SIGHUP || apiKeysFile == null,
+  );
   // Exit code 0 after a clean end: by default Nest ends itself with the signal once more.
-  app.enableShutdownHooks([], { useProcessExit: true });
+  app.enableShutdownHooks(signals, { useProcessExit: true });
   const server = app.getHttpServer() as Server;
   // Longer than a load balancer keeps an idle connection (60 s is usual): the one that closes first must not be the server,
   // or a request that is under way then is reset.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await app.listen(port, host);
+  if (warning != null) new Logger('Keys').warn(warning);
   const address = server.address() as AddressInfo;
   new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${address.port}`);
 }

@@ -1,7 +1,7 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, UseGuards } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
-import { AdminKeyGuard } from '../http/admin-key.guard';
 import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
@@ -43,8 +43,7 @@ const PURGE_ANSWER = {
 
 /** What an operator does while the service runs. Changes of models are made one after the other; answers come when they are done. */
 @ApiTags('admin')
-@ApiBearerAuth()
-@UseGuards(AdminKeyGuard)
+@Scopes('admin')
 @Controller('admin')
 export class AdminController {
   constructor(private readonly model: FaceModel) {}

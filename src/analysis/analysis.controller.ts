@@ -1,5 +1,6 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { AnalysisService } from '../face/analysis.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import { RequestLimits } from '../http/request-limits';
@@ -10,6 +11,7 @@ import { RequestId } from '../http/request-id';
 import { ANALYZE_ANSWER, AnalyzeOptionsDto, AnalyzeResponseDto } from './analysis.dto';
 
 @ApiTags('analysis')
+@Scopes('verify')
 @Controller('v1/analyze')
 export class AnalysisController {
   constructor(private readonly analysis: AnalysisService) {}

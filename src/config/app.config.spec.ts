@@ -24,8 +24,10 @@ describe(loadAppConfig.name, () => {
     const { workerFile: _workerFile, ...face } = DEFAULT_FACE_OPTIONS;
     expect(config).toEqual({
       port: 3000,
-      host: '0.0.0.0',
+      host: '127.0.0.1',
       adminKey: null,
+      apiKeysFile: null,
+      isAuthRequired: true,
       logLevel: 'log',
       maxImages: 16,
       maxJsonBytes: 33_554_432,
@@ -79,6 +81,8 @@ describe(loadAppConfig.name, () => {
       port: 65_535,
       host: '127.0.0.1',
       adminKey: 'k'.repeat(16),
+      apiKeysFile: '127.0.0.1',
+      isAuthRequired: false,
       logLevel: 'fatal',
       maxImages: 256,
       maxJsonBytes: 536_870_912,
@@ -184,6 +188,9 @@ describe(loadAppConfig.name, () => {
     ['FACE_GALLERY_CAPACITY', '0'],
     ['ADMIN_KEY', 'too-short-secret'.slice(1)],
     ['ADMIN_KEY', ' padded-secret-of-length '],
+    ['ADMIN_KEY', 'correct horse battery staple'],
+    ['ADMIN_KEY', 'clé-de-l-administrateur'],
+    ['DEEPFACE_AUTH_TOKEN', 'open sesame'],
   ])('refuses %s=%j, naming the variable and not its value', (name, value) => {
     const error = refusal({ [name]: value });
     expect(error.code).toBe('FACE_OPTIONS_INVALID');

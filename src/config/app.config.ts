@@ -70,13 +70,38 @@ const faceList = (option: 'detectors' | 'embedders' | 'attributeModels' | 'attac
 /** Every environment variable of the service, in one table. README is tested against it. */
 export const APP_CONFIG = {
   PORT: { type: 'integer', default: 3000, range: [0, 65_535], doc: 'Port to listen on; 0 picks a free one' },
-  HOST: { type: 'text', default: '0.0.0.0', doc: 'Address to listen on' },
+  HOST: {
+    type: 'text',
+    default: '127.0.0.1',
+    defaultText: '127.0.0.1; 0.0.0.0 with FACE_API_KEYS_FILE',
+    doc: 'Address to listen on. Without FACE_API_KEYS_FILE, any other than a loopback address needs FACE_AUTH=off',
+  },
+  FACE_API_KEYS_FILE: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'JSON file with the API keys (docs/security.md); with it, every route but health needs a key. Read again on SIGHUP and when it changes',
+  },
+  FACE_AUTH: {
+    type: 'choice',
+    default: 'on',
+    choices: ['on', 'off'],
+    doc: 'off: serve a public HOST without API keys, so that everyone who reaches it can do everything; on: refuse to start there',
+  },
+  FACE_API_KEY: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [1, 1024],
+    doc: 'API key that commands send to a running service; the service itself does not use it',
+  },
   ADMIN_KEY: {
     type: 'secret',
     default: '',
     defaultText: '',
     range: [16, 1024],
-    doc: 'Key of the routes under /admin, 16 characters or more; without one they are switched off',
+    doc: 'Key with the scopes admin, embeddings and metrics, 16 characters or more; the routes under /admin need a key, and are off where there is neither this nor FACE_API_KEYS_FILE',
   },
   LOG_LEVEL: {
     type: 'choice',
@@ -273,7 +298,7 @@ export const APP_CONFIG = {
     default: '',
     defaultText: '',
     range: [1, 1024],
-    doc: 'Token that the DeepFace API asks for in `Authorization: Bearer`; without one it asks for none',
+    doc: 'Key with the scopes verify, identify, enroll and embeddings, which the DeepFace API then asks for in `Authorization: Bearer`; without it and FACE_API_KEYS_FILE it asks for none',
   },
 } as const satisfies Record<string, ConfigVariable>;
 
@@ -299,8 +324,12 @@ interface DeepfaceConfig {
 export class AppConfig {
   readonly port: number;
   readonly host: string;
-  /** Key of the routes under /admin; `null` where they are switched off. Never logged. */
+  /** Key of an operator; `null`: none. Never logged. */
   readonly adminKey: string | null;
+  /** File of the API keys; `null`: requests need none, apart from `adminKey` and `deepface.authToken`. */
+  readonly apiKeysFile: string | null;
+  /** False: a public host may be served without API keys. */
+  readonly isAuthRequired: boolean;
   readonly logLevel: AppLogLevel;
   /** Most images in one call of /v1/represent, and in one enrolment. */
   readonly maxImages: number;
@@ -335,10 +364,13 @@ export class AppConfig {
 export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   const unknown = Object.keys(env).find((name) => name.startsWith('FACE_') && !(name in APP_CONFIG));
   if (unknown != null) throw invalid(unknown, 'is no variable of Likeness');
+  const apiKeysFile = text(env, 'FACE_API_KEYS_FILE') ?? null;
   return new AppConfig({
     port: integer(env, 'PORT'),
-    host: text(env, 'HOST') ?? APP_CONFIG.HOST.default,
-    adminKey: secret(env, 'ADMIN_KEY'),
+    host: text(env, 'HOST') ?? (apiKeysFile == null ? APP_CONFIG.HOST.default : '0.0.0.0'),
+    adminKey: bearerToken(env, 'ADMIN_KEY'),
+    apiKeysFile,
+    isAuthRequired: choice(env, 'FACE_AUTH') === 'on',
     logLevel: choice(env, 'LOG_LEVEL'),
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
@@ -386,7 +418,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     },
     deepface: {
       isOn: choice(env, 'FACE_DEEPFACE_API') === 'on',
-      authToken: secret(env, 'DEEPFACE_AUTH_TOKEN'),
+      authToken: bearerToken(env, 'DEEPFACE_AUTH_TOKEN'),
       aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
   });
@@ -449,6 +481,16 @@ function secret(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): string | null {
     throw invalid(name, `must have ${min} to ${max} characters, and no space around them`);
   }
   return value;
+}
+
+/** A secret that clients can send in a header: other characters never arrive as they are, and would let nobody in. */
+function bearerToken(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): string | null {
+  const value = secret(env, name);
+  if (value == null || /^[\x21-\x7e]+$/.test(value)) return value;
+  throw invalid(
+    name,
+    'must be ASCII characters without spaces, because clients send it in `Authorization: Bearer`',
+  );
 }
 
 /** URL of a folder, with a slash at its end. */

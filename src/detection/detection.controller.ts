@@ -1,5 +1,6 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { DetectionService } from '../face/detection.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import { RequestLimits } from '../http/request-limits';
@@ -11,6 +12,7 @@ import { RequestId } from '../http/request-id';
 import { DETECT_ANSWER, DetectResponseDto } from './detection.dto';
 
 @ApiTags('detection')
+@Scopes('verify')
 @Controller('v1/detect')
 export class DetectionController {
   constructor(private readonly detection: DetectionService) {}

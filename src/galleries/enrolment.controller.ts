@@ -1,6 +1,7 @@
 import { Body, Controller, HttpStatus, Param, Post, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceError } from '../errors';
 import { type EnrolmentResult, type EnrolOptions, GalleryService } from '../gallery/gallery.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
@@ -71,6 +72,7 @@ interface Item extends SentItem {
   EnrolmentItemDto,
   EnrolOptionsDto,
 )
+@Scopes('enroll')
 @Controller('v1/galleries/:galleryId')
 export class EnrolmentController {
   constructor(private readonly galleries: GalleryService) {}

@@ -7,8 +7,13 @@ import {
   ApiOperation,
   ApiTags,
 } from '@nestjs/swagger';
+import type { ApiKey } from '../auth/api-key';
+import { assertGallery, assertThresholds, CallerKey } from '../auth/key-limits';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryService } from '../gallery/gallery.service';
+import { orNull } from '../gallery/gallery-calls';
+import type { Gallery } from '../gallery/gallery.types';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import { RequestId } from '../http/request-id';
@@ -37,6 +42,7 @@ export class GalleriesController {
     private readonly model: FaceModel,
   ) {}
 
+  @Scopes('enroll')
   @Post()
   @ApiBody({ type: CreateGalleryDto, examples: CREATE_GALLERY_EXAMPLES })
   @ApiOperation({
@@ -47,11 +53,15 @@ export class GalleriesController {
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_EXISTS', 'MODEL_UNKNOWN', 'MODEL_NOT_LOADED'])
   async createGallery(
     @Body() options: CreateGalleryDto,
+    @CallerKey() key: ApiKey | undefined,
     @RequestId() requestId: string,
   ): Promise<GalleryResponseDto> {
+    assertGallery(key, options.id);
+    assertThresholds(key, options);
     return { ...GalleryDto.from(await this.galleries.createGallery(options)), requestId };
   }
 
+  @Scopes('read')
   @Get()
   @ApiOperation({ summary: 'List the galleries', description: 'In pages.' })
   @ApiOkResponse({
@@ -62,12 +72,18 @@ export class GalleriesController {
   @ApiFaceErrors(READ_ERRORS)
   async listGalleries(
     @Query() { limit, cursor }: PageQueryDto,
+    @CallerKey() key: ApiKey | undefined,
     @RequestId() requestId: string,
   ): Promise<GalleriesResponseDto> {
-    const { items, next } = await this.store.listGalleries({ limit, after: cursor });
+    const page = { limit, after: cursor };
+    const { items, next } =
+      key?.galleries == null
+        ? await this.store.listGalleries(page)
+        : await this.listSome(key.galleries, page);
     return { galleries: items.map(GalleryDto.from), nextCursor: next, requestId };
   }
 
+  @Scopes('read')
   @Get(':galleryId')
   @ApiOperation({ summary: 'Show a gallery', description: 'Its settings, and how much is in it.' })
   @ApiOkResponse({ description: 'The gallery', type: GalleryResponseDto, examples: ANSWER })
@@ -79,6 +95,7 @@ export class GalleriesController {
     return { ...GalleryDto.from(await this.store.getGallery(galleryId)), requestId };
   }
 
+  @Scopes('admin')
   @Patch(':galleryId')
   @ApiBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
   @ApiOperation({ summary: 'Change settings of a gallery', description: 'What is absent stays as it is.' })
@@ -92,6 +109,7 @@ export class GalleriesController {
     return { ...GalleryDto.from(await this.galleries.updateGallery(galleryId, settings)), requestId };
   }
 
+  @Scopes('delete')
   @Delete(':galleryId')
   @HttpCode(204)
   @ApiOperation({
@@ -105,5 +123,20 @@ export class GalleriesController {
     await this.store.deleteGallery(galleryId);
     // Probes of the people in it are as much of them as their references, and no hash says whose they are: all go.
     this.model.purgeCache();
+  }
+
+  /** A page of the named galleries; those that do not exist are left out. */
+  private async listSome(
+    names: readonly string[],
+    { limit, after = '' }: { limit: number; after?: string },
+  ): Promise<{ items: Gallery[]; next: string | null }> {
+    const rest = names.filter((name) => name > after).sort();
+    const found = await Promise.all(
+      rest.slice(0, limit).map((name) => orNull('GALLERY_NOT_FOUND', this.store.getGallery(name))),
+    );
+    return {
+      items: found.filter((gallery) => gallery != null),
+      next: rest.length > limit ? rest[limit - 1] : null,
+    };
   }
 }

@@ -1,12 +1,12 @@
-import { Controller, Get, HttpCode, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { pipeline } from 'node:stream/promises';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceError } from '../errors';
 import { exportGallery } from '../gallery/export-gallery';
 import { GalleryStore } from '../gallery/gallery-store';
 import { importGallery } from '../gallery/import-gallery';
-import { AdminKeyGuard } from '../http/admin-key.guard';
 import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { bodySchema } from '../http/openapi';
@@ -28,14 +28,13 @@ const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   'NOT_READY',
 ];
 
-/** The only routes by which embeddings of galleries leave the service: that is what the key is for. */
+/** The only routes by which embeddings of galleries leave the service. */
 @ApiTags('admin')
-@ApiBearerAuth()
-@UseGuards(AdminKeyGuard)
 @Controller('admin/galleries/:galleryId')
 export class GalleryAdminController {
   constructor(private readonly store: GalleryStore) {}
 
+  @Scopes('admin', 'embeddings')
   @Get('export')
   @ApiOperation({
     summary: 'Export a gallery',
@@ -60,6 +59,7 @@ export class GalleryAdminController {
     });
   }
 
+  @Scopes('admin')
   @Post('import')
   @HttpCode(200)
   @ApiBody({ required: true, schema: bodySchema(EXPORT_MEDIA) })

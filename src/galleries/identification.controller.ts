@@ -1,5 +1,6 @@
 import { Body, Controller, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { GalleryService } from '../gallery/gallery.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
@@ -36,6 +37,7 @@ const PROBE_ERRORS: readonly RequestErrorCode[] = [
 export class IdentificationController {
   constructor(private readonly galleries: GalleryService) {}
 
+  @Scopes('identify')
   @Post('identify')
   @HttpCode(200)
   @ImageBody(
@@ -68,6 +70,7 @@ export class IdentificationController {
     return IdentifyResponseDto.from(result, requestId);
   }
 
+  @Scopes('verify')
   @Post('subjects/:subjectId/verify')
   @HttpCode(200)
   @ImageBody(

@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch } from '@nestjs/common';
 import { ApiBody, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
@@ -32,6 +33,7 @@ export class ReferencesController {
     private readonly model: FaceModel,
   ) {}
 
+  @Scopes('read')
   @Get()
   @ApiOperation({
     summary: 'List the references of a subject',
@@ -51,6 +53,7 @@ export class ReferencesController {
     return { references: references.map(ReferenceDto.from), requestId };
   }
 
+  @Scopes('read')
   @Get(':referenceId')
   @ApiOperation({
     summary: 'Show a reference',
@@ -66,6 +69,7 @@ export class ReferencesController {
     return { ...ReferenceDto.from(reference), requestId };
   }
 
+  @Scopes('enroll')
   @Patch(':referenceId')
   @ApiBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
   @ApiOperation({ summary: 'Replace the metadata of a reference', description: 'As a whole.' })
@@ -80,6 +84,7 @@ export class ReferencesController {
     return { ...ReferenceDto.from(reference), requestId };
   }
 
+  @Scopes('delete')
   @Delete(':referenceId')
   @HttpCode(204)
   @ApiOperation({

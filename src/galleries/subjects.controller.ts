@@ -9,6 +9,7 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
 import { KeyedLock } from '../gallery/keyed-lock';
@@ -43,6 +44,7 @@ export class SubjectsController {
     private readonly model: FaceModel,
   ) {}
 
+  @Scopes('read')
   @Get()
   @ApiOperation({
     summary: 'List the subjects of a gallery',
@@ -71,6 +73,7 @@ export class SubjectsController {
     return { subjects: items.map(SubjectDto.from), nextCursor: next, requestId };
   }
 
+  @Scopes('enroll')
   @Put(':subjectId')
   @ApiBody({ type: PutSubjectDto, examples: METADATA_EXAMPLES })
   @ApiOperation({
@@ -93,6 +96,7 @@ export class SubjectsController {
     return { ...SubjectDto.from(subject), requestId };
   }
 
+  @Scopes('read')
   @Get(':subjectId')
   @ApiOperation({ summary: 'Show a subject', description: 'Its metadata, and how many references it has.' })
   @ApiOkResponse({ description: 'The subject', type: SubjectResponseDto, examples: ANSWER })
@@ -104,6 +108,7 @@ export class SubjectsController {
     return { ...SubjectDto.from(await this.store.getSubject(galleryId, subjectId)), requestId };
   }
 
+  @Scopes('enroll')
   @Patch(':subjectId')
   @ApiBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
   @ApiOperation({
@@ -124,6 +129,7 @@ export class SubjectsController {
     return { ...SubjectDto.from(subject), requestId };
   }
 
+  @Scopes('enroll')
   @Post(':subjectId/rename')
   @HttpCode(200)
   @ApiBody({ type: RenameSubjectDto, examples: RENAME_EXAMPLES })
@@ -154,6 +160,7 @@ export class SubjectsController {
     return { ...SubjectDto.from(subject), requestId };
   }
 
+  @Scopes('delete')
   @Delete(':subjectId')
   @HttpCode(204)
   @ApiOperation({

@@ -1,5 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { WithoutKey } from '../auth/scopes.decorator';
 import { FaceError } from '../errors';
 import { FaceModel } from '../face/face-model';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
@@ -7,6 +8,7 @@ import { Draining } from './draining';
 import { LiveResponseDto, ReadyResponseDto } from './health.dto';
 
 @ApiTags('health')
+@WithoutKey()
 @Controller('health')
 export class HealthController {
   constructor(

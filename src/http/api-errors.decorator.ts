@@ -31,7 +31,7 @@ export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
 ];
 
 /** What every route under /admin can answer with. */
-export const ADMIN_ERRORS: readonly RequestErrorCode[] = ['UNAUTHORIZED', 'ADMIN_DISABLED', 'INTERNAL_ERROR'];
+export const ADMIN_ERRORS: readonly RequestErrorCode[] = ['ADMIN_DISABLED', 'INTERNAL_ERROR'];
 
 /**
  * Documents the errors of a route: a response per status, with an example body per code.
@@ -45,21 +45,27 @@ export function ApiFaceErrors(codes: readonly RequestErrorCode[], field = 'image
     ApiExtraModels(ErrorEnvelopeDto),
     ...statuses.map((status) => {
       const codesOfStatus = codes.filter((code) => FACE_ERRORS[code].status === status);
-      return ApiResponse({
-        status,
-        description: codesOfStatus.map((code) => `${code}: ${FACE_ERRORS[code].when}`).join('. '),
-        ...(status === 503
-          ? { headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds' } } }
-          : {}),
-        content: {
-          'application/json': {
-            schema: { $ref: getSchemaPath(ErrorEnvelopeDto) },
-            examples: Object.fromEntries(codesOfStatus.map((code) => [code, example(code, field)])),
-          },
-        },
-      });
+      return ApiResponse(errorResponse(codesOfStatus, field));
     }),
   );
+}
+
+/** A response with an example body per code; all of one status. */
+export function errorResponse(codes: readonly RequestErrorCode[], field = 'image') {
+  const { status } = FACE_ERRORS[codes[0]];
+  return {
+    status,
+    description: codes.map((code) => `${code}: ${FACE_ERRORS[code].when}`).join('. '),
+    ...(status === 503 || status === 429
+      ? { headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds' } } }
+      : {}),
+    content: {
+      'application/json': {
+        schema: { $ref: getSchemaPath(ErrorEnvelopeDto) },
+        examples: Object.fromEntries(codes.map((code) => [code, example(code, field)])),
+      },
+    },
+  };
 }
 
 function example(code: RequestErrorCode, field: string) {

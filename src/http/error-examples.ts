@@ -35,8 +35,14 @@ export const ERROR_EXAMPLES: Readonly<
     message: `Expected a known detector but received "ssd". Loaded: ${EXAMPLE_DETECTOR}.`,
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
   },
-  UNAUTHORIZED: { message: 'Expected the admin key in Authorization: Bearer.' },
-  ADMIN_DISABLED: { message: 'The admin routes are switched off: ADMIN_KEY is not set.' },
+  UNAUTHORIZED: { message: 'A valid key is required in Authorization: Bearer or x-api-key.' },
+  FORBIDDEN: {
+    message: 'The key lacks the scope enroll.',
+    details: { scopes: ['enroll'] },
+  },
+  ADMIN_DISABLED: {
+    message: 'The admin routes are switched off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set.',
+  },
   NOT_FOUND: { message: 'No such route.' },
   GALLERY_NOT_FOUND: { message: 'There is no such gallery.', details: { galleryId: 'staff' } },
   SUBJECT_NOT_FOUND: {
@@ -119,6 +125,10 @@ export const ERROR_EXAMPLES: Readonly<
   },
   INFERENCE_FAILED: { message: 'The worker ended before it answered.', details: { retryAfterSeconds: 1 } },
   INTERNAL_ERROR: { message: 'Something unexpected happened; the log has the cause.' },
+  AUTH_ATTEMPTS_EXCEEDED: {
+    message: 'Too many invalid keys came from this address.',
+    details: { retryAfterSeconds: 8 },
+  },
   CALLER_QUEUE_FULL: { message: 'Your share of the queue is full.', details: { retryAfterSeconds: 4 } },
   IMAGE_QUARANTINED: {
     message: 'Two workers ended on this image: it is refused for a while.',

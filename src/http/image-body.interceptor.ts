@@ -8,6 +8,7 @@ import {
 import { Reflector } from '@nestjs/core';
 import type { Response } from 'express';
 import { catchError, type Observable } from 'rxjs';
+import { assertThresholds } from '../auth/key-limits';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 import { ImageFetcher } from './fetch-image';
@@ -83,6 +84,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
     const route = this.reflector.get(ImageFieldsOf, context.getHandler());
     const response = context.switchToHttp().getResponse<Response>();
     const raw = await this.read(request, response, route);
+    assertThresholds(request.apiKey, raw.options);
     request.body = raw.options;
     // All are checked before one is fetched.
     const parsed = route.fields.map((field) => [field, this.parse(field, raw, route)] as const);

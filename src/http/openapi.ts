@@ -1,5 +1,9 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { API_KEY_HEADER } from '../auth/authenticate';
+import { SCOPES_EXTENSION } from '../auth/scopes.decorator';
+import { errorResponse } from './api-errors.decorator';
+import type { RequestErrorCode } from './error-examples';
 
 type RequestBody = Extract<
   NonNullable<OpenAPIObject['paths'][string]['post']>['requestBody'],
@@ -11,8 +15,10 @@ export type BodyContent = RequestBody['content'];
 
 const BODY_CONTENT = 'x-body-content';
 
-/** Name of the security scheme of the DeepFace routes. */
-export const DEEPFACE_AUTH = 'deepface';
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+
+/** What a route with scopes can answer with beside its own errors. */
+const KEY_ERRORS: readonly RequestErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'AUTH_ATTEMPTS_EXCEEDED'];
 
 /**
  * Carries a {@link BodyContent} through `@ApiBody`, which knows one schema for all media types, to
@@ -31,19 +37,51 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
         'shows it (EXIF applied), origin top-left. Every answer carries x-request-id, every answer about images also Server-Timing.',
     )
     .setVersion('1')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'ADMIN_KEY of the service' })
-    .addBearerAuth(
-      { type: 'http', scheme: 'bearer', description: 'DEEPFACE_AUTH_TOKEN of the service, where it has one' },
-      DEEPFACE_AUTH,
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'API key, where the service has keys' })
+    .addApiKey(
+      {
+        type: 'apiKey',
+        in: 'header',
+        name: API_KEY_HEADER,
+        description: 'The same key in a header of its own',
+      },
+      API_KEY_HEADER,
     )
     .build();
   const document = SwaggerModule.createDocument(app, config, {
     operationIdFactory: (_controller, method) => method,
   });
+  for (const operation of Object.values(document.paths).flatMap(
+    (path) => Object.values(path) as Operation[],
+  )) {
+    addKeyDocs(operation);
+  }
   for (const { post } of Object.values(document.paths)) {
     const body = post?.requestBody as RequestBody | undefined;
     const schema = body?.content['application/json'].schema as Record<string, BodyContent> | undefined;
     if (body != null && schema?.[BODY_CONTENT] != null) body.content = schema[BODY_CONTENT];
   }
   return document;
+}
+
+/** Adds the scopes to the description of an operation, and the errors of keys to its responses. */
+function addKeyDocs(operation: Operation): void {
+  const scopes = (operation as unknown as Record<string, unknown>)[SCOPES_EXTENSION] as string[] | undefined;
+  if (scopes == null) return;
+  const list = scopes.map((scope) => `\`${scope}\``).join(' and ');
+  const needed = scopes.length === 0 ? 'Any key will do' : `Scope of the key: ${list}`;
+  operation.description = `${operation.description}\n\n${needed}.`;
+  // A dialect words its errors itself.
+  if (operation.tags?.includes('DeepFace API')) return;
+  for (const code of KEY_ERRORS) {
+    const { status, ...response } = errorResponse([code]);
+    const present = operation.responses[status] as typeof response | undefined;
+    const media = present?.content['application/json'];
+    if (present == null || media == null) operation.responses[status] = response;
+    else if (media.examples[code] == null) {
+      present.description = `${response.description}. ${present.description}`;
+      present.headers ??= response.headers;
+      Object.assign(media.examples, response.content['application/json'].examples);
+    }
+  }
 }

@@ -11,6 +11,8 @@ export interface AppRequest extends Request {
   startedAt: number;
   /** The key that it has brought; none where keys are not asked for. */
   apiKey?: ApiKey;
+  /** The dialect that the route speaks; absent for our own. */
+  dialect?: 'deepface';
   /** How the route words its errors, where it speaks another dialect than ours. */
   errorAnswer?: (error: FaceError) => { status: number; body: object };
 }

@@ -1,6 +1,7 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Registry } from 'prom-client';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
@@ -16,6 +17,7 @@ const EXAMPLE = [
 ].join('\n');
 
 @ApiTags('metrics')
+@Scopes('metrics')
 @Controller('metrics')
 export class MetricsController {
   constructor(
@@ -28,7 +30,7 @@ export class MetricsController {
   @Header('Content-Type', Registry.PROMETHEUS_CONTENT_TYPE)
   @ApiOperation({
     summary: 'Metrics of the service',
-    description: 'For Prometheus, text format 0.0.4. Without a key: keep it inside your network.',
+    description: 'For Prometheus, text format 0.0.4.',
   })
   @ApiOkResponse({
     description: 'Every metric, as it is now',

@@ -1,11 +1,13 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import { RequestId } from '../http/request-id';
 import { MODELS_ANSWER, ModelsResponseDto } from '../http/model-status.dto';
 
 @ApiTags('models')
+@Scopes()
 @Controller('v1/models')
 export class ModelsController {
   constructor(private readonly model: FaceModel) {}

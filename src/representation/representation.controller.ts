@@ -1,5 +1,6 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { RepresentationService } from '../face/representation.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import { RequestLimits } from '../http/request-limits';
@@ -21,6 +22,7 @@ import {
 } from './representation.dto';
 
 @ApiTags('representation')
+@Scopes('embeddings')
 @Controller('v1/represent')
 export class RepresentationController {
   constructor(private readonly representation: RepresentationService) {}

@@ -1,5 +1,8 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { ApiKey } from '../auth/api-key';
+import { assertDistances, CallerKey } from '../auth/key-limits';
+import { Scopes } from '../auth/scopes.decorator';
 import { FaceError } from '../errors';
 import { embeddingDistances } from '../face/embedding-distances';
 import { type EmbedderInfo, FaceModel } from '../face/face-model';
@@ -16,6 +19,7 @@ import {
 } from './distances.dto';
 
 @ApiTags('verification')
+@Scopes('verify')
 @Controller('v1/distances')
 export class DistancesController {
   constructor(private readonly model: FaceModel) {}
@@ -46,8 +50,10 @@ export class DistancesController {
   )
   async compareAll(
     @Body() { probes, references, contract, metric }: DistancesDto,
+    @CallerKey() key: ApiKey | undefined,
     @RequestId() requestId: string,
   ): Promise<DistancesResponseDto> {
+    assertDistances(key);
     if (probes.length * references.length > MAX_PAIRS) {
       throw invalidParameters({ probes: `times references must be at most ${MAX_PAIRS}` });
     }

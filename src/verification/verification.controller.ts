@@ -1,5 +1,6 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../auth/scopes.decorator';
 import { VerificationService } from '../face/verification.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import { RequestLimits } from '../http/request-limits';
@@ -10,6 +11,7 @@ import { RequestId } from '../http/request-id';
 import { VERIFY_ANSWER, VERIFY_EXAMPLES, VerifyOptionsDto, VerifyResponseDto } from './verification.dto';
 
 @ApiTags('verification')
+@Scopes('verify')
 @Controller('v1/verify')
 export class VerificationController {
   constructor(private readonly verification: VerificationService) {}

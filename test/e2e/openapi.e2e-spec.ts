@@ -160,7 +160,11 @@ describe('OpenAPI document', () => {
         for (const [code, { value }] of Object.entries(content?.['application/json']?.examples ?? {})) {
           if (status.startsWith('2')) continue;
           const keys = Object.keys(value as object).join();
-          const shapes: Record<string, RegExp> = { 400: /^(error|exception)$/, 401: /^message$/ };
+          const shapes: Record<string, RegExp> = {
+            400: /^(error|exception)$/,
+            401: /^message$/,
+            403: /^message$/,
+          };
           expect([name, code, keys]).toEqual([
             name,
             code,

@@ -8,6 +8,7 @@ import {
 import { Reflector } from '@nestjs/core';
 import type { Response } from 'express';
 import { map, type Observable } from 'rxjs';
+import { assertThresholds } from '../../auth/key-limits';
 import { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../errors';
 import { ImageFetcher } from '../../http/fetch-image';
@@ -91,6 +92,7 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     const response = http.getResponse<Response>();
     const route = this.reflector.get(DeepfaceImages, context.getHandler()) ?? { fields: [] };
     const body = await this.read(request, response, route);
+    assertThresholds(request.apiKey, body);
     // All are checked before one is fetched.
     const parsed = route.fields.map((field) => this.imagesOf(body, field, route));
     request.images = await this.fetched(parsed, response);

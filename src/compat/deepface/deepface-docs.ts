@@ -1,17 +1,10 @@
 import { applyDecorators, HttpCode, Post, type Type, UseInterceptors } from '@nestjs/common';
-import {
-  ApiBearerAuth,
-  ApiBody,
-  ApiExtraModels,
-  ApiOperation,
-  ApiResponse,
-  getSchemaPath,
-} from '@nestjs/swagger';
+import { ApiBody, ApiExtraModels, ApiOperation, ApiResponse, getSchemaPath } from '@nestjs/swagger';
 import { FACE_ERRORS, FaceError } from '../../errors';
 import { ERROR_EXAMPLES, type RequestErrorCode } from '../../http/error-examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../../http/example-image';
 import { EXAMPLE_REQUEST_ID } from '../../http/examples';
-import { type BodyContent, bodySchema, DEEPFACE_AUTH } from '../../http/openapi';
+import { type BodyContent, bodySchema } from '../../http/openapi';
 import {
   DeepfaceBodyInterceptor,
   type DeepfaceImageFields,
@@ -26,6 +19,8 @@ const COMMON_ERRORS: readonly RequestErrorCode[] = [
   'MODEL_UNKNOWN',
   'MODEL_NOT_LOADED',
   'UNAUTHORIZED',
+  'FORBIDDEN',
+  'AUTH_ATTEMPTS_EXCEEDED',
   'REQUEST_TOO_LARGE',
   'INTERNAL_ERROR',
   'NOT_READY',
@@ -83,7 +78,6 @@ export function DeepfacePost(
     }),
     ApiExtraModels(docs.options),
     ApiBody({ required: true, schema: bodySchema(contentOf(images, docs)) }),
-    ApiBearerAuth(DEEPFACE_AUTH),
     ...errorResponses(errors, route, images.fields[0] ?? 'img'),
   );
 }
@@ -178,9 +172,7 @@ function errorResponses(
 }
 
 function answerOf(code: RequestErrorCode, route: DeepfaceRoute, field: string) {
-  const message =
-    code === 'UNAUTHORIZED' ? 'Invalid or missing authentication token' : ERROR_EXAMPLES[code].message;
-  const error = new FaceError(code, message.replaceAll('{field}', field));
+  const error = new FaceError(code, ERROR_EXAMPLES[code].message.replaceAll('{field}', field));
   return deepfaceError(error, route, { requestId: EXAMPLE_REQUEST_ID });
 }
 

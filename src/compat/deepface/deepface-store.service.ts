@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { createHash, randomUUID } from 'node:crypto';
+import type { ApiKey } from '../../auth/api-key';
+import { assertGallery } from '../../auth/key-limits';
 import { FaceError } from '../../errors';
 import { defaultDistance } from '../../face/thresholds';
 import type { EmbeddingInput } from '../../face/verification.service';
@@ -39,8 +41,10 @@ export class DeepfaceStoreService {
     img: Uint8Array | Uint8Array[],
     options: DeepfaceRegisterDto,
     limits: RequestLimits,
+    key: ApiKey | undefined,
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
     const images = await this.deepface.facesOf(img, options, limits);
+    for (const { embedder } of images) assertGallery(key, galleryIdOf(embedder.contract));
     const files = Array.isArray(img) ? img : [img];
     let inserted = 0;
     for (const [i, image] of images.entries()) {
@@ -60,10 +64,12 @@ export class DeepfaceStoreService {
     img: Uint8Array | Uint8Array[],
     options: DeepfaceSearchDto,
     limits: RequestLimits,
+    key: ApiKey | undefined,
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
     const images = await this.deepface.facesOf(img, options, limits);
     const [{ embedder, namedDetector }] = images;
     const galleryId = galleryIdOf(embedder.contract);
+    assertGallery(key, galleryId);
     const filter = filterOf(namedDetector, options);
     await this.assertRegistered(galleryId, filter);
     const results = await Promise.all(

@@ -1,5 +1,8 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import type { ApiKey } from '../../auth/api-key';
+import { CallerKey } from '../../auth/key-limits';
+import { Scopes, WithoutKey } from '../../auth/scopes.decorator';
 import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../../http/examples';
 import { RequestLimits } from '../../http/request-limits';
 import { createValidationPipe } from '../../http/validation';
@@ -56,12 +59,13 @@ export class DeepfaceController {
     private readonly store: DeepfaceStoreService,
   ) {}
 
+  @WithoutKey()
   @Get()
   @Header('content-type', 'text/html; charset=utf-8')
   @ApiOperation({
     operationId: 'deepfaceHome',
     summary: 'Say that the API is there',
-    description: 'Asks for no token.',
+    description: 'Needs no key.',
   })
   @ApiOkResponse({
     description: 'A line of HTML',
@@ -76,6 +80,7 @@ export class DeepfaceController {
     return homePage();
   }
 
+  @Scopes('verify')
   @DeepfacePost(
     '/verify',
     { fields: ['img1', 'img2'], takesEmbeddings: true },
@@ -117,6 +122,7 @@ export class DeepfaceController {
     return this.deepface.verify(img1, img2, options, limits);
   }
 
+  @Scopes('embeddings')
   @DeepfacePost(
     '/represent',
     { fields: ['img'], takesLists: true },
@@ -147,6 +153,7 @@ export class DeepfaceController {
     return this.deepface.represent(img, options, limits);
   }
 
+  @Scopes('verify')
   @DeepfacePost(
     '/analyze',
     { fields: ['img'], takesLists: true },
@@ -172,6 +179,7 @@ export class DeepfaceController {
     return this.deepface.analyze(img, options, limits);
   }
 
+  @Scopes('enroll')
   @DeepfacePost(
     '/register',
     { fields: ['img'], takesLists: true },
@@ -194,10 +202,12 @@ export class DeepfaceController {
     @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceRegisterDto,
     @RequestLimits() limits: RequestLimits,
+    @CallerKey() key: ApiKey | undefined,
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
-    return this.store.register(img, options, limits);
+    return this.store.register(img, options, limits, key);
   }
 
+  @Scopes('identify')
   @DeepfacePost(
     '/search',
     { fields: ['img'], takesLists: true },
@@ -231,10 +241,12 @@ export class DeepfaceController {
     @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceSearchDto,
     @RequestLimits() limits: RequestLimits,
+    @CallerKey() key: ApiKey | undefined,
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
-    return this.store.search(img, options, limits);
+    return this.store.search(img, options, limits, key);
   }
 
+  @Scopes('enroll')
   @DeepfacePost(
     '/build/index',
     { fields: [] },

@@ -1,7 +1,6 @@
 import type { NextFunction, Response } from 'express';
 import type { AppConfig } from '../../config/app.config';
 import { FaceError, type FaceErrorCode } from '../../errors';
-import { BearerSecret } from '../../http/bearer-secret';
 import { mediaType } from '../../http/media-type';
 import type { AppRequest } from '../../http/request-id';
 
@@ -28,22 +27,23 @@ const EXTRACTION_CODES: readonly FaceErrorCode[] = ['IMAGE_MISSING', 'CONTENT_TY
 const FILE_CODES: readonly FaceErrorCode[] = ['IMAGE_EMPTY', 'IMAGE_UNSUPPORTED', 'IMAGE_CORRUPT'];
 /** Statuses under 500 that DeepFace has no answer for; all others are its 400. */
 const OWN_STATUSES = [413, 429, 499];
+/** What DeepFace says where its token is wrong. */
+const TOKEN_MESSAGE = 'Invalid or missing authentication token';
 
 /**
- * Middleware before the body is read: lets callers of the DeepFace routes in, and gives their errors DeepFace's shapes.
+ * Middleware before the key is checked: marks requests of the DeepFace routes, and gives their errors DeepFace's shapes.
  *
- * NOT_FOUND where the dialect is switched off, UNAUTHORIZED without the token where there is one.
+ * NOT_FOUND where the dialect is switched off.
  */
 export function deepfaceDialect({ deepface }: AppConfig) {
-  const token = deepface.authToken == null ? null : new BearerSecret(deepface.authToken);
   return (request: AppRequest, _response: Response, next: NextFunction): void => {
     const route = routeOf(request);
     if (route == null) return next();
     if (!deepface.isOn) return next(new FaceError('NOT_FOUND', 'No such route.'));
     if (route === '/') return next();
+    request.dialect = 'deepface';
     request.errorAnswer = (error) => deepfaceError(error, route, request);
-    if (token == null || token.isIn(request)) return next();
-    next(new FaceError('UNAUTHORIZED', 'Invalid or missing authentication token'));
+    next();
   };
 }
 
@@ -70,7 +70,8 @@ export function deepfaceError(
   route: DeepfaceRoute,
   { hasFiles = false, requestId }: Pick<DeepfaceRequest, 'hasFiles' | 'requestId'>,
 ): { status: number; body: object } {
-  if (status === 401) return { status, body: { message } };
+  if (status === 401) return { status, body: { message: TOKEN_MESSAGE } };
+  if (status === 403) return { status, body: { message } };
   if (EXTRACTION_CODES.includes(code) || (hasFiles && FILE_CODES.includes(code))) {
     return { status: 400, body: { exception: message } };
   }
