@@ -160,7 +160,7 @@ export const APP_CONFIG = {
     default: [],
     defaultText: '',
     allowEmpty: true,
-    doc: 'Hosts from which images are fetched by their address, separated by commas, with a port where it is not the usual one; `*.` before a name: its subdomains, `*`: every host, both at public addresses only; empty: addresses are refused',
+    doc: 'Hosts from which images are fetched by their address, separated by commas, with a port where it is not the usual one; `*.` before a name: its subdomains, `*`: every host at port 80 or 443, both at public addresses only; empty: addresses are refused',
   },
   FACE_IMAGE_URL_TIMEOUT_MS: {
     type: 'integer',
