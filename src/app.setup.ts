@@ -4,6 +4,13 @@ import { SwaggerModule } from '@nestjs/swagger';
 import { deepfaceDialect, isDeepfaceText } from './compat/deepface/dialect';
 import { AppConfig } from './config/app.config';
 import { Draining } from './health/draining';
+import {
+  answerHeaders,
+  corsOptions,
+  pageHeaders,
+  refuseOtherHosts,
+  refuseOtherOrigins,
+} from './http/browsers';
 import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
 import { requestId } from './http/request-id';
@@ -21,8 +28,14 @@ export function configureApp(app: NestExpressApplication): void {
   app.disable('x-powered-by');
   // Hashing every embedding sent, for a header that no client of a POST looks at.
   app.disable('etag');
+  app.set('trust proxy', config.trustProxy);
   app.use(requestId);
   app.use(measureHttp(app.get(FaceMetrics)));
+  app.use(answerHeaders);
+  app.use(pageHeaders);
+  app.use(refuseOtherHosts(config));
+  if (config.corsOrigins.length > 0) app.enableCors(corsOptions(config));
+  app.use(refuseOtherOrigins(config));
   app.use(deepfaceDialect(config));
   app.use(app.get(Draining).refuseWhileDraining);
   app.useBodyParser('json', { limit });

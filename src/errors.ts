@@ -29,6 +29,10 @@ export const FACE_ERRORS = {
     when: 'an admin route without the right key in `Authorization: Bearer`, a DeepFace route without the right token',
   },
   ADMIN_DISABLED: { status: 403, when: 'an admin route while the service has no ADMIN_KEY' },
+  ORIGIN_NOT_ALLOWED: {
+    status: 403,
+    when: 'a browser sends a request other than GET from a page of another site, whose origin is not in FACE_CORS_ORIGINS',
+  },
   NOT_FOUND: { status: 404, when: 'no such route' },
   GALLERY_NOT_FOUND: { status: 404, when: 'no gallery has this id' },
   SUBJECT_NOT_FOUND: { status: 404, when: 'the gallery has no subject of this id' },
@@ -90,6 +94,10 @@ export const FACE_ERRORS = {
   CALLER_QUEUE_FULL: {
     status: 429,
     when: 'the caller has as much waiting as its share of the queue, or as can be answered in time; see Retry-After',
+  },
+  HOST_NOT_ALLOWED: {
+    status: 421,
+    when: 'the `Host` of the request is a name that is neither the one of the service nor in FACE_ALLOWED_HOSTS',
   },
   IMAGE_QUARANTINED: {
     status: 503,

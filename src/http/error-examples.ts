@@ -37,6 +37,14 @@ export const ERROR_EXAMPLES: Readonly<
   },
   UNAUTHORIZED: { message: 'Expected the admin key in Authorization: Bearer.' },
   ADMIN_DISABLED: { message: 'The admin routes are switched off: ADMIN_KEY is not set.' },
+  ORIGIN_NOT_ALLOWED: {
+    message:
+      'The request comes from a page of another site. The operator can list its origin in FACE_CORS_ORIGINS.',
+  },
+  HOST_NOT_ALLOWED: {
+    message:
+      'The service does not answer under this host name. The operator can list it in FACE_ALLOWED_HOSTS.',
+  },
   NOT_FOUND: { message: 'No such route.' },
   GALLERY_NOT_FOUND: { message: 'There is no such gallery.', details: { galleryId: 'staff' } },
   SUBJECT_NOT_FOUND: {
