@@ -13,6 +13,7 @@ import {
 } from './http/browsers';
 import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
+import { limitRequests } from './http/rate-limit';
 import { requestId } from './http/request-id';
 import { createValidationPipe } from './http/validation';
 import { FaceMetrics } from './metrics/face-metrics';
@@ -38,6 +39,7 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(refuseOtherOrigins(config));
   app.use(deepfaceDialect(config));
   app.use(app.get(Draining).refuseWhileDraining);
+  app.use(limitRequests(config));
   app.useBodyParser('json', { limit });
   app.useBodyParser('text', { limit, type: isDeepfaceText });
   app.useGlobalPipes(createValidationPipe());

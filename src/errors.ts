@@ -99,6 +99,10 @@ export const FACE_ERRORS = {
     status: 421,
     when: 'the `Host` of the request is a name that is neither the one of the service nor in FACE_ALLOWED_HOSTS',
   },
+  RATE_LIMIT_EXCEEDED: {
+    status: 429,
+    when: 'the caller has sent as many requests in this minute as it may; see Retry-After',
+  },
   IMAGE_QUARANTINED: {
     status: 503,
     when: 'two workers ended on this very image; it is refused for ten minutes',

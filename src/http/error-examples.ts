@@ -128,6 +128,10 @@ export const ERROR_EXAMPLES: Readonly<
   INFERENCE_FAILED: { message: 'The worker ended before it answered.', details: { retryAfterSeconds: 1 } },
   INTERNAL_ERROR: { message: 'Something unexpected happened; the log has the cause.' },
   CALLER_QUEUE_FULL: { message: 'Your share of the queue is full.', details: { retryAfterSeconds: 4 } },
+  RATE_LIMIT_EXCEEDED: {
+    message: 'Expected at most 600 requests per minute.',
+    details: { requestsPerMinute: 600, retryAfterSeconds: 42 },
+  },
   IMAGE_QUARANTINED: {
     message: 'Two workers ended on this image: it is refused for a while.',
     details: { field: '{field}', retryAfterSeconds: 600 },

@@ -165,6 +165,10 @@ describe('a service with the default settings', () => {
     },
   );
 
+  it('limits nobody', async () => {
+    const { headers } = await service.http.get('/v1/models').expect(200);
+    expect(Object.keys(headers).filter((name) => name.startsWith('ratelimit'))).toEqual([]);
+  });
 });
 
 describe('a service with listed hosts and origins', () => {
@@ -247,5 +251,81 @@ describe('a service with listed hosts and origins', () => {
     expect((await send(service.app, headers, { method: 'POST', path: '/v1/detect' })).code).not.toBe(
       'ORIGIN_NOT_ALLOWED',
     );
+  });
+});
+
+describe('a service behind a proxy, with a limit of requests', () => {
+  let service: TestApp;
+
+  beforeAll(async () => {
+    service = await createApp({
+      FACE_TRUST_PROXY: '127.0.0.0/8, 10.0.0.0/8',
+      FACE_REQUESTS_PER_MINUTE: '3',
+    });
+  });
+  afterAll(() => service.app.close());
+
+  const from = (address: string) => service.http.get('/v1/models').set('x-forwarded-for', address);
+
+  it('believes the proxy about the host while no hosts are listed', async () => {
+    expect(
+      (await send(service.app, { host: 'likeness:3000', 'x-forwarded-for': '198.51.100.1' })).status,
+    ).toBe(200);
+  });
+
+  it('says how many are left, refuses what is too much, and says when to come again', async () => {
+    for (const left of [2, 1, 0]) {
+      const { headers } = await from('203.0.113.1').expect(200);
+      expect(headers['ratelimit']).toMatch(new RegExp(`^"requests-per-minute"; r=${left}; t=\\d+$`));
+      expect(headers['ratelimit-policy']).toMatch(/^"requests-per-minute"; q=3; w=60; pk=:\S+:$/);
+    }
+    const { body, headers } = await from('203.0.113.1').expect(429);
+    expect(body.error).toEqual({
+      code: 'RATE_LIMIT_EXCEEDED',
+      message: 'Expected at most 3 requests per minute.',
+      details: { requestsPerMinute: 3, retryAfterSeconds: Number(headers['retry-after']) },
+    });
+    expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+    expect(Number(headers['retry-after'])).toBeLessThanOrEqual(60);
+  });
+
+  it('counts another address apart, and the addresses of one /64 together', async () => {
+    await from('203.0.113.2').expect(200);
+    for (const host of [1, 2, 3]) await from(`2001:db8:0:1::${host}`).expect(200);
+    await from('2001:db8:0:1:ffff::').expect(429);
+    await from('2001:db8:0:2::1').expect(200);
+  });
+
+  it('counts by the last address that no proxy of ours has said, whatever the client said before', async () => {
+    for (const forged of [1, 2, 3]) await from(`192.0.2.${forged}, 203.0.113.3, 10.0.0.7`).expect(200);
+    await from('192.0.2.4, 203.0.113.3, 10.0.0.7').expect(429);
+  });
+
+  it('never limits health and metrics', async () => {
+    for (let i = 0; i < 5; i++) {
+      await service.http.get('/health/live').set('x-forwarded-for', '203.0.113.1').expect(200);
+      await service.http.get('/metrics').set('x-forwarded-for', '203.0.113.1').expect(200);
+    }
+  });
+
+  it('refuses in the shape of the DeepFace API there', async () => {
+    const post = () => service.http.post('/represent').set('x-forwarded-for', '203.0.113.4').send({});
+    for (let i = 0; i < 3; i++) await post().expect(400);
+    const { body } = await post().expect(429);
+    expect(body).toMatchObject({ error: expect.any(String), code: 'RATE_LIMIT_EXCEEDED' });
+  });
+});
+
+describe('a service that is not behind a proxy, with a limit of requests', () => {
+  it('believes nobody about his address', async () => {
+    const service = await createApp({ FACE_REQUESTS_PER_MINUTE: '2' });
+    try {
+      const from = (address: string) => service.http.get('/v1/models').set('x-forwarded-for', address);
+      await from('203.0.113.1').expect(200);
+      await from('203.0.113.2').expect(200);
+      await from('203.0.113.3').expect(429);
+    } finally {
+      await service.app.close();
+    }
   });
 });
