@@ -6,8 +6,16 @@ import { authenticate } from './auth/authenticate';
 import { deepfaceDialect, isDeepfaceText } from './compat/deepface/dialect';
 import { AppConfig } from './config/app.config';
 import { Draining } from './health/draining';
+import {
+  answerHeaders,
+  corsOptions,
+  pageHeaders,
+  refuseOtherHosts,
+  refuseOtherOrigins,
+} from './http/browsers';
 import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
+import { limitRequests } from './http/rate-limit';
 import { requestId } from './http/request-id';
 import { createValidationPipe } from './http/validation';
 import { FaceMetrics } from './metrics/face-metrics';
@@ -23,11 +31,18 @@ export function configureApp(app: NestExpressApplication): void {
   app.disable('x-powered-by');
   // Hashing every embedding sent, for a header that no client of a POST looks at.
   app.disable('etag');
+  app.set('trust proxy', config.trustProxy);
   app.use(requestId);
   app.use(measureHttp(app.get(FaceMetrics)));
+  app.use(answerHeaders);
+  app.use(pageHeaders);
+  app.use(refuseOtherHosts(config));
+  if (config.corsOrigins.length > 0) app.enableCors(corsOptions(config));
+  app.use(refuseOtherOrigins(config));
   app.use(deepfaceDialect(config));
   app.use(authenticate(app.get(ApiKeys), config));
   app.use(app.get(Draining).refuseWhileDraining);
+  app.use(limitRequests(config));
   app.useBodyParser('json', { limit });
   app.useBodyParser('text', { limit, type: isDeepfaceText });
   app.useGlobalPipes(createValidationPipe());

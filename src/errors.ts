@@ -36,6 +36,10 @@ export const FACE_ERRORS = {
     status: 403,
     when: 'an admin route while the service has neither ADMIN_KEY nor FACE_API_KEYS_FILE',
   },
+  ORIGIN_NOT_ALLOWED: {
+    status: 403,
+    when: 'a browser sends a request other than GET from a page of another site, whose origin is not in FACE_CORS_ORIGINS',
+  },
   NOT_FOUND: { status: 404, when: 'no such route' },
   GALLERY_NOT_FOUND: { status: 404, when: 'no gallery has this id' },
   SUBJECT_NOT_FOUND: { status: 404, when: 'the gallery has no subject of this id' },
@@ -101,6 +105,14 @@ export const FACE_ERRORS = {
   AUTH_ATTEMPTS_EXCEEDED: {
     status: 429,
     when: 'too many invalid keys came from the address; see Retry-After',
+  },
+  HOST_NOT_ALLOWED: {
+    status: 421,
+    when: 'the `Host` of the request is a name that is neither the one of the service nor in FACE_ALLOWED_HOSTS',
+  },
+  RATE_LIMIT_EXCEEDED: {
+    status: 429,
+    when: 'the caller has sent as many requests in this minute as it may; see Retry-After',
   },
   IMAGE_QUARANTINED: {
     status: 503,

@@ -34,6 +34,10 @@ describe(loadAppConfig.name, () => {
       modelMirrorUrl: null,
       imageUrlHosts: [],
       imageUrlTimeoutMs: 10_000,
+      allowedHosts: [],
+      corsOrigins: [],
+      trustProxy: [],
+      requestsPerMinute: 0,
       face,
       gallery: {
         store: 'memory',
@@ -71,6 +75,9 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'secret') env[name] = 'k'.repeat(variable.range[0]);
       if (variable.type === 'durations')
         env[name] = ` one = 1000 , two=${variable.range[1]}`.replace(' = ', '=');
+      if (variable.type === 'hosts') env[name] = 'Face.example, *.example';
+      if (variable.type === 'origins') env[name] = 'https://app.example, http://LOCALHOST:5173/';
+      if (variable.type === 'networks') env[name] = ' 10.0.0.0/8 , ::1';
       if (variable.type === 'names') env[name] = 'opencv=yunet, VGG-Face=sface';
     }
     const names = ['one', 'two'];
@@ -89,6 +96,10 @@ describe(loadAppConfig.name, () => {
       modelMirrorUrl: 'https://mirror.example/models/',
       imageUrlHosts: names,
       imageUrlTimeoutMs: 120_000,
+      allowedHosts: ['face.example', '*.example'],
+      corsOrigins: ['https://app.example', 'http://localhost:5173'],
+      trustProxy: ['10.0.0.0/8', '::1'],
+      requestsPerMinute: 1_000_000,
       face: {
         ...largest,
         prepareModels: false,
@@ -186,6 +197,22 @@ describe(loadAppConfig.name, () => {
     ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],
     ['FACE_GALLERY_SCAN_THREADS', '0'],
     ['FACE_GALLERY_CAPACITY', '0'],
+    ['FACE_ALLOWED_HOSTS', 'https://face.example'],
+    ['FACE_ALLOWED_HOSTS', 'face.example:3000'],
+    ['FACE_ALLOWED_HOSTS', 'face.example,'],
+    ['FACE_ALLOWED_HOSTS', 'face.*'],
+    ['FACE_CORS_ORIGINS', '*'],
+    ['FACE_CORS_ORIGINS', 'app.example'],
+    ['FACE_CORS_ORIGINS', 'https://app.example/page'],
+    ['FACE_CORS_ORIGINS', 'https://user@app.example'],
+    ['FACE_CORS_ORIGINS', 'null'],
+    ['FACE_TRUST_PROXY', 'true'],
+    ['FACE_TRUST_PROXY', 'proxy.example'],
+    ['FACE_TRUST_PROXY', '10.1'],
+    ['FACE_TRUST_PROXY', '10.0.0.0/33'],
+    ['FACE_TRUST_PROXY', '0.0.0.0/0'],
+    ['FACE_TRUST_PROXY', '::/0'],
+    ['FACE_REQUESTS_PER_MINUTE', '-1'],
     ['ADMIN_KEY', 'too-short-secret'.slice(1)],
     ['ADMIN_KEY', ' padded-secret-of-length '],
     ['ADMIN_KEY', 'correct horse battery staple'],

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { delimiter } from 'node:path';
 import { FaceError } from '../errors';
 import {
@@ -28,7 +29,19 @@ export type AppLogLevel = (typeof LOG_LEVELS)[number];
 /** One environment variable. */
 interface ConfigVariable {
   readonly type:
-    'integer' | 'decimal' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'url' | 'names';
+    | 'integer'
+    | 'decimal'
+    | 'text'
+    | 'secret'
+    | 'choice'
+    | 'list'
+    | 'folders'
+    | 'durations'
+    | 'url'
+    | 'names'
+    | 'hosts'
+    | 'origins'
+    | 'networks';
   readonly default: number | string | readonly string[];
   /** What the documentation shows where the default depends on the machine. */
   readonly defaultText?: string;
@@ -185,13 +198,40 @@ export const APP_CONFIG = {
     default: [],
     defaultText: '',
     allowEmpty: true,
-    doc: 'Hosts from which images are fetched by their address, separated by commas, with a port where it is not the usual one; `*.` before a name: its subdomains, `*`: every host, both at public addresses only; empty: addresses are refused',
+    doc: 'Hosts from which images are fetched by their address, separated by commas, with a port where it is not the usual one; `*.` before a name: its subdomains, `*`: every host at port 80 or 443, both at public addresses only; empty: addresses are refused',
   },
   FACE_IMAGE_URL_TIMEOUT_MS: {
     type: 'integer',
     default: 10_000,
     range: [100, 120_000],
     doc: 'Milliseconds that fetching an image may take',
+  },
+  FACE_ALLOWED_HOSTS: {
+    type: 'hosts',
+    default: [],
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'Host names, separated by commas, that requests may name in `Host`, beside IP addresses, `localhost` and HOST; `*.` before a name: its subdomains, `*`: every host; empty: no others, and from the proxies of FACE_TRUST_PROXY every host',
+  },
+  FACE_CORS_ORIGINS: {
+    type: 'origins',
+    default: [],
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'Origins of web pages that may call the service, separated by commas: `https://app.example.com`; empty: pages of the service itself only',
+  },
+  FACE_TRUST_PROXY: {
+    type: 'networks',
+    default: [],
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'Addresses or CIDR blocks of your proxies, separated by commas: their `X-Forwarded-For` is the address of the caller; empty: none is believed',
+  },
+  FACE_REQUESTS_PER_MINUTE: {
+    type: 'integer',
+    default: 0,
+    range: [0, 1_000_000],
+    doc: 'Requests per minute of one caller (API key, else IPv4 address or IPv6 /64) before RATE_LIMIT_EXCEEDED; the limit of the API key itself counts instead where it has one; health and metrics are never limited; 0: no limit',
   },
   FACE_QUEUE_SIZE: faceInteger('queueSize', 'Images that may wait for a worker before QUEUE_FULL'),
   FACE_QUEUE_BYTES: faceInteger(
@@ -338,6 +378,14 @@ export class AppConfig {
   /** Hosts from which images are fetched: see `FetchRules`. */
   readonly imageUrlHosts: readonly string[];
   readonly imageUrlTimeoutMs: number;
+  /** Host names that requests may name beside addresses and `localhost`; `*.` before a name, or `*` alone, as wildcard. */
+  readonly allowedHosts: readonly string[];
+  /** Origins of other sites whose pages may call the service, as browsers write them. */
+  readonly corsOrigins: readonly string[];
+  /** Addresses and CIDR blocks of proxies whose `X-Forwarded-*` headers are believed. */
+  readonly trustProxy: readonly string[];
+  /** Per caller; 0: no limit. */
+  readonly requestsPerMinute: number;
   /** Folder that models are pulled from, ends in a slash; `null` where each is pulled from its publisher. */
   readonly modelMirrorUrl: string | null;
   readonly face: Readonly<FaceConfig>;
@@ -376,6 +424,10 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
     imageUrlHosts: list(env, 'FACE_IMAGE_URL_HOSTS', ','),
     imageUrlTimeoutMs: integer(env, 'FACE_IMAGE_URL_TIMEOUT_MS'),
+    allowedHosts: hosts(env, 'FACE_ALLOWED_HOSTS'),
+    corsOrigins: origins(env, 'FACE_CORS_ORIGINS'),
+    trustProxy: networks(env, 'FACE_TRUST_PROXY'),
+    requestsPerMinute: integer(env, 'FACE_REQUESTS_PER_MINUTE'),
     modelMirrorUrl: folderUrl(env, 'FACE_MODEL_MIRROR_URL'),
     face: {
       detectors: list(env, 'FACE_DETECTORS', ','),
@@ -539,7 +591,41 @@ function pairs<T>(
   );
 }
 
-function list(env: NodeJS.ProcessEnv, name: NameOf<'list' | 'folders'>, separator: string): string[] {
+/** Host names in lower case, `*.` before them or alone as wildcard. */
+function hosts(env: NodeJS.ProcessEnv, name: NameOf<'hosts'>): string[] {
+  return list(env, name, ',').map((host) => {
+    if (/^(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*)$/i.test(host)) return host.toLowerCase();
+    throw invalid(name, 'must be host names without scheme and port, separated by commas');
+  });
+}
+
+/** Origins as browsers write them. */
+function origins(env: NodeJS.ProcessEnv, name: NameOf<'origins'>): string[] {
+  return list(env, name, ',').map((text) => {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    // A path, or `*`, would never be what a browser sends.
+    if (url != null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin;
+    throw invalid(name, 'must be http or https origins without path, separated by commas');
+  });
+}
+
+/** IP addresses and CIDR blocks. A block of all addresses is refused: then every caller could choose its address. */
+function networks(env: NodeJS.ProcessEnv, name: NameOf<'networks'>): string[] {
+  return list(env, name, ',').map((text) => {
+    const isNetwork = text.includes('/')
+      ? ipaddr.isValidCIDR(text) && !/\/0+$/.test(text)
+      : ipaddr.isValid(text);
+    // Not `10.1` and `0x0a.1`, which are addresses too.
+    if (isNetwork && /^(\d+\.\d+\.\d+\.\d+|[\da-f:.]*:[\da-f:.]*)(\/\d+)?$/i.test(text)) return text;
+    throw invalid(name, 'must be addresses or CIDR blocks smaller than /0, separated by commas');
+  });
+}
+
+function list(
+  env: NodeJS.ProcessEnv,
+  name: NameOf<'list' | 'folders' | 'hosts' | 'origins' | 'networks'>,
+  separator: string,
+): string[] {
   const variable: ConfigVariable = APP_CONFIG[name];
   if (variable.allowEmpty && env[name]?.trim() === '') return [];
   const items = text(env, name)

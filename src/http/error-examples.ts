@@ -43,6 +43,14 @@ export const ERROR_EXAMPLES: Readonly<
   ADMIN_DISABLED: {
     message: 'The admin routes are switched off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set.',
   },
+  ORIGIN_NOT_ALLOWED: {
+    message:
+      'The request comes from a page of another site. The operator can list its origin in FACE_CORS_ORIGINS.',
+  },
+  HOST_NOT_ALLOWED: {
+    message:
+      'The service does not answer under this host name. The operator can list it in FACE_ALLOWED_HOSTS.',
+  },
   NOT_FOUND: { message: 'No such route.' },
   GALLERY_NOT_FOUND: { message: 'There is no such gallery.', details: { galleryId: 'staff' } },
   SUBJECT_NOT_FOUND: {
@@ -130,6 +138,10 @@ export const ERROR_EXAMPLES: Readonly<
     details: { retryAfterSeconds: 8 },
   },
   CALLER_QUEUE_FULL: { message: 'Your share of the queue is full.', details: { retryAfterSeconds: 4 } },
+  RATE_LIMIT_EXCEEDED: {
+    message: 'Expected at most 600 requests per minute.',
+    details: { requestsPerMinute: 600, retryAfterSeconds: 42 },
+  },
   IMAGE_QUARANTINED: {
     message: 'Two workers ended on this image: it is refused for a while.',
     details: { field: '{field}', retryAfterSeconds: 600 },

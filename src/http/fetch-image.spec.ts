@@ -56,48 +56,23 @@ describe('fetchImage', () => {
     expect(requests).toEqual([]);
   });
 
-  it.each([
-    ['127.0.0.1'],
-    ['[::1]'],
-    ['[::ffff:127.0.0.1]'],
-    ['[::ffff:7f00:1]'],
-    ['2130706433'],
-    ['0x7f.1'],
-    ['0.0.0.0'],
-    ['10.0.0.1'],
-    ['172.16.0.1'],
-    ['192.168.1.1'],
-    ['169.254.169.254'],
-    ['100.64.0.1'],
-    ['[fd00::1]'],
-    ['[fe80::1]'],
-    ['[64:ff9b::7f00:1]'],
-    ['224.0.0.1'],
-    ['255.255.255.255'],
-  ])('refuses %s where every host is allowed', async (host) => {
-    const { port } = server.address() as AddressInfo;
-    await expect(fetch(`http://${host}:${port}/`, { hosts: ['*'] })).rejects.toEqual(
-      refused('IMAGE_URL_REFUSED'),
-    );
-    expect(requests).toEqual([]);
+  it('asks the named host, private or at another port, where every other host is allowed too', async () => {
+    expect(await fetch(`http://${origin}/`, { hosts: ['*', origin] })).toEqual(bytes);
   });
 
-  it.each([['*'], ['*.example:']])(
-    'refuses a name that leads to a private address, under %s',
-    async (host) => {
-      jest.spyOn(dns, 'lookup').mockImplementation(((_name: string, _options: object, done: Done) =>
-        done(null, [
-          { address: '93.184.216.34', family: 4 },
-          { address: '127.0.0.1', family: 4 },
-        ])) as never);
-      const { port } = server.address() as AddressInfo;
-      await expect(
-        fetch(`http://photos.example:${port}/`, { hosts: [host.replace(/:$/, `:${port}`)] }),
-      ).rejects.toEqual(refused('IMAGE_URL_REFUSED'));
-      expect(dns.lookup).toHaveBeenCalledTimes(1);
-      expect(requests).toEqual([]);
-    },
-  );
+  it('refuses a name of which one address is private, under a rule for subdomains', async () => {
+    jest.spyOn(dns, 'lookup').mockImplementation(((_name: string, _options: object, done: Done) =>
+      done(null, [
+        { address: '93.184.216.34', family: 4 },
+        { address: '127.0.0.1', family: 4 },
+      ])) as never);
+    const { port } = server.address() as AddressInfo;
+    await expect(fetch(`http://photos.example:${port}/`, { hosts: [`*.example:${port}`] })).rejects.toEqual(
+      refused('IMAGE_URL_REFUSED'),
+    );
+    expect(dns.lookup).toHaveBeenCalledTimes(1);
+    expect(requests).toEqual([]);
+  });
 
   it('follows redirects, and checks each', async () => {
     answer = (request, response) =>

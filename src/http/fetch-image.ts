@@ -1,4 +1,3 @@
-import ipaddr from 'ipaddr.js';
 import dns from 'node:dns';
 import { type ClientRequest, get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
@@ -7,13 +6,15 @@ import type { Response } from 'express';
 import type { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 import { type ImagePlace, imageTooLarge, type ImageUrl, nameOf } from './parse-image';
+import { isPublicAddress } from './public-address';
 import { clientLeft } from './request-limits';
 
 /** What the operator lets the service fetch. */
 export interface FetchRules {
   /**
    * Hosts by name, with a port where it is not that of the scheme: these may be anywhere. `*.` before a name stands for
-   * its subdomains, `*` alone for every host; both only where the address is public. Empty: nothing is fetched.
+   * its subdomains, `*` alone for every host at the usual ports of the schemes; both only where the address is public.
+   * Empty: nothing is fetched.
    */
   hosts: readonly string[];
   maxImageBytes: number;
@@ -97,12 +98,15 @@ async function open(
 ): Promise<IncomingMessage> {
   if (!['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '')
     throw refused(place, 'must be an http or https address without a user');
-  const rule = hosts.find((host) => matches(host, url));
-  if (rule === undefined)
+  const rules = hosts.filter((host) => matches(host, url));
+  if (rules.length === 0)
     throw refused(place, 'is on a host that the operator does not let the service fetch');
-  const isNamed = !rule.startsWith('*');
+  // Other ports of a public address belong to other services than the web: mail, databases, consoles.
+  if (rules.every((rule) => rule === '*') && !['', '80', '443'].includes(url.port))
+    throw refused(place, 'must be at port 80 or 443');
+  const isNamed = rules.some((rule) => !rule.startsWith('*'));
   const literal = url.hostname.replace(/^\[|\]$/g, '');
-  if (!isNamed && isIP(literal) !== 0 && !isPublic(literal)) throw notPublic(place);
+  if (!isNamed && isIP(literal) !== 0 && !isPublicAddress(literal)) throw notPublic(place);
   return new Promise((resolve, reject) => {
     const get = url.protocol === 'https:' ? getHttps : getHttp;
     const request: ClientRequest = get(
@@ -130,16 +134,12 @@ function publicLookup(place: ImagePlace): LookupFunction {
   return (hostname, options, callback) => {
     dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
-      if (!addresses.every(({ address }) => isPublic(address))) return callback(notPublic(place), '', 0);
+      if (!addresses.every(({ address }) => isPublicAddress(address)))
+        return callback(notPublic(place), '', 0);
       if (options.all) return callback(null, addresses);
       callback(null, addresses[0].address, addresses[0].family);
     });
   };
-}
-
-/** An IPv4 address inside an IPv6 one counts as what it is. */
-function isPublic(address: string): boolean {
-  return ipaddr.process(address).range() === 'unicast';
 }
 
 async function readBody(

@@ -1,7 +1,10 @@
+import type { ExecutionContext } from '@nestjs/common';
 import type { Response } from 'express';
+import { lastValueFrom, of } from 'rxjs';
+import type { ApiKey, Scope } from '../auth/api-key';
 import type { CacheOutcome, StageTimings } from '../pipeline/face.types';
 import type { AppRequest } from './request-id';
-import { setServerTiming } from './server-timing';
+import { ServerTimingInterceptor, setServerTiming } from './server-timing';
 
 const STAGES = {
   queueMs: 1,
@@ -55,5 +58,38 @@ describe(setServerTiming.name, () => {
   it('says nothing of a cache that did not take the image', () => {
     expect(serverTiming(STAGES, { ...STAGES, cache: 'hit' })).toContain('cache;desc="hit"');
     expect(serverTiming(STAGES)).not.toContain('cache');
+  });
+});
+
+describe(ServerTimingInterceptor.name, () => {
+  /** Header and body of an answer of which an image came from the cache. */
+  async function answerTo(apiKey?: Partial<ApiKey>) {
+    const headers = new Map<string, string>();
+    const response = { setHeader: (name: string, value: string) => headers.set(name, value) };
+    const request = { startedAt: performance.now(), apiKey };
+    const http = { getRequest: () => request, getResponse: () => response };
+    const context = { switchToHttp: () => http } as unknown as ExecutionContext;
+    const verified = { probe: { ...STAGES, cache: 'hit' as const }, reference: { ...STAGES } };
+    const answer = { timings: verified, results: [{ timings: { ...STAGES, cache: 'miss' as const } }] };
+    const body = await lastValueFrom(
+      new ServerTimingInterceptor().intercept(context, { handle: () => of(answer) }),
+    );
+    return { header: headers.get('Server-Timing') as string, body: JSON.stringify(body) };
+  }
+
+  it.each<[string, Scope[] | undefined]>([
+    ['callers of a service without keys', undefined],
+    ['keys with the scope metrics', ['verify', 'metrics']],
+  ])('tells the cache to %s', async (_, scopes) => {
+    const { header, body } = await answerTo(scopes && { scopes: new Set(scopes) });
+    expect(header).toContain('cache;desc="hit, miss"');
+    expect(body.match(/"cache":"(hit|miss)"/g)).toHaveLength(2);
+  });
+
+  it('tells other keys no cache, in the header and in the body, but the stages', async () => {
+    const { header, body } = await answerTo({ scopes: new Set<Scope>(['verify', 'admin']) });
+    expect(header).toMatch(/^queue;dur=3\.0, decode;dur=6\.0, .*, total;dur=[\d.]+$/);
+    expect(header + body).not.toMatch(/cache|hit|miss/);
+    expect(body).toContain('"decodeMs":2');
   });
 });

@@ -15,8 +15,8 @@ interface TimedAnswer {
 
 /**
  * Sets `Server-Timing`: milliseconds per stage, summed over the images of the request, of the search of a gallery, how the
- * cache took the images, where there is one, and `total` since the headers arrived. Images run in parallel, so that the stages may add up to more than
- * the total.
+ * cache took the images, where there is one and the caller may see it ({@link maySeeCache}), and `total` since the headers
+ * arrived. Images run in parallel, so that the stages may add up to more than the total.
  */
 export function setServerTiming(
   request: AppRequest,
@@ -29,11 +29,15 @@ export function setServerTiming(
   );
   const total = metric('total', performance.now() - request.startedAt);
   const search = searchMs == null ? [] : [metric('search', searchMs)];
-  const metrics = [...(images.length > 0 ? stages : []), ...search, ...cacheMetric(images), total];
+  const cache = maySeeCache(request) ? cacheMetric(images) : [];
+  const metrics = [...(images.length > 0 ? stages : []), ...search, ...cache, total];
   response.setHeader('Server-Timing', metrics.join(', '));
 }
 
-/** Sets `Server-Timing` on successful answers; errors get theirs, `total` alone, in the error filter. */
+/**
+ * Sets `Server-Timing` on successful answers; errors get theirs, `total` alone, in the error filter. Takes the cache out of
+ * `timings` in the body too where the caller may not see it.
+ */
 @Injectable()
 export class ServerTimingInterceptor implements NestInterceptor<TimedAnswer, TimedAnswer> {
   intercept(context: ExecutionContext, next: CallHandler<TimedAnswer>): Observable<TimedAnswer> {
@@ -41,8 +45,11 @@ export class ServerTimingInterceptor implements NestInterceptor<TimedAnswer, Tim
     return next.handle().pipe(
       tap((answer) => {
         const { timings } = answer;
+        const request = http.getRequest<AppRequest>();
+        const images = timingsOf(answer);
         const searchMs = timings != null && 'searchMs' in timings ? timings.searchMs : undefined;
-        setServerTiming(http.getRequest(), http.getResponse(), timingsOf(answer), searchMs);
+        setServerTiming(request, http.getResponse(), images, searchMs);
+        if (!maySeeCache(request)) for (const image of images) delete image.cache;
       }),
     );
   }
@@ -53,6 +60,11 @@ function timingsOf({ timings, results = [] }: TimedAnswer): StageTimings[] {
   return [...sides, ...results.map((result) => result.timings)].filter(
     (image): image is StageTimings => image != null && 'queueMs' in image,
   );
+}
+
+/** A hit says that somebody has sent this very photo before: for operators, not for every caller. */
+function maySeeCache({ apiKey }: AppRequest): boolean {
+  return apiKey == null || apiKey.scopes.has('metrics');
 }
 
 /** Each outcome once, whatever the number of images. */

@@ -584,7 +584,7 @@ describe('HTTP service', () => {
     const { port } = service.app.getHttpServer().address() as AddressInfo;
     const client = connect(port, '127.0.0.1');
     client.write(
-      `POST /v1/detect HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      `POST /v1/detect HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     const { signal } = await called;
     expect(signal?.aborted).toBe(false);

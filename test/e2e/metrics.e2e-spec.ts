@@ -87,7 +87,7 @@ describe('GET /metrics', () => {
     const { port } = service.app.getHttpServer().address() as AddressInfo;
     const post = (type: string, body: string, length: number) => {
       const client = connect(port, '127.0.0.1');
-      const headers = ['host: test', `content-type: ${type}`, `content-length: ${length}`];
+      const headers = ['host: localhost', `content-type: ${type}`, `content-length: ${length}`];
       client.write(`POST /v1/detect HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${body}`);
       return client;
     };

@@ -144,8 +144,9 @@ describe('OpenAPI document', () => {
         }
       }
     }
-    // No route is unknown to itself, and nobody is there to read that the client has left.
-    const undocumented = ['NOT_FOUND', 'REQUEST_ABORTED'];
+    // No route is unknown to itself, and nobody is there to read that the client has left. Hosts and origins are checked
+    // before the route is known.
+    const undocumented = ['NOT_FOUND', 'REQUEST_ABORTED', 'HOST_NOT_ALLOWED', 'ORIGIN_NOT_ALLOWED'];
     const codes = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
       (code) => FACE_ERRORS[code].status != null,
     );
