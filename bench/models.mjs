@@ -9,7 +9,7 @@ const require = createRequire(import.meta.url);
 export const dist = (file) => require(join(rootDir, 'dist', file));
 
 const { loadableModels, readSelection } = dist('face/model-files.js');
-const { resolveFaceOptions } = dist('face/face.options.js');
+const { imageLimitsOf, resolveFaceOptions } = dist('face/face.options.js');
 const { FacePipeline } = dist('pipeline/face-pipeline.js');
 const { openSession } = dist('pipeline/tensor-session.js');
 
@@ -45,7 +45,7 @@ export function openPlain({ card, path }) {
 export async function openPipeline({ files, options }, open, wrap = (session) => session) {
   const models = new Map();
   for (const file of files) models.set(file.card.name, { card: file.card, session: wrap(await open(file)) });
-  const pipeline = new FacePipeline(models, options.maxImagePixels);
+  const pipeline = new FacePipeline(models, imageLimitsOf(options));
   return {
     represent: (image) =>
       pipeline.run({

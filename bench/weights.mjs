@@ -10,6 +10,7 @@ import { VGG_FACE, writeVggFace } from './vgg-face.mjs';
 
 const require = createRequire(import.meta.url);
 const dist = (file) => require(join(rootDir, 'dist', file));
+const { DEFAULT_FACE_OPTIONS, imageLimitsOf } = dist('face/face.options.js');
 const { forkWorker } = dist('inference/fork-worker.js');
 const { prepareInChild } = dist('inference/prepare-models.js');
 const { readModelStore, requireFile } = dist('model-store/model-store.js');
@@ -109,7 +110,7 @@ async function measureMemory(count, models) {
     for (let i = 0; i < count; i++) {
       const child = forkWorker(workerFile);
       children.push(child);
-      const settings = { models, intraOpThreads: 1, maxImagePixels: 50_000_000 };
+      const settings = { models, intraOpThreads: 1, imageLimits: imageLimitsOf(DEFAULT_FACE_OPTIONS) };
       await ask(child, { type: 'start', settings }, 'ready');
       if (models.length === 1) await ask(child, { type: 'warm', id: 1, model: VGG_FACE }, 'warmed');
       else await ask(child, { type: 'run', id: 1, job: job() }, 'result');

@@ -72,12 +72,13 @@ export const FACE_ERRORS = {
   },
   IMAGE_TOO_LARGE: {
     status: 413,
-    when: 'an image is over the byte or the pixel limit; checked before decoding',
+    when: 'an image is over a limit of bytes, pixels (of its format), sides, or their ratio; checked before decoding',
   },
   REQUEST_TOO_LARGE: { status: 413, when: 'the body, or the number of images in it, is over the limit' },
   IMAGE_UNSUPPORTED: { status: 415, when: 'not a JPEG, PNG, WebP, GIF, AVIF or TIFF image' },
   CONTENT_TYPE_UNSUPPORTED: { status: 415, when: 'the body is neither JSON nor multipart/form-data' },
   IMAGE_CORRUPT: { status: 422, when: 'the decoder refuses the image, for example a truncated file' },
+  IMAGE_DECODE_TIMEOUT: { status: 422, when: 'decoding the image took too long and was stopped' },
   IMAGE_URL_FAILED: { status: 422, when: 'the address of an image did not answer with one in time' },
   FACE_NOT_DETECTED: {
     status: 422,
@@ -114,9 +115,13 @@ export const FACE_ERRORS = {
     status: 429,
     when: 'the caller has sent as many requests in this minute as it may; see Retry-After',
   },
+  CALLER_QUARANTINED: {
+    status: 429,
+    when: 'several images of the caller ended or stalled workers; all its images are refused until Retry-After',
+  },
   IMAGE_QUARANTINED: {
     status: 503,
-    when: 'two workers ended on this very image; it is refused for ten minutes',
+    when: 'this very image ended or stalled two workers; it is refused for ten minutes',
   },
   QUEUE_FULL: {
     status: 503,

@@ -4,6 +4,8 @@ import type { DetectResponseDto } from '../detection/detection.dto';
 import { FaceError } from '../errors';
 import { DetectionService, type Detection } from '../face/detection.service';
 import type { FaceCallOptions } from '../face/face-model';
+import { imageLimitsOf } from '../face/face.options';
+import type { ImageLimits } from '../pipeline/image-limits';
 import { aboutFile, readImage, withFaceModel } from './face-model';
 import { addFaceListOptions, jsonOption, type JsonOption } from './options';
 import { countText, faceJson, faceText, printJson, printLine } from './print';
@@ -32,9 +34,9 @@ async function detect(
   { json, draw, ...options }: FaceCallOptions & DrawOption & JsonOption,
 ): Promise<void> {
   const image = await readImage(file, 'image');
-  const result = await withFaceModel(options, async (model, { maxImagePixels }) => {
+  const result = await withFaceModel(options, async (model, settings) => {
     const detection = await aboutFile(file, 'image', new DetectionService(model).detect(image, options));
-    if (draw != null) await writeDrawing(draw, image, detection, maxImagePixels);
+    if (draw != null) await writeDrawing(draw, image, detection, imageLimitsOf(settings));
     return detection;
   });
   if (json) printJson(detectionJson(result));
@@ -50,11 +52,11 @@ async function writeDrawing(
   file: string,
   image: Uint8Array,
   { faces }: Detection,
-  maxPixels: number,
+  limits: ImageLimits,
 ): Promise<void> {
   // Imported here: the decoder is of no use to any other command.
   const { drawFaces } = await import('../pipeline/draw-faces.js');
-  const png = await drawFaces(image, faces, maxPixels);
+  const png = await drawFaces(image, faces, limits);
   try {
     await writeFile(file, png);
   } catch (error) {

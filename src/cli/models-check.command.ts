@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { FaceError } from '../errors';
-import { resolveFaceOptions } from '../face/face.options';
+import { imageLimitsOf, resolveFaceOptions } from '../face/face.options';
 import { readStore } from '../face/model-files';
 import { modelsToLoad } from '../face/model-selection';
 import { ProcessWorker } from '../inference/inference-worker';
@@ -143,11 +143,11 @@ async function openInWorker(
   model: { card: ModelCard; path: string },
   settings: CommandSettings,
 ): Promise<number> {
-  const { workerFile } = resolveFaceOptions(settings);
-  const { intraOpThreads, maxImagePixels, bootTimeoutMs } = settings;
+  const options = resolveFaceOptions(settings);
+  const { intraOpThreads, bootTimeoutMs } = settings;
   const worker = new ProcessWorker(
-    workerFile,
-    { models: [{ ...model, preparedPath: null }], intraOpThreads, maxImagePixels },
+    options.workerFile,
+    { models: [{ ...model, preparedPath: null }], intraOpThreads, imageLimits: imageLimitsOf(options) },
     bootTimeoutMs,
   );
   try {

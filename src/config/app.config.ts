@@ -71,7 +71,7 @@ const faceDecimal = (option: keyof typeof DECISION_RANGES, doc: string) => ({
 });
 
 /** Options that the machine decides where the environment does not. */
-type AutoOption = 'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes';
+type AutoOption = 'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes' | 'maxDecodeBytes';
 
 const faceList = (option: 'detectors' | 'embedders' | 'attributeModels' | 'attackModels', doc: string) => ({
   type: 'list' as const,
@@ -180,6 +180,10 @@ export const APP_CONFIG = {
   ),
   FACE_MAX_IMAGE_BYTES: faceInteger('maxImageBytes', 'Largest encoded image in bytes'),
   FACE_MAX_IMAGE_PIXELS: faceInteger('maxImagePixels', 'Largest image in pixels (width times height)'),
+  FACE_MAX_DECODE_BYTES: faceInteger(
+    'maxDecodeBytes',
+    'Memory that decoding one image may take, estimated from its header: a limit of pixels for each format; counted for every worker; auto: 256 MiB, less where the memory budget is small',
+  ),
   FACE_MAX_FACES: faceInteger('maxFaces', 'Upper bound and default of `maxFaces`'),
   FACE_MAX_IMAGES: {
     type: 'integer',
@@ -443,6 +447,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       memoryBudgetBytes: integer(env, 'FACE_MEMORY_BUDGET_BYTES'),
       maxImageBytes: integer(env, 'FACE_MAX_IMAGE_BYTES'),
       maxImagePixels: integer(env, 'FACE_MAX_IMAGE_PIXELS'),
+      maxDecodeBytes: integer(env, 'FACE_MAX_DECODE_BYTES'),
       maxFaces: integer(env, 'FACE_MAX_FACES'),
       queueSize: integer(env, 'FACE_QUEUE_SIZE'),
       queueBytes: integer(env, 'FACE_QUEUE_BYTES'),

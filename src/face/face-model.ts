@@ -176,7 +176,7 @@ export abstract class FaceModel {
    *
    * @param image - encoded image (JPEG, PNG, WebP, GIF, AVIF, TIFF); not changed.
    * @returns faces, largest first; an empty list where there is none.
-   * @throws {FaceError} IMAGE_UNSUPPORTED, IMAGE_CORRUPT, IMAGE_TOO_LARGE for the image; FACE_AMBIGUOUS for several
+   * @throws {FaceError} IMAGE_UNSUPPORTED, IMAGE_CORRUPT, IMAGE_TOO_LARGE, IMAGE_DECODE_TIMEOUT for the image; FACE_AMBIGUOUS for several
    * faces under `single`; MODEL_UNKNOWN, MODEL_NOT_LOADED for the names; QUEUE_FULL, INFERENCE_TIMEOUT,
    * REQUEST_ABORTED, INFERENCE_FAILED.
    */

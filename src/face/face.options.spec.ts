@@ -61,6 +61,7 @@ describe(resolveFaceOptions.name, () => {
       intraOpThreads: 2,
       maxImageBytes: 11,
       maxImagePixels: 12,
+      maxDecodeBytes: 64 * 1024 ** 2,
       maxFaces: 13,
       queueSize: 14,
       queueBytes: 15,

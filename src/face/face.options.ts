@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { FaceJob } from '../pipeline/face-job';
+import type { ImageLimits } from '../pipeline/image-limits';
 import {
   PRESENTATION_ATTACK_POLICIES,
   type PresentationAttackPolicy,
@@ -94,6 +95,12 @@ export interface FaceModuleOptions extends Partial<DecisionDefaults> {
   maxImageBytes?: number;
   /** Largest image in pixels (width times height), checked on the header before decoding. */
   maxImagePixels?: number;
+  /**
+   * Memory that decoding one image may take, in bytes, estimated from its header: a limit of pixels for each format. The
+   * memory plan counts it for every worker. `'auto'`: 256 MiB, less where the budget leaves less to a single worker, but
+   * never less than 64 MiB.
+   */
+  maxDecodeBytes?: number | Auto;
   /** Upper bound and default of `maxFaces`. */
   maxFaces?: number;
   /** Images that may wait for a worker; one more is refused with QUEUE_FULL. */
@@ -134,6 +141,13 @@ type Callback = (typeof CALLBACKS)[number];
 export type ResolvedFaceOptions = Required<Omit<FaceModuleOptions, Callback>> &
   Pick<FaceModuleOptions, Callback>;
 
+/** What decoding one image may take where nothing is given, and the least that leaves room for a common photo. */
+export const DEFAULT_DECODE_BYTES = 256 * 1024 * 1024;
+export const MIN_DECODE_BYTES = 64 * 1024 * 1024;
+
+/** An image that is not decoded within so many milliseconds never will be: honest ones take less than two seconds. */
+const DECODE_TIMEOUT_MS = 10_000;
+
 /** Folder `models` of this package. */
 export const PACKAGE_MODELS_DIR = join(__dirname, '..', '..', 'models');
 
@@ -155,6 +169,7 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   prepareModels: true,
   maxImageBytes: 10 * 1024 * 1024,
   maxImagePixels: 50_000_000,
+  maxDecodeBytes: 'auto',
   maxFaces: 100,
   queueSize: 256,
   queueBytes: 256 * 1024 * 1024,
@@ -178,6 +193,7 @@ export const FACE_OPTION_RANGES = {
   memoryBudgetBytes: [64 * 1024 ** 2, 1024 ** 4],
   maxImageBytes: [1, 1024 ** 3],
   maxImagePixels: [1, 1_000_000_000],
+  maxDecodeBytes: [MIN_DECODE_BYTES, 64 * 1024 ** 3],
   maxFaces: [1, 10_000],
   queueSize: [1, 1_000_000],
   queueBytes: [1, 64 * 1024 ** 3],
@@ -193,6 +209,19 @@ export const DECISION_RANGES = {
   targetFpir: TARGET_RANGE,
   reviewMargin: REVIEW_MARGIN_RANGE,
 } as const satisfies Record<keyof DecisionDefaults, readonly [number, number]>;
+
+/** Limits of every image by these options. Decoding leaves half of the time of a request to what else there is to do. */
+export function imageLimitsOf({
+  maxImagePixels,
+  maxDecodeBytes,
+  requestTimeoutMs,
+}: Pick<ResolvedFaceOptions, 'maxImagePixels' | 'maxDecodeBytes' | 'requestTimeoutMs'>): ImageLimits {
+  return {
+    maxPixels: maxImagePixels,
+    maxDecodeBytes: maxDecodeBytes === 'auto' ? DEFAULT_DECODE_BYTES : maxDecodeBytes,
+    decodeTimeoutMs: Math.min(DECODE_TIMEOUT_MS, requestTimeoutMs / 2),
+  };
+}
 
 /**
  * Fills in the defaults and checks what is left.

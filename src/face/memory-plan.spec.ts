@@ -8,6 +8,7 @@ const auto = {
   workerCount: 'auto',
   intraOpThreads: 'auto',
   memoryBudgetBytes: 'auto',
+  maxDecodeBytes: 'auto',
   cache: 'off',
   cacheBytes: 10 * MIB,
 } as const;
@@ -15,13 +16,13 @@ const machine = (cores: number, memoryBytes: number) => ({ cores, memoryBytes })
 
 describe(reckonMemory.name, () => {
   const of = (workerCount: number, models: WorkersToReckon['models']) =>
-    reckonMemory([{ workerCount, models }], 0);
+    reckonMemory([{ workerCount, maxDecodeBytes: 100 * MIB, models }], 0);
   const none = new Map();
 
   it('counts mapped weights once, however many workers and sets map them', () => {
     const shared = weights(580 * MIB, true);
     expect(of(4, shared) - of(4, none)).toBe(580 * MIB);
-    const set = { workerCount: 2, models: shared };
+    const set = { workerCount: 2, maxDecodeBytes: 100 * MIB, models: shared };
     expect(reckonMemory([set, set], 0) - of(4, none)).toBe(580 * MIB);
   });
 
@@ -38,6 +39,12 @@ describe(reckonMemory.name, () => {
     expect(reckonMemory([], 10 * MIB) - reckonMemory([], 0)).toBeGreaterThanOrEqual(10 * MIB);
   });
 
+  it('counts the worst image for every worker', () => {
+    const of = (maxDecodeBytes: number) =>
+      reckonMemory([{ workerCount: 3, maxDecodeBytes, models: none }], 0);
+    expect(of(100 * MIB) - of(40 * MIB)).toBe(3 * 60 * MIB);
+  });
+
   it('counts every worker', () => {
     expect(of(3, none) - of(2, none)).toBe(of(2, none) - of(1, none));
     expect(of(2, none)).toBeGreaterThan(of(1, none));
@@ -51,18 +58,24 @@ describe(planResources.name, () => {
     const plan = planResources(auto, small, machine(8, 16_384 * MIB));
     expect(plan).toMatchObject({ workerCount: 8, intraOpThreads: 1, budgetBytes: 16_384 * MIB });
     expect(plan.text).toMatch(
-      /^8 workers with 1 thread each, on 8 cores; about \d+ MiB of a memory budget of 16384 MiB$/,
+      /^8 workers with 1 thread each, on 8 cores; about \d+ MiB of a memory budget of 16384 MiB, with up to 256 MiB per worker to decode an image$/,
     );
   });
 
   it('takes fewer workers with more threads where the memory is small', () => {
     const large = weights(580 * MIB, false);
-    const { workerCount, intraOpThreads, budgetBytes } = planResources(auto, large, machine(8, 4096 * MIB));
+    const { workerCount, intraOpThreads, maxDecodeBytes, budgetBytes } = planResources(
+      auto,
+      large,
+      machine(8, 4096 * MIB),
+    );
+    const reckon = (count: number) =>
+      reckonMemory([{ workerCount: count, maxDecodeBytes, models: large }], 0);
     expect(workerCount).toBeGreaterThan(1);
     expect(workerCount).toBeLessThan(8);
     expect(intraOpThreads).toBe(Math.floor(8 / workerCount));
-    expect(reckonMemory([{ workerCount, models: large }], 0)).toBeLessThanOrEqual(budgetBytes);
-    expect(reckonMemory([{ workerCount: workerCount + 1, models: large }], 0)).toBeGreaterThan(budgetBytes);
+    expect(reckon(workerCount)).toBeLessThanOrEqual(budgetBytes);
+    expect(reckon(workerCount + 1)).toBeGreaterThan(budgetBytes);
   });
 
   it('keeps one worker whatever the memory: the refusal is another step', () => {
@@ -72,15 +85,35 @@ describe(planResources.name, () => {
   });
 
   it('does as it is told', () => {
-    const told = { ...auto, workerCount: 3, intraOpThreads: 5, memoryBudgetBytes: 100 * MIB };
+    const told = {
+      ...auto,
+      workerCount: 3,
+      intraOpThreads: 5,
+      memoryBudgetBytes: 100 * MIB,
+      maxDecodeBytes: 300 * MIB,
+    };
     const { text: _text, ...plan } = planResources(told, small, machine(2, 8192 * MIB));
-    expect(plan).toEqual({ workerCount: 3, intraOpThreads: 5, budgetBytes: 100 * MIB });
+    expect(plan).toEqual({
+      workerCount: 3,
+      intraOpThreads: 5,
+      maxDecodeBytes: 300 * MIB,
+      budgetBytes: 100 * MIB,
+    });
+  });
+
+  it('takes smaller images where a small machine has room for one worker alone, but no smaller than photos', () => {
+    const planned = (mebibytes: number) => planResources(auto, small, machine(2, mebibytes * MIB));
+    const { workerCount, maxDecodeBytes, budgetBytes } = planned(512);
+    expect(workerCount).toBe(1);
+    expect(reckonMemory([{ workerCount, maxDecodeBytes, models: small }], 0)).toBe(budgetBytes);
+    expect(planned(700).maxDecodeBytes).toBe(256 * MIB);
+    expect(planned(100).maxDecodeBytes).toBe(64 * MIB);
   });
 });
 
 describe(assertFits.name, () => {
   it('refuses what is over the budget by one byte, with both figures', () => {
-    const sets = [{ workerCount: 2, models: weights(10 * MIB, true) }];
+    const sets = [{ workerCount: 2, maxDecodeBytes: MIB, models: weights(10 * MIB, true) }];
     const needed = reckonMemory(sets, MIB);
     expect(() => assertFits(sets, MIB, needed)).not.toThrow();
     let error: unknown;

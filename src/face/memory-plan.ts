@@ -1,12 +1,12 @@
 import { FaceError } from '../errors';
 import type { MachineLimits } from '../inference/machine-limits';
-import type { ResolvedFaceOptions } from './face.options';
+import { DEFAULT_DECODE_BYTES, MIN_DECODE_BYTES, type ResolvedFaceOptions } from './face.options';
 
 const MIB = 2 ** 20;
 
 /** Bytes that the main process takes: measured at 100 to 130 MiB under load with the defaults (docs/benchmarks.md). */
 const MAIN_BYTES = 160 * MIB;
-/** Bytes that a worker takes for itself: Node, decoder, activations; measured (docs/benchmarks.md, weights and soak). */
+/** Bytes that a worker takes beside decoding: Node, small pictures, activations; measured (docs/benchmarks.md, weights and soak). */
 const WORKER_BYTES = 150 * MIB;
 /**
  * Copies of its weights that a session holds where they are not mapped: what it read, and what it packed for its kernels
@@ -28,6 +28,8 @@ export interface ModelBytes {
 /** Workers of one set, and what each holds. */
 export interface WorkersToReckon {
   workerCount: number;
+  /** What decoding one image may take: every worker may have the worst one at once. */
+  maxDecodeBytes: number;
   /** By the path of the file, so that one that several sets map counts once. */
   models: ReadonlyMap<string, ModelBytes>;
 }
@@ -40,8 +42,8 @@ export interface WorkersToReckon {
 export function reckonMemory(sets: readonly WorkersToReckon[], cacheBytes: number): number {
   const shared = new Map<string, number>();
   let total = MAIN_BYTES + MEMORY_PER_CACHE_BYTE * cacheBytes;
-  for (const { workerCount, models } of sets) {
-    total += workerCount * WORKER_BYTES;
+  for (const { workerCount, maxDecodeBytes, models } of sets) {
+    total += workerCount * (WORKER_BYTES + maxDecodeBytes);
     for (const [path, { bytes, isShared }] of models) {
       if (isShared) shared.set(path, bytes);
       else total += workerCount * COPIES_PER_SESSION * bytes;
@@ -62,6 +64,8 @@ export function cacheBytesOf({
 export interface ResourcePlan {
   workerCount: number;
   intraOpThreads: number;
+  /** What decoding one image may take. */
+  maxDecodeBytes: number;
   budgetBytes: number;
   /** One line for the log. */
   text: string;
@@ -69,32 +73,38 @@ export interface ResourcePlan {
 
 /**
  * Settles what is left to the machine: one worker per core with one thread each reaches the full throughput; where the
- * memory allows fewer, those get the cores as threads.
+ * memory allows fewer, those get the cores as threads. Where it does not allow one with the largest images, images have to
+ * be smaller.
  *
  * @see docs/architecture.md, "Who runs what", for the measurements.
  */
 export function planResources(
   options: Pick<
     ResolvedFaceOptions,
-    'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes' | 'cache' | 'cacheBytes'
+    'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes' | 'maxDecodeBytes' | 'cache' | 'cacheBytes'
   >,
   models: WorkersToReckon['models'],
   limits: MachineLimits,
 ): ResourcePlan {
   const budgetBytes = options.memoryBudgetBytes === 'auto' ? limits.memoryBytes : options.memoryBudgetBytes;
-  const reckon = (workerCount: number) => reckonMemory([{ workerCount, models }], cacheBytesOf(options));
-  const fits = (workerCount: number) => reckon(workerCount) <= budgetBytes;
+  const largest = options.maxDecodeBytes === 'auto' ? DEFAULT_DECODE_BYTES : options.maxDecodeBytes;
+  const reckon = (workerCount: number, maxDecodeBytes: number) =>
+    reckonMemory([{ workerCount, maxDecodeBytes, models }], cacheBytesOf(options));
+  const fits = (workerCount: number) => reckon(workerCount, largest) <= budgetBytes;
   let workerCount = options.workerCount === 'auto' ? Math.min(256, limits.cores) : options.workerCount;
   if (options.workerCount === 'auto') while (workerCount > 1 && !fits(workerCount)) workerCount--;
+  const left = Math.floor((budgetBytes - reckon(workerCount, 0)) / workerCount);
+  const maxDecodeBytes =
+    options.maxDecodeBytes === 'auto' ? Math.max(MIN_DECODE_BYTES, Math.min(largest, left)) : largest;
   const intraOpThreads =
     options.intraOpThreads === 'auto'
       ? Math.max(1, Math.min(256, Math.floor(limits.cores / workerCount)))
       : options.intraOpThreads;
   const text =
     `${plural(workerCount, 'worker')} with ${plural(intraOpThreads, 'thread')} each, on ` +
-    `${plural(limits.cores, 'core')}; about ${mebibytes(reckon(workerCount))} of a memory budget of ` +
-    mebibytes(budgetBytes);
-  return { workerCount, intraOpThreads, budgetBytes, text };
+    `${plural(limits.cores, 'core')}; about ${mebibytes(reckon(workerCount, maxDecodeBytes))} of a memory budget of ` +
+    `${mebibytes(budgetBytes)}, with up to ${mebibytes(maxDecodeBytes)} per worker to decode an image`;
+  return { workerCount, intraOpThreads, maxDecodeBytes, budgetBytes, text };
 }
 
 /**

@@ -530,61 +530,63 @@ describe(ResultCache.name, () => {
       },
     );
 
-    describe.each<FaceErrorCode>(['CALLER_QUEUE_FULL', 'REQUEST_ABORTED', 'INFERENCE_TIMEOUT'])(
-      '%s',
-      (errorCode) => {
-        it('is of the first caller: the next does its own work, for the rest', async () => {
-          const cache = create();
-          const [alices, bobs] = [new FakeWork(), new FakeWork()];
-          const alice = code(cache.run(job('a'), { caller: 'alice' }, alices.do));
-          await jest.advanceTimersByTimeAsync(10);
-          const bob = cache.run(job('a'), { caller: 'bob' }, bobs.do);
-          const carol = cache.run(job('a'), { caller: 'carol' }, never);
-          await jest.advanceTimersByTimeAsync(20);
-          alices.begun[0].reject(faceError(errorCode));
-          expect(await alice).toBe(errorCode);
-          expect(bobs.begun).toMatchObject([{ caller: 'bob' }]);
-          const dave = cache.run(job('a'), { caller: 'dave' }, never);
-          await jest.advanceTimersByTimeAsync(40);
-          bobs.begun[0].resolve(answer(face(1)));
-          expect((await bob).timings).toEqual({
-            ...TIMINGS,
-            queueMs: 20 + TIMINGS.queueMs,
-            cache: 'miss',
-          });
-          expect((await carol).timings).toEqual({ ...NO_TIME, queueMs: 60, cache: 'shared' });
-          expect((await dave).timings).toEqual({ ...NO_TIME, queueMs: 40, cache: 'shared' });
-          expect(await source(cache, job('a'))).toBe('hit');
+    describe.each<FaceErrorCode>([
+      'CALLER_QUEUE_FULL',
+      'CALLER_QUARANTINED',
+      'REQUEST_ABORTED',
+      'INFERENCE_TIMEOUT',
+    ])('%s', (errorCode) => {
+      it('is of the first caller: the next does its own work, for the rest', async () => {
+        const cache = create();
+        const [alices, bobs] = [new FakeWork(), new FakeWork()];
+        const alice = code(cache.run(job('a'), { caller: 'alice' }, alices.do));
+        await jest.advanceTimersByTimeAsync(10);
+        const bob = cache.run(job('a'), { caller: 'bob' }, bobs.do);
+        const carol = cache.run(job('a'), { caller: 'carol' }, never);
+        await jest.advanceTimersByTimeAsync(20);
+        alices.begun[0].reject(faceError(errorCode));
+        expect(await alice).toBe(errorCode);
+        expect(bobs.begun).toMatchObject([{ caller: 'bob' }]);
+        const dave = cache.run(job('a'), { caller: 'dave' }, never);
+        await jest.advanceTimersByTimeAsync(40);
+        bobs.begun[0].resolve(answer(face(1)));
+        expect((await bob).timings).toEqual({
+          ...TIMINGS,
+          queueMs: 20 + TIMINGS.queueMs,
+          cache: 'miss',
         });
+        expect((await carol).timings).toEqual({ ...NO_TIME, queueMs: 60, cache: 'shared' });
+        expect((await dave).timings).toEqual({ ...NO_TIME, queueMs: 40, cache: 'shared' });
+        expect(await source(cache, job('a'))).toBe('hit');
+      });
 
-        it('of a first caller that has left is of nobody', async () => {
-          const cache = create();
-          const [alices, bobs] = [new FakeWork(), new FakeWork()];
-          const client = new AbortController();
-          const alice = code(cache.run(job('a'), { signal: client.signal }, alices.do));
-          const bob = code(cache.run(job('a'), {}, bobs.do));
-          client.abort();
-          expect(await alice).toBe('REQUEST_ABORTED');
-          alices.begun[0].reject(faceError(errorCode));
+      it('of a first caller that has left is of nobody', async () => {
+        const cache = create();
+        const [alices, bobs] = [new FakeWork(), new FakeWork()];
+        const client = new AbortController();
+        const alice = code(cache.run(job('a'), { signal: client.signal }, alices.do));
+        const bob = code(cache.run(job('a'), {}, bobs.do));
+        client.abort();
+        expect(await alice).toBe('REQUEST_ABORTED');
+        alices.begun[0].reject(faceError(errorCode));
+        await turn();
+        bobs.begun[0].resolve(answer());
+        expect(await bob).toBe('answered');
+      });
+
+      it('of every caller in turn ends every wait', async () => {
+        const cache = create();
+        const works = [1, 2, 3].map(() => new FakeWork());
+        const ends = works.map((work) => code(cache.run(job('a'), {}, work.do)));
+        for (const work of works) {
+          expect(work.begun).toHaveLength(1);
+          work.begun[0].reject(faceError(errorCode));
           await turn();
-          bobs.begun[0].resolve(answer());
-          expect(await bob).toBe('answered');
-        });
-
-        it('of every caller in turn ends every wait', async () => {
-          const cache = create();
-          const works = [1, 2, 3].map(() => new FakeWork());
-          const ends = works.map((work) => code(cache.run(job('a'), {}, work.do)));
-          for (const work of works) {
-            expect(work.begun).toHaveLength(1);
-            work.begun[0].reject(faceError(errorCode));
-            await turn();
-          }
-          expect(await Promise.all(ends)).toEqual(Array(3).fill(errorCode));
-          expect(await source(cache, job('a'))).toBe('miss');
-        });
-      },
-    );
+        }
+        expect(await Promise.all(ends)).toEqual(Array(3).fill(errorCode));
+        expect(await source(cache, job('a'))).toBe('miss');
+      });
+    });
 
     it('keep the deadline of the callers that go on without the first', async () => {
       const cache = create();

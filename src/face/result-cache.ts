@@ -58,6 +58,7 @@ const ENTRY_OVERHEAD_BYTES = 768;
 /** Errors about the one caller that started the work: who else waits for it has done nothing to earn them. */
 const ERRORS_OF_ONE_CALLER: readonly FaceErrorCode[] = [
   'CALLER_QUEUE_FULL',
+  'CALLER_QUARANTINED',
   'REQUEST_ABORTED',
   'INFERENCE_TIMEOUT',
 ];

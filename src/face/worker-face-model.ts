@@ -32,7 +32,7 @@ import {
   type ModelStatus,
   type RepresentCallOptions,
 } from './face-model';
-import type { ImageEvent, ResolvedFaceOptions } from './face.options';
+import { type ImageEvent, imageLimitsOf, type ResolvedFaceOptions } from './face.options';
 import { assertFits, cacheBytesOf, planResources, type ResourcePlan, reckonMemory } from './memory-plan';
 import { type LoadableModel, loadableModels, readSelection, weightsOf } from './model-files';
 import {
@@ -100,7 +100,8 @@ export class WorkerFaceModel extends FaceModel {
     const models = await loadableModels(names, store, options);
     const plan = planResources(options, weightsOf(models), machineLimits());
     options.onNotice?.({ level: 'log', message: plan.text });
-    const set = { workerCount: plan.workerCount, models: weightsOf(models) };
+    const { workerCount, maxDecodeBytes } = plan;
+    const set = { workerCount, maxDecodeBytes, models: weightsOf(models) };
     assertFits([set], cacheBytesOf(options), plan.budgetBytes);
     const model = new WorkerFaceModel(options, plan);
     model.loaded = { store, selection, models };
@@ -108,7 +109,7 @@ export class WorkerFaceModel extends FaceModel {
       model.pool = await WorkerPool.start(
         {
           ...options,
-          workerCount: plan.workerCount,
+          workerCount,
           onWorkerReady: (loaded) => {
             for (const { name, fallbackReason } of loaded) {
               if (fallbackReason == null) continue;
@@ -456,7 +457,9 @@ export class WorkerFaceModel extends FaceModel {
   }
 
   private workerPlan(models: ReadonlyMap<string, LoadableModel>): WorkerPlan {
-    const { workerFile, maxImagePixels, bootTimeoutMs, onProgress } = this.options;
+    const { workerFile, bootTimeoutMs, onProgress } = this.options;
+    const { intraOpThreads, maxDecodeBytes } = this.plan;
+    const imageLimits = imageLimitsOf({ ...this.options, maxDecodeBytes });
     const files = [...models.values()].map(({ card, path, preparedPath }) => ({ card, path, preparedPath }));
     const total = files.length * this.plan.workerCount;
     let done = 0;
@@ -465,7 +468,7 @@ export class WorkerFaceModel extends FaceModel {
       createWorker: () =>
         new ProcessWorker(
           workerFile,
-          { models: files, intraOpThreads: this.plan.intraOpThreads, maxImagePixels },
+          { models: files, intraOpThreads, imageLimits },
           bootTimeoutMs,
           (model) => {
             // A worker that takes the place of another loads the same again: that is no progress.
@@ -476,7 +479,8 @@ export class WorkerFaceModel extends FaceModel {
   }
 
   private toReckon(models: ReadonlyMap<string, LoadableModel>) {
-    return { workerCount: this.plan.workerCount, models: weightsOf(models) };
+    const { workerCount, maxDecodeBytes } = this.plan;
+    return { workerCount, maxDecodeBytes, models: weightsOf(models) };
   }
 
   private unloadIdle(): void {

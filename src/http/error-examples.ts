@@ -117,6 +117,10 @@ export const ERROR_EXAMPLES: Readonly<
     details: { field: '{field}' },
   },
   CONTENT_TYPE_UNSUPPORTED: { message: 'Expected Content-Type application/json or multipart/form-data.' },
+  IMAGE_DECODE_TIMEOUT: {
+    message: 'The image was not decoded within 10000 ms.',
+    details: { field: '{field}', decodeTimeoutMs: 10_000 },
+  },
   IMAGE_CORRUPT: { message: 'The image could not be decoded.', details: { field: '{field}' } },
   FACE_NOT_DETECTED: { message: 'No face was found in the image.', details: { field: '{field}' } },
   PRESENTATION_ATTACK_SUSPECTED: {
@@ -142,8 +146,12 @@ export const ERROR_EXAMPLES: Readonly<
     message: 'Expected at most 600 requests per minute.',
     details: { requestsPerMinute: 600, retryAfterSeconds: 42 },
   },
+  CALLER_QUARANTINED: {
+    message: 'Several of your images ended or stalled workers: your images are refused for a while.',
+    details: { field: '{field}', retryAfterSeconds: 540 },
+  },
   IMAGE_QUARANTINED: {
-    message: 'Two workers ended on this image: it is refused for a while.',
+    message: 'This image ended or stalled two workers: it is refused for a while.',
     details: { field: '{field}', retryAfterSeconds: 600 },
   },
   QUEUE_FULL: { message: 'The queue is full.', details: { retryAfterSeconds: 9 } },

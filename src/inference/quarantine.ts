@@ -1,45 +1,92 @@
-import { createHash } from 'node:crypto';
-
-/** Workers that an image may end before it is refused. */
-const MAX_DEATHS = 2;
-/** How long it is refused after that, in milliseconds; also how long a first death is held against it. */
+/** Workers that an image may end or stall before it is refused. */
+const MAX_STRIKES = 2;
+/** Images of one caller under suspicion at once, at which all of its images are refused, until the oldest is forgotten. */
+const MAX_SUSPECTS_PER_CALLER = 3;
+/** How long a strike is held against an image and its caller, in milliseconds. */
 export const QUARANTINE_MS = 10 * 60_000;
-/** Images remembered; the oldest go first. */
-const MAX_SUSPECTS = 1000;
+/** Images and callers remembered, each; the oldest go first. */
+const MAX_REMEMBERED = 1000;
+
+/** Whose image it is, and which. */
+export interface Origin {
+  /** Empty where it is not known: then the image alone is blamed. */
+  caller: string;
+  /** Content hash of the image; computed only where something is under suspicion. */
+  imageHash: () => string;
+}
+
+/** What is refused, and for how many milliseconds still. */
+export interface Refusal {
+  subject: 'image' | 'caller';
+  leftMs: number;
+}
 
 /**
- * Remembers, by content hash, images that ended the worker they ran on, so that one poison image cannot take the
- * pool down by being sent again and again.
+ * Remembers images that ended or stalled the worker they ran on, so that they cannot take the pool down by being sent again
+ * and again; and whose they were, since one more byte makes another image of it.
+ *
+ * A caller is blamed only for images that ran on its own account. An image that comes through after all is forgotten, and
+ * so is what it did to its caller: the worker was ended by something else.
  */
 export class Quarantine {
-  private readonly suspects = new Map<string, { deaths: number; until: number }>();
+  /** By image: workers it ended or stalled, and until when that counts. */
+  private readonly images = new Map<string, { strikes: number; until: number }>();
+  /** By caller: its images under suspicion, and until when each is. */
+  private readonly callers = new Map<string, Map<string, number>>();
 
-  /** Whether the image is refused now. Costs nothing as long as no image is under suspicion. */
-  refuses(image: Uint8Array): boolean {
-    if (this.suspects.size === 0) return false;
-    const key = hash(image);
-    const suspect = this.suspects.get(key);
-    if (suspect == null) return false;
-    if (suspect.until > Date.now()) return suspect.deaths >= MAX_DEATHS;
-    this.suspects.delete(key);
-    return false;
+  /** Why work is refused now; `null` where it is not. Costs nothing as long as nothing is under suspicion. */
+  refusalOf({ caller, imageHash }: Origin): Refusal | null {
+    const now = Date.now();
+    const suspects = this.suspectsOf(caller, now);
+    if (suspects.length >= MAX_SUSPECTS_PER_CALLER) {
+      return { subject: 'caller', leftMs: suspects[0] - now };
+    }
+    if (this.images.size === 0) return null;
+    const hash = imageHash();
+    const image = this.images.get(hash);
+    if (image == null) return null;
+    if (image.until <= now) this.images.delete(hash);
+    else if (image.strikes >= MAX_STRIKES) return { subject: 'image', leftMs: image.until - now };
+    return null;
   }
 
-  /** A worker ended while it ran this image. */
-  blame(image: Uint8Array): void {
-    const key = hash(image);
-    const deaths = (this.suspects.get(key)?.deaths ?? 0) + 1;
-    this.suspects.delete(key);
-    this.suspects.set(key, { deaths, until: Date.now() + QUARANTINE_MS });
-    if (this.suspects.size > MAX_SUSPECTS) this.suspects.delete(this.suspects.keys().next().value as string);
+  /** A worker ended, or was stalled, while it ran this image for this caller. */
+  blame({ caller, imageHash }: Origin): void {
+    const now = Date.now();
+    const until = now + QUARANTINE_MS;
+    const hash = imageHash();
+    const known = this.images.get(hash);
+    const strikes = known != null && known.until > now ? known.strikes : 0;
+    remember(this.images, hash, { strikes: strikes + 1, until });
+    if (caller === '') return;
+    const suspects = this.callers.get(caller) ?? new Map<string, number>();
+    remember(suspects, hash, until, MAX_SUSPECTS_PER_CALLER);
+    remember(this.callers, caller, suspects);
   }
 
-  /** The image came through after all: another had ended the worker, or chance. */
-  acquit(image: Uint8Array): void {
-    if (this.suspects.size > 0) this.suspects.delete(hash(image));
+  /** The image came through after all. */
+  acquit({ imageHash }: Origin): void {
+    if (this.images.size === 0) return;
+    const hash = imageHash();
+    if (!this.images.delete(hash)) return;
+    for (const [caller, suspects] of this.callers) {
+      if (suspects.delete(hash) && suspects.size === 0) this.callers.delete(caller);
+    }
+  }
+
+  /** Ends of the suspicions against a caller, the oldest first. */
+  private suspectsOf(caller: string, now: number): number[] {
+    const suspects = this.callers.get(caller);
+    if (suspects == null) return [];
+    for (const [hash, until] of suspects) if (until <= now) suspects.delete(hash);
+    if (suspects.size === 0) this.callers.delete(caller);
+    return [...suspects.values()];
   }
 }
 
-function hash(image: Uint8Array): string {
-  return createHash('sha256').update(image).digest('base64');
+/** Puts an entry at the end, and drops the oldest where there are too many. */
+function remember<Value>(map: Map<string, Value>, key: string, value: Value, most = MAX_REMEMBERED): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > most) map.delete(map.keys().next().value as string);
 }

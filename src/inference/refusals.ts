@@ -1,4 +1,5 @@
 import { FaceError } from '../errors';
+import type { Refusal } from './quarantine';
 
 /*
  * What a caller is told whose image is not answered. The pool and the cache of answers both end waits: in the same words.
@@ -14,4 +15,19 @@ export function timedOut(limitMs: number): FaceError {
 
 export function queueFull(retryAfterSeconds: number): FaceError {
   return new FaceError('QUEUE_FULL', 'The queue is full.', { retryAfterSeconds });
+}
+
+export function quarantined({ subject, leftMs }: Refusal): FaceError {
+  const details = { retryAfterSeconds: Math.ceil(leftMs / 1000) };
+  return subject === 'image'
+    ? new FaceError(
+        'IMAGE_QUARANTINED',
+        'This image ended or stalled two workers: it is refused for a while.',
+        details,
+      )
+    : new FaceError(
+        'CALLER_QUARANTINED',
+        'Several of your images ended or stalled workers: your images are refused for a while.',
+        details,
+      );
 }

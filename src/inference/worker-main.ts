@@ -55,11 +55,7 @@ process.on('disconnect', () => process.exit(0));
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 
-async function start({
-  models: files,
-  intraOpThreads,
-  maxImagePixels,
-}: WorkerSettings): Promise<LoadedModel[]> {
+async function start({ models: files, intraOpThreads, imageLimits }: WorkerSettings): Promise<LoadedModel[]> {
   const all: LoadedModel[] = [];
   for (const file of files) {
     const { model, loaded } = await loadModel(file, intraOpThreads);
@@ -71,7 +67,7 @@ async function start({
     name,
     { card, session: counter.count(name, session) },
   ]);
-  pipeline = new FacePipeline(new Map(counted), maxImagePixels);
+  pipeline = new FacePipeline(new Map(counted), imageLimits);
   return all;
 }
 

@@ -227,6 +227,102 @@ describe(WorkerPool.name, () => {
     expect(await again).toBe('answered');
   });
 
+  describe('a caller whose images end or stall workers', () => {
+    const run = (pool: WorkerPool, name: string, caller: string) => code(pool.run(job(name), { caller }));
+    const busy = () => workers.filter((worker) => worker.isBusy && !worker.stopped);
+
+    /** The worker that runs the job now, once there is one. */
+    async function runningWorker(): Promise<FakeWorker> {
+      for (let ms = 0; ms < 60_000 && busy().length === 0; ms += 100)
+        await jest.advanceTimersByTimeAsync(100);
+      return busy()[0];
+    }
+
+    /** Runs images that end every worker they are given to. */
+    async function attack(pool: WorkerPool, caller: string, names: string[]): Promise<string[]> {
+      const codes: string[] = [];
+      for (const name of names) {
+        const answer = run(pool, name, caller);
+        let isOver = false;
+        void answer.then(() => (isOver = true));
+        for (let ms = 0; ms < 60_000 && !isOver; ms += 100) {
+          busy()[0]?.end();
+          await jest.advanceTimersByTimeAsync(100);
+        }
+        codes.push(await answer);
+      }
+      return codes;
+    }
+
+    it('is refused for a while, whatever bytes it sends, and no other is', async () => {
+      jest.useFakeTimers();
+      const pool = await start({ workerCount: 2 });
+      // The third image is not tried on a second worker any more.
+      expect(await attack(pool, 'eve', ['a', 'b', 'c'])).toEqual([
+        'INFERENCE_FAILED',
+        'INFERENCE_FAILED',
+        'CALLER_QUARANTINED',
+      ]);
+      expect(pool.status().restarts).toBe(5);
+      const refused = await pool.run(job('honest'), { caller: 'eve' }).catch((error: FaceError) => error);
+      expect(refused).toMatchObject({
+        code: 'CALLER_QUARANTINED',
+        status: 429,
+        details: { retryAfterSeconds: expect.any(Number) },
+      });
+      const other = run(pool, 'other', 'bob');
+      (await runningWorker()).answer();
+      expect(await other).toBe('answered');
+      const { retryAfterSeconds } = (refused as FaceError).details as { retryAfterSeconds: number };
+      await jest.advanceTimersByTimeAsync(retryAfterSeconds * 1000);
+      const again = run(pool, 'honest', 'eve');
+      (await runningWorker()).answer();
+      expect(await again).toBe('answered');
+    });
+
+    it('is not told by an image that a caller before it had sent', async () => {
+      jest.useFakeTimers();
+      const pool = await start({ workerCount: 2 });
+      await attack(pool, 'eve', ['a', 'b', 'c']);
+      for (const name of ['a', 'b']) expect(await run(pool, name, 'bob')).toBe('IMAGE_QUARANTINED');
+      const honest = run(pool, 'honest', 'bob');
+      (await runningWorker()).answer();
+      expect(await honest).toBe('answered');
+    });
+
+    it('is told by decoders that were stopped as well', async () => {
+      const pool = await start();
+      const stalled = new FaceError('IMAGE_DECODE_TIMEOUT', 'late');
+      for (const name of ['a', 'b', 'c']) {
+        const answer = run(pool, name, 'eve');
+        workers[0].fail(stalled);
+        expect(await answer).toBe('IMAGE_DECODE_TIMEOUT');
+      }
+      expect(await run(pool, 'd', 'eve')).toBe('CALLER_QUARANTINED');
+      expect(workers).toHaveLength(1);
+    });
+
+    it('loses what waits for its turn', async () => {
+      const pool = await start({ queueSize: 99 });
+      const answers = ['a', 'b', 'c', 'd', 'e'].map((name) => run(pool, name, 'eve'));
+      for (let i = 0; i < 3; i++) {
+        workers[0].fail(new FaceError('IMAGE_DECODE_TIMEOUT', 'late'));
+        await turn();
+      }
+      expect((await Promise.all(answers)).slice(3)).toEqual(['CALLER_QUARANTINED', 'CALLER_QUARANTINED']);
+      expect(workers[0].jobs).toHaveLength(3);
+    });
+
+    it('is nobody where no caller is named', async () => {
+      jest.useFakeTimers();
+      const pool = await start({ workerCount: 2 });
+      await attack(pool, '', ['a', 'b', 'c', 'd']);
+      const answer = run(pool, 'honest', '');
+      (await runningWorker()).answer();
+      expect(await answer).toBe('answered');
+    });
+  });
+
   it('forgives an image that comes through at the second try', async () => {
     const pool = await start({ workerCount: 2 });
     for (let round = 0; round < 3; round++) {

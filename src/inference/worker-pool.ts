@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
 import { DrainRate } from './drain-rate';
 import { FairQueue } from './fair-queue';
 import { type InferenceWorker, WorkerEndedError } from './inference-worker';
-import { Quarantine, QUARANTINE_MS } from './quarantine';
-import { aborted, queueFull, timedOut } from './refusals';
+import { type Origin, Quarantine } from './quarantine';
+import { aborted, quarantined, queueFull, timedOut } from './refusals';
 import { type RunSummary, RunStatistics } from './run-statistics';
 import type { LoadedModel } from './worker-protocol';
 import { type WorkerPlan, WorkerSet } from './worker-set';
@@ -54,9 +55,8 @@ const STABLE_MS = 1000;
 /** Workers a job may be given to: what ends two is not given to a third. */
 const MAX_ATTEMPTS = 2;
 
-interface Task {
+interface Task extends Origin {
   job: FaceJob;
-  caller: string;
   bytes: number;
   admittedAt: number;
   /** Time from admission to the deadline. */
@@ -74,10 +74,10 @@ interface Task {
  * All hold the same models. {@link switchTo} brings other models: new workers load them beside the old ones, then take
  * over; the old ones finish what only they can do, and end, which gives their memory back.
  *
- * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED), or
- * refused at its deadline (INFERENCE_TIMEOUT). What would be late for the others' sake is refused as QUEUE_FULL, at
- * admission where that can be foreseen, else at its turn. A worker that ends, or does not answer by the deadline, is replaced; what
- * it ran is tried once more on another, then refused (INFERENCE_FAILED).
+ * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED,
+ * CALLER_QUARANTINED), or refused at its deadline (INFERENCE_TIMEOUT). What would be late for the others' sake is refused
+ * as QUEUE_FULL, at admission where that can be foreseen, else at its turn. A worker that ends, or does not answer by the
+ * deadline, is replaced; what it ran is tried once more on another, then refused (INFERENCE_FAILED).
  */
 export class WorkerPool {
   private readonly queue: FairQueue<Task>;
@@ -170,7 +170,9 @@ export class WorkerPool {
   run(job: FaceJob, { signal, timeoutMs, caller = '' }: RunOptions = {}): Promise<FaceJobResult> {
     if (this.closed) return Promise.reject(shuttingDown());
     if (signal?.aborted) return Promise.reject(aborted());
-    if (this.quarantine.refuses(job.image)) return Promise.reject(quarantined());
+    const imageHash = hashOnce(job.image);
+    const refusal = this.quarantine.refusalOf({ caller, imageHash });
+    if (refusal != null) return Promise.reject(quarantined(refusal));
     const limitMs = Math.min(timeoutMs ?? Infinity, this.options.requestTimeoutMs);
     return new Promise<FaceJobResult>((resolve, reject) => {
       const onAbort = () => {
@@ -192,6 +194,7 @@ export class WorkerPool {
       const task: Task = {
         job,
         caller,
+        imageHash,
         bytes: job.image.byteLength,
         admittedAt: performance.now(),
         limitMs,
@@ -204,8 +207,8 @@ export class WorkerPool {
       const set = this.setFor(task) ?? this.current;
       const worker = set.idle.pop();
       if (worker != null) return void this.execute(task, worker, set);
-      const refusal = this.queue.push(task, this.placesFor(caller, set, limitMs));
-      if (refusal != null) task.reject(this.queueFull(refusal));
+      const overflow = this.queue.push(task, this.placesFor(caller, set, limitMs));
+      if (overflow != null) task.reject(this.queueFull(overflow));
     });
   }
 
@@ -346,6 +349,12 @@ export class WorkerPool {
     for (;;) {
       const task = this.queue.shift((waiting) => this.setFor(waiting) === set);
       if (task == null) return undefined;
+      // Others of this caller, or with this image, may have ended workers since it was admitted.
+      const refusal = this.quarantine.refusalOf(task);
+      if (refusal != null) {
+        task.reject(quarantined(refusal));
+        continue;
+      }
       const leftMs = task.admittedAt + task.limitMs - performance.now();
       // One whose worker ended had its turn in time.
       if (task.attempts > 0 || !this.drainRate.isTooLate(task.limitMs, leftMs)) return task;
@@ -371,7 +380,7 @@ export class WorkerPool {
     } catch (error) {
       if (error instanceof WorkerEndedError) this.retry(task, error);
       else {
-        this.answered(task, startedAt);
+        this.answered(task, startedAt, error);
         task.reject(error as Error);
       }
     }
@@ -382,9 +391,11 @@ export class WorkerPool {
     this.release(worker, set);
   }
 
-  private answered({ job, caller }: Task, startedAt: number): void {
+  private answered(task: Task, startedAt: number, error?: unknown): void {
+    const { caller } = task;
     this.recentDeaths = 0;
-    this.quarantine.acquit(job.image);
+    if (hasStalled(error)) this.quarantine.blame(task);
+    else this.quarantine.acquit(task);
     const at = performance.now();
     this.drainRate.add({ caller, at, runMs: at - startedAt });
   }
@@ -401,7 +412,7 @@ export class WorkerPool {
 
   /** Gives a job whose worker ended to the next one, once. */
   private retry(task: Task, error: WorkerEndedError): void {
-    this.quarantine.blame(task.job.image);
+    this.quarantine.blame(task);
     if (task.isSettled) return;
     if (task.attempts >= MAX_ATTEMPTS || this.closed) return task.reject(error);
     const set = this.setFor(task);
@@ -437,8 +448,13 @@ function shuttingDown(): FaceError {
   return new FaceError('NOT_READY', 'The service is shutting down.');
 }
 
-function quarantined(): FaceError {
-  return new FaceError('IMAGE_QUARANTINED', 'Two workers ended on this image: it is refused for a while.', {
-    retryAfterSeconds: QUARANTINE_MS / 1000,
-  });
+/** The worker was stopped in the middle of the image, and lives on. */
+function hasStalled(error: unknown): boolean {
+  return error instanceof FaceError && error.code === 'IMAGE_DECODE_TIMEOUT';
+}
+
+/** Content hash of an image, when it is first asked for: 0.6 ms a megabyte. */
+function hashOnce(image: Uint8Array): () => string {
+  let hash: string | undefined;
+  return () => (hash ??= createHash('sha256').update(image).digest('base64'));
 }

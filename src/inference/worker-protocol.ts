@@ -1,6 +1,7 @@
 import type { FaceErrorCode } from '../errors';
 import type { ModelFile } from '../model-store/model-store';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
+import type { ImageLimits } from '../pipeline/image-limits';
 
 /*
  * Every message between the main process and an inference worker. Plain data only: class instances, getters and
@@ -12,7 +13,7 @@ export interface WorkerSettings {
   /** Models to load, in order. */
   models: ModelFile[];
   intraOpThreads: number;
-  maxImagePixels: number;
+  imageLimits: ImageLimits;
 }
 
 export interface PlainError {

@@ -221,6 +221,7 @@ describe('FaceMetrics', () => {
 
   it('counts as rejections what is no fault of the image, from zero on', async () => {
     expect([...REJECTIONS].sort()).toEqual([
+      'CALLER_QUARANTINED',
       'CALLER_QUEUE_FULL',
       'IMAGE_QUARANTINED',
       'INFERENCE_TIMEOUT',

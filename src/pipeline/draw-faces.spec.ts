@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { IMAGE_LIMITS } from '../../test/support/image-fixtures';
 import { drawFaces, paintFaces } from './draw-faces';
 import type { FaceDetection } from './face.types';
 import { MAX_DECODED_SIDE, type RgbImage } from './rgb-image';
@@ -101,7 +102,9 @@ describe(drawFaces.name, () => {
   };
 
   it('keeps the size of the image', async () => {
-    const image = await decode(await drawFaces(await jpeg(120, 90).toBuffer(), [faceAt(30, 20, 50)], 1e6));
+    const image = await decode(
+      await drawFaces(await jpeg(120, 90).toBuffer(), [faceAt(30, 20, 50)], IMAGE_LIMITS),
+    );
     expect([image.width, image.height]).toEqual([120, 90]);
     expect(isPainted(image, 30, 40)).toBe(true);
     expect(isPainted(image, 110, 80)).toBe(false);
@@ -109,14 +112,14 @@ describe(drawFaces.name, () => {
 
   it('draws over the upright image', async () => {
     const onItsSide = await jpeg(120, 90).withMetadata({ orientation: 6 }).toBuffer();
-    const { width, height } = await decode(await drawFaces(onItsSide, [], 1e6));
+    const { width, height } = await decode(await drawFaces(onItsSide, [], IMAGE_LIMITS));
     expect([width, height]).toEqual([90, 120]);
   });
 
   it('scales the faces where the image is decoded smaller', async () => {
     const side = 2 * MAX_DECODED_SIDE;
     const bytes = await jpeg(side, 200).toBuffer();
-    const image = await decode(await drawFaces(bytes, [faceAt(side - 200, 60, 100)], 1e7));
+    const image = await decode(await drawFaces(bytes, [faceAt(side - 200, 60, 100)], IMAGE_LIMITS));
     expect([image.width, image.height]).toEqual([MAX_DECODED_SIDE, 100]);
     expect(isPainted(image, MAX_DECODED_SIDE - 100, 55)).toBe(true);
     expect(isPainted(image, MAX_DECODED_SIDE - 40, 55)).toBe(false);

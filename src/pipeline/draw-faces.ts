@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import type { BoundingBox, FaceDetection, Landmarks, Point } from './face.types';
+import type { ImageLimits } from './image-limits';
 import { decodeImage, type RgbImage } from './rgb-image';
 
 type Color = readonly [red: number, green: number, blue: number];
@@ -43,9 +44,9 @@ const GLYPH_PITCH = 4;
 export async function drawFaces(
   bytes: Uint8Array,
   faces: readonly FaceDetection[],
-  maxPixels: number,
+  limits: ImageLimits,
 ): Promise<Buffer> {
-  const image = await decodeImage(bytes, maxPixels);
+  const image = await decodeImage(bytes, limits);
   const scaleX = image.width / image.originalWidth;
   const scaleY = image.height / image.originalHeight;
   paintFaces(

@@ -17,6 +17,7 @@ import {
   type StageTimings,
 } from './face.types';
 import type { FaceJob } from './face-job';
+import type { ImageLimits } from './image-limits';
 import { toInputTensor } from './input-tensor';
 import { type LocatedFace, locateFaces } from './locate-faces';
 import { Picture } from './picture';
@@ -80,17 +81,17 @@ interface Look {
 export class FacePipeline {
   constructor(
     private readonly models: ReadonlyMap<string, PipelineModel>,
-    private readonly maxImagePixels: number,
+    private readonly imageLimits: ImageLimits,
   ) {}
 
   /**
    * Runs one job.
    *
-   * @throws {FaceError} IMAGE_UNSUPPORTED, IMAGE_TOO_LARGE, IMAGE_CORRUPT, FACE_AMBIGUOUS, MODEL_NOT_LOADED.
+   * @throws {FaceError} IMAGE_UNSUPPORTED, IMAGE_TOO_LARGE, IMAGE_CORRUPT, IMAGE_DECODE_TIMEOUT, FACE_AMBIGUOUS, MODEL_NOT_LOADED.
    */
   async run(job: FaceJob): Promise<ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace>> {
     const clock = new StageClock();
-    const file = await clock.time('decodeMs', () => readImage(job.image, this.maxImagePixels));
+    const file = await clock.time('decodeMs', () => readImage(job.image, this.imageLimits));
     const picture = new Picture(file, (decode) => clock.time('decodeMs', decode));
     const look =
       job.wholeImage === 'always'

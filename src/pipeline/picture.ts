@@ -24,7 +24,7 @@ export class Picture {
    * The picture, upright by its file and then turned.
    *
    * @param maxSide - longest side in pixels.
-   * @throws {FaceError} IMAGE_CORRUPT.
+   * @throws {FaceError} IMAGE_CORRUPT, IMAGE_DECODE_TIMEOUT.
    */
   async at(maxSide: number, rotation: Rotation): Promise<DecodedImage> {
     const side = Math.min(maxSide, Math.max(this.originalWidth, this.originalHeight));

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { FaceError } from '../errors';
 import { isSrgbProfile } from './icc-profile';
+import { assertReadable, assertWithinLimits, type ImageLimits } from './image-limits';
 
 /** `Uint8Array [H * W * 3]` HWC RGB, 0..255, upright (EXIF applied). */
 export interface RgbImage {
@@ -31,7 +32,8 @@ export interface EncodedImage {
    * lower edge and by nothing at the origin.
    *
    * @param maxSide - longest side of the result in pixels. @defaultValue {@link MAX_DECODED_SIDE}
-   * @throws {FaceError} IMAGE_CORRUPT where the decoder refuses.
+   * @throws {FaceError} IMAGE_CORRUPT where the decoder refuses; IMAGE_DECODE_TIMEOUT where it is stopped because this and
+   * earlier decodings of the image took longer than {@link ImageLimits.decodeTimeoutMs}.
    */
   decode(maxSide?: number): Promise<DecodedImage>;
 }
@@ -72,10 +74,10 @@ sharp.cache(false);
  */
 export async function decodeImage(
   bytes: Uint8Array,
-  maxPixels: number,
+  limits: ImageLimits,
   maxSide = MAX_DECODED_SIDE,
 ): Promise<DecodedImage> {
-  const image = await readImage(bytes, maxPixels);
+  const image = await readImage(bytes, limits);
   return image.decode(maxSide);
 }
 
@@ -83,20 +85,16 @@ export async function decodeImage(
  * Reads and checks the header of an image; no pixel is decoded yet.
  *
  * @param bytes - must not change or be detached until the last `decode` ends.
- * @throws {FaceError} IMAGE_UNSUPPORTED for other formats, IMAGE_TOO_LARGE over `maxPixels`, IMAGE_CORRUPT where the
+ * @throws {FaceError} IMAGE_UNSUPPORTED for other formats, IMAGE_TOO_LARGE over a limit, IMAGE_CORRUPT where the
  * header is damaged.
  */
-export async function readImage(bytes: Uint8Array, maxPixels: number): Promise<EncodedImage> {
+export async function readImage(bytes: Uint8Array, limits: ImageLimits): Promise<EncodedImage> {
+  assertReadable(bytes);
   const metadata = await readMetadata(bytes);
+  assertWithinLimits(bytes, metadata, limits);
   const { width, height } = metadata.autoOrient;
-  if (width * height > maxPixels) {
-    throw new FaceError(
-      'IMAGE_TOO_LARGE',
-      `Expected at most ${maxPixels} pixels for the image but received ${width} x ${height}.`,
-      { maxImagePixels: maxPixels, imageWidth: width, imageHeight: height },
-    );
-  }
   const profile = profileOf(metadata);
+  let leftMs = limits.decodeTimeoutMs;
   return {
     originalWidth: width,
     originalHeight: height,
@@ -106,7 +104,14 @@ export async function readImage(bytes: Uint8Array, maxPixels: number): Promise<E
         width: Math.max(1, Math.round(width * scale)),
         height: Math.max(1, Math.round(height * scale)),
       };
-      const data = await decodePixels(bytes, size, profile);
+      if (leftMs <= 0) throw decodeTimeout(limits);
+      const startedAt = performance.now();
+      const data = await decodePixels(bytes, size, profile, leftMs).catch((error: unknown) => {
+        throw isTimeout(error)
+          ? decodeTimeout(limits)
+          : new FaceError('IMAGE_CORRUPT', 'The image could not be decoded.', {}, { cause: error });
+      });
+      leftMs -= performance.now() - startedAt;
       return { data, ...size, originalWidth: width, originalHeight: height };
     },
   };
@@ -142,28 +147,39 @@ async function decodePixels(
   bytes: Uint8Array,
   size: { width: number; height: number },
   profile: ColorProfile,
+  timeoutMs: number,
 ): Promise<Uint8Array> {
-  try {
-    let image = sharp(bytes, {
-      failOn: 'truncated',
-      limitInputPixels: false,
-      pages: 1,
-      ignoreIcc: profile !== 'default',
-    })
-      .autoOrient()
-      // "inside" scales both sides by one factor, so where a side is rounded its points move by a fraction of a pixel.
-      .resize({ ...size, fit: 'fill', kernel: SHRINK_KERNEL })
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb');
-    // sharp applies a profile before it resizes. An uncompressed TIFF carries pixels and profile into a second pass.
-    if (profile === 'rgb') {
-      const tiff = await image.keepIccProfile().tiff({ compression: 'none' }).toBuffer();
-      image = sharp(tiff, { failOn: 'truncated', limitInputPixels: false });
-    }
-    return await image.raw({ depth: 'uchar' }).toBuffer();
-  } catch (error) {
-    throw new FaceError('IMAGE_CORRUPT', 'The image could not be decoded.', {}, { cause: error });
+  // libvips looks at its clock between rows: a decoder that has the whole image in one call is stopped after that call.
+  const seconds = Math.max(1, Math.ceil(timeoutMs / 1000));
+  let image = sharp(bytes, {
+    failOn: 'truncated',
+    limitInputPixels: false,
+    pages: 1,
+    ignoreIcc: profile !== 'default',
+  })
+    .autoOrient()
+    // "inside" scales both sides by one factor, so where a side is rounded its points move by a fraction of a pixel.
+    .resize({ ...size, fit: 'fill', kernel: SHRINK_KERNEL })
+    .flatten({ background: '#ffffff' })
+    .toColourspace('srgb')
+    .timeout({ seconds });
+  // sharp applies a profile before it resizes. An uncompressed TIFF carries pixels and profile into a second pass.
+  if (profile === 'rgb') {
+    const tiff = await image.keepIccProfile().tiff({ compression: 'none' }).toBuffer();
+    image = sharp(tiff, { failOn: 'truncated', limitInputPixels: false });
   }
+  return image.raw({ depth: 'uchar' }).toBuffer();
+}
+
+/** By the message of sharp, which gives its errors no code. */
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && /timeout: \d+% complete/.test(error.message);
+}
+
+function decodeTimeout({ decodeTimeoutMs }: ImageLimits): FaceError {
+  return new FaceError('IMAGE_DECODE_TIMEOUT', `The image was not decoded within ${decodeTimeoutMs} ms.`, {
+    decodeTimeoutMs,
+  });
 }
 
 function unsupported(cause?: unknown): FaceError {

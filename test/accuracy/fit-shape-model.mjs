@@ -14,6 +14,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const from = (path) => require(join(root, 'dist', path));
 const { readModelStore, requireFile } = from('model-store/model-store.js');
 const { openSession } = from('pipeline/tensor-session.js');
+const { DEFAULT_FACE_OPTIONS, imageLimitsOf } = from('face/face.options.js');
 const { decodeImage } = from('pipeline/rgb-image.js');
 const { Detector } = from('pipeline/detect/detect-faces.js');
 const { findLandmarks68 } = from('pipeline/landmarks-68.js');
@@ -45,7 +46,7 @@ const photos = readdirSync(people)
 const shapes = [];
 for (const [done, photo] of photos.entries()) {
   if (done % 100 === 0) process.stderr.write(`${done} of ${photos.length} photos\n`);
-  const image = await decodeImage(readFileSync(photo), 50_000_000);
+  const image = await decodeImage(readFileSync(photo), imageLimitsOf(DEFAULT_FACE_OPTIONS));
   let faces = [];
   for (const pass of finder.passes) if (faces.length === 0) faces = await finder.detect(image, pass);
   const [face] = faces.sort((a, b) => b.box.height - a.box.height);

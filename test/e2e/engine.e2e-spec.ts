@@ -254,7 +254,7 @@ describe('the default models in real workers', () => {
   });
 
   it('finds no face where there is none', async () => {
-    for (const image of [await plainPng(640, 480), await plainPng(1, 1), await plainPng(3000, 10)]) {
+    for (const image of [await plainPng(640, 480), await plainPng(1, 1), await plainPng(3000, 30)]) {
       for (const result of [
         await model.detect(image),
         await model.represent(image),

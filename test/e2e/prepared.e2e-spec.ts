@@ -29,6 +29,7 @@ import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
 import type { FaceJob, FaceJobResult } from '../../src/pipeline/face-job';
 import type { AnalyzedFace, FaceDetection, Landmarks, RepresentedFace } from '../../src/pipeline/face.types';
 import { cardInput } from '../support/card-input';
+import { IMAGE_LIMITS } from '../support/image-fixtures';
 import { rootDir, workerFile } from '../support/paths';
 import { describeWithShared, sharedDir } from '../support/shared';
 
@@ -44,7 +45,7 @@ class Worker {
 
   static async start(models: ModelFile[]): Promise<{ worker: Worker; loaded: LoadedModel[] }> {
     const worker = new Worker();
-    const settings = { models, intraOpThreads: 1, maxImagePixels: 50_000_000 };
+    const settings = { models, intraOpThreads: 1, imageLimits: IMAGE_LIMITS };
     const reply = await worker.ask({ type: 'start', settings });
     if (reply.type === 'ready') return { worker, loaded: reply.models };
     await worker.stop();

@@ -69,6 +69,13 @@ export class FakeWorker extends InferenceWorker {
     });
   }
 
+  /** Answers the running job with an error. */
+  fail(error: Error): void {
+    const running = this.running;
+    this.running = undefined;
+    running?.reject(error);
+  }
+
   async stop(): Promise<void> {
     this.stopped = true;
     this.end();

@@ -1,8 +1,12 @@
 import sharp from 'sharp';
+import { DEFAULT_FACE_OPTIONS, imageLimitsOf } from '../../src/face/face.options';
 import { goldenInput } from '../golden/golden-inputs.cjs';
 import { pngHeader, withOrientation } from './portrait';
 
 export { withOrientation };
+
+/** Limits of images by the default options. */
+export const IMAGE_LIMITS = imageLimitsOf(DEFAULT_FACE_OPTIONS);
 
 /** Side of the drawn portrait in pixels. */
 export const PORTRAIT_SIZE = 512;
