@@ -103,6 +103,10 @@ export const FACE_ERRORS = {
     status: 503,
     when: 'the store of the galleries could not write or read; the cause is logged, nothing was changed',
   },
+  AUDIT_FAILED: {
+    status: 503,
+    when: 'the audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`',
+  },
   NOT_READY: { status: 503, when: 'the service is starting or shutting down' },
   MEMORY_BUDGET_EXCEEDED: {
     status: 507,
@@ -149,6 +153,10 @@ export const FACE_ERRORS = {
   GALLERY_STORE_INVALID: {
     status: null,
     when: 'boot: the folder of the galleries is not ours, of another version, in use, or has another key',
+  },
+  AUDIT_FILE_INVALID: {
+    status: null,
+    when: 'boot: FACE_AUDIT_FILE cannot be opened, is in use, or its last line was changed or has another key',
   },
   FACE_OPTIONS_INVALID: { status: null, when: 'boot: an option or environment variable is wrong' },
 } as const satisfies Record<string, FaceErrorEntry>;

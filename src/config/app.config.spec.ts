@@ -27,6 +27,7 @@ describe(loadAppConfig.name, () => {
       host: '0.0.0.0',
       adminKey: null,
       logLevel: 'log',
+      audit: { file: null, key: null, subjects: 'hashed', onFailure: 'refuse', maxBytes: 104_857_600 },
       maxImages: 16,
       maxJsonBytes: 33_554_432,
       modelMirrorUrl: null,
@@ -80,6 +81,13 @@ describe(loadAppConfig.name, () => {
       host: '127.0.0.1',
       adminKey: 'k'.repeat(16),
       logLevel: 'fatal',
+      audit: {
+        file: '127.0.0.1',
+        key: 'k'.repeat(32),
+        subjects: 'plain',
+        onFailure: 'continue',
+        maxBytes: 1024 ** 4,
+      },
       maxImages: 256,
       maxJsonBytes: 536_870_912,
       modelMirrorUrl: 'https://mirror.example/models/',
@@ -109,6 +117,15 @@ describe(loadAppConfig.name, () => {
       },
       deepface: { isOn: false, authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
+  });
+
+  it('asks for the key of the audit stream where subjects are hashed with it', () => {
+    const file = { FACE_AUDIT_FILE: 'audit.jsonl' };
+    expect(refusal(file)).toMatchObject({
+      code: 'FACE_OPTIONS_INVALID',
+      details: { variable: 'FACE_AUDIT_KEY' },
+    });
+    expect(loadAppConfig({ ...file, FACE_AUDIT_SUBJECTS: 'plain' }).audit.key).toBeNull();
   });
 
   it('takes error rates in either notation', () => {
