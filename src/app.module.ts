@@ -1,6 +1,7 @@
 import { Logger, Module } from '@nestjs/common';
 import { AdminModule } from './admin/admin.module';
 import { AnalysisModule } from './analysis/analysis.module';
+import { AuditModule } from './audit/audit.module';
 import { DeepfaceModule } from './compat/deepface/deepface.module';
 import { AppConfig } from './config/app.config';
 import { AppConfigModule } from './config/app.config.module';
@@ -22,6 +23,7 @@ const galleryLogger = new Logger('Galleries');
 @Module({
   imports: [
     AppConfigModule,
+    AuditModule,
     FaceModule.forRootAsync({
       inject: [AppConfig, FaceMetrics],
       useFactory: ({ face }: AppConfig, metrics: FaceMetrics) => ({

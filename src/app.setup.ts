@@ -1,12 +1,15 @@
 import type { NestApplicationOptions } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
+import { AuditInterceptor } from './audit/audit.interceptor';
+import { AuditTrail } from './audit/audit-trail';
 import { deepfaceDialect, isDeepfaceText } from './compat/deepface/dialect';
 import { AppConfig } from './config/app.config';
 import { Draining } from './health/draining';
 import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
 import { requestId } from './http/request-id';
+import { RequestLog } from './http/request-log';
 import { createValidationPipe } from './http/validation';
 import { FaceMetrics } from './metrics/face-metrics';
 import { measureHttp } from './metrics/measure-http';
@@ -22,11 +25,14 @@ export function configureApp(app: NestExpressApplication): void {
   // Hashing every embedding sent, for a header that no client of a POST looks at.
   app.disable('etag');
   app.use(requestId);
-  app.use(measureHttp(app.get(FaceMetrics)));
+  const [metrics, log, trail] = [app.get(FaceMetrics), app.get(RequestLog), app.get(AuditTrail)];
+  app.use(measureHttp((event) => metrics.observeHttp(event), log.observe, trail.observeRefusal));
   app.use(deepfaceDialect(config));
   app.use(app.get(Draining).refuseWhileDraining);
   app.useBodyParser('json', { limit });
   app.useBodyParser('text', { limit, type: isDeepfaceText });
+  // The outermost interceptor: the others may refuse a request, or change its answer.
+  app.useGlobalInterceptors(app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());
   SwaggerModule.setup('docs', app, createOpenApiDocument(app), {

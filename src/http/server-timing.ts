@@ -31,6 +31,7 @@ export function setServerTiming(
   const search = searchMs == null ? [] : [metric('search', searchMs)];
   const metrics = [...(images.length > 0 ? stages : []), ...search, ...cacheMetric(images), total];
   response.setHeader('Server-Timing', metrics.join(', '));
+  if (images.length > 0) request.timings = timingsOfStages(images, searchMs);
 }
 
 /** Sets `Server-Timing` on successful answers; errors get theirs, `total` alone, in the error filter. */
@@ -59,6 +60,15 @@ function timingsOf({ timings, results = [] }: TimedAnswer): StageTimings[] {
 function cacheMetric(images: StageTimings[]): string[] {
   const outcomes = CACHE_OUTCOMES.filter((outcome) => images.some(({ cache }) => cache === outcome));
   return outcomes.length === 0 ? [] : [`cache;desc="${outcomes.join(', ')}"`];
+}
+
+/** Milliseconds of each stage that took any, for the log. */
+function timingsOfStages(images: StageTimings[], searchMs = 0): Record<string, number> {
+  const stages = Object.entries(STAGES).map(
+    ([name, key]) => [name, sum(images.map((image) => image[key]))] as const,
+  );
+  const took = [...stages, ['search', searchMs] as const].filter(([, ms]) => ms > 0);
+  return Object.fromEntries(took.map(([name, ms]) => [name, Math.round(ms * 10) / 10]));
 }
 
 function metric(name: string, ms: number): string {

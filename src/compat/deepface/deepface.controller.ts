@@ -1,5 +1,6 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { AuditedPeople, type AuditedPerson } from '../../audit/audited-person';
 import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../../http/examples';
 import { RequestLimits } from '../../http/request-limits';
 import { createValidationPipe } from '../../http/validation';
@@ -194,8 +195,9 @@ export class DeepfaceController {
     @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceRegisterDto,
     @RequestLimits() limits: RequestLimits,
+    @AuditedPeople() people: AuditedPerson[],
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
-    return this.store.register(img, options, limits);
+    return this.store.register(img, options, limits, people);
   }
 
   @DeepfacePost(
@@ -231,8 +233,9 @@ export class DeepfaceController {
     @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceSearchDto,
     @RequestLimits() limits: RequestLimits,
+    @AuditedPeople() people: AuditedPerson[],
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
-    return this.store.search(img, options, limits);
+    return this.store.search(img, options, limits, people);
   }
 
   @DeepfacePost(
