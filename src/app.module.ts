@@ -2,6 +2,7 @@ import { Logger, Module } from '@nestjs/common';
 import { AdminModule } from './admin/admin.module';
 import { AnalysisModule } from './analysis/analysis.module';
 import { AuthModule } from './auth/auth.module';
+import { AuditModule } from './audit/audit.module';
 import { DeepfaceModule } from './compat/deepface/deepface.module';
 import { AppConfig } from './config/app.config';
 import { AppConfigModule } from './config/app.config.module';
@@ -24,6 +25,7 @@ const galleryLogger = new Logger('Galleries');
   imports: [
     AppConfigModule,
     AuthModule,
+    AuditModule,
     FaceModule.forRootAsync({
       inject: [AppConfig, FaceMetrics],
       useFactory: ({ face }: AppConfig, metrics: FaceMetrics) => ({

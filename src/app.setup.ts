@@ -1,6 +1,8 @@
 import type { NestApplicationOptions } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
+import { AuditInterceptor } from './audit/audit.interceptor';
+import { AuditTrail } from './audit/audit-trail';
 import { ApiKeys } from './auth/api-keys';
 import { authenticate } from './auth/authenticate';
 import { deepfaceDialect, isDeepfaceText } from './compat/deepface/dialect';
@@ -17,6 +19,7 @@ import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
 import { limitRequests } from './http/rate-limit';
 import { requestId } from './http/request-id';
+import { RequestLog } from './http/request-log';
 import { createValidationPipe } from './http/validation';
 import { FaceMetrics } from './metrics/face-metrics';
 import { measureHttp } from './metrics/measure-http';
@@ -33,7 +36,8 @@ export function configureApp(app: NestExpressApplication): void {
   app.disable('etag');
   app.set('trust proxy', config.trustProxy);
   app.use(requestId);
-  app.use(measureHttp(app.get(FaceMetrics)));
+  const [metrics, log, trail] = [app.get(FaceMetrics), app.get(RequestLog), app.get(AuditTrail)];
+  app.use(measureHttp((event) => metrics.observeHttp(event), log.observe, trail.observeRefusal));
   app.use(answerHeaders);
   app.use(pageHeaders);
   app.use(refuseOtherHosts(config));
@@ -45,6 +49,8 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(limitRequests(config));
   app.useBodyParser('json', { limit });
   app.useBodyParser('text', { limit, type: isDeepfaceText });
+  // The outermost interceptor: the others may refuse a request, or change its answer.
+  app.useGlobalInterceptors(app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());
   SwaggerModule.setup('docs', app, createOpenApiDocument(app), {

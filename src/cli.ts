@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addAnalyzeCommand } from './cli/analyze.command';
+import { addAuditCommand } from './cli/audit.command';
 import { addCalibrateCommand } from './cli/calibrate.command';
 import { addDetectCommand } from './cli/detect.command';
 import { addGalleryCommand } from './cli/gallery.command';
@@ -27,7 +28,8 @@ const program = new Command('likeness')
   .configureOutput({ outputError: () => undefined })
   .addHelpText(
     'after',
-    '\nExit code: 0; 1 for verify that does not verify, identify that knows nobody, and models check that finds a wrong file;' +
+    '\nExit code: 0; 1 for verify that does not verify, identify that knows nobody, models check that finds a wrong' +
+      '\n   file, and audit verify that finds a broken line;' +
       '\n2 for errors.' +
       '\nSettings come from the same FACE_ environment variables as those of the service.',
   );
@@ -40,6 +42,7 @@ addIdentifyCommand(program);
 addGalleryCommand(program);
 addModelsCommand(program);
 addCalibrateCommand(program);
+addAuditCommand(program);
 addServeCommand(program);
 
 // A reader that has seen enough, such as head, is no error.

@@ -131,6 +131,10 @@ export const FACE_ERRORS = {
     status: 503,
     when: 'the store of the galleries could not write or read; the cause is logged, nothing was changed',
   },
+  AUDIT_FAILED: {
+    status: 503,
+    when: 'the audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`',
+  },
   NOT_READY: { status: 503, when: 'the service is starting or shutting down' },
   MEMORY_BUDGET_EXCEEDED: {
     status: 507,
@@ -181,6 +185,10 @@ export const FACE_ERRORS = {
   API_KEYS_INVALID: {
     status: null,
     when: 'boot, keys: the file of the API keys cannot be read, or an entry of it is wrong; `details.entry` names it',
+  },
+  AUDIT_FILE_INVALID: {
+    status: null,
+    when: 'boot: FACE_AUDIT_FILE cannot be opened, is in use, or its last line was changed or has another key',
   },
   FACE_OPTIONS_INVALID: { status: null, when: 'boot: an option or environment variable is wrong' },
 } as const satisfies Record<string, FaceErrorEntry>;

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { ConsoleLogger, Logger, ShutdownSignal } from '@nestjs/common';
+import { Logger, ShutdownSignal } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Server } from 'node:http';
@@ -11,6 +11,7 @@ import { checkExposure } from './auth/exposure';
 import { readKeyFile } from './auth/key-file';
 import { loadAppConfig } from './config/app.config';
 import { FaceError } from './errors';
+import { PinoLogger } from './logging/pino-logger';
 
 const KEEP_ALIVE_MS = 65_000;
 
@@ -22,13 +23,6 @@ const KEEP_ALIVE_MS = 65_000;
  */
 setFlagsFromString('--heap-growing-percent=200');
 
-/** Leaves a FaceError to {@link bootstrap}'s caller: Nest would print what ends the boot with its stack trace. */
-class BootLogger extends ConsoleLogger {
-  override error(message: unknown, ...rest: unknown[]): void {
-    if (!(message instanceof FaceError)) super.error(message, ...rest);
-  }
-}
-
 async function bootstrap(): Promise<void> {
   const config = loadAppConfig(process.env);
   const { host, port, logLevel, apiKeysFile } = config;
@@ -37,7 +31,7 @@ async function bootstrap(): Promise<void> {
   if (apiKeysFile != null) readKeyFile(apiKeysFile);
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
     ...APP_OPTIONS,
-    logger: new BootLogger({ logLevels: [logLevel] }),
+    logger: new PinoLogger(logLevel),
     // The process is ended below, after one line that says why.
     abortOnError: false,
   });

@@ -29,6 +29,7 @@ describe(loadAppConfig.name, () => {
       apiKeysFile: null,
       isAuthRequired: true,
       logLevel: 'log',
+      audit: { file: null, key: null, subjects: 'hashed', onFailure: 'refuse', maxBytes: 104_857_600 },
       maxImages: 16,
       maxJsonBytes: 33_554_432,
       modelMirrorUrl: null,
@@ -91,6 +92,13 @@ describe(loadAppConfig.name, () => {
       apiKeysFile: '127.0.0.1',
       isAuthRequired: false,
       logLevel: 'fatal',
+      audit: {
+        file: '127.0.0.1',
+        key: 'k'.repeat(32),
+        subjects: 'plain',
+        onFailure: 'continue',
+        maxBytes: 1024 ** 4,
+      },
       maxImages: 256,
       maxJsonBytes: 536_870_912,
       modelMirrorUrl: 'https://mirror.example/models/',
@@ -124,6 +132,15 @@ describe(loadAppConfig.name, () => {
       },
       deepface: { isOn: false, authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
+  });
+
+  it('asks for the key of the audit stream where subjects are hashed with it', () => {
+    const file = { FACE_AUDIT_FILE: 'audit.jsonl' };
+    expect(refusal(file)).toMatchObject({
+      code: 'FACE_OPTIONS_INVALID',
+      details: { variable: 'FACE_AUDIT_KEY' },
+    });
+    expect(loadAppConfig({ ...file, FACE_AUDIT_SUBJECTS: 'plain' }).audit.key).toBeNull();
   });
 
   it('takes error rates in either notation', () => {

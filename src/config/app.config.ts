@@ -26,6 +26,11 @@ import { VECTOR_PRECISIONS } from '../gallery/index/vector-index';
 export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
 export type AppLogLevel = (typeof LOG_LEVELS)[number];
 
+/** How persons are named in the audit stream. */
+export const AUDIT_SUBJECTS = ['hashed', 'plain'] as const;
+/** What requests get while the audit stream cannot be written. */
+export const AUDIT_FAILURE_POLICIES = ['refuse', 'continue'] as const;
+
 /** One environment variable. */
 interface ConfigVariable {
   readonly type:
@@ -120,7 +125,39 @@ export const APP_CONFIG = {
     type: 'choice',
     default: 'log',
     choices: LOG_LEVELS,
-    doc: `Least grave level that is logged: ${LOG_LEVELS.join(', ')}`,
+    doc: `Minimum log level: ${LOG_LEVELS.join(', ')}`,
+  },
+  FACE_AUDIT_FILE: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'File of the audit stream (docs/security-audit.md), for one process at a time; empty: there is none',
+  },
+  FACE_AUDIT_KEY: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [32, 1024],
+    doc: 'Key of the audit stream, 32 characters or more: it hashes subject ids, and without it nobody can write the stream anew; required where subjects are hashed',
+  },
+  FACE_AUDIT_SUBJECTS: {
+    type: 'choice',
+    default: 'hashed',
+    choices: AUDIT_SUBJECTS,
+    doc: 'Subjects in the audit stream: hashed (HMAC of gallery and subject id), plain',
+  },
+  FACE_AUDIT_ON_FAILURE: {
+    type: 'choice',
+    default: 'refuse',
+    choices: AUDIT_FAILURE_POLICIES,
+    doc: 'Requests while the audit stream cannot be written: refuse (AUDIT_FAILED, and the service is not ready), continue (lines may be lost; the stream counts them)',
+  },
+  FACE_AUDIT_MAX_BYTES: {
+    type: 'integer',
+    default: 100 * 1024 * 1024,
+    range: [1024 * 1024, 1024 ** 4],
+    doc: 'Size at which a file of the audit stream is renamed and the next one begins; the service deletes none',
   },
   FACE_DETECTORS: faceList('detectors', 'Detectors to load, separated by commas; the first is the default'),
   FACE_EMBEDDERS: faceList('embedders', 'Embedders to load, separated by commas; the first is the default'),
@@ -354,6 +391,17 @@ type FaceConfig = Required<Omit<FaceModuleOptions, 'onProgress' | 'onImage' | 'o
 /** Options of GalleryModule that the environment sets. */
 type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotice' | 'onSearch'>>;
 
+/** The audit stream. */
+interface AuditConfig {
+  /** `null`: there is none. */
+  file: string | null;
+  /** Never logged. */
+  key: string | null;
+  subjects: (typeof AUDIT_SUBJECTS)[number];
+  onFailure: (typeof AUDIT_FAILURE_POLICIES)[number];
+  maxBytes: number;
+}
+
 /** The DeepFace dialect. */
 interface DeepfaceConfig {
   /** False: its routes are not there. */
@@ -375,6 +423,7 @@ export class AppConfig {
   /** False: a public host may be served without API keys. */
   readonly isAuthRequired: boolean;
   readonly logLevel: AppLogLevel;
+  readonly audit: Readonly<AuditConfig>;
   /** Most images in one call of /v1/represent, and in one enrolment. */
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
@@ -399,6 +448,7 @@ export class AppConfig {
 
   constructor(values: AppConfig) {
     Object.assign(this, values, {
+      audit: Object.freeze(values.audit),
       face: Object.freeze(values.face),
       gallery: Object.freeze(values.gallery),
       deepface: Object.freeze(values.deepface),
@@ -424,6 +474,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     apiKeysFile,
     isAuthRequired: choice(env, 'FACE_AUTH') === 'on',
     logLevel: choice(env, 'LOG_LEVEL'),
+    audit: auditConfig(env),
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
     imageUrlHosts: list(env, 'FACE_IMAGE_URL_HOSTS', ','),
@@ -479,6 +530,20 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
   });
+}
+
+function auditConfig(env: NodeJS.ProcessEnv): AuditConfig {
+  const audit = {
+    file: text(env, 'FACE_AUDIT_FILE') ?? null,
+    key: secret(env, 'FACE_AUDIT_KEY'),
+    subjects: choice(env, 'FACE_AUDIT_SUBJECTS'),
+    onFailure: choice(env, 'FACE_AUDIT_ON_FAILURE'),
+    maxBytes: integer(env, 'FACE_AUDIT_MAX_BYTES'),
+  };
+  if (audit.file != null && audit.key == null && audit.subjects === 'hashed') {
+    throw invalid('FACE_AUDIT_KEY', 'is required by FACE_AUDIT_FILE while FACE_AUDIT_SUBJECTS is hashed');
+  }
+  return audit;
 }
 
 type NameOf<Type extends ConfigVariable['type']> = {

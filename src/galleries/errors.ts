@@ -5,6 +5,7 @@ export const READ_ERRORS: readonly RequestErrorCode[] = [
   'PARAMETER_INVALID',
   'INTERNAL_ERROR',
   'GALLERY_STORE_FAILED',
+  'AUDIT_FAILED',
   'NOT_READY',
 ];
 

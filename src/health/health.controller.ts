@@ -1,6 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { WithoutKey } from '../auth/scopes.decorator';
+import { AuditTrail } from '../audit/audit-trail';
 import { FaceError } from '../errors';
 import { FaceModel } from '../face/face-model';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
@@ -14,6 +15,7 @@ export class HealthController {
   constructor(
     private readonly model: FaceModel,
     private readonly draining: Draining,
+    private readonly audit: AuditTrail,
   ) {}
 
   @Get('live')
@@ -40,10 +42,14 @@ export class HealthController {
   })
   @ApiFaceErrors(['NOT_READY', 'INTERNAL_ERROR'])
   ready(): ReadyResponseDto {
-    const { ready, reason = 'unknown' } = this.draining.isDraining
-      ? { ready: false, reason: 'shutting down' }
-      : this.model.readiness();
+    const { ready, reason = 'unknown' } = this.readiness();
     if (!ready) throw new FaceError('NOT_READY', `The service is not ready: ${reason}.`, { reason });
     return { status: 'ready' };
+  }
+
+  private readiness(): { ready: boolean; reason?: string } {
+    if (this.draining.isDraining) return { ready: false, reason: 'shutting down' };
+    if (this.audit.isRefusing) return { ready: false, reason: 'the audit stream cannot be written' };
+    return this.model.readiness();
   }
 }

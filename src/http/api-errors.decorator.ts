@@ -31,10 +31,11 @@ export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
   'QUEUE_FULL',
   'NOT_READY',
   'INFERENCE_TIMEOUT',
+  'AUDIT_FAILED',
 ];
 
 /** What every route under /admin can answer with. */
-export const ADMIN_ERRORS: readonly RequestErrorCode[] = ['ADMIN_DISABLED', 'INTERNAL_ERROR'];
+export const ADMIN_ERRORS: readonly RequestErrorCode[] = ['ADMIN_DISABLED', 'INTERNAL_ERROR', 'AUDIT_FAILED'];
 
 /**
  * Documents the errors of a route: a response per status, with an example body per code.

@@ -155,6 +155,7 @@ export const ERROR_EXAMPLES: Readonly<
     details: { field: '{field}', retryAfterSeconds: 600 },
   },
   QUEUE_FULL: { message: 'The queue is full.', details: { retryAfterSeconds: 9 } },
+  AUDIT_FAILED: { message: 'The audit stream cannot be written; nothing was done.' },
   NOT_READY: { message: 'The service is shutting down.' },
   INFERENCE_TIMEOUT: { message: 'The image was not answered within 30000 ms.' },
   REQUEST_ABORTED: { message: 'The client closed the connection before the answer.' },

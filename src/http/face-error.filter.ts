@@ -15,6 +15,7 @@ export class FaceErrorFilter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<AppRequest>();
     const response = host.switchToHttp().getResponse<Response>();
     const error = toFaceError(thrown);
+    request.errorCode = error.code;
     logServerError(error, request.requestId);
     if (response.headersSent || response.closed) return;
     const { retryAfterSeconds = error.status > 500 ? RETRY_AFTER_SECONDS : undefined } = error.details;

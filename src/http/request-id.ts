@@ -2,10 +2,11 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import type { NextFunction, Request, Response } from 'express';
 import type { ApiKey } from '../auth/api-key';
-import type { FaceError } from '../errors';
+import type { PeopleRequest } from '../audit/audited-person';
+import type { FaceError, FaceErrorCode } from '../errors';
 
 /** A request that {@link requestId} has seen: every request of the service. */
-export interface AppRequest extends Request {
+export interface AppRequest extends Request, PeopleRequest {
   requestId: string;
   /** `performance.now()` at the arrival of the headers. */
   startedAt: number;
@@ -13,6 +14,12 @@ export interface AppRequest extends Request {
   apiKey?: ApiKey;
   /** The dialect that the route speaks; absent for our own. */
   dialect?: 'deepface';
+  /** Of the error that it was answered with. */
+  errorCode?: FaceErrorCode;
+  /** Milliseconds per stage of its images. */
+  timings?: Readonly<Record<string, number>>;
+  /** What became of it is in the audit stream. */
+  isAudited?: boolean;
   /** How the route words its errors, where it speaks another dialect than ours. */
   errorAnswer?: (error: FaceError) => { status: number; body: object };
 }

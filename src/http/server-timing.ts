@@ -32,6 +32,7 @@ export function setServerTiming(
   const cache = maySeeCache(request) ? cacheMetric(images) : [];
   const metrics = [...(images.length > 0 ? stages : []), ...search, ...cache, total];
   response.setHeader('Server-Timing', metrics.join(', '));
+  if (images.length > 0) request.timings = timingsOfStages(images, searchMs);
 }
 
 /**
@@ -71,6 +72,15 @@ function maySeeCache({ apiKey }: AppRequest): boolean {
 function cacheMetric(images: StageTimings[]): string[] {
   const outcomes = CACHE_OUTCOMES.filter((outcome) => images.some(({ cache }) => cache === outcome));
   return outcomes.length === 0 ? [] : [`cache;desc="${outcomes.join(', ')}"`];
+}
+
+/** Milliseconds of each stage that took any, for the log. */
+function timingsOfStages(images: StageTimings[], searchMs = 0): Record<string, number> {
+  const stages = Object.entries(STAGES).map(
+    ([name, key]) => [name, sum(images.map((image) => image[key]))] as const,
+  );
+  const took = [...stages, ['search', searchMs] as const].filter(([, ms]) => ms > 0);
+  return Object.fromEntries(took.map(([name, ms]) => [name, Math.round(ms * 10) / 10]));
 }
 
 function metric(name: string, ms: number): string {

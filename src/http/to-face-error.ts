@@ -1,5 +1,6 @@
 import { HttpException, Logger } from '@nestjs/common';
 import { FACE_ERRORS, FaceError, type FaceErrorCode } from '../errors';
+import { Bursts } from './bursts';
 
 /** What Nest's and body-parser's own errors say to a caller, by their HTTP status. */
 const FRAMEWORK_ERRORS: Partial<Record<number, [FaceErrorCode, string]>> = {
@@ -27,11 +28,22 @@ export function toFaceError(thrown: unknown): FaceError {
   );
 }
 
-/** Logs what the operator must see of an error: 5xx, with the cause where it is the service's own failure. */
+/** Failures of a kind, such as those of a full disk, which every request meets. */
+const failures = new Bursts<FaceError>(
+  (error, count) => {
+    if (count === 1) logger.error(`${error.code}: ${error.message}`, stackOf(error.cause ?? error));
+    // The lines of the requests have the count.
+  },
+  (error) => error,
+);
+
+/** Logs the causes of the service's own failures; that a request has failed is in its line of the log. */
 export function logServerError(error: FaceError, requestId: string): void {
-  const line = `${requestId} ${error.code}: ${error.message}`;
-  if (error.status === 500) logger.error(line, stackOf(error.cause ?? error));
-  else if (error.status > 500) logger.warn(line);
+  if (error.status === 500) {
+    logger.error(`${requestId} ${error.code}: ${error.message}`, stackOf(error.cause ?? error));
+  } else if (error.status > 500 && error.cause != null) {
+    failures.add(error.code, error);
+  }
 }
 
 /** Only errors made for a client count: Nest's, and those of body-parser, which `expose` marks. */

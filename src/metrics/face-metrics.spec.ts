@@ -59,7 +59,7 @@ describe('FaceMetrics', () => {
     jest.spyOn(model, 'status').mockResolvedValue(engine);
     metrics.observeImage(image);
     metrics.observeSearch({ searchMs: 2 });
-    metrics.observeHttp({ method: 'GET', route: '/metrics', status: 200, durationMs: 3 });
+    metrics.observeHttp({ method: 'GET', route: '/metrics', status: 200, key: null, durationMs: 3 });
     const scraped = await scrape();
     const own = [...scraped.keys()].filter((name) => name.startsWith('likeness_'));
     expect(own.sort()).toEqual(Object.keys(METRICS).sort());

@@ -1,23 +1,15 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type LabelValues, Registry } from 'prom-client';
+import type { AuditChange } from '../audit/audit-file';
 import { FaceError } from '../errors';
 import type { EngineStatus, FaceModel, ModelStatus } from '../face/face-model';
 import type { ImageEvent } from '../face/face.options';
 import type { GalleryStore } from '../gallery/gallery-store';
 import type { SearchEvent } from '../gallery/gallery.options';
 import { STAGES } from '../pipeline/face.types';
+import type { HttpEvent } from './measure-http';
 import { type MetricEntry, type MetricName, METRICS, REJECTIONS } from './metrics';
-
-/** One request of the server. */
-export interface HttpEvent {
-  method: string;
-  /** Pattern of the route: a raw URL would make a series of every address that anybody tries. */
-  route: string;
-  /** 499 where the client left before the answer. */
-  status: number;
-  durationMs: number;
-}
 
 type LabelOf<Name extends MetricName> = (typeof METRICS)[Name]['labels'][number];
 
@@ -40,6 +32,8 @@ const WORKER_STATES = [
 
 /** Node looks at the event loop so often, in milliseconds, and counts this pause as part of the delay. */
 const EVENT_LOOP_RESOLUTION_MS = 10;
+/** Label of requests without an API key. */
+const NO_KEY = 'none';
 const GALLERIES_AT_A_TIME = 100;
 /** The longest pause that Node takes. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -59,6 +53,7 @@ export class FaceMetrics implements OnApplicationShutdown {
     }
     // An alert on an increase misses the first one of a series that is not there before it.
     for (const reason of REJECTIONS) this.metrics.likeness_rejections_total.inc({ reason }, 0);
+    this.observeAudit({ written: 0, dropped: 0, isFailing: false });
     this.eventLoop.enable();
   }
 
@@ -83,8 +78,22 @@ export class FaceMetrics implements OnApplicationShutdown {
   }
 
   /** Counts a request. */
-  observeHttp({ method, route, status, durationMs }: HttpEvent): void {
+  observeHttp({
+    method,
+    route,
+    status,
+    key,
+    durationMs,
+  }: Pick<HttpEvent, 'method' | 'route' | 'status' | 'key' | 'durationMs'>): void {
     this.metrics.likeness_http_request_duration_seconds.observe({ method, route, status }, durationMs / 1000);
+    this.metrics.likeness_key_requests_total.inc({ key: key ?? NO_KEY, status });
+  }
+
+  /** Counts lines of the audit stream. */
+  observeAudit({ written, dropped, isFailing }: AuditChange): void {
+    this.metrics.likeness_audit_lines_total.inc({ outcome: 'written' }, written);
+    this.metrics.likeness_audit_lines_total.inc({ outcome: 'dropped' }, dropped);
+    this.metrics.likeness_audit_failing.set(isFailing ? 1 : 0);
   }
 
   /** Everything as text for Prometheus, with what model and galleries say of themselves now. */

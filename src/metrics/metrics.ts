@@ -105,6 +105,21 @@ export const METRICS = {
   likeness_cache_bytes: { type: 'gauge', help: 'Bytes of the answers in the cache', labels: [] },
   likeness_gallery_subjects: { type: 'gauge', help: 'Subjects of all galleries together', labels: [] },
   likeness_gallery_references: { type: 'gauge', help: 'References of all galleries together', labels: [] },
+  likeness_key_requests_total: {
+    type: 'counter',
+    help: 'Requests by the name of their API key, `none` without one; `status` as in likeness_http_request_duration_seconds',
+    labels: ['key', 'status'],
+  },
+  likeness_audit_lines_total: {
+    type: 'counter',
+    help: 'Lines of the audit stream; `outcome` is `written`, or `dropped` where the disk was too slow or full',
+    labels: ['outcome'],
+  },
+  likeness_audit_failing: {
+    type: 'gauge',
+    help: '1 while the audit stream cannot be written, else 0',
+    labels: [],
+  },
   likeness_event_loop_delay_seconds: {
     type: 'gauge',
     help: 'How late the event loop of the server was since the last scrape; `quantile` is 0.5, 0.9, 0.99, or 1 for the worst',
@@ -118,10 +133,11 @@ export type MetricName = keyof typeof METRICS;
  * Codes that say something of the service and not of the image: the same image may be answered at another time.
  *
  * By status: too many, not available, too late. Of the conflicts (409) only a model that is not loaded is met by an image;
- * the others belong to stored embeddings and to the operator. A store that fails (503) never sees an image.
+ * the others belong to stored embeddings and to the operator. A store or an audit stream that fails (503) never sees an image.
  */
 export const REJECTIONS: readonly FaceErrorCode[] = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
   (code) =>
     code === 'MODEL_NOT_LOADED' ||
-    (code !== 'GALLERY_STORE_FAILED' && [429, 503, 504].includes(FACE_ERRORS[code].status ?? 0)),
+    (!['GALLERY_STORE_FAILED', 'AUDIT_FAILED'].includes(code) &&
+      [429, 503, 504].includes(FACE_ERRORS[code].status ?? 0)),
 );

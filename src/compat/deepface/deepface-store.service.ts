@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { createHash, randomUUID } from 'node:crypto';
+import type { AuditedPerson } from '../../audit/audited-person';
 import type { ApiKey } from '../../auth/api-key';
 import { assertGallery } from '../../auth/key-limits';
 import { FaceError } from '../../errors';
@@ -36,12 +37,17 @@ export class DeepfaceStoreService {
     private readonly store: GalleryStore,
   ) {}
 
-  /** Adds every face of an image or of a list, those that are there already left out. */
+  /**
+   * Adds every face of an image or of a list, those that are there already left out.
+   *
+   * @param people - gets a line for each face as it is added.
+   */
   async register(
     img: Uint8Array | Uint8Array[],
     options: DeepfaceRegisterDto,
     limits: RequestLimits,
     key: ApiKey | undefined,
+    people: AuditedPerson[],
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
     const images = await this.deepface.facesOf(img, options, limits);
     for (const { embedder } of images) assertGallery(key, galleryIdOf(embedder.contract));
@@ -52,19 +58,30 @@ export class DeepfaceStoreService {
       const imageHash = createHash('sha256').update(files[i]).digest('hex');
       for (const face of image.faces) {
         const metadata = columnsOf(face, image, options);
-        const isAdded = await this.add(galleryId, { face, metadata, imageHash }, image, options);
+        const { subjectId, isAdded } = await this.add(
+          galleryId,
+          { face, metadata, imageHash },
+          image,
+          options,
+        );
+        people.push({ gallery: galleryId, subject: subjectId, outcome: isAdded ? 'added' : 'existing' });
         if (isAdded) inserted++;
       }
     }
     return { answer: { inserted }, timings: images.map(({ timings }) => timings) };
   }
 
-  /** For each face of an image or of a list the registered ones that are close. */
+  /**
+   * For each face of an image or of a list the registered ones that are close.
+   *
+   * @param people - gets a line for each of them.
+   */
   async search(
     img: Uint8Array | Uint8Array[],
     options: DeepfaceSearchDto,
     limits: RequestLimits,
     key: ApiKey | undefined,
+    people: AuditedPerson[],
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
     const images = await this.deepface.facesOf(img, options, limits);
     const [{ embedder, namedDetector }] = images;
@@ -75,6 +92,7 @@ export class DeepfaceStoreService {
     const results = await Promise.all(
       images.flatMap((image) => image.faces.map((face) => this.matchesOf(galleryId, face, image, options))),
     );
+    people.push(...results.flatMap((matches) => foundPeople(galleryId, matches)));
     return { answer: { results }, timings: images.map(({ timings }) => timings) };
   }
 
@@ -162,14 +180,14 @@ export class DeepfaceStoreService {
     { face, metadata, imageHash }: { face: RepresentedFace; metadata: Metadata; imageHash: string },
     image: DeepfaceFaces,
     options: DeepfaceRegisterDto,
-  ): Promise<boolean> {
+  ): Promise<{ subjectId: string; isAdded: boolean }> {
     const { img_name: _, ...columns } = metadata;
     const subjectId = createHash('sha256')
       .update(JSON.stringify([imageHash, columns]))
       .digest('hex')
       .slice(0, 32);
     const known = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
-    if (known != null && known.referenceCount > 0) return false;
+    if (known != null && known.referenceCount > 0) return { subjectId, isAdded: false };
     await this.store.putSubject(galleryId, subjectId, metadata);
     const input = inputOf(face, image, options);
     const [result] = await this.galleries.enroll(
@@ -178,12 +196,23 @@ export class DeepfaceStoreService {
       // Of two requests at once with the same face one adds it.
       { enrolmentGate: 'off', idempotencyKey: subjectId },
     );
-    if (!(result instanceof FaceError)) return result.status === 'added';
+    if (!(result instanceof FaceError)) return { subjectId, isAdded: result.status === 'added' };
     const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
-    if (subject != null && subject.referenceCount > 0) return false;
+    if (subject != null && subject.referenceCount > 0) return { subjectId, isAdded: false };
     await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(galleryId, subjectId));
     throw result;
   }
+}
+
+/** Every face that the caller was told of; none counts as one. */
+function foundPeople(gallery: string, matches: readonly DeepfaceMatchDto[]): AuditedPerson[] {
+  if (matches.length === 0) return [{ gallery, outcome: 'no_match' }];
+  return matches.map(({ id, distance, threshold, distance_metric: metric }) => ({
+    gallery,
+    subject: id,
+    outcome: threshold != null && distance <= threshold ? 'match' : 'candidate',
+    similarity: metric === 'cosine' ? 1 - distance : undefined,
+  }));
 }
 
 function galleryIdOf(contract: string): string {

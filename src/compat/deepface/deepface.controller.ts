@@ -1,5 +1,6 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { AuditedPeople, type AuditedPerson } from '../../audit/audited-person';
 import type { ApiKey } from '../../auth/api-key';
 import { CallerKey } from '../../auth/key-limits';
 import { Scopes, WithoutKey } from '../../auth/scopes.decorator';
@@ -203,8 +204,9 @@ export class DeepfaceController {
     @DeepfaceOptions(fields) options: DeepfaceRegisterDto,
     @RequestLimits() limits: RequestLimits,
     @CallerKey() key: ApiKey | undefined,
+    @AuditedPeople() people: AuditedPerson[],
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
-    return this.store.register(img, options, limits, key);
+    return this.store.register(img, options, limits, key, people);
   }
 
   @Scopes('identify')
@@ -242,8 +244,9 @@ export class DeepfaceController {
     @DeepfaceOptions(fields) options: DeepfaceSearchDto,
     @RequestLimits() limits: RequestLimits,
     @CallerKey() key: ApiKey | undefined,
+    @AuditedPeople() people: AuditedPerson[],
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
-    return this.store.search(img, options, limits, key);
+    return this.store.search(img, options, limits, key, people);
   }
 
   @Scopes('enroll')

@@ -1,0 +1,61 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { CHAIN_START, type ChainEnd, readLine } from './audit-chain';
+
+/** What a check of audit files found. */
+export interface AuditCheck {
+  lineCount: number;
+  /** Number of the first line; `null` without lines. */
+  firstSequence: number | null;
+  /** Where the chain ends: keep it elsewhere, and a cut end is found too. */
+  end: ChainEnd | null;
+  /** The last line says that the service was stopped; else it runs, was killed, or lines are missing. */
+  endsWithStop: boolean;
+  /** The first line that does not hold; `null` where all do. */
+  broken: { file: string; line: number; problem: string } | null;
+}
+
+export interface VerifyAuditOptions {
+  key: Buffer | null;
+  /** Accepts a chain that begins later than at its first line, because older files were removed. @defaultValue false */
+  isPartial?: boolean;
+}
+
+/** Checks the lines of files that follow each other, oldest first. Stops at the first line that does not hold. */
+export async function verifyAudit(
+  files: readonly string[],
+  { key, isPartial = false }: VerifyAuditOptions,
+): Promise<AuditCheck> {
+  const check: AuditCheck = {
+    lineCount: 0,
+    firstSequence: null,
+    end: null,
+    endsWithStop: false,
+    broken: null,
+  };
+  let expected: ChainEnd | null = isPartial ? null : CHAIN_START;
+  for (const file of files) {
+    let lineNumber = 0;
+    for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+      lineNumber++;
+      try {
+        const { previous, sequence, hash, action } = readLine(line, key);
+        if (expected != null && (previous !== expected.hash || sequence !== expected.sequence + 1)) {
+          throw new Error(
+            `line ${expected.sequence + 1} of the stream must stand here, but this is line ${sequence}`,
+          );
+        }
+        expected = { sequence, hash };
+        check.firstSequence ??= sequence;
+        check.endsWithStop = action === 'stop';
+      } catch (error) {
+        check.broken = { file, line: lineNumber, problem: (error as Error).message };
+        check.end = check.lineCount === 0 ? null : expected;
+        return check;
+      }
+      check.lineCount++;
+    }
+  }
+  check.end = check.lineCount === 0 ? null : expected;
+  return check;
+}

@@ -1,0 +1,58 @@
+/** How long equal events count as one burst. */
+const WINDOW_MS = 10_000;
+/** Bursts that are followed at once; further ones share one. */
+const MAX_BURSTS = 1000;
+const SHARED = 'shared';
+
+/**
+ * Turns floods of equal events into few lines: the first event of a burst is written at once, those that follow within ten
+ * seconds as one line with their count, and so on until ten seconds pass without one.
+ */
+export class Bursts<Event> {
+  private readonly bursts = new Map<string, { latest: Event; count: number; timer: NodeJS.Timeout }>();
+
+  /**
+   * @param write - takes an event, and how many it stands for.
+   * @param generalize - makes of an event one that stands for others of its kind, of which too many differ.
+   */
+  constructor(
+    private readonly write: (event: Event, count: number) => void,
+    private readonly generalize: (event: Event) => Event,
+  ) {}
+
+  /** @param key - equal for events of the same burst. */
+  add(key: string, event: Event): void {
+    const isShared = !this.bursts.has(key) && this.bursts.size >= MAX_BURSTS;
+    const [ownKey, latest] = isShared ? [SHARED, this.generalize(event)] : [key, event];
+    const burst = this.bursts.get(ownKey);
+    if (burst != null) {
+      burst.latest = latest;
+      burst.count++;
+      return;
+    }
+    const timer = setInterval(() => this.endWindow(ownKey), WINDOW_MS).unref();
+    this.bursts.set(ownKey, { latest, count: 0, timer });
+    this.write(latest, 1);
+  }
+
+  /** Writes what was counted, and forgets all bursts. */
+  close(): void {
+    for (const { latest, count, timer } of this.bursts.values()) {
+      clearInterval(timer);
+      if (count > 0) this.write(latest, count);
+    }
+    this.bursts.clear();
+  }
+
+  private endWindow(key: string): void {
+    const burst = this.bursts.get(key);
+    if (burst == null) return;
+    if (burst.count === 0) {
+      clearInterval(burst.timer);
+      this.bursts.delete(key);
+      return;
+    }
+    this.write(burst.latest, burst.count);
+    burst.count = 0;
+  }
+}
