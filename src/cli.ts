@@ -7,6 +7,7 @@ import { addCalibrateCommand } from './cli/calibrate.command';
 import { addDetectCommand } from './cli/detect.command';
 import { addGalleryCommand } from './cli/gallery.command';
 import { addIdentifyCommand } from './cli/identify.command';
+import { addKeysCommand } from './cli/keys.command';
 import { addModelsCommand } from './cli/models.command';
 import { addRepresentCommand } from './cli/represent.command';
 import { reportError } from './cli/report-error';
@@ -39,6 +40,7 @@ addAnalyzeCommand(program);
 addIdentifyCommand(program);
 addGalleryCommand(program);
 addModelsCommand(program);
+addKeysCommand(program);
 addCalibrateCommand(program);
 addServeCommand(program);
 
