@@ -1,4 +1,10 @@
-import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import {
+  type CallHandler,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+  StreamableFile,
+} from '@nestjs/common';
 import { map, type Observable } from 'rxjs';
 import type { AppRequest } from '../http/request-id';
 
@@ -26,7 +32,7 @@ export function withoutDistances(value: unknown): unknown {
     // Embeddings are long, and hold no results.
     return typeof value[0] === 'number' ? value : value.map(withoutDistances);
   }
-  if (typeof value !== 'object' || value == null) return value;
+  if (typeof value !== 'object' || value == null || isOpaque(value)) return value;
   const isComparison = 'distance' in value;
   return Object.fromEntries(
     Object.entries(value).map(([name, field]: [string, unknown]) => {
@@ -37,6 +43,11 @@ export function withoutDistances(value: unknown): unknown {
       return [name, withoutDistances(field)];
     }),
   );
+}
+
+/** Bytes, files, and what writes its JSON itself, as dates do: copying its fields would lose it. */
+function isOpaque(value: object): boolean {
+  return ArrayBuffer.isView(value) || value instanceof StreamableFile || 'toJSON' in value;
 }
 
 function round(similarity: number): number {

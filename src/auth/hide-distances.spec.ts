@@ -31,6 +31,13 @@ describe(withoutDistances.name, () => {
     });
   });
 
+  it('leaves dates and bytes whole', () => {
+    const answer = { at: new Date(0), bytes: Buffer.from('abc'), distance: 1 };
+    const hidden = withoutDistances(answer) as typeof answer;
+    expect([hidden.at, hidden.bytes, hidden.distance]).toEqual([answer.at, answer.bytes, null]);
+    expect(hidden.at).toBe(answer.at);
+  });
+
   it('changes nothing else', () => {
     const answer = {
       faces: [{ embedding: [0.1, 0.2], confidence: 0.9, falseMatchRate: 0.1 }],

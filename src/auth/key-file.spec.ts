@@ -110,6 +110,22 @@ describe(readKeyFile.name, () => {
     ]);
   });
 
+  it('lets a key that may not see distances set no thresholds, unless the entry says so', () => {
+    const file = join(makeFolder(), 'keys.json');
+    const blind = { ...ENTRY, maySeeDistances: false };
+    const other = {
+      ...blind,
+      name: 'other',
+      sha256: sha256('other').toString('hex'),
+      maySetThresholds: true,
+    };
+    writeFileSync(file, JSON.stringify({ keys: [blind, other] }));
+    expect(readKeyFile(file).map(({ apiKey }) => apiKey)).toMatchObject([
+      { maySeeDistances: false, maySetThresholds: false },
+      { maySeeDistances: false, maySetThresholds: true },
+    ]);
+  });
+
   it('says why a file cannot be read, and not where it is', () => {
     const folder = makeFolder();
     const error = refusal(() => readKeyFile(join(folder, 'absent.json')));

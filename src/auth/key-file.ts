@@ -15,7 +15,7 @@ export interface KeyFileEntry {
   galleries?: string[];
   /** @defaultValue no limit of its own */
   requestsPerMinute?: number;
-  /** @defaultValue true */
+  /** @defaultValue that of `maySeeDistances` */
   maySetThresholds?: boolean;
   /** @defaultValue true */
   maySeeDistances?: boolean;
@@ -88,10 +88,20 @@ export function readKeyFile(path: string): StoredKey[] {
       scopes: new Set(entry.scopes),
       galleries: entry.galleries,
       requestsPerMinute: entry.requestsPerMinute,
-      maySetThresholds: entry.maySetThresholds ?? true,
-      maySeeDistances: entry.maySeeDistances ?? true,
+      ...permissionsOf(entry),
     },
   }));
+}
+
+/**
+ * What an entry permits, with the defaults: a key that may not see distances may set no thresholds either, or it would
+ * find a distance by trying.
+ */
+export function permissionsOf({
+  maySeeDistances = true,
+  maySetThresholds = maySeeDistances,
+}: KeyFileEntry): Pick<ApiKey, 'maySetThresholds' | 'maySeeDistances'> {
+  return { maySetThresholds, maySeeDistances };
 }
 
 /** As {@link readKeyFile}, with the entries as they are in the file. */

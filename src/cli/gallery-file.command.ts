@@ -19,7 +19,9 @@ const PRIVATE = 0o600;
 /** Commands that write a gallery of a running service to a file, and read it back. */
 export function addGalleryFileCommands(gallery: Command): void {
   addServerOption(gallery.command('export'))
-    .description('Write a gallery with its embeddings to a file: a backup. Needs ADMIN_KEY.')
+    .description(
+      'Write a gallery with its embeddings to a file: a backup. Needs a key with the scopes admin and embeddings.',
+    )
     .argument('<file>', 'file to be written; a file of that name is replaced when all is there')
     .addOption(galleryOption())
     .addOption(
@@ -30,7 +32,7 @@ export function addGalleryFileCommands(gallery: Command): void {
     .action(exportToFile);
   addServerOption(gallery.command('restore'))
     .description(
-      'Read an exported gallery into one of the same contract. A second run adds nothing. Needs ADMIN_KEY.',
+      'Read an exported gallery into one of the same contract. A second run adds nothing. Needs a key with the scope admin.',
     )
     .argument('<file>', 'file that "gallery export" wrote, in either form')
     .addOption(galleryOption('must be there'))
@@ -40,9 +42,13 @@ export function addGalleryFileCommands(gallery: Command): void {
 
 async function exportToFile(
   file: string,
-  { server, gallery, format }: FileOptions & { format: ExportFormat },
+  { server, apiKey, gallery, format }: FileOptions & { format: ExportFormat },
 ): Promise<void> {
-  const { body } = await callServer({ server }, 'GET', `${adminPath(gallery)}/export?format=${format}`);
+  const { body } = await callServer(
+    { server, apiKey },
+    'GET',
+    `${adminPath(gallery)}/export?format=${format}`,
+  );
   const part = `${file}.part`;
   const handle = await open(part, 'w', PRIVATE).catch((error: unknown) => {
     throw unusable(part, error);
@@ -67,13 +73,13 @@ async function exportToFile(
   printLine(`${gallery}: exported to ${file}`);
 }
 
-async function restore(file: string, { server, gallery, json }: FileOptions): Promise<void> {
+async function restore(file: string, { server, apiKey, gallery, json }: FileOptions): Promise<void> {
   const bytes = createReadStream(file);
   await new Promise<void>((resolve, reject) => {
     bytes.once('open', () => resolve()).once('error', (error) => reject(unusable(file, error)));
   });
   const { subjectCount, addedCount, existingCount } = await withNotices(`restoring ${gallery}`, () =>
-    askServer<ImportSummary>({ server }, 'POST', `${adminPath(gallery)}/import`, {
+    askServer<ImportSummary>({ server, apiKey }, 'POST', `${adminPath(gallery)}/import`, {
       headers: { 'content-type': 'application/octet-stream' },
       body: Readable.toWeb(bytes) as ReadableStream<Uint8Array>,
     }),

@@ -105,19 +105,19 @@ async function importFolder(folder: string, { json, ...options }: ImportOptions)
   );
 }
 
-async function makeGallery({ server, gallery }: ImportOptions): Promise<void> {
+async function makeGallery({ server, apiKey, gallery }: ImportOptions): Promise<void> {
   try {
-    await askServer({ server }, 'GET', galleryPath(gallery));
+    await askServer({ server, apiKey }, 'GET', galleryPath(gallery));
   } catch (error) {
     if (!(error instanceof FaceError) || error.code !== 'GALLERY_NOT_FOUND') throw error;
-    await askServer({ server }, 'POST', '/v1/galleries', { body: { id: gallery } });
+    await askServer({ server, apiKey }, 'POST', '/v1/galleries', { body: { id: gallery } });
   }
 }
 
 /** What became of each photo: its status, or why it is refused. Repeats the call while errors are such that pass. */
 async function enrol(
   batch: readonly PersonFile[],
-  { server, gallery, gate, faceSelection }: ImportOptions,
+  { server, apiKey, gallery, gate, faceSelection }: ImportOptions,
 ): Promise<(EnrolledItemDto['status'] | FaceError)[]> {
   const images = await Promise.all(batch.map(({ file }) => readImage(file, 'folder')));
   const form = new FormData();
@@ -132,7 +132,7 @@ async function enrol(
     const isLast = attempt === MAX_ATTEMPTS;
     try {
       const path = `${galleryPath(gallery)}/enroll`;
-      const { results } = await askServer<EnrolmentListResponseDto>({ server }, 'POST', path, {
+      const { results } = await askServer<EnrolmentListResponseDto>({ server, apiKey }, 'POST', path, {
         headers,
         body: form,
       });

@@ -38,14 +38,14 @@ export function addIdentifyCommand(program: Command): void {
 
 async function identify(
   file: string,
-  { json, server, gallery, ...options }: IdentifyCommandOptions,
+  { json, server, apiKey, gallery, ...options }: IdentifyCommandOptions,
 ): Promise<void> {
   const form = new FormData();
   form.append('probe', new Blob([new Uint8Array(await readImage(file, 'probe'))]), basename(file));
   for (const [name, value] of Object.entries(options)) form.append(name, String(value));
   const path = `${galleryPath(gallery)}/identify`;
   const { requestId: _requestId, ...answer } = await askServer<IdentifyResponseDto>(
-    { server },
+    { server, apiKey },
     'POST',
     path,
     { body: form },
@@ -62,8 +62,11 @@ function printIdentification({ faces, threshold }: Omit<IdentifyResponseDto, 're
   for (const { face, candidates, unknown } of faces) {
     const place = face == null ? '' : ` at (${Math.round(face.box.x)}, ${Math.round(face.box.y)})`;
     if (unknown) printLine(`face${place}: unknown, nobody within the threshold of ${threshold}`);
-    for (const { rank, subjectId, distance } of candidates) {
-      printLine(`face${place}: ${rank}. ${subjectId}, cosine distance ${distance.toFixed(4)}`);
+    for (const { rank, subjectId, distance, similarity } of candidates) {
+      // A key may be kept from distances.
+      const measure =
+        distance == null ? `similarity about ${similarity}` : `cosine distance ${distance.toFixed(4)}`;
+      printLine(`face${place}: ${rank}. ${subjectId}, ${measure}`);
     }
   }
 }

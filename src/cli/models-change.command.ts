@@ -31,12 +31,12 @@ export function addModelsChangeCommands(models: Command): void {
 async function change(
   action: string,
   name: string,
-  { json, server }: ChangeOptions,
+  { json, server, apiKey }: ChangeOptions,
   body: object = {},
 ): Promise<void> {
   const path = `/admin/models/${encodeURIComponent(name)}/${action}`;
   const { model } = await withNotices(`waiting for ${server} to ${action} ${name}`, () =>
-    askServer<{ model: ModelStatus }>({ server }, 'POST', path, { body }),
+    askServer<{ model: ModelStatus }>({ server, apiKey }, 'POST', path, { body }),
   );
   if (json) printJson({ model });
   else printLine(`${model.name}: ${model.state}${model.isDefault ? ', default' : ''}`);

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { ModelStatus } from '../face/face-model';
 import { onnxFileName, type StoredModel } from '../model-store/model-store';
 import { readStore } from '../face/model-files';
-import { askServer } from './server-client';
+import { apiKeyOption, askServer, type ServerOption } from './server-client';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printTable } from './print';
@@ -14,15 +14,16 @@ export function addModelsListCommand(models: Command): void {
     .addOption(
       new Option(
         '--server <url>',
-        'of a running service instead, with loads, memory, runs and latency; the key is taken from ADMIN_KEY',
+        'of a running service instead, with loads, memory, runs and latency; needs a key with the scope admin',
       ),
     )
+    .addOption(apiKeyOption())
     .addOption(jsonOption())
     .action(list);
 }
 
-async function list({ json, server }: JsonOption & { server?: string }): Promise<void> {
-  if (server != null) return listOfServer(server, json);
+async function list({ json, server, apiKey }: JsonOption & Partial<ServerOption>): Promise<void> {
+  if (server != null) return listOfServer({ server, apiKey }, json);
   const store = await readStore(readSettings().modelDirs);
   const models = [...store.values()].map(describe);
   if (json) return printJson({ models });
@@ -39,8 +40,8 @@ async function list({ json, server }: JsonOption & { server?: string }): Promise
   );
 }
 
-async function listOfServer(server: string, json?: boolean): Promise<void> {
-  const { models } = await askServer<{ models: ModelStatus[] }>({ server }, 'GET', '/admin/models');
+async function listOfServer(server: ServerOption, json?: boolean): Promise<void> {
+  const { models } = await askServer<{ models: ModelStatus[] }>(server, 'GET', '/admin/models');
   if (json) return printJson({ models });
   const mebibytes = (bytes: number | null) => (bytes == null ? '-' : (bytes / 2 ** 20).toFixed(1));
   printTable(

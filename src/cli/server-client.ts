@@ -4,6 +4,8 @@ import { FACE_ERRORS, FaceError, type FaceErrorCode } from '../errors';
 /** Options of every command that talks to a running service. */
 export interface ServerOption {
   server: string;
+  /** @defaultValue ADMIN_KEY of the environment */
+  apiKey?: string;
 }
 
 /** What is sent beside method and path. */
@@ -16,11 +18,18 @@ export interface ServerRequest {
 const DEFAULT_SERVER = 'http://127.0.0.1:3000';
 
 export function addServerOption(command: Command): Command {
-  return command.addOption(
-    new Option('--server <url>', 'the running service; the key is taken from ADMIN_KEY')
-      .env('LIKENESS_SERVER')
-      .default(DEFAULT_SERVER),
-  );
+  return command
+    .addOption(
+      new Option('--server <url>', 'the running service').env('LIKENESS_SERVER').default(DEFAULT_SERVER),
+    )
+    .addOption(apiKeyOption());
+}
+
+export function apiKeyOption(): Option {
+  return new Option(
+    '--api-key <key>',
+    'API key of the service; other users of this machine can see options, so prefer the variable (default: ADMIN_KEY)',
+  ).env('FACE_API_KEY');
 }
 
 /**
@@ -42,12 +51,15 @@ export async function askServer<Answer>(
 
 /** As {@link askServer}, with the answer as it comes. */
 export async function callServer(
-  { server }: ServerOption,
+  { server, apiKey }: ServerOption,
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
   { headers, body }: ServerRequest = {},
 ): Promise<Response> {
-  const key = process.env.ADMIN_KEY;
+  const key = apiKey || process.env.ADMIN_KEY;
+  if (key && !/^[\x21-\x7e]+$/.test(key)) {
+    throw new FaceError('PARAMETER_INVALID', 'The API key must be ASCII characters without spaces.');
+  }
   const isJson = body != null && !(body instanceof FormData) && !(body instanceof ReadableStream);
   let response: Response;
   try {

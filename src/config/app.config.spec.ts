@@ -243,6 +243,16 @@ describe(loadAppConfig.name, () => {
     if (/[a-z]/.test(value)) expect(error.message).not.toContain(value);
   });
 
+  it('refuses one secret for both keys of the environment', () => {
+    const secret = 'one-secret-for-both';
+    const error = refusal({ ADMIN_KEY: secret, DEEPFACE_AUTH_TOKEN: secret });
+    expect([error.code, error.details]).toEqual([
+      'FACE_OPTIONS_INVALID',
+      { variable: 'DEEPFACE_AUTH_TOKEN' },
+    ]);
+    expect(error.message).not.toContain(secret);
+  });
+
   it('describes every variable in the table', () => {
     for (const [name, variable] of Object.entries(APP_CONFIG)) {
       expect([name, variable.doc.length]).toEqual([name, expect.any(Number)]);

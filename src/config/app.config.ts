@@ -467,10 +467,15 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   const unknown = Object.keys(env).find((name) => name.startsWith('FACE_') && !(name in APP_CONFIG));
   if (unknown != null) throw invalid(unknown, 'is no variable of Likeness');
   const apiKeysFile = text(env, 'FACE_API_KEYS_FILE') ?? null;
+  const adminKey = bearerToken(env, 'ADMIN_KEY');
+  const authToken = bearerToken(env, 'DEEPFACE_AUTH_TOKEN');
+  // A request shows one key, which has the scopes of one.
+  if (authToken != null && authToken === adminKey)
+    throw invalid('DEEPFACE_AUTH_TOKEN', 'must differ from ADMIN_KEY');
   return new AppConfig({
     port: integer(env, 'PORT'),
     host: text(env, 'HOST') ?? (apiKeysFile == null ? APP_CONFIG.HOST.default : '0.0.0.0'),
-    adminKey: bearerToken(env, 'ADMIN_KEY'),
+    adminKey,
     apiKeysFile,
     isAuthRequired: choice(env, 'FACE_AUTH') === 'on',
     logLevel: choice(env, 'LOG_LEVEL'),
@@ -526,7 +531,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     },
     deepface: {
       isOn: choice(env, 'FACE_DEEPFACE_API') === 'on',
-      authToken: bearerToken(env, 'DEEPFACE_AUTH_TOKEN'),
+      authToken,
       aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
   });

@@ -121,7 +121,7 @@ export class IdentifyOptionsDto extends ProbeOptionsDto {
 }
 
 /** A subject within the threshold. */
-export class CandidateDto implements Candidate {
+export class CandidateDto implements Omit<Candidate, 'distance'> {
   @ApiProperty({ type: 'integer', minimum: 1, example: 1, description: 'From 1, the most similar' })
   rank: number;
 
@@ -131,14 +131,22 @@ export class CandidateDto implements Candidate {
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Its most similar reference' })
   referenceId: string;
 
-  @ApiProperty({ minimum: 0, maximum: 2, example: EXAMPLE_DISTANCE, description: 'Cosine distance, [0, 2]' })
-  distance: number;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    minimum: 0,
+    maximum: 2,
+    example: EXAMPLE_DISTANCE,
+    description: 'Cosine distance, [0, 2]; null for keys that may not see distances',
+  })
+  distance: number | null;
 
   @ApiProperty({
     minimum: -1,
     maximum: 1,
     example: EXAMPLE_SIMILARITY,
-    description: 'Cosine similarity, [-1, 1]',
+    description:
+      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
   })
   similarity: number;
 
@@ -251,18 +259,22 @@ export class IdentifyResponseDto {
 /** Answer of POST .../subjects/{subjectId}/verify. */
 export class VerifySubjectResponseDto extends DecisionDto {
   @ApiProperty({
+    type: Number,
+    nullable: true,
     minimum: 0,
     maximum: 2,
     example: EXAMPLE_DISTANCE,
-    description: 'Cosine distance to the most similar reference of the subject, [0, 2]',
+    description:
+      'Cosine distance to the most similar reference of the subject, [0, 2]; null for keys that may not see distances',
   })
-  distance: number;
+  distance: number | null;
 
   @ApiProperty({
     minimum: -1,
     maximum: 1,
     example: EXAMPLE_SIMILARITY,
-    description: 'Cosine similarity, [-1, 1]',
+    description:
+      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
   })
   similarity: number;
 

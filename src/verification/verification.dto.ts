@@ -103,17 +103,22 @@ export class ComparedImagesDto {
 /** Answer of POST /v1/verify. */
 export class VerifyResponseDto extends DecisionDto {
   @ApiProperty({
+    type: Number,
+    nullable: true,
     example: EXAMPLE_DISTANCE,
     description:
-      'In the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more alike',
+      'In the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more ' +
+      'alike. null for keys that may not see distances',
   })
-  distance: number;
+  distance: number | null;
 
   @ApiProperty({
     minimum: -1,
     maximum: 1,
     example: EXAMPLE_SIMILARITY,
-    description: 'Cosine similarity, [-1, 1], whatever the metric. Larger is more alike',
+    description:
+      'Cosine similarity, [-1, 1], whatever the metric. Larger is more alike. Rounded to one decimal place for keys that may ' +
+      'not see distances',
   })
   similarity: number;
 

@@ -117,19 +117,27 @@ export class DeepfaceVerifyAnswerDto {
   })
   reason?: RefusalReason;
 
-  @ApiProperty({ example: EXAMPLE_DISTANCE, description: 'Of the closest pair of faces, six decimals' })
-  distance: number;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: EXAMPLE_DISTANCE,
+    description: 'Of the closest pair of faces, six decimals; null for keys that may not see distances',
+  })
+  distance: number | null;
 
   @ApiProperty({ example: EXAMPLE_THRESHOLD, description: 'The threshold that was applied, inclusive' })
   threshold: number;
 
   @ApiProperty({
+    type: Number,
+    nullable: true,
     example: 51,
     minimum: 0,
     maximum: 100,
-    description: "DeepFace's formula, two decimals; by its own threshold, whatever threshold was given",
+    description:
+      "DeepFace's formula, two decimals; by its own threshold, whatever threshold was given; null for keys that may not see distances",
   })
-  confidence: number;
+  confidence: number | null;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'As the request named it' })
   model: string;
@@ -319,11 +327,23 @@ export class DeepfaceMatchDto {
   @ApiProperty({ enum: METRICS, example: 'cosine' })
   distance_metric: Metric;
 
-  @ApiProperty({ example: 0, description: 'Six decimals' })
-  distance: number;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 0,
+    description: 'Six decimals; null for keys that may not see distances',
+  })
+  distance: number | null;
 
-  @ApiProperty({ example: 100, minimum: 0, maximum: 100 })
-  confidence: number;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 100,
+    minimum: 0,
+    maximum: 100,
+    description: 'null for keys that may not see distances',
+  })
+  confidence: number | null;
 }
 
 /** Answer of POST /build/index. */

@@ -1,0 +1,145 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { existsSync } from 'node:fs';
+import { type Scope, SCOPES } from '../auth/api-key';
+import {
+  generateKey,
+  type KeyFileContent,
+  type KeyFileEntry,
+  keyNameProblem,
+  parseKeyFile,
+  permissionsOf,
+  readKeyFileContent,
+  sha256,
+} from '../auth/key-file';
+import { FaceError } from '../errors';
+import { galleryIdProblem } from '../gallery/gallery-rules';
+import { writeAtomically } from '../model-store/compile/write-atomically';
+import { integer, jsonOption, type JsonOption } from './options';
+import { printJson, printLine, printTable } from './print';
+
+interface FileOption extends JsonOption {
+  file?: string;
+}
+
+interface CreateOptions extends FileOption {
+  scopes: Scope[];
+  galleries?: string[];
+  requestsPerMinute?: number;
+  thresholds: boolean;
+  distances: boolean;
+}
+
+const MAX_REQUESTS_PER_MINUTE = 1_000_000;
+
+export function addKeysCommand(program: Command): void {
+  const keys = program.command('keys').description('Create and list the API keys of a service.');
+  keys
+    .command('create')
+    .description(
+      'Make an API key and print it, once. Its SHA-256 goes to the key file; without one, the entry to be added is printed.',
+    )
+    .argument('<name>', 'name of the key in logs and metrics', keyName)
+    .requiredOption(
+      '--scopes <list>',
+      `what the key may do, separated by commas: ${SCOPES.join(', ')}`,
+      scopes,
+    )
+    .option('--galleries <list>', 'galleries that it may use, separated by commas (default: all)', galleries)
+    .option(
+      '--requests-per-minute <count>',
+      'requests that are answered in a minute (default: no limit of its own)',
+      integer(1, MAX_REQUESTS_PER_MINUTE),
+    )
+    .option('--no-thresholds', 'its requests must not set thresholds and error rates')
+    .option(
+      '--no-distances',
+      'its answers have the decision and a rounded similarity, but no distances; implies --no-thresholds',
+    )
+    .addOption(fileOption())
+    .addOption(jsonOption())
+    .action(createKey);
+  keys
+    .command('list')
+    .description('List the keys of the key file: names, scopes and limits.')
+    .addOption(fileOption())
+    .addOption(jsonOption())
+    .action(listKeys);
+}
+
+function fileOption(): Option {
+  return new Option('--file <path>', 'the key file').env('FACE_API_KEYS_FILE');
+}
+
+async function createKey(name: string, { file, json, ...options }: CreateOptions): Promise<void> {
+  const key = generateKey();
+  const entry: KeyFileEntry = {
+    name,
+    sha256: sha256(key).toString('hex'),
+    scopes: options.scopes,
+    ...(options.galleries == null ? {} : { galleries: options.galleries }),
+    ...(options.requestsPerMinute == null ? {} : { requestsPerMinute: options.requestsPerMinute }),
+    ...(options.thresholds ? {} : { maySetThresholds: false }),
+    ...(options.distances ? {} : { maySeeDistances: false }),
+  };
+  if (file) await addToFile(file, entry);
+  if (json) return printJson({ key, entry });
+  printLine(key);
+  // Apart from the key, so that the key alone can be piped on.
+  process.stderr.write(
+    file
+      ? `${name}: added to ${file}. The key is stored nowhere: keep it now.\n`
+      : `${name}: add this entry to \`keys\` of the key file. The key is stored nowhere: keep it now.\n${JSON.stringify(entry, null, 2)}\n`,
+  );
+}
+
+async function addToFile(file: string, entry: KeyFileEntry): Promise<void> {
+  const { keys }: KeyFileContent = existsSync(file) ? readKeyFileContent(file) : { keys: [] };
+  if (keys.some(({ name }) => name === entry.name)) {
+    throw new FaceError('PARAMETER_INVALID', `The key file already has a key named ${entry.name}.`);
+  }
+  const text = `${JSON.stringify({ keys: [...keys, entry] }, null, 2)}\n`;
+  // Limits that hold for the file as a whole.
+  parseKeyFile(text);
+  await writeAtomically(file, Buffer.from(text));
+}
+
+function listKeys({ file, json }: FileOption): void {
+  if (!file) throw new FaceError('PARAMETER_INVALID', 'Expected --file or FACE_API_KEYS_FILE.');
+  const { keys } = readKeyFileContent(file);
+  if (json) return printJson({ keys: keys.map(({ sha256: _sha256, ...entry }) => entry) });
+  printTable(
+    ['name', 'scopes', 'galleries', 'requests/min', 'thresholds', 'distances'],
+    keys.map((key) => [
+      key.name,
+      key.scopes.join(','),
+      key.galleries?.join(',') ?? 'all',
+      String(key.requestsPerMinute ?? '-'),
+      permissionsOf(key).maySetThresholds ? 'yes' : 'no',
+      permissionsOf(key).maySeeDistances ? 'yes' : 'no',
+    ]),
+  );
+}
+
+function keyName(name: string): string {
+  const problem = keyNameProblem(name);
+  if (problem == null) return name;
+  throw new InvalidArgumentError(`It ${problem}.`);
+}
+
+function scopes(list: string): Scope[] {
+  const names = items(list);
+  const unknown = names.find((name) => !SCOPES.includes(name as Scope));
+  if (unknown == null) return names as Scope[];
+  throw new InvalidArgumentError(`Expected scopes among ${SCOPES.join(', ')}.`);
+}
+
+function galleries(list: string): string[] {
+  const ids = items(list);
+  if (ids.every((id) => galleryIdProblem(id) == null)) return ids;
+  throw new InvalidArgumentError(`Each ${galleryIdProblem('')}.`);
+}
+
+/** Items between commas, each once. */
+function items(list: string): string[] {
+  return [...new Set(list.split(',').map((item) => item.trim()))];
+}

@@ -1,0 +1,109 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { sha256 } from '../../src/auth/key-file';
+import { createApp } from '../support/create-app';
+import { startCli } from '../support/start-cli';
+import { tempFolders } from '../support/temp-folder';
+
+describe('likeness keys', () => {
+  const makeFolder = tempFolders();
+  const likeness = (args: string[], env: NodeJS.ProcessEnv = {}) => startCli(args, env).ended;
+
+  it('makes keys that a service takes, and lists them without hashes', async () => {
+    const file = join(makeFolder(), 'keys.json');
+    const door = await likeness(['keys', 'create', 'door', '--scopes', 'verify, read', '--file', file]);
+    expect([door.code, door.stderr]).toEqual([0, expect.stringContaining('door: added to')]);
+    const key = door.stdout.trim();
+    expect(key).toMatch(/^likeness_[\w-]{43}$/);
+    const limits = ['--galleries', 'staff,guests', '--requests-per-minute', '60', '--no-distances'];
+    const gate = await likeness(['keys', 'create', 'gate', '--scopes', 'identify', ...limits], {
+      FACE_API_KEYS_FILE: file,
+    });
+    expect(gate.code).toBe(0);
+    const text = readFileSync(file, 'utf8');
+    for (const secret of [key, gate.stdout.trim()]) {
+      expect(text).not.toContain(secret);
+      expect(text).toContain(sha256(secret).toString('hex'));
+    }
+
+    const service = await createApp({ FACE_API_KEYS_FILE: file });
+    const url = await service.app.getUrl();
+    try {
+      expect((await service.http.get('/v1/galleries').set('x-api-key', key)).status).toBe(200);
+      const identify = ['gallery', 'import', makeFolder(), '--server', url];
+      const withoutKey = await likeness(identify, { ADMIN_KEY: '' });
+      expect([withoutKey.code, withoutKey.stderr]).toEqual([2, expect.stringContaining('UNAUTHORIZED')]);
+      for (const [args, env] of [
+        [['--api-key', key], {}],
+        [[], { FACE_API_KEY: key, ADMIN_KEY: 'wrong-key-of-the-suite' }],
+      ] as const) {
+        const { stderr } = await likeness([...identify, ...args], env);
+        expect(stderr).not.toContain('UNAUTHORIZED');
+      }
+      const unfit = await likeness([...identify, '--api-key', 'not a key']);
+      expect([unfit.code, unfit.stderr]).toEqual([2, expect.stringContaining('PARAMETER_INVALID')]);
+      expect(unfit.stderr).not.toContain('not a key');
+    } finally {
+      await service.app.close();
+    }
+
+    const table = await likeness(['keys', 'list', '--file', file]);
+    expect(table.stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+      ['name', 'scopes', 'galleries', 'requests/min', 'thresholds', 'distances'],
+      ['door', 'verify,read', 'all', '-', 'yes', 'yes'],
+      ['gate', 'identify', 'staff,guests', '60', 'no', 'no'],
+      [''],
+    ]);
+    const json = await likeness(['keys', 'list', '--file', file, '--json']);
+    expect(JSON.parse(json.stdout)).toEqual({
+      keys: [
+        { name: 'door', scopes: ['verify', 'read'] },
+        {
+          name: 'gate',
+          scopes: ['identify'],
+          galleries: ['staff', 'guests'],
+          requestsPerMinute: 60,
+          maySeeDistances: false,
+        },
+      ],
+    });
+  });
+
+  it('prints the entry where there is no file', async () => {
+    const { code, stdout } = await likeness(
+      ['keys', 'create', 'door', '--scopes', 'verify', '--no-thresholds', '--json'],
+      { FACE_API_KEYS_FILE: '' },
+    );
+    const { key, entry } = JSON.parse(stdout) as { key: string; entry: object };
+    expect([code, entry]).toEqual([
+      0,
+      { name: 'door', sha256: sha256(key).toString('hex'), scopes: ['verify'], maySetThresholds: false },
+    ]);
+  });
+
+  it.each([
+    [['create', 'Door', '--scopes', 'verify'], 'lower-case'],
+    [['create', 'door'], '--scopes'],
+    [['create', 'door', '--scopes', 'verify,all'], 'Expected scopes among'],
+    [['create', 'door', '--scopes', 'verify', '--galleries', 'a b'], 'letters, digits'],
+    [['create', 'door', '--scopes', 'verify', '--requests-per-minute', '0'], 'Expected an integer'],
+    [['list'], 'Expected --file or FACE_API_KEYS_FILE'],
+  ])('refuses %j', async (args, message) => {
+    const { code, stderr, stdout } = await likeness(['keys', ...args], { FACE_API_KEYS_FILE: '' });
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining(message)]);
+    expect(stderr).toMatch(/^PARAMETER_INVALID: /);
+  });
+
+  it('refuses a name twice, and leaves a file alone that is broken', async () => {
+    const file = join(makeFolder(), 'keys.json');
+    const create = () => likeness(['keys', 'create', 'door', '--scopes', 'verify', '--file', file]);
+    expect((await create()).code).toBe(0);
+    const text = readFileSync(file, 'utf8');
+    const again = await create();
+    expect([again.code, again.stdout, readFileSync(file, 'utf8')]).toEqual([2, '', text]);
+    writeFileSync(file, '{"keys": [');
+    const broken = await create();
+    expect([broken.code, broken.stderr]).toEqual([2, expect.stringContaining('API_KEYS_INVALID')]);
+    expect(readFileSync(file, 'utf8')).toBe('{"keys": [');
+  });
+});
