@@ -60,20 +60,24 @@ describe(AuditFile.name, () => {
     outcome: 'match',
     requestId: 'r',
   });
+  const written = () => changes.reduce((sum, change) => sum + change.written, 0);
+  const until = async (isSo: () => boolean) => {
+    while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
   const check = () => verifyAudit(files(), { key: KEY });
 
   it('writes lines in their order, and all before it is closed', async () => {
     const file = await open();
     for (let i = 0; i < 500; i++) file.append(entry(`person ${i}`));
     await file.close();
-    const written = lines();
-    expect(written.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 502 }, (_, i) => i + 1));
-    expect(written.slice(1, -1).map(({ subject }) => subject)).toEqual(
+    const all = lines();
+    expect(all.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 502 }, (_, i) => i + 1));
+    expect(all.slice(1, -1).map(({ subject }) => subject)).toEqual(
       Array.from({ length: 500 }, (_, i) => `person ${i}`),
     );
-    expect([written[0].action, written[501].action]).toEqual(['start', 'stop']);
+    expect([all[0].action, all[501].action]).toEqual(['start', 'stop']);
     expect(await check()).toMatchObject({ lineCount: 502, endsWithStop: true, broken: null });
-    expect(changes.reduce((sum, change) => sum + change.written, 0)).toBe(502);
+    expect(written()).toBe(502);
   });
 
   it('goes on with the chain after a restart', async () => {
@@ -106,7 +110,8 @@ describe(AuditFile.name, () => {
     const file = await open({ maxBytes: 2000 });
     for (let i = 0; i < 30; i++) {
       file.append(entry(`person ${i}`));
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      // The line of the start is the first. What waits while a batch is written would come into the same file.
+      await until(() => written() === i + 2);
     }
     await file.close();
     expect(files().length).toBeGreaterThan(2);
@@ -152,7 +157,7 @@ describe(AuditFile.name, () => {
       return isFull ? Promise.reject(new Error('ENOSPC: no space left on device')) : write(bytes);
     });
     file.append(entry('ada'));
-    while (!file.isFailing) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => file.isFailing);
     expect(notices).toContain('error: the audit stream cannot be written: ENOSPC: no space left on device');
     expect(changes.at(-1)).toEqual({ written: 0, dropped: 0, isFailing: true });
     file.append(entry('bob'));
@@ -161,6 +166,14 @@ describe(AuditFile.name, () => {
     expect(lines().map(({ subject }) => subject)).toEqual([null, 'ada', 'bob', null]);
     expect(await check()).toMatchObject({ broken: null });
     expect(file.isFailing).toBe(false);
+  });
+
+  it('says that a line is lost which comes after the end', async () => {
+    const file = await open();
+    await file.close();
+    file.append(entry('ada'));
+    expect(notices).toContain('error: the audit stream has ended: a line of action verify is lost');
+    expect(lines().map(({ action }) => action)).toEqual(['start', 'stop']);
   });
 
   it('counts the lines that it must drop, in the stream as well', async () => {

@@ -99,6 +99,14 @@ export class AuditFile {
 
   /** Takes a line; drops and counts it where too many wait. */
   append(entry: AuditEntry): void {
+    if (this.isClosing) {
+      // The work of a client that has left may end after the connections: the last line cannot be followed by another.
+      this.options.onNotice?.(
+        'error',
+        `the audit stream has ended: a line of action ${entry.action} is lost`,
+      );
+      return;
+    }
     if (this.waiting.length >= MAX_WAITING) {
       this.dropped++;
       this.options.onChange?.({ written: 0, dropped: 1, isFailing: true });
