@@ -472,9 +472,9 @@ export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
   {
     what: 'CORS',
     deepface: 'every origin',
-    here: 'none',
+    here: 'the origins of `FACE_CORS_ORIGINS`, none by default; POST from a page of another origin is refused',
     verdict: 'different',
-    why: 'A proxy in front of the service sets it for the origins that are meant',
+    why: 'Any page that a user opens could enroll faces and search for them',
   },
   {
     what: '`GET /`',
