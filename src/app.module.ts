@@ -9,6 +9,7 @@ import { FaceModule } from './face/face.module';
 import { GalleriesModule } from './galleries/galleries.module';
 import { GalleryModule } from './gallery/gallery.module';
 import { HealthModule } from './health/health.module';
+import { BodyModule } from './http/body.module';
 import { FaceMetrics } from './metrics/face-metrics';
 import { MetricsModule } from './metrics/metrics.module';
 import { ModelsModule } from './models/models.module';
@@ -22,6 +23,7 @@ const galleryLogger = new Logger('Galleries');
 @Module({
   imports: [
     AppConfigModule,
+    BodyModule,
     FaceModule.forRootAsync({
       inject: [AppConfig, FaceMetrics],
       useFactory: ({ face }: AppConfig, metrics: FaceMetrics) => ({

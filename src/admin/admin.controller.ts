@@ -1,11 +1,12 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, UseGuards } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { FaceModel } from '../face/face-model';
 import { AdminKeyGuard } from '../http/admin-key.guard';
-import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
+import { ADMIN_ERRORS, ApiFaceErrors, JSON_BODY_ERRORS } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
 import { MODEL_STATUS_EXAMPLE, MODELS_ANSWER, ModelsResponseDto } from '../http/model-status.dto';
+import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import {
   ImageHashDto,
@@ -26,7 +27,7 @@ const CHANGE_ERRORS: readonly RequestErrorCode[] = [
 ];
 const LOAD_ERRORS: readonly RequestErrorCode[] = [
   ...CHANGE_ERRORS,
-  'REQUEST_MALFORMED',
+  ...JSON_BODY_ERRORS,
   'MODEL_LOAD_FAILED',
   'MEMORY_BUDGET_EXCEEDED',
 ];
@@ -81,7 +82,7 @@ export class AdminController {
 
   @Post('models/:name/load')
   @HttpCode(200)
-  @ApiBody({
+  @JsonBody({
     type: LoadModelDto,
     examples: {
       toStay: { summary: 'Until it is unloaded', value: {} },
@@ -137,7 +138,7 @@ export class AdminController {
 
   @Post('models/:name/swap')
   @HttpCode(200)
-  @ApiBody({
+  @JsonBody({
     type: SwapModelDto,
     examples: { other: { summary: 'Another model', value: { replacement: 'sface' } } },
   })

@@ -155,6 +155,12 @@ export const APP_CONFIG = {
     range: [1024, 512 * 1024 * 1024],
     doc: 'Largest JSON body in bytes: it is parsed while no other request is; larger batches go as multipart',
   },
+  FACE_UPLOAD_BYTES: {
+    type: 'integer',
+    default: 256 * 1024 * 1024,
+    range: [1024 * 1024, 64 * 1024 ** 3],
+    doc: 'Bytes of request bodies that are received or worked on, together, before QUEUE_FULL; one caller gets half of them',
+  },
   FACE_IMAGE_URL_HOSTS: {
     type: 'list',
     default: [],
@@ -306,6 +312,8 @@ export class AppConfig {
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
   readonly maxJsonBytes: number;
+  /** Bytes of request bodies that are received or worked on, together. */
+  readonly uploadBytes: number;
   /** Hosts from which images are fetched: see `FetchRules`. */
   readonly imageUrlHosts: readonly string[];
   readonly imageUrlTimeoutMs: number;
@@ -342,6 +350,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     logLevel: choice(env, 'LOG_LEVEL'),
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
+    uploadBytes: integer(env, 'FACE_UPLOAD_BYTES'),
     imageUrlHosts: list(env, 'FACE_IMAGE_URL_HOSTS', ','),
     imageUrlTimeoutMs: integer(env, 'FACE_IMAGE_URL_TIMEOUT_MS'),
     modelMirrorUrl: folderUrl(env, 'FACE_MODEL_MIRROR_URL'),

@@ -3,13 +3,10 @@ import { FACE_ERRORS } from '../errors';
 import type { AppRequest } from '../http/request-id';
 import type { FaceMetrics } from './face-metrics';
 
-/** Route of what was answered before one was reached: unknown addresses, and bodies that the JSON parser refused. */
+/** Route of what was answered before one was reached: unknown addresses, and requests that a middleware refused. */
 const UNMATCHED = 'unmatched';
 
-/**
- * Middleware after the request id and before the body is read: it sees what the body parser refuses, which no middleware
- * or interceptor of a Nest module does.
- */
+/** Middleware after the request id: it sees what other middleware refuses, which no interceptor of a Nest module does. */
 export function measureHttp(metrics: FaceMetrics) {
   return (request: AppRequest, response: Response, next: NextFunction): void => {
     let isAnswered = false;
