@@ -1,3 +1,4 @@
+import { releaseBootSignals } from './boot-signals';
 import 'reflect-metadata';
 import { ConsoleLogger, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -7,10 +8,17 @@ import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { AppModule } from './app.module';
 import { APP_OPTIONS, configureApp } from './app.setup';
+import { claimPort } from './claim-port';
 import { loadAppConfig } from './config/app.config';
 import { FaceError } from './errors';
 
 const KEEP_ALIVE_MS = 65_000;
+/** Headers come in one packet or a few: who takes longer holds a connection for nothing. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** A whole request: the largest body at the least rate is given up sooner (`BodyReader`), an import may take long. */
+const REQUEST_TIMEOUT_MS = 300_000;
+/** Connections beyond it are closed unanswered: each costs memory before a byte of it is read. */
+const MAX_CONNECTIONS = 4096;
 
 /*
  * The bytes of images lie outside the heap, yet V8 counts them when it decides to collect it, by what the heap alone may grow:
@@ -28,7 +36,9 @@ class BootLogger extends ConsoleLogger {
 }
 
 async function bootstrap(): Promise<void> {
-  const { host, port, logLevel } = loadAppConfig(process.env);
+  const { host, port, healthPort, logLevel } = loadAppConfig(process.env);
+  await claimPort('PORT', port, host);
+  await claimPort('FACE_HEALTH_PORT', healthPort, host);
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
     ...APP_OPTIONS,
     logger: new BootLogger({ logLevels: [logLevel] }),
@@ -37,11 +47,15 @@ async function bootstrap(): Promise<void> {
   });
   configureApp(app);
   // Exit code 0 after a clean end: by default Nest ends itself with the signal once more.
+  releaseBootSignals();
   app.enableShutdownHooks([], { useProcessExit: true });
   const server = app.getHttpServer() as Server;
   // Longer than a load balancer keeps an idle connection (60 s is usual): the one that closes first must not be the server,
   // or a request that is under way then is reset.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.maxConnections = MAX_CONNECTIONS;
   await app.listen(port, host);
   const address = server.address() as AddressInfo;
   new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${address.port}`);

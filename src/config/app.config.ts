@@ -71,6 +71,12 @@ const faceList = (option: 'detectors' | 'embedders' | 'attributeModels' | 'attac
 export const APP_CONFIG = {
   PORT: { type: 'integer', default: 3000, range: [0, 65_535], doc: 'Port to listen on; 0 picks a free one' },
   HOST: { type: 'text', default: '0.0.0.0', doc: 'Address to listen on' },
+  FACE_HEALTH_PORT: {
+    type: 'integer',
+    default: 0,
+    range: [0, 65_535],
+    doc: 'Port on which a thread of its own answers /health/live and /health/ready, at once whatever the load; 0: none',
+  },
   ADMIN_KEY: {
     type: 'secret',
     default: '',
@@ -305,6 +311,8 @@ interface DeepfaceConfig {
 export class AppConfig {
   readonly port: number;
   readonly host: string;
+  /** Port of the health thread; 0 where there is none. */
+  readonly healthPort: number;
   /** Key of the routes under /admin; `null` where they are switched off. Never logged. */
   readonly adminKey: string | null;
   readonly logLevel: AppLogLevel;
@@ -346,6 +354,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   return new AppConfig({
     port: integer(env, 'PORT'),
     host: text(env, 'HOST') ?? APP_CONFIG.HOST.default,
+    healthPort: integer(env, 'FACE_HEALTH_PORT'),
     adminKey: secret(env, 'ADMIN_KEY'),
     logLevel: choice(env, 'LOG_LEVEL'),
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
