@@ -142,10 +142,11 @@ async function decodePixels(
   bytes: Uint8Array,
   size: { width: number; height: number },
   profile: ColorProfile,
+  failOn: 'truncated' | 'warning' = 'truncated',
 ): Promise<Uint8Array> {
   try {
     let image = sharp(bytes, {
-      failOn: 'truncated',
+      failOn,
       limitInputPixels: false,
       pages: 1,
       ignoreIcc: profile !== 'default',
@@ -162,8 +163,19 @@ async function decodePixels(
     }
     return await image.raw({ depth: 'uchar' }).toBuffer();
   } catch (error) {
+    // Some cameras leave the end marker of a JPEG out. With one, a file that lacks more than its last lines is a warning.
+    if (failOn === 'truncated' && lacksEndMarker(bytes)) {
+      return decodePixels(Buffer.concat([bytes, JPEG_END]), size, profile, 'warning');
+    }
     throw new FaceError('IMAGE_CORRUPT', 'The image could not be decoded.', {}, { cause: error });
   }
+}
+
+const JPEG_END = Buffer.from([0xff, 0xd9]);
+
+function lacksEndMarker(bytes: Uint8Array): boolean {
+  const isJpeg = bytes[0] === 0xff && bytes[1] === 0xd8;
+  return isJpeg && !JPEG_END.equals(bytes.subarray(-JPEG_END.length));
 }
 
 function unsupported(cause?: unknown): FaceError {
