@@ -11,6 +11,7 @@ import { FaceModule } from './face/face.module';
 import { GalleriesModule } from './galleries/galleries.module';
 import { GalleryModule } from './gallery/gallery.module';
 import { HealthModule } from './health/health.module';
+import { BodyModule } from './http/body.module';
 import { FaceMetrics } from './metrics/face-metrics';
 import { MetricsModule } from './metrics/metrics.module';
 import { ModelsModule } from './models/models.module';
@@ -26,6 +27,7 @@ const galleryLogger = new Logger('Galleries');
     AppConfigModule,
     AuthModule,
     AuditModule,
+    BodyModule,
     FaceModule.forRootAsync({
       inject: [AppConfig, FaceMetrics],
       useFactory: ({ face }: AppConfig, metrics: FaceMetrics) => ({

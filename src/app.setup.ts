@@ -5,7 +5,7 @@ import { AuditInterceptor } from './audit/audit.interceptor';
 import { AuditTrail } from './audit/audit-trail';
 import { ApiKeys } from './auth/api-keys';
 import { authenticate } from './auth/authenticate';
-import { deepfaceDialect, isDeepfaceText } from './compat/deepface/dialect';
+import { deepfaceDialect } from './compat/deepface/dialect';
 import { AppConfig } from './config/app.config';
 import { Draining } from './health/draining';
 import {
@@ -24,13 +24,12 @@ import { createValidationPipe } from './http/validation';
 import { FaceMetrics } from './metrics/face-metrics';
 import { measureHttp } from './metrics/measure-http';
 
-/** Options that {@link configureApp} counts on: it sets up the body parser itself, after the request id and with our limit. */
+/** Options that {@link configureApp} counts on: bodies are read by the routes that take one, after their guards (`BodyReader`). */
 export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicationOptions;
 
 /** All that the application does around its controllers; main.ts and the e2e suites share it. */
 export function configureApp(app: NestExpressApplication): void {
   const config = app.get(AppConfig);
-  const { maxJsonBytes: limit } = config;
   app.disable('x-powered-by');
   // Hashing every embedding sent, for a header that no client of a POST looks at.
   app.disable('etag');
@@ -47,8 +46,6 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(authenticate(app.get(ApiKeys), config));
   app.use(app.get(Draining).refuseWhileDraining);
   app.use(limitRequests(config));
-  app.useBodyParser('json', { limit });
-  app.useBodyParser('text', { limit, type: isDeepfaceText });
   // The outermost interceptor: the others may refuse a request, or change its answer.
   app.useGlobalInterceptors(app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());

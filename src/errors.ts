@@ -47,6 +47,7 @@ export const FACE_ERRORS = {
     status: 404,
     when: 'the subject has no reference of this id; verify: it has none at all',
   },
+  REQUEST_TIMEOUT: { status: 408, when: 'the body arrives too slowly: less than 8 KiB/s over ten seconds' },
   GALLERY_EXISTS: { status: 409, when: 'a gallery that is to be made has the id of another' },
   SUBJECT_EXISTS: { status: 409, when: 'rename: the new id is taken, and `merge` was not asked for' },
   SUBJECT_FULL: { status: 409, when: 'the subject has as many references as the gallery allows for one' },
@@ -76,7 +77,10 @@ export const FACE_ERRORS = {
   },
   REQUEST_TOO_LARGE: { status: 413, when: 'the body, or the number of images in it, is over the limit' },
   IMAGE_UNSUPPORTED: { status: 415, when: 'not a JPEG, PNG, WebP, GIF, AVIF or TIFF image' },
-  CONTENT_TYPE_UNSUPPORTED: { status: 415, when: 'the body is neither JSON nor multipart/form-data' },
+  CONTENT_TYPE_UNSUPPORTED: {
+    status: 415,
+    when: 'the body is neither JSON nor multipart/form-data, or it is compressed',
+  },
   IMAGE_CORRUPT: { status: 422, when: 'the decoder refuses the image, for example a truncated file' },
   IMAGE_DECODE_TIMEOUT: { status: 422, when: 'decoding the image took too long and was stopped' },
   IMAGE_URL_FAILED: { status: 422, when: 'the address of an image did not answer with one in time' },
@@ -125,7 +129,7 @@ export const FACE_ERRORS = {
   },
   QUEUE_FULL: {
     status: 503,
-    when: 'the queue is full, or so long that the image would not be answered by its deadline; see Retry-After',
+    when: 'the queue is full, or so long that the image would not be answered by its deadline, or the service holds as many bytes of requests as it may; see Retry-After',
   },
   GALLERY_STORE_FAILED: {
     status: 503,

@@ -1,3 +1,4 @@
+import { releaseBootSignals } from './boot-signals';
 import 'reflect-metadata';
 import { Logger, ShutdownSignal } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -9,11 +10,18 @@ import { AppModule } from './app.module';
 import { APP_OPTIONS, configureApp } from './app.setup';
 import { checkExposure } from './auth/exposure';
 import { readKeyFile } from './auth/key-file';
+import { claimPort } from './claim-port';
 import { loadAppConfig } from './config/app.config';
 import { FaceError } from './errors';
 import { PinoLogger } from './logging/pino-logger';
 
 const KEEP_ALIVE_MS = 65_000;
+/** Headers come in one packet or a few: who takes longer holds a connection for nothing. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** A whole request: the largest body at the least rate is given up sooner (`BodyReader`), an import may take long. */
+const REQUEST_TIMEOUT_MS = 300_000;
+/** Connections beyond it are closed unanswered: each costs memory before a byte of it is read. */
+const MAX_CONNECTIONS = 4096;
 
 /*
  * The bytes of images lie outside the heap, yet V8 counts them when it decides to collect it, by what the heap alone may grow:
@@ -25,10 +33,12 @@ setFlagsFromString('--heap-growing-percent=200');
 
 async function bootstrap(): Promise<void> {
   const config = loadAppConfig(process.env);
-  const { host, port, logLevel, apiKeysFile } = config;
+  const { host, port, healthPort, logLevel, apiKeysFile } = config;
   const warning = checkExposure(config);
   // What is wrong with it is said now, and not after the models are loaded.
   if (apiKeysFile != null) readKeyFile(apiKeysFile);
+  await claimPort('PORT', port, host);
+  await claimPort('FACE_HEALTH_PORT', healthPort, host);
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
     ...APP_OPTIONS,
     logger: new PinoLogger(logLevel),
@@ -41,11 +51,15 @@ async function bootstrap(): Promise<void> {
     (signal) => signal !== ShutdownSignal.SIGHUP || apiKeysFile == null,
   );
   // Exit code 0 after a clean end: by default Nest ends itself with the signal once more.
+  releaseBootSignals();
   app.enableShutdownHooks(signals, { useProcessExit: true });
   const server = app.getHttpServer() as Server;
   // Longer than a load balancer keeps an idle connection (60 s is usual): the one that closes first must not be the server,
   // or a request that is under way then is reset.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.maxConnections = MAX_CONNECTIONS;
   await app.listen(port, host);
   if (warning != null) new Logger('Keys').warn(warning);
   const address = server.address() as AddressInfo;

@@ -1,11 +1,12 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
-import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
+import { ADMIN_ERRORS, ApiFaceErrors, JSON_BODY_ERRORS } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
 import { MODEL_STATUS_EXAMPLE, MODELS_ANSWER, ModelsResponseDto } from '../http/model-status.dto';
+import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import {
   ImageHashDto,
@@ -26,7 +27,7 @@ const CHANGE_ERRORS: readonly RequestErrorCode[] = [
 ];
 const LOAD_ERRORS: readonly RequestErrorCode[] = [
   ...CHANGE_ERRORS,
-  'REQUEST_MALFORMED',
+  ...JSON_BODY_ERRORS,
   'MODEL_LOAD_FAILED',
   'MEMORY_BUDGET_EXCEEDED',
 ];
@@ -80,7 +81,7 @@ export class AdminController {
 
   @Post('models/:name/load')
   @HttpCode(200)
-  @ApiBody({
+  @JsonBody({
     type: LoadModelDto,
     examples: {
       toStay: { summary: 'Until it is unloaded', value: {} },
@@ -136,7 +137,7 @@ export class AdminController {
 
   @Post('models/:name/swap')
   @HttpCode(200)
-  @ApiBody({
+  @JsonBody({
     type: SwapModelDto,
     examples: { other: { summary: 'Another model', value: { replacement: 'sface' } } },
   })

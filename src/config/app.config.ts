@@ -114,6 +114,12 @@ export const APP_CONFIG = {
     range: [1, 1024],
     doc: 'API key that commands send to a running service; the service itself does not use it',
   },
+  FACE_HEALTH_PORT: {
+    type: 'integer',
+    default: 0,
+    range: [0, 65_535],
+    doc: 'Port on which a thread of its own answers /health/live and /health/ready, at once whatever the load; 0: none',
+  },
   ADMIN_KEY: {
     type: 'secret',
     default: '',
@@ -233,6 +239,12 @@ export const APP_CONFIG = {
     default: 32 * 1024 * 1024,
     range: [1024, 512 * 1024 * 1024],
     doc: 'Largest JSON body in bytes: it is parsed while no other request is; larger batches go as multipart',
+  },
+  FACE_UPLOAD_BYTES: {
+    type: 'integer',
+    default: 256 * 1024 * 1024,
+    range: [1024 * 1024, 64 * 1024 ** 3],
+    doc: 'Bytes of request bodies that are received or worked on, together, before QUEUE_FULL; one caller gets half of them',
   },
   FACE_IMAGE_URL_HOSTS: {
     type: 'list',
@@ -416,6 +428,8 @@ interface DeepfaceConfig {
 export class AppConfig {
   readonly port: number;
   readonly host: string;
+  /** Port of the health thread; 0 where there is none. */
+  readonly healthPort: number;
   /** Key of an operator; `null`: none. Never logged. */
   readonly adminKey: string | null;
   /** File of the API keys; `null`: requests need none, apart from `adminKey` and `deepface.authToken`. */
@@ -428,6 +442,8 @@ export class AppConfig {
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
   readonly maxJsonBytes: number;
+  /** Bytes of request bodies that are received or worked on, together. */
+  readonly uploadBytes: number;
   /** Hosts from which images are fetched: see `FetchRules`. */
   readonly imageUrlHosts: readonly string[];
   readonly imageUrlTimeoutMs: number;
@@ -478,10 +494,12 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     adminKey,
     apiKeysFile,
     isAuthRequired: choice(env, 'FACE_AUTH') === 'on',
+    healthPort: integer(env, 'FACE_HEALTH_PORT'),
     logLevel: choice(env, 'LOG_LEVEL'),
     audit: auditConfig(env),
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
+    uploadBytes: integer(env, 'FACE_UPLOAD_BYTES'),
     imageUrlHosts: list(env, 'FACE_IMAGE_URL_HOSTS', ','),
     imageUrlTimeoutMs: integer(env, 'FACE_IMAGE_URL_TIMEOUT_MS'),
     allowedHosts: hosts(env, 'FACE_ALLOWED_HOSTS'),

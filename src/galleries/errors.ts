@@ -1,3 +1,4 @@
+import { JSON_BODY_ERRORS } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 
 /** What every route that reads galleries can answer with. */
@@ -10,8 +11,4 @@ export const READ_ERRORS: readonly RequestErrorCode[] = [
 ];
 
 /** What every route with a body can answer with. */
-export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
-  ...READ_ERRORS,
-  'REQUEST_MALFORMED',
-  'REQUEST_TOO_LARGE',
-];
+export const CHANGE_ERRORS: readonly RequestErrorCode[] = [...READ_ERRORS, ...JSON_BODY_ERRORS];

@@ -1,6 +1,5 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
 import {
-  ApiBody,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -16,6 +15,7 @@ import { orNull } from '../gallery/gallery-calls';
 import type { Gallery } from '../gallery/gallery.types';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, PageQueryDto } from './fields';
@@ -44,7 +44,7 @@ export class GalleriesController {
 
   @Scopes('enroll')
   @Post()
-  @ApiBody({ type: CreateGalleryDto, examples: CREATE_GALLERY_EXAMPLES })
+  @JsonBody({ type: CreateGalleryDto, examples: CREATE_GALLERY_EXAMPLES })
   @ApiOperation({
     summary: 'Make a gallery',
     description: 'It is bound for good to the contract of one embedder: others cannot be compared with it.',
@@ -97,7 +97,7 @@ export class GalleriesController {
 
   @Scopes('admin')
   @Patch(':galleryId')
-  @ApiBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
+  @JsonBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
   @ApiOperation({ summary: 'Change settings of a gallery', description: 'What is absent stays as it is.' })
   @ApiOkResponse({ description: 'The gallery as it is now', type: GalleryResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'MODEL_NOT_LOADED'])

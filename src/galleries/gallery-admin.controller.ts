@@ -8,6 +8,7 @@ import { exportGallery } from '../gallery/export-gallery';
 import { GalleryStore } from '../gallery/gallery-store';
 import { importGallery } from '../gallery/import-gallery';
 import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
+import { refuseEncoded } from '../http/body-reader';
 import type { RequestErrorCode } from '../http/error-examples';
 import { bodySchema } from '../http/openapi';
 import { RequestId } from '../http/request-id';
@@ -94,6 +95,7 @@ export class GalleryAdminController {
         `Expected Content-Type ${Object.values(EXPORT_TYPES).join(' or ')}.`,
       );
     }
+    refuseEncoded(request);
     try {
       // Ending the request with the reading would take away the connection that the answer goes by.
       const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;

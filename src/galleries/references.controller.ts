@@ -1,10 +1,11 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch } from '@nestjs/common';
-import { ApiBody, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
+import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
 import { ReferencePathDto, SubjectPathDto } from './fields';
@@ -71,7 +72,7 @@ export class ReferencesController {
 
   @Scopes('enroll')
   @Patch(':referenceId')
-  @ApiBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
+  @JsonBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
   @ApiOperation({ summary: 'Replace the metadata of a reference', description: 'As a whole.' })
   @ApiOkResponse({ description: 'The reference as it is now', type: ReferenceResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])

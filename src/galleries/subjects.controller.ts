@@ -1,6 +1,5 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Res } from '@nestjs/common';
 import {
-  ApiBody,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -14,6 +13,7 @@ import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
 import { KeyedLock } from '../gallery/keyed-lock';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, SubjectPathDto } from './fields';
@@ -75,7 +75,7 @@ export class SubjectsController {
 
   @Scopes('enroll')
   @Put(':subjectId')
-  @ApiBody({ type: PutSubjectDto, examples: METADATA_EXAMPLES })
+  @JsonBody({ type: PutSubjectDto, examples: METADATA_EXAMPLES })
   @ApiOperation({
     summary: 'Make a subject, or replace its metadata',
     description: 'A new one has no references. Enrolling makes subjects as well: this is for their metadata.',
@@ -110,7 +110,7 @@ export class SubjectsController {
 
   @Scopes('enroll')
   @Patch(':subjectId')
-  @ApiBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
+  @JsonBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
   @ApiOperation({
     summary: 'Replace the metadata of a subject',
     description: 'As PUT, but makes no subject that is not there.',
@@ -132,7 +132,7 @@ export class SubjectsController {
   @Scopes('enroll')
   @Post(':subjectId/rename')
   @HttpCode(200)
-  @ApiBody({ type: RenameSubjectDto, examples: RENAME_EXAMPLES })
+  @JsonBody({ type: RenameSubjectDto, examples: RENAME_EXAMPLES })
   @ApiOperation({
     summary: 'Give a subject another id, or merge it into another',
     description: 'References keep their ids.',

@@ -38,9 +38,7 @@ export class Draining implements BeforeApplicationShutdown {
     }
     closeAfter(response);
     if (request.path.startsWith('/health/')) return next();
-    // An answer before the end of the upload is lost where the client still writes when the connection closes.
-    request.once('end', () => next(new FaceError('NOT_READY', 'The service is shutting down.')));
-    request.resume();
+    next(new FaceError('NOT_READY', 'The service is shutting down.'));
   };
 }
 

@@ -15,6 +15,7 @@ export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
   'REQUEST_MALFORMED',
   'MODEL_UNKNOWN',
   'MODEL_NOT_LOADED',
+  'REQUEST_TIMEOUT',
   'IMAGE_TOO_LARGE',
   'REQUEST_TOO_LARGE',
   'IMAGE_UNSUPPORTED',
@@ -32,6 +33,16 @@ export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
   'NOT_READY',
   'INFERENCE_TIMEOUT',
   'AUDIT_FAILED',
+];
+
+/** What every route that takes JSON can answer with. */
+export const JSON_BODY_ERRORS: readonly RequestErrorCode[] = [
+  'REQUEST_MALFORMED',
+  'REQUEST_TIMEOUT',
+  'REQUEST_TOO_LARGE',
+  'CONTENT_TYPE_UNSUPPORTED',
+  'CALLER_QUEUE_FULL',
+  'QUEUE_FULL',
 ];
 
 /** What every route under /admin can answer with. */

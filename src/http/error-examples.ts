@@ -100,6 +100,7 @@ export const ERROR_EXAMPLES: Readonly<
     message: 'Models and workers would take 2253 MiB of the budget of 2048 MiB.',
     details: { neededBytes: 2_362_441_728, budgetBytes: 2_147_483_648 },
   },
+  REQUEST_TIMEOUT: { message: 'The body of the request arrives too slowly.' },
   EMBEDDING_CONTRACT_MISMATCH: {
     message: `Expected an embedding of contract ${EXAMPLE_CONTRACT} (${EXAMPLE_EMBEDDER}) but received one of another contract.`,
     details: { field: '{field}', expectedContract: EXAMPLE_CONTRACT },

@@ -1,5 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import type { Response } from 'express';
+import { answerEarly, isArriving } from './answer-early';
 import { ErrorEnvelopeDto } from './error.dto';
 import type { AppRequest } from './request-id';
 import { setServerTiming } from './server-timing';
@@ -27,6 +28,7 @@ export class FaceErrorFilter implements ExceptionFilter {
       status: error.status,
       body: ErrorEnvelopeDto.from(error, request.requestId),
     };
-    response.status(status).json(body);
+    if (isArriving(request)) answerEarly(request, response, status, body);
+    else response.status(status).json(body);
   }
 }

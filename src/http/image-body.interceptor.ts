@@ -11,7 +11,9 @@ import { catchError, type Observable } from 'rxjs';
 import { assertThresholds } from '../auth/key-limits';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
+import { BodyReader } from './body-reader';
 import { ImageFetcher } from './fetch-image';
+import { largeJson, SMALL_BODY_BYTES } from './json-body';
 import { mediaType } from './media-type';
 import {
   type ImageInput,
@@ -21,7 +23,8 @@ import {
   missingImage,
   parseImage,
 } from './parse-image';
-import { readMultipart, tooManyImages } from './read-multipart';
+import { LARGE_JSON_TOKENS, parseJson } from './parse-json';
+import { maxFormBytes, parseMultipart, tooManyImages } from './parse-multipart';
 import type { AppRequest } from './request-id';
 import { invalidParameters } from './validation';
 
@@ -76,6 +79,7 @@ interface RawBody {
 export class ImageBodyInterceptor implements NestInterceptor {
   constructor(
     private readonly config: AppConfig,
+    private readonly bodies: BodyReader,
     private readonly reflector: Reflector,
   ) {}
 
@@ -96,12 +100,12 @@ export class ImageBodyInterceptor implements NestInterceptor {
     );
   }
 
-  private read(request: ImageRequest, response: Response, route: ImageFields): Promise<RawBody> | RawBody {
+  private async read(request: ImageRequest, response: Response, route: ImageFields): Promise<RawBody> {
     switch (mediaType(request)) {
       case 'multipart/form-data':
         return this.readForm(request, response, route);
       case 'application/json':
-        return readJson(request.body, route);
+        return splitJson(await this.bodies.readJson(request, response, largeJson(this.config)), route);
       default:
         throw new FaceError(
           'CONTENT_TYPE_UNSUPPORTED',
@@ -111,12 +115,18 @@ export class ImageBodyInterceptor implements NestInterceptor {
   }
 
   private async readForm(request: ImageRequest, response: Response, route: ImageFields): Promise<RawBody> {
-    const { texts, files } = await readMultipart(request, response, {
-      fields: route.fields,
-      maxImages: this.maxImages(route),
-      maxImageBytes: this.config.face.maxImageBytes,
-    });
-    if (route.itemsIn != null) return splitItems(texts, route, route.itemsIn, files[route.fields[0]] ?? []);
+    const { fields, itemsIn } = route;
+    const maxImages = this.maxImages(route);
+    const maxOptionBytes = itemsIn == null ? SMALL_BODY_BYTES : this.config.maxJsonBytes;
+    const { maxImageBytes } = this.config.face;
+    const maxBytes = maxFormBytes(fields.length * maxImages, maxImageBytes, maxOptionBytes);
+    const body = await this.bodies.read(request, response, maxBytes);
+    const type = request.headers['content-type'] ?? '';
+    const { texts, files } = parseMultipart(body, type, { fields, maxImages, maxOptionBytes });
+    if (itemsIn != null) {
+      const items = await parseItems(texts[itemsIn], itemsIn);
+      return splitItems({ ...texts, [itemsIn]: items }, route, itemsIn, files[fields[0]] ?? []);
+    }
     return splitBody(texts, route, (field) => {
       const values = [files[field] ?? [], texts[field] ?? []].flat();
       return { values, isList: values.length > 1 };
@@ -171,10 +181,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
   }
 }
 
-function readJson(body: unknown, route: ImageFields): RawBody {
-  if (Array.isArray(body)) throw new FaceError('REQUEST_MALFORMED', 'Expected a JSON object.');
-  // Without a body there is nothing for the JSON parser to parse.
-  const object = (body ?? {}) as Record<string, unknown>;
+function splitJson(object: Record<string, unknown>, route: ImageFields): RawBody {
   if (route.itemsIn != null) return splitItems(object, route, route.itemsIn, []);
   if (route.takesEmbeddings === 'beside') {
     const [field] = route.fields;
@@ -234,9 +241,7 @@ function takeImage(
   return { image: { embedding, contract, embeddingNorm }, rest: others };
 }
 
-/** A list of objects, in multipart as JSON text. */
-function objectsOf(list: unknown, name: string): Record<string, unknown>[] {
-  const value: unknown = typeof list === 'string' ? parseJson(list, name) : list;
+function objectsOf(value: unknown, name: string): Record<string, unknown>[] {
   const isObject = (item: unknown) => typeof item === 'object' && item != null && !Array.isArray(item);
   if (!Array.isArray(value) || value.length === 0 || !value.every(isObject)) {
     throw invalidParameters({ [name]: 'must be a list of objects, one at least' });
@@ -244,10 +249,13 @@ function objectsOf(list: unknown, name: string): Record<string, unknown>[] {
   return value as Record<string, unknown>[];
 }
 
-function parseJson(text: string, name: string): unknown {
+/** The list of a form, where it is JSON text. */
+async function parseItems(text: unknown, name: string): Promise<unknown> {
+  if (typeof text !== 'string') return text;
   try {
-    return JSON.parse(text);
-  } catch {
+    return await parseJson(Buffer.from(text), { maxTokens: LARGE_JSON_TOKENS });
+  } catch (error) {
+    if (error instanceof FaceError && error.code !== 'REQUEST_MALFORMED') throw error;
     throw invalidParameters({ [name]: 'is malformed JSON' });
   }
 }

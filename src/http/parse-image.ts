@@ -1,5 +1,6 @@
 import { FaceError } from '../errors';
 import type { EmbeddingInput } from '../face/verification.service';
+import { parseShortJson } from './parse-json';
 import { invalidParameters } from './validation';
 
 /** Content of an image field: the bytes of an encoded image or, where the route takes one, an embedding. */
@@ -121,8 +122,10 @@ function parseEmbedding(value: object, place: ImagePlace): EmbeddingInput {
 
 function parseJson(text: string, place: ImagePlace): object {
   try {
-    return JSON.parse(text);
-  } catch {
+    return parseShortJson(text, nameOf(place)) as object;
+  } catch (error) {
+    if (error instanceof FaceError && error.code !== 'REQUEST_MALFORMED')
+      throw error.withDetails({ ...place });
     throw invalidImage(place, 'is malformed JSON');
   }
 }

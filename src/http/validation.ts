@@ -2,6 +2,7 @@ import { applyDecorators, ValidationPipe, type ValidationPipeOptions } from '@ne
 import { Transform } from 'class-transformer';
 import { IsArray, IsBoolean, IsNumber, ValidateBy, ValidateIf, type ValidationError } from 'class-validator';
 import { FaceError } from '../errors';
+import { parseShortJson } from './parse-json';
 
 /** As many wrong parameters as an answer lists, and as much of their names as it repeats: both are the caller's. */
 const MAX_LISTED = 20;
@@ -85,16 +86,19 @@ export function IsFit(problemOf: (value: unknown) => string | null): PropertyDec
  * class-transformer would copy it and leave keys out.
  */
 export function IsJson(): PropertyDecorator {
-  return Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => parsedJson(obj[key]));
+  return Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) =>
+    parsedJson(obj[key], key),
+  );
 }
 
 /** Text that is no JSON stays text, which no rule for objects and lists lets pass. */
-function parsedJson(value: unknown): unknown {
+function parsedJson(value: unknown, field: string): unknown {
   if (typeof value !== 'string') return value;
   try {
-    return JSON.parse(value);
-  } catch {
-    return value;
+    return parseShortJson(value, field);
+  } catch (error) {
+    if (error instanceof FaceError && error.code === 'REQUEST_MALFORMED') return value;
+    throw error;
   }
 }
 

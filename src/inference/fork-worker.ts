@@ -34,6 +34,12 @@ const WORKER_ENVIRONMENT: readonly string[] = [
 /** How much sooner than the main process a worker is ended where memory runs out; Linux counts from -1000 to 1000. */
 const OOM_SCORE_STEP = 300;
 
+const running = new Set<ChildProcess>();
+// A worker that loads a model hears neither a signal nor that its parent has gone, for seconds.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Starts the worker file in a process of its own; what it is to do is told by the first message. */
 export function forkWorker(file: string): ChildProcess {
   const child = fork(file, {
@@ -46,6 +52,8 @@ export function forkWorker(file: string): ChildProcess {
     env: { ...workerEnvironment(process.env), MALLOC_ARENA_MAX: '2' },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   if (child.pid != null) raiseOomScore(child.pid);
   return child;
 }

@@ -106,11 +106,18 @@ export async function readImage(bytes: Uint8Array, limits: ImageLimits): Promise
       };
       if (leftMs <= 0) throw decodeTimeout(limits);
       const startedAt = performance.now();
-      const data = await decodePixels(bytes, size, profile, leftMs).catch((error: unknown) => {
-        throw isTimeout(error)
-          ? decodeTimeout(limits)
-          : new FaceError('IMAGE_CORRUPT', 'The image could not be decoded.', {}, { cause: error });
-      });
+      const data = await decodePixels(bytes, size, profile, leftMs, 'truncated')
+        .catch((error: unknown) => {
+          if (isTimeout(error) || !lacksEndMarker(bytes)) throw error;
+          // Some cameras leave the end marker of a JPEG out. With one, a file that lacks more than its last lines is a warning.
+          const left = leftMs - (performance.now() - startedAt);
+          return decodePixels(Buffer.concat([bytes, JPEG_END]), size, profile, left, 'warning');
+        })
+        .catch((error: unknown) => {
+          throw isTimeout(error)
+            ? decodeTimeout(limits)
+            : new FaceError('IMAGE_CORRUPT', 'The image could not be decoded.', {}, { cause: error });
+        });
       leftMs -= performance.now() - startedAt;
       return { data, ...size, originalWidth: width, originalHeight: height };
     },
@@ -148,11 +155,12 @@ async function decodePixels(
   size: { width: number; height: number },
   profile: ColorProfile,
   timeoutMs: number,
+  failOn: 'truncated' | 'warning',
 ): Promise<Uint8Array> {
   // libvips looks at its clock between rows: a decoder that has the whole image in one call is stopped after that call.
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1000));
   let image = sharp(bytes, {
-    failOn: 'truncated',
+    failOn,
     limitInputPixels: false,
     pages: 1,
     ignoreIcc: profile !== 'default',
@@ -180,6 +188,13 @@ function decodeTimeout({ decodeTimeoutMs }: ImageLimits): FaceError {
   return new FaceError('IMAGE_DECODE_TIMEOUT', `The image was not decoded within ${decodeTimeoutMs} ms.`, {
     decodeTimeoutMs,
   });
+}
+
+const JPEG_END = Buffer.from([0xff, 0xd9]);
+
+function lacksEndMarker(bytes: Uint8Array): boolean {
+  const isJpeg = bytes[0] === 0xff && bytes[1] === 0xd8;
+  return isJpeg && !JPEG_END.equals(bytes.subarray(-JPEG_END.length));
 }
 
 function unsupported(cause?: unknown): FaceError {

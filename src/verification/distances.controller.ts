@@ -1,12 +1,13 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { ApiKey } from '../auth/api-key';
 import { assertDistances, CallerKey } from '../auth/key-limits';
 import { Scopes } from '../auth/scopes.decorator';
 import { FaceError } from '../errors';
 import { embeddingDistances } from '../face/embedding-distances';
 import { type EmbedderInfo, FaceModel } from '../face/face-model';
-import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { ApiFaceErrors, JSON_BODY_ERRORS } from '../http/api-errors.decorator';
+import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import { invalidParameters } from '../http/validation';
 import { assertEmbedding, type NormedEmbedding } from '../pipeline/compare-embeddings';
@@ -26,7 +27,7 @@ export class DistancesController {
 
   @Post()
   @HttpCode(200)
-  @ApiBody({ type: DistancesDto, examples: DISTANCES_EXAMPLES })
+  @JsonBody({ type: DistancesDto, examples: DISTANCES_EXAMPLES }, 'embeddings')
   @ApiOperation({
     summary: 'Compare many embeddings with many (N x M)',
     description: 'All under one contract. Nothing is kept.',
@@ -39,8 +40,7 @@ export class DistancesController {
   @ApiFaceErrors(
     [
       'PARAMETER_INVALID',
-      'REQUEST_MALFORMED',
-      'REQUEST_TOO_LARGE',
+      ...JSON_BODY_ERRORS,
       'EMBEDDING_INVALID',
       'EMBEDDING_CONTRACT_MISMATCH',
       'INTERNAL_ERROR',

@@ -11,10 +11,13 @@ import { map, type Observable } from 'rxjs';
 import { assertThresholds } from '../../auth/key-limits';
 import { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../errors';
+import { asObject, BodyReader, hasBody, type JsonBodyLimits } from '../../http/body-reader';
 import { ImageFetcher } from '../../http/fetch-image';
+import { largeJson, SMALL_BODY_BYTES } from '../../http/json-body';
 import { mediaType } from '../../http/media-type';
 import { type ImagePlace, type ImageUrl, parseImage } from '../../http/parse-image';
-import { readMultipart, tooManyImages } from '../../http/read-multipart';
+import { LARGE_JSON_TOKENS, parseJson, SMALL_JSON_TOKENS } from '../../http/parse-json';
+import { maxFormBytes, parseMultipart, tooManyImages } from '../../http/parse-multipart';
 import { setServerTiming } from '../../http/server-timing';
 import { invalidParameters } from '../../http/validation';
 import type { StageTimings } from '../../pipeline/face.types';
@@ -72,6 +75,10 @@ export const DeepfaceOptions = createParamDecorator(
 const LISTS = ['actions'];
 /** More than DeepFace has, as unknown ones are passed over. */
 const MAX_OPTIONS = 32;
+/** Options, and a list of images in fields of the same name. */
+const MAX_FORM_FIELDS = 300;
+/** A form, or what curl calls one for want of a content type. */
+const TEXT_TYPES = ['application/x-www-form-urlencoded', 'text/plain', ''];
 
 type Body = Record<string, unknown>;
 
@@ -80,6 +87,7 @@ type Body = Record<string, unknown>;
 export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, unknown> {
   constructor(
     private readonly config: AppConfig,
+    private readonly bodies: BodyReader,
     private readonly reflector: Reflector,
   ) {}
 
@@ -91,7 +99,7 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     const request = http.getRequest<ReadRequest>();
     const response = http.getResponse<Response>();
     const route = this.reflector.get(DeepfaceImages, context.getHandler()) ?? { fields: [] };
-    const body = await this.read(request, response, route);
+    const body = await withLists(await this.read(request, response, route), route);
     assertThresholds(request.apiKey, body);
     // All are checked before one is fetched.
     const parsed = route.fields.map((field) => this.imagesOf(body, field, route));
@@ -110,13 +118,16 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     response: Response,
     route: DeepfaceImageFields,
   ): Promise<Body> {
-    if (mediaType(request) === 'multipart/form-data') return this.readMultipart(request, response, route);
-    const body: unknown = request.body;
-    if (typeof body === 'string') return readText(body, route);
-    if (body == null && mediaType(request) !== '' && mediaType(request) !== 'application/json') {
+    const type = mediaType(request);
+    if (type === 'multipart/form-data') return this.readMultipart(request, response, route);
+    const limits = this.jsonLimits(route);
+    if (type === 'application/json') return this.bodies.readJson(request, response, limits);
+    if (!TEXT_TYPES.includes(type)) {
       throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected JSON, multipart/form-data or a form.');
     }
-    return asObject(body ?? {});
+    if (!hasBody(request)) return {};
+    const bytes = await this.bodies.read(request, response, limits.maxBytes);
+    return readText(bytes, route, limits);
   }
 
   private async readMultipart(
@@ -124,11 +135,16 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     response: Response,
     route: DeepfaceImageFields,
   ): Promise<Body> {
-    const { texts, files } = await readMultipart(request, response, {
-      fields: route.fields.flatMap(namesOf),
-      maxImages: this.maxImages(route),
-      maxImageBytes: this.config.face.maxImageBytes,
+    const fields = route.fields.flatMap(namesOf);
+    const maxImages = this.maxImages(route);
+    const { maxImageBytes } = this.config.face;
+    const maxBytes = maxFormBytes(route.fields.length * maxImages, maxImageBytes, SMALL_BODY_BYTES);
+    const body = await this.bodies.read(request, response, maxBytes);
+    const { texts, files } = parseMultipart(body, request.headers['content-type'] ?? '', {
+      fields,
+      maxImages,
       maxOptions: MAX_OPTIONS,
+      maxOptionBytes: SMALL_BODY_BYTES,
     });
     request.hasFiles = Object.keys(files).length > 0;
     const fileFields = Object.entries(files).map(([field, list]) => [
@@ -144,7 +160,7 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     { takesLists = false, takesEmbeddings = false }: DeepfaceImageFields,
   ): ParsedField {
     const name = namesOf(field).find((one) => isGiven(body[one])) ?? field;
-    const value = asList(body[name]);
+    const value = body[name];
     const rules = { maxImageBytes: this.config.face.maxImageBytes, takesEmbeddings: false };
     const parse = (item: unknown, place: ImagePlace) => ({
       place,
@@ -186,6 +202,11 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     return Object.fromEntries(await fetcher.all(fields)) as Record<string, DeepfaceImage>;
   }
 
+  private jsonLimits({ fields }: DeepfaceImageFields): JsonBodyLimits {
+    if (fields.length > 0) return largeJson(this.config);
+    return { maxBytes: SMALL_BODY_BYTES, maxTokens: SMALL_JSON_TOKENS };
+  }
+
   private maxImages({ takesLists }: DeepfaceImageFields): number {
     return takesLists ? this.config.maxImages : 1;
   }
@@ -205,8 +226,16 @@ function isGiven(value: unknown): boolean {
 }
 
 /** A form, or JSON that was sent without a content type of its own: DeepFace's curl samples do. */
-function readText(text: string, { fields }: DeepfaceImageFields): Body {
-  if (text.trimStart().startsWith('{')) return asObject(parseJson(text));
+async function readText(
+  bytes: Buffer,
+  { fields }: DeepfaceImageFields,
+  limits: JsonBodyLimits,
+): Promise<Body> {
+  const text = bytes.toString();
+  if (text.trimStart().startsWith('{')) return asObject(await parseJson(bytes, limits));
+  if (text.split('&', MAX_FORM_FIELDS + 1).length > MAX_FORM_FIELDS) {
+    throw new FaceError('REQUEST_TOO_LARGE', `Expected a form of at most ${MAX_FORM_FIELDS} fields.`);
+  }
   const form = new URLSearchParams(text);
   const names = fields.flatMap(namesOf);
   return Object.fromEntries(
@@ -220,22 +249,14 @@ function readText(text: string, { fields }: DeepfaceImageFields): Body {
   );
 }
 
-function asObject(value: unknown): Body {
-  if (typeof value === 'object' && value != null && !Array.isArray(value)) return value as Body;
-  throw new FaceError('REQUEST_MALFORMED', 'Expected a JSON object.');
-}
-
-/** A list that came as text, as in a form. */
-function asList(value: unknown): unknown {
-  return typeof value === 'string' && value.startsWith('[') ? parseJson(value) : value;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new FaceError('REQUEST_MALFORMED', 'The request cannot be read: its JSON is malformed.');
+/** The body with the lists of its image fields that came as text, as in a form, in their place. */
+async function withLists(body: Body, { fields }: DeepfaceImageFields): Promise<Body> {
+  for (const name of fields.flatMap(namesOf)) {
+    const value = body[name];
+    if (typeof value !== 'string' || !value.startsWith('[')) continue;
+    body[name] = await parseJson(Buffer.from(value), { maxTokens: LARGE_JSON_TOKENS });
   }
+  return body;
 }
 
 /** The fields that are no images; what is null or empty passes for absent. */

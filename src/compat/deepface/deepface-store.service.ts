@@ -210,8 +210,8 @@ function foundPeople(gallery: string, matches: readonly DeepfaceMatchDto[]): Aud
   return matches.map(({ id, distance, threshold, distance_metric: metric }) => ({
     gallery,
     subject: id,
-    outcome: threshold != null && distance <= threshold ? 'match' : 'candidate',
-    similarity: metric === 'cosine' ? 1 - distance : undefined,
+    outcome: threshold != null && distance != null && distance <= threshold ? 'match' : 'candidate',
+    similarity: metric === 'cosine' && distance != null ? 1 - distance : undefined,
   }));
 }
 

@@ -1,7 +1,6 @@
 import type { NextFunction, Response } from 'express';
 import type { AppConfig } from '../../config/app.config';
 import { FaceError, type FaceErrorCode } from '../../errors';
-import { mediaType } from '../../http/media-type';
 import type { AppRequest } from '../../http/request-id';
 
 /** The POST routes, with what DeepFace says of them in its errors. */
@@ -26,7 +25,7 @@ const EXTRACTION_CODES: readonly FaceErrorCode[] = ['IMAGE_MISSING', 'CONTENT_TY
 /** The same where the image came as a file. */
 const FILE_CODES: readonly FaceErrorCode[] = ['IMAGE_EMPTY', 'IMAGE_UNSUPPORTED', 'IMAGE_CORRUPT'];
 /** Statuses under 500 that DeepFace has no answer for; all others are its 400. */
-const OWN_STATUSES = [413, 429, 499];
+const OWN_STATUSES = [408, 413, 429, 499];
 /** What DeepFace says where its token is wrong. */
 const TOKEN_MESSAGE = 'Invalid or missing authentication token';
 
@@ -45,16 +44,6 @@ export function deepfaceDialect({ deepface }: AppConfig) {
     request.errorAnswer = (error) => deepfaceError(error, route, request);
     next();
   };
-}
-
-/** Whether the body goes to the dialect as text: a form, or what curl calls one for want of a content type. */
-export function isDeepfaceText(request: AppRequest): boolean {
-  const route = routeOf(request);
-  return (
-    route != null &&
-    route !== '/' &&
-    /^(application\/x-www-form-urlencoded|text\/plain|)$/.test(mediaType(request))
-  );
 }
 
 /** The dialect's route that Express will take, by the same rules: case and a slash at the end do not matter. */

@@ -1,0 +1,50 @@
+import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { AppConfig } from '../config/app.config';
+import { FaceModel } from '../face/face-model';
+import { Draining } from './draining';
+import { HEARTBEAT, type HealthThreadData, READY } from './health-state';
+
+const HEARTBEAT_EVERY_MS = 200;
+const HEAP_MB = 16;
+
+/** Answers `/health/live` and `/health/ready` on FACE_HEALTH_PORT too, from a thread of its own. */
+@Injectable()
+export class HealthPort implements OnApplicationBootstrap, OnApplicationShutdown {
+  private thread: Worker | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly model: FaceModel,
+    private readonly draining: Draining,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { healthPort: port, host } = this.config;
+    if (port === 0) return;
+    const state = new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT);
+    const cells = new BigInt64Array(state);
+    const beat = () => {
+      const isReady = !this.draining.isDraining && this.model.readiness().ready;
+      Atomics.store(cells, READY, isReady ? 1n : 0n);
+      Atomics.store(cells, HEARTBEAT, BigInt(Date.now()));
+    };
+    beat();
+    this.timer = setInterval(beat, HEARTBEAT_EVERY_MS).unref();
+    const data: HealthThreadData = { port, host, state };
+    this.thread = new Worker(join(__dirname, 'health-thread.js'), {
+      workerData: data,
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+    });
+    await once(this.thread, 'message');
+    this.thread.unref();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    clearInterval(this.timer);
+    await this.thread?.terminate();
+  }
+}

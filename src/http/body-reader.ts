@@ -1,0 +1,143 @@
+import { Injectable } from '@nestjs/common';
+import type { Response } from 'express';
+import type { IncomingMessage } from 'node:http';
+import { AppConfig } from '../config/app.config';
+import { FaceError } from '../errors';
+import { callerOf } from './caller';
+import { mediaType } from './media-type';
+import { type JsonLimits, parseJson } from './parse-json';
+import type { AppRequest } from './request-id';
+import { UploadAccount } from './upload-account';
+
+/** A body must bring this many bytes in each window, or it is given up: 8 KiB/s is the uplink of a phone at the edge of its cell. */
+export const MIN_BYTES_PER_WINDOW = 80 * 1024;
+export const WINDOW_MS = 10_000;
+
+/** Limits of a JSON body. */
+export interface JsonBodyLimits extends JsonLimits {
+  maxBytes: number;
+}
+
+/**
+ * Reads bodies into memory: after the guards of a route, within the limits of the route, and all within one
+ * {@link UploadAccount}. No body is ever inflated.
+ */
+@Injectable()
+export class BodyReader {
+  private readonly account: UploadAccount;
+
+  constructor(config: AppConfig) {
+    this.account = new UploadAccount(config.uploadBytes);
+  }
+
+  /** Bytes of bodies that are received or worked on now. */
+  get heldBytes(): number {
+    return this.account.heldBytes;
+  }
+
+  /**
+   * The whole body as it was sent. It counts in the account until the answer has been sent.
+   *
+   * @throws {FaceError} CONTENT_TYPE_UNSUPPORTED for a Content-Encoding, REQUEST_TOO_LARGE, QUEUE_FULL, CALLER_QUEUE_FULL,
+   * REQUEST_TIMEOUT where it comes too slowly, REQUEST_ABORTED.
+   */
+  async read(request: AppRequest, response: Response, maxBytes: number): Promise<Buffer> {
+    refuseEncoded(request);
+    const limit = Math.min(maxBytes, this.account.maxBytes);
+    const announced = Number(request.headers['content-length'] ?? 0);
+    if (announced > limit) throw tooLarge(limit);
+    if (response.closed || request.destroyed) throw aborted();
+    const upload = this.account.open(callerOf(request), announced);
+    response.once('close', () => upload.close());
+    const chunks: Buffer[] = [];
+    let received = 0;
+    await receive(request, (chunk) => {
+      received += chunk.length;
+      if (received > limit) throw tooLarge(limit);
+      upload.grow(chunk.length);
+      chunks.push(chunk);
+    });
+    return Buffer.concat(chunks, received);
+  }
+
+  /**
+   * The JSON object in a body; an empty one where there is no body.
+   *
+   * @throws {FaceError} as {@link read} and `parseJson`; CONTENT_TYPE_UNSUPPORTED for what is no JSON in UTF-8,
+   * REQUEST_MALFORMED for JSON that is no object.
+   */
+  async readJson(
+    request: AppRequest,
+    response: Response,
+    limits: JsonBodyLimits,
+  ): Promise<Record<string, unknown>> {
+    if (!hasBody(request)) return {};
+    if (mediaType(request) !== 'application/json' || !isUtf8(request)) {
+      throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected Content-Type application/json, in UTF-8.');
+    }
+    const bytes = await this.read(request, response, limits.maxBytes);
+    return bytes.length === 0 ? {} : asObject(await parseJson(bytes, limits));
+  }
+}
+
+/** Whether a request brings a body, which may be empty. */
+export function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  return headers['transfer-encoding'] != null || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** @throws {FaceError} CONTENT_TYPE_UNSUPPORTED where the body is compressed: 32 KB may inflate to 33 MB. */
+export function refuseEncoded({ headers }: Pick<IncomingMessage, 'headers'>): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding.trim().toLowerCase() === 'identity') return;
+  throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected a body without Content-Encoding.');
+}
+
+/** @throws {FaceError} REQUEST_MALFORMED where it is none. */
+export function asObject(value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value != null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new FaceError('REQUEST_MALFORMED', 'Expected a JSON object.');
+}
+
+/** Hands over each chunk of a body until its end; stops where `take` throws, the client leaves, or too little comes. */
+function receive(request: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let inWindow = 0;
+    const settle = (error?: unknown) => {
+      clearInterval(timer);
+      request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+      if (error == null) resolve();
+      else reject(error as Error);
+    };
+    const onData = (chunk: Buffer) => {
+      inWindow += chunk.length;
+      try {
+        take(chunk);
+      } catch (error) {
+        settle(error);
+      }
+    };
+    const onEnd = () => settle();
+    const onClose = () => settle(aborted());
+    const timer = setInterval(() => {
+      if (inWindow < MIN_BYTES_PER_WINDOW) {
+        settle(new FaceError('REQUEST_TIMEOUT', 'The body of the request arrives too slowly.'));
+      }
+      inWindow = 0;
+    }, WINDOW_MS);
+    request.on('data', onData).once('end', onEnd).once('close', onClose).once('error', onClose);
+  });
+}
+
+function isUtf8({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  const [, charset = 'utf-8'] = /;\s*charset="?([^";\s]*)/i.exec(headers['content-type'] ?? '') ?? [];
+  return /^utf-?8$/i.test(charset);
+}
+
+function tooLarge(maxBytes: number): FaceError {
+  return new FaceError('REQUEST_TOO_LARGE', `Expected a body of at most ${maxBytes} bytes.`, { maxBytes });
+}
+
+function aborted(): FaceError {
+  return new FaceError('REQUEST_ABORTED', 'The client closed the connection before the answer.');
+}
