@@ -171,13 +171,19 @@ class FuzzRequest {
 function toBuffer(part) {
   if (Buffer.isBuffer(part)) return part;
   if (typeof part === 'string') return Buffer.from(part);
-  return Buffer.from(jsonText(part.json, (image) => image.toBytes().toString('base64')));
+  return Buffer.from('form' in part ? formText(part.form, base64) : jsonText(part.json, base64));
+}
+
+function base64(image) {
+  return image.toBytes().toString('base64');
 }
 
 function printed(part) {
   if (Buffer.isBuffer(part)) return `<${part.length} bytes>`;
   if (part instanceof FuzzImage || typeof part === 'string') return String(part);
-  return jsonText(part.json, String, String);
+  return 'form' in part
+    ? decodeURIComponent(formText(part.form, String))
+    : jsonText(part.json, String, String);
 }
 
 function shortened(text) {
@@ -415,7 +421,7 @@ function bodyArbitrary(type, schema, context) {
   if (type === 'application/json') return jsonBody(rarely(wrongValue, right, 25));
   if (type === 'multipart/form-data') return multipartBody(right, context);
   if (type === 'application/x-www-form-urlencoded') {
-    return right.map((value) => ({ type, parts: [formText(value)] }));
+    return right.map((form) => ({ type, parts: [{ form }] }));
   }
   const line = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.stringify(value));
   return fc
@@ -457,16 +463,16 @@ function jsonBody(value) {
     });
 }
 
-function formText(value) {
-  if (!isPlainObject(value)) return '';
-  const text = (one) => (one instanceof FuzzImage ? one.toBytes().toString('base64') : fieldText(one));
-  return new URLSearchParams(Object.entries(value).map(([name, one]) => [name, text(one)])).toString();
+/** @param imageText - text that stands for an image. */
+function formText(form, imageText) {
+  if (!isPlainObject(form)) return '';
+  const text = (one) => (one instanceof FuzzImage ? imageText(one) : fieldText(one, imageText));
+  return new URLSearchParams(Object.entries(form).map(([name, one]) => [name, text(one)])).toString();
 }
 
 /** How a value is written into a field of a form. */
-function fieldText(value) {
-  if (typeof value === 'string') return value;
-  return jsonText(value, (image) => image.toBytes().toString('base64'));
+function fieldText(value, imageText = base64) {
+  return typeof value === 'string' ? value : jsonText(value, imageText);
 }
 
 function multipartBody(value, { image }) {

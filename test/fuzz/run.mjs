@@ -27,6 +27,8 @@ const PROGRESS_EVERY_MS = 5000;
 const NO_ANSWER_MS = 90_000;
 /** Requests that may be sent to find a smaller one that fails in the same way. */
 const MAX_SHRINKS = 300;
+/** How many of the slowest requests are printed. */
+const SLOWEST = 3;
 /** Different failures after which a client stops: what follows would say the same. */
 const MAX_FAILURES = 20;
 /** Statuses over 499 by which the service refuses on purpose, always with a code: busy, full, late. */
@@ -47,6 +49,8 @@ const INTERNALS = [
 const failures = [];
 /** Statuses by route. */
 const table = new Map();
+/** Requests that took longest, slowest first: no failure, but where a stall would show. */
+let slowest = [];
 let sent = 0;
 let blamed = 0;
 let isOver = false;
@@ -78,6 +82,10 @@ await judgeWorkers();
 await service.stop();
 printTable();
 judgeReach();
+for (const { seconds, request } of slowest) {
+  const text = String(request).replaceAll('\n', ' ').slice(0, 400);
+  console.log(`${seconds.toFixed(1)} s: ${text}`);
+}
 for (const { problem, request } of failures) console.error(`\nFAILURE: ${problem}\n${request}`);
 console.log(
   failures.length === 0
@@ -120,6 +128,7 @@ async function send(request) {
   const headers = { ...request.headers, ...(bytes.length > 0 && { 'content-length': String(bytes.length) }) };
   sent++;
   underWay.add(request);
+  const sentAt = performance.now();
   let timer;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, NO_ANSWER_MS, 'no answer')));
   const answer = await Promise.race([call(service.port, method, path, headers, bytes), late]).catch(
@@ -127,6 +136,8 @@ async function send(request) {
   );
   clearTimeout(timer);
   underWay.delete(request);
+  slowest.push({ seconds: (performance.now() - sentAt) / 1000, request });
+  slowest = slowest.sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
   if (answer === 'no answer') {
     count(route, answer);
     return `${route}: no answer in ${NO_ANSWER_MS / 1000} s.`;
