@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { addAnalyzeCommand } from './cli/analyze.command';
 import { addCalibrateCommand } from './cli/calibrate.command';
 import { addDetectCommand } from './cli/detect.command';
+import { addDoctorCommand } from './cli/doctor.command';
 import { addGalleryCommand } from './cli/gallery.command';
 import { addIdentifyCommand } from './cli/identify.command';
 import { addModelsCommand } from './cli/models.command';
@@ -27,7 +28,7 @@ const program = new Command('likeness')
   .configureOutput({ outputError: () => undefined })
   .addHelpText(
     'after',
-    '\nExit code: 0; 1 for verify that does not verify, identify that knows nobody, and models check that finds a wrong file;' +
+    '\nExit code: 0; 1 for verify that does not verify, identify that knows nobody, models check that finds a wrong file, and doctor that finds a failure;' +
       '\n2 for errors.' +
       '\nSettings come from the same FACE_ environment variables as those of the service.',
   );
@@ -40,6 +41,7 @@ addIdentifyCommand(program);
 addGalleryCommand(program);
 addModelsCommand(program);
 addCalibrateCommand(program);
+addDoctorCommand(program);
 addServeCommand(program);
 
 // A reader that has seen enough, such as head, is no error.
