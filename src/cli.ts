@@ -6,6 +6,7 @@ import { addAnalyzeCommand } from './cli/analyze.command';
 import { addAuditCommand } from './cli/audit.command';
 import { addCalibrateCommand } from './cli/calibrate.command';
 import { addDetectCommand } from './cli/detect.command';
+import { addDoctorCommand } from './cli/doctor.command';
 import { addGalleryCommand } from './cli/gallery.command';
 import { addIdentifyCommand } from './cli/identify.command';
 import { addKeysCommand } from './cli/keys.command';
@@ -30,7 +31,7 @@ const program = new Command('likeness')
   .addHelpText(
     'after',
     '\nExit code: 0; 1 for verify that does not verify, identify that knows nobody, models check that finds a wrong' +
-      '\n   file, and audit verify that finds a broken line;' +
+      '\n   file, audit verify that finds a broken line, and doctor that finds a failure;' +
       '\n2 for errors.' +
       '\nSettings come from the same FACE_ environment variables as those of the service.',
   );
@@ -45,6 +46,7 @@ addModelsCommand(program);
 addKeysCommand(program);
 addCalibrateCommand(program);
 addAuditCommand(program);
+addDoctorCommand(program);
 addServeCommand(program);
 
 // A reader that has seen enough, such as head, is no error.

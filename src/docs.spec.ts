@@ -25,6 +25,23 @@ const TABLES: { file: string; name: string; lines: string[] }[] = [
   { file: 'docs/compatibility.md', name: 'quirks', lines: quirksTable() },
 ];
 
+describe('docs/security-owasp.md', () => {
+  const text = readFileSync(join(root, 'docs', 'security-owasp.md'), 'utf8');
+
+  it('names the ten risks, each with a test', () => {
+    const rows = [...text.matchAll(/^\| API(\d+) .*$/gm)];
+    expect(rows.map(([, number]) => Number(number))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    for (const [row] of rows) expect(row).toMatch(/`(src|test)\/[^`]+spec\.ts`/);
+  });
+
+  it('names test files that exist', () => {
+    // A mark stands behind those of which it says that they are not here yet.
+    const files = [...text.matchAll(/`((?:src|test)\/[^`]+)`(?! †)/g)].map(([, file]) => file);
+    expect(files.length).toBeGreaterThan(10);
+    expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  });
+});
+
 describe.each(TABLES)('$file', ({ file, name, lines }) => {
   it(`has the table of ${name} as the code has it`, () => {
     const path = join(root, file);

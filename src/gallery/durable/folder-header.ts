@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { LOCK_FILE } from './folder-lock';
 import { storeInvalid } from './store-invalid';
 
-const HEADER_FILE = 'header.json';
+export const HEADER_FILE = 'header.json';
 const NEW_HEADER_FILE = 'header.json.new';
 const FORMAT = 'likeness-galleries';
 const VERSION = 2;

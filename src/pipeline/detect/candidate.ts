@@ -43,16 +43,21 @@ export function fiveLandmarks(x: (i: number) => number, y: (i: number) => number
 }
 
 /** Candidates looked at for overlaps, best first; more only come with scores near 0. OpenCV's YuNet has the same bound. */
-const MAX_CANDIDATES = 5000;
+export const MAX_CANDIDATES = 5000;
 
 /**
  * Keeps the best of overlapping candidates (greedy non-maximum suppression), best first.
  *
  * @param maxIou - candidates that overlap a better one by more than this are dropped.
+ * @param maxCandidates - only so many of the best are looked at.
  */
-export function suppressOverlaps(candidates: Candidate[], maxIou: number): Candidate[] {
+export function suppressOverlaps(
+  candidates: Candidate[],
+  maxIou: number,
+  maxCandidates = MAX_CANDIDATES,
+): Candidate[] {
   const kept: Candidate[] = [];
-  const bestFirst = candidates.sort((a, b) => b.detectionScore - a.detectionScore).slice(0, MAX_CANDIDATES);
+  const bestFirst = candidates.sort((a, b) => b.detectionScore - a.detectionScore).slice(0, maxCandidates);
   for (const candidate of bestFirst) {
     if (kept.every((better) => intersectionOverUnion(better, candidate) <= maxIou)) kept.push(candidate);
   }

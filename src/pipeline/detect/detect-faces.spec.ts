@@ -196,5 +196,13 @@ describe(Detector.name, () => {
       expect(again?.box.width).toBeCloseTo(110);
       expect(await look(0, beside)).toBeUndefined();
     });
+
+    it('compares the hundred best candidates and no more, however low the score that was asked for', async () => {
+      const better = Array.from({ length: 100 }, (): Found => [[0, 0, 0.4, 0.4], 0.5]);
+      const late: Found = [[0.25, 0.25, 0.75, 0.75], 0.1];
+      const detector = (found: Found[]) => new Detector(session(found), card([pass(0)]), 0);
+      expect(await detector([...better.slice(1), late]).lookAgain(white(200, 200), face, 0)).toBeDefined();
+      expect(await detector([...better, late]).lookAgain(white(200, 200), face, 0)).toBeUndefined();
+    });
   });
 });

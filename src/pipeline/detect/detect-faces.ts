@@ -4,7 +4,7 @@ import type { BoundingBox, Landmarks, Point } from '../face.types';
 import { toInputTensor } from '../input-tensor';
 import type { RgbImage } from '../rgb-image';
 import type { TensorSession } from '../tensor-session';
-import { type Candidate, type DecodeCandidates, suppressOverlaps } from './candidate';
+import { type Candidate, type DecodeCandidates, MAX_CANDIDATES, suppressOverlaps } from './candidate';
 import { letterbox, type Letterbox } from './letterbox';
 import { decodeRetinaface, decodeUltraLight } from './retinaface';
 import { decodeRetinafaceInsightface } from './retinaface-insightface';
@@ -42,6 +42,11 @@ const PART_OF_LARGER = 0.7;
 /** Side in pixels of the square that a second look sees, and how many times the face it is wide. */
 const SECOND_LOOK_SIDE = 320;
 const SECOND_LOOK_ROOM = 2.2;
+/**
+ * Candidates of a second look that are compared, best first. A caller who asks for scores near 0 gets as many faces as there may
+ * be, and a second look at each in every turn of the picture: with all candidates, each look took seconds.
+ */
+const SECOND_LOOK_CANDIDATES = 100;
 
 /** A loaded detector. */
 export class Detector {
@@ -65,14 +70,19 @@ export class Detector {
   }
 
   /** Finds faces in one pass. */
-  async detect(image: RgbImage, pass: DetectionPass, enlargeFrom = WORTH_ENLARGING): Promise<DetectedFace[]> {
+  async detect(
+    image: RgbImage,
+    pass: DetectionPass,
+    enlargeFrom = WORTH_ENLARGING,
+    maxCandidates = MAX_CANDIDATES,
+  ): Promise<DetectedFace[]> {
     const { card, detection } = this;
     const canvas = await letterbox(image, card.input, pass, detection.enlarge ? enlargeFrom : Infinity);
     const { data, dims } = toInputTensor(canvas.data, 1, canvas.width, canvas.height, card.input);
     const outputs = await this.session.run(data, dims);
     const minScore = this.minDetectionScore ?? pass.minDetectionScore;
     const candidates = DECODERS[card.family](outputs, canvas, detection, minScore);
-    return suppressOverlaps(candidates, detection.nmsIou).map((c) => toImage(c, canvas));
+    return suppressOverlaps(candidates, detection.nmsIou, maxCandidates).map((c) => toImage(c, canvas));
   }
 
   /** As {@link detect}, and small faces too: the picture is looked at once more, in more pixels. */
@@ -97,7 +107,7 @@ export class Detector {
     const data = new Uint8Array(SECOND_LOOK_SIDE ** 2 * 3);
     warpSquare(image, toSource, SECOND_LOOK_SIDE, data, 0);
     const square = { data, width: SECOND_LOOK_SIDE, height: SECOND_LOOK_SIDE };
-    const faces = await this.detect(square, this.passes[0]);
+    const faces = await this.detect(square, this.passes[0], WORTH_ENLARGING, SECOND_LOOK_CANDIDATES);
     const middle = SECOND_LOOK_SIDE / 2;
     const isInMiddle = ({ box: { x, y, width, height } }: DetectedFace) =>
       x < middle && y < middle && x + width > middle && y + height > middle;
