@@ -28,8 +28,8 @@ class BootLogger extends ConsoleLogger {
 }
 
 async function bootstrap(): Promise<void> {
-  const { host, port, logLevel } = loadAppConfig(process.env);
-  const app = await NestFactory.create<NestExpressApplication>(AppModule, {
+  const { host, port, logLevel, features } = loadAppConfig(process.env);
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forFeatures(features), {
     ...APP_OPTIONS,
     logger: new BootLogger({ logLevels: [logLevel] }),
     // The process is ended below, after one line that says why.

@@ -7,6 +7,7 @@ import {
   IDLE_TTL_RANGE,
 } from '../face/face.options';
 import { APP_CONFIG, loadAppConfig } from './app.config';
+import { ALL_FEATURES } from './features';
 
 function refusal(env: NodeJS.ProcessEnv): FaceError {
   try {
@@ -27,6 +28,7 @@ describe(loadAppConfig.name, () => {
       host: '0.0.0.0',
       adminKey: null,
       logLevel: 'log',
+      features: ALL_FEATURES,
       maxImages: 16,
       maxJsonBytes: 33_554_432,
       modelMirrorUrl: null,
@@ -35,6 +37,7 @@ describe(loadAppConfig.name, () => {
       face,
       gallery: {
         store: 'memory',
+        identification: true,
         dir: 'data/gallery',
         key: null,
         uri: null,
@@ -43,7 +46,7 @@ describe(loadAppConfig.name, () => {
         maxBytes: 'auto',
         defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
       },
-      deepface: { isOn: true, authToken: null, aliases: {} },
+      deepface: { authToken: null, aliases: {} },
     });
   });
 
@@ -69,6 +72,7 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'secret') env[name] = 'k'.repeat(variable.range[0]);
       if (variable.type === 'durations')
         env[name] = ` one = 1000 , two=${variable.range[1]}`.replace(' = ', '=');
+      if (variable.type === 'features') env[name] = ' verify , galleries';
       if (variable.type === 'names') env[name] = 'opencv=yunet, VGG-Face=sface';
     }
     const names = ['one', 'two'];
@@ -80,6 +84,7 @@ describe(loadAppConfig.name, () => {
       host: '127.0.0.1',
       adminKey: 'k'.repeat(16),
       logLevel: 'fatal',
+      features: new Set(['verify', 'galleries']),
       maxImages: 256,
       maxJsonBytes: 536_870_912,
       modelMirrorUrl: 'https://mirror.example/models/',
@@ -93,12 +98,14 @@ describe(loadAppConfig.name, () => {
         detectors: names,
         embedders: names,
         attributeModels: names,
+        attributes: [],
         attackModels: names,
         presentationAttack: 'require',
         modelDirs: ['first', 'second'],
       },
       gallery: {
         store: 'lancedb',
+        identification: false,
         dir: '127.0.0.1',
         key: 'k'.repeat(32),
         uri: '127.0.0.1',
@@ -107,8 +114,26 @@ describe(loadAppConfig.name, () => {
         maxBytes: 1024 ** 4,
         defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
       },
-      deepface: { isOn: false, authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
+      deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
+  });
+
+  it('takes capabilities to offer, or to leave out', () => {
+    expect(loadAppConfig({ FACE_FEATURES: 'verify' })).toMatchObject({
+      features: new Set(['verify']),
+      face: { attributes: [] },
+      gallery: { store: 'memory', identification: false },
+    });
+    const { features, face } = loadAppConfig({ FACE_FEATURES: '-expression, -deepface' });
+    expect(features).toEqual(
+      new Set(['verify', 'identify', 'galleries', 'embeddings', 'detect', 'attributes']),
+    );
+    expect(face.attributes).toEqual(['age', 'gender', 'race']);
+  });
+
+  it('opens no folder of galleries where they are left out', () => {
+    const env = { FACE_GALLERY_STORE: 'durable', FACE_FEATURES: 'verify,detect' };
+    expect(loadAppConfig(env).gallery.store).toBe('memory');
   });
 
   it('takes error rates in either notation', () => {
@@ -166,7 +191,11 @@ describe(loadAppConfig.name, () => {
     ['FACE_IDLE_TTLS', 'yunet'],
     ['FACE_IDLE_TTLS', 'yunet=1'],
     ['FACE_IDLE_TTLS', 'yunet=5000,'],
-    ['FACE_DEEPFACE_API', 'yes'],
+    ['FACE_FEATURES', 'recognize'],
+    ['FACE_FEATURES', ''],
+    ['FACE_FEATURES', 'verify,-detect'],
+    ['FACE_FEATURES', '-galleries'],
+    ['FACE_FEATURES', 'identify,verify'],
     ['FACE_DEEPFACE_ALIASES', 'opencv'],
     ['FACE_DEEPFACE_ALIASES', 'opencv=yunet,'],
     ['DEEPFACE_AUTH_TOKEN', ' secret'],

@@ -18,8 +18,9 @@ import {
   type FaceModuleOptions,
   IDLE_TTL_RANGE,
 } from '../face/face.options';
-import { PRESENTATION_ATTACK_POLICIES } from '../pipeline/face.types';
+import { ATTRIBUTES, PRESENTATION_ATTACK_POLICIES } from '../pipeline/face.types';
 import { VECTOR_PRECISIONS } from '../gallery/index/vector-index';
+import { ALL_FEATURES, type Feature, FEATURES, type Features } from './features';
 
 /** Nest's log levels: the named one and all that are graver are written. */
 export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
@@ -28,7 +29,17 @@ export type AppLogLevel = (typeof LOG_LEVELS)[number];
 /** One environment variable. */
 interface ConfigVariable {
   readonly type:
-    'integer' | 'decimal' | 'text' | 'secret' | 'choice' | 'list' | 'folders' | 'durations' | 'url' | 'names';
+    | 'integer'
+    | 'decimal'
+    | 'text'
+    | 'secret'
+    | 'choice'
+    | 'list'
+    | 'folders'
+    | 'durations'
+    | 'url'
+    | 'names'
+    | 'features';
   readonly default: number | string | readonly string[];
   /** What the documentation shows where the default depends on the machine. */
   readonly defaultText?: string;
@@ -83,6 +94,12 @@ export const APP_CONFIG = {
     default: 'log',
     choices: LOG_LEVELS,
     doc: `Least grave level that is logged: ${LOG_LEVELS.join(', ')}`,
+  },
+  FACE_FEATURES: {
+    type: 'features',
+    default: [...ALL_FEATURES],
+    defaultText: [...ALL_FEATURES].join(','),
+    doc: 'Capabilities to offer, separated by commas; the routes and the models of all others are left out (docs/security-rights.md); with a minus before each, all but these. `verify` alone: a service that compares two images and does nothing else',
   },
   FACE_DETECTORS: faceList('detectors', 'Detectors to load, separated by commas; the first is the default'),
   FACE_EMBEDDERS: faceList('embedders', 'Embedders to load, separated by commas; the first is the default'),
@@ -256,12 +273,6 @@ export const APP_CONFIG = {
     range: GALLERY_RANGES.maxReferencesPerSubject,
     doc: 'Most references of one subject, in a gallery that is made without such a limit of its own',
   },
-  FACE_DEEPFACE_API: {
-    type: 'choice',
-    default: 'on',
-    choices: ['on', 'off'],
-    doc: 'Routes of the DeepFace API at the root (docs/compatibility.md): on, off',
-  },
   FACE_DEEPFACE_ALIASES: {
     type: 'names',
     default: '',
@@ -287,8 +298,6 @@ type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotic
 
 /** The DeepFace dialect. */
 interface DeepfaceConfig {
-  /** False: its routes are not there. */
-  isOn: boolean;
   /** What callers must bring; `null`: nothing. Never logged. */
   authToken: string | null;
   /** Cards by the names of DeepFace that they stand in for. */
@@ -302,6 +311,8 @@ export class AppConfig {
   /** Key of the routes under /admin; `null` where they are switched off. Never logged. */
   readonly adminKey: string | null;
   readonly logLevel: AppLogLevel;
+  /** Capabilities that are on. */
+  readonly features: Features;
   /** Most images in one call of /v1/represent, and in one enrolment. */
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
@@ -335,11 +346,13 @@ export class AppConfig {
 export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   const unknown = Object.keys(env).find((name) => name.startsWith('FACE_') && !(name in APP_CONFIG));
   if (unknown != null) throw invalid(unknown, 'is no variable of Likeness');
+  const features = featureSet(env, 'FACE_FEATURES');
   return new AppConfig({
     port: integer(env, 'PORT'),
     host: text(env, 'HOST') ?? APP_CONFIG.HOST.default,
     adminKey: secret(env, 'ADMIN_KEY'),
     logLevel: choice(env, 'LOG_LEVEL'),
+    features,
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
     imageUrlHosts: list(env, 'FACE_IMAGE_URL_HOSTS', ','),
@@ -349,6 +362,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       detectors: list(env, 'FACE_DETECTORS', ','),
       embedders: list(env, 'FACE_EMBEDDERS', ','),
       attributeModels: list(env, 'FACE_ATTRIBUTE_MODELS', ','),
+      attributes: ATTRIBUTES.filter((name) => features.has(name === 'expression' ? name : 'attributes')),
       attackModels: list(env, 'FACE_PRESENTATION_ATTACK_MODELS', ','),
       presentationAttack: choice(env, 'FACE_PRESENTATION_ATTACK'),
       modelDirs: list(env, 'FACE_MODEL_DIRS', delimiter),
@@ -372,7 +386,9 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       reviewMargin: decimal(env, 'FACE_REVIEW_MARGIN'),
     },
     gallery: {
-      store: choice(env, 'FACE_GALLERY_STORE'),
+      // What no route can reach is not read from the disk either.
+      store: features.has('galleries') ? choice(env, 'FACE_GALLERY_STORE') : 'memory',
+      identification: features.has('identify'),
       dir: text(env, 'FACE_GALLERY_DIR') ?? APP_CONFIG.FACE_GALLERY_DIR.default,
       key: secret(env, 'FACE_GALLERY_KEY'),
       uri: text(env, 'FACE_GALLERY_URI') ?? null,
@@ -385,7 +401,6 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       },
     },
     deepface: {
-      isOn: choice(env, 'FACE_DEEPFACE_API') === 'on',
       authToken: secret(env, 'DEEPFACE_AUTH_TOKEN'),
       aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
@@ -506,6 +521,29 @@ function list(env: NodeJS.ProcessEnv, name: NameOf<'list' | 'folders'>, separato
   if (items?.includes(''))
     throw invalid(name, `must not hold an empty item between separators ("${separator}")`);
   return items ?? [...APP_CONFIG[name].default];
+}
+
+function featureSet(env: NodeJS.ProcessEnv, name: NameOf<'features'>): Features {
+  const names = text(env, name)
+    ?.split(',')
+    .map((item) => item.trim());
+  if (names == null) return ALL_FEATURES;
+  const isLess = names.every((item) => item.startsWith('-'));
+  const named = isLess ? names.map((item) => item.slice(1)) : names;
+  if (named.some((item) => !Object.hasOwn(FEATURES, item))) {
+    const known = [...ALL_FEATURES].join(', ');
+    throw invalid(
+      name,
+      `must name capabilities of ${known}, separated by commas, with a minus before all or none`,
+    );
+  }
+  const features = new Set(
+    isLess ? [...ALL_FEATURES].filter((feature) => !named.includes(feature)) : (named as Feature[]),
+  );
+  if (features.has('identify') && !features.has('galleries')) {
+    throw invalid(name, 'must name galleries beside identify');
+  }
+  return features;
 }
 
 function invalid(variable: string, problem: string): FaceError {

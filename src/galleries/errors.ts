@@ -1,3 +1,4 @@
+import { IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 
 /** What every route that reads galleries can answer with. */
@@ -13,4 +14,15 @@ export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
   ...READ_ERRORS,
   'REQUEST_MALFORMED',
   'REQUEST_TOO_LARGE',
+];
+
+/** What every route with a probe can answer with. */
+export const PROBE_ERRORS: readonly RequestErrorCode[] = [
+  ...IMAGE_ROUTE_ERRORS,
+  'FACE_NOT_DETECTED',
+  'PRESENTATION_ATTACK_SUSPECTED',
+  'EMBEDDING_INVALID',
+  'EMBEDDING_CONTRACT_MISMATCH',
+  'GALLERY_NOT_FOUND',
+  'GALLERY_STORE_FAILED',
 ];

@@ -106,6 +106,8 @@ export class Enroller {
   constructor(
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
+    /** Whether the strict gate may look among all subjects (1:N). */
+    private readonly isIdentificationOn: boolean,
   ) {}
 
   /** See `GalleryService.enroll`. */
@@ -232,10 +234,12 @@ export class Enroller {
     thresholds: GateThresholds,
   ): Promise<RejectionReason[]> {
     // Two: one of them may be the subject itself.
-    const [nearest] = await this.store.search(galleryId, [embedding], {
-      limit: 2,
-      minSimilarity: minSimilarityOf(thresholds.other),
-    });
+    const [nearest] = !this.isIdentificationOn
+      ? [[]]
+      : await this.store.search(galleryId, [embedding], {
+          limit: 2,
+          minSimilarity: minSimilarityOf(thresholds.other),
+        });
     const isNearAnother = nearest.some(
       (hit) => hit.subjectId !== subjectId && distanceOf(hit) <= thresholds.other,
     );

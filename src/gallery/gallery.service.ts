@@ -203,9 +203,12 @@ export class GalleryService {
   constructor(
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
-    private readonly options: Pick<GalleryModuleOptions, 'defaultGallery' | 'onNotice' | 'onSearch'> = {},
+    private readonly options: Pick<
+      GalleryModuleOptions,
+      'defaultGallery' | 'identification' | 'onNotice' | 'onSearch'
+    > = {},
   ) {
-    this.enroller = new Enroller(model, store);
+    this.enroller = new Enroller(model, store, options.identification ?? true);
   }
 
   /**

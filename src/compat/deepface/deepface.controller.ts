@@ -1,4 +1,4 @@
-import { Controller, Get, Header } from '@nestjs/common';
+import { Controller, Get, Header, type Type } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
 import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../../http/examples';
 import { RequestLimits } from '../../http/request-limits';
@@ -29,6 +29,7 @@ import {
 } from './deepface-options.dto';
 import { DeepfaceService } from './deepface.service';
 import { DeepfaceStoreService } from './deepface-store.service';
+import type { DeepfaceRoute } from './dialect';
 
 /** The version of DeepFace whose API this is. */
 const DEEPFACE_VERSION = '0.0.100';
@@ -48,14 +49,8 @@ function resultsOf(dto: { name: string; prototype: unknown }) {
 }
 
 @ApiTags('DeepFace API')
-@ApiExtraModels(DeepfaceRepresentationDto, DeepfaceAnalysisDto, DeepfaceMatchDto)
 @Controller()
-export class DeepfaceController {
-  constructor(
-    private readonly deepface: DeepfaceService,
-    private readonly store: DeepfaceStoreService,
-  ) {}
-
+export class DeepfaceHomeController {
   @Get()
   @Header('content-type', 'text/html; charset=utf-8')
   @ApiOperation({
@@ -75,6 +70,12 @@ export class DeepfaceController {
   home(): string {
     return homePage();
   }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceVerifyController {
+  constructor(private readonly deepface: DeepfaceService) {}
 
   @DeepfacePost(
     '/verify',
@@ -116,6 +117,13 @@ export class DeepfaceController {
   ): Promise<Timed<DeepfaceVerifyAnswerDto>> {
     return this.deepface.verify(img1, img2, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceRepresentationDto)
+@Controller()
+export class DeepfaceRepresentController {
+  constructor(private readonly deepface: DeepfaceService) {}
 
   @DeepfacePost(
     '/represent',
@@ -146,6 +154,13 @@ export class DeepfaceController {
   ) {
     return this.deepface.represent(img, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceAnalysisDto)
+@Controller()
+export class DeepfaceAnalyzeController {
+  constructor(private readonly deepface: DeepfaceService) {}
 
   @DeepfacePost(
     '/analyze',
@@ -171,6 +186,12 @@ export class DeepfaceController {
   ) {
     return this.deepface.analyze(img, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceRegisterController {
+  constructor(private readonly store: DeepfaceStoreService) {}
 
   @DeepfacePost(
     '/register',
@@ -197,6 +218,13 @@ export class DeepfaceController {
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
     return this.store.register(img, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceMatchDto)
+@Controller()
+export class DeepfaceSearchController {
+  constructor(private readonly store: DeepfaceStoreService) {}
 
   @DeepfacePost(
     '/search',
@@ -234,6 +262,12 @@ export class DeepfaceController {
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
     return this.store.search(img, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceIndexController {
+  constructor(private readonly store: DeepfaceStoreService) {}
 
   @DeepfacePost(
     '/build/index',
@@ -255,6 +289,16 @@ export class DeepfaceController {
     return { answer: this.store.buildIndex(options), timings: [] };
   }
 }
+
+/** The controller of each POST route. */
+export const DEEPFACE_CONTROLLERS = {
+  '/verify': DeepfaceVerifyController,
+  '/represent': DeepfaceRepresentController,
+  '/analyze': DeepfaceAnalyzeController,
+  '/register': DeepfaceRegisterController,
+  '/search': DeepfaceSearchController,
+  '/build/index': DeepfaceIndexController,
+} as const satisfies Record<DeepfaceRoute, Type>;
 
 function homePage(): string {
   return `<h1>Welcome to DeepFace API v${DEEPFACE_VERSION}!</h1><p>Spoken by Likeness. <a href="/docs">What it takes</a></p>`;

@@ -1,5 +1,6 @@
 import type { NextFunction, Response } from 'express';
 import type { AppConfig } from '../../config/app.config';
+import { type Features, hasAnalysis } from '../../config/features';
 import { FaceError, type FaceErrorCode } from '../../errors';
 import { BearerSecret } from '../../http/bearer-secret';
 import { mediaType } from '../../http/media-type';
@@ -15,6 +16,21 @@ export const DEEPFACE_ROUTES = {
   '/build/index': 'building index',
 } as const;
 export type DeepfaceRoute = keyof typeof DEEPFACE_ROUTES;
+
+/** Capabilities that each route needs beside `deepface`. */
+const ROUTE_NEEDS: Readonly<Record<DeepfaceRoute, (features: Features) => boolean>> = {
+  '/verify': (features) => features.has('verify'),
+  '/represent': (features) => features.has('embeddings'),
+  '/analyze': hasAnalysis,
+  '/register': (features) => features.has('galleries'),
+  '/search': (features) => features.has('identify'),
+  '/build/index': (features) => features.has('identify'),
+};
+
+/** Whether a route of the dialect is there. */
+export function hasDeepfaceRoute(route: DeepfaceRoute, features: Features): boolean {
+  return features.has('deepface') && ROUTE_NEEDS[route](features);
+}
 
 /** A request that {@link deepfaceDialect} has seen. */
 export interface DeepfaceRequest extends AppRequest {
@@ -32,15 +48,15 @@ const OWN_STATUSES = [413, 429, 499];
 /**
  * Middleware before the body is read: lets callers of the DeepFace routes in, and gives their errors DeepFace's shapes.
  *
- * NOT_FOUND where the dialect is switched off, UNAUTHORIZED without the token where there is one.
+ * UNAUTHORIZED without the token where there is one.
  */
-export function deepfaceDialect({ deepface }: AppConfig) {
+export function deepfaceDialect({ deepface, features }: AppConfig) {
   const token = deepface.authToken == null ? null : new BearerSecret(deepface.authToken);
   return (request: AppRequest, _response: Response, next: NextFunction): void => {
     const route = routeOf(request);
     if (route == null) return next();
-    if (!deepface.isOn) return next(new FaceError('NOT_FOUND', 'No such route.'));
-    if (route === '/') return next();
+    // Neither its shapes nor its token are for routes that are not there.
+    if (route === '/' || !hasDeepfaceRoute(route, features)) return next();
     request.errorAnswer = (error) => deepfaceError(error, route, request);
     if (token == null || token.isIn(request)) return next();
     next(new FaceError('UNAUTHORIZED', 'Invalid or missing authentication token'));
