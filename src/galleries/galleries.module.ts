@@ -4,6 +4,7 @@ import { EnrolmentController } from './enrolment.controller';
 import { GalleriesController } from './galleries.controller';
 import { GalleryAdminController } from './gallery-admin.controller';
 import { IdentificationController } from './identification.controller';
+import { PurgeController } from './purge.controller';
 import { ReferencesController } from './references.controller';
 import { SubjectVerificationController } from './subject-verification.controller';
 import { SubjectsController } from './subjects.controller';
@@ -21,6 +22,7 @@ export class GalleriesModule {
         ...(features.has('identify') ? [IdentificationController] : []),
         ...(features.has('verify') ? [SubjectVerificationController] : []),
         GalleryAdminController,
+        PurgeController,
       ],
     };
   }

@@ -11,7 +11,7 @@ import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { bodySchema } from '../http/openapi';
 import { RequestId } from '../http/request-id';
-import { GalleryPathDto } from './fields';
+import { GalleryPathDto, SubjectPathDto } from './fields';
 import {
   EXPORT_MEDIA,
   EXPORT_TYPES,
@@ -19,6 +19,7 @@ import {
   IMPORT_ANSWER,
   ImportResponseDto,
 } from './gallery-export.dto';
+import { FULL_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
 
 const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   ...ADMIN_ERRORS,
@@ -58,6 +59,23 @@ export class GalleryAdminController {
     await pipeline(exportGallery(this.store, galleryId, format), response).catch((error: unknown) => {
       throw orAborted(error, response.closed);
     });
+  }
+
+  @Get('subjects/:subjectId/export')
+  @ApiOperation({
+    summary: 'Export all that is held about a subject, embeddings included',
+    description: 'As the export of the subject under /v1, with the biometric templates themselves.',
+  })
+  @ApiOkResponse({ description: 'What is held', type: SubjectExportDto, examples: FULL_EXPORT_EXAMPLES })
+  @ApiFaceErrors([...EXPORT_ERRORS, 'SUBJECT_NOT_FOUND'])
+  async exportSubjectEmbeddings(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @RequestId() requestId: string,
+  ): Promise<SubjectExportDto> {
+    const gallery = await this.store.getGallery(galleryId);
+    const subject = await this.store.getSubject(galleryId, subjectId);
+    const references = await this.store.listReferences(galleryId, subjectId);
+    return SubjectExportDto.from(gallery, subject, references, { requestId, withEmbeddings: true });
   }
 
   @Post('import')
