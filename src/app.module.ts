@@ -1,4 +1,4 @@
-import { Logger, Module } from '@nestjs/common';
+import { type DynamicModule, Logger, Module } from '@nestjs/common';
 import { AdminModule } from './admin/admin.module';
 import { AnalysisModule } from './analysis/analysis.module';
 import { AuthModule } from './auth/auth.module';
@@ -6,6 +6,7 @@ import { AuditModule } from './audit/audit.module';
 import { DeepfaceModule } from './compat/deepface/deepface.module';
 import { AppConfig } from './config/app.config';
 import { AppConfigModule } from './config/app.config.module';
+import { type Features, hasAnalysis } from './config/features';
 import { DetectionModule } from './detection/detection.module';
 import { FaceModule } from './face/face.module';
 import { GalleriesModule } from './galleries/galleries.module';
@@ -21,7 +22,7 @@ import { VerificationModule } from './verification/verification.module';
 const logger = new Logger('Models');
 const galleryLogger = new Logger('Galleries');
 
-/** The service: settings, the models, and one module per feature. */
+/** The service: settings and the models; {@link AppModule.forFeatures} adds a module per feature. */
 @Module({
   imports: [
     AppConfigModule,
@@ -46,16 +47,25 @@ const galleryLogger = new Logger('Galleries');
         onSearch: (event) => metrics.observeSearch(event),
       }),
     }),
-    VerificationModule,
-    RepresentationModule,
-    DetectionModule,
-    AnalysisModule,
-    GalleriesModule,
-    DeepfaceModule,
-    ModelsModule,
-    HealthModule,
-    AdminModule,
-    MetricsModule,
   ],
 })
-export class AppModule {}
+export class AppModule {
+  /** With the routes of these capabilities, and with those that every service has. */
+  static forFeatures(features: Features): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        VerificationModule.forFeatures(features),
+        ...(features.has('embeddings') ? [RepresentationModule] : []),
+        ...(features.has('detect') ? [DetectionModule] : []),
+        ...(hasAnalysis(features) ? [AnalysisModule] : []),
+        ...(features.has('galleries') ? [GalleriesModule.forFeatures(features)] : []),
+        ...(features.has('deepface') ? [DeepfaceModule.forFeatures(features)] : []),
+        ModelsModule,
+        HealthModule,
+        AdminModule,
+        MetricsModule,
+      ],
+    };
+  }
+}

@@ -33,13 +33,13 @@ setFlagsFromString('--heap-growing-percent=200');
 
 async function bootstrap(): Promise<void> {
   const config = loadAppConfig(process.env);
-  const { host, port, healthPort, logLevel, apiKeysFile } = config;
+  const { host, port, healthPort, logLevel, apiKeysFile, features } = config;
   const warning = checkExposure(config);
   // What is wrong with it is said now, and not after the models are loaded.
   if (apiKeysFile != null) readKeyFile(apiKeysFile);
   await claimPort('PORT', port, host);
   await claimPort('FACE_HEALTH_PORT', healthPort, host);
-  const app = await NestFactory.create<NestExpressApplication>(AppModule, {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forFeatures(features), {
     ...APP_OPTIONS,
     logger: new PinoLogger(logLevel),
     // The process is ended below, after one line that says why.

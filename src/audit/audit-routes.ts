@@ -7,6 +7,7 @@ import type {
 } from '../galleries/enrol.dto';
 import type { ImportResponseDto } from '../galleries/gallery-export.dto';
 import type { IdentifyResponseDto } from '../galleries/identify.dto';
+import type { PurgeReportDto } from '../galleries/purge.controller';
 import type { DecisionDto } from '../http/decision.dto';
 import type { AuditAction } from './audit-chain';
 import type { AuditedPerson } from './audited-person';
@@ -51,6 +52,7 @@ export const AUDITED_ROUTES: Readonly<Record<string, AuditedRoute>> = {
   [`GET ${SUBJECT}`]: route('read'),
   [`PATCH ${SUBJECT}`]: route('change'),
   [`DELETE ${SUBJECT}`]: route('delete'),
+  [`GET ${SUBJECT}/export`]: route('export'),
   [`POST ${SUBJECT}/rename`]: route('change', ({ id }: { id: string }, { params }) => [
     { subject: params.subjectId as string, outcome: 'renamed' },
     { subject: id, outcome: 'ok' },
@@ -64,6 +66,10 @@ export const AUDITED_ROUTES: Readonly<Record<string, AuditedRoute>> = {
   [`PATCH ${SUBJECT}/references/:referenceId`]: route('change'),
   [`DELETE ${SUBJECT}/references/:referenceId`]: route('delete'),
   'GET /admin/galleries/:galleryId/export': route('export'),
+  'GET /admin/galleries/:galleryId/subjects/:subjectId/export': route('export'),
+  'POST /admin/galleries/purge': route('delete', ({ subjectCount }: PurgeReportDto) => [
+    { outcome: 'purged', count: subjectCount },
+  ]),
   'POST /admin/galleries/:galleryId/import': route('import', ({ subjectCount }: ImportResponseDto) => [
     { outcome: 'ok', count: subjectCount },
   ]),

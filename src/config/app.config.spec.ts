@@ -7,6 +7,7 @@ import {
   IDLE_TTL_RANGE,
 } from '../face/face.options';
 import { APP_CONFIG, loadAppConfig } from './app.config';
+import { ALL_FEATURES } from './features';
 
 function refusal(env: NodeJS.ProcessEnv): FaceError {
   try {
@@ -30,6 +31,7 @@ describe(loadAppConfig.name, () => {
       isAuthRequired: true,
       logLevel: 'log',
       audit: { file: null, key: null, subjects: 'hashed', onFailure: 'refuse', maxBytes: 104_857_600 },
+      features: ALL_FEATURES,
       maxImages: 16,
       healthPort: 0,
       maxJsonBytes: 33_554_432,
@@ -44,6 +46,7 @@ describe(loadAppConfig.name, () => {
       face,
       gallery: {
         store: 'memory',
+        identification: true,
         dir: 'data/gallery',
         key: null,
         uri: null,
@@ -52,7 +55,7 @@ describe(loadAppConfig.name, () => {
         maxBytes: 'auto',
         defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
       },
-      deepface: { isOn: true, authToken: null, aliases: {} },
+      deepface: { authToken: null, aliases: {} },
     });
   });
 
@@ -81,6 +84,7 @@ describe(loadAppConfig.name, () => {
       if (variable.type === 'hosts') env[name] = 'Face.example, *.example';
       if (variable.type === 'origins') env[name] = 'https://app.example, http://LOCALHOST:5173/';
       if (variable.type === 'networks') env[name] = ' 10.0.0.0/8 , ::1';
+      if (variable.type === 'features') env[name] = ' verify , galleries';
       if (variable.type === 'names') env[name] = 'opencv=yunet, VGG-Face=sface';
     }
     const names = ['one', 'two'];
@@ -101,6 +105,7 @@ describe(loadAppConfig.name, () => {
         onFailure: 'continue',
         maxBytes: 1024 ** 4,
       },
+      features: new Set(['verify', 'galleries']),
       maxImages: 256,
       healthPort: 65_535,
       maxJsonBytes: 536_870_912,
@@ -120,12 +125,14 @@ describe(loadAppConfig.name, () => {
         detectors: names,
         embedders: names,
         attributeModels: names,
+        attributes: [],
         attackModels: names,
         presentationAttack: 'require',
         modelDirs: ['first', 'second'],
       },
       gallery: {
         store: 'lancedb',
+        identification: false,
         dir: '127.0.0.1',
         key: 'k'.repeat(32),
         uri: '127.0.0.1',
@@ -134,7 +141,7 @@ describe(loadAppConfig.name, () => {
         maxBytes: 1024 ** 4,
         defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
       },
-      deepface: { isOn: false, authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
+      deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
   });
 
@@ -145,6 +152,24 @@ describe(loadAppConfig.name, () => {
       details: { variable: 'FACE_AUDIT_KEY' },
     });
     expect(loadAppConfig({ ...file, FACE_AUDIT_SUBJECTS: 'plain' }).audit.key).toBeNull();
+  });
+
+  it('takes capabilities to offer, or to leave out', () => {
+    expect(loadAppConfig({ FACE_FEATURES: 'verify' })).toMatchObject({
+      features: new Set(['verify']),
+      face: { attributes: [] },
+      gallery: { store: 'memory', identification: false },
+    });
+    const { features, face } = loadAppConfig({ FACE_FEATURES: '-expression, -deepface' });
+    expect(features).toEqual(
+      new Set(['verify', 'identify', 'galleries', 'embeddings', 'detect', 'attributes']),
+    );
+    expect(face.attributes).toEqual(['age', 'gender', 'race']);
+  });
+
+  it('opens no folder of galleries where they are left out', () => {
+    const env = { FACE_GALLERY_STORE: 'durable', FACE_FEATURES: 'verify,detect' };
+    expect(loadAppConfig(env).gallery.store).toBe('memory');
   });
 
   it('takes error rates in either notation', () => {
@@ -202,7 +227,11 @@ describe(loadAppConfig.name, () => {
     ['FACE_IDLE_TTLS', 'yunet'],
     ['FACE_IDLE_TTLS', 'yunet=1'],
     ['FACE_IDLE_TTLS', 'yunet=5000,'],
-    ['FACE_DEEPFACE_API', 'yes'],
+    ['FACE_FEATURES', 'recognize'],
+    ['FACE_FEATURES', ''],
+    ['FACE_FEATURES', 'verify,-detect'],
+    ['FACE_FEATURES', '-galleries'],
+    ['FACE_FEATURES', 'identify,verify'],
     ['FACE_DEEPFACE_ALIASES', 'opencv'],
     ['FACE_DEEPFACE_ALIASES', 'opencv=yunet,'],
     ['DEEPFACE_AUTH_TOKEN', ' secret'],

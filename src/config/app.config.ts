@@ -19,8 +19,9 @@ import {
   type FaceModuleOptions,
   IDLE_TTL_RANGE,
 } from '../face/face.options';
-import { PRESENTATION_ATTACK_POLICIES } from '../pipeline/face.types';
+import { ATTRIBUTES, PRESENTATION_ATTACK_POLICIES } from '../pipeline/face.types';
 import { VECTOR_PRECISIONS } from '../gallery/index/vector-index';
+import { ALL_FEATURES, type Feature, FEATURES, type Features } from './features';
 
 /** Nest's log levels: the named one and all that are graver are written. */
 export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
@@ -46,7 +47,8 @@ interface ConfigVariable {
     | 'names'
     | 'hosts'
     | 'origins'
-    | 'networks';
+    | 'networks'
+    | 'features';
   readonly default: number | string | readonly string[];
   /** What the documentation shows where the default depends on the machine. */
   readonly defaultText?: string;
@@ -164,6 +166,12 @@ export const APP_CONFIG = {
     default: 100 * 1024 * 1024,
     range: [1024 * 1024, 1024 ** 4],
     doc: 'Size at which a file of the audit stream is renamed and the next one begins; the service deletes none',
+  },
+  FACE_FEATURES: {
+    type: 'features',
+    default: [...ALL_FEATURES],
+    defaultText: [...ALL_FEATURES].join(','),
+    doc: 'Capabilities to offer, separated by commas; the routes and the models of all others are left out (docs/security-rights.md); with a minus before each, all but these. `verify` alone: a service that compares two images and does nothing else',
   },
   FACE_DETECTORS: faceList('detectors', 'Detectors to load, separated by commas; the first is the default'),
   FACE_EMBEDDERS: faceList('embedders', 'Embedders to load, separated by commas; the first is the default'),
@@ -374,12 +382,6 @@ export const APP_CONFIG = {
     range: GALLERY_RANGES.maxReferencesPerSubject,
     doc: 'Most references of one subject, in a gallery that is made without such a limit of its own',
   },
-  FACE_DEEPFACE_API: {
-    type: 'choice',
-    default: 'on',
-    choices: ['on', 'off'],
-    doc: 'Routes of the DeepFace API at the root (docs/compatibility.md): on, off',
-  },
   FACE_DEEPFACE_ALIASES: {
     type: 'names',
     default: '',
@@ -416,8 +418,6 @@ interface AuditConfig {
 
 /** The DeepFace dialect. */
 interface DeepfaceConfig {
-  /** False: its routes are not there. */
-  isOn: boolean;
   /** What callers must bring; `null`: nothing. Never logged. */
   authToken: string | null;
   /** Cards by the names of DeepFace that they stand in for. */
@@ -438,6 +438,8 @@ export class AppConfig {
   readonly isAuthRequired: boolean;
   readonly logLevel: AppLogLevel;
   readonly audit: Readonly<AuditConfig>;
+  /** Capabilities that are on. */
+  readonly features: Features;
   /** Most images in one call of /v1/represent, and in one enrolment. */
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
@@ -488,6 +490,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   // A request shows one key, which has the scopes of one.
   if (authToken != null && authToken === adminKey)
     throw invalid('DEEPFACE_AUTH_TOKEN', 'must differ from ADMIN_KEY');
+  const features = featureSet(env, 'FACE_FEATURES');
   return new AppConfig({
     port: integer(env, 'PORT'),
     host: text(env, 'HOST') ?? (apiKeysFile == null ? APP_CONFIG.HOST.default : '0.0.0.0'),
@@ -497,6 +500,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     healthPort: integer(env, 'FACE_HEALTH_PORT'),
     logLevel: choice(env, 'LOG_LEVEL'),
     audit: auditConfig(env),
+    features,
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
     uploadBytes: integer(env, 'FACE_UPLOAD_BYTES'),
@@ -511,6 +515,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       detectors: list(env, 'FACE_DETECTORS', ','),
       embedders: list(env, 'FACE_EMBEDDERS', ','),
       attributeModels: list(env, 'FACE_ATTRIBUTE_MODELS', ','),
+      attributes: ATTRIBUTES.filter((name) => features.has(name === 'expression' ? name : 'attributes')),
       attackModels: list(env, 'FACE_PRESENTATION_ATTACK_MODELS', ','),
       presentationAttack: choice(env, 'FACE_PRESENTATION_ATTACK'),
       modelDirs: list(env, 'FACE_MODEL_DIRS', delimiter),
@@ -535,7 +540,9 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       reviewMargin: decimal(env, 'FACE_REVIEW_MARGIN'),
     },
     gallery: {
-      store: choice(env, 'FACE_GALLERY_STORE'),
+      // What no route can reach is not read from the disk either.
+      store: features.has('galleries') ? choice(env, 'FACE_GALLERY_STORE') : 'memory',
+      identification: features.has('identify'),
       dir: text(env, 'FACE_GALLERY_DIR') ?? APP_CONFIG.FACE_GALLERY_DIR.default,
       key: secret(env, 'FACE_GALLERY_KEY'),
       uri: text(env, 'FACE_GALLERY_URI') ?? null,
@@ -548,7 +555,6 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       },
     },
     deepface: {
-      isOn: choice(env, 'FACE_DEEPFACE_API') === 'on',
       authToken,
       aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
@@ -727,6 +733,29 @@ function list(
   if (items?.includes(''))
     throw invalid(name, `must not hold an empty item between separators ("${separator}")`);
   return items ?? [...APP_CONFIG[name].default];
+}
+
+function featureSet(env: NodeJS.ProcessEnv, name: NameOf<'features'>): Features {
+  const names = text(env, name)
+    ?.split(',')
+    .map((item) => item.trim());
+  if (names == null) return ALL_FEATURES;
+  const isLess = names.every((item) => item.startsWith('-'));
+  const named = isLess ? names.map((item) => item.slice(1)) : names;
+  if (named.some((item) => !Object.hasOwn(FEATURES, item))) {
+    const known = [...ALL_FEATURES].join(', ');
+    throw invalid(
+      name,
+      `must name capabilities of ${known}, separated by commas, with a minus before all or none`,
+    );
+  }
+  const features = new Set(
+    isLess ? [...ALL_FEATURES].filter((feature) => !named.includes(feature)) : (named as Feature[]),
+  );
+  if (features.has('identify') && !features.has('galleries')) {
+    throw invalid(name, 'must name galleries beside identify');
+  }
+  return features;
 }
 
 function invalid(variable: string, problem: string): FaceError {

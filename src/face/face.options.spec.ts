@@ -54,6 +54,7 @@ describe(resolveFaceOptions.name, () => {
       detectors: ['yunet', 'scrfd-10g'],
       embedders: ['sface'],
       attributeModels: [],
+      attributes: [],
       attackModels: ['minifasnet-v2'],
       presentationAttack: 'report',
       modelDirs: [join(PACKAGE_MODELS_DIR, 'mine'), PACKAGE_MODELS_DIR],

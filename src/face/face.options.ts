@@ -3,6 +3,8 @@ import { FaceError, type FaceErrorCode } from '../errors';
 import type { FaceJob } from '../pipeline/face-job';
 import type { ImageLimits } from '../pipeline/image-limits';
 import {
+  type Attribute,
+  ATTRIBUTES,
   PRESENTATION_ATTACK_POLICIES,
   type PresentationAttackPolicy,
   type StageTimings,
@@ -62,6 +64,8 @@ export interface FaceModuleOptions extends Partial<DecisionDefaults> {
    * first does.
    */
   attributeModels?: string[];
+  /** Attributes that may be estimated. A model that estimates none of them is not loaded, whoever asks for it. */
+  attributes?: readonly Attribute[];
   /**
    * Presentation attack models to load, by card name; none where no call asks for `presentationAttack`. Of several the
    * mean of the scores counts.
@@ -160,6 +164,7 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   detectors: ['rfb-320'],
   embedders: ['mobilefacenet-512'],
   attributeModels: ['age-gender', 'face-expression'],
+  attributes: ATTRIBUTES,
   attackModels: [],
   presentationAttack: 'off',
   modelDirs: [PACKAGE_MODELS_DIR],
@@ -264,6 +269,9 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
     }
     const mayBeEmpty = name === 'attributeModels' || name === 'attackModels';
     if (value.length === 0 && !mayBeEmpty) throw invalid(name, 'must not be empty');
+  }
+  if (!Array.isArray(resolved.attributes) || resolved.attributes.some((name) => !ATTRIBUTES.includes(name))) {
+    throw invalid('attributes', `must be a list of ${ATTRIBUTES.join(', ')}`);
   }
   if (resolved.presentationAttack !== 'off' && resolved.attackModels.length === 0) {
     throw invalid('presentationAttack', 'must be off where attackModels is empty');

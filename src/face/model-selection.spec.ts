@@ -1,10 +1,12 @@
 import type { ModelCard, ModelTask } from '../model-store/model-card';
 import type { StoredModel } from '../model-store/model-store';
+import { ATTRIBUTES } from '../pipeline/face.types';
 import {
   attributeServers,
   isDefault,
   type ModelSelection,
   modelsToLoad,
+  withAllowedModels,
   withModel,
   withoutModel,
   withSwapped,
@@ -35,6 +37,7 @@ const selection: ModelSelection = {
   detectors: ['ssd'],
   embedders: ['resnet'],
   attributeModels: ['age'],
+  attributes: ATTRIBUTES,
   attackModels: ['live'],
 };
 const refuses = (work: () => unknown, code: string) =>
@@ -52,6 +55,22 @@ describe(modelsToLoad.name, () => {
     [{ ...selection, attackModels: ['age'] }, 'age is no presentation attack model: its task is age-gender'],
   ])('refuses a model in the place of another task: %j', (wrong, message) => {
     expect(() => modelsToLoad(wrong, store)).toThrow(message);
+  });
+});
+
+describe(withAllowedModels.name, () => {
+  const noExpression: ModelSelection = { ...selection, attributes: ['age', 'gender', 'race'] };
+
+  it('leaves out models that estimate nothing that is offered', () => {
+    const asked = { ...noExpression, attributeModels: ['age', 'mood', 'feeling'] };
+    expect(withAllowedModels(asked, store).attributeModels).toEqual(['age']);
+    expect(withAllowedModels({ ...asked, attributes: [] }, store).attributeModels).toEqual([]);
+    expect(withAllowedModels({ ...asked, attributes: ATTRIBUTES }, store).attributeModels).toHaveLength(3);
+  });
+
+  it('keeps an operator from loading one later', () => {
+    refuses(() => withModel(noExpression, 'mood', store), 'MODEL_LOAD_FAILED');
+    expect(withModel(noExpression, 'origin', store).attributeModels).toContain('origin');
   });
 });
 

@@ -6,7 +6,7 @@ import type { ResolvedFaceOptions } from './face.options';
 
 /** Names of what is to be loaded, in order: the first detector and the first embedder are the defaults. */
 export type ModelSelection = Readonly<
-  Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels' | 'attackModels'>
+  Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels' | 'attributes' | 'attackModels'>
 >;
 
 type Store = ReadonlyMap<string, StoredModel>;
@@ -49,13 +49,30 @@ export function modelsToLoad(selection: ModelSelection, store: Store): string[] 
   return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels, ...attackModels])];
 }
 
+/** The selection without the models that estimate none of its `attributes`. */
+export function withAllowedModels(selection: ModelSelection, store: Store): ModelSelection {
+  const attributeModels = selection.attributeModels.filter((name) => {
+    const card = store.get(name)?.card;
+    return card == null || isAllowed(card, selection);
+  });
+  return { ...selection, attributeModels };
+}
+
 /**
  * The selection with one more model; the same where it is there already.
  *
- * @throws {FaceError} MODEL_UNKNOWN without a card; MODEL_LOAD_FAILED for a landmark model, which comes with its detector.
+ * @throws {FaceError} MODEL_UNKNOWN without a card; MODEL_LOAD_FAILED for a landmark model, which comes with its detector, and
+ * for a model that estimates none of the `attributes`.
  */
 export function withModel(selection: ModelSelection, name: string, store: Store): ModelSelection {
-  const list = listOf(requireCard(name, store));
+  const card = requireCard(name, store);
+  if (!isAllowed(card, selection)) {
+    throw new FaceError('MODEL_LOAD_FAILED', `Model ${name} estimates what this service does not offer.`, {
+      model: name,
+      reason: 'FEATURE_OFF',
+    });
+  }
+  const list = listOf(card);
   return selection[list].includes(name) ? selection : { ...selection, [list]: [...selection[list], name] };
 }
 
@@ -117,6 +134,10 @@ export function attributeServers(
 /** Whether a call that names no model of this one's task uses it. */
 export function isDefault({ detectors, embedders }: ModelSelection, name: string): boolean {
   return name === detectors[0] || name === embedders[0];
+}
+
+function isAllowed({ task }: ModelCard, { attributes }: ModelSelection): boolean {
+  return ATTRIBUTES_OF_TASK[task]?.some((attribute) => attributes.includes(attribute)) ?? true;
 }
 
 /**

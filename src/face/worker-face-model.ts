@@ -40,6 +40,7 @@ import {
   isDefault,
   type ModelSelection,
   requireCard,
+  withAllowedModels,
   withModel,
   withoutModel,
   withSwapped,
@@ -96,7 +97,9 @@ export class WorkerFaceModel extends FaceModel {
    * the model and what is wrong with it; MEMORY_BUDGET_EXCEEDED where all of it would not fit.
    */
   static async load(options: ResolvedFaceOptions): Promise<WorkerFaceModel> {
-    const { store, selection, names } = await readSelection(options, () => options);
+    const { store, selection, names } = await readSelection(options, (cards) =>
+      withAllowedModels(options, cards),
+    );
     const models = await loadableModels(names, store, options);
     const plan = planResources(options, weightsOf(models), machineLimits());
     options.onNotice?.({ level: 'log', message: plan.text });

@@ -1,4 +1,4 @@
-import { JSON_BODY_ERRORS } from '../http/api-errors.decorator';
+import { IMAGE_ROUTE_ERRORS, JSON_BODY_ERRORS } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 
 /** What every route that reads galleries can answer with. */
@@ -12,3 +12,14 @@ export const READ_ERRORS: readonly RequestErrorCode[] = [
 
 /** What every route with a body can answer with. */
 export const CHANGE_ERRORS: readonly RequestErrorCode[] = [...READ_ERRORS, ...JSON_BODY_ERRORS];
+
+/** What every route with a probe can answer with. */
+export const PROBE_ERRORS: readonly RequestErrorCode[] = [
+  ...IMAGE_ROUTE_ERRORS,
+  'FACE_NOT_DETECTED',
+  'PRESENTATION_ATTACK_SUSPECTED',
+  'EMBEDDING_INVALID',
+  'EMBEDDING_CONTRACT_MISMATCH',
+  'GALLERY_NOT_FOUND',
+  'GALLERY_STORE_FAILED',
+];

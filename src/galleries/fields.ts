@@ -1,5 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
 import { IsIn, IsInt, IsNotEmpty, IsString, Max, MaxLength, Min } from 'class-validator';
 import { IsDecimal, IsFit, IsJson, Omittable } from '../http/validation';
 import {
@@ -10,6 +11,7 @@ import {
   MAX_METADATA_VALUE_LENGTH,
   MAX_SUBJECT_ID_LENGTH,
   metadataProblem,
+  noteProblem,
   subjectIdProblem,
 } from '../gallery/gallery-rules';
 import { ENROLMENT_GATES } from '../gallery/gallery.types';
@@ -120,6 +122,45 @@ export function ApiTime(description: string): PropertyDecorator {
     example: isoTime(EXAMPLE_TIME_MS),
     description: `${description}, UTC`,
   });
+}
+
+/** Property: when something ends, as ISO 8601 text; `null` for never. The value is milliseconds since 1970. */
+export function IsEnd(description: string): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    Transform(({ value }: { value: unknown }) => parsedTime(value)),
+    IsFit((value) =>
+      value === null || Number.isInteger(value)
+        ? null
+        : 'must be null or a time such as 2027-01-31T00:00:00Z, with its time zone',
+    ),
+    ApiPropertyOptional({
+      type: String,
+      format: 'date-time',
+      nullable: true,
+      example: isoTime(EXAMPLE_TIME_MS),
+      description,
+    }),
+  );
+}
+
+const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+/** What is no time stays as it is, which no rule lets pass; numbers become text, which is none either. */
+function parsedTime(value: unknown): unknown {
+  if (typeof value === 'number') return String(value);
+  if (typeof value !== 'string' || !ISO_TIME.test(value)) return value;
+  const ms = Date.parse(value);
+  return Number.isNaN(ms) ? value : ms;
+}
+
+/** Property: a short text that an operator notes down; `null` for none. */
+export function IsNote(maxLength: number, description: string, example: string): PropertyDecorator {
+  return applyDecorators(
+    Omittable(),
+    IsFit((value) => noteProblem(value, maxLength)),
+    ApiPropertyOptional({ type: String, nullable: true, maxLength, example, description }),
+  );
 }
 
 /** @param ms - since 1970, UTC. */

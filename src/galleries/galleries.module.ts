@@ -1,19 +1,29 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { Features } from '../config/features';
 import { EnrolmentController } from './enrolment.controller';
 import { GalleriesController } from './galleries.controller';
 import { GalleryAdminController } from './gallery-admin.controller';
 import { IdentificationController } from './identification.controller';
+import { PurgeController } from './purge.controller';
 import { ReferencesController } from './references.controller';
+import { SubjectVerificationController } from './subject-verification.controller';
 import { SubjectsController } from './subjects.controller';
 
-@Module({
-  controllers: [
-    GalleriesController,
-    SubjectsController,
-    EnrolmentController,
-    ReferencesController,
-    IdentificationController,
-    GalleryAdminController,
-  ],
-})
-export class GalleriesModule {}
+@Module({})
+export class GalleriesModule {
+  static forFeatures(features: Features): DynamicModule {
+    return {
+      module: GalleriesModule,
+      controllers: [
+        GalleriesController,
+        SubjectsController,
+        EnrolmentController,
+        ReferencesController,
+        ...(features.has('identify') ? [IdentificationController] : []),
+        ...(features.has('verify') ? [SubjectVerificationController] : []),
+        GalleryAdminController,
+        PurgeController,
+      ],
+    };
+  }
+}

@@ -12,7 +12,7 @@ import { refuseEncoded } from '../http/body-reader';
 import type { RequestErrorCode } from '../http/error-examples';
 import { bodySchema } from '../http/openapi';
 import { RequestId } from '../http/request-id';
-import { GalleryPathDto } from './fields';
+import { GalleryPathDto, SubjectPathDto } from './fields';
 import {
   EXPORT_MEDIA,
   EXPORT_TYPES,
@@ -20,6 +20,7 @@ import {
   IMPORT_ANSWER,
   ImportResponseDto,
 } from './gallery-export.dto';
+import { FULL_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
 
 const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   ...ADMIN_ERRORS,
@@ -58,6 +59,24 @@ export class GalleryAdminController {
     await pipeline(exportGallery(this.store, galleryId, format), response).catch((error: unknown) => {
       throw orAborted(error, response.closed);
     });
+  }
+
+  @Scopes('admin', 'embeddings')
+  @Get('subjects/:subjectId/export')
+  @ApiOperation({
+    summary: 'Export all that is held about a subject, embeddings included',
+    description: 'As the export of the subject under /v1, with the biometric templates themselves.',
+  })
+  @ApiOkResponse({ description: 'What is held', type: SubjectExportDto, examples: FULL_EXPORT_EXAMPLES })
+  @ApiFaceErrors([...EXPORT_ERRORS, 'SUBJECT_NOT_FOUND'])
+  async exportSubjectEmbeddings(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @RequestId() requestId: string,
+  ): Promise<SubjectExportDto> {
+    const gallery = await this.store.getGallery(galleryId);
+    const subject = await this.store.getSubject(galleryId, subjectId);
+    const references = await this.store.listReferences(galleryId, subjectId);
+    return SubjectExportDto.from(gallery, subject, references, { requestId, withEmbeddings: true });
   }
 
   @Scopes('admin')

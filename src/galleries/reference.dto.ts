@@ -78,12 +78,23 @@ export class ReferenceDto {
   })
   imageHash: string | null;
 
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    example: null,
+    description: 'From when on it never matches and is purged; null: never',
+  })
+  expiresAt: string | null;
+
   @ApiTime('When it was enrolled')
   createdAt: string;
 
   /** Names what goes out: a stored reference has its embedding with it. */
-  static from({ id, subjectId, metadata, quality, imageHash, createdAt }: Reference): ReferenceDto {
-    return { id, subjectId, metadata, quality, imageHash, createdAt: isoTime(createdAt) };
+  static from(reference: Reference): ReferenceDto {
+    const { id, subjectId, metadata, quality, imageHash, expiresAt, createdAt } = reference;
+    const times = { expiresAt: expiresAt == null ? null : isoTime(expiresAt), createdAt: isoTime(createdAt) };
+    return { id, subjectId, metadata, quality, imageHash, ...times };
   }
 }
 
@@ -117,6 +128,7 @@ export const STORED_REFERENCE_EXAMPLE: Reference = {
     pose: { yaw: -4.2, pitch: 6.5, roll: 0.2 },
   },
   imageHash: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  expiresAt: null,
   createdAt: EXAMPLE_TIME_MS,
 };
 const REFERENCE_EXAMPLE = ReferenceDto.from(STORED_REFERENCE_EXAMPLE);

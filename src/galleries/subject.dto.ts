@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean } from 'class-validator';
-import { metadataProblem } from '../gallery/gallery-rules';
+import { MAX_CONSENT_REF_LENGTH, MAX_PURPOSE_LENGTH, metadataProblem } from '../gallery/gallery-rules';
 import type { Metadata, MetadataFilter, Subject } from '../gallery/gallery.types';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
 import { ApiRequestId } from '../http/face.dto';
@@ -12,8 +12,10 @@ import {
   EXAMPLE_METADATA,
   EXAMPLE_SUBJECT_ID,
   EXAMPLE_TIME_MS,
+  IsEnd,
   IsFilter,
   IsMetadata,
+  IsNote,
   IsSubjectId,
   isoTime,
   PageQueryDto,
@@ -26,14 +28,43 @@ export class SubjectsQueryDto extends PageQueryDto {
   filter?: MetadataFilter;
 }
 
-/** Body of PUT .../subjects/{subjectId}. */
-export class PutSubjectDto {
+const CONSENT_REF_DESCRIPTION =
+  'Where the consent, or another legal ground, is recorded: a number or a link of yours; null: not said';
+const PURPOSE_DESCRIPTION = 'What the subject is held for; null: not said';
+const EXPIRES_AT_DESCRIPTION = 'From when on the subject never matches and is purged; null: never';
+const EXAMPLE_CONSENT_REF = 'consent-2026-0815';
+const EXAMPLE_PURPOSE = 'Access to the laboratory';
+
+/** Why a subject is held, and how long. */
+class SubjectRightsDto {
+  /** Where the consent is recorded. */
+  @IsNote(MAX_CONSENT_REF_LENGTH, CONSENT_REF_DESCRIPTION, EXAMPLE_CONSENT_REF)
+  consentRef?: string | null;
+
+  /** What the subject is held for. */
+  @IsNote(MAX_PURPOSE_LENGTH, PURPOSE_DESCRIPTION, EXAMPLE_PURPOSE)
+  purpose?: string | null;
+
+  /** Milliseconds since 1970, UTC; sent as ISO 8601 text. */
+  @IsEnd(EXPIRES_AT_DESCRIPTION)
+  expiresAt?: number | null;
+}
+
+/** Body of PUT .../subjects/{subjectId}: what is absent is removed. */
+export class PutSubjectDto extends SubjectRightsDto {
   /** The metadata from now on. */
   @IsMetadata('The metadata from now on; absent: none')
   metadata?: Metadata;
 }
 
-/** Body of PATCH .../subjects/{subjectId} and .../references/{referenceId}. */
+/** Body of PATCH .../subjects/{subjectId}: what is absent stays. */
+export class UpdateSubjectDto extends SubjectRightsDto {
+  /** The metadata from now on. */
+  @IsMetadata('The metadata from now on, as a whole')
+  metadata?: Metadata;
+}
+
+/** Body of PATCH .../references/{referenceId}. */
 export class MetadataDto {
   /** The metadata from now on. */
   @IsJson()
@@ -68,18 +99,40 @@ export class SubjectDto {
   @ApiMetadata('As it was sent')
   metadata: Metadata;
 
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: EXAMPLE_CONSENT_REF,
+    description: CONSENT_REF_DESCRIPTION,
+  })
+  consentRef: string | null;
+
+  @ApiProperty({ type: String, nullable: true, example: EXAMPLE_PURPOSE, description: PURPOSE_DESCRIPTION })
+  purpose: string | null;
+
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    example: null,
+    description: EXPIRES_AT_DESCRIPTION,
+  })
+  expiresAt: string | null;
+
   @ApiProperty({ type: 'integer', minimum: 0, example: 3, description: 'References of the subject' })
   referenceCount: number;
 
   @ApiTime('When it was made')
   createdAt: string;
 
-  @ApiTime('When its metadata or its id was last changed')
+  @ApiTime('When its metadata, its rights or its id were last changed')
   updatedAt: string;
 
-  static from({ id, metadata, referenceCount, createdAt, updatedAt }: Subject): SubjectDto {
+  static from(subject: Subject): SubjectDto {
+    const { id, metadata, consentRef, purpose, expiresAt, referenceCount, createdAt, updatedAt } = subject;
+    const rights = { consentRef, purpose, expiresAt: expiresAt == null ? null : isoTime(expiresAt) };
     const times = { createdAt: isoTime(createdAt), updatedAt: isoTime(updatedAt) };
-    return { id, metadata, referenceCount, ...times };
+    return { id, metadata, ...rights, referenceCount, ...times };
   }
 }
 
@@ -106,6 +159,19 @@ export const METADATA_EXAMPLES = {
   metadata: { summary: 'With metadata', value: { metadata: EXAMPLE_METADATA } },
 };
 
+export const SUBJECT_EXAMPLES = {
+  ...METADATA_EXAMPLES,
+  rights: {
+    summary: 'With the reason for which it is held',
+    value: {
+      metadata: EXAMPLE_METADATA,
+      consentRef: EXAMPLE_CONSENT_REF,
+      purpose: EXAMPLE_PURPOSE,
+      expiresAt: null,
+    },
+  },
+};
+
 export const RENAME_EXAMPLES = {
   rename: { summary: 'Another id', value: { newSubjectId: 'ada.lovelace' } },
   merge: {
@@ -117,6 +183,9 @@ export const RENAME_EXAMPLES = {
 const SUBJECT_EXAMPLE = SubjectDto.from({
   id: EXAMPLE_SUBJECT_ID,
   metadata: EXAMPLE_METADATA,
+  consentRef: EXAMPLE_CONSENT_REF,
+  purpose: EXAMPLE_PURPOSE,
+  expiresAt: null,
   referenceCount: 3,
   createdAt: EXAMPLE_TIME_MS,
   updatedAt: EXAMPLE_TIME_MS,

@@ -18,18 +18,19 @@ import { RequestId } from '../http/request-id';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, SubjectPathDto } from './fields';
 import {
-  METADATA_EXAMPLES,
-  MetadataDto,
   PutSubjectDto,
   RENAME_EXAMPLES,
   RenameSubjectDto,
   SUBJECT_ANSWER,
+  SUBJECT_EXAMPLES,
   SubjectDto,
   SubjectResponseDto,
   SUBJECTS_ANSWER,
   SubjectsQueryDto,
   SubjectsResponseDto,
+  UpdateSubjectDto,
 } from './subject.dto';
+import { SUBJECT_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
 
 const ANSWER = { subject: { summary: 'The subject', value: SUBJECT_ANSWER } };
 
@@ -75,9 +76,9 @@ export class SubjectsController {
 
   @Scopes('enroll')
   @Put(':subjectId')
-  @JsonBody({ type: PutSubjectDto, examples: METADATA_EXAMPLES })
+  @JsonBody({ type: PutSubjectDto, examples: SUBJECT_EXAMPLES })
   @ApiOperation({
-    summary: 'Make a subject, or replace its metadata',
+    summary: 'Make a subject, or replace its metadata and rights',
     description: 'A new one has no references. Enrolling makes subjects as well: this is for their metadata.',
   })
   @ApiCreatedResponse({ description: 'It is new', type: SubjectResponseDto, examples: ANSWER })
@@ -85,12 +86,12 @@ export class SubjectsController {
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND'])
   async putSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
-    @Body() { metadata = {} }: PutSubjectDto,
+    @Body() { metadata = {}, consentRef = null, purpose = null, expiresAt = null }: PutSubjectDto,
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
   ): Promise<SubjectResponseDto> {
     const { subject, isNew } = await this.locks.run(keyOf(galleryId, subjectId), () =>
-      this.store.putSubject(galleryId, subjectId, metadata),
+      this.store.putSubject(galleryId, subjectId, metadata, { consentRef, purpose, expiresAt }),
     );
     response.status(isNew ? 201 : 200);
     return { ...SubjectDto.from(subject), requestId };
@@ -110,23 +111,47 @@ export class SubjectsController {
 
   @Scopes('enroll')
   @Patch(':subjectId')
-  @JsonBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
+  @JsonBody({ type: UpdateSubjectDto, examples: SUBJECT_EXAMPLES })
   @ApiOperation({
-    summary: 'Replace the metadata of a subject',
-    description: 'As PUT, but makes no subject that is not there.',
+    summary: 'Change metadata and rights of a subject',
+    description: 'What is absent stays. Makes no subject that is not there.',
   })
   @ApiOkResponse({ description: 'The subject as it is now', type: SubjectResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async updateSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
-    @Body() { metadata }: MetadataDto,
+    @Body() { metadata, ...rights }: UpdateSubjectDto,
     @RequestId() requestId: string,
   ): Promise<SubjectResponseDto> {
     const { subject } = await this.locks.run(keyOf(galleryId, subjectId), async () => {
-      await this.store.getSubject(galleryId, subjectId);
-      return this.store.putSubject(galleryId, subjectId, metadata);
+      const old = await this.store.getSubject(galleryId, subjectId);
+      return this.store.putSubject(galleryId, subjectId, metadata ?? old.metadata, given(rights));
     });
     return { ...SubjectDto.from(subject), requestId };
+  }
+
+  @Scopes('read')
+  @Get(':subjectId/export')
+  @ApiOperation({
+    summary: 'Export all that is held about a subject',
+    description:
+      'Subject and references with their times, metadata, quality and rights; nothing of other subjects. The embeddings are ' +
+      'in the export under /admin alone.',
+  })
+  @ApiOkResponse({
+    description: 'What is held',
+    type: SubjectExportDto,
+    examples: SUBJECT_EXPORT_EXAMPLES,
+  })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
+  async exportSubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @RequestId() requestId: string,
+  ): Promise<SubjectExportDto> {
+    const gallery = await this.store.getGallery(galleryId);
+    const subject = await this.store.getSubject(galleryId, subjectId);
+    const references = await this.store.listReferences(galleryId, subjectId);
+    return SubjectExportDto.from(gallery, subject, references, { requestId, withEmbeddings: false });
   }
 
   @Scopes('enroll')
@@ -179,4 +204,9 @@ export class SubjectsController {
 /** Ids of galleries have no slash. */
 function keyOf(galleryId: string, subjectId: string): string {
   return `${galleryId}/${subjectId}`;
+}
+
+/** Without the fields that are absent: a DTO has each as undefined, which would cover what is there. */
+function given<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }

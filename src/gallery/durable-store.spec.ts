@@ -92,13 +92,15 @@ describe(DurableStore.name, () => {
   async function fill(): Promise<void> {
     const quality = { detectionScore: 0.9, faceSizePx: 80, sharpness: null, brightness: 0.4, pose: null };
     await store.putSubject('staff', 'ann', { team: 'red', ['__proto__']: 'x' });
-    await store.putSubject('staff', 'ann', { team: 'blue' });
+    await store.putSubject('staff', 'ann', { team: 'blue' }, { consentRef: 'c-1', purpose: 'entry' });
+    await store.putSubject('staff', 'bob', {}, { expiresAt: 2e12 });
     for (let i = 0; i < 12; i++)
       await store.addReferences('staff', [
         newReference(`subject-${i % 5}`, `r${i}`, random(), {
           quality,
           imageHash: String(i % 8).repeat(64),
           metadata: { i },
+          expiresAt: i % 3 ? null : 2e12,
         }),
       ]);
     await store.updateReference('staff', 'subject-1', 'r1', { a: 1 });

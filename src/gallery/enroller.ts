@@ -34,6 +34,7 @@ import type {
   StoredReference,
 } from './gallery.types';
 import { KeyedLock } from './keyed-lock';
+import type { Retention } from './retention';
 
 /** A face that is to become a reference. */
 export interface EnrolmentItem {
@@ -106,6 +107,9 @@ export class Enroller {
   constructor(
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
+    private readonly retention: Retention,
+    /** Whether the strict gate may look among all subjects (1:N). */
+    private readonly isIdentificationOn: boolean,
   ) {}
 
   /** See `GalleryService.enroll`. */
@@ -232,14 +236,17 @@ export class Enroller {
     thresholds: GateThresholds,
   ): Promise<RejectionReason[]> {
     // Two: one of them may be the subject itself.
-    const [nearest] = await this.store.search(galleryId, [embedding], {
-      limit: 2,
-      minSimilarity: minSimilarityOf(thresholds.other),
-    });
+    const [nearest] = !this.isIdentificationOn
+      ? [[]]
+      : await this.retention.search(galleryId, [embedding], {
+          limit: 2,
+          minSimilarity: minSimilarityOf(thresholds.other),
+        });
     const isNearAnother = nearest.some(
       (hit) => hit.subjectId !== subjectId && distanceOf(hit) <= thresholds.other,
     );
-    const own = (await orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId))) ?? [];
+    const own =
+      (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(galleryId, subjectId))) ?? [];
     const isFar = (reference: StoredReference) =>
       compareEmbeddings({ embedding, norm: 1 }, { embedding: reference.embedding, norm: 1 }, 'cosine')
         .distance > thresholds.own;

@@ -15,13 +15,15 @@ describe.each(EXPORT_FORMATS)('export and import as %s', (format: ExportFormat) 
     store = new MemoryStore({ threadCount: 0, precision: 'float32' });
     await store.createGallery(newGallery({ id: 'from', capacity: 5000 }));
     await store.createGallery(newGallery({ id: 'to', capacity: 5000 }));
-    await store.putSubject('from', 'empty', { note: 'ä 😀\n', on: true });
+    const rights = { consentRef: 'c-1', purpose: 'entry', expiresAt: 2e12 };
+    await store.putSubject('from', 'empty', { note: 'ä 😀\n', on: true }, rights);
     const quality = { detectionScore: 0.9, faceSizePx: 80, sharpness: null, brightness: 0.4, pose: null };
     await store.addReferences(
       'from',
       Array.from({ length: 1200 }, (_, i) =>
         newReference(`subject-${i % 300}`, `r${i}`, random(), {
           metadata: { i },
+          expiresAt: i % 5 ? null : 2e12 + i,
           quality: i % 2 ? quality : null,
           imageHash: i % 3 ? null : i.toString(16).padStart(64, '0'),
         }),

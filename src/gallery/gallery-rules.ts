@@ -1,6 +1,6 @@
 import { FaceError } from '../errors';
 import { TARGET_RANGE } from '../face/thresholds';
-import { ENROLMENT_GATES, type GallerySettings, type Metadata } from './gallery.types';
+import { ENROLMENT_GATES, type GallerySettings, type Metadata, type SubjectRights } from './gallery.types';
 
 /** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
 export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -105,4 +105,41 @@ export function assertValid(problems: Record<string, string | null>): void {
   if (found.length === 0) return;
   const list = found.map(([field, problem]) => `${field} ${problem}`).join('; ');
   throw new FaceError('PARAMETER_INVALID', `Invalid: ${list}.`, { fields: Object.fromEntries(found) });
+}
+
+/** Longest `consentRef` and `purpose`, in characters. */
+export const MAX_CONSENT_REF_LENGTH = 256;
+export const MAX_PURPOSE_LENGTH = 1024;
+/** Latest time that a date can hold, milliseconds since 1970. */
+const MAX_TIME_MS = 8.64e15;
+
+/** What is wrong with the rights of a subject, by their names; `null` where nothing is. Absent ones are right. */
+export function rightsProblems({
+  consentRef,
+  purpose,
+  expiresAt,
+}: Partial<SubjectRights>): Record<string, string | null> {
+  return {
+    consentRef: noteProblem(consentRef, MAX_CONSENT_REF_LENGTH),
+    purpose: noteProblem(purpose, MAX_PURPOSE_LENGTH),
+    expiresAt: expiresAt == null ? null : integerProblem(expiresAt, [0, MAX_TIME_MS]),
+  };
+}
+
+/** What is wrong with a note, as the end of a sentence; `null` where nothing is. */
+export function noteProblem(value: unknown, maxLength: number): string | null {
+  if (value == null) return null;
+  const isNote =
+    typeof value === 'string' && value.length >= 1 && value.length <= maxLength && !UNFIT.test(value);
+  return isNote ? null : `must be null or 1 to ${maxLength} characters without control characters`;
+}
+
+/** Rights of two subjects that become one: those of the target, what it lacks from the source, and the earlier end. */
+export function mergedRights(source: SubjectRights, target: SubjectRights): SubjectRights {
+  const ends = [source.expiresAt, target.expiresAt].filter((end) => end != null);
+  return {
+    consentRef: target.consentRef ?? source.consentRef,
+    purpose: target.purpose ?? source.purpose,
+    expiresAt: ends.length === 0 ? null : Math.min(...ends),
+  };
 }

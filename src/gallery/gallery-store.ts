@@ -14,6 +14,7 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectRights,
 } from './gallery.types';
 import type { FaceError } from '../errors';
 
@@ -48,11 +49,15 @@ export abstract class GalleryStore {
   /** With all its subjects and references. */
   abstract deleteGallery(galleryId: string): Promise<void>;
 
-  /** Makes a subject without references, or replaces the metadata of one that is there. */
+  /**
+   * Makes a subject without references, or replaces the metadata of one that is there. Rights that are absent stay; those of
+   * a new subject are `null`.
+   */
   abstract putSubject(
     galleryId: string,
     subjectId: string,
     metadata: Metadata,
+    rights?: Partial<SubjectRights>,
   ): Promise<{ subject: Subject; isNew: boolean }>;
 
   abstract getSubject(galleryId: string, subjectId: string): Promise<Subject>;

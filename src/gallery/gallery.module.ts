@@ -1,4 +1,10 @@
-import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  type DynamicModule,
+  Inject,
+  Module,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { FaceModel } from '../face/face-model';
 import { GalleryService } from './gallery.service';
 import { GalleryStore } from './gallery-store';
@@ -9,6 +15,9 @@ import {
 } from './gallery.module-definition';
 import type { GalleryModuleOptions } from './gallery.options';
 import { openStore } from './open-store';
+
+/** Between two purges. */
+const PURGE_INTERVAL_MS = 3_600_000;
 
 /**
  * Galleries for a Nest app that has FaceModule: `GalleryModule.forRoot(options)` or `forRootAsync`, once, in the root module.
@@ -33,16 +42,47 @@ import { openStore } from './open-store';
   ],
   exports: [GalleryService, GalleryStore],
 })
-export class GalleryModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+export class GalleryModule
+  extends ConfigurableModuleClass
+  implements OnApplicationBootstrap, OnApplicationShutdown
+{
   /** With the options given, the defaults for the rest. */
   static override forRoot(options: typeof GALLERY_MODULE_OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
   }
 
   @Inject(GalleryStore) private readonly store: GalleryStore;
+  @Inject(GalleryService) private readonly galleries: GalleryService;
+  @Inject(GALLERY_MODULE_OPTIONS) private readonly options: GalleryModuleOptions;
+  private purgeTimer?: NodeJS.Timeout;
+  /** Settles when the last purge is done; never rejects. */
+  private purging: Promise<void> = Promise.resolve();
+
+  /** Expired subjects and references go in the background: nothing waits for it, as they are not found anyway. */
+  onApplicationBootstrap(): void {
+    this.purging = this.purge();
+    this.purgeTimer = setInterval(() => {
+      this.purging = this.purging.then(() => this.purge());
+    }, PURGE_INTERVAL_MS).unref();
+  }
 
   /** After connections have drained: onModuleDestroy would run before (style.md T3). */
   async onApplicationShutdown(): Promise<void> {
+    clearInterval(this.purgeTimer);
+    await this.purging;
     await this.store.close();
+  }
+
+  private async purge(): Promise<void> {
+    try {
+      const { subjectCount, referenceCount } = await this.galleries.purgeExpired();
+      if (subjectCount + referenceCount === 0) return;
+      const message = `purged ${subjectCount} expired subjects and ${referenceCount} expired references`;
+      this.options.onNotice?.({ level: 'log', message });
+    } catch {
+      const message =
+        'the purge of expired subjects and references failed; it is tried again within the hour';
+      this.options.onNotice?.({ level: 'warn', message });
+    }
   }
 }

@@ -36,6 +36,11 @@ export interface GalleryModuleOptions {
    * what the machine or the container has. @defaultValue `auto`
    */
   maxBytes?: number | Auto;
+  /**
+   * False: the gate `strict` compares a face with the references of its own subject alone, not with all subjects (1:N).
+   * @defaultValue true
+   */
+  identification?: boolean;
   /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
   defaultGallery?: Partial<GallerySettings>;
   /** Told while a durable store is read at boot: records. */

@@ -482,6 +482,15 @@ describe(GalleryService.name, () => {
       ]);
     });
 
+    it('looks, strictly, at no other subject where there is no identification', async () => {
+      await enrolled('bob', await near('ada', 0.1));
+      const verifying = new GalleryService(model, store, { identification: false });
+      const [result] = await verifying.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], {
+        enrolmentGate: 'strict',
+      });
+      expect(result).toMatchObject({ status: 'added' });
+    });
+
     it('finds, strictly, another subject behind the nearer own one', async () => {
       await enrolled('ada', await near('ada', 0.1));
       await enrolled('bob', await near('ada', 0.4));

@@ -49,6 +49,7 @@ import {
   type StoredReference,
   type Subject,
 } from './gallery.types';
+import { type PurgeReport, Retention } from './retention';
 
 export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enroller';
 
@@ -199,13 +200,18 @@ export const DEFAULT_CANDIDATES = 5;
 @Injectable()
 export class GalleryService {
   private readonly enroller: Enroller;
+  private readonly retention: Retention;
 
   constructor(
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
-    private readonly options: Pick<GalleryModuleOptions, 'defaultGallery' | 'onNotice' | 'onSearch'> = {},
+    private readonly options: Pick<
+      GalleryModuleOptions,
+      'defaultGallery' | 'identification' | 'onNotice' | 'onSearch'
+    > = {},
   ) {
-    this.enroller = new Enroller(model, store);
+    this.retention = new Retention(store);
+    this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);
   }
 
   /**
@@ -311,7 +317,7 @@ export class GalleryService {
       representOptions(options, embedder),
     );
     const startedAt = performance.now();
-    const hits = await this.store.search(
+    const hits = await this.retention.search(
       galleryId,
       faces.map(({ embedding }) => embedding),
       { limit, filter, minSimilarity: minSimilarityOf(threshold) },
@@ -356,7 +362,7 @@ export class GalleryService {
       reviewMargin: askedMargin === undefined ? null : rangeProblem(askedMargin, REVIEW_MARGIN_RANGE),
     });
     const gallery = await this.store.getGallery(galleryId);
-    const references = await this.store.listReferences(galleryId, subjectId);
+    const references = await this.retention.listReferences(galleryId, subjectId);
     if (references.length === 0) {
       throw new FaceError('REFERENCE_NOT_FOUND', 'The subject has no references.', { galleryId, subjectId });
     }
@@ -419,7 +425,7 @@ export class GalleryService {
     const startedAt = performance.now();
     // Of the metrics only euclidean has another order than the cosine.
     const subjectLimit = metric === 'euclidean' ? MAX_SEARCH_LIMIT : limit;
-    const [hits] = await this.store.search(galleryId, [face.embedding], {
+    const [hits] = await this.retention.search(galleryId, [face.embedding], {
       limit: subjectLimit,
       filter,
       minSimilarity: minSimilarityOf(1 - leastSimilarityWithin(maxDistance, face.norm, metric)),
@@ -428,7 +434,7 @@ export class GalleryService {
     const subjects = await this.subjectsOf(galleryId, hits);
     const references = await Promise.all(
       hits.map(({ subjectId }) =>
-        orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId)),
+        orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(galleryId, subjectId)),
       ),
     );
     const found = references
@@ -456,6 +462,19 @@ export class GalleryService {
       }
     }
     return found;
+  }
+
+  /**
+   * Removes all subjects and references that have expired, for good, and all cached answers where there were any. Expired ones
+   * are never found, purged or not.
+   *
+   * @throws {FaceError} GALLERY_STORE_FAILED; what was removed before stays removed.
+   */
+  async purgeExpired(): Promise<PurgeReport> {
+    const report = await this.retention.purge();
+    // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
+    if (report.subjectCount + report.referenceCount > 0) this.model.purgeCache();
+    return report;
   }
 
   /** Leaves out references in which no face was located either: two such images are no ground for a name. */

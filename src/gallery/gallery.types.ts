@@ -48,15 +48,25 @@ export interface Gallery extends NewGallery {
   updatedAt: number;
 }
 
+/** Why a subject is held, and how long. */
+export interface SubjectRights {
+  /** Where the consent, or another legal ground, is recorded; up to 256 characters. `null`: not said. */
+  consentRef: string | null;
+  /** What the subject is held for, up to 1,024 characters. `null`: not said. */
+  purpose: string | null;
+  /** From when on it never matches and is purged, milliseconds since 1970, UTC. `null`: never. */
+  expiresAt: number | null;
+}
+
 /** Whoever the client names so. */
-export interface Subject {
+export interface Subject extends SubjectRights {
   /** Chosen by the client. */
   id: string;
   metadata: Metadata;
   referenceCount: number;
   /** Milliseconds since 1970, UTC. */
   createdAt: number;
-  /** Of its metadata or its id, milliseconds since 1970, UTC. */
+  /** Of its metadata, its rights or its id, milliseconds since 1970, UTC. */
   updatedAt: number;
 }
 
@@ -86,10 +96,13 @@ export interface NewReference {
   quality: FaceQuality | null;
   /** sha256 of the encoded image, hex; `null` where an embedding was enrolled. */
   imageHash: string | null;
+  /** From when on it never matches and is purged, milliseconds since 1970, UTC. @defaultValue `null`: never */
+  expiresAt?: number | null;
 }
 
 /** An embedding of a subject, without the embedding. */
 export interface Reference extends Omit<NewReference, 'embedding'> {
+  expiresAt: number | null;
   /** Milliseconds since 1970, UTC. */
   createdAt: number;
 }

@@ -10,9 +10,9 @@ import {
   FRAME_HEAD_BYTES,
   MAX_FRAME_BYTES,
 } from './gallery-file';
-import { metadataProblem, subjectIdProblem } from './gallery-rules';
+import { metadataProblem, rightsProblems, subjectIdProblem } from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
-import type { FaceQuality, Metadata, NewReference } from './gallery.types';
+import type { FaceQuality, Metadata, NewReference, SubjectRights } from './gallery.types';
 
 /** Records that go to the store at once: enough to share a flush, few enough to be held. */
 const BATCH_SIZE = 500;
@@ -39,7 +39,7 @@ interface Item {
   end?: unknown;
 }
 
-interface NewSubject {
+interface NewSubject extends Partial<SubjectRights> {
   id: string;
   metadata: Metadata;
 }
@@ -74,7 +74,9 @@ export async function importGallery(
   async function flush(): Promise<void> {
     const [newSubjects, newReferences] = [subjects, references];
     [subjects, references] = [[], []];
-    await Promise.all(newSubjects.map(({ id, metadata }) => store.putSubject(galleryId, id, metadata)));
+    await Promise.all(
+      newSubjects.map(({ id, metadata, ...rights }) => store.putSubject(galleryId, id, metadata, rights)),
+    );
     imported.subjectCount += newSubjects.length;
     const outcomes = await store.addReferences(
       galleryId,
@@ -225,18 +227,21 @@ function checkHeader(value: unknown, contract: string, dimensions: number): void
 }
 
 function parseSubject(value: unknown): NewSubject {
-  const { id, metadata } = (value ?? {}) as NewSubject;
-  check({ id: subjectIdProblem(id), metadata: metadataProblem(metadata) });
-  return { id, metadata };
+  // Exports of older versions have no rights.
+  const { id, metadata, consentRef = null, purpose = null, expiresAt = null } = (value ?? {}) as NewSubject;
+  const rights = { consentRef, purpose, expiresAt };
+  check({ id: subjectIdProblem(id), metadata: metadataProblem(metadata), ...rightsProblems(rights) });
+  return { id, metadata, ...rights };
 }
 
 function parseReference(value: unknown, dimensions: number): NewReference {
   const fields = (value ?? {}) as Omit<NewReference, 'embedding'> & { embedding: string | Uint8Array };
-  const { id, subjectId, metadata, quality, imageHash } = fields;
+  const { id, subjectId, metadata, quality, imageHash, expiresAt = null } = fields;
   check({
     id: subjectIdProblem(id),
     subjectId: subjectIdProblem(subjectId),
     metadata: metadataProblem(metadata),
+    ...rightsProblems({ expiresAt }),
     quality: quality === null || isQuality(quality) ? null : 'must be null or what was measured',
     imageHash:
       imageHash === null || (typeof imageHash === 'string' && IMAGE_HASH.test(imageHash))
@@ -249,6 +254,7 @@ function parseReference(value: unknown, dimensions: number): NewReference {
     metadata,
     quality,
     imageHash,
+    expiresAt,
     embedding: parseEmbedding(fields.embedding, dimensions),
   };
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Table } from '@lancedb/lancedb';
 import type { FaceError } from '../errors';
 import { galleryErrors } from './gallery-errors';
+import { mergedRights } from './gallery-rules';
 import { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
@@ -19,6 +20,7 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectRights,
 } from './gallery.types';
 import { exportedKeys, exportRows } from './lance/export-faces';
 import { GalleryChanges } from './lance/gallery-changes';
@@ -29,9 +31,11 @@ import {
   filterSql,
   isOneOf,
   labelsOf,
+  metadataJson,
   newSubjectRow,
   parseMetadata,
   referenceKey,
+  rightsOf,
   sqlText,
   subjectKey,
   toGallery,
@@ -144,17 +148,22 @@ export class LanceStore extends GalleryStore {
     galleryId: string,
     subjectId: string,
     metadata: Metadata,
+    rights: Partial<SubjectRights> = {},
   ): Promise<{ subject: Subject; isNew: boolean }> {
     return this.changes.run(galleryId, async (turn) => {
       const now = Date.now();
       const rows = await faceRows(turn.faces, ofSubject(subjectId), { vectors: true });
       const old = rows.find(isSubject);
       if (old == null) {
-        const row = newSubjectRow(subjectId, metadata, now, turn.nextPosition());
+        const row = newSubjectRow(subjectId, metadata, now, turn.nextPosition(), rights);
         await turn.write({ added: [row] });
         return { subject: toSubject(row, 0), isNew: true };
       }
-      const row: FaceRow = { ...old, metadata: JSON.stringify(metadata), updatedAt: now };
+      const row: FaceRow = {
+        ...old,
+        metadata: metadataJson(metadata, { ...rightsOf(old), ...rights }),
+        updatedAt: now,
+      };
       const labels = labelsOf(metadata);
       const replaced = [row, ...rows.filter(isReference)].map((one) => ({ ...one, labels }));
       await turn.write({ replaced });
@@ -230,7 +239,10 @@ export class LanceStore extends GalleryStore {
       const row: FaceRow = {
         ...(other ?? old),
         key: subjectKey(newSubjectId),
-        metadata: JSON.stringify(metadata),
+        metadata: metadataJson(
+          metadata,
+          other ? mergedRights(rightsOf(old), rightsOf(other)) : rightsOf(old),
+        ),
         updatedAt: Date.now(),
       };
       const labels = labelsOf(metadata);
@@ -296,7 +308,12 @@ export class LanceStore extends GalleryStore {
   ): Promise<Reference> {
     return this.changes.run(galleryId, async (turn) => {
       const old = await referenceRow(turn.faces, galleryId, subjectId, referenceId);
-      const row: FaceRow = { ...old, metadata: JSON.stringify(metadata), updatedAt: Date.now() };
+      const { expiresAt } = rightsOf(old);
+      const row: FaceRow = {
+        ...old,
+        metadata: metadataJson(metadata, { expiresAt }),
+        updatedAt: Date.now(),
+      };
       await turn.write({ replaced: [row] });
       return toReference(row);
     });

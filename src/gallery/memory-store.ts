@@ -17,6 +17,7 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectRights,
 } from './gallery.types';
 import { VectorIndex, type VectorPrecision } from './index/vector-index';
 import { VectorScanner } from './index/vector-scanner';
@@ -102,10 +103,11 @@ export class MemoryStore extends GalleryStore {
     galleryId: string,
     subjectId: string,
     metadata: Metadata,
+    rights: Partial<SubjectRights> = {},
   ): Promise<{ subject: Subject; isNew: boolean }> {
     return this.change((plan) => {
       const { state } = this.planned(galleryId);
-      const { isNew } = state.putSubject(plan, subjectId, metadata);
+      const { isNew } = state.putSubject(plan, subjectId, metadata, rights);
       return () => ({ subject: state.getSubject(subjectId), isNew });
     });
   }

@@ -28,7 +28,7 @@ export function bodySchema(content: BodyContent): object {
   return { [BODY_CONTENT]: content };
 }
 
-/** The OpenAPI document of the service: the same whatever the settings and the machine. */
+/** The OpenAPI document of the service: of the capabilities that are on, and the same whatever the other settings and the machine. */
 export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Likeness')

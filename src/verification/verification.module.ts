@@ -1,6 +1,17 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { Features } from '../config/features';
 import { DistancesController } from './distances.controller';
 import { VerificationController } from './verification.controller';
 
-@Module({ controllers: [VerificationController, DistancesController] })
-export class VerificationModule {}
+@Module({})
+export class VerificationModule {
+  static forFeatures(features: Features): DynamicModule {
+    return {
+      module: VerificationModule,
+      controllers: [
+        ...(features.has('verify') ? [VerificationController] : []),
+        ...(features.has('embeddings') ? [DistancesController] : []),
+      ],
+    };
+  }
+}

@@ -100,7 +100,7 @@ describe('the DeepFace API without a token', () => {
 describe('the DeepFace API that is switched off', () => {
   let service: TestApp;
   let wire: (authorization?: string) => Wire;
-  beforeAll(async () => ({ service, wire } = await boot({ FACE_DEEPFACE_API: 'off' })));
+  beforeAll(async () => ({ service, wire } = await boot({ FACE_FEATURES: '-deepface' })));
   afterAll(() => service?.app.close());
 
   it.each(ROUTES)('has no POST %s', async (path) => {

@@ -731,7 +731,7 @@ describe('the DeepFace API over HTTP', () => {
   });
 
   it('is not there where it is switched off', async () => {
-    const off = await createApp({ FACE_DEEPFACE_API: 'off', DEEPFACE_AUTH_TOKEN: 'token' });
+    const off = await createApp({ FACE_FEATURES: '-deepface', DEEPFACE_AUTH_TOKEN: 'token' });
     const responses = [
       await off.http.get('/'),
       await off.http.post('/verify').send({}),

@@ -162,6 +162,9 @@ describe('galleries over HTTP', () => {
         201,
         {
           id: 'ada/lovelace ä',
+          consentRef: null,
+          purpose: null,
+          expiresAt: null,
           metadata: { floor: 3 },
           referenceCount: 0,
           createdAt: expect.any(String),
@@ -254,6 +257,7 @@ describe('galleries over HTTP', () => {
       expect(body).toEqual({
         status: 'added',
         reference: {
+          expiresAt: null,
           id: expect.stringMatching(/^[0-9a-f-]{36}$/),
           subjectId: 'alice',
           metadata: { camera: 'door' },

@@ -111,7 +111,7 @@ describe('the largest image of each format', () => {
     service = await startService({
       FACE_WORKER_COUNT: '1',
       FACE_MAX_DECODE_BYTES: String(MAX_DECODE_BYTES),
-      FACE_DEEPFACE_API: 'off',
+      FACE_FEATURES: '-deepface',
     });
     await detect(service.url, await portrait().jpeg().toBuffer());
   });

@@ -104,7 +104,7 @@ describe('OpenAPI document', () => {
         'get /metrics',
       ]),
     );
-    expect(operations()).toHaveLength(45);
+    expect(operations()).toHaveLength(48);
   });
 
   it('has a schema and examples for every body and every response', () => {

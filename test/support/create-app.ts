@@ -16,11 +16,12 @@ export interface TestApp {
 
 export async function createApp(env: NodeJS.ProcessEnv = {}): Promise<TestApp> {
   const model = new FakeFaceModel();
-  const moduleRef = await Test.createTestingModule({ imports: [AppModule] })
+  const config = loadAppConfig(env);
+  const moduleRef = await Test.createTestingModule({ imports: [AppModule.forFeatures(config.features)] })
     .overrideProvider(FaceModel)
     .useValue(model)
     .overrideProvider(AppConfig)
-    .useValue(loadAppConfig(env))
+    .useValue(config)
     .compile();
   const app = moduleRef.createNestApplication<NestExpressApplication>({ ...APP_OPTIONS, logger: false });
   configureApp(app);

@@ -48,7 +48,8 @@ export class GalleryModel {
 
   getSubject(galleryId: string, id: string): object {
     const { metadata, references } = this.subject(galleryId, id);
-    return { id, metadata, referenceCount: references.length };
+    const rights = { consentRef: null, purpose: null, expiresAt: null };
+    return { id, metadata, ...rights, referenceCount: references.length };
   }
 
   listSubjects(galleryId: string, filter: MetadataFilter): object[] {
@@ -90,6 +91,7 @@ export class GalleryModel {
 
   listReferences(galleryId: string, subjectId: string): object[] {
     return this.subject(galleryId, subjectId).references.map((reference) => ({
+      expiresAt: null,
       ...reference,
       subjectId,
       embedding: Array.from(reference.embedding),
@@ -187,5 +189,5 @@ export class GalleryModel {
 }
 
 function told({ embedding: _embedding, ...reference }: NewReference, subjectId: string): object {
-  return { ...reference, subjectId };
+  return { expiresAt: null, ...reference, subjectId };
 }

@@ -192,6 +192,31 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 1 });
       });
 
+      it('keeps why it is held and how long, until that is changed', async () => {
+        const rights = { consentRef: 'consent-1', purpose: 'Entry "north"', expiresAt: 2e12 };
+        const { subject } = await store.putSubject('staff', 'ann', { team: 'red' }, rights);
+        expect(subject).toMatchObject({ ...rights, metadata: { team: 'red' } });
+        await store.putSubject('staff', 'ann', {}, { purpose: null });
+        const expected = { ...rights, purpose: null, metadata: {} };
+        expect(await store.getSubject('staff', 'ann')).toMatchObject(expected);
+        await add('ann', 'r1', random(), { expiresAt: 1e12 });
+        await store.updateReference('staff', 'ann', 'r1', { a: 1 });
+        expect(await store.getReference('staff', 'ann', 'r1')).toMatchObject({
+          expiresAt: 1e12,
+          metadata: { a: 1 },
+        });
+        expect((await store.renameSubject('staff', 'ann', 'anna', { merge: false })).consentRef).toBe(
+          'consent-1',
+        );
+      });
+
+      it('merges the rights of two: what the target lacks, and the earlier end', async () => {
+        await store.putSubject('staff', 'ann', {}, { consentRef: 'a', purpose: 'entry', expiresAt: 1e12 });
+        await store.putSubject('staff', 'anna', {}, { consentRef: 'b', expiresAt: 2e12 });
+        const merged = await store.renameSubject('staff', 'ann', 'anna', { merge: true });
+        expect(merged).toMatchObject({ consentRef: 'b', purpose: 'entry', expiresAt: 1e12 });
+      });
+
       it('takes ids and metadata keys that mean something to JavaScript', async () => {
         const metadata = JSON.parse('{"__proto__":"x","constructor":true}');
         for (const id of ['__proto__', 'constructor', 'toString', '0', 'a/b', 'ä 😀']) {
@@ -351,6 +376,7 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         });
         expect(reference).toEqual({
           id: 'r1',
+          expiresAt: null,
           subjectId: 'ann',
           metadata: { camera: 'door', shot: 3 },
           quality,

@@ -3,12 +3,15 @@ import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants';
 import { COMPATIBILITY_ROUTES } from './compatibility';
 import { DeepfaceImages } from './deepface-body.interceptor';
-import { DeepfaceController } from './deepface.controller';
+import { DEEPFACE_CONTROLLERS } from './deepface.controller';
 import { DEEPFACE_ROUTES } from './dialect';
 
-const handlers = Object.getOwnPropertyNames(DeepfaceController.prototype)
-  .map((name) => DeepfaceController.prototype[name as keyof DeepfaceController] as object)
-  .filter((handler) => Reflect.getMetadata(METHOD_METADATA, handler) === RequestMethod.POST);
+const routes = Object.values(DEEPFACE_CONTROLLERS).flatMap(({ prototype }) =>
+  Object.getOwnPropertyNames(prototype)
+    .map((name) => ({ prototype, name, handler: (prototype as unknown as Record<string, object>)[name] }))
+    .filter(({ handler }) => Reflect.getMetadata(METHOD_METADATA, handler) === RequestMethod.POST),
+);
+const handlers = routes.map(({ handler }) => handler);
 const pathOf = (handler: object): string => Reflect.getMetadata(PATH_METADATA, handler);
 
 describe('the table of compatibility', () => {
@@ -37,14 +40,8 @@ describe('the table of compatibility', () => {
   });
 
   it('documents the DTO that the route takes', () => {
-    for (const handler of handlers) {
-      const types = Reflect.getMetadata(
-        'design:paramtypes',
-        DeepfaceController.prototype,
-        Object.getOwnPropertyNames(DeepfaceController.prototype).find(
-          (name) => DeepfaceController.prototype[name as keyof DeepfaceController] === handler,
-        ) as string,
-      ) as unknown[];
+    for (const { prototype, name, handler } of routes) {
+      const types = Reflect.getMetadata('design:paramtypes', prototype, name) as unknown[];
       const { dto } = COMPATIBILITY_ROUTES[pathOf(handler) as keyof typeof COMPATIBILITY_ROUTES];
       expect(types).toContain(dto);
     }

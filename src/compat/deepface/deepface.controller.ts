@@ -1,4 +1,4 @@
-import { Controller, Get, Header } from '@nestjs/common';
+import { Controller, Get, Header, type Type } from '@nestjs/common';
 import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
 import { AuditedPeople, type AuditedPerson } from '../../audit/audited-person';
 import type { ApiKey } from '../../auth/api-key';
@@ -33,6 +33,7 @@ import {
 } from './deepface-options.dto';
 import { DeepfaceService } from './deepface.service';
 import { DeepfaceStoreService } from './deepface-store.service';
+import type { DeepfaceRoute } from './dialect';
 
 /** The version of DeepFace whose API this is. */
 const DEEPFACE_VERSION = '0.0.100';
@@ -52,14 +53,8 @@ function resultsOf(dto: { name: string; prototype: unknown }) {
 }
 
 @ApiTags('DeepFace API')
-@ApiExtraModels(DeepfaceRepresentationDto, DeepfaceAnalysisDto, DeepfaceMatchDto)
 @Controller()
-export class DeepfaceController {
-  constructor(
-    private readonly deepface: DeepfaceService,
-    private readonly store: DeepfaceStoreService,
-  ) {}
-
+export class DeepfaceHomeController {
   @WithoutKey()
   @Get()
   @Header('content-type', 'text/html; charset=utf-8')
@@ -80,6 +75,12 @@ export class DeepfaceController {
   home(): string {
     return homePage();
   }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceVerifyController {
+  constructor(private readonly deepface: DeepfaceService) {}
 
   @Scopes('verify')
   @DeepfacePost(
@@ -122,6 +123,13 @@ export class DeepfaceController {
   ): Promise<Timed<DeepfaceVerifyAnswerDto>> {
     return this.deepface.verify(img1, img2, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceRepresentationDto)
+@Controller()
+export class DeepfaceRepresentController {
+  constructor(private readonly deepface: DeepfaceService) {}
 
   @Scopes('embeddings')
   @DeepfacePost(
@@ -153,6 +161,13 @@ export class DeepfaceController {
   ) {
     return this.deepface.represent(img, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceAnalysisDto)
+@Controller()
+export class DeepfaceAnalyzeController {
+  constructor(private readonly deepface: DeepfaceService) {}
 
   @Scopes('verify')
   @DeepfacePost(
@@ -179,6 +194,12 @@ export class DeepfaceController {
   ) {
     return this.deepface.analyze(img, options, limits);
   }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceRegisterController {
+  constructor(private readonly store: DeepfaceStoreService) {}
 
   @Scopes('enroll')
   @DeepfacePost(
@@ -208,6 +229,13 @@ export class DeepfaceController {
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
     return this.store.register(img, options, limits, key, people);
   }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceMatchDto)
+@Controller()
+export class DeepfaceSearchController {
+  constructor(private readonly store: DeepfaceStoreService) {}
 
   @Scopes('identify')
   @DeepfacePost(
@@ -248,6 +276,12 @@ export class DeepfaceController {
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
     return this.store.search(img, options, limits, key, people);
   }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceIndexController {
+  constructor(private readonly store: DeepfaceStoreService) {}
 
   @Scopes('enroll')
   @DeepfacePost(
@@ -270,6 +304,16 @@ export class DeepfaceController {
     return { answer: this.store.buildIndex(options), timings: [] };
   }
 }
+
+/** The controller of each POST route. */
+export const DEEPFACE_CONTROLLERS = {
+  '/verify': DeepfaceVerifyController,
+  '/represent': DeepfaceRepresentController,
+  '/analyze': DeepfaceAnalyzeController,
+  '/register': DeepfaceRegisterController,
+  '/search': DeepfaceSearchController,
+  '/build/index': DeepfaceIndexController,
+} as const satisfies Record<DeepfaceRoute, Type>;
 
 function homePage(): string {
   return `<h1>Welcome to DeepFace API v${DEEPFACE_VERSION}!</h1><p>Spoken by Likeness. <a href="/docs">What it takes</a></p>`;

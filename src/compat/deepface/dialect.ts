@@ -1,5 +1,6 @@
 import type { NextFunction, Response } from 'express';
 import type { AppConfig } from '../../config/app.config';
+import { type Features, hasAnalysis } from '../../config/features';
 import { FaceError, type FaceErrorCode } from '../../errors';
 import type { AppRequest } from '../../http/request-id';
 
@@ -13,6 +14,21 @@ export const DEEPFACE_ROUTES = {
   '/build/index': 'building index',
 } as const;
 export type DeepfaceRoute = keyof typeof DEEPFACE_ROUTES;
+
+/** Capabilities that each route needs beside `deepface`. */
+const ROUTE_NEEDS: Readonly<Record<DeepfaceRoute, (features: Features) => boolean>> = {
+  '/verify': (features) => features.has('verify'),
+  '/represent': (features) => features.has('embeddings'),
+  '/analyze': hasAnalysis,
+  '/register': (features) => features.has('galleries'),
+  '/search': (features) => features.has('identify'),
+  '/build/index': (features) => features.has('identify'),
+};
+
+/** Whether a route of the dialect is there. */
+export function hasDeepfaceRoute(route: DeepfaceRoute, features: Features): boolean {
+  return features.has('deepface') && ROUTE_NEEDS[route](features);
+}
 
 /** A request that {@link deepfaceDialect} has seen. */
 export interface DeepfaceRequest extends AppRequest {
@@ -32,14 +48,12 @@ const TOKEN_MESSAGE = 'Invalid or missing authentication token';
 /**
  * Middleware before the key is checked: marks requests of the DeepFace routes, and gives their errors DeepFace's shapes.
  *
- * NOT_FOUND where the dialect is switched off.
+ * Not for routes of capabilities that are switched off: neither their shapes nor the token are for routes that are not there.
  */
-export function deepfaceDialect({ deepface }: AppConfig) {
+export function deepfaceDialect({ features }: AppConfig) {
   return (request: AppRequest, _response: Response, next: NextFunction): void => {
     const route = routeOf(request);
-    if (route == null) return next();
-    if (!deepface.isOn) return next(new FaceError('NOT_FOUND', 'No such route.'));
-    if (route === '/') return next();
+    if (route == null || route === '/' || !hasDeepfaceRoute(route, features)) return next();
     request.dialect = 'deepface';
     request.errorAnswer = (error) => deepfaceError(error, route, request);
     next();

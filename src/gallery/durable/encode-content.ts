@@ -1,4 +1,5 @@
 import type { FaceQuality, GallerySettings, Metadata } from '../gallery.types';
+import { type LaterFields, packMetadata, unpackMetadata } from '../packed-metadata';
 import type { RecordContent, RestoredGallery, RestoredReference, RestoredSubject } from '../state/entries';
 
 /** One record as it goes into a bundle. */
@@ -35,15 +36,15 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
       return { kind, json, numbers: [], embedding: NO_EMBEDDING };
     }
     case 'subject': {
-      const { uid, id, metadata, createdAt, updatedAt } = content.subject;
-      const json = `${JSON.stringify(id)},${encodeMetadata(metadata)}`;
+      const { uid, id, metadata, consentRef, purpose, expiresAt, createdAt, updatedAt } = content.subject;
+      const json = `${JSON.stringify(id)},${encodeMetadata(metadata, { consentRef, purpose, expiresAt })}`;
       const numbers = [uid, content.galleryUid, createdAt, updatedAt];
       return { kind, json, numbers, embedding: NO_EMBEDDING };
     }
     case 'reference': {
-      const { uid, id, metadata, quality, imageHash, createdAt } = content.reference;
+      const { uid, id, metadata, quality, imageHash, expiresAt, createdAt } = content.reference;
       const { buffer, byteOffset, byteLength, length } = content.embedding;
-      const json = `${JSON.stringify(id)},${encodeMetadata(metadata)},${JSON.stringify(imageHash)}`;
+      const json = `${JSON.stringify(id)},${encodeMetadata(metadata, { expiresAt })},${JSON.stringify(imageHash)}`;
       const numbers = [length, uid, content.subjectUid, createdAt, ...encodeQuality(quality)];
       return { kind, json, numbers, embedding: new Uint8Array(buffer, byteOffset, byteLength) };
     }
@@ -88,7 +89,10 @@ export function decodeSubjects(content: Buffer): RestoredSubject[] {
       uid: numbers[n],
       galleryUid: numbers[n + 1],
       id: values[v] as string,
-      metadata: decodeMetadata(values[v + 1]),
+      consentRef: null,
+      purpose: null,
+      expiresAt: null,
+      ...decodeMetadata(values[v + 1]),
       createdAt: numbers[n + 2],
       updatedAt: numbers[n + 3],
     });
@@ -105,7 +109,8 @@ export function decodeReferences(content: Buffer): RestoredReference[] {
       uid: numbers[n + 1],
       subjectUid: numbers[n + 2],
       id: values[v] as string,
-      metadata: decodeMetadata(values[v + 1]),
+      expiresAt: null,
+      ...decodeMetadata(values[v + 1]),
       quality: decodeQuality(numbers, n + 4),
       imageHash: values[v + 2] as string | null,
       createdAt: numbers[n + 3],
@@ -141,13 +146,15 @@ function readParts(content: Buffer): { values: unknown[]; numbers: Float64Array;
   };
 }
 
-function encodeMetadata(metadata: Metadata): string {
-  const json = JSON.stringify(metadata);
-  return json === '{}' ? '0' : json;
+function encodeMetadata(metadata: Metadata, later: LaterFields): string {
+  return JSON.stringify(packMetadata(Object.keys(metadata).length === 0 ? 0 : metadata, later));
 }
 
-function decodeMetadata(value: unknown): Metadata {
-  return value === 0 ? NO_METADATA : (value as Metadata);
+function decodeMetadata(value: unknown): { metadata: Metadata } & LaterFields {
+  const { metadata, later } = unpackMetadata(value);
+  return { ...later, metadata: metadata === 0 ? NO_METADATA : (metadata as Metadata) } as {
+    metadata: Metadata;
+  } & LaterFields;
 }
 
 function encodeQuality(quality: FaceQuality | null): number[] {

@@ -9,7 +9,9 @@ import type {
   Reference,
   StoredReference,
   Subject,
+  SubjectRights,
 } from '../gallery.types';
+import { packMetadata, unpackMetadata } from '../packed-metadata';
 import type { LancePackage } from './lance-package';
 
 /**
@@ -131,14 +133,20 @@ export const allOf = (...conditions: (string | null)[]): string =>
   conditions.flatMap((condition) => (condition == null ? [] : `(${condition})`)).join(' AND ');
 
 /** Row of a subject that is new. */
-export function newSubjectRow(subjectId: string, metadata: Metadata, now: number, position: number): FaceRow {
+export function newSubjectRow(
+  subjectId: string,
+  metadata: Metadata,
+  now: number,
+  position: number,
+  rights: Partial<SubjectRights> = {},
+): FaceRow {
   return {
     key: subjectKey(subjectId),
     subjectId,
     referenceId: null,
     vector: null,
     labels: labelsOf(metadata),
-    metadata: JSON.stringify(metadata),
+    metadata: metadataJson(metadata, rights),
     quality: null,
     imageHash: null,
     createdAt: now,
@@ -160,7 +168,7 @@ export function newReferenceRow(
     referenceId: reference.id,
     vector: reference.embedding,
     labels,
-    metadata: JSON.stringify(reference.metadata),
+    metadata: metadataJson(reference.metadata, { expiresAt: reference.expiresAt ?? null }),
     quality: reference.quality && JSON.stringify(reference.quality),
     imageHash: reference.imageHash,
     createdAt: now,
@@ -169,11 +177,23 @@ export function newReferenceRow(
   };
 }
 
-export const parseMetadata = (json: string): Metadata => JSON.parse(json) as Metadata;
+export const parseMetadata = (json: string): Metadata =>
+  unpackMetadata(JSON.parse(json)).metadata as Metadata;
+
+/** Rights of the subject of a row. */
+export function rightsOf({ metadata }: Pick<FaceRow, 'metadata'>): SubjectRights {
+  const { later } = unpackMetadata(JSON.parse(metadata));
+  return { consentRef: null, purpose: null, expiresAt: null, ...later };
+}
+
+/** Metadata and what came after it, as the column holds them. */
+export const metadataJson = (metadata: Metadata, later: object): string =>
+  JSON.stringify(packMetadata(metadata, { ...later }));
 
 export function toSubject(row: FaceRow, referenceCount: number): Subject {
   const { subjectId, createdAt, updatedAt } = row;
-  return { id: subjectId, metadata: parseMetadata(row.metadata), referenceCount, createdAt, updatedAt };
+  const metadata = parseMetadata(row.metadata);
+  return { id: subjectId, metadata, ...rightsOf(row), referenceCount, createdAt, updatedAt };
 }
 
 /** @param row - of a reference; its vector is not looked at. */
@@ -184,6 +204,7 @@ export function toReference(row: Omit<FaceRow, 'vector'>): Reference {
     metadata: parseMetadata(row.metadata),
     quality: row.quality == null ? null : (JSON.parse(row.quality) as FaceQuality),
     imageHash: row.imageHash,
+    expiresAt: rightsOf(row).expiresAt,
     createdAt: row.createdAt,
   };
 }

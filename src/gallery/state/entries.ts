@@ -1,4 +1,12 @@
-import type { Gallery, Metadata, NewGallery, Reference, StoredReference, Subject } from '../gallery.types';
+import type {
+  Gallery,
+  Metadata,
+  NewGallery,
+  Reference,
+  StoredReference,
+  Subject,
+  SubjectRights,
+} from '../gallery.types';
 import type { GalleryState } from './gallery-state';
 
 /*
@@ -15,7 +23,7 @@ export interface GalleryEntry extends NewGallery {
   readonly state: GalleryState;
 }
 
-export interface SubjectEntry {
+export interface SubjectEntry extends SubjectRights {
   readonly uid: number;
   readonly record: number;
   /** In the index: dense in the gallery, and taken again when the subject is gone. */
@@ -64,13 +72,14 @@ export function toGallery(entry: GalleryEntry): Gallery {
 }
 
 export function toSubject(entry: SubjectEntry): Subject {
-  const { id, metadata, references, createdAt, updatedAt } = entry;
-  return { id, metadata, referenceCount: references.length, createdAt, updatedAt };
+  const { id, metadata, consentRef, purpose, expiresAt, references, createdAt, updatedAt } = entry;
+  const rights = { consentRef, purpose, expiresAt };
+  return { id, metadata, ...rights, referenceCount: references.length, createdAt, updatedAt };
 }
 
 export function toReference(entry: ReferenceEntry, subjectId: string): Reference {
-  const { id, metadata, quality, imageHash, createdAt } = entry;
-  return { id, subjectId, metadata, quality, imageHash, createdAt };
+  const { id, metadata, quality, imageHash, expiresAt, createdAt } = entry;
+  return { id, subjectId, metadata, quality, imageHash, expiresAt, createdAt };
 }
 
 export function toStored(entry: ReferenceEntry, subjectId: string, embedding: Float32Array): StoredReference {

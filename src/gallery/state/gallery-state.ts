@@ -15,8 +15,10 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectRights,
 } from '../gallery.types';
 import type { IndexHit, VectorIndex } from '../index/vector-index';
+import { mergedRights } from '../gallery-rules';
 import { compileFilter } from './compile-filter';
 import {
   type ReferenceEntry,
@@ -178,10 +180,15 @@ export class GalleryState {
 
   // Changes
 
-  putSubject(plan: Plan, subjectId: string, metadata: Metadata): { isNew: boolean } {
+  putSubject(
+    plan: Plan,
+    subjectId: string,
+    metadata: Metadata,
+    rights: Partial<SubjectRights>,
+  ): { isNew: boolean } {
     const old = this.subjects.getPlanned(subjectId);
-    if (old) this.replaceSubject(plan, old, { metadata, updatedAt: Date.now() });
-    else this.makeSubject(plan, subjectId, metadata);
+    if (old) this.replaceSubject(plan, old, { ...rights, metadata, updatedAt: Date.now() });
+    else this.makeSubject(plan, subjectId, metadata, rights);
     return { isNew: !old };
   }
 
@@ -236,7 +243,7 @@ export class GalleryState {
     if (refused) return refused;
 
     const owner = subject ?? this.makeSubject(plan, given.subjectId, {});
-    const { id, metadata, quality, imageHash } = given;
+    const { id, metadata, quality, imageHash, expiresAt = null } = given;
     const entry = this.writeReference(plan, owner.uid, given.embedding.slice(), (record) => ({
       uid: this.nextUid(),
       record,
@@ -245,6 +252,7 @@ export class GalleryState {
       metadata,
       quality,
       imageHash,
+      expiresAt,
       createdAt: Date.now(),
     }));
     this.setSubject(plan, { ...owner, references: [...owner.references, id] });
@@ -301,9 +309,9 @@ export class GalleryState {
    *
    * @returns its number.
    */
-  restoreSubject(record: number, { uid, id, metadata, createdAt, updatedAt }: RestoredSubject): number {
+  restoreSubject(record: number, { galleryUid: _, ...restored }: RestoredSubject): number {
     const number = this.numbers.take();
-    this.byNumber[number] = { uid, record, number, id, metadata, createdAt, updatedAt, references: [] };
+    this.byNumber[number] = { ...restored, record, number, references: [] };
     return number;
   }
 
@@ -313,7 +321,7 @@ export class GalleryState {
    * @param subject - number of its subject.
    */
   restoreReference(record: number, subject: number, stored: RestoredReference): void {
-    const { uid, id, metadata, quality, imageHash, createdAt, embedding } = stored;
+    const { uid, id, metadata, quality, imageHash, expiresAt, createdAt, embedding } = stored;
     const row = this.index.add(embedding, subject);
     const pending = undefined;
     const entry: ReferenceEntry = {
@@ -324,6 +332,7 @@ export class GalleryState {
       metadata,
       quality,
       imageHash,
+      expiresAt,
       createdAt,
       row,
       pending,
@@ -414,7 +423,12 @@ export class GalleryState {
       .find((reference) => reference.subject === subject.number);
   }
 
-  private makeSubject(plan: Plan, id: string, metadata: Metadata): SubjectEntry {
+  private makeSubject(
+    plan: Plan,
+    id: string,
+    metadata: Metadata,
+    rights: Partial<SubjectRights> = {},
+  ): SubjectEntry {
     const now = Date.now();
     const subject = this.writeSubject(plan, (record) => ({
       uid: this.nextUid(),
@@ -422,6 +436,10 @@ export class GalleryState {
       number: plan.take(this.numbers),
       id,
       metadata,
+      consentRef: null,
+      purpose: null,
+      expiresAt: null,
+      ...rights,
       createdAt: now,
       updatedAt: now,
       references: [],
@@ -475,6 +493,7 @@ export class GalleryState {
     this.dropSubject(plan, source);
     this.replaceSubject(plan, target, {
       metadata: { ...source.metadata, ...target.metadata },
+      ...mergedRights(source, target),
       updatedAt: Date.now(),
       references: [...target.references, ...moved.map((reference) => reference.id)],
     });

@@ -1,0 +1,77 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import type { Gallery, StoredReference, Subject } from '../gallery/gallery.types';
+import { EXAMPLE_CONTRACT, EXAMPLE_REQUEST_ID, exampleEmbedding } from '../http/examples';
+import { ApiRequestId } from '../http/face.dto';
+import { EXAMPLE_GALLERY_ID } from './fields';
+import { ReferenceDto, STORED_REFERENCE_EXAMPLE } from './reference.dto';
+import { SUBJECT_ANSWER, SubjectDto } from './subject.dto';
+
+/** A reference with all that is held of it. */
+export class ExportedReferenceDto extends ReferenceDto {
+  @ApiPropertyOptional({
+    type: [Number],
+    example: exampleEmbedding(),
+    description: 'Unit vector; only in the export for administrators',
+  })
+  embedding?: number[];
+}
+
+/** All that a gallery holds about one subject. */
+export class SubjectExportDto {
+  @ApiProperty({ example: EXAMPLE_GALLERY_ID })
+  galleryId: string;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'What made the embeddings, see /v1/models' })
+  contract: string;
+
+  @ApiProperty({ type: SubjectDto })
+  subject: SubjectDto;
+
+  @ApiProperty({
+    type: [ExportedReferenceDto],
+    description: 'All references of the subject, in the order in which they were added',
+  })
+  references: ExportedReferenceDto[];
+
+  @ApiRequestId()
+  requestId: string;
+
+  /** @param withEmbeddings - whether the biometric templates themselves are part of it. */
+  static from(
+    gallery: Gallery,
+    subject: Subject,
+    references: readonly StoredReference[],
+    { requestId, withEmbeddings }: { requestId: string; withEmbeddings: boolean },
+  ): SubjectExportDto {
+    return {
+      galleryId: gallery.id,
+      contract: gallery.contract,
+      subject: SubjectDto.from(subject),
+      references: references.map((reference) => ({
+        ...ReferenceDto.from(reference),
+        ...(withEmbeddings ? { embedding: Array.from(reference.embedding) } : {}),
+      })),
+      requestId,
+    };
+  }
+}
+
+const { requestId: _requestId, ...SUBJECT_EXAMPLE } = SUBJECT_ANSWER;
+const EXAMPLE: SubjectExportDto = {
+  galleryId: EXAMPLE_GALLERY_ID,
+  contract: EXAMPLE_CONTRACT,
+  subject: { ...SUBJECT_EXAMPLE, referenceCount: 1 },
+  references: [ReferenceDto.from(STORED_REFERENCE_EXAMPLE)],
+  requestId: EXAMPLE_REQUEST_ID,
+};
+
+export const SUBJECT_EXPORT_EXAMPLES = {
+  subject: { summary: 'A subject with one reference', value: EXAMPLE },
+};
+
+export const FULL_EXPORT_EXAMPLES = {
+  subject: {
+    summary: 'A subject with one reference and its embedding',
+    value: { ...EXAMPLE, references: [{ ...EXAMPLE.references[0], embedding: exampleEmbedding() }] },
+  },
+};
