@@ -305,7 +305,7 @@ describe('the boot', () => {
       FACE_ATTRIBUTE_MODELS: '',
       FACE_WORKER_COUNT: '1',
     });
-    expect(service.output()).toMatch(/WARN.*FACE_AUTH=off: everyone who reaches 0\.0\.0\.0/);
+    expect(service.output()).toMatch(/"level":"warn".*FACE_AUTH=off: everyone who reaches 0\.0\.0\.0/);
     expect(await service.stop()).toBe(0);
   });
 

@@ -149,7 +149,7 @@ describe('bodies', () => {
       const socket = connect(port, '127.0.0.1');
       socket.on('error', () => undefined);
       clients.push(socket);
-      const head = `POST /v1/represent HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=x\r\n`;
+      const head = `POST /v1/represent HTTP/1.1\r\nhost: localhost\r\ncontent-type: multipart/form-data; boundary=x\r\n`;
       socket.write(`${head}content-length: ${announced}\r\n\r\n`);
       socket.write(Buffer.alloc(sent, 'a'));
       let answer = '';

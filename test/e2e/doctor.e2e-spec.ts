@@ -64,7 +64,6 @@ describe('likeness doctor', () => {
   it('prints no secret, whatever it thinks of it', async () => {
     const { stdout, stderr, named } = await doctor({
       ADMIN_KEY: SECRET,
-      DEEPFACE_AUTH_TOKEN: SECRET,
       FACE_GALLERY_KEY: SECRET,
     });
     expect(named('ADMIN_KEY')).toMatchObject({
