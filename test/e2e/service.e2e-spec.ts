@@ -72,7 +72,13 @@ describe('the service as it is started', () => {
     const [ada, grace, identified, verified, , filtered, references] = answers.slice(7);
     expect(ada).toMatchObject({ status: 'added', reference: { metadata: { camera: 'door' } } });
     expect(grace.results).toMatchObject([{ status: 'added' }, { status: 'added' }]);
-    expect(identified.faces[0]).toMatchObject({ unknown: false, candidates: [{ subjectId: 'ada' }] });
+    // Two faces of the photo are as large as each other: which one comes first is not said.
+    const named = identified.faces.map(
+      ({ candidates }: { candidates: { subjectId: string }[] }) => candidates[0],
+    );
+    expect(named).toContainEqual(
+      expect.objectContaining({ subjectId: 'ada', distance: expect.closeTo(0, 2) }),
+    );
     expect(verified).toMatchObject({ verified: true, distance: 0, subjectId: 'ada' });
     expect(filtered.subjects).toMatchObject([{ id: 'ada' }]);
     expect(references.references).toHaveLength(1);
