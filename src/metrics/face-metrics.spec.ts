@@ -221,6 +221,7 @@ describe('FaceMetrics', () => {
 
   it('counts as rejections what is no fault of the image, from zero on', async () => {
     expect([...REJECTIONS].sort()).toEqual([
+      'AUTH_ATTEMPTS_EXCEEDED',
       'CALLER_QUARANTINED',
       'CALLER_QUEUE_FULL',
       'IMAGE_QUARANTINED',
@@ -228,6 +229,7 @@ describe('FaceMetrics', () => {
       'MODEL_NOT_LOADED',
       'NOT_READY',
       'QUEUE_FULL',
+      'RATE_LIMIT_EXCEEDED',
     ]);
     const rejections = async () => (await scrape()).get('likeness_rejections_total')?.samples ?? [];
     expect((await rejections()).map(({ value }) => value)).toEqual(REJECTIONS.map(() => 0));

@@ -82,6 +82,14 @@ describe(locateFaces.name, () => {
     expect(await locateFaces(image, [found], detectorOf(other), worse, false)).toMatchObject([found]);
   });
 
+  it('has a face once that the second look at something beside it finds too', async () => {
+    const thing = { ...found, box: { ...found.box, y: 60 } };
+    const looks = landmarkModel(face(), noFace, face(), noFace, face(), face());
+    const faces = await locateFaces(image, [found, thing], detectorOf(other), looks, false);
+    expect(looks.left).toEqual([]);
+    expect(faces).toHaveLength(1);
+  });
+
   describe('in doubt', () => {
     const looks = () => landmarkModel(face(), face(), face(), face());
 

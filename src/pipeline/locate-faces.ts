@@ -1,4 +1,4 @@
-import type { DetectedFace, Detector } from './detect/detect-faces';
+import { type DetectedFace, type Detector, iouOf } from './detect/detect-faces';
 import { agreementSignal, pointsSignal } from './alignment-score';
 import type { Landmarks, Point } from './face.types';
 import { findLandmarks68, fiveOf68, rollOfEyes } from './landmarks-68';
@@ -22,6 +22,8 @@ const LOOK_AGAIN_ROLL = (20 * Math.PI) / 180;
 const UNCHECKED_SIGNAL = 3;
 /** Below this the points of a face are doubtful: it is looked at again. */
 const LOOK_AGAIN_SIGNAL = 0;
+/** Boxes that overlap by more than this, as intersection over union, are of one face. */
+const SAME_FACE_IOU = 0.3;
 
 /**
  * Finds the landmarks of faces. A face that is rolled, or whose points do not look like one, is looked at again: uprighted,
@@ -51,7 +53,18 @@ export async function locateFaces(
     if (isDoubtful && !isSame) continue;
     located.push(again != null && again.signal > face.signal ? again : face);
   }
-  return located;
+  return withoutDoubles(located);
+}
+
+/** A second look at something beside a face may find that face once more. */
+function withoutDoubles(faces: LocatedFace[]): LocatedFace[] {
+  const [likeliest, ...rest] = [...faces].sort((a, b) => b.signal - a.signal);
+  const kept = rest.reduce<LocatedFace[]>(
+    (others, face) =>
+      others.some((other) => iouOf(face.box, other.box) > SAME_FACE_IOU) ? others : [...others, face],
+    [likeliest],
+  );
+  return faces.filter((face) => kept.includes(face));
 }
 
 async function addLandmarks(

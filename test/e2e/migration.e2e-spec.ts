@@ -4,7 +4,7 @@ import { rootDir } from '../support/paths';
 import { type RunningService, startService } from '../support/start-service';
 import { tempFolders } from '../support/temp-folder';
 
-const photo = readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', 'sample6.jpg'));
+const photo = readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', 'sample3.jpg'));
 
 interface Answer {
   error: { code: string; message: string; details: object };

@@ -209,7 +209,7 @@ describe('models that see faces as DeepFace shows them', () => {
       ['sface', 'sface-112'].map((embedder) => model.represent(photo, { embedder, faceSelection: 'best' })),
     );
     // As DeepFace cuts faces out, from all pixels; the other found its face in a smaller picture.
-    expect([upright.detectionScale, template.detectionScale]).toEqual([1, 1 / 3]);
+    expect([upright.detectionScale, template.detectionScale]).toEqual([1, 400 / 1920]);
     expect(upright.faces[0].box.width / template.faces[0].box.width).toBeCloseTo(1, 1);
     expect(upright.faces[0].embedding).not.toEqual(template.faces[0].embedding);
   });

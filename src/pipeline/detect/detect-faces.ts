@@ -133,10 +133,7 @@ export class Detector {
  */
 function merge(first: DetectedFace[], fine: DetectedFace[], maxIou: number): DetectedFace[] {
   const areaOf = ({ box }: DetectedFace) => box.width * box.height;
-  const isSame = (a: DetectedFace, b: DetectedFace) => {
-    const overlap = overlapOf(a.box, b.box);
-    return overlap > maxIou * (areaOf(a) + areaOf(b) - overlap);
-  };
+  const isSame = (a: DetectedFace, b: DetectedFace) => iouOf(a.box, b.box) > maxIou;
   const isNew = (face: DetectedFace) =>
     first.every(
       (other) => !isSame(face, other) && overlapOf(face.box, other.box) <= PART_OF_LARGER * areaOf(face),
@@ -151,6 +148,12 @@ function merge(first: DetectedFace[], fine: DetectedFace[], maxIou: number): Det
     })),
     ...fine.filter(isNew).map((face) => ({ ...face, isFine: true as const })),
   ];
+}
+
+/** Intersection over union, [0, 1]. */
+export function iouOf(a: BoundingBox, b: BoundingBox): number {
+  const overlap = overlapOf(a, b);
+  return overlap / (a.width * a.height + b.width * b.height - overlap);
 }
 
 function overlapOf(a: BoundingBox, b: BoundingBox): number {
