@@ -22,8 +22,8 @@ const LOOK_AGAIN_ROLL = (20 * Math.PI) / 180;
 const UNCHECKED_SIGNAL = 3;
 /** Below this the points of a face are doubtful: it is looked at again. */
 const LOOK_AGAIN_SIGNAL = 0;
-/** Boxes that overlap by more than this, as intersection over union, are of one face. */
-const SAME_FACE_IOU = 0.3;
+/** Boxes that overlap by more than this, as intersection over union, are of one face; those of neighbors in a crowd do by less. */
+const SAME_FACE_IOU = 0.4;
 
 /**
  * Finds the landmarks of faces. A face that is rolled, or whose points do not look like one, is looked at again: uprighted,
