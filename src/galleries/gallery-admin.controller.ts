@@ -70,13 +70,10 @@ export class GalleryAdminController {
   @ApiOkResponse({ description: 'What is held', type: SubjectExportDto, examples: FULL_EXPORT_EXAMPLES })
   @ApiFaceErrors([...EXPORT_ERRORS, 'SUBJECT_NOT_FOUND'])
   async exportSubjectEmbeddings(
-    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Param() path: SubjectPathDto,
     @RequestId() requestId: string,
   ): Promise<SubjectExportDto> {
-    const gallery = await this.store.getGallery(galleryId);
-    const subject = await this.store.getSubject(galleryId, subjectId);
-    const references = await this.store.listReferences(galleryId, subjectId);
-    return SubjectExportDto.from(gallery, subject, references, { requestId, withEmbeddings: true });
+    return SubjectExportDto.read(this.store, path, { requestId, withEmbeddings: true });
   }
 
   @Scopes('admin')

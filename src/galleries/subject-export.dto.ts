@@ -1,8 +1,9 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import type { GalleryStore } from '../gallery/gallery-store';
 import type { Gallery, StoredReference, Subject } from '../gallery/gallery.types';
 import { EXAMPLE_CONTRACT, EXAMPLE_REQUEST_ID, exampleEmbedding } from '../http/examples';
 import { ApiRequestId } from '../http/face.dto';
-import { EXAMPLE_GALLERY_ID } from './fields';
+import { EXAMPLE_GALLERY_ID, type SubjectPathDto } from './fields';
 import { ReferenceDto, STORED_REFERENCE_EXAMPLE } from './reference.dto';
 import { SUBJECT_ANSWER, SubjectDto } from './subject.dto';
 
@@ -36,8 +37,24 @@ export class SubjectExportDto {
   @ApiRequestId()
   requestId: string;
 
-  /** @param withEmbeddings - whether the biometric templates themselves are part of it. */
-  static from(
+  /**
+   * Reads it from the store.
+   *
+   * @param withEmbeddings - whether the biometric templates themselves are part of it.
+   * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   */
+  static async read(
+    store: GalleryStore,
+    { galleryId, subjectId }: SubjectPathDto,
+    options: { requestId: string; withEmbeddings: boolean },
+  ): Promise<SubjectExportDto> {
+    const gallery = await store.getGallery(galleryId);
+    const subject = await store.getSubject(galleryId, subjectId);
+    const references = await store.listReferences(galleryId, subjectId);
+    return SubjectExportDto.from(gallery, subject, references, options);
+  }
+
+  private static from(
     gallery: Gallery,
     subject: Subject,
     references: readonly StoredReference[],

@@ -145,13 +145,10 @@ export class SubjectsController {
   })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async exportSubject(
-    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Param() path: SubjectPathDto,
     @RequestId() requestId: string,
   ): Promise<SubjectExportDto> {
-    const gallery = await this.store.getGallery(galleryId);
-    const subject = await this.store.getSubject(galleryId, subjectId);
-    const references = await this.store.listReferences(galleryId, subjectId);
-    return SubjectExportDto.from(gallery, subject, references, { requestId, withEmbeddings: false });
+    return SubjectExportDto.read(this.store, path, { requestId, withEmbeddings: false });
   }
 
   @Scopes('enroll')
