@@ -58,12 +58,10 @@ export async function locateFaces(
 
 /** A second look at something beside a face may find that face once more. */
 function withoutDoubles(faces: LocatedFace[]): LocatedFace[] {
-  const [likeliest, ...rest] = [...faces].sort((a, b) => b.signal - a.signal);
-  const kept = rest.reduce<LocatedFace[]>(
-    (others, face) =>
-      others.some((other) => iouOf(face.box, other.box) > SAME_FACE_IOU) ? others : [...others, face],
-    [likeliest],
-  );
+  const kept: LocatedFace[] = [];
+  for (const face of [...faces].sort((a, b) => b.signal - a.signal)) {
+    if (kept.every((likelier) => iouOf(face.box, likelier.box) <= SAME_FACE_IOU)) kept.push(face);
+  }
   return faces.filter((face) => kept.includes(face));
 }
 
