@@ -136,18 +136,28 @@ function averageBlocks(image: RgbImage, toSource: Similarity, size: number, fact
   const y1 = high(ys, image.height - 1);
   const width = Math.max(0, Math.ceil((x1 - x0 + 1) / factor));
   const height = Math.max(0, Math.ceil((y1 - y0 + 1) / factor));
+  const pixels = image.data;
   const data = new Uint8Array(width * height * 3);
-  const sums = new Float64Array(width * 3);
+  const sums = new Uint32Array(width * 3);
   for (let row = 0; row < height; row++) {
     sums.fill(0);
     const yEnd = Math.min(y0 + (row + 1) * factor, y1 + 1);
     for (let y = y0 + row * factor; y < yEnd; y++) {
       let at = (y * image.width + x0) * 3;
-      for (let x = x0; x <= x1; x++, at += 3) {
-        const to = (((x - x0) / factor) | 0) * 3;
-        sums[to] += image.data[at];
-        sums[to + 1] += image.data[at + 1];
-        sums[to + 2] += image.data[at + 2];
+      const rowEnd = at + (x1 - x0 + 1) * 3;
+      for (let to = 0; to < sums.length; to += 3) {
+        const blockEnd = Math.min(at + factor * 3, rowEnd);
+        let red = 0;
+        let green = 0;
+        let blue = 0;
+        for (; at < blockEnd; at += 3) {
+          red += pixels[at];
+          green += pixels[at + 1];
+          blue += pixels[at + 2];
+        }
+        sums[to] += red;
+        sums[to + 1] += green;
+        sums[to + 2] += blue;
       }
     }
     // Blocks cut by the edge keep the full weight, so that what lies outside counts as black.

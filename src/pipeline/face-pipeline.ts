@@ -2,13 +2,14 @@ import { FaceError } from '../errors';
 import type { CardDetection, CardEmbedding, ModelCard, ModelTask } from '../model-store/model-card';
 import { alignFaces, type FaceToAlign } from './align-faces';
 import { lengthSignal, MAX_SIGNAL, scoreOf } from './alignment-score';
-import { Detector } from './detect/detect-faces';
+import { type DetectedFace, Detector } from './detect/detect-faces';
 import { type EmbeddedFace, embedFaces } from './embed-faces';
 import { measureFaces } from './face-quality';
 import { estimateAttributes } from './estimate-attributes';
 import {
   type AnalyzedFace,
   type Attribute,
+  type BoundingBox,
   type FaceDetection,
   type ImageFaces,
   type Landmarks,
@@ -55,16 +56,18 @@ const UPRIGHT_ADVANTAGE = 2;
 
 /** Longest side of the picture in which one face is looked for, pixels: detectors shrink it further. */
 const FIRST_SIDE = 400;
-/** Distance of the eyes in pixels under which a face is looked up in more pixels: that in an aligned face is 35 or less. */
-const LEAST_EYES = 38;
+/** Longer side of the box of a face in pixels under which it is looked up in more pixels: an aligned face has 112. */
+const LEAST_FACE = 112;
+/** How many times the face the part is wide that is decoded around it: what a second look sees, turned by any angle. */
+const PART_ROOM = 3.2;
 
 /** The likelier first: cameras are held on their side more often than upside down. */
 const OTHER_ROTATIONS = [90, 270, 180] as const;
 
 /** What one look at the picture, turned or not, has found. */
 interface Look {
-  /** The picture that `faces` are located in. */
-  image: RgbImage;
+  /** The picture, or the part of it, that `faces` are located in. */
+  image: DecodedImage;
   /** Size of the picture that they were looked for in, as a fraction of the file. */
   detectionScale: number;
   rotation: Rotation;
@@ -157,93 +160,81 @@ export class FacePipeline {
     clock: StageClock,
     passes = Infinity,
   ): Promise<Look> {
-    const small = await picture.at(this.firstSide(job), rotation);
-    const located = await clock.time('detectMs', () => this.locate(small, rotation, job, passes));
+    const whole = await picture.at(this.firstSide(job), rotation);
+    const located = await this.locate(picture, whole, rotation, job, clock, passes);
+    const { image, faces: found } = located;
     const detectionScale =
-      Math.max(small.width, small.height) / Math.max(picture.originalWidth, picture.originalHeight);
-    const { image, faces: sharp } = await this.sharpen(picture, small, rotation, located.faces, job, clock);
-    const look = {
-      ...located,
-      image,
-      rotation,
-      detectionScale,
-      faces: sharp,
-      soundFaces: soundFacesOf(sharp),
-    };
+      Math.max(whole.width, whole.height) / Math.max(picture.originalWidth, picture.originalHeight);
+    const look = { ...located, rotation, detectionScale, soundFaces: soundFacesOf(found) };
     // In another turn most faces are none: what has no chance is not embedded.
-    const isHopeful = rotation === 0 || sharp.some(({ signal }) => signal > LEAST_SIGNAL);
-    if (job.task !== 'represent' || sharp.length === 0 || !isHopeful) return look;
-    const faces = await this.embed(image, sharp, job, clock);
+    const isHopeful = rotation === 0 || found.some(({ signal }) => signal > LEAST_SIGNAL);
+    if (job.task !== 'represent' || found.length === 0 || !isHopeful) return look;
+    const faces = await this.embed(image, found, job, clock);
     return { ...look, faces, soundFaces: soundFacesOf(faces) };
   }
 
   /** Finds the faces that the job selects, and their points, in the last passes of the detector. */
   private async locate(
-    image: DecodedImage,
+    picture: Picture,
+    whole: DecodedImage,
     rotation: Rotation,
     job: FaceJob,
+    clock: StageClock,
     lastPasses: number,
-  ): Promise<{ faceCount: number; faces: LocatedFace[]; passesLeft: number }> {
+  ): Promise<Pick<Look, 'image' | 'faceCount' | 'passesLeft'> & { faces: LocatedFace[] }> {
     const { detector, points } = this.detectorOf(job);
     // Most pictures are upright: in another turn points have to look more like a face, unless an embedding will tell more.
     const isDoubtful = rotation !== 0 && job.task !== 'represent';
-    const scale = Math.max(image.width, image.height) / Math.max(image.originalWidth, image.originalHeight);
+    const scale = Math.max(whole.width, whole.height) / Math.max(whole.originalWidth, whole.originalHeight);
     const selection = { ...job, minFaceSize: job.minFaceSize * scale };
     const all = detector.passes;
     // In other turns one pass has to do: more find more that is no face.
     const passes = rotation === 0 ? all.slice(Math.max(0, all.length - lastPasses)) : all.slice(0, 1);
     for (const [index, pass] of passes.entries()) {
-      const found = await (job.selection === 'all'
-        ? detector.detectAll(image, pass)
-        : detector.detect(image, pass));
+      const found = await clock.time('detectMs', () =>
+        job.selection === 'all' ? detector.detectAll(whole, pass) : detector.detect(whole, pass),
+      );
       // Selection needs boxes alone: landmarks are found for the chosen faces only.
-      const selected = selectFaces(found, image.width, image.height, selection);
-      const faces = await locateFaces(image, selected, detector, points, isDoubtful);
+      const selected = selectFaces(found, whole.width, whole.height, selection);
+      const { image, faces: enlarged } = await this.enlarge(picture, whole, rotation, selected, job);
+      const faces = await clock.time('detectMs', () =>
+        locateFaces(image, enlarged, detector, points, isDoubtful),
+      );
       const least = isDoubtful ? 0 : -MAX_SIGNAL;
       const likely = faces.filter(({ signal, isFine }) => signal > (isFine ? LEAST_FINE_SIGNAL : least));
       // A pass whose faces look like none has found nothing.
       if (likely.length > 0) {
         const faceCount = found.length - (selected.length - likely.length);
-        return { faceCount, faces: likely, passesLeft: passes.length - index - 1 };
+        return { image, faceCount, faces: likely, passesLeft: passes.length - index - 1 };
       }
     }
-    return { faceCount: 0, faces: [], passesLeft: 0 };
+    return { image: whole, faceCount: 0, faces: [], passesLeft: 0 };
   }
 
-  /** The faces in a picture in which they have the pixels that the models need, as far as the file has them. */
-  private async sharpen(
+  /** A face in the pixels that the models need, as far as the file has them. */
+  private async enlarge(
     picture: Picture,
-    small: DecodedImage,
+    whole: DecodedImage,
     rotation: Rotation,
-    faces: LocatedFace[],
+    faces: DetectedFace[],
     job: FaceJob,
-    clock: StageClock,
-  ): Promise<{ image: DecodedImage; faces: LocatedFace[] }> {
-    const eyes = Math.min(
-      ...faces.map(({ landmarks: [left, right] }) => Math.hypot(right.x - left.x, right.y - left.y)),
-    );
-    const side = Math.max(small.width, small.height);
+  ): Promise<{ image: DecodedImage; faces: DetectedFace[] }> {
+    const side = Math.max(whole.width, whole.height);
     const largest = Math.min(MAX_DECODED_SIDE, Math.max(picture.originalWidth, picture.originalHeight));
-    if (faces.length === 0 || job.task === 'detect' || eyes >= LEAST_EYES || side >= largest)
-      return { image: small, faces };
+    // Several faces are looked for in all pixels from the start.
+    if (faces.length !== 1 || job.task === 'detect' || side >= largest) return { image: whole, faces };
+    const [face] = faces;
+    const faceSide = Math.max(face.box.width, face.box.height);
+    if (faceSide >= LEAST_FACE) return { image: whole, faces };
+    const wanted = Math.ceil((side * LEAST_FACE) / Math.max(faceSide, 1));
     // Shrinking by less than a half costs more than it saves.
-    const wanted = Math.ceil((side * LEAST_EYES) / Math.max(eyes, 1));
-    const image = await picture.at(wanted * 2 > largest ? largest : wanted, rotation);
-    const { detector, points } = this.detectorOf(job);
-    const [x, y] = [image.width / small.width, image.height / small.height];
-    const scaled = faces.map(({ box, landmarks68, landmarks, detectionScore }) => ({
-      box: { x: box.x * x, y: box.y * y, width: box.width * x, height: box.height * y },
-      // Points of the landmark model are found again; those of the detector are as good as they were.
-      landmarks:
-        landmarks68 == null
-          ? (landmarks.map((p) => ({ x: p.x * x, y: p.y * y })) as unknown as Landmarks)
-          : undefined,
-      detectionScore,
-    }));
-    return {
-      image,
-      faces: await clock.time('detectMs', () => locateFaces(image, scaled, detector, points, false)),
-    };
+    const maxSide = wanted * 2 > largest ? largest : wanted;
+    // What judges presentations looks at the surroundings too, and the whole image may stand in for a face.
+    const isPartEnough = job.attackModels == null && job.wholeImage == null;
+    const image = !isPartEnough
+      ? await picture.at(maxSide, rotation)
+      : await picture.partAt(around(face.box, PART_ROOM), whole, maxSide, rotation);
+    return { image, faces: [inFrame(face, whole.frame, image.frame)] };
   }
 
   private detectorOf(job: FaceJob): { detector: Detector; points: PipelineModel | null } {
@@ -365,7 +356,7 @@ function wholeImage({ width, height }: RgbImage): FaceDetection {
   return { box: { x: 0, y: 0, width, height }, landmarks: null, detectionScore: 0, alignmentScore: null };
 }
 
-function nothingIn(image: RgbImage): Look {
+function nothingIn(image: DecodedImage): Look {
   return { image, detectionScale: 1, rotation: 0, faceCount: 0, passesLeft: 0, faces: [], soundFaces: 0 };
 }
 
@@ -413,6 +404,42 @@ class StageClock {
   }
 }
 
+/** The square around the middle of a box, so many times as wide as its longer side. */
+function around({ x, y, width, height }: BoundingBox, room: number): BoundingBox {
+  const side = Math.max(width, height) * room;
+  return { x: x + (width - side) / 2, y: y + (height - side) / 2, width: side, height: side };
+}
+
+/** Boxes and landmarks in a picture of another size, or another part of it. @param from, to - where the whole picture lies in each. */
+function inFrame<F extends { box: BoundingBox; landmarks?: Landmarks | null }>(
+  face: F,
+  from: BoundingBox,
+  to: BoundingBox,
+): F {
+  // Multiplied first: the edge of the picture stays a whole number.
+  const toX = (x: number) => ((x - from.x) * to.width) / from.width + to.x;
+  const toY = (y: number) => ((y - from.y) * to.height) / from.height + to.y;
+  const { x, y, width, height } = face.box;
+  return {
+    ...face,
+    box: {
+      x: toX(x),
+      y: toY(y),
+      width: (width * to.width) / from.width,
+      height: (height * to.height) / from.height,
+    },
+    // Landmarks count from the center of the first pixel, boxes from its corner.
+    ...(face.landmarks == null
+      ? {}
+      : {
+          landmarks: face.landmarks.map((point) => ({
+            x: toX(point.x + 0.5) - 0.5,
+            y: toY(point.y + 0.5) - 0.5,
+          })),
+        }),
+  };
+}
+
 /** The face in pixels of the file: as it is without the turn, and as large as it is. */
 function toFilePixels<F extends FaceDetection>(
   face: F,
@@ -420,18 +447,17 @@ function toFilePixels<F extends FaceDetection>(
   { originalWidth, originalHeight }: Pick<EncodedImage, 'originalWidth' | 'originalHeight'>,
 ): F {
   const isAcross = rotation % 180 !== 0;
-  const [width, height] = isAcross ? [image.height, image.width] : [image.width, image.height];
-  // Multiplied first: the edge of the image stays a whole number.
-  const toX = (x: number) => (x * originalWidth) / width;
-  const toY = (y: number) => (y * originalHeight) / height;
-  const box = turnBoxBack(face.box, rotation, { width, height });
-  const landmarks = face.landmarks?.map((point) => turnLandmarkBack(point, rotation, { width, height }));
-  return {
+  const size = isAcross ? { width: image.height, height: image.width } : image;
+  const landmarks = face.landmarks?.map((point) => turnLandmarkBack(point, rotation, size));
+  const upright = {
     ...face,
-    box: { x: toX(box.x), y: toY(box.y), width: toX(box.width), height: toY(box.height) },
-    landmarks:
-      landmarks == null
-        ? null
-        : (landmarks.map(({ x, y }) => ({ x: toX(x), y: toY(y) })) as unknown as Landmarks),
+    box: turnBoxBack(face.box, rotation, size),
+    landmarks: (landmarks ?? null) as Landmarks | null,
   };
+  return inFrame(upright, turnBoxBack(image.frame, rotation, size), {
+    x: 0,
+    y: 0,
+    width: originalWidth,
+    height: originalHeight,
+  });
 }

@@ -24,6 +24,9 @@ function face(degrees = 0): Point[] {
 /** Points that are those of no face. */
 const noFace = face().map(({ x }, i) => ({ x, y: 0.3 + ((i * 7) % 11) / 25 }));
 
+/** Points that are likely those of a face, and not beyond doubt. */
+const slightlyOff = face().map(({ x, y }, i) => ({ x, y: y + (((i * 7) % 11) - 5) / 500 }));
+
 /** Answers crop by crop with these points, two for each look at a face: the second is cut out upright. */
 function landmarkModel(...answers: Point[][]): PipelineModel & { left: Point[][] } {
   const left = [...answers];
@@ -65,20 +68,28 @@ describe(locateFaces.name, () => {
     expect(located.roll).toBeCloseTo(0, 1);
   });
 
-  it('looks again at a rolled face, turned by its roll', async () => {
+  it('looks again at a rolled face whose points are in some doubt, turned by its roll', async () => {
     const detector = detectorOf(undefined);
-    const model = landmarkModel(face(45), face());
+    const model = landmarkModel(face(45), slightlyOff);
     const [located] = await locateFaces(image, [found], detector, model, false);
+    expect(located.signal).toBeGreaterThan(0);
     expect(detector.rolls).toEqual([Math.round((located.roll * 180) / Math.PI)]);
     expect(detector.rolls[0]).toBeGreaterThan(40);
     // What was found at first stays, where the second look finds nothing.
     expect(located).toMatchObject(found);
   });
 
+  it('looks once at a rolled face whose points fit well', async () => {
+    const detector = detectorOf(other);
+    const [located] = await locateFaces(image, [found], detector, landmarkModel(face(45), face()), false);
+    expect(located.roll).toBeGreaterThan(radians(40));
+    expect(detector.rolls).toEqual([]);
+  });
+
   it('takes the look whose points are more like a face', async () => {
     const better = landmarkModel(noFace, noFace, face(), face());
     expect(await locateFaces(image, [found], detectorOf(other), better, false)).toMatchObject([other]);
-    const worse = landmarkModel(face(45), face(), noFace, noFace);
+    const worse = landmarkModel(face(45), slightlyOff, noFace, noFace);
     expect(await locateFaces(image, [found], detectorOf(other), worse, false)).toMatchObject([found]);
   });
 

@@ -22,6 +22,8 @@ const LOOK_AGAIN_ROLL = (20 * Math.PI) / 180;
 const UNCHECKED_SIGNAL = 3;
 /** Below this the points of a face are doubtful: it is looked at again. */
 const LOOK_AGAIN_SIGNAL = 0;
+/** The same of a rolled face: where its points fit this well, the second pass for them has already turned it upright. */
+const LOOK_AGAIN_ROLLED_SIGNAL = 2;
 /** Boxes that overlap by more than this, as intersection over union, are of one face; those of neighbors in a crowd do by less. */
 const SAME_FACE_IOU = 0.4;
 
@@ -44,9 +46,9 @@ export async function locateFaces(
   if (landmarkModel == null) return first;
   const located: LocatedFace[] = [];
   for (const face of first) {
+    const isRolled = Math.abs(face.roll) >= LOOK_AGAIN_ROLL;
     const isClear =
-      Math.abs(face.roll) < LOOK_AGAIN_ROLL &&
-      face.signal >= LOOK_AGAIN_SIGNAL &&
+      face.signal >= (isRolled ? LOOK_AGAIN_ROLLED_SIGNAL : LOOK_AGAIN_SIGNAL) &&
       !detector.isTooLarge(image, face);
     const again = isClear && !isDoubtful ? null : await lookAgain(image, face, detector, landmarkModel);
     const isSame = again != null && agreementSignal(face.landmarks, again.landmarks) >= 0;

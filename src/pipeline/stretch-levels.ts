@@ -10,12 +10,11 @@ const MAX_GAIN = 12;
 const STEP = 7;
 
 /**
- * Brightens a dark picture: all levels times one factor. The same picture where it is not dark.
+ * The factor that brightens a dark picture; 1 for one that is not dark.
  *
  * Detectors and embedders were trained on well-lit faces (docs/accuracy.md has what it gains).
  */
-export function stretchLevels<I extends RgbImage>(image: I): I {
-  const { data } = image;
+export function gainOf({ data }: RgbImage): number {
   const histogram = new Uint32Array(256);
   let count = 0;
   for (let i = 0; i + 2 < data.length; i += 3 * STEP, count++) {
@@ -26,8 +25,12 @@ export function stretchLevels<I extends RgbImage>(image: I): I {
     above += histogram[percentile];
     if (above > count / 100) break;
   }
-  if (percentile >= DARK_BELOW || percentile === 0) return image;
-  const gain = Math.min(MAX_GAIN, BRIGHT / percentile);
+  return percentile >= DARK_BELOW || percentile === 0 ? 1 : Math.min(MAX_GAIN, BRIGHT / percentile);
+}
+
+/** All levels times one factor. The same picture where that is 1. */
+export function stretchLevels<I extends RgbImage>(image: I, gain: number): I {
+  if (gain === 1) return image;
   const levels = Uint8Array.from({ length: 256 }, (_, level) => Math.min(255, Math.round(level * gain)));
-  return { ...image, data: data.map((level) => levels[level]) };
+  return { ...image, data: image.data.map((level) => levels[level]) };
 }

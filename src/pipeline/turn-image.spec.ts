@@ -1,5 +1,5 @@
 import type { BoundingBox, Point } from './face.types';
-import { ROTATIONS, type Rotation, turnBoxBack, turnImage, turnLandmarkBack } from './turn-image';
+import { ROTATIONS, type Rotation, turnBox, turnBoxBack, turnImage, turnLandmarkBack } from './turn-image';
 
 /** 4 x 3 pixels, each with its own red. */
 const image = {
@@ -85,6 +85,11 @@ describe.each(ROTATIONS)('turning back by %d degrees', (rotation) => {
         .sort((a, b) => a - b);
     const back = turnBoxBack(box, rotation, image);
     expect(pixels(back, image)).toEqual(pixels(box, turned as typeof image));
+  });
+
+  it('is undone by turning the box again', () => {
+    const box = { x: 1, y: 0, width: 2, height: 1 };
+    expect(turnBox(turnBoxBack(box, rotation, image), rotation, image)).toEqual(box);
   });
 
   it('takes the whole picture for the whole picture', () => {

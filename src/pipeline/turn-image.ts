@@ -75,3 +75,13 @@ export function turnBoxBack(
     height: Math.abs(a.y - b.y),
   };
 }
+
+/** The box of the turned picture that a box of the picture itself covers. */
+export function turnBox(
+  box: BoundingBox,
+  rotation: Rotation,
+  { width, height }: Pick<RgbImage, 'width' | 'height'>,
+): BoundingBox {
+  const turned = rotation % 180 === 0 ? { width, height } : { width: height, height: width };
+  return turnBoxBack(box, ((360 - rotation) % 360) as Rotation, turned);
+}

@@ -181,6 +181,31 @@ describe('the default models in real workers', () => {
     expect(compareEmbeddings({ embedding, norm }, other, 'cosine').similarity).toBeGreaterThan(0.95);
   });
 
+  it.each([
+    [1, 0],
+    [2, 0],
+    [3, 90],
+    [5, 180],
+    [6, 270],
+  ] as const)(
+    'finds the best face of sample%d.jpg, turned by %d degrees, in a part of it as in the whole',
+    async (i, angle) => {
+      const turned = await sharp(photo(i)).rotate(angle).jpeg({ quality: 95 }).toBuffer();
+      const [part, whole] = await Promise.all([
+        model.represent(turned, { faceSelection: 'best' }),
+        // The whole image may have to stand in for a face: it is decoded.
+        model.represent(turned, { faceSelection: 'best', wholeImage: 'ifNoFace' }),
+      ]);
+      expect(part).toMatchObject({ rotation: (360 - angle) % 360, detectionScale: 400 / 1920 });
+      const numbersOf = ({ faces: [{ box, landmarks }] }: typeof part) => [
+        ...Object.values(box),
+        ...(landmarks as Landmarks).flatMap(({ x, y }) => [x, y]),
+      ];
+      numbersOf(part).forEach((value, k) => expect(Math.abs(value - numbersOf(whole)[k])).toBeLessThan(0.01));
+      expect(cosine(part.faces[0].embedding, whole.faces[0].embedding)).toBeGreaterThan(0.9999);
+    },
+  );
+
   it.each([4])('sees sample%d.jpg alike in all eight EXIF orientations', async (i) => {
     const upright = await model.represent(await withOrientation(photo(i), 1));
     const { imageWidth, imageHeight } = upright;
