@@ -1,8 +1,11 @@
 import type { AppConfig } from '../config/app.config';
 import type { AppRequest } from '../http/request-id';
 
-/** Paths that never need a key: load balancers ask for them. */
-const OPEN_PATHS = ['/', '/health/live', '/health/ready'];
+/**
+ * Paths that never need a key: load balancers ask for health, and a browser opens the documentation, where a key can then be
+ * given. The documentation is the same for every service of this version and these settings.
+ */
+const OPEN_PATHS = /^\/(health\/(live|ready)|docs(\/.*)?|openapi\.json)?$/;
 
 /** Which requests must bring a key. */
 export type AccessRules = Pick<AppConfig, 'apiKeysFile' | 'adminKey' | 'deepface'>;
@@ -18,7 +21,7 @@ export function needsKey(
   path: string,
   { dialect }: Pick<AppRequest, 'dialect'>,
 ): boolean {
-  if (apiKeysFile != null) return !OPEN_PATHS.includes(plainPath(path));
+  if (apiKeysFile != null) return !OPEN_PATHS.test(plainPath(path));
   if (isAdminPath(path)) return adminKey != null;
   return dialect === 'deepface' && deepface.authToken != null;
 }

@@ -86,6 +86,14 @@ describe(locateFaces.name, () => {
     expect(detector.rolls).toEqual([]);
   });
 
+  it('looks again at a rolled face whose points are those of the detector', async () => {
+    const [own] = await locateFaces(image, [found], detectorOf(), landmarkModel(face(45), face()), false);
+    const detector = detectorOf(undefined);
+    const given = { ...found, landmarks: own.landmarks };
+    await locateFaces(image, [given], detector, landmarkModel(face(45), face()), false);
+    expect(detector.rolls).toHaveLength(1);
+  });
+
   it('takes the look whose points are more like a face', async () => {
     const better = landmarkModel(noFace, noFace, face(), face());
     expect(await locateFaces(image, [found], detectorOf(other), better, false)).toMatchObject([other]);

@@ -22,7 +22,10 @@ const LOOK_AGAIN_ROLL = (20 * Math.PI) / 180;
 const UNCHECKED_SIGNAL = 3;
 /** Below this the points of a face are doubtful: it is looked at again. */
 const LOOK_AGAIN_SIGNAL = 0;
-/** The same of a rolled face: where its points fit this well, the second pass for them has already turned it upright. */
+/**
+ * The same of a rolled face whose points are those of the landmark model: where they fit this well, its second pass has turned
+ * the face upright already. A detector saw it rolled, and gives better points when it is looked at again.
+ */
 const LOOK_AGAIN_ROLLED_SIGNAL = 2;
 /** Boxes that overlap by more than this, as intersection over union, are of one face; those of neighbors in a crowd do by less. */
 const SAME_FACE_IOU = 0.4;
@@ -47,9 +50,9 @@ export async function locateFaces(
   const located: LocatedFace[] = [];
   for (const face of first) {
     const isRolled = Math.abs(face.roll) >= LOOK_AGAIN_ROLL;
+    const clearSignal = face.landmarks68 == null ? Infinity : LOOK_AGAIN_ROLLED_SIGNAL;
     const isClear =
-      face.signal >= (isRolled ? LOOK_AGAIN_ROLLED_SIGNAL : LOOK_AGAIN_SIGNAL) &&
-      !detector.isTooLarge(image, face);
+      face.signal >= (isRolled ? clearSignal : LOOK_AGAIN_SIGNAL) && !detector.isTooLarge(image, face);
     const again = isClear && !isDoubtful ? null : await lookAgain(image, face, detector, landmarkModel);
     const isSame = again != null && agreementSignal(face.landmarks, again.landmarks) >= 0;
     if (isDoubtful && !isSame) continue;
