@@ -75,6 +75,11 @@ describe('likeness doctor', () => {
     expect(stdout + stderr).not.toContain(rootDir);
   });
 
+  it('asks for no store where there are no galleries', async () => {
+    expect((await doctor()).named('gallery store')).toMatchObject({ state: 'warning' });
+    expect((await doctor({ FACE_FEATURES: 'verify' })).named('gallery store')).toMatchObject({ state: 'ok' });
+  });
+
   it('goes on without the settings where one is wrong', async () => {
     const { code, named } = await doctor({ FACE_WORKER_COUNT: 'many' });
     expect(named('settings')).toMatchObject({
