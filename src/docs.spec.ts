@@ -60,7 +60,11 @@ describe.each(TABLES)('$file', ({ file, name, lines }) => {
 });
 
 describe('links between documents', () => {
+  const securityPages = readdirSync(join(root, 'docs')).filter((file) => /^security-.*\.md$/.test(file));
+
   it.each([
+    ...securityPages.map((file) => `docs/${file}`),
+    'SECURITY.md',
     'README.md',
     'docs/api.md',
     'docs/architecture.md',
@@ -73,9 +77,13 @@ describe('links between documents', () => {
     'models/README.md',
   ])('of %s lead to files', (file) => {
     const folder = join(root, file, '..');
-    const links = [...readFileSync(join(root, file), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)];
-    const dead = links.map(([, link]) => link).filter((link) => !existsSync(join(folder, link)));
-    expect(dead).toEqual([]);
+    const text = readFileSync(join(root, file), 'utf8');
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)];
+    const dead = links.filter(([, path, anchor]) => {
+      const target = path === '' ? join(root, file) : join(folder, path);
+      return !existsSync(target) || (anchor != null && !anchorsOf(target).includes(anchor));
+    });
+    expect(dead.map(([link]) => link)).toEqual([]);
   });
 });
 
@@ -94,6 +102,17 @@ it('models/LICENSES.md names every model that the npm package carries', () => {
   const named = [...packed.matchAll(/^\| `([a-z0-9-]+)`/gm)].map(([, name]) => name);
   expect(named.sort()).toEqual([...DEFAULT_COMPILED_MODELS].sort());
 });
+
+/** Anchors that GitHub gives the headings of a page. */
+function anchorsOf(path: string): string[] {
+  const headings = [...readFileSync(path, 'utf8').matchAll(/^#+ (.+)$/gm)];
+  return headings.map(([, heading]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-'),
+  );
+}
 
 function readCards(): ModelCard[] {
   const folder = join(root, 'models', 'cards');

@@ -13,7 +13,7 @@ import {
 } from '../auth/key-file';
 import { FaceError } from '../errors';
 import { galleryIdProblem } from '../gallery/gallery-rules';
-import { writeAtomically } from '../model-store/compile/write-atomically';
+import { writeSecretAtomically } from '../model-store/compile/write-atomically';
 import { integer, jsonOption, type JsonOption } from './options';
 import { printJson, printLine, printTable } from './print';
 
@@ -100,7 +100,7 @@ async function addToFile(file: string, entry: KeyFileEntry): Promise<void> {
   const text = `${JSON.stringify({ keys: [...keys, entry] }, null, 2)}\n`;
   // Limits that hold for the file as a whole.
   parseKeyFile(text);
-  await writeAtomically(file, Buffer.from(text));
+  await writeSecretAtomically(file, Buffer.from(text));
 }
 
 function listKeys({ file, json }: FileOption): void {

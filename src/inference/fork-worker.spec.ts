@@ -38,6 +38,10 @@ describe(forkWorker.name, () => {
     expect(JSON.stringify(env)).not.toContain('secret-of');
   });
 
+  it('keeps the runtime from reporting to its maker', async () => {
+    expect(await ask('process.env.ORT_DISABLE_TELEMETRY')).toBe('1');
+  });
+
   const itOnLinux = process.platform === 'linux' ? it : it.skip;
   itOnLinux('lets the kernel end a worker before the main process', async () => {
     const score = (file: string) => Number(readFileSync(file, 'utf8'));

@@ -75,6 +75,11 @@ describe('likeness doctor', () => {
     expect(stdout + stderr).not.toContain(rootDir);
   });
 
+  it('asks for no store where there are no galleries', async () => {
+    expect((await doctor()).named('gallery store')).toMatchObject({ state: 'warning' });
+    expect((await doctor({ FACE_FEATURES: 'verify' })).named('gallery store')).toMatchObject({ state: 'ok' });
+  });
+
   it('goes on without the settings where one is wrong', async () => {
     const { code, named } = await doctor({ FACE_WORKER_COUNT: 'many' });
     expect(named('settings')).toMatchObject({
@@ -136,9 +141,16 @@ describe('likeness doctor', () => {
 
   it('names a folder of models that is not there, and one that everybody writes to', async () => {
     const absent = join(folder, 'absent');
-    expect((await doctor({ FACE_MODEL_DIRS: absent })).named('models folder')).toMatchObject({
+    const first = await doctor({ FACE_MODEL_DIRS: absent });
+    expect(first.named('models folder')).toMatchObject({
+      state: 'warning',
+      message: `The folder ${absent} does not exist, and is made at the first start.`,
+    });
+    expect(first.code).toBe(0);
+    const inPackage = join(rootDir, 'package.json', 'models');
+    expect((await doctor({ FACE_MODEL_DIRS: inPackage })).named('models folder')).toMatchObject({
       state: 'failure',
-      message: `The folder ${absent} cannot be read: it does not exist.`,
+      message: `The folder ${inPackage} cannot be read: a part of its path is not a folder.`,
     });
     const open = join(folder, 'open');
     await mkdir(open);

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../src/auth/key-file';
 import { createApp } from '../support/create-app';
@@ -68,6 +68,25 @@ describe('likeness keys', () => {
       ],
     });
   });
+
+  const itOnPosix = process.platform === 'win32' ? it.skip : it;
+  itOnPosix(
+    'makes a file for its owner only, and keeps owner and permissions of one that is there',
+    async () => {
+      const file = join(makeFolder(), 'keys.json');
+      const create = (name: string) =>
+        likeness(['keys', 'create', name, '--scopes', 'verify', '--file', file]);
+      const permissions = () => statSync(file).mode & 0o777;
+      await create('door');
+      expect(permissions()).toBe(0o600);
+      chmodSync(file, 0o640);
+      // Only root may give a file to another user.
+      if (process.getuid?.() === 0) chownSync(file, 12_345, 23_456);
+      const { uid, gid } = statSync(file);
+      expect((await create('gate')).code).toBe(0);
+      expect([permissions(), statSync(file).uid, statSync(file).gid]).toEqual([0o640, uid, gid]);
+    },
+  );
 
   it('prints the entry where there is no file', async () => {
     const { code, stdout } = await likeness(

@@ -24,6 +24,14 @@ export async function checkFolders({ face, gallery, apiKeysFile }: AppConfig): P
 async function checkModelDir(dir: string, isWritten: boolean): Promise<Check> {
   const name = 'models folder';
   const shown = dir === PACKAGE_MODELS_DIR ? 'The models folder of the package' : `The folder ${dir}`;
+  if (
+    isWritten &&
+    !(await exists(dir)) &&
+    (await isAllowed(await nearestParent(resolve(dir)), W_OK | X_OK))
+  ) {
+    const advice = 'Correct FACE_MODEL_DIRS if you have models elsewhere.';
+    return warning(name, `${shown} does not exist, and is made at the first start.`, advice);
+  }
   try {
     await access(dir, R_OK | X_OK);
   } catch (error) {

@@ -7,8 +7,9 @@ import { type Check, failure, ok, warning } from './check';
 import { exists } from './check-folders';
 
 /** Whether the store of the galleries can be opened. Changes nothing in it. */
-export async function checkStore({ gallery }: AppConfig): Promise<Check> {
+export async function checkStore({ features, gallery }: AppConfig): Promise<Check> {
   const name = 'gallery store';
+  if (!features.has('galleries')) return ok(name, 'FACE_FEATURES leaves galleries out.');
   try {
     if (gallery.store === 'durable')
       return ok(name, await describeFolder(gallery.dir, gallery.key ?? undefined));
