@@ -41,23 +41,21 @@ export class Quarantine {
     if (suspects.length >= MAX_SUSPECTS_PER_CALLER) {
       return { subject: 'caller', leftMs: suspects[0] - now };
     }
+    this.forgetExpired(now);
     if (this.images.size === 0) return null;
-    const hash = imageHash();
-    const image = this.images.get(hash);
-    if (image == null) return null;
-    if (image.until <= now) this.images.delete(hash);
-    else if (image.strikes >= MAX_STRIKES) return { subject: 'image', leftMs: image.until - now };
-    return null;
+    const image = this.images.get(imageHash());
+    return image != null && image.strikes >= MAX_STRIKES
+      ? { subject: 'image', leftMs: image.until - now }
+      : null;
   }
 
   /** A worker ended, or was stalled, while it ran this image for this caller. */
   blame({ caller, imageHash }: Origin): void {
     const now = Date.now();
     const until = now + QUARANTINE_MS;
+    this.forgetExpired(now);
     const hash = imageHash();
-    const known = this.images.get(hash);
-    const strikes = known != null && known.until > now ? known.strikes : 0;
-    remember(this.images, hash, { strikes: strikes + 1, until });
+    remember(this.images, hash, { strikes: (this.images.get(hash)?.strikes ?? 0) + 1, until });
     if (caller === '') return;
     const suspects = this.callers.get(caller) ?? new Map<string, number>();
     remember(suspects, hash, until, MAX_SUSPECTS_PER_CALLER);
@@ -66,11 +64,20 @@ export class Quarantine {
 
   /** The image came through after all. */
   acquit({ imageHash }: Origin): void {
+    this.forgetExpired(Date.now());
     if (this.images.size === 0) return;
     const hash = imageHash();
     if (!this.images.delete(hash)) return;
     for (const [caller, suspects] of this.callers) {
       if (suspects.delete(hash) && suspects.size === 0) this.callers.delete(caller);
+    }
+  }
+
+  /** The oldest come first: each was put at the end when its time began. */
+  private forgetExpired(now: number): void {
+    for (const [hash, { until }] of this.images) {
+      if (until > now) return;
+      this.images.delete(hash);
     }
   }
 

@@ -119,6 +119,8 @@ export class RecordFile {
         encoding: 'binary',
         pageSize: PAGE_BYTES,
         overlappingSync: false,
+        // All is written in transactions. Batches beside them have a promise that nobody gets, and that a full disk rejects.
+        eventTurnBatching: false,
       });
       await syncFolder(dir);
       return new RecordFile(lock, keyFile, database);
@@ -274,6 +276,20 @@ export class RecordFile {
     return { records, read, unreadable };
   }
 
+  /**
+   * Makes changes in one transaction. Where it fails, as it does on a full disk, lmdb rejects the promise of each of them too,
+   * and one that comes with the error: nobody else awaits those, and a rejection that nobody awaits ends the process.
+   */
+  private async transact(makeChanges: () => Promise<unknown>[]): Promise<void> {
+    const ignore = () => undefined;
+    try {
+      await this.database.transaction(() => makeChanges().forEach((change) => change.catch(ignore)));
+    } catch (error) {
+      (error as { commitError?: Promise<never> }).commitError?.catch(ignore);
+      throw error;
+    }
+  }
+
   /** Puts new bundles in the place of old ones. */
   private async replace(old: ReadonlySet<number>, packed: readonly LooseRecord[][]): Promise<void> {
     const numbers = packed.map(() => this.numbers.take()).sort((a, b) => a - b);
@@ -292,13 +308,13 @@ export class RecordFile {
     // should the transaction have been made after all, the next start finds it whole.
     await this.keyFile.write(numbers, keys);
     keys.fill(0);
-    await this.database.transaction(() => {
-      bundles.forEach((bundle, i) => void this.tables[bundle.kind].put(toRow(numbers[i], bundle), sealed[i]));
-      for (const number of old) {
+    await this.transact(() => [
+      ...bundles.map((bundle, i) => this.tables[bundle.kind].put(toRow(numbers[i], bundle), sealed[i])),
+      ...[...old].map((number) => {
         const bundle = this.bundles.get(number)!;
-        void this.tables[bundle.kind].remove(toRow(number, bundle));
-      }
-    });
+        return this.tables[bundle.kind].remove(toRow(number, bundle));
+      }),
+    ]);
     for (const number of old) {
       const { kind, records } = this.bundles.get(number)!;
       for (const record of records) this.bundleOf[record] = -1;
