@@ -17,6 +17,18 @@ describe(Quarantine.name, () => {
     expect(quarantine.refusalOf(origin('bob', 'a'))).toBeNull();
   });
 
+  it('asks for no hash once all that was under suspicion is forgotten', () => {
+    const quarantine = new Quarantine();
+    const imageHash = jest.fn(() => 'b');
+    quarantine.blame(origin('eve', 'a'));
+    quarantine.refusalOf({ caller: 'bob', imageHash });
+    expect(imageHash).toHaveBeenCalledTimes(1);
+    jest.advanceTimersByTime(QUARANTINE_MS);
+    quarantine.refusalOf({ caller: 'bob', imageHash });
+    quarantine.acquit({ caller: 'bob', imageHash });
+    expect(imageHash).toHaveBeenCalledTimes(1);
+  });
+
   it('does not add a strike to one that is forgotten', () => {
     const quarantine = new Quarantine();
     quarantine.blame(origin('', 'a'));
