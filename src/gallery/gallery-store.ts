@@ -1,5 +1,6 @@
 import type {
   AddedReference,
+  DeletionCounts,
   Gallery,
   GalleryRecord,
   GallerySettings,
@@ -46,8 +47,8 @@ export abstract class GalleryStore {
   /** A capacity or limit below what is there already is taken: nothing goes, nothing more comes in. */
   abstract updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery>;
 
-  /** With all its subjects and references. */
-  abstract deleteGallery(galleryId: string): Promise<void>;
+  /** With all its subjects and references. @returns exactly how many went, those of changes that were made before included. */
+  abstract deleteGallery(galleryId: string): Promise<DeletionCounts>;
 
   /**
    * Makes a subject without references, or replaces the metadata of one that is there. Rights that are absent stay; those of
@@ -81,8 +82,8 @@ export abstract class GalleryStore {
     options: { merge: boolean },
   ): Promise<Subject>;
 
-  /** With all its references. */
-  abstract deleteSubject(galleryId: string, subjectId: string): Promise<void>;
+  /** With all its references. @returns exactly how many went. */
+  abstract deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts>;
 
   /**
    * Adds references, and the subjects that are not there yet (without metadata), in the given order: an outcome for each.

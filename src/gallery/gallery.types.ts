@@ -138,6 +138,12 @@ export interface AddedReference {
   sameImage: ReferenceKey[];
 }
 
+/** How much a deletion has removed. */
+export interface DeletionCounts {
+  subjectCount: number;
+  referenceCount: number;
+}
+
 /** The most similar reference of a subject. */
 export interface Hit extends ReferenceKey {
   /** Cosine, [-1, 1], to single precision. */

@@ -6,6 +6,7 @@ import { mergedRights } from './gallery-rules';
 import { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
+  DeletionCounts,
   Gallery,
   GalleryRecord,
   GallerySettings,
@@ -137,10 +138,12 @@ export class LanceStore extends GalleryStore {
     });
   }
 
-  deleteGallery(galleryId: string): Promise<void> {
-    return this.changes.run(galleryId, async ({ gallery }) => {
+  deleteGallery(galleryId: string): Promise<DeletionCounts> {
+    return this.changes.run(galleryId, async ({ gallery, faces }) => {
+      const counts = await countRows(faces);
       await this.database.updateGalleries(`tableName = ${sqlText(gallery.tableName)}`, { isDeleted: true });
       await this.database.dropGallery(gallery);
+      return counts;
     });
   }
 
@@ -260,11 +263,12 @@ export class LanceStore extends GalleryStore {
     });
   }
 
-  deleteSubject(galleryId: string, subjectId: string): Promise<void> {
+  deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
     return this.changes.run(galleryId, async (turn) => {
       const rows = await faceRows(turn.faces, ofSubject(subjectId), { vectors: false });
       subjectRow(rows, galleryId, subjectId);
       await turn.write({ removedKeys: rows.map(({ key }) => key) });
+      return { subjectCount: 1, referenceCount: rows.length - 1 };
     });
   }
 
@@ -365,11 +369,14 @@ const isReference = (row: FaceRow): boolean => row.referenceId != null;
 const isSubject = (row: FaceRow): boolean => row.referenceId == null;
 
 async function describeGallery(faces: Table, row: GalleryRow): Promise<Gallery> {
-  const [subjectCount, referenceCount] = [
-    await faces.countRows(IS_SUBJECT),
-    await faces.countRows(IS_REFERENCE),
-  ];
-  return toGallery(row, { subjectCount, referenceCount });
+  return toGallery(row, await countRows(faces));
+}
+
+async function countRows(faces: Table): Promise<DeletionCounts> {
+  return {
+    subjectCount: await faces.countRows(IS_SUBJECT),
+    referenceCount: await faces.countRows(IS_REFERENCE),
+  };
 }
 
 /** Row of the subject itself. @param rows - all of the subject. */

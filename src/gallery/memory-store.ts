@@ -3,6 +3,7 @@ import { galleryErrors } from './gallery-errors';
 import { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
+  DeletionCounts,
   Gallery,
   GalleryRecord,
   GallerySettings,
@@ -87,16 +88,17 @@ export class MemoryStore extends GalleryStore {
     });
   }
 
-  async deleteGallery(galleryId: string): Promise<void> {
-    const state = await this.change((plan) => {
+  async deleteGallery(galleryId: string): Promise<DeletionCounts> {
+    const { state, counts } = await this.change((plan) => {
       const { uid, record, state } = this.planned(galleryId);
       plan.erase(record);
-      state.eraseAll(plan);
+      const counts = state.eraseAll(plan);
       plan.set(this.galleries, galleryId, undefined);
       plan.afterwards(() => this.list.delete(uid));
-      return () => state;
+      return () => ({ state, counts });
     });
     await state.close();
+    return counts;
   }
 
   putSubject(
@@ -136,10 +138,10 @@ export class MemoryStore extends GalleryStore {
     });
   }
 
-  deleteSubject(galleryId: string, subjectId: string): Promise<void> {
+  deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
     return this.change((plan) => {
-      this.planned(galleryId).state.deleteSubject(plan, subjectId);
-      return () => undefined;
+      const counts = this.planned(galleryId).state.deleteSubject(plan, subjectId);
+      return () => counts;
     });
   }
 

@@ -139,7 +139,8 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         await store.createGallery(newGallery({ id: 'guests' }));
         await store.addReferences('guests', [newReference('gus', 'g1', random())]);
         await add('ann', 'r1');
-        await store.deleteGallery('staff');
+        await add('ann', 'r2');
+        expect(await store.deleteGallery('staff')).toEqual({ subjectCount: 1, referenceCount: 2 });
         await refused(store.getGallery('staff'), 'GALLERY_NOT_FOUND');
         await refused(store.search('staff', [random()], { limit: 1 }), 'GALLERY_NOT_FOUND');
         expect(await store.getGallery('guests')).toMatchObject({ referenceCount: 1 });
@@ -270,7 +271,7 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         await add('ann', 'r1', embedding);
         await add('ann', 'r2');
         await add('bob', 'r3', embedding);
-        await store.deleteSubject('staff', 'ann');
+        expect(await store.deleteSubject('staff', 'ann')).toEqual({ subjectCount: 1, referenceCount: 2 });
         await refused(store.getSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');
         await refused(store.listReferences('staff', 'ann'), 'SUBJECT_NOT_FOUND');
         await refused(store.deleteSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');

@@ -3,6 +3,7 @@ import type { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
 import type {
   AddedReference,
+  DeletionCounts,
   GalleryRecord,
   GallerySettings,
   Hit,
@@ -211,10 +212,12 @@ export class GalleryState {
     }
   }
 
-  deleteSubject(plan: Plan, subjectId: string): void {
+  /** @returns how many the plan removes. */
+  deleteSubject(plan: Plan, subjectId: string): DeletionCounts {
     const subject = this.plannedSubject(subjectId);
     for (const id of subject.references) this.dropReference(plan, this.references.getPlanned(id)!);
     this.dropSubject(plan, subject);
+    return { subjectCount: 1, referenceCount: subject.references.length };
   }
 
   /**
@@ -290,10 +293,22 @@ export class GalleryState {
     this.dropReference(plan, reference);
   }
 
-  /** All records of the gallery go; the index is freed by {@link close}. */
-  eraseAll(plan: Plan): void {
-    for (const subject of this.subjects.plannedValues()) plan.erase(subject.record);
-    for (const reference of this.references.plannedValues()) plan.erase(reference.record);
+  /**
+   * All records of the gallery go; the index is freed by {@link close}.
+   *
+   * @returns how many the plan removes.
+   */
+  eraseAll(plan: Plan): DeletionCounts {
+    const counts = { subjectCount: 0, referenceCount: 0 };
+    for (const subject of this.subjects.plannedValues()) {
+      plan.erase(subject.record);
+      counts.subjectCount++;
+    }
+    for (const reference of this.references.plannedValues()) {
+      plan.erase(reference.record);
+      counts.referenceCount++;
+    }
+    return counts;
   }
 
   /** Frees the index. Searches under way fail with GALLERY_NOT_FOUND. */
