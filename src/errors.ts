@@ -55,6 +55,10 @@ export const FACE_ERRORS = {
     status: 409,
     when: 'the `Idempotency-Key` was used before for other content',
   },
+  RECEIPTS_DISABLED: {
+    status: 409,
+    when: 'delete: a receipt was asked for, and FACE_RECEIPT_KEY_FILE is not set; nothing was deleted',
+  },
   MODEL_NOT_LOADED: {
     status: 409,
     when: 'the model has a card but is not loaded; requests never load models',
@@ -193,6 +197,10 @@ export const FACE_ERRORS = {
   AUDIT_FILE_INVALID: {
     status: null,
     when: 'boot: FACE_AUDIT_FILE cannot be opened, is in use, or its last line was changed or has another key',
+  },
+  RECEIPT_KEY_INVALID: {
+    status: null,
+    when: 'boot, receipt: FACE_RECEIPT_KEY_FILE can be neither read nor made, or holds no Ed25519 private key in PEM',
   },
   FACE_OPTIONS_INVALID: { status: null, when: 'boot: an option or environment variable is wrong' },
 } as const satisfies Record<string, FaceErrorEntry>;

@@ -1,5 +1,6 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Patch, Query, Res } from '@nestjs/common';
 import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
 import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
@@ -7,6 +8,7 @@ import { ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
+import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
 import { ReferencePathDto, SubjectPathDto } from './fields';
 import {
@@ -16,6 +18,7 @@ import {
   REFERENCES_ANSWER,
   ReferencesResponseDto,
 } from './reference.dto';
+import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
 import { METADATA_EXAMPLES, MetadataDto } from './subject.dto';
 
 const NOT_FOUND: readonly RequestErrorCode[] = [
@@ -32,6 +35,7 @@ export class ReferencesController {
   constructor(
     private readonly store: GalleryStore,
     private readonly model: FaceModel,
+    private readonly receipts: ErasureReceipts,
   ) {}
 
   @Scopes('read')
@@ -87,17 +91,27 @@ export class ReferencesController {
 
   @Scopes('delete')
   @Delete(':referenceId')
-  @HttpCode(204)
   @ApiOperation({
     summary: 'Delete a reference',
     description:
       'The subject stays. Cached answers about the image go too. It is gone when the answer comes.',
   })
   @ApiNoContentResponse({ description: 'It is gone' })
-  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND])
-  async deleteReference(@Param() { galleryId, subjectId, referenceId }: ReferencePathDto): Promise<void> {
+  @ApiReceipt()
+  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND, 'RECEIPTS_DISABLED'])
+  async deleteReference(
+    @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
+    @Query() { receipt }: ReceiptQueryDto,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ErasureReceiptDto | undefined> {
+    if (receipt) this.receipts.assertOn();
     const { imageHash } = await this.store.getReference(galleryId, subjectId, referenceId);
     await this.store.deleteReference(galleryId, subjectId, referenceId);
     if (imageHash != null) this.model.purgeCache(imageHash);
+    response.status(receipt ? 200 : 204);
+    if (!receipt) return undefined;
+    const counts = { subjectCount: 0, referenceCount: 1 };
+    return this.receipts.sign({ galleryId, subjectId, referenceId, ...counts }, requestId);
   }
 }

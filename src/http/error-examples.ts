@@ -74,6 +74,9 @@ export const ERROR_EXAMPLES: Readonly<
     details: { galleryId: 'staff', subjectId: 'ada', maxReferencesPerSubject: 20 },
   },
   IDEMPOTENCY_CONFLICT: { message: 'The Idempotency-Key was used before for other content.' },
+  RECEIPTS_DISABLED: {
+    message: 'The service signs no receipts: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
+  },
   REFERENCE_REJECTED: {
     message: 'The image is no good reference: FACE_TOO_SMALL, BLURRED.',
     details: { field: '{field}', reasons: ['FACE_TOO_SMALL', 'BLURRED'] },

@@ -1,4 +1,11 @@
+import { createPublicKey } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { auditKeys, hashSubject } from '../../src/audit/audit-chain';
+import { receiptProblem } from '../../src/receipts/erasure-receipt';
 import { createApp, type TestApp } from '../support/create-app';
+import { startCli } from '../support/start-cli';
+import { tempFolders } from '../support/temp-folder';
 
 const KEY = 'an-admin-key-of-tests';
 const PATH = '/v1/galleries/default/subjects/ada';
@@ -102,5 +109,174 @@ describe('rights of a subject', () => {
   it('says where there is nobody to export', async () => {
     const { status, body } = await service.http.get('/v1/galleries/default/subjects/nobody/export');
     expect([status, body.error.code]).toEqual([404, 'SUBJECT_NOT_FOUND']);
+  });
+});
+
+describe('receipts of erasures', () => {
+  const makeFolder = tempFolders();
+  const auditKey = 'a key of the audit stream, for tests';
+  const subjects = '/v1/galleries/default/subjects';
+  let folder: string;
+  let service: TestApp;
+
+  /** @returns the id of the reference. */
+  const enroll = async (subjectId: string, of: number): Promise<string> => {
+    const { dimensions, contract } = service.model.embedder();
+    const embedding = Array.from({ length: dimensions }, (_, i) => (i === of ? 1 : 0));
+    const { body } = await service.http
+      .post(`${subjects}/${subjectId}/references`)
+      .send({ embedding, contract })
+      .expect(201);
+    return body.reference.id;
+  };
+  const start = async (env: NodeJS.ProcessEnv) => {
+    service = await createApp({ FACE_GALLERY_SCAN_THREADS: '1', ...env });
+  };
+  const withReceipts = () => ({
+    FACE_RECEIPT_KEY_FILE: join(folder, 'receipt-key.pem'),
+    FACE_AUDIT_FILE: join(folder, 'audit.jsonl'),
+    FACE_AUDIT_KEY: auditKey,
+  });
+
+  beforeEach(() => (folder = makeFolder()));
+  afterEach(() => service.app.close());
+
+  it('says what was erased, signed, where one is asked for', async () => {
+    await start(withReceipts());
+    const publicKey = createPublicKey(readFileSync(join(folder, 'receipt-key.pem')));
+    const [first] = [
+      await enroll('ada', 0),
+      await enroll('ada', 1),
+      await enroll('ada', 2),
+      await enroll('bob', 3),
+    ];
+    const person = hashSubject('default', 'ada', auditKeys(auditKey).subjects);
+
+    const erase = async (path: string, requestId: string) => {
+      const { body } = await service.http
+        .delete(`${path}?receipt=true`)
+        .set('x-request-id', requestId)
+        .expect(200);
+      expect(receiptProblem(body, publicKey)).toBeNull();
+      expect(JSON.stringify(body)).not.toContain('ada');
+      return body;
+    };
+    const base = { galleryId: 'default', subject: person, subjectFormat: 'hashed' };
+    expect(await erase(`${subjects}/ada/references/${first}`, 'r-1')).toMatchObject({
+      ...base,
+      erased: 'reference',
+      referenceId: first,
+      subjectCount: 0,
+      referenceCount: 1,
+      requestId: 'r-1',
+    });
+    expect(await erase(`${subjects}/ada`, 'r-2')).toMatchObject({
+      ...base,
+      erased: 'subject',
+      referenceId: null,
+      subjectCount: 1,
+      referenceCount: 2,
+      requestId: 'r-2',
+    });
+    expect(await erase('/v1/galleries/default', 'r-3')).toMatchObject({
+      erased: 'gallery',
+      galleryId: 'default',
+      subject: null,
+      subjectFormat: null,
+      referenceId: null,
+      subjectCount: 1,
+      referenceCount: 1,
+      requestId: 'r-3',
+    });
+    await service.http.get('/v1/galleries/default').expect(404);
+
+    await service.app.close();
+    const lines = readFileSync(join(folder, 'audit.jsonl'), 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ action: 'delete', requestId: 'r-2', subject: person }),
+      ]),
+    );
+    await start(withReceipts());
+  });
+
+  it('answers 204 without a body where none is asked for', async () => {
+    await start(withReceipts());
+    const id = await enroll('ada', 0);
+    for (const path of [
+      `${subjects}/ada/references/${id}`,
+      `${subjects}/ada?receipt=false`,
+      '/v1/galleries/default',
+    ]) {
+      const { status, text } = await service.http.delete(path);
+      expect([status, text]).toEqual([204, '']);
+    }
+  });
+
+  it('deletes nothing where a receipt is asked for that it cannot give, or the question is misspelt', async () => {
+    await start({});
+    const id = await enroll('ada', 0);
+    for (const path of [`${subjects}/ada/references/${id}`, `${subjects}/ada`, '/v1/galleries/default']) {
+      for (const [query, code] of [
+        ['receipt=true', 'RECEIPTS_DISABLED'],
+        ['reciept=true', 'PARAMETER_INVALID'],
+        ['receipt=yes', 'PARAMETER_INVALID'],
+      ]) {
+        const { body } = await service.http.delete(`${path}?${query}`);
+        expect([path, query, body.error.code]).toEqual([path, query, code]);
+      }
+    }
+    await service.http.get(`${subjects}/ada/references/${id}`).expect(200);
+  });
+
+  it('gives none for what is not there', async () => {
+    await start(withReceipts());
+    const { body } = await service.http.delete(`${subjects}/nobody?receipt=true`).expect(404);
+    expect(body.error.code).toBe('SUBJECT_NOT_FOUND');
+  });
+
+  it('names the subject itself where the audit stream does', async () => {
+    await start({ FACE_RECEIPT_KEY_FILE: join(folder, 'k.pem'), FACE_AUDIT_SUBJECTS: 'plain' });
+    await enroll('ada', 0);
+    const { body } = await service.http.delete(`${subjects}/ada?receipt=true`).expect(200);
+    expect(body).toMatchObject({ subject: 'ada', subjectFormat: 'plain' });
+  });
+
+  it('can be checked with the public key alone', async () => {
+    await start(withReceipts());
+    await enroll('ada', 0);
+    const { body } = await service.http.delete(`${subjects}/ada?receipt=true`).expect(200);
+    const file = join(folder, 'receipt.json');
+    writeFileSync(file, JSON.stringify(body));
+    const likeness = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+      startCli(['receipt', ...args], env).ended;
+
+    const printed = await likeness(['public-key'], {
+      FACE_RECEIPT_KEY_FILE: join(folder, 'receipt-key.pem'),
+    });
+    expect([printed.code, printed.stderr]).toEqual([0, `key id: ${body.keyId}\n`]);
+    expect(printed.stdout).toMatch(/^-----BEGIN PUBLIC KEY-----/);
+    const key = join(folder, 'public.pem');
+    writeFileSync(key, printed.stdout);
+
+    const held = await likeness(['verify', file, '--key', key]);
+    expect([held.code, held.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^ok: subject .* 1 references\) erased at/),
+    ]);
+    writeFileSync(file, JSON.stringify({ ...body, referenceCount: 7 }));
+    const broken = await likeness(['verify', file, '--key', key, '--json']);
+    expect([broken.code, JSON.parse(broken.stdout)]).toEqual([
+      1,
+      expect.objectContaining({ ok: false, problem: expect.stringMatching(/changed/) }),
+    ]);
+    for (const args of [
+      ['verify', file],
+      ['verify', file, '--key', file],
+      ['verify', key, '--key', key],
+    ]) {
+      const refused = await likeness(args);
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('PARAMETER_INVALID')]);
+    }
   });
 });
