@@ -58,6 +58,7 @@ export type {
   PageRequest,
   Reference,
   ReferenceKey,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,

@@ -4,6 +4,7 @@ import type { Response } from 'express';
 import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
+import { KeyedLock } from '../gallery/keyed-lock';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { JsonBody } from '../http/json-body';
@@ -17,21 +18,29 @@ import {
   ReferenceResponseDto,
   REFERENCES_ANSWER,
   ReferencesResponseDto,
+  UpdateReferenceDto,
 } from './reference.dto';
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
-import { METADATA_EXAMPLES, MetadataDto } from './subject.dto';
+import { METADATA_EXAMPLES } from './subject.dto';
 
 const NOT_FOUND: readonly RequestErrorCode[] = [
   'GALLERY_NOT_FOUND',
   'SUBJECT_NOT_FOUND',
   'REFERENCE_NOT_FOUND',
 ];
+const REFERENCE_EXAMPLES = {
+  ...METADATA_EXAMPLES,
+  expiry: { summary: 'Until the end of a contract', value: { expiresAt: '2027-01-31T00:00:00Z' } },
+};
 const ANSWER = { reference: { summary: 'The reference', value: REFERENCE_ANSWER } };
 
 /** What is known of references; never their embeddings. */
 @ApiTags('references')
 @Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
 export class ReferencesController {
+  /** Changes, by reference: of two at once, the second starts from what the first has left. */
+  private readonly locks = new KeyedLock();
+
   constructor(
     private readonly store: GalleryStore,
     private readonly model: FaceModel,
@@ -76,16 +85,23 @@ export class ReferencesController {
 
   @Scopes('enroll')
   @Patch(':referenceId')
-  @JsonBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
-  @ApiOperation({ summary: 'Replace the metadata of a reference', description: 'As a whole.' })
+  @JsonBody({ type: UpdateReferenceDto, examples: REFERENCE_EXAMPLES })
+  @ApiOperation({
+    summary: 'Change metadata and expiry of a reference',
+    description: 'What is absent stays. Metadata is replaced as a whole.',
+  })
   @ApiOkResponse({ description: 'The reference as it is now', type: ReferenceResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])
   async updateReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
-    @Body() { metadata }: MetadataDto,
+    @Body() { metadata, expiresAt }: UpdateReferenceDto,
     @RequestId() requestId: string,
   ): Promise<ReferenceResponseDto> {
-    const reference = await this.store.updateReference(galleryId, subjectId, referenceId, metadata);
+    const reference = await this.locks.run(`${galleryId}/${referenceId}`, async () => {
+      const old = await this.store.getReference(galleryId, subjectId, referenceId);
+      const rights = expiresAt === undefined ? {} : { expiresAt };
+      return this.store.updateReference(galleryId, subjectId, referenceId, metadata ?? old.metadata, rights);
+    });
     return { ...ReferenceDto.from(reference), requestId };
   }
 

@@ -1,10 +1,10 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean } from 'class-validator';
-import { MAX_CONSENT_REF_LENGTH, MAX_PURPOSE_LENGTH, metadataProblem } from '../gallery/gallery-rules';
+import { MAX_CONSENT_REF_LENGTH, MAX_PURPOSE_LENGTH } from '../gallery/gallery-rules';
 import type { Metadata, MetadataFilter, Subject } from '../gallery/gallery.types';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
 import { ApiRequestId } from '../http/face.dto';
-import { IsFit, IsJson, Omittable } from '../http/validation';
+import { Omittable } from '../http/validation';
 import {
   ApiMetadata,
   ApiNextCursor,
@@ -62,15 +62,6 @@ export class UpdateSubjectDto extends SubjectRightsDto {
   /** The metadata from now on. */
   @IsMetadata('The metadata from now on, as a whole')
   metadata?: Metadata;
-}
-
-/** Body of PATCH .../references/{referenceId}. */
-export class MetadataDto {
-  /** The metadata from now on. */
-  @IsJson()
-  @IsFit(metadataProblem)
-  @ApiMetadata('The metadata from now on, as a whole')
-  metadata: Metadata;
 }
 
 /** Body of POST .../subjects/{subjectId}/rename. */

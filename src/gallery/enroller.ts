@@ -21,7 +21,7 @@ import {
   orNull,
   representOptions,
 } from './gallery-calls';
-import { assertValid, metadataProblem, subjectIdProblem } from './gallery-rules';
+import { assertValid, metadataProblem, rightsProblems, subjectIdProblem } from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
@@ -43,6 +43,8 @@ export interface EnrolmentItem {
   input: VerificationInput;
   /** Of the reference. @defaultValue none */
   metadata?: Metadata;
+  /** From when on the reference never matches and is purged, milliseconds since 1970, UTC. @defaultValue `null`: never */
+  expiresAt?: number | null;
 }
 
 /** Choices of one `GalleryService.enroll`. */
@@ -154,11 +156,15 @@ export class Enroller {
   private async prepare(
     gallery: Gallery,
     gate: EnrolmentGate,
-    { subjectId, input, metadata = {} }: EnrolmentItem,
+    { subjectId, input, metadata = {}, expiresAt = null }: EnrolmentItem,
     id: string,
     options: EnrolOptions,
   ): Promise<Enrolment | EnrolmentResult> {
-    assertValid({ subjectId: subjectIdProblem(subjectId), metadata: metadataProblem(metadata) });
+    assertValid({
+      subjectId: subjectIdProblem(subjectId),
+      metadata: metadataProblem(metadata),
+      expiresAt: rightsProblems({ expiresAt }).expiresAt,
+    });
     const imageHash = isImage(input) ? createHash('sha256').update(input).digest('hex') : null;
     const known = options.idempotencyKey == null ? null : await this.referenceOf(gallery.id, subjectId, id);
     // Neither worked on again nor judged again, by a gate or a gallery that may have changed since.
@@ -181,7 +187,7 @@ export class Enroller {
     if (isGateOn && faceSelection === 'single' && seen.faceCount > 1) reasons.push('SEVERAL_FACES');
     if (isGateOn && quality != null) reasons.push(...qualityReasons(quality, GATE_LIMITS[gate]));
     return {
-      reference: { id, subjectId, embedding, metadata, quality, imageHash },
+      reference: { id, subjectId, embedding, metadata, quality, imageHash, expiresAt },
       reasons,
       face: detection,
       timings: seen.timings,

@@ -12,6 +12,7 @@ import type {
   Page,
   PageRequest,
   Reference,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
@@ -101,11 +102,13 @@ export abstract class GalleryStore {
   /** Of a subject, in the order in which they were added. */
   abstract listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]>;
 
+  /** Replaces the metadata. Rights that are absent stay. */
   abstract updateReference(
     galleryId: string,
     subjectId: string,
     referenceId: string,
     metadata: Metadata,
+    rights?: Partial<ReferenceRights>,
   ): Promise<Reference>;
 
   /** The subject stays, even without references. */

@@ -100,9 +100,14 @@ export interface NewReference {
   expiresAt?: number | null;
 }
 
-/** An embedding of a subject, without the embedding. */
-export interface Reference extends Omit<NewReference, 'embedding'> {
+/** How long a reference is held. */
+export interface ReferenceRights {
+  /** From when on it never matches and is purged, milliseconds since 1970, UTC. `null`: never. */
   expiresAt: number | null;
+}
+
+/** An embedding of a subject, without the embedding. */
+export interface Reference extends Omit<NewReference, 'embedding' | 'expiresAt'>, ReferenceRights {
   /** Milliseconds since 1970, UTC. */
   createdAt: number;
 }

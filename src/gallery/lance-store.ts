@@ -18,6 +18,7 @@ import type {
   Page,
   PageRequest,
   Reference,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
@@ -309,10 +310,11 @@ export class LanceStore extends GalleryStore {
     subjectId: string,
     referenceId: string,
     metadata: Metadata,
+    rights: Partial<ReferenceRights> = {},
   ): Promise<Reference> {
     return this.changes.run(galleryId, async (turn) => {
       const old = await referenceRow(turn.faces, galleryId, subjectId, referenceId);
-      const { expiresAt } = rightsOf(old);
+      const { expiresAt } = { ...rightsOf(old), ...rights };
       const row: FaceRow = {
         ...old,
         metadata: metadataJson(metadata, { expiresAt }),

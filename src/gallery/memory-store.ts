@@ -15,6 +15,7 @@ import type {
   Page,
   PageRequest,
   Reference,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
@@ -182,10 +183,11 @@ export class MemoryStore extends GalleryStore {
     subjectId: string,
     referenceId: string,
     metadata: Metadata,
+    rights: Partial<ReferenceRights> = {},
   ): Promise<Reference> {
     return this.change((plan) => {
       const { state } = this.planned(galleryId);
-      state.updateReference(plan, subjectId, referenceId, metadata);
+      state.updateReference(plan, subjectId, referenceId, { ...rights, metadata });
       return () => {
         const { embedding: _embedding, ...reference } = state.getReference(subjectId, referenceId);
         return reference;

@@ -95,6 +95,73 @@ describe('rights of a subject', () => {
     await service.http.get(path).expect(404);
   });
 
+  describe('expiry of a reference', () => {
+    const path = '/v1/galleries/default/subjects/ruth';
+    const probeOf = (of: number) => ({
+      embedding: embedding(of),
+      contract: service.model.embedder().contract,
+    });
+    const enrollUntil = (of: number, expiresAt: unknown) =>
+      service.http.post(`${path}/references`).send({ ...probeOf(of), expiresAt });
+    const verify = async (of: number) => {
+      const { body } = await service.http.post(`${path}/verify`).send({ probe: probeOf(of) });
+      return body.error?.code ?? body.verified;
+    };
+    afterEach(() => service.http.delete(path));
+
+    it('is set with the enrollment, and changed alone', async () => {
+      const { body } = await enrollUntil(4, '2999-01-31T01:00:00+01:00').expect(201);
+      expect(body.reference.expiresAt).toBe('2999-01-31T00:00:00.000Z');
+      const reference = `${path}/references/${body.reference.id}`;
+      const change = async (changes: object) =>
+        (await service.http.patch(reference).send(changes).expect(200)).body;
+      expect(await change({ metadata: { a: 1 } })).toMatchObject({
+        metadata: { a: 1 },
+        expiresAt: '2999-01-31T00:00:00.000Z',
+      });
+      expect(await change({ expiresAt: null })).toMatchObject({ metadata: { a: 1 }, expiresAt: null });
+      expect(await change({})).toMatchObject({ metadata: { a: 1 }, expiresAt: null });
+      expect(
+        (await service.http.patch(reference).send({ expiresAt: 'soon' }).expect(400)).body.error,
+      ).toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: { fields: { expiresAt: expect.any(String) } },
+      });
+    });
+
+    it('ends its matches at once, and the purge removes it alone', async () => {
+      await enrollUntil(4, '2020-01-01T00:00:00Z').expect(201);
+      expect(await verify(4)).toBe('REFERENCE_NOT_FOUND');
+      await enrollUntil(5, null).expect(201);
+      expect([await verify(4), await verify(5)]).toEqual([false, true]);
+      const { body } = await service.http
+        .post('/admin/galleries/purge')
+        .set('authorization', `Bearer ${KEY}`)
+        .expect(200);
+      expect(body).toMatchObject({ subjectCount: 0, referenceCount: 1 });
+      expect((await service.http.get(path).expect(200)).body.referenceCount).toBe(1);
+    });
+
+    it('is judged item by item where many are enrolled', async () => {
+      const items = ['2999-01-31T00:00:00Z', 'soon', null].map((expiresAt, i) => ({
+        subjectId: 'ruth',
+        ...probeOf(4 + i),
+        expiresAt,
+      }));
+      const { body } = await service.http.post('/v1/galleries/default/enroll').send({ items }).expect(201);
+      expect(body.results).toMatchObject([
+        { status: 'added', reference: { expiresAt: '2999-01-31T00:00:00.000Z' } },
+        {
+          error: {
+            code: 'PARAMETER_INVALID',
+            details: { index: 1, fields: { expiresAt: expect.any(String) } },
+          },
+        },
+        { status: 'added', reference: { expiresAt: null } },
+      ]);
+    });
+  });
+
   it('purges on request, and reports how much', async () => {
     await enroll('old', 3);
     const path = '/v1/galleries/default/subjects/old';

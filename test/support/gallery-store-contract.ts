@@ -489,6 +489,18 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         expect(stored).toEqual(changed);
       });
 
+      it('changes the expiry of one where it is named', async () => {
+        await add('ann', 'r1', random(), { metadata: { a: 1 } });
+        const ending = await store.updateReference('staff', 'ann', 'r1', { a: 1 }, { expiresAt: 5 });
+        expect(ending).toMatchObject({ metadata: { a: 1 }, expiresAt: 5 });
+        const kept = await store.updateReference('staff', 'ann', 'r1', { a: 3 });
+        expect(kept).toMatchObject({ metadata: { a: 3 }, expiresAt: 5 });
+        const endless = await store.updateReference('staff', 'ann', 'r1', { a: 1 }, { expiresAt: null });
+        expect(endless).toEqual({ ...kept, metadata: { a: 1 }, expiresAt: null });
+        const { embedding: _embedding, ...stored } = await store.getReference('staff', 'ann', 'r1');
+        expect(stored).toEqual(endless);
+      });
+
       it('deletes one; the subject stays', async () => {
         const embedding = random();
         await add('ann', 'r1', embedding);

@@ -13,6 +13,7 @@ import type {
   Page,
   PageRequest,
   ReferenceKey,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
@@ -282,9 +283,14 @@ export class GalleryState {
     };
   }
 
-  updateReference(plan: Plan, subjectId: string, referenceId: string, metadata: Metadata): void {
+  updateReference(
+    plan: Plan,
+    subjectId: string,
+    referenceId: string,
+    changes: { metadata: Metadata } & Partial<ReferenceRights>,
+  ): void {
     const { subject, reference } = this.plannedReference(subjectId, referenceId);
-    this.replaceReference(plan, subject, reference, { metadata });
+    this.replaceReference(plan, subject, reference, changes);
   }
 
   deleteReference(plan: Plan, subjectId: string, referenceId: string): void {
