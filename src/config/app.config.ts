@@ -410,7 +410,7 @@ type VariableName = keyof typeof APP_CONFIG;
 type FaceConfig = Required<Omit<FaceModuleOptions, 'onProgress' | 'onImage' | 'onNotice' | 'workerFile'>>;
 
 /** Options of GalleryModule that the environment sets. */
-type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotice' | 'onSearch'>>;
+type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotice' | 'onSearch' | 'onPurge'>>;
 
 /** The audit stream. */
 interface AuditConfig {

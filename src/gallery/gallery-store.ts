@@ -19,6 +19,7 @@ import type {
   SubjectRights,
 } from './gallery.types';
 import type { FaceError } from '../errors';
+import { orNull } from './gallery-calls';
 
 /**
  * Where galleries are kept and searched. Type and injection token at once.
@@ -101,6 +102,18 @@ export abstract class GalleryStore {
 
   /** Of a subject, in the order in which they were added. */
   abstract listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]>;
+
+  /**
+   * References of several subjects, without their embeddings, in any order. Subjects that are not there are left out.
+   *
+   * This one reads the embeddings and drops them: a store that can leave them alone has its own.
+   */
+  async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
+    const lists = await Promise.all(
+      subjectIds.map((id) => orNull('SUBJECT_NOT_FOUND', this.listReferences(galleryId, id))),
+    );
+    return lists.flatMap((list) => (list ?? []).map(({ embedding: _embedding, ...reference }) => reference));
+  }
 
   /** Replaces the metadata. Rights that are absent stay. */
   abstract updateReference(

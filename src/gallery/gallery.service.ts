@@ -207,10 +207,10 @@ export class GalleryService {
     private readonly store: GalleryStore,
     private readonly options: Pick<
       GalleryModuleOptions,
-      'defaultGallery' | 'identification' | 'onNotice' | 'onSearch'
+      'defaultGallery' | 'identification' | 'onNotice' | 'onSearch' | 'onPurge'
     > = {},
   ) {
-    this.retention = new Retention(store);
+    this.retention = new Retention(store, Date.now, options.onPurge);
     this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);
   }
 

@@ -305,6 +305,13 @@ export class LanceStore extends GalleryStore {
     });
   }
 
+  override describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
+    return this.read(galleryId, async (faces) => {
+      const ofSubjects = allOf(IS_REFERENCE, isOneOf('subjectId', subjectIds));
+      return (await faceRows(faces, ofSubjects, { vectors: false })).map(toReference);
+    });
+  }
+
   updateReference(
     galleryId: string,
     subjectId: string,

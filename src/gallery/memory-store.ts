@@ -178,6 +178,11 @@ export class MemoryStore extends GalleryStore {
     return this.settled(galleryId).state.listReferences(subjectId);
   }
 
+  override async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
+    const { state } = this.settled(galleryId);
+    return subjectIds.flatMap((subjectId) => state.describeReferences(subjectId));
+  }
+
   updateReference(
     galleryId: string,
     subjectId: string,

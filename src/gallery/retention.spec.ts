@@ -2,7 +2,7 @@ import { galleryErrors } from './gallery-errors';
 import { newGallery, newReference } from '../../test/support/gallery-store-contract';
 import { unitVectors } from '../../test/support/random-unit';
 import { MemoryStore } from './memory-store';
-import { Retention } from './retention';
+import { type PurgeReport, Retention } from './retention';
 
 describe(Retention.name, () => {
   const random = unitVectors(5, 8);
@@ -11,11 +11,20 @@ describe(Retention.name, () => {
   let now: number;
   let store: MemoryStore;
   let retention: Retention;
+  let purged: PurgeReport;
 
   beforeEach(async () => {
     now = NOON - 1;
     store = new MemoryStore({ threadCount: 0, precision: 'float32' });
-    retention = new Retention(store, () => now);
+    purged = { subjectCount: 0, referenceCount: 0 };
+    retention = new Retention(
+      store,
+      () => now,
+      ({ subjectCount, referenceCount }) => {
+        purged.subjectCount += subjectCount;
+        purged.referenceCount += referenceCount;
+      },
+    );
     await store.createGallery(newGallery());
     await store.addReferences('staff', [
       newReference('ann', 'ann-1', probe),
@@ -63,5 +72,35 @@ describe(Retention.name, () => {
     expect(await retention.purge()).toEqual({ subjectCount: 1, referenceCount: 1 });
     expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 2, referenceCount: 2 });
     expect(await retention.purge()).toEqual({ subjectCount: 0, referenceCount: 0 });
+    expect(purged).toEqual({ subjectCount: 1, referenceCount: 1 });
+  });
+
+  it('tells what a search has removed as well', async () => {
+    now = NOON;
+    await found();
+    expect(purged).toEqual({ subjectCount: 1, referenceCount: 1 });
+  });
+
+  it('purges without reading an embedding, over any number of pages', async () => {
+    const subjectIds = Array.from({ length: 250 }, (_, i) => `subject-${i}`);
+    await store.addReferences(
+      'staff',
+      subjectIds.flatMap((id, i) =>
+        [NOON, null].map((expiresAt, j) =>
+          newReference(id, `${id}-${j}`, probe, { expiresAt: i % 3 === 0 ? expiresAt : null }),
+        ),
+      ),
+    );
+    const reads = [jest.spyOn(store, 'listReferences'), jest.spyOn(store, 'getReference')];
+    now = NOON;
+    expect(await retention.purge()).toEqual({ subjectCount: 1, referenceCount: 84 + 1 });
+    for (const read of reads) expect(read).not.toHaveBeenCalled();
+  });
+
+  it('counts what it removed before the store failed', async () => {
+    now = NOON;
+    jest.spyOn(store, 'deleteReference').mockRejectedValue(galleryErrors.storeFailed(new Error('disk full')));
+    await expect(retention.purge()).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
+    expect(purged).toEqual({ subjectCount: 1, referenceCount: 0 });
   });
 });

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import { orNull } from './gallery-calls';
 import type { GalleryStore } from './gallery-store';
-import type { Hit, SearchOptions, StoredReference } from './gallery.types';
+import type { Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
 
 /** What a purge has removed. Holds no id. */
 export interface PurgeReport {
@@ -16,7 +16,9 @@ export interface PurgeReport {
 const MAX_SEARCHES = 8;
 const PAGE_SIZE = 100;
 /** Milliseconds of work on the event loop between two turns. */
-const TURN_MS = 5;
+const TURN_MS = 2;
+/** References that are looked at, and perhaps removed with one acknowledgement, in one turn. */
+const REFERENCES_PER_TURN = 200;
 
 /**
  * Keeps what has expired from ever being found, and removes it. Stores hold `expiresAt` and do not judge it: this is the one
@@ -27,6 +29,8 @@ export class Retention {
     private readonly store: GalleryStore,
     /** Milliseconds since 1970, UTC. */
     private readonly now: () => number = Date.now,
+    /** Told of each removal, by a purge or by a search that met what had expired. */
+    private readonly onPurge?: (removed: PurgeReport) => void,
   ) {}
 
   /** As {@link GalleryStore.search}, without what has expired. */
@@ -67,31 +71,47 @@ export class Retention {
   }
 
   private async purgeGallery(galleryId: string, report: PurgeReport): Promise<void> {
-    let turnBegan = performance.now();
+    const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listSubjects(galleryId, { limit: PAGE_SIZE, after });
-      for (const { id, expiresAt, referenceCount } of items) {
-        if (this.isPast(expiresAt)) {
-          if (await this.removeSubject(galleryId, id)) report.subjectCount++;
-        } else if (referenceCount > 0) {
-          report.referenceCount += await this.purgeSubject(galleryId, id);
-        }
-        if (performance.now() - turnBegan < TURN_MS) continue;
-        await setImmediate();
-        turnBegan = performance.now();
+      for (const subjects of chunksOf(items)) {
+        await turns.next();
+        await this.purgeSubjects(galleryId, subjects, report);
       }
+      await turns.next();
       after = next;
     }
   }
 
-  /** @returns how many references were removed. */
-  private async purgeSubject(galleryId: string, subjectId: string): Promise<number> {
-    const references = await orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId));
-    const expired = (references ?? []).filter(({ expiresAt }) => this.isPast(expiresAt));
-    const removed = await Promise.all(
-      expired.map(({ id }) => this.removeReference(galleryId, subjectId, id)),
-    );
-    return removed.filter((isRemoved) => isRemoved).length;
+  private async purgeSubjects(
+    galleryId: string,
+    subjects: readonly Subject[],
+    report: PurgeReport,
+  ): Promise<void> {
+    const referencesOf = await this.referencesOf(galleryId, subjects);
+    const removals = subjects.flatMap(({ id, expiresAt }) => {
+      if (this.isPast(expiresAt)) return [this.removeSubject(galleryId, id, report)];
+      return (referencesOf.get(id) ?? [])
+        .filter((reference) => this.isPast(reference.expiresAt))
+        .map((reference) => this.removeReference(galleryId, id, reference.id, report));
+    });
+    await Promise.all(removals);
+  }
+
+  /** By subject. */
+  private async referencesOf(
+    galleryId: string,
+    subjects: readonly Subject[],
+  ): Promise<ReadonlyMap<string, Reference[]>> {
+    const ids = subjects.filter(({ referenceCount }) => referenceCount > 0).map(({ id }) => id);
+    const bySubject = new Map<string, Reference[]>();
+    if (ids.length === 0) return bySubject;
+    for (const reference of await this.store.describeReferences(galleryId, ids)) {
+      const others = bySubject.get(reference.subjectId);
+      if (others == null) bySubject.set(reference.subjectId, [reference]);
+      else others.push(reference);
+    }
+    return bySubject;
   }
 
   private async hasExpired(galleryId: string, { subjectId, referenceId }: Hit): Promise<boolean> {
@@ -106,12 +126,13 @@ export class Retention {
 
   /** @returns false where the store cannot remove anything now. */
   private async removeAll(galleryId: string, hits: readonly Hit[]): Promise<boolean> {
+    const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
     try {
       for (const { subjectId, referenceId } of hits) {
         const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
         if (subject == null) continue;
-        if (this.isPast(subject.expiresAt)) await this.removeSubject(galleryId, subjectId);
-        else await this.removeReference(galleryId, subjectId, referenceId);
+        if (this.isPast(subject.expiresAt)) await this.removeSubject(galleryId, subjectId, report);
+        else await this.removeReference(galleryId, subjectId, referenceId, report);
       }
       return true;
     } catch (error) {
@@ -120,17 +141,52 @@ export class Retention {
     }
   }
 
-  private async removeSubject(galleryId: string, subjectId: string): Promise<boolean> {
-    const removal = this.store.deleteSubject(galleryId, subjectId).then(() => true);
-    return (await orNull('SUBJECT_NOT_FOUND', removal)) ?? false;
+  private async removeSubject(galleryId: string, subjectId: string, report: PurgeReport): Promise<void> {
+    const counts = await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(galleryId, subjectId));
+    if (counts == null) return;
+    report.subjectCount++;
+    this.onPurge?.({ subjectCount: 1, referenceCount: 0 });
   }
 
-  private async removeReference(galleryId: string, subjectId: string, id: string): Promise<boolean> {
+  private async removeReference(
+    galleryId: string,
+    subjectId: string,
+    id: string,
+    report: PurgeReport,
+  ): Promise<void> {
     const removal = this.store.deleteReference(galleryId, subjectId, id).then(() => true);
-    return (await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal))) ?? false;
+    const isRemoved = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal));
+    if (isRemoved == null) return;
+    report.referenceCount++;
+    this.onPurge?.({ subjectCount: 0, referenceCount: 1 });
   }
 
   private isPast(expiresAt: number | null): boolean {
     return expiresAt != null && expiresAt <= this.now();
+  }
+}
+
+/** Subjects in parts that have few references each. */
+function* chunksOf(subjects: readonly Subject[]): Generator<Subject[]> {
+  let chunk: Subject[] = [];
+  let referenceCount = 0;
+  for (const subject of subjects) {
+    chunk.push(subject);
+    referenceCount += subject.referenceCount;
+    if (referenceCount < REFERENCES_PER_TURN) continue;
+    yield chunk;
+    [chunk, referenceCount] = [[], 0];
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+/** Lets the event loop turn after a few milliseconds of work. */
+class Turns {
+  private beganAt = performance.now();
+
+  async next(): Promise<void> {
+    if (performance.now() - this.beganAt < TURN_MS) return;
+    await setImmediate();
+    this.beganAt = performance.now();
   }
 }

@@ -501,6 +501,21 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         expect(stored).toEqual(endless);
       });
 
+      it('describes those of several subjects, without embeddings', async () => {
+        await add('ann', 'r1', random(), { metadata: { a: 1 }, quality, expiresAt: 5 });
+        await add('ann', 'r2');
+        await add('bob', 'r3');
+        await add('cleo', 'r4');
+        await store.putSubject('staff', 'empty', {});
+        const described = await store.describeReferences('staff', ['bob', 'empty', 'ann', 'nobody']);
+        const expected = [
+          ...(await store.listReferences('staff', 'ann')),
+          ...(await store.listReferences('staff', 'bob')),
+        ].map(({ embedding: _embedding, ...reference }) => reference);
+        expect(described.sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual(expected);
+        await refused(store.describeReferences('none', ['ann']), 'GALLERY_NOT_FOUND');
+      });
+
       it('deletes one; the subject stays', async () => {
         const embedding = random();
         await add('ann', 'r1', embedding);

@@ -12,6 +12,7 @@ import type {
   NewReference,
   Page,
   PageRequest,
+  Reference,
   ReferenceKey,
   ReferenceRights,
   SearchOptions,
@@ -118,6 +119,12 @@ export class GalleryState {
       const reference = this.references.get(id)!;
       return toStored(reference, subjectId, this.index.get(reference.row));
     });
+  }
+
+  /** Without embeddings; none where there is no such subject. */
+  describeReferences(subjectId: string): Reference[] {
+    const { references = [] } = this.subjects.get(subjectId) ?? {};
+    return references.map((id) => toReference(this.references.get(id)!, subjectId));
   }
 
   async search(probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
