@@ -44,6 +44,12 @@ const TARGET_FPIR_DESCRIPTION =
   'Share of searches for strangers that may find somebody (1:N). The threshold follows from it and from the number of subjects, ' +
   'so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Needs an embedder with a calibration';
 
+const MAX_AGE_DESCRIPTION =
+  'Seconds for which a reference is held after its enrollment; then it never matches and is purged, and a subject that is as ' +
+  'old and has no other reference goes too. It holds for what is there already. null: no limit';
+/** A year. */
+const EXAMPLE_MAX_AGE_SECONDS = 31_536_000;
+
 /** Property: an error rate; `null` for that of the service. */
 function IsTargetOrNull(description: string, example: number): PropertyDecorator {
   const [minimum, maximum] = TARGET_RANGE;
@@ -113,6 +119,21 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   /** How strictly images are looked at before they become references. */
   @IsEnrolmentGate(DEFAULT_GALLERY_SETTINGS.enrolmentGate)
   enrolmentGate?: EnrolmentGate;
+
+  /** Seconds; `null`: no limit. */
+  @ValidateIf((_dto, value) => value !== undefined && value !== null)
+  @IsInt()
+  @Min(GALLERY_RANGES.maxAgeSeconds[0])
+  @Max(GALLERY_RANGES.maxAgeSeconds[1])
+  @ApiPropertyOptional({
+    type: 'integer',
+    nullable: true,
+    minimum: GALLERY_RANGES.maxAgeSeconds[0],
+    maximum: GALLERY_RANGES.maxAgeSeconds[1],
+    example: EXAMPLE_MAX_AGE_SECONDS,
+    description: MAX_AGE_DESCRIPTION,
+  })
+  maxAgeSeconds?: number | null;
 
   /** Replaces the metadata as a whole. */
   @IsMetadata('Whatever is to be noted down; replaces what was there as a whole')
@@ -184,6 +205,9 @@ export class GalleryDto {
   })
   enrolmentGate: EnrolmentGate;
 
+  @ApiProperty({ type: 'integer', nullable: true, example: null, description: MAX_AGE_DESCRIPTION })
+  maxAgeSeconds: number | null;
+
   @ApiMetadata('As it was sent')
   metadata: Metadata;
 
@@ -201,9 +225,17 @@ export class GalleryDto {
 
   static from(gallery: Gallery): GalleryDto {
     const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity } = gallery;
-    const { maxReferencesPerSubject, enrolmentGate, metadata, subjectCount, referenceCount } = gallery;
+    const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, metadata } = gallery;
+    const { subjectCount, referenceCount } = gallery;
     const targets = { threshold, targetFmr, targetFpir };
-    const settings = { ...targets, capacity, maxReferencesPerSubject, enrolmentGate, metadata };
+    const settings = {
+      ...targets,
+      capacity,
+      maxReferencesPerSubject,
+      enrolmentGate,
+      maxAgeSeconds,
+      metadata,
+    };
     const times = { createdAt: isoTime(gallery.createdAt), updatedAt: isoTime(gallery.updatedAt) };
     return { id, contract, dimensions, ...settings, subjectCount, referenceCount, ...times };
   }
@@ -247,6 +279,10 @@ export const CREATE_GALLERY_EXAMPLES = {
 export const GALLERY_SETTINGS_EXAMPLES = {
   threshold: { summary: 'A threshold of its own', value: { threshold: 0.5 } },
   target: { summary: 'Fewer strangers who are named', value: { threshold: null, targetFpir: 0.001 } },
+  retention: {
+    summary: 'A year after the enrollment at most',
+    value: { maxAgeSeconds: EXAMPLE_MAX_AGE_SECONDS },
+  },
   reset: {
     summary: 'The target rates of the service again',
     value: { threshold: null, targetFmr: null, targetFpir: null },

@@ -136,7 +136,7 @@ export class Enroller {
       );
       const add =
         gate === 'strict'
-          ? this.locks.run(galleryId, () => this.addOneByOne(galleryId, prepared, thresholds))
+          ? this.locks.run(galleryId, () => this.addOneByOne(gallery, prepared, thresholds))
           : this.add(galleryId, prepared);
       results.push(...(await add));
     }
@@ -221,38 +221,37 @@ export class Enroller {
 
   /** Adds one after the other, each compared with what is there before it. */
   private async addOneByOne(
-    galleryId: string,
+    gallery: Gallery,
     prepared: readonly Prepared[],
     thresholds: GateThresholds,
   ): Promise<(EnrolmentResult | FaceError)[]> {
     const results: (EnrolmentResult | FaceError)[] = [];
     for (const item of prepared) {
       if (isEnrolment(item)) {
-        item.reasons.push(...(await this.galleryReasons(galleryId, item.reference, thresholds)));
+        item.reasons.push(...(await this.galleryReasons(gallery, item.reference, thresholds)));
       }
-      results.push(...(await this.add(galleryId, [item])));
+      results.push(...(await this.add(gallery.id, [item])));
     }
     return results;
   }
 
   /** What a strict gate has against a face beside those that the gallery holds. */
   private async galleryReasons(
-    galleryId: string,
+    gallery: Gallery,
     { subjectId, embedding }: NewReference,
     thresholds: GateThresholds,
   ): Promise<RejectionReason[]> {
     // Two: one of them may be the subject itself.
     const [nearest] = !this.isIdentificationOn
       ? [[]]
-      : await this.retention.search(galleryId, [embedding], {
+      : await this.retention.search(gallery, [embedding], {
           limit: 2,
           minSimilarity: minSimilarityOf(thresholds.other),
         });
     const isNearAnother = nearest.some(
       (hit) => hit.subjectId !== subjectId && distanceOf(hit) <= thresholds.other,
     );
-    const own =
-      (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(galleryId, subjectId))) ?? [];
+    const own = (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId))) ?? [];
     const isFar = (reference: StoredReference) =>
       compareEmbeddings({ embedding, norm: 1 }, { embedding: reference.embedding, norm: 1 }, 'cosine')
         .distance > thresholds.own;

@@ -64,12 +64,14 @@ export const GALLERY_RANGES = {
   targetFpir: TARGET_RANGE,
   capacity: [1, 100_000_000],
   maxReferencesPerSubject: [1, 1000],
+  /** A hundred years. */
+  maxAgeSeconds: [1, 3_155_760_000],
 } as const;
 
 /** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
   const { threshold, targetFmr, targetFpir } = settings;
-  const { capacity, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
+  const { capacity, maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, metadata } = settings;
   const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
   return {
     threshold: threshold == null ? null : rangeProblem(threshold, distances),
@@ -82,6 +84,7 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
       enrolmentGate === undefined || ENROLMENT_GATES.includes(enrolmentGate)
         ? null
         : `must be one of ${ENROLMENT_GATES.join(', ')}`,
+    maxAgeSeconds: maxAgeSeconds == null ? null : integerProblem(maxAgeSeconds, GALLERY_RANGES.maxAgeSeconds),
     metadata: metadata === undefined ? null : metadataProblem(metadata),
   };
 }

@@ -71,6 +71,7 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   capacity: 100_000,
   maxReferencesPerSubject: 20,
   enrolmentGate: 'standard',
+  maxAgeSeconds: null,
   metadata: {},
 };
 

@@ -318,7 +318,7 @@ export class GalleryService {
     );
     const startedAt = performance.now();
     const hits = await this.retention.search(
-      galleryId,
+      gallery,
       faces.map(({ embedding }) => embedding),
       { limit, filter, minSimilarity: minSimilarityOf(threshold) },
     );
@@ -362,7 +362,7 @@ export class GalleryService {
       reviewMargin: askedMargin === undefined ? null : rangeProblem(askedMargin, REVIEW_MARGIN_RANGE),
     });
     const gallery = await this.store.getGallery(galleryId);
-    const references = await this.retention.listReferences(galleryId, subjectId);
+    const references = await this.retention.listReferences(gallery, subjectId);
     if (references.length === 0) {
       throw new FaceError('REFERENCE_NOT_FOUND', 'The subject has no references.', { galleryId, subjectId });
     }
@@ -419,13 +419,14 @@ export class GalleryService {
   ): Promise<FoundReference[]> {
     const { metric = 'cosine', maxDistance = Infinity, limit = MAX_SEARCH_LIMIT, filter } = options;
     assertValid({ limit: integerProblem(limit, [1, MAX_SEARCH_LIMIT]) });
-    const embedder = embedderOf(this.model, await this.store.getGallery(galleryId));
+    const gallery = await this.store.getGallery(galleryId);
+    const embedder = embedderOf(this.model, gallery);
     const { faces } = await representInput(this.model, probe, embedder, {});
     const [face] = faces;
     const startedAt = performance.now();
     // Of the metrics only euclidean has another order than the cosine.
     const subjectLimit = metric === 'euclidean' ? MAX_SEARCH_LIMIT : limit;
-    const [hits] = await this.retention.search(galleryId, [face.embedding], {
+    const [hits] = await this.retention.search(gallery, [face.embedding], {
       limit: subjectLimit,
       filter,
       minSimilarity: minSimilarityOf(1 - leastSimilarityWithin(maxDistance, face.norm, metric)),
@@ -434,7 +435,7 @@ export class GalleryService {
     const subjects = await this.subjectsOf(galleryId, hits);
     const references = await Promise.all(
       hits.map(({ subjectId }) =>
-        orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(galleryId, subjectId)),
+        orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId)),
       ),
     );
     const found = references

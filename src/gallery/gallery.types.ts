@@ -26,6 +26,11 @@ export interface GallerySettings {
   /** Most references of one subject. */
   maxReferencesPerSubject: number;
   enrolmentGate: EnrolmentGate;
+  /**
+   * Seconds for which a reference is held after its enrollment, and a subject after it was made as long as it has no other
+   * reference, [1, 3,155,760,000] (100 years); then they never match and are purged. `null`: no limit.
+   */
+  maxAgeSeconds: number | null;
   metadata: Metadata;
 }
 

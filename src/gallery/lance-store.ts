@@ -98,6 +98,7 @@ export class LanceStore extends GalleryStore {
         capacity: gallery.capacity,
         maxReferencesPerSubject: gallery.maxReferencesPerSubject,
         enrolmentGate: gallery.enrolmentGate,
+        maxAgeSeconds: gallery.maxAgeSeconds,
         metadata: JSON.stringify(gallery.metadata),
         createdAt: now,
         updatedAt: now,

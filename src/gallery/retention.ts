@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import { orNull } from './gallery-calls';
 import type { GalleryStore } from './gallery-store';
-import type { Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
+import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
 
 /** What a purge has removed. Holds no id. */
 export interface PurgeReport {
@@ -21,8 +21,8 @@ const TURN_MS = 2;
 const REFERENCES_PER_TURN = 200;
 
 /**
- * Keeps what has expired from ever being found, and removes it. Stores hold `expiresAt` and do not judge it: this is the one
- * place that does.
+ * Keeps what has expired from ever being found, and removes it. Stores hold `expiresAt` and the settings of galleries and do
+ * not judge them: this is the one place that does.
  */
 export class Retention {
   constructor(
@@ -34,13 +34,13 @@ export class Retention {
   ) {}
 
   /** As {@link GalleryStore.search}, without what has expired. */
-  async search(galleryId: string, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
+  async search(gallery: Gallery, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
     for (let searches = 1; ; searches++) {
-      const hits = await this.store.search(galleryId, probes, options);
+      const hits = await this.store.search(gallery.id, probes, options);
       const expired = new Set<Hit>();
-      for (const hit of hits.flat()) if (await this.hasExpired(galleryId, hit)) expired.add(hit);
+      for (const hit of hits.flat()) if (await this.hasExpired(gallery, hit)) expired.add(hit);
       if (expired.size === 0) return hits;
-      const isRemoved = await this.removeAll(galleryId, [...expired]);
+      const isRemoved = await this.removeAll(gallery.id, [...expired]);
       if (searches === MAX_SEARCHES || !isRemoved) {
         return hits.map((ofProbe) => ofProbe.filter((hit) => !expired.has(hit)));
       }
@@ -48,11 +48,11 @@ export class Retention {
   }
 
   /** As {@link GalleryStore.listReferences}, without what has expired: none where the subject has. */
-  async listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]> {
-    const { expiresAt } = await this.store.getSubject(galleryId, subjectId);
+  async listReferences(gallery: Gallery, subjectId: string): Promise<StoredReference[]> {
+    const { expiresAt } = await this.store.getSubject(gallery.id, subjectId);
     if (this.isPast(expiresAt)) return [];
-    const references = await this.store.listReferences(galleryId, subjectId);
-    return references.filter((reference) => !this.isPast(reference.expiresAt));
+    const references = await this.store.listReferences(gallery.id, subjectId);
+    return references.filter((reference) => !this.hasReferenceExpired(gallery, reference));
   }
 
   /**
@@ -64,19 +64,21 @@ export class Retention {
     const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listGalleries({ limit: PAGE_SIZE, after });
-      for (const { id } of items) await orNull('GALLERY_NOT_FOUND', this.purgeGallery(id, report));
+      for (const gallery of items) {
+        await orNull('GALLERY_NOT_FOUND', this.purgeGallery(gallery, report));
+      }
       after = next;
     }
     return report;
   }
 
-  private async purgeGallery(galleryId: string, report: PurgeReport): Promise<void> {
+  private async purgeGallery(gallery: Gallery, report: PurgeReport): Promise<void> {
     const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
-      const { items, next } = await this.store.listSubjects(galleryId, { limit: PAGE_SIZE, after });
+      const { items, next } = await this.store.listSubjects(gallery.id, { limit: PAGE_SIZE, after });
       for (const subjects of chunksOf(items)) {
         await turns.next();
-        await this.purgeSubjects(galleryId, subjects, report);
+        await this.purgeSubjects(gallery, subjects, report);
       }
       await turns.next();
       after = next;
@@ -84,16 +86,19 @@ export class Retention {
   }
 
   private async purgeSubjects(
-    galleryId: string,
+    gallery: Gallery,
     subjects: readonly Subject[],
     report: PurgeReport,
   ): Promise<void> {
-    const referencesOf = await this.referencesOf(galleryId, subjects);
-    const removals = subjects.flatMap(({ id, expiresAt }) => {
-      if (this.isPast(expiresAt)) return [this.removeSubject(galleryId, id, report)];
-      return (referencesOf.get(id) ?? [])
-        .filter((reference) => this.isPast(reference.expiresAt))
-        .map((reference) => this.removeReference(galleryId, id, reference.id, report));
+    const referencesOf = await this.referencesOf(gallery.id, subjects);
+    const removals = subjects.flatMap((subject) => {
+      const references = referencesOf.get(subject.id) ?? [];
+      const expired = references.filter((reference) => this.hasReferenceExpired(gallery, reference));
+      const isEmpty = expired.length === references.length;
+      if (this.isPast(subject.expiresAt) || (isEmpty && this.isTooOld(gallery, subject))) {
+        return [this.removeSubject(gallery.id, subject.id, report)];
+      }
+      return expired.map(({ id }) => this.removeReference(gallery.id, subject.id, id, report));
     });
     await Promise.all(removals);
   }
@@ -114,14 +119,14 @@ export class Retention {
     return bySubject;
   }
 
-  private async hasExpired(galleryId: string, { subjectId, referenceId }: Hit): Promise<boolean> {
-    const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
+  private async hasExpired(gallery: Gallery, { subjectId, referenceId }: Hit): Promise<boolean> {
+    const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
     if (subject != null && this.isPast(subject.expiresAt)) return true;
     const reference = await orNull(
       'SUBJECT_NOT_FOUND',
-      orNull('REFERENCE_NOT_FOUND', this.store.getReference(galleryId, subjectId, referenceId)),
+      orNull('REFERENCE_NOT_FOUND', this.store.getReference(gallery.id, subjectId, referenceId)),
     );
-    return reference != null && this.isPast(reference.expiresAt);
+    return reference != null && this.hasReferenceExpired(gallery, reference);
   }
 
   /** @returns false where the store cannot remove anything now. */
@@ -159,6 +164,18 @@ export class Retention {
     if (isRemoved == null) return;
     report.referenceCount++;
     this.onPurge?.({ subjectCount: 0, referenceCount: 1 });
+  }
+
+  private hasReferenceExpired(gallery: Gallery, reference: Reference): boolean {
+    return this.isPast(reference.expiresAt) || this.isTooOld(gallery, reference);
+  }
+
+  /** Of a subject it says nothing yet: it may have references that are younger. */
+  private isTooOld(
+    { maxAgeSeconds }: Gallery,
+    { createdAt }: Pick<Subject | Reference, 'createdAt'>,
+  ): boolean {
+    return maxAgeSeconds != null && createdAt + maxAgeSeconds * 1000 <= this.now();
   }
 
   private isPast(expiresAt: number | null): boolean {

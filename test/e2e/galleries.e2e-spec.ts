@@ -74,6 +74,7 @@ describe('galleries over HTTP', () => {
         capacity: 100_000,
         maxReferencesPerSubject: 20,
         enrolmentGate: 'standard',
+        maxAgeSeconds: null,
         metadata: { site: 'berlin' },
         subjectCount: 0,
         referenceCount: 0,

@@ -1,6 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { auditKeys, hashSubject } from '../../src/audit/audit-chain';
 import { receiptProblem } from '../../src/receipts/erasure-receipt';
 import { createApp, type TestApp } from '../support/create-app';
@@ -160,6 +161,33 @@ describe('rights of a subject', () => {
         { status: 'added', reference: { expiresAt: null } },
       ]);
     });
+  });
+
+  it('ends what is older than the gallery allows', async () => {
+    const admin = { authorization: `Bearer ${KEY}` };
+    const { contract } = service.model.embedder();
+    const made = await service.http
+      .post('/v1/galleries')
+      .send({ id: 'brief', maxAgeSeconds: 3600 })
+      .expect(201);
+    expect(made.body.maxAgeSeconds).toBe(3600);
+    const path = '/v1/galleries/brief/subjects/guest';
+    const probe = { embedding: embedding(1), contract };
+    await service.http.post(`${path}/references`).send(probe).expect(201);
+    const verify = async () => {
+      const { body } = await service.http.post(`${path}/verify`).send({ probe });
+      return body.error?.code ?? body.verified;
+    };
+    expect(await verify()).toBe(true);
+    for (const maxAgeSeconds of [0, 1.5, '1y']) {
+      const { body } = await service.http.patch('/v1/galleries/brief').send({ maxAgeSeconds }).expect(400);
+      expect(Object.keys(body.error.details.fields)).toEqual(['maxAgeSeconds']);
+    }
+    await service.http.patch('/v1/galleries/brief').send({ maxAgeSeconds: 1 }).expect(200);
+    while ((await verify()) !== 'REFERENCE_NOT_FOUND') await setTimeout(50);
+    const { body } = await service.http.post('/admin/galleries/purge').set(admin).expect(200);
+    expect(body).toMatchObject({ subjectCount: 1, referenceCount: 0 });
+    await service.http.get(path).expect(404);
   });
 
   it('purges on request, and reports how much', async () => {

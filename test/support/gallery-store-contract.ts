@@ -26,6 +26,7 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     capacity: 1000,
     maxReferencesPerSubject: 10,
     enrolmentGate: 'standard',
+    maxAgeSeconds: null,
     metadata: {},
     ...changes,
   };

@@ -76,7 +76,7 @@ export function encodeBundle(records: readonly EncodedRecord[]): Buffer {
 
 export function decodeGalleries(content: Buffer): RestoredGallery[] {
   // Records of older versions lack the settings that came later.
-  const settings: Partial<GallerySettings> = { targetFmr: null, targetFpir: null };
+  const settings: Partial<GallerySettings> = { targetFmr: null, targetFpir: null, maxAgeSeconds: null };
   return readParts(content).values.map((value) => ({ ...settings, ...(value as RestoredGallery) }));
 }
 

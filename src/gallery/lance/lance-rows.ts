@@ -89,6 +89,7 @@ export function gallerySchema({ arrow }: LancePackage): Schema {
     new Field('capacity', new Float64(), false),
     new Field('maxReferencesPerSubject', new Float64(), false),
     new Field('enrolmentGate', new Utf8(), false),
+    new Field('maxAgeSeconds', new Float64(), true),
     new Field('metadata', new Utf8(), false),
     new Field('createdAt', new Float64(), false),
     new Field('updatedAt', new Float64(), false),
@@ -219,7 +220,7 @@ export function toGallery(
   counts: { subjectCount: number; referenceCount: number },
 ): Gallery {
   const { id, contract, dimensions, capacity, maxReferencesPerSubject, enrolmentGate } = row;
-  const { threshold, targetFmr, targetFpir } = row;
+  const { threshold, targetFmr, targetFpir, maxAgeSeconds } = row;
   const settings: GallerySettings = {
     threshold,
     targetFmr,
@@ -227,6 +228,7 @@ export function toGallery(
     capacity,
     maxReferencesPerSubject,
     enrolmentGate,
+    maxAgeSeconds,
     metadata: parseMetadata(row.metadata),
   };
   return {
