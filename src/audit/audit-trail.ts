@@ -76,9 +76,10 @@ export class AuditTrail implements OnApplicationShutdown {
     else this.file?.append(entry);
   }
 
-  /** Takes what no interceptor sees: requests that were refused for their key, or the lack of one. */
+  /** Takes what no interceptor sees: requests that were refused for their key, or the lack of one, or for many wrong ones. */
   readonly observeRefusal: HttpObserver = ({ status, code, method, route }, request): void => {
-    if ((status !== 401 && status !== 403) || request.isAudited) return;
+    const isRefused = status === 401 || status === 403 || code === 'AUTH_ATTEMPTS_EXCEEDED';
+    if (!isRefused || request.isAudited) return;
     const { action } = (route === UNMATCHED ? null : auditedRouteOf(method, route)) ?? {
       action: 'authenticate',
     };
