@@ -28,6 +28,10 @@ export const FACE_ERRORS = {
     status: 401,
     when: 'the route needs a key, and the request has none that is valid in `Authorization: Bearer` or `x-api-key`',
   },
+  API_KEY_EXPIRED: {
+    status: 401,
+    when: 'the key of the request is past its `expiresAt`, which `details` has',
+  },
   FORBIDDEN: {
     status: 403,
     when: 'the key lacks a scope of the route, or may not use the gallery, the thresholds or the distances; `details` names which',

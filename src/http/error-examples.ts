@@ -36,6 +36,10 @@ export const ERROR_EXAMPLES: Readonly<
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
   },
   UNAUTHORIZED: { message: 'A valid key is required in Authorization: Bearer or x-api-key.' },
+  API_KEY_EXPIRED: {
+    message: 'The API key has expired.',
+    details: { expiresAt: '2027-01-31T00:00:00.000Z' },
+  },
   FORBIDDEN: {
     message: 'The key lacks the scope enroll.',
     details: { scopes: ['enroll'] },

@@ -254,6 +254,18 @@ describe('the audit stream', () => {
     ]);
   });
 
+  it('names the key that has expired', async () => {
+    await stop();
+    const { file: keyFile, keys } = writeKeyFile(newFolder(), {
+      past: { scopes: ['read'], expiresAt: '2020-01-01T00:00:00Z' },
+    });
+    await start({ FACE_API_KEYS_FILE: keyFile });
+    await service.http.get(`${staff}/subjects`).set('x-api-key', keys.past).expect(401);
+    expect(await lines()).toMatchObject([
+      { action: 'authenticate', key: 'past', outcome: 'API_KEY_EXPIRED', subject: null },
+    ]);
+  });
+
   it('has that too many wrong keys came from an address', async () => {
     await service.http.delete(staff).expect(404);
     for (let i = 0; i <= FREE_FAILURES; i++) {

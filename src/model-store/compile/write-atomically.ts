@@ -16,16 +16,18 @@ export interface TemporaryFile {
  *
  * @param path - its place.
  * @param pieces - what is written, one after the other.
+ * @param mode - permissions of the file. @defaultValue those that the process gives
  */
 export async function writeTemporary(
   path: string,
   pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  mode?: number,
 ): Promise<TemporaryFile> {
   const unique = `${process.pid}-${randomBytes(6).toString('hex')}`;
   const temporary = join(dirname(path), `.${basename(path)}.${unique}.tmp`);
   const discard = () => rm(temporary, { force: true });
   try {
-    const file = await open(temporary, 'wx');
+    const file = await open(temporary, 'wx', mode);
     try {
       for await (const piece of pieces) await file.writeFile(piece);
       // A rename may reach the disk before the data does; after a power cut the file would be there, and empty.
@@ -46,12 +48,14 @@ export async function writeTemporary(
  * Two writers of the same path do not disturb each other; the last one stays. On failure nothing is left behind.
  *
  * @param bytes - all of them, or piece by piece: what is thrown among them is a failure like any other.
+ * @param mode - permissions of the file. @defaultValue those that the process gives
  */
 export async function writeAtomically(
   path: string,
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
+  mode?: number,
 ): Promise<void> {
-  const temporary = await writeTemporary(path, bytes instanceof Uint8Array ? [bytes] : bytes);
+  const temporary = await writeTemporary(path, bytes instanceof Uint8Array ? [bytes] : bytes, mode);
   try {
     await temporary.publish();
   } catch (error) {
