@@ -49,6 +49,12 @@ const MAX_AGE_DESCRIPTION =
   'old and has no other reference goes too. It holds for what is there already. null: no limit';
 /** A year. */
 const EXAMPLE_MAX_AGE_SECONDS = 31_536_000;
+const SINCE_LAST_MATCH_DESCRIPTION =
+  'Seconds for which a subject is held after it last matched or was enrolled; then it never matches and is purged. While it is ' +
+  'set, the time of the last match is kept for each subject, up to a day or a tenth of the limit before the true time. null: ' +
+  'no limit, and no times are kept';
+/** Ninety days. */
+const EXAMPLE_SINCE_LAST_MATCH_SECONDS = 7_776_000;
 
 /** Property: an error rate; `null` for that of the service. */
 function IsTargetOrNull(description: string, example: number): PropertyDecorator {
@@ -59,6 +65,22 @@ function IsTargetOrNull(description: string, example: number): PropertyDecorator
     Min(minimum),
     Max(maximum),
     ApiPropertyOptional({ type: Number, nullable: true, minimum, maximum, example, description }),
+  );
+}
+
+/** Property: a time limit; `null` for none. */
+function IsSecondsOrNull(
+  name: 'maxAgeSeconds' | 'sinceLastMatchSeconds',
+  description: string,
+  example: number,
+): PropertyDecorator {
+  const [minimum, maximum] = GALLERY_RANGES[name];
+  return applyDecorators(
+    ValidateIf((_dto, value) => value !== undefined && value !== null),
+    IsInt(),
+    Min(minimum),
+    Max(maximum),
+    ApiPropertyOptional({ type: 'integer', nullable: true, minimum, maximum, example, description }),
   );
 }
 
@@ -121,19 +143,12 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   enrolmentGate?: EnrolmentGate;
 
   /** Seconds; `null`: no limit. */
-  @ValidateIf((_dto, value) => value !== undefined && value !== null)
-  @IsInt()
-  @Min(GALLERY_RANGES.maxAgeSeconds[0])
-  @Max(GALLERY_RANGES.maxAgeSeconds[1])
-  @ApiPropertyOptional({
-    type: 'integer',
-    nullable: true,
-    minimum: GALLERY_RANGES.maxAgeSeconds[0],
-    maximum: GALLERY_RANGES.maxAgeSeconds[1],
-    example: EXAMPLE_MAX_AGE_SECONDS,
-    description: MAX_AGE_DESCRIPTION,
-  })
+  @IsSecondsOrNull('maxAgeSeconds', MAX_AGE_DESCRIPTION, EXAMPLE_MAX_AGE_SECONDS)
   maxAgeSeconds?: number | null;
+
+  /** Seconds; `null`: no limit, and no times of matches are kept. */
+  @IsSecondsOrNull('sinceLastMatchSeconds', SINCE_LAST_MATCH_DESCRIPTION, EXAMPLE_SINCE_LAST_MATCH_SECONDS)
+  sinceLastMatchSeconds?: number | null;
 
   /** Replaces the metadata as a whole. */
   @IsMetadata('Whatever is to be noted down; replaces what was there as a whole')
@@ -208,6 +223,19 @@ export class GalleryDto {
   @ApiProperty({ type: 'integer', nullable: true, example: null, description: MAX_AGE_DESCRIPTION })
   maxAgeSeconds: number | null;
 
+  @ApiProperty({ type: 'integer', nullable: true, example: null, description: SINCE_LAST_MATCH_DESCRIPTION })
+  sinceLastMatchSeconds: number | null;
+
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    example: null,
+    description:
+      'Since when times of matches are kept: no subject counts as unmatched for longer; null: they are not',
+  })
+  matchesSince: string | null;
+
   @ApiMetadata('As it was sent')
   metadata: Metadata;
 
@@ -225,7 +253,10 @@ export class GalleryDto {
 
   static from(gallery: Gallery): GalleryDto {
     const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity } = gallery;
-    const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, metadata } = gallery;
+    const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, sinceLastMatchSeconds, metadata } =
+      gallery;
+    const matchesSince = gallery.matchesSince == null ? null : isoTime(gallery.matchesSince);
+    const limits = { maxAgeSeconds, sinceLastMatchSeconds, matchesSince };
     const { subjectCount, referenceCount } = gallery;
     const targets = { threshold, targetFmr, targetFpir };
     const settings = {
@@ -233,7 +264,7 @@ export class GalleryDto {
       capacity,
       maxReferencesPerSubject,
       enrolmentGate,
-      maxAgeSeconds,
+      ...limits,
       metadata,
     };
     const times = { createdAt: isoTime(gallery.createdAt), updatedAt: isoTime(gallery.updatedAt) };

@@ -110,6 +110,17 @@ export class SubjectDto {
   })
   expiresAt: string | null;
 
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    example: null,
+    description:
+      'When it last matched or was enrolled, up to a day or a tenth of `sinceLastMatchSeconds` before the true time; null: ' +
+      'the gallery keeps no such times, or none since it was made',
+  })
+  lastMatchedAt: string | null;
+
   @ApiProperty({ type: 'integer', minimum: 0, example: 3, description: 'References of the subject' })
   referenceCount: number;
 
@@ -122,8 +133,9 @@ export class SubjectDto {
   static from(subject: Subject): SubjectDto {
     const { id, metadata, consentRef, purpose, expiresAt, referenceCount, createdAt, updatedAt } = subject;
     const rights = { consentRef, purpose, expiresAt: expiresAt == null ? null : isoTime(expiresAt) };
+    const lastMatchedAt = subject.lastMatchedAt == null ? null : isoTime(subject.lastMatchedAt);
     const times = { createdAt: isoTime(createdAt), updatedAt: isoTime(updatedAt) };
-    return { id, metadata, ...rights, referenceCount, ...times };
+    return { id, metadata, ...rights, lastMatchedAt, referenceCount, ...times };
   }
 }
 
@@ -177,6 +189,7 @@ const SUBJECT_EXAMPLE = SubjectDto.from({
   consentRef: EXAMPLE_CONSENT_REF,
   purpose: EXAMPLE_PURPOSE,
   expiresAt: null,
+  lastMatchedAt: null,
   referenceCount: 3,
   createdAt: EXAMPLE_TIME_MS,
   updatedAt: EXAMPLE_TIME_MS,

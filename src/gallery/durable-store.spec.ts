@@ -136,7 +136,13 @@ describe(DurableStore.name, () => {
   });
 
   it('reads galleries of a version without later settings, which have none then', async () => {
-    const later = { targetFmr: null, targetFpir: null, maxAgeSeconds: null };
+    const later = {
+      targetFmr: null,
+      targetFpir: null,
+      maxAgeSeconds: null,
+      sinceLastMatchSeconds: null,
+      matchesSince: null,
+    };
     const old = Object.fromEntries(
       Object.entries(newGallery({ id: 'old', capacity: 7 })).filter(([name]) => !(name in later)),
     ) as unknown;

@@ -116,11 +116,11 @@ export class Enroller {
 
   /** See `GalleryService.enroll`. */
   async enroll(
-    galleryId: string,
+    gallery: Gallery,
     items: readonly EnrolmentItem[],
     options: EnrolOptions,
   ): Promise<(EnrolmentResult | FaceError)[]> {
-    const gallery = await this.store.getGallery(galleryId);
+    const { id: galleryId } = gallery;
     const { idempotencyKey: key, enrolmentGate: gate = gallery.enrolmentGate } = options;
     const embedder = embedderOf(this.model, gallery);
     // Where nothing is compared, a card without a threshold does not matter.

@@ -89,6 +89,7 @@ describe(settingsProblems.name, () => {
       maxReferencesPerSubject: 0,
       enrolmentGate: 'lax' as 'off',
       maxAgeSeconds: 0.5,
+      sinceLastMatchSeconds: 0,
       metadata: { a: NaN },
     };
     expect(Object.values(settingsProblems(wrong))).not.toContain(null);

@@ -71,6 +71,14 @@ export abstract class GalleryStore {
   ): Promise<Page<Subject>>;
 
   /**
+   * Notes when subjects matched, and changes nothing else of them. Subjects that are not there, or have a later match, stay
+   * as they are.
+   *
+   * @param matchedAt - milliseconds since 1970, UTC.
+   */
+  abstract recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void>;
+
+  /**
    * Gives a subject another id. Where the new id is taken, `merge` moves the references to the one that has it (those of an
    * image that it has already are dropped), adds the metadata that it lacks, and removes the subject that was renamed.
    *

@@ -72,6 +72,8 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   maxReferencesPerSubject: 20,
   enrolmentGate: 'standard',
   maxAgeSeconds: null,
+  sinceLastMatchSeconds: null,
+  matchesSince: null,
   metadata: {},
 };
 

@@ -31,6 +31,16 @@ export interface GallerySettings {
    * reference, [1, 3,155,760,000] (100 years); then they never match and are purged. `null`: no limit.
    */
   maxAgeSeconds: number | null;
+  /**
+   * Seconds for which a subject is held after it last matched or was enrolled, [1, 3,155,760,000]; then it never matches and
+   * is purged. Only while it is set are times of matches kept. `null`: no limit.
+   */
+  sinceLastMatchSeconds: number | null;
+  /**
+   * Since when times of matches are kept: no subject counts as unmatched for longer. Milliseconds since 1970, UTC; `null` where
+   * `sinceLastMatchSeconds` is. Set by `GalleryService`.
+   */
+  matchesSince: number | null;
   metadata: Metadata;
 }
 
@@ -68,6 +78,11 @@ export interface Subject extends SubjectRights {
   /** Chosen by the client. */
   id: string;
   metadata: Metadata;
+  /**
+   * When it last matched or was enrolled, milliseconds since 1970, UTC; up to a day, or a tenth of the gallery's
+   * `sinceLastMatchSeconds`, before the true time. `null`: not kept, or not since it was made.
+   */
+  lastMatchedAt: number | null;
   referenceCount: number;
   /** Milliseconds since 1970, UTC. */
   createdAt: number;

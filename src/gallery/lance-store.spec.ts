@@ -7,6 +7,15 @@ import { galleryStoreContract, newGallery, newReference } from '../../test/suppo
 import { unitVectors } from '../../test/support/random-unit';
 import { LanceStore } from './lance-store';
 
+/** Settings that came after the first version, as a gallery of that version has them. */
+const LATER_SETTINGS = {
+  targetFmr: null,
+  targetFpir: null,
+  maxAgeSeconds: null,
+  sinceLastMatchSeconds: null,
+  matchesSince: null,
+};
+
 describe('LanceStore', () => {
   let root: string;
   let folders = 0;
@@ -60,11 +69,11 @@ describe('LanceStore', () => {
     await old.createGallery(newGallery({ capacity: 7 }));
     await old.close();
     const table = await (await connect(uri)).openTable('galleries');
-    await table.dropColumns(['targetFmr', 'targetFpir', 'maxAgeSeconds']);
+    await table.dropColumns(Object.keys(LATER_SETTINGS));
     table.close();
 
     const store = await openHere(uri);
-    const later = { targetFmr: null, targetFpir: null, maxAgeSeconds: null };
+    const later = { ...LATER_SETTINGS };
     expect(await store.getGallery('staff')).toMatchObject({ capacity: 7, ...later });
     await store.updateGallery('staff', { targetFpir: 0.02, maxAgeSeconds: 60 });
     await store.createGallery(newGallery({ id: 'new', targetFmr: 1e-4 }));

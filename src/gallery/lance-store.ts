@@ -99,6 +99,8 @@ export class LanceStore extends GalleryStore {
         maxReferencesPerSubject: gallery.maxReferencesPerSubject,
         enrolmentGate: gallery.enrolmentGate,
         maxAgeSeconds: gallery.maxAgeSeconds,
+        sinceLastMatchSeconds: gallery.sinceLastMatchSeconds,
+        matchesSince: gallery.matchesSince,
         metadata: JSON.stringify(gallery.metadata),
         createdAt: now,
         updatedAt: now,
@@ -209,6 +211,20 @@ export class LanceStore extends GalleryStore {
         items: ids.flatMap((id) => subjects.get(id) ?? []),
         next: found.length > limit ? ids[limit - 1] : null,
       };
+    });
+  }
+
+  recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void> {
+    return this.changes.run(galleryId, async (turn) => {
+      const ofSubjects = allOf(IS_SUBJECT, isOneOf('subjectId', subjectIds));
+      const rows = await faceRows(turn.faces, ofSubjects, { vectors: true });
+      const replaced = rows
+        .filter((row) => (rightsOf(row).lastMatchedAt ?? 0) < matchedAt)
+        .map((row) => {
+          const later = { ...rightsOf(row), lastMatchedAt: matchedAt };
+          return { ...row, metadata: metadataJson(parseMetadata(row.metadata), later) };
+        });
+      await turn.write({ replaced });
     });
   }
 

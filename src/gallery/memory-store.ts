@@ -126,6 +126,13 @@ export class MemoryStore extends GalleryStore {
     return this.settled(galleryId).state.listSubjects(page);
   }
 
+  recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void> {
+    return this.change((plan) => {
+      this.planned(galleryId).state.recordMatches(plan, subjectIds, matchedAt);
+      return () => undefined;
+    });
+  }
+
   renameSubject(
     galleryId: string,
     subjectId: string,

@@ -135,6 +135,38 @@ describe(Retention.name, () => {
     });
   });
 
+  describe('in a gallery that forgets who does not match', () => {
+    const LIMIT_MS = 60_000;
+    let made: number;
+
+    beforeEach(async () => {
+      gallery = await store.createGallery(
+        newGallery({ id: 'guests', sinceLastMatchSeconds: LIMIT_MS / 1000 }),
+      );
+      await store.addReferences('guests', [newReference('gus', 'gus-1', probe)]);
+      ({ createdAt: made } = await store.getSubject('guests', 'gus'));
+    });
+
+    it.each<[string, () => Promise<unknown>, () => number]>([
+      ['it was made', async () => undefined, () => made],
+      ['it last matched', () => store.recordMatches('guests', ['gus'], made + 5000), () => made + 5000],
+      [
+        'times are kept',
+        async () => (gallery = await store.updateGallery('guests', { matchesSince: made + 9000 })),
+        () => made + 9000,
+      ],
+    ])('finds a subject for so long after %s, and purges it then', async (_since, prepare, begin) => {
+      await prepare();
+      now = begin() + LIMIT_MS - 1;
+      await retention.purge();
+      expect(await found()).toEqual(['gus-1']);
+      now = begin() + LIMIT_MS;
+      expect(await retention.listReferences(gallery, 'gus')).toEqual([]);
+      expect(await retention.purge()).toEqual({ subjectCount: 1, referenceCount: 0 });
+      expect(await found()).toEqual([]);
+    });
+  });
+
   it('tells what a search has removed as well', async () => {
     now = NOON;
     await found();

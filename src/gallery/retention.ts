@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import { orNull } from './gallery-calls';
+import { lastMatchOf } from './last-matches';
 import type { GalleryStore } from './gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
 
@@ -40,7 +41,7 @@ export class Retention {
       const expired = new Set<Hit>();
       for (const hit of hits.flat()) if (await this.hasExpired(gallery, hit)) expired.add(hit);
       if (expired.size === 0) return hits;
-      const isRemoved = await this.removeAll(gallery.id, [...expired]);
+      const isRemoved = await this.removeAll(gallery, [...expired]);
       if (searches === MAX_SEARCHES || !isRemoved) {
         return hits.map((ofProbe) => ofProbe.filter((hit) => !expired.has(hit)));
       }
@@ -49,8 +50,8 @@ export class Retention {
 
   /** As {@link GalleryStore.listReferences}, without what has expired: none where the subject has. */
   async listReferences(gallery: Gallery, subjectId: string): Promise<StoredReference[]> {
-    const { expiresAt } = await this.store.getSubject(gallery.id, subjectId);
-    if (this.isPast(expiresAt)) return [];
+    const subject = await this.store.getSubject(gallery.id, subjectId);
+    if (this.hasSubjectExpired(gallery, subject)) return [];
     const references = await this.store.listReferences(gallery.id, subjectId);
     return references.filter((reference) => !this.hasReferenceExpired(gallery, reference));
   }
@@ -95,7 +96,7 @@ export class Retention {
       const references = referencesOf.get(subject.id) ?? [];
       const expired = references.filter((reference) => this.hasReferenceExpired(gallery, reference));
       const isEmpty = expired.length === references.length;
-      if (this.isPast(subject.expiresAt) || (isEmpty && this.isTooOld(gallery, subject))) {
+      if (this.hasSubjectExpired(gallery, subject) || (isEmpty && this.isTooOld(gallery, subject))) {
         return [this.removeSubject(gallery.id, subject.id, report)];
       }
       return expired.map(({ id }) => this.removeReference(gallery.id, subject.id, id, report));
@@ -121,7 +122,7 @@ export class Retention {
 
   private async hasExpired(gallery: Gallery, { subjectId, referenceId }: Hit): Promise<boolean> {
     const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
-    if (subject != null && this.isPast(subject.expiresAt)) return true;
+    if (subject != null && this.hasSubjectExpired(gallery, subject)) return true;
     const reference = await orNull(
       'SUBJECT_NOT_FOUND',
       orNull('REFERENCE_NOT_FOUND', this.store.getReference(gallery.id, subjectId, referenceId)),
@@ -130,14 +131,14 @@ export class Retention {
   }
 
   /** @returns false where the store cannot remove anything now. */
-  private async removeAll(galleryId: string, hits: readonly Hit[]): Promise<boolean> {
+  private async removeAll(gallery: Gallery, hits: readonly Hit[]): Promise<boolean> {
     const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
     try {
       for (const { subjectId, referenceId } of hits) {
-        const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
+        const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
         if (subject == null) continue;
-        if (this.isPast(subject.expiresAt)) await this.removeSubject(galleryId, subjectId, report);
-        else await this.removeReference(galleryId, subjectId, referenceId, report);
+        if (this.hasSubjectExpired(gallery, subject)) await this.removeSubject(gallery.id, subjectId, report);
+        else await this.removeReference(gallery.id, subjectId, referenceId, report);
       }
       return true;
     } catch (error) {
@@ -164,6 +165,12 @@ export class Retention {
     if (isRemoved == null) return;
     report.referenceCount++;
     this.onPurge?.({ subjectCount: 0, referenceCount: 1 });
+  }
+
+  private hasSubjectExpired(gallery: Gallery, subject: Subject): boolean {
+    const { sinceLastMatchSeconds: limit } = gallery;
+    const isUnmatched = limit != null && lastMatchOf(gallery, subject) + limit * 1000 <= this.now();
+    return isUnmatched || this.isPast(subject.expiresAt);
   }
 
   private hasReferenceExpired(gallery: Gallery, reference: Reference): boolean {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { auditKeys, hashSubject } from '../../src/audit/audit-chain';
+import { GalleryService } from '../../src/gallery/gallery.service';
 import { receiptProblem } from '../../src/receipts/erasure-receipt';
 import { createApp, type TestApp } from '../support/create-app';
 import { startCli } from '../support/start-cli';
@@ -188,6 +189,42 @@ describe('rights of a subject', () => {
     const { body } = await service.http.post('/admin/galleries/purge').set(admin).expect(200);
     expect(body).toMatchObject({ subjectCount: 1, referenceCount: 0 });
     await service.http.get(path).expect(404);
+  });
+
+  it('ends who has not matched for as long as the gallery allows, and keeps times only there', async () => {
+    const gallery = '/v1/galleries/forgetful';
+    const path = `${gallery}/subjects/guest`;
+    const { contract } = service.model.embedder();
+    const probe = { embedding: embedding(1), contract };
+    await service.http.post('/v1/galleries').send({ id: 'forgetful' }).expect(201);
+    await service.http.post(`${path}/references`).send(probe).expect(201);
+    const verify = async () => {
+      const { body } = await service.http.post(`${path}/verify`).send({ probe });
+      return body.error?.code ?? body.verified;
+    };
+    const lastMatch = async () => {
+      await service.app.get(GalleryService).matchesRecorded();
+      return (await service.http.get(path).expect(200)).body.lastMatchedAt;
+    };
+    const set = async (sinceLastMatchSeconds: number | null) =>
+      (await service.http.patch(gallery).send({ sinceLastMatchSeconds }).expect(200)).body;
+    expect([await verify(), await lastMatch()]).toEqual([true, null]);
+    const { matchesSince } = await set(1);
+    expect(matchesSince).toEqual(expect.any(String));
+    while ((await lastMatch()) == null) {
+      expect(await verify()).toBe(true);
+      await setTimeout(20);
+    }
+    expect((await service.http.get(`${path}/export`).expect(200)).body.subject.lastMatchedAt).not.toBeNull();
+    // Identification counts as well, and another limit leaves the begin as it is.
+    expect((await set(100)).matchesSince).toBe(matchesSince);
+    const { body } = await service.http.post(`${gallery}/identify`).send({ probe }).expect(200);
+    expect(body.faces[0].candidates).toHaveLength(1);
+    await set(1);
+    await setTimeout(1000);
+    expect(await verify()).toBe('REFERENCE_NOT_FOUND');
+    expect((await set(null)).matchesSince).toBeNull();
+    expect(await verify()).toBe(true);
   });
 
   it('purges on request, and reports how much', async () => {

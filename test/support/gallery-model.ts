@@ -52,7 +52,7 @@ export class GalleryModel {
 
   getSubject(galleryId: string, id: string): object {
     const { metadata, references } = this.subject(galleryId, id);
-    const rights = { consentRef: null, purpose: null, expiresAt: null };
+    const rights = { consentRef: null, purpose: null, expiresAt: null, lastMatchedAt: null };
     return { id, metadata, ...rights, referenceCount: references.length };
   }
 

@@ -27,6 +27,8 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     maxReferencesPerSubject: 10,
     enrolmentGate: 'standard',
     maxAgeSeconds: null,
+    sinceLastMatchSeconds: null,
+    matchesSince: null,
     metadata: {},
     ...changes,
   };
@@ -210,6 +212,25 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         expect((await store.renameSubject('staff', 'ann', 'anna', { merge: false })).consentRef).toBe(
           'consent-1',
         );
+      });
+
+      it('records matches of those that are there, and changes nothing else of them', async () => {
+        await add('ann', 'r1');
+        const rights = { consentRef: 'c-1', purpose: null, expiresAt: 2e12 };
+        const { subject } = await store.putSubject('staff', 'ann', { team: 'red' }, rights);
+        await store.putSubject('staff', 'bob', {});
+        await store.recordMatches('staff', ['ann', 'nobody', 'ann'], 500);
+        expect(await store.getSubject('staff', 'ann')).toEqual({ ...subject, lastMatchedAt: 500 });
+        expect((await store.getSubject('staff', 'bob')).lastMatchedAt).toBeNull();
+        await store.recordMatches('staff', ['ann', 'bob'], 400);
+        expect((await store.getSubject('staff', 'ann')).lastMatchedAt).toBe(500);
+        expect((await store.getSubject('staff', 'bob')).lastMatchedAt).toBe(400);
+        const { subject: replaced } = await store.putSubject('staff', 'ann', {});
+        expect(replaced).toMatchObject({ ...rights, metadata: {}, lastMatchedAt: 500 });
+        expect((await store.renameSubject('staff', 'bob', 'ann', { merge: true })).lastMatchedAt).toBe(500);
+        expect(await store.listReferences('staff', 'ann')).toHaveLength(1);
+        await store.recordMatches('staff', [], 900);
+        await refused(store.recordMatches('none', ['ann'], 900), 'GALLERY_NOT_FOUND');
       });
 
       it('merges the rights of two: what the target lacks, and the earlier end', async () => {

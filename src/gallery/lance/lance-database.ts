@@ -166,6 +166,8 @@ async function openGalleries(lance: LancePackage, connection: Connection): Promi
     maxReferencesPerSubject: 0,
     enrolmentGate: 'off',
     maxAgeSeconds: null,
+    sinceLastMatchSeconds: null,
+    matchesSince: null,
     metadata: '{}',
     createdAt: 0,
     updatedAt: 0,
@@ -185,7 +187,13 @@ async function openGalleries(lance: LancePackage, connection: Connection): Promi
 }
 
 /** Columns that came after the first version: a table of an older one gets them, without a value in any row. */
-const LATER_COLUMNS = ['targetFmr', 'targetFpir', 'maxAgeSeconds'] as const satisfies (keyof GalleryRow)[];
+const LATER_COLUMNS = [
+  'targetFmr',
+  'targetFpir',
+  'maxAgeSeconds',
+  'sinceLastMatchSeconds',
+  'matchesSince',
+] as const satisfies (keyof GalleryRow)[];
 
 async function addMissingColumns(table: Table): Promise<void> {
   const missing = async () => {

@@ -201,6 +201,14 @@ export class GalleryState {
     return { isNew: !old };
   }
 
+  recordMatches(plan: Plan, subjectIds: readonly string[], matchedAt: number): void {
+    for (const id of new Set(subjectIds)) {
+      const subject = this.subjects.getPlanned(id);
+      if (subject == null || (subject.lastMatchedAt ?? 0) >= matchedAt) continue;
+      this.replaceSubject(plan, subject, { lastMatchedAt: matchedAt });
+    }
+  }
+
   renameSubject(
     plan: Plan,
     subjectId: string,
@@ -468,6 +476,7 @@ export class GalleryState {
       purpose: null,
       expiresAt: null,
       ...rights,
+      lastMatchedAt: null,
       createdAt: now,
       updatedAt: now,
       references: [],
