@@ -19,7 +19,7 @@ const FEATURES = [
   'admin',
   'compat',
 ];
-const ABOVE_FACE = [...FEATURES, 'http', 'config', 'auth', 'audit', 'logging'];
+const ABOVE_FACE = [...FEATURES, 'http', 'config', 'auth', 'audit', 'receipts', 'logging'];
 const LAYERS = ['gallery', 'face', 'inference', 'pipeline', 'model-store'];
 
 const forbid = (folders, message) => [

@@ -45,6 +45,7 @@ const galleryLogger = new Logger('Galleries');
         onProgress: ({ done, total }) => galleryLogger.log(`read ${done} of ${total} records`),
         onNotice: ({ level, message }) => galleryLogger[level](message),
         onSearch: (event) => metrics.observeSearch(event),
+        onPurge: (removed) => metrics.observePurge(removed),
       }),
     }),
   ],

@@ -5,6 +5,7 @@ import { AuditInterceptor } from './audit/audit.interceptor';
 import { AuditTrail } from './audit/audit-trail';
 import { ApiKeys } from './auth/api-keys';
 import { authenticate } from './auth/authenticate';
+import { HideDistancesInterceptor } from './auth/hide-distances.interceptor';
 import { deepfaceDialect } from './compat/deepface/dialect';
 import { AppConfig } from './config/app.config';
 import { Draining } from './health/draining';
@@ -46,8 +47,8 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(authenticate(app.get(ApiKeys), config));
   app.use(app.get(Draining).refuseWhileDraining);
   app.use(limitRequests(config));
-  // The outermost interceptor: the others may refuse a request, or change its answer.
-  app.useGlobalInterceptors(app.get(AuditInterceptor));
+  // The audit stream has what the service found, also where the caller must not see it; the interceptors inside may refuse.
+  app.useGlobalInterceptors(new HideDistancesInterceptor(), app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());
   SwaggerModule.setup('docs', app, createOpenApiDocument(app), {

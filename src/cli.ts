@@ -11,6 +11,7 @@ import { addGalleryCommand } from './cli/gallery.command';
 import { addIdentifyCommand } from './cli/identify.command';
 import { addKeysCommand } from './cli/keys.command';
 import { addModelsCommand } from './cli/models.command';
+import { addReceiptCommand } from './cli/receipt.command';
 import { addRepresentCommand } from './cli/represent.command';
 import { reportError } from './cli/report-error';
 import { addServeCommand } from './cli/serve.command';
@@ -31,7 +32,8 @@ const program = new Command('likeness')
   .addHelpText(
     'after',
     '\nExit code: 0; 1 for verify that does not verify, identify that knows nobody, models check that finds a wrong' +
-      '\n   file, audit verify that finds a broken line, and doctor that finds a failure;' +
+      '\n   file, audit verify that finds a broken line, receipt verify of a receipt that does not hold, and doctor that' +
+      '\n   finds a failure;' +
       '\n2 for errors.' +
       '\nSettings come from the same FACE_ environment variables as those of the service.',
   );
@@ -46,6 +48,7 @@ addModelsCommand(program);
 addKeysCommand(program);
 addCalibrateCommand(program);
 addAuditCommand(program);
+addReceiptCommand(program);
 addDoctorCommand(program);
 addServeCommand(program);
 

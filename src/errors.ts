@@ -28,6 +28,10 @@ export const FACE_ERRORS = {
     status: 401,
     when: 'the route needs a key, and the request has none that is valid in `Authorization: Bearer` or `x-api-key`',
   },
+  API_KEY_EXPIRED: {
+    status: 401,
+    when: 'the key of the request is past its `expiresAt`, which `details` has',
+  },
   FORBIDDEN: {
     status: 403,
     when: 'the key lacks a scope of the route, or may not use the gallery, the thresholds or the distances; `details` names which',
@@ -54,6 +58,10 @@ export const FACE_ERRORS = {
   IDEMPOTENCY_CONFLICT: {
     status: 409,
     when: 'the `Idempotency-Key` was used before for other content',
+  },
+  RECEIPTS_DISABLED: {
+    status: 409,
+    when: 'delete: a receipt was asked for, and FACE_RECEIPT_KEY_FILE is not set; nothing was deleted',
   },
   MODEL_NOT_LOADED: {
     status: 409,
@@ -193,6 +201,10 @@ export const FACE_ERRORS = {
   AUDIT_FILE_INVALID: {
     status: null,
     when: 'boot: FACE_AUDIT_FILE cannot be opened, is in use, or its last line was changed or has another key',
+  },
+  RECEIPT_KEY_INVALID: {
+    status: null,
+    when: 'boot, receipt: FACE_RECEIPT_KEY_FILE can be neither read nor made, or holds no Ed25519 private key in PEM',
   },
   FACE_OPTIONS_INVALID: { status: null, when: 'boot: an option or environment variable is wrong' },
 } as const satisfies Record<string, FaceErrorEntry>;

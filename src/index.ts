@@ -43,6 +43,7 @@ export { GalleryStore } from './gallery/gallery-store';
 export { MemoryStore, type MemoryStoreOptions } from './gallery/memory-store';
 export type {
   AddedReference,
+  DeletionCounts,
   EnrolmentGate,
   FaceQuality,
   Gallery,
@@ -57,6 +58,7 @@ export type {
   PageRequest,
   Reference,
   ReferenceKey,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,

@@ -1,4 +1,5 @@
 import { createHash, createHmac, hkdfSync } from 'node:crypto';
+import { MAX_SUBJECT_ID_LENGTH } from '../gallery/gallery-rules';
 
 /** What an operator or a caller did. `start`, `stop` and `gap` are the service's own. */
 export const AUDIT_ACTIONS = [
@@ -100,4 +101,15 @@ function hashOf(content: string, key: Buffer | null): string {
 export function hashSubject(gallery: string, subjectId: string, key: Buffer): string {
   // Ids of galleries have no slash.
   return createHmac('sha256', key).update(`${gallery}/${subjectId}`).digest('hex').slice(0, 32);
+}
+
+/** How the settings name a person: as a hash, or by the id itself. Ids from paths of refused requests may be of any length. */
+export function subjectNamer(settings: {
+  key: string | null;
+  subjects: 'hashed' | 'plain';
+}): (gallery: string, subjectId: string) => string {
+  const { key, subjects } = settings;
+  if (key == null || subjects === 'plain') return (_, id) => id.slice(0, MAX_SUBJECT_ID_LENGTH);
+  const subjectKey = auditKeys(key).subjects;
+  return (gallery, id) => hashSubject(gallery, id, subjectKey);
 }

@@ -1,11 +1,11 @@
 import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { AppConfig } from '../config/app.config';
 import type { FaceError, FaceErrorCode } from '../errors';
-import { GALLERY_ID, MAX_SUBJECT_ID_LENGTH } from '../gallery/gallery-rules';
+import { GALLERY_ID } from '../gallery/gallery-rules';
 import { Bursts } from '../http/bursts';
 import type { AppRequest } from '../http/request-id';
 import { type HttpObserver, UNMATCHED } from '../metrics/measure-http';
-import { type AuditAction, type AuditEntry, auditKeys, hashSubject } from './audit-chain';
+import { type AuditAction, type AuditEntry, auditKeys, subjectNamer } from './audit-chain';
 import { type AuditChange, AuditFile } from './audit-file';
 import { auditedRouteOf } from './audit-routes';
 import type { AuditedPerson } from './audited-person';
@@ -17,7 +17,7 @@ const logger = new Logger('Audit');
 
 /** Writes what requests did into the audit stream, where FACE_AUDIT_FILE asks for one. */
 export class AuditTrail implements OnApplicationShutdown {
-  private readonly subjectKey: Buffer | null;
+  private readonly subjectName: ReturnType<typeof subjectNamer>;
   private readonly refusals = new Bursts<AuditEntry>(
     (entry, count) => this.file?.append(count === 1 ? entry : { ...entry, count }),
     (entry) => ({ ...entry, key: null, address: null, gallery: null, subject: null, requestId: null }),
@@ -44,8 +44,7 @@ export class AuditTrail implements OnApplicationShutdown {
     private readonly file: AuditFile | null,
     private readonly settings: AppConfig['audit'],
   ) {
-    const { key, subjects } = settings;
-    this.subjectKey = key == null || subjects === 'plain' ? null : auditKeys(key).subjects;
+    this.subjectName = subjectNamer(settings);
   }
 
   get isOn(): boolean {
@@ -77,9 +76,10 @@ export class AuditTrail implements OnApplicationShutdown {
     else this.file?.append(entry);
   }
 
-  /** Takes what no interceptor sees: requests that were refused for their key, or the lack of one. */
+  /** Takes what no interceptor sees: requests that were refused for their key, or the lack of one, or for many wrong ones. */
   readonly observeRefusal: HttpObserver = ({ status, code, method, route }, request): void => {
-    if ((status !== 401 && status !== 403) || request.isAudited) return;
+    const isRefused = status === 401 || status === 403 || code === 'AUTH_ATTEMPTS_EXCEEDED';
+    if (!isRefused || request.isAudited) return;
     const { action } = (route === UNMATCHED ? null : auditedRouteOf(method, route)) ?? {
       action: 'authenticate',
     };
@@ -108,10 +108,5 @@ export class AuditTrail implements OnApplicationShutdown {
       requestId: request.requestId,
       count,
     };
-  }
-
-  private subjectName(gallery: string, subject: string): string {
-    if (this.subjectKey == null) return subject.slice(0, MAX_SUBJECT_ID_LENGTH);
-    return hashSubject(gallery, subject, this.subjectKey);
   }
 }

@@ -15,7 +15,10 @@ import type { AuditedPerson } from './audited-person';
 
 const logger = new Logger('Audit');
 
-/** Outermost interceptor of every route: what the request did, or why it failed, goes into the audit stream. */
+/**
+ * Interceptor around those of every route: what the request did, or why it failed, goes into the audit stream. Only what
+ * hides distances from the caller is farther out.
+ */
 @Injectable()
 export class AuditInterceptor implements NestInterceptor {
   constructor(private readonly trail: AuditTrail) {}

@@ -18,6 +18,8 @@ export interface ApiKey {
   scopes: ReadonlySet<Scope>;
   /** Names of the galleries that it may use. @defaultValue all */
   galleries?: readonly string[];
+  /** From when on it is refused, milliseconds since 1970, UTC. @defaultValue never */
+  expiresAt?: number;
   /** @defaultValue no limit of its own */
   requestsPerMinute?: number;
   /** Whether its requests may set thresholds and error rates. */

@@ -1,13 +1,14 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { timingSafeEqual } from 'node:crypto';
-import { unwatchFile, watchFile } from 'node:fs';
+import { statSync } from 'node:fs';
 import { AppConfig } from '../config/app.config';
 import { type ApiKey, type Scope } from './api-key';
 import { isGeneratedKey, readKeyFile, sha256, type StoredKey } from './key-file';
 
 /**
  * Period of the check whether the key file has changed. The file is polled, because events of the file system do not
- * come for files of mounted volumes, nor for a link that is pointed elsewhere, as Kubernetes does with secrets.
+ * come for files of mounted volumes, nor for a link that is pointed elsewhere, as Kubernetes does with secrets. `watchFile`
+ * would miss a change between the first reading and its own first look.
  */
 const WATCH_INTERVAL_MS = 1000;
 
@@ -24,7 +25,10 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('Keys');
   private readonly file: string | null;
   private readonly chosen: readonly StoredKey[];
-  private generated: readonly StoredKey[];
+  private generated: readonly StoredKey[] = [];
+  /** Of the file as it was last read. */
+  private version = '';
+  private watchTimer?: NodeJS.Timeout;
 
   /** @throws {FaceError} API_KEYS_INVALID. */
   constructor({ apiKeysFile, adminKey, deepface }: AppConfig) {
@@ -33,7 +37,7 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
       ...chosenKey('ADMIN_KEY', adminKey, ['admin', 'embeddings', 'metrics']),
       ...chosenKey('DEEPFACE_AUTH_TOKEN', deepface.authToken, ['verify', 'identify', 'enroll', 'embeddings']),
     ];
-    this.generated = this.file == null ? [] : readKeyFile(this.file);
+    if (this.file != null) this.read(this.file);
   }
 
   /** Returns the key of a secret. Takes the same time for every secret of the same length. */
@@ -45,33 +49,47 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   onApplicationBootstrap(): void {
-    if (this.file == null) return;
+    const { file } = this;
+    if (file == null) return;
     process.on('SIGHUP', this.reload);
-    watchFile(this.file, { persistent: false, interval: WATCH_INTERVAL_MS }, this.reload);
+    this.watchTimer = setInterval(() => {
+      if (versionOf(file) !== this.version) this.reload();
+    }, WATCH_INTERVAL_MS).unref();
     this.logCount('read');
   }
 
   onModuleDestroy(): void {
-    if (this.file == null) return;
+    clearInterval(this.watchTimer);
     process.off('SIGHUP', this.reload);
-    unwatchFile(this.file, this.reload);
   }
 
   /** Reads the file again; a broken one changes nothing. */
   readonly reload = (): void => {
     try {
-      this.generated = readKeyFile(this.file as string);
+      this.read(this.file as string);
       this.logCount('read again');
     } catch (error) {
       this.logger.error(`${(error as Error).message} The keys read before stay valid.`);
     }
   };
 
+  private read(file: string): void {
+    // Before the content: a change in between is seen at the next look.
+    this.version = versionOf(file);
+    this.generated = readKeyFile(file);
+  }
+
   private logCount(what: string): void {
     const count = this.generated.length;
     if (count === 0) this.logger.warn('The API key file holds no key.');
     else this.logger.log(`${what} ${count} API ${count === 1 ? 'key' : 'keys'}`);
   }
+}
+
+/** Differs after every change; the same for every file that is not there. */
+function versionOf(file: string): string {
+  const { mtimeMs, ctimeMs, size, ino } = statSync(file, { throwIfNoEntry: false }) ?? {};
+  return [mtimeMs, ctimeMs, size, ino].join(' ');
 }
 
 function chosenKey(name: string, secret: string | null, scopes: readonly Scope[]): StoredKey[] {

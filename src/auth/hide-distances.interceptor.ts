@@ -1,7 +1,6 @@
 import {
   type CallHandler,
   type ExecutionContext,
-  Injectable,
   type NestInterceptor,
   StreamableFile,
 } from '@nestjs/common';
@@ -16,8 +15,10 @@ import type { AppRequest } from '../http/request-id';
  */
 const SIMILARITY_DECIMALS = 1;
 
-/** Leaves the decision and a rounded similarity in the answers to keys that may not see distances. */
-@Injectable()
+/**
+ * Leaves the decision and a rounded similarity in the answers to keys that may not see distances. Outermost of all
+ * interceptors: the audit stream inside of it holds the exact ones.
+ */
 export class HideDistancesInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { apiKey } = context.switchToHttp().getRequest<AppRequest>();

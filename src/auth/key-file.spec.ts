@@ -47,6 +47,10 @@ describe(parseKeyFile.name, () => {
     ['no request a minute', { ...ENTRY, requestsPerMinute: 0 }, '`requestsPerMinute`'],
     ['half a request a minute', { ...ENTRY, requestsPerMinute: 0.5 }, '`requestsPerMinute`'],
     ['null for a limit', { ...ENTRY, requestsPerMinute: null }, '`requestsPerMinute`'],
+    ['a day for a time', { ...ENTRY, expiresAt: '2027-01-31' }, '`expiresAt`'],
+    ['a time without its zone', { ...ENTRY, expiresAt: '2027-01-31T00:00:00' }, '`expiresAt`'],
+    ['a month too many', { ...ENTRY, expiresAt: '2027-13-31T00:00:00Z' }, '`expiresAt`'],
+    ['null for an end', { ...ENTRY, expiresAt: null }, '`expiresAt`'],
     ['a text for a switch', { ...ENTRY, maySeeDistances: 'no' }, '`maySeeDistances`'],
     ['a number for a switch', { ...ENTRY, maySetThresholds: 0 }, '`maySetThresholds`'],
   ];
@@ -102,6 +106,7 @@ describe(readKeyFile.name, () => {
           name: 'door',
           scopes: new Set(['verify']),
           galleries: undefined,
+          expiresAt: undefined,
           requestsPerMinute: undefined,
           maySetThresholds: true,
           maySeeDistances: true,

@@ -13,6 +13,8 @@ export interface KeyFileEntry {
   scopes: Scope[];
   /** @defaultValue all galleries */
   galleries?: string[];
+  /** From when on the key is refused: ISO 8601 with its time zone. @defaultValue never */
+  expiresAt?: string;
   /** @defaultValue no limit of its own */
   requestsPerMinute?: number;
   /** @defaultValue that of `maySeeDistances` */
@@ -50,6 +52,7 @@ const FIELDS = [
   'sha256',
   'scopes',
   'galleries',
+  'expiresAt',
   'requestsPerMinute',
   'maySetThresholds',
   'maySeeDistances',
@@ -87,6 +90,7 @@ export function readKeyFile(path: string): StoredKey[] {
       name: entry.name,
       scopes: new Set(entry.scopes),
       galleries: entry.galleries,
+      expiresAt: entry.expiresAt === undefined ? undefined : Date.parse(entry.expiresAt),
       requestsPerMinute: entry.requestsPerMinute,
       ...permissionsOf(entry),
     },
@@ -173,6 +177,7 @@ function entryProblem(key: unknown, others: readonly KeyFileEntry[]): string | n
       entry.galleries === undefined
         ? null
         : listProblem(entry.galleries, (id) => galleryIdProblem(id) == null, 'ids of galleries'),
+    expiresAt: entry.expiresAt === undefined ? null : timeProblem(entry.expiresAt),
     requestsPerMinute:
       entry.requestsPerMinute === undefined || isCount(entry.requestsPerMinute)
         ? null
@@ -186,6 +191,14 @@ function entryProblem(key: unknown, others: readonly KeyFileEntry[]): string | n
   if (others.some(({ name }) => name === entry.name)) return 'another entry has the same `name`';
   if (others.some(({ sha256 }) => sha256 === entry.sha256)) return 'another entry has the same `sha256`';
   return null;
+}
+
+const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+/** What is wrong with the end of a key, as the end of a sentence; `null` where nothing is. */
+export function timeProblem(time: unknown): string | null {
+  if (typeof time === 'string' && ISO_TIME.test(time) && !Number.isNaN(Date.parse(time))) return null;
+  return 'must be a time such as 2027-01-31T00:00:00Z, with its time zone';
 }
 
 function listProblem(list: unknown, isValid: (item: unknown) => boolean, of: string): string | null {

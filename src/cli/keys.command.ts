@@ -10,6 +10,7 @@ import {
   permissionsOf,
   readKeyFileContent,
   sha256,
+  timeProblem,
 } from '../auth/key-file';
 import { FaceError } from '../errors';
 import { galleryIdProblem } from '../gallery/gallery-rules';
@@ -25,14 +26,18 @@ interface CreateOptions extends FileOption {
   scopes: Scope[];
   galleries?: string[];
   requestsPerMinute?: number;
+  expires?: string;
   thresholds: boolean;
   distances: boolean;
 }
 
 const MAX_REQUESTS_PER_MINUTE = 1_000_000;
+const DAY_MS = 86_400_000;
+/** Ten years. */
+const MAX_DAYS = 3650;
 
 export function addKeysCommand(program: Command): void {
-  const keys = program.command('keys').description('Create and list the API keys of a service.');
+  const keys = program.command('keys').description('Create, list and revoke the API keys of a service.');
   keys
     .command('create')
     .description(
@@ -50,6 +55,11 @@ export function addKeysCommand(program: Command): void {
       'requests that are answered in a minute (default: no limit of its own)',
       integer(1, MAX_REQUESTS_PER_MINUTE),
     )
+    .option(
+      '--expires <when>',
+      'when the key stops working: a time such as 2027-01-31T00:00:00Z, or days from now such as 90d (default: never)',
+      expiry,
+    )
     .option('--no-thresholds', 'its requests must not set thresholds and error rates')
     .option(
       '--no-distances',
@@ -60,10 +70,17 @@ export function addKeysCommand(program: Command): void {
     .action(createKey);
   keys
     .command('list')
-    .description('List the keys of the key file: names, scopes and limits.')
+    .description('List the keys of the key file: names, scopes, limits and when they expire.')
     .addOption(fileOption())
     .addOption(jsonOption())
     .action(listKeys);
+  keys
+    .command('revoke')
+    .description('Remove a key from the key file. A running service refuses it within a second or so.')
+    .argument('<name>', 'name of the key', keyName)
+    .addOption(fileOption())
+    .addOption(jsonOption())
+    .action(revokeKey);
 }
 
 function fileOption(): Option {
@@ -77,6 +94,7 @@ async function createKey(name: string, { file, json, ...options }: CreateOptions
     sha256: sha256(key).toString('hex'),
     scopes: options.scopes,
     ...(options.galleries == null ? {} : { galleries: options.galleries }),
+    ...(options.expires == null ? {} : { expiresAt: options.expires }),
     ...(options.requestsPerMinute == null ? {} : { requestsPerMinute: options.requestsPerMinute }),
     ...(options.thresholds ? {} : { maySetThresholds: false }),
     ...(options.distances ? {} : { maySeeDistances: false }),
@@ -97,18 +115,37 @@ async function addToFile(file: string, entry: KeyFileEntry): Promise<void> {
   if (keys.some(({ name }) => name === entry.name)) {
     throw new FaceError('PARAMETER_INVALID', `The key file already has a key named ${entry.name}.`);
   }
-  const text = `${JSON.stringify({ keys: [...keys, entry] }, null, 2)}\n`;
+  await writeKeyFile(file, [...keys, entry]);
+}
+
+async function revokeKey(name: string, { file, json }: FileOption): Promise<void> {
+  const { keys } = readKeyFileContent(requireFile(file));
+  const others = keys.filter((key) => key.name !== name);
+  if (others.length === keys.length) {
+    throw new FaceError('PARAMETER_INVALID', `The key file has no key named ${name}.`);
+  }
+  await writeKeyFile(file as string, others);
+  if (json) printJson({ revoked: name, keyCount: others.length });
+  else printLine(`${name}: revoked. Keys left: ${others.length}.`);
+}
+
+function requireFile(file: string | undefined): string {
+  if (file) return file;
+  throw new FaceError('PARAMETER_INVALID', 'Expected --file or FACE_API_KEYS_FILE.');
+}
+
+async function writeKeyFile(file: string, keys: readonly KeyFileEntry[]): Promise<void> {
+  const text = `${JSON.stringify({ keys }, null, 2)}\n`;
   // Limits that hold for the file as a whole.
   parseKeyFile(text);
   await writeSecretAtomically(file, Buffer.from(text));
 }
 
 function listKeys({ file, json }: FileOption): void {
-  if (!file) throw new FaceError('PARAMETER_INVALID', 'Expected --file or FACE_API_KEYS_FILE.');
-  const { keys } = readKeyFileContent(file);
+  const { keys } = readKeyFileContent(requireFile(file));
   if (json) return printJson({ keys: keys.map(({ sha256: _sha256, ...entry }) => entry) });
   printTable(
-    ['name', 'scopes', 'galleries', 'requests/min', 'thresholds', 'distances'],
+    ['name', 'scopes', 'galleries', 'requests/min', 'thresholds', 'distances', 'expires'],
     keys.map((key) => [
       key.name,
       key.scopes.join(','),
@@ -116,6 +153,7 @@ function listKeys({ file, json }: FileOption): void {
       String(key.requestsPerMinute ?? '-'),
       permissionsOf(key).maySetThresholds ? 'yes' : 'no',
       permissionsOf(key).maySeeDistances ? 'yes' : 'no',
+      key.expiresAt == null ? 'never' : `${key.expiresAt}${isPast(key.expiresAt) ? ' (expired)' : ''}`,
     ]),
   );
 }
@@ -124,6 +162,21 @@ function keyName(name: string): string {
   const problem = keyNameProblem(name);
   if (problem == null) return name;
   throw new InvalidArgumentError(`It ${problem}.`);
+}
+
+/** @returns ISO 8601, UTC. */
+function expiry(text: string): string {
+  const [, days] = /^(\d{1,4})d$/.exec(text) ?? [];
+  if (days == null && timeProblem(text) != null) {
+    throw new InvalidArgumentError('Expected a time such as 2027-01-31T00:00:00Z, or days such as 90d.');
+  }
+  const ms = days == null ? Date.parse(text) : Date.now() + Number(days) * DAY_MS;
+  if (ms > Date.now() && Number(days ?? 1) <= MAX_DAYS) return new Date(ms).toISOString();
+  throw new InvalidArgumentError(`Expected a time to come, or 1 to ${MAX_DAYS} days.`);
+}
+
+function isPast(time: string): boolean {
+  return Date.parse(time) <= Date.now();
 }
 
 function scopes(list: string): Scope[] {

@@ -31,6 +31,7 @@ describe(loadAppConfig.name, () => {
       isAuthRequired: true,
       logLevel: 'log',
       audit: { file: null, key: null, subjects: 'hashed', onFailure: 'refuse', maxBytes: 104_857_600 },
+      receiptKeyFile: null,
       features: ALL_FEATURES,
       maxImages: 16,
       healthPort: 0,
@@ -105,6 +106,7 @@ describe(loadAppConfig.name, () => {
         onFailure: 'continue',
         maxBytes: 1024 ** 4,
       },
+      receiptKeyFile: '127.0.0.1',
       features: new Set(['verify', 'galleries']),
       maxImages: 256,
       healthPort: 65_535,
@@ -147,6 +149,10 @@ describe(loadAppConfig.name, () => {
 
   it('asks for the key of the audit stream where subjects are hashed with it', () => {
     const file = { FACE_AUDIT_FILE: 'audit.jsonl' };
+    expect(refusal({ FACE_RECEIPT_KEY_FILE: 'key.pem' })).toMatchObject({
+      message: expect.stringContaining('by FACE_RECEIPT_KEY_FILE'),
+      details: { variable: 'FACE_AUDIT_KEY' },
+    });
     expect(refusal(file)).toMatchObject({
       code: 'FACE_OPTIONS_INVALID',
       details: { variable: 'FACE_AUDIT_KEY' },

@@ -147,13 +147,13 @@ export const APP_CONFIG = {
     default: '',
     defaultText: '',
     range: [32, 1024],
-    doc: 'Key of the audit stream, 32 characters or more: it hashes subject ids, and without it nobody can write the stream anew; required where subjects are hashed',
+    doc: 'Key of the audit stream, 32 characters or more: it hashes subject ids, in receipts too, and without it nobody can write the stream anew; required where subjects are hashed',
   },
   FACE_AUDIT_SUBJECTS: {
     type: 'choice',
     default: 'hashed',
     choices: AUDIT_SUBJECTS,
-    doc: 'Subjects in the audit stream: hashed (HMAC of gallery and subject id), plain',
+    doc: 'Subjects in the audit stream and in receipts: hashed (HMAC of gallery and subject id), plain',
   },
   FACE_AUDIT_ON_FAILURE: {
     type: 'choice',
@@ -166,6 +166,13 @@ export const APP_CONFIG = {
     default: 100 * 1024 * 1024,
     range: [1024 * 1024, 1024 ** 4],
     doc: 'Size at which a file of the audit stream is renamed and the next one begins; the service deletes none',
+  },
+  FACE_RECEIPT_KEY_FILE: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'File of the key that signs receipts of erasures (docs/security-rights.md): an Ed25519 private key in PEM, made at the first start where it does not exist; empty: there are no receipts',
   },
   FACE_FEATURES: {
     type: 'features',
@@ -403,7 +410,7 @@ type VariableName = keyof typeof APP_CONFIG;
 type FaceConfig = Required<Omit<FaceModuleOptions, 'onProgress' | 'onImage' | 'onNotice' | 'workerFile'>>;
 
 /** Options of GalleryModule that the environment sets. */
-type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotice' | 'onSearch'>>;
+type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotice' | 'onSearch' | 'onPurge'>>;
 
 /** The audit stream. */
 interface AuditConfig {
@@ -438,6 +445,8 @@ export class AppConfig {
   readonly isAuthRequired: boolean;
   readonly logLevel: AppLogLevel;
   readonly audit: Readonly<AuditConfig>;
+  /** File of the key that signs receipts; `null`: there are none. */
+  readonly receiptKeyFile: string | null;
   /** Capabilities that are on. */
   readonly features: Features;
   /** Most images in one call of /v1/represent, and in one enrolment. */
@@ -500,6 +509,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     healthPort: integer(env, 'FACE_HEALTH_PORT'),
     logLevel: choice(env, 'LOG_LEVEL'),
     audit: auditConfig(env),
+    receiptKeyFile: text(env, 'FACE_RECEIPT_KEY_FILE') ?? null,
     features,
     maxImages: integer(env, 'FACE_MAX_IMAGES'),
     maxJsonBytes: integer(env, 'FACE_MAX_JSON_BYTES'),
@@ -569,8 +579,12 @@ function auditConfig(env: NodeJS.ProcessEnv): AuditConfig {
     onFailure: choice(env, 'FACE_AUDIT_ON_FAILURE'),
     maxBytes: integer(env, 'FACE_AUDIT_MAX_BYTES'),
   };
-  if (audit.file != null && audit.key == null && audit.subjects === 'hashed') {
-    throw invalid('FACE_AUDIT_KEY', 'is required by FACE_AUDIT_FILE while FACE_AUDIT_SUBJECTS is hashed');
+  if (audit.key == null && audit.subjects === 'hashed') {
+    // Receipts name subjects as the audit stream does.
+    for (const name of ['FACE_AUDIT_FILE', 'FACE_RECEIPT_KEY_FILE'] as const) {
+      if (text(env, name) == null) continue;
+      throw invalid('FACE_AUDIT_KEY', `is required by ${name} while FACE_AUDIT_SUBJECTS is hashed`);
+    }
   }
   return audit;
 }

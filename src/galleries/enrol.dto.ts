@@ -17,9 +17,11 @@ import { ApiRequestId, FaceDto, TimingsDto } from '../http/face.dto';
 import { IsFit, IsJson, Omittable } from '../http/validation';
 import type { PresentationAttackPolicy } from '../pipeline/face.types';
 import {
+  ApiEnd,
   EXAMPLE_METADATA,
   EXAMPLE_REFERENCE_ID,
   EXAMPLE_SUBJECT_ID,
+  IsEnd,
   IsEnrolmentGate,
   IsMetadata,
 } from './fields';
@@ -59,6 +61,10 @@ export class EnrolReferenceDto extends EnrolOptionsDto {
   /** Of every reference that is made. */
   @IsMetadata('Of every reference that is made')
   metadata?: Metadata;
+
+  /** Of every reference that is made; milliseconds since 1970, UTC; sent as ISO 8601 text. */
+  @IsEnd('From when on every reference that is made never matches and is purged; null: never')
+  expiresAt?: number | null;
 }
 
 /** One item of a bulk enrolment, as it is sent. */
@@ -80,10 +86,13 @@ export class EnrolmentItemDto {
 
   @IsMetadata('Of the reference')
   metadata?: Metadata;
+
+  @ApiEnd('From when on the reference never matches and is purged; null: never')
+  expiresAt?: string | null;
 }
 
 /** An item without its image, which has been taken out before. */
-export type SentItem = { subjectId: string; metadata?: Metadata };
+export type SentItem = { subjectId: string; metadata?: Metadata; expiresAt?: unknown };
 
 /** Body of POST .../enroll. */
 export class BulkEnrolDto extends EnrolOptionsDto {
@@ -105,7 +114,7 @@ function itemsProblem(items: unknown): string | null {
   if (!Array.isArray(items) || items.length > MAX_ENROLMENT_ITEMS) {
     return `must be a list of at most ${MAX_ENROLMENT_ITEMS} objects`;
   }
-  const known = ['subjectId', 'metadata'];
+  const known = ['subjectId', 'metadata', 'expiresAt'];
   for (const [index, item] of items.entries()) {
     const unknown = Object.keys(item as object).find((key) => !known.includes(key));
     if (unknown != null) return `must not have ${unknown.slice(0, 100)} in item ${index}`;

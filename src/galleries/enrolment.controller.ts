@@ -4,6 +4,7 @@ import type { Response } from 'express';
 import { Scopes } from '../auth/scopes.decorator';
 import { FaceError } from '../errors';
 import { type EnrolmentResult, type EnrolOptions, GalleryService } from '../gallery/gallery.service';
+import type { Metadata } from '../gallery/gallery.types';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import { ErrorDto } from '../http/error.dto';
 import type { RequestErrorCode } from '../http/error-examples';
@@ -13,6 +14,7 @@ import type { ImageInput } from '../http/parse-image';
 import { RequestId } from '../http/request-id';
 import { RequestLimits } from '../http/request-limits';
 import { logServerError } from '../http/to-face-error';
+import { invalidParameters } from '../http/validation';
 import {
   BULK_EXAMPLES,
   BULK_FORM,
@@ -32,7 +34,7 @@ import {
   RefusedItemDto,
   type SentItem,
 } from './enrol.dto';
-import { GalleryPathDto, SubjectPathDto } from './fields';
+import { endProblem, GalleryPathDto, parsedTime, SubjectPathDto } from './fields';
 import { ApiIdempotencyKey, IdempotencyKey } from './idempotency-key';
 
 /** What may become of one image; in a list it is the error of the item. */
@@ -58,9 +60,22 @@ const ANSWER_EXAMPLES = {
 };
 const LIST_EXAMPLE = { list: ANSWER_EXAMPLES.list };
 
-/** An item of a call; a FaceError in the place of an image that could not be read. */
-interface Item extends SentItem {
+/** An item of a call; a FaceError in the place of an image that could not be read, or of an item that is wrong. */
+interface Item {
+  subjectId: string;
+  metadata?: Metadata;
+  /** Milliseconds since 1970, UTC. */
+  expiresAt?: number | null;
   input: ImageInput | FaceError;
+}
+
+/** An item with its time read. */
+function toItem({ expiresAt, ...item }: SentItem, input: ImageInput | FaceError): Item {
+  if (expiresAt === undefined) return { ...item, input };
+  const end = parsedTime(expiresAt);
+  const problem = endProblem(end);
+  if (problem != null) return { ...item, input: invalidParameters({ expiresAt: problem }) };
+  return { ...item, input, expiresAt: end as number | null };
 }
 
 @ApiTags('references')
@@ -96,13 +111,18 @@ export class EnrolmentController {
   async enrollReferences(
     @Param() { galleryId, subjectId }: SubjectPathDto,
     @ImageField('image') image: ImageInput | (ImageInput | FaceError)[],
-    @Body() { metadata, ...options }: EnrolReferenceDto,
+    @Body() { metadata, expiresAt, ...options }: EnrolReferenceDto,
     @IdempotencyKey() idempotencyKey: string | undefined,
     @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
   ): Promise<EnrolmentResponseDto | EnrolmentListResponseDto> {
-    const items = (Array.isArray(image) ? image : [image]).map((input) => ({ subjectId, input, metadata }));
+    const items = (Array.isArray(image) ? image : [image]).map((input) => ({
+      subjectId,
+      input,
+      metadata,
+      expiresAt,
+    }));
     const results = await this.enroll(galleryId, items, { ...options, idempotencyKey, ...limits });
     if (!Array.isArray(image)) {
       const [result] = results;
@@ -140,7 +160,7 @@ export class EnrolmentController {
   ): Promise<EnrolmentListResponseDto> {
     const results = await this.enroll(
       galleryId,
-      items.map((item, i) => ({ ...item, input: images[i] })),
+      items.map((item, i) => toItem(item, images[i])),
       { ...options, idempotencyKey, ...limits },
     );
     setStatus(response, results);

@@ -129,25 +129,32 @@ export function IsEnd(description: string): PropertyDecorator {
   return applyDecorators(
     Omittable(),
     Transform(({ value }: { value: unknown }) => parsedTime(value)),
-    IsFit((value) =>
-      value === null || Number.isInteger(value)
-        ? null
-        : 'must be null or a time such as 2027-01-31T00:00:00Z, with its time zone',
-    ),
-    ApiPropertyOptional({
-      type: String,
-      format: 'date-time',
-      nullable: true,
-      example: isoTime(EXAMPLE_TIME_MS),
-      description,
-    }),
+    IsFit(endProblem),
+    ApiEnd(description),
   );
+}
+
+/** Documents a property that {@link IsEnd} would check. */
+export function ApiEnd(description: string): PropertyDecorator {
+  return ApiPropertyOptional({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    example: isoTime(EXAMPLE_TIME_MS),
+    description,
+  });
+}
+
+/** What is wrong with a time that {@link parsedTime} gave, as the end of a sentence; `null` where nothing is. */
+export function endProblem(value: unknown): string | null {
+  if (value === null || Number.isInteger(value)) return null;
+  return 'must be null or a time such as 2027-01-31T00:00:00Z, with its time zone';
 }
 
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
 
 /** What is no time stays as it is, which no rule lets pass; numbers become text, which is none either. */
-function parsedTime(value: unknown): unknown {
+export function parsedTime(value: unknown): unknown {
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string' || !ISO_TIME.test(value)) return value;
   const ms = Date.parse(value);

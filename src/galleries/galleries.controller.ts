@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import {
   ApiCreatedResponse,
   ApiNoContentResponse,
@@ -6,6 +6,7 @@ import {
   ApiOperation,
   ApiTags,
 } from '@nestjs/swagger';
+import type { Response } from 'express';
 import type { ApiKey } from '../auth/api-key';
 import { assertGallery, assertThresholds, CallerKey } from '../auth/key-limits';
 import { Scopes } from '../auth/scopes.decorator';
@@ -17,6 +18,7 @@ import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
+import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, PageQueryDto } from './fields';
 import {
@@ -31,6 +33,8 @@ import {
   GallerySettingsDto,
 } from './gallery.dto';
 
+import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
+
 const ANSWER = { gallery: { summary: 'The gallery', value: GALLERY_ANSWER } };
 
 @ApiTags('galleries')
@@ -40,6 +44,7 @@ export class GalleriesController {
     private readonly galleries: GalleryService,
     private readonly store: GalleryStore,
     private readonly model: FaceModel,
+    private readonly receipts: ErasureReceipts,
   ) {}
 
   @Scopes('enroll')
@@ -111,18 +116,27 @@ export class GalleriesController {
 
   @Scopes('delete')
   @Delete(':galleryId')
-  @HttpCode(204)
   @ApiOperation({
     summary: 'Delete a gallery',
     description:
       'With all its subjects and references, and all cached answers. It is gone when the answer comes.',
   })
   @ApiNoContentResponse({ description: 'It is gone' })
-  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
-  async deleteGallery(@Param() { galleryId }: GalleryPathDto): Promise<void> {
-    await this.store.deleteGallery(galleryId);
+  @ApiReceipt()
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'RECEIPTS_DISABLED'])
+  async deleteGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @Query() { receipt }: ReceiptQueryDto,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ErasureReceiptDto | undefined> {
+    if (receipt) this.receipts.assertOn();
+    const counts = await this.store.deleteGallery(galleryId);
     // Probes of the people in it are as much of them as their references, and no hash says whose they are: all go.
     this.model.purgeCache();
+    response.status(receipt ? 200 : 204);
+    if (!receipt) return undefined;
+    return this.receipts.sign({ galleryId, ...counts }, requestId);
   }
 
   /** A page of the named galleries; those that do not exist are left out. */

@@ -4,6 +4,7 @@ import { EnrolmentController } from './enrolment.controller';
 import { GalleriesController } from './galleries.controller';
 import { GalleryAdminController } from './gallery-admin.controller';
 import { IdentificationController } from './identification.controller';
+import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { PurgeController } from './purge.controller';
 import { ReferencesController } from './references.controller';
 import { SubjectVerificationController } from './subject-verification.controller';
@@ -24,6 +25,7 @@ export class GalleriesModule {
         GalleryAdminController,
         PurgeController,
       ],
+      providers: [ErasureReceipts],
     };
   }
 }

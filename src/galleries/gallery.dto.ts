@@ -44,6 +44,18 @@ const TARGET_FPIR_DESCRIPTION =
   'Share of searches for strangers that may find somebody (1:N). The threshold follows from it and from the number of subjects, ' +
   'so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Needs an embedder with a calibration';
 
+const MAX_AGE_DESCRIPTION =
+  'Seconds for which a reference is held after its enrollment; then it never matches and is purged, and a subject that is as ' +
+  'old and has no other reference goes too. It holds for what is there already. null: no limit';
+/** A year. */
+const EXAMPLE_MAX_AGE_SECONDS = 31_536_000;
+const SINCE_LAST_MATCH_DESCRIPTION =
+  'Seconds for which a subject is held after it last matched or was enrolled; then it never matches and is purged. While it is ' +
+  'set, the time of the last match is kept for each subject, up to a day or a tenth of the limit before the true time. null: ' +
+  'no limit, and no times are kept';
+/** Ninety days. */
+const EXAMPLE_SINCE_LAST_MATCH_SECONDS = 7_776_000;
+
 /** Property: an error rate; `null` for that of the service. */
 function IsTargetOrNull(description: string, example: number): PropertyDecorator {
   const [minimum, maximum] = TARGET_RANGE;
@@ -53,6 +65,22 @@ function IsTargetOrNull(description: string, example: number): PropertyDecorator
     Min(minimum),
     Max(maximum),
     ApiPropertyOptional({ type: Number, nullable: true, minimum, maximum, example, description }),
+  );
+}
+
+/** Property: a time limit; `null` for none. */
+function IsSecondsOrNull(
+  name: 'maxAgeSeconds' | 'sinceLastMatchSeconds',
+  description: string,
+  example: number,
+): PropertyDecorator {
+  const [minimum, maximum] = GALLERY_RANGES[name];
+  return applyDecorators(
+    ValidateIf((_dto, value) => value !== undefined && value !== null),
+    IsInt(),
+    Min(minimum),
+    Max(maximum),
+    ApiPropertyOptional({ type: 'integer', nullable: true, minimum, maximum, example, description }),
   );
 }
 
@@ -113,6 +141,14 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   /** How strictly images are looked at before they become references. */
   @IsEnrolmentGate(DEFAULT_GALLERY_SETTINGS.enrolmentGate)
   enrolmentGate?: EnrolmentGate;
+
+  /** Seconds; `null`: no limit. */
+  @IsSecondsOrNull('maxAgeSeconds', MAX_AGE_DESCRIPTION, EXAMPLE_MAX_AGE_SECONDS)
+  maxAgeSeconds?: number | null;
+
+  /** Seconds; `null`: no limit, and no times of matches are kept. */
+  @IsSecondsOrNull('sinceLastMatchSeconds', SINCE_LAST_MATCH_DESCRIPTION, EXAMPLE_SINCE_LAST_MATCH_SECONDS)
+  sinceLastMatchSeconds?: number | null;
 
   /** Replaces the metadata as a whole. */
   @IsMetadata('Whatever is to be noted down; replaces what was there as a whole')
@@ -184,6 +220,22 @@ export class GalleryDto {
   })
   enrolmentGate: EnrolmentGate;
 
+  @ApiProperty({ type: 'integer', nullable: true, example: null, description: MAX_AGE_DESCRIPTION })
+  maxAgeSeconds: number | null;
+
+  @ApiProperty({ type: 'integer', nullable: true, example: null, description: SINCE_LAST_MATCH_DESCRIPTION })
+  sinceLastMatchSeconds: number | null;
+
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    example: null,
+    description:
+      'Since when times of matches are kept: no subject counts as unmatched for longer; null: they are not',
+  })
+  matchesSince: string | null;
+
   @ApiMetadata('As it was sent')
   metadata: Metadata;
 
@@ -201,9 +253,20 @@ export class GalleryDto {
 
   static from(gallery: Gallery): GalleryDto {
     const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity } = gallery;
-    const { maxReferencesPerSubject, enrolmentGate, metadata, subjectCount, referenceCount } = gallery;
+    const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, sinceLastMatchSeconds, metadata } =
+      gallery;
+    const matchesSince = gallery.matchesSince == null ? null : isoTime(gallery.matchesSince);
+    const limits = { maxAgeSeconds, sinceLastMatchSeconds, matchesSince };
+    const { subjectCount, referenceCount } = gallery;
     const targets = { threshold, targetFmr, targetFpir };
-    const settings = { ...targets, capacity, maxReferencesPerSubject, enrolmentGate, metadata };
+    const settings = {
+      ...targets,
+      capacity,
+      maxReferencesPerSubject,
+      enrolmentGate,
+      ...limits,
+      metadata,
+    };
     const times = { createdAt: isoTime(gallery.createdAt), updatedAt: isoTime(gallery.updatedAt) };
     return { id, contract, dimensions, ...settings, subjectCount, referenceCount, ...times };
   }
@@ -247,6 +310,10 @@ export const CREATE_GALLERY_EXAMPLES = {
 export const GALLERY_SETTINGS_EXAMPLES = {
   threshold: { summary: 'A threshold of its own', value: { threshold: 0.5 } },
   target: { summary: 'Fewer strangers who are named', value: { threshold: null, targetFpir: 0.001 } },
+  retention: {
+    summary: 'A year after the enrollment at most',
+    value: { maxAgeSeconds: EXAMPLE_MAX_AGE_SECONDS },
+  },
   reset: {
     summary: 'The target rates of the service again',
     value: { threshold: null, targetFmr: null, targetFpir: null },

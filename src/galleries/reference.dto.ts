@@ -9,6 +9,8 @@ import {
   EXAMPLE_REFERENCE_ID,
   EXAMPLE_SUBJECT_ID,
   EXAMPLE_TIME_MS,
+  IsEnd,
+  IsMetadata,
   isoTime,
 } from './fields';
 
@@ -56,6 +58,19 @@ export class FaceQualityDto implements FaceQuality {
   pose: PoseDto | null;
 }
 
+export const REFERENCE_END_DESCRIPTION = 'From when on it never matches and is purged; null: never';
+
+/** Body of PATCH .../references/{referenceId}: what is absent stays. */
+export class UpdateReferenceDto {
+  /** The metadata from now on. */
+  @IsMetadata('The metadata from now on, as a whole')
+  metadata?: Metadata;
+
+  /** Milliseconds since 1970, UTC; sent as ISO 8601 text. */
+  @IsEnd(REFERENCE_END_DESCRIPTION)
+  expiresAt?: number | null;
+}
+
 /** A reference as it is. Its embedding never leaves by this API. */
 export class ReferenceDto {
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Made by the service' })
@@ -83,7 +98,7 @@ export class ReferenceDto {
     format: 'date-time',
     nullable: true,
     example: null,
-    description: 'From when on it never matches and is purged; null: never',
+    description: REFERENCE_END_DESCRIPTION,
   })
   expiresAt: string | null;
 

@@ -1,12 +1,15 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Patch, Query, Res } from '@nestjs/common';
 import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
 import { Scopes } from '../auth/scopes.decorator';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
+import { KeyedLock } from '../gallery/keyed-lock';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
+import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
 import { ReferencePathDto, SubjectPathDto } from './fields';
 import {
@@ -15,23 +18,33 @@ import {
   ReferenceResponseDto,
   REFERENCES_ANSWER,
   ReferencesResponseDto,
+  UpdateReferenceDto,
 } from './reference.dto';
-import { METADATA_EXAMPLES, MetadataDto } from './subject.dto';
+import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
+import { METADATA_EXAMPLES } from './subject.dto';
 
 const NOT_FOUND: readonly RequestErrorCode[] = [
   'GALLERY_NOT_FOUND',
   'SUBJECT_NOT_FOUND',
   'REFERENCE_NOT_FOUND',
 ];
+const REFERENCE_EXAMPLES = {
+  ...METADATA_EXAMPLES,
+  expiry: { summary: 'Until the end of a contract', value: { expiresAt: '2027-01-31T00:00:00Z' } },
+};
 const ANSWER = { reference: { summary: 'The reference', value: REFERENCE_ANSWER } };
 
 /** What is known of references; never their embeddings. */
 @ApiTags('references')
 @Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
 export class ReferencesController {
+  /** Changes, by reference: of two at once, the second starts from what the first has left. */
+  private readonly locks = new KeyedLock();
+
   constructor(
     private readonly store: GalleryStore,
     private readonly model: FaceModel,
+    private readonly receipts: ErasureReceipts,
   ) {}
 
   @Scopes('read')
@@ -72,32 +85,49 @@ export class ReferencesController {
 
   @Scopes('enroll')
   @Patch(':referenceId')
-  @JsonBody({ type: MetadataDto, examples: METADATA_EXAMPLES })
-  @ApiOperation({ summary: 'Replace the metadata of a reference', description: 'As a whole.' })
+  @JsonBody({ type: UpdateReferenceDto, examples: REFERENCE_EXAMPLES })
+  @ApiOperation({
+    summary: 'Change metadata and expiry of a reference',
+    description: 'What is absent stays. Metadata is replaced as a whole.',
+  })
   @ApiOkResponse({ description: 'The reference as it is now', type: ReferenceResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])
   async updateReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
-    @Body() { metadata }: MetadataDto,
+    @Body() { metadata, expiresAt }: UpdateReferenceDto,
     @RequestId() requestId: string,
   ): Promise<ReferenceResponseDto> {
-    const reference = await this.store.updateReference(galleryId, subjectId, referenceId, metadata);
+    const reference = await this.locks.run(`${galleryId}/${referenceId}`, async () => {
+      const old = await this.store.getReference(galleryId, subjectId, referenceId);
+      const rights = expiresAt === undefined ? {} : { expiresAt };
+      return this.store.updateReference(galleryId, subjectId, referenceId, metadata ?? old.metadata, rights);
+    });
     return { ...ReferenceDto.from(reference), requestId };
   }
 
   @Scopes('delete')
   @Delete(':referenceId')
-  @HttpCode(204)
   @ApiOperation({
     summary: 'Delete a reference',
     description:
       'The subject stays. Cached answers about the image go too. It is gone when the answer comes.',
   })
   @ApiNoContentResponse({ description: 'It is gone' })
-  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND])
-  async deleteReference(@Param() { galleryId, subjectId, referenceId }: ReferencePathDto): Promise<void> {
+  @ApiReceipt()
+  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND, 'RECEIPTS_DISABLED'])
+  async deleteReference(
+    @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
+    @Query() { receipt }: ReceiptQueryDto,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ErasureReceiptDto | undefined> {
+    if (receipt) this.receipts.assertOn();
     const { imageHash } = await this.store.getReference(galleryId, subjectId, referenceId);
     await this.store.deleteReference(galleryId, subjectId, referenceId);
     if (imageHash != null) this.model.purgeCache(imageHash);
+    response.status(receipt ? 200 : 204);
+    if (!receipt) return undefined;
+    const counts = { subjectCount: 0, referenceCount: 1 };
+    return this.receipts.sign({ galleryId, subjectId, referenceId, ...counts }, requestId);
   }
 }

@@ -1,10 +1,10 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean } from 'class-validator';
-import { MAX_CONSENT_REF_LENGTH, MAX_PURPOSE_LENGTH, metadataProblem } from '../gallery/gallery-rules';
+import { MAX_CONSENT_REF_LENGTH, MAX_PURPOSE_LENGTH } from '../gallery/gallery-rules';
 import type { Metadata, MetadataFilter, Subject } from '../gallery/gallery.types';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
 import { ApiRequestId } from '../http/face.dto';
-import { IsFit, IsJson, Omittable } from '../http/validation';
+import { Omittable } from '../http/validation';
 import {
   ApiMetadata,
   ApiNextCursor,
@@ -64,15 +64,6 @@ export class UpdateSubjectDto extends SubjectRightsDto {
   metadata?: Metadata;
 }
 
-/** Body of PATCH .../references/{referenceId}. */
-export class MetadataDto {
-  /** The metadata from now on. */
-  @IsJson()
-  @IsFit(metadataProblem)
-  @ApiMetadata('The metadata from now on, as a whole')
-  metadata: Metadata;
-}
-
 /** Body of POST .../subjects/{subjectId}/rename. */
 export class RenameSubjectDto {
   /** The id from now on. */
@@ -119,6 +110,17 @@ export class SubjectDto {
   })
   expiresAt: string | null;
 
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    example: null,
+    description:
+      'When it last matched or was enrolled, up to a day or a tenth of `sinceLastMatchSeconds` before the true time; null: ' +
+      'the gallery keeps no such times, or none since it was made',
+  })
+  lastMatchedAt: string | null;
+
   @ApiProperty({ type: 'integer', minimum: 0, example: 3, description: 'References of the subject' })
   referenceCount: number;
 
@@ -131,8 +133,9 @@ export class SubjectDto {
   static from(subject: Subject): SubjectDto {
     const { id, metadata, consentRef, purpose, expiresAt, referenceCount, createdAt, updatedAt } = subject;
     const rights = { consentRef, purpose, expiresAt: expiresAt == null ? null : isoTime(expiresAt) };
+    const lastMatchedAt = subject.lastMatchedAt == null ? null : isoTime(subject.lastMatchedAt);
     const times = { createdAt: isoTime(createdAt), updatedAt: isoTime(updatedAt) };
-    return { id, metadata, ...rights, referenceCount, ...times };
+    return { id, metadata, ...rights, lastMatchedAt, referenceCount, ...times };
   }
 }
 
@@ -186,6 +189,7 @@ const SUBJECT_EXAMPLE = SubjectDto.from({
   consentRef: EXAMPLE_CONSENT_REF,
   purpose: EXAMPLE_PURPOSE,
   expiresAt: null,
+  lastMatchedAt: null,
   referenceCount: 3,
   createdAt: EXAMPLE_TIME_MS,
   updatedAt: EXAMPLE_TIME_MS,

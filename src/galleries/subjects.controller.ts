@@ -9,6 +9,7 @@ import {
 } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Scopes } from '../auth/scopes.decorator';
+import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { FaceModel } from '../face/face-model';
 import { GalleryStore } from '../gallery/gallery-store';
 import { KeyedLock } from '../gallery/keyed-lock';
@@ -30,6 +31,7 @@ import {
   SubjectsResponseDto,
   UpdateSubjectDto,
 } from './subject.dto';
+import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
 import { SUBJECT_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
 
 const ANSWER = { subject: { summary: 'The subject', value: SUBJECT_ANSWER } };
@@ -43,6 +45,7 @@ export class SubjectsController {
   constructor(
     private readonly store: GalleryStore,
     private readonly model: FaceModel,
+    private readonly receipts: ErasureReceipts,
   ) {}
 
   @Scopes('read')
@@ -184,17 +187,28 @@ export class SubjectsController {
 
   @Scopes('delete')
   @Delete(':subjectId')
-  @HttpCode(204)
   @ApiOperation({
     summary: 'Delete a subject',
     description: 'With all its references, and all cached answers. It is gone when the answer comes.',
   })
   @ApiNoContentResponse({ description: 'It is gone' })
-  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
-  async deleteSubject(@Param() { galleryId, subjectId }: SubjectPathDto): Promise<void> {
-    await this.locks.run(keyOf(galleryId, subjectId), () => this.store.deleteSubject(galleryId, subjectId));
+  @ApiReceipt()
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND', 'RECEIPTS_DISABLED'])
+  async deleteSubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Query() { receipt }: ReceiptQueryDto,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ErasureReceiptDto | undefined> {
+    if (receipt) this.receipts.assertOn();
+    const counts = await this.locks.run(keyOf(galleryId, subjectId), () =>
+      this.store.deleteSubject(galleryId, subjectId),
+    );
     // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
     this.model.purgeCache();
+    response.status(receipt ? 200 : 204);
+    if (!receipt) return undefined;
+    return this.receipts.sign({ galleryId, subjectId, ...counts }, requestId);
   }
 }
 

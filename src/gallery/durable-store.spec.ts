@@ -135,12 +135,21 @@ describe(DurableStore.name, () => {
     expect(await store.getReference('staff', 'late', 'late')).toMatchObject({ id: 'late' });
   });
 
-  it('reads galleries of a version without target rates, which have none then', async () => {
-    const { targetFmr: _fmr, targetFpir: _fpir, ...old } = newGallery({ id: 'old', capacity: 7 });
+  it('reads galleries of a version without later settings, which have none then', async () => {
+    const later = {
+      targetFmr: null,
+      targetFpir: null,
+      maxAgeSeconds: null,
+      sinceLastMatchSeconds: null,
+      matchesSince: null,
+    };
+    const old = Object.fromEntries(
+      Object.entries(newGallery({ id: 'old', capacity: 7 })).filter(([name]) => !(name in later)),
+    ) as unknown;
     await store.createGallery(old as NewGallery);
     await reopen();
     const gallery = await store.getGallery('old');
-    expect(gallery).toMatchObject({ capacity: 7, targetFmr: null, targetFpir: null });
+    expect(gallery).toMatchObject({ capacity: 7, ...later });
   });
 
   it('goes on with a listing where it was before it was opened again', async () => {

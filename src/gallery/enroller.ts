@@ -21,7 +21,7 @@ import {
   orNull,
   representOptions,
 } from './gallery-calls';
-import { assertValid, metadataProblem, subjectIdProblem } from './gallery-rules';
+import { assertValid, metadataProblem, rightsProblems, subjectIdProblem } from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
@@ -43,6 +43,8 @@ export interface EnrolmentItem {
   input: VerificationInput;
   /** Of the reference. @defaultValue none */
   metadata?: Metadata;
+  /** From when on the reference never matches and is purged, milliseconds since 1970, UTC. @defaultValue `null`: never */
+  expiresAt?: number | null;
 }
 
 /** Choices of one `GalleryService.enroll`. */
@@ -114,11 +116,11 @@ export class Enroller {
 
   /** See `GalleryService.enroll`. */
   async enroll(
-    galleryId: string,
+    gallery: Gallery,
     items: readonly EnrolmentItem[],
     options: EnrolOptions,
   ): Promise<(EnrolmentResult | FaceError)[]> {
-    const gallery = await this.store.getGallery(galleryId);
+    const { id: galleryId } = gallery;
     const { idempotencyKey: key, enrolmentGate: gate = gallery.enrolmentGate } = options;
     const embedder = embedderOf(this.model, gallery);
     // Where nothing is compared, a card without a threshold does not matter.
@@ -134,7 +136,7 @@ export class Enroller {
       );
       const add =
         gate === 'strict'
-          ? this.locks.run(galleryId, () => this.addOneByOne(galleryId, prepared, thresholds))
+          ? this.locks.run(galleryId, () => this.addOneByOne(gallery, prepared, thresholds))
           : this.add(galleryId, prepared);
       results.push(...(await add));
     }
@@ -154,11 +156,15 @@ export class Enroller {
   private async prepare(
     gallery: Gallery,
     gate: EnrolmentGate,
-    { subjectId, input, metadata = {} }: EnrolmentItem,
+    { subjectId, input, metadata = {}, expiresAt = null }: EnrolmentItem,
     id: string,
     options: EnrolOptions,
   ): Promise<Enrolment | EnrolmentResult> {
-    assertValid({ subjectId: subjectIdProblem(subjectId), metadata: metadataProblem(metadata) });
+    assertValid({
+      subjectId: subjectIdProblem(subjectId),
+      metadata: metadataProblem(metadata),
+      expiresAt: rightsProblems({ expiresAt }).expiresAt,
+    });
     const imageHash = isImage(input) ? createHash('sha256').update(input).digest('hex') : null;
     const known = options.idempotencyKey == null ? null : await this.referenceOf(gallery.id, subjectId, id);
     // Neither worked on again nor judged again, by a gate or a gallery that may have changed since.
@@ -181,7 +187,7 @@ export class Enroller {
     if (isGateOn && faceSelection === 'single' && seen.faceCount > 1) reasons.push('SEVERAL_FACES');
     if (isGateOn && quality != null) reasons.push(...qualityReasons(quality, GATE_LIMITS[gate]));
     return {
-      reference: { id, subjectId, embedding, metadata, quality, imageHash },
+      reference: { id, subjectId, embedding, metadata, quality, imageHash, expiresAt },
       reasons,
       face: detection,
       timings: seen.timings,
@@ -215,38 +221,37 @@ export class Enroller {
 
   /** Adds one after the other, each compared with what is there before it. */
   private async addOneByOne(
-    galleryId: string,
+    gallery: Gallery,
     prepared: readonly Prepared[],
     thresholds: GateThresholds,
   ): Promise<(EnrolmentResult | FaceError)[]> {
     const results: (EnrolmentResult | FaceError)[] = [];
     for (const item of prepared) {
       if (isEnrolment(item)) {
-        item.reasons.push(...(await this.galleryReasons(galleryId, item.reference, thresholds)));
+        item.reasons.push(...(await this.galleryReasons(gallery, item.reference, thresholds)));
       }
-      results.push(...(await this.add(galleryId, [item])));
+      results.push(...(await this.add(gallery.id, [item])));
     }
     return results;
   }
 
   /** What a strict gate has against a face beside those that the gallery holds. */
   private async galleryReasons(
-    galleryId: string,
+    gallery: Gallery,
     { subjectId, embedding }: NewReference,
     thresholds: GateThresholds,
   ): Promise<RejectionReason[]> {
     // Two: one of them may be the subject itself.
     const [nearest] = !this.isIdentificationOn
       ? [[]]
-      : await this.retention.search(galleryId, [embedding], {
+      : await this.retention.search(gallery, [embedding], {
           limit: 2,
           minSimilarity: minSimilarityOf(thresholds.other),
         });
     const isNearAnother = nearest.some(
       (hit) => hit.subjectId !== subjectId && distanceOf(hit) <= thresholds.other,
     );
-    const own =
-      (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(galleryId, subjectId))) ?? [];
+    const own = (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId))) ?? [];
     const isFar = (reference: StoredReference) =>
       compareEmbeddings({ embedding, norm: 1 }, { embedding: reference.embedding, norm: 1 }, 'cosine')
         .distance > thresholds.own;

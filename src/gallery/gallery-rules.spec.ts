@@ -72,6 +72,8 @@ describe(settingsProblems.name, () => {
       { threshold: 2 },
       { targetFmr: 1e-6 },
       { targetFpir: 0.5 },
+      { maxAgeSeconds: 1 },
+      { maxAgeSeconds: null },
       {},
     ]) {
       expect(Object.values(settingsProblems(settings)).filter((problem) => problem != null)).toEqual([]);
@@ -86,6 +88,8 @@ describe(settingsProblems.name, () => {
       capacity: 1.5,
       maxReferencesPerSubject: 0,
       enrolmentGate: 'lax' as 'off',
+      maxAgeSeconds: 0.5,
+      sinceLastMatchSeconds: 0,
       metadata: { a: NaN },
     };
     expect(Object.values(settingsProblems(wrong))).not.toContain(null);

@@ -1,6 +1,12 @@
 import { FaceError } from '../errors';
 import { TARGET_RANGE } from '../face/thresholds';
-import { ENROLMENT_GATES, type GallerySettings, type Metadata, type SubjectRights } from './gallery.types';
+import {
+  ENROLMENT_GATES,
+  type GallerySettings,
+  type Metadata,
+  type Subject,
+  type SubjectRights,
+} from './gallery.types';
 
 /** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
 export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -64,12 +70,16 @@ export const GALLERY_RANGES = {
   targetFpir: TARGET_RANGE,
   capacity: [1, 100_000_000],
   maxReferencesPerSubject: [1, 1000],
+  /** A hundred years. */
+  maxAgeSeconds: [1, 3_155_760_000],
+  sinceLastMatchSeconds: [1, 3_155_760_000],
 } as const;
 
 /** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
   const { threshold, targetFmr, targetFpir } = settings;
   const { capacity, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
+  const { maxAgeSeconds, sinceLastMatchSeconds } = settings;
   const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
   return {
     threshold: threshold == null ? null : rangeProblem(threshold, distances),
@@ -82,6 +92,11 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
       enrolmentGate === undefined || ENROLMENT_GATES.includes(enrolmentGate)
         ? null
         : `must be one of ${ENROLMENT_GATES.join(', ')}`,
+    maxAgeSeconds: maxAgeSeconds == null ? null : integerProblem(maxAgeSeconds, GALLERY_RANGES.maxAgeSeconds),
+    sinceLastMatchSeconds:
+      sinceLastMatchSeconds == null
+        ? null
+        : integerProblem(sinceLastMatchSeconds, GALLERY_RANGES.sinceLastMatchSeconds),
     metadata: metadata === undefined ? null : metadataProblem(metadata),
   };
 }
@@ -134,12 +149,17 @@ export function noteProblem(value: unknown, maxLength: number): string | null {
   return isNote ? null : `must be null or 1 to ${maxLength} characters without control characters`;
 }
 
-/** Rights of two subjects that become one: those of the target, what it lacks from the source, and the earlier end. */
-export function mergedRights(source: SubjectRights, target: SubjectRights): SubjectRights {
+/** What of two subjects that become one is not their metadata. */
+type Merged = SubjectRights & Pick<Subject, 'lastMatchedAt'>;
+
+/** Rights of the target, what it lacks from the source, the earlier end, and the later match. */
+export function mergedRights(source: Merged, target: Merged): Merged {
   const ends = [source.expiresAt, target.expiresAt].filter((end) => end != null);
+  const matches = [source.lastMatchedAt, target.lastMatchedAt].filter((match) => match != null);
   return {
     consentRef: target.consentRef ?? source.consentRef,
     purpose: target.purpose ?? source.purpose,
     expiresAt: ends.length === 0 ? null : Math.min(...ends),
+    lastMatchedAt: matches.length === 0 ? null : Math.max(...matches),
   };
 }

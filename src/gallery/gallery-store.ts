@@ -1,5 +1,6 @@
 import type {
   AddedReference,
+  DeletionCounts,
   Gallery,
   GalleryRecord,
   GallerySettings,
@@ -11,12 +12,14 @@ import type {
   Page,
   PageRequest,
   Reference,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
   SubjectRights,
 } from './gallery.types';
 import type { FaceError } from '../errors';
+import { orNull } from './gallery-calls';
 
 /**
  * Where galleries are kept and searched. Type and injection token at once.
@@ -46,8 +49,8 @@ export abstract class GalleryStore {
   /** A capacity or limit below what is there already is taken: nothing goes, nothing more comes in. */
   abstract updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery>;
 
-  /** With all its subjects and references. */
-  abstract deleteGallery(galleryId: string): Promise<void>;
+  /** With all its subjects and references. @returns exactly how many went, those of changes that were made before included. */
+  abstract deleteGallery(galleryId: string): Promise<DeletionCounts>;
 
   /**
    * Makes a subject without references, or replaces the metadata of one that is there. Rights that are absent stay; those of
@@ -68,6 +71,14 @@ export abstract class GalleryStore {
   ): Promise<Page<Subject>>;
 
   /**
+   * Notes when subjects matched, and changes nothing else of them. Subjects that are not there, or have a later match, stay
+   * as they are.
+   *
+   * @param matchedAt - milliseconds since 1970, UTC.
+   */
+  abstract recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void>;
+
+  /**
    * Gives a subject another id. Where the new id is taken, `merge` moves the references to the one that has it (those of an
    * image that it has already are dropped), adds the metadata that it lacks, and removes the subject that was renamed.
    *
@@ -81,8 +92,8 @@ export abstract class GalleryStore {
     options: { merge: boolean },
   ): Promise<Subject>;
 
-  /** With all its references. */
-  abstract deleteSubject(galleryId: string, subjectId: string): Promise<void>;
+  /** With all its references. @returns exactly how many went. */
+  abstract deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts>;
 
   /**
    * Adds references, and the subjects that are not there yet (without metadata), in the given order: an outcome for each.
@@ -100,11 +111,25 @@ export abstract class GalleryStore {
   /** Of a subject, in the order in which they were added. */
   abstract listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]>;
 
+  /**
+   * References of several subjects, without their embeddings, in any order. Subjects that are not there are left out.
+   *
+   * This one reads the embeddings and drops them: a store that can leave them alone has its own.
+   */
+  async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
+    const lists = await Promise.all(
+      subjectIds.map((id) => orNull('SUBJECT_NOT_FOUND', this.listReferences(galleryId, id))),
+    );
+    return lists.flatMap((list) => (list ?? []).map(({ embedding: _embedding, ...reference }) => reference));
+  }
+
+  /** Replaces the metadata. Rights that are absent stay. */
   abstract updateReference(
     galleryId: string,
     subjectId: string,
     referenceId: string,
     metadata: Metadata,
+    rights?: Partial<ReferenceRights>,
   ): Promise<Reference>;
 
   /** The subject stays, even without references. */

@@ -89,7 +89,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
     if (kind < 4) {
       const changes = pick<object>([
         { capacity: 20 + below(30) },
-        { threshold: random(), metadata: data },
+        { threshold: random(), metadata: data, maxAgeSeconds: pick([null, 60]) },
         { maxReferencesPerSubject: 3 + below(4), enrolmentGate: pick<EnrolmentGate>(['off', 'strict']) },
       ]);
       return {

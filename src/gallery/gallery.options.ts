@@ -1,6 +1,7 @@
 import type { Auto, Notice } from '../face/face.options';
 import type { GalleryStore } from './gallery-store';
 import type { GallerySettings } from './gallery.types';
+import type { PurgeReport } from './retention';
 import type { VectorPrecision } from './index/vector-index';
 
 /** Stores that the module makes. */
@@ -49,6 +50,8 @@ export interface GalleryModuleOptions {
   onNotice?: (notice: Notice) => void;
   /** Told of every search by an identification. */
   onSearch?: (event: SearchEvent) => void;
+  /** Told of what was removed because it had expired, by a purge or by a search that met it. */
+  onPurge?: (removed: PurgeReport) => void;
 }
 
 /** One search, for metrics: holds no embedding and no id. */
@@ -68,6 +71,9 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   capacity: 100_000,
   maxReferencesPerSubject: 20,
   enrolmentGate: 'standard',
+  maxAgeSeconds: null,
+  sinceLastMatchSeconds: null,
+  matchesSince: null,
   metadata: {},
 };
 

@@ -49,6 +49,7 @@ import {
   type StoredReference,
   type Subject,
 } from './gallery.types';
+import { LastMatches } from './last-matches';
 import { type PurgeReport, Retention } from './retention';
 
 export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enroller';
@@ -201,16 +202,22 @@ export const DEFAULT_CANDIDATES = 5;
 export class GalleryService {
   private readonly enroller: Enroller;
   private readonly retention: Retention;
+  private readonly lastMatches: LastMatches;
 
   constructor(
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
     private readonly options: Pick<
       GalleryModuleOptions,
-      'defaultGallery' | 'identification' | 'onNotice' | 'onSearch'
+      'defaultGallery' | 'identification' | 'onNotice' | 'onSearch' | 'onPurge'
     > = {},
   ) {
-    this.retention = new Retention(store);
+    this.retention = new Retention(store, Date.now, options.onPurge);
+    this.lastMatches = new LastMatches(store, () => {
+      const message =
+        'times of matches cannot be written: subjects may go before the end of sinceLastMatchSeconds';
+      options.onNotice?.({ level: 'warn', message });
+    });
     this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);
   }
 
@@ -228,6 +235,7 @@ export class GalleryService {
       ...defined(this.options.defaultGallery),
       ...defined(given),
     };
+    settings.matchesSince = settings.sinceLastMatchSeconds == null ? null : Date.now();
     assertValid({ id: galleryIdProblem(id), ...settingsProblems(settings) });
     assertTargets(settings, info);
     return this.store.createGallery({ ...settings, id, contract, dimensions });
@@ -244,6 +252,12 @@ export class GalleryService {
     assertValid(settingsProblems(changes));
     if (changes.targetFmr != null || changes.targetFpir != null) {
       assertTargets(changes, embedderOf(this.model, await this.store.getGallery(galleryId)));
+    }
+    delete changes.matchesSince;
+    if (changes.sinceLastMatchSeconds !== undefined) {
+      // What was not recorded before must not count as no match.
+      const { matchesSince } = await this.store.getGallery(galleryId);
+      changes.matchesSince = changes.sinceLastMatchSeconds == null ? null : (matchesSince ?? Date.now());
     }
     return this.store.updateGallery(galleryId, changes);
   }
@@ -275,12 +289,25 @@ export class GalleryService {
    * contract is loaded, or with MODEL_UNKNOWN for the detector; REQUEST_ABORTED; GALLERY_STORE_FAILED. Items that were added
    * before stay: the call may be repeated with the same idempotency key.
    */
-  enroll(
+  async enroll(
     galleryId: string,
     items: readonly EnrolmentItem[],
     options: EnrolOptions = {},
   ): Promise<(EnrolmentResult | FaceError)[]> {
-    return this.enroller.enroll(galleryId, items, options);
+    const gallery = await this.store.getGallery(galleryId);
+    const results = await this.enroller.enroll(gallery, items, options);
+    const added = results.flatMap((result) =>
+      'status' in result && 'reference' in result && result.status === 'added'
+        ? [result.reference.subjectId]
+        : [],
+    );
+    this.lastMatches.record(gallery, added);
+    return results;
+  }
+
+  /** Settles when the times of all matches so far are written, which no answer waits for. */
+  matchesRecorded(): Promise<void> {
+    return this.lastMatches.settled();
   }
 
   /**
@@ -318,7 +345,7 @@ export class GalleryService {
     );
     const startedAt = performance.now();
     const hits = await this.retention.search(
-      galleryId,
+      gallery,
       faces.map(({ embedding }) => embedding),
       { limit, filter, minSimilarity: minSimilarityOf(threshold) },
     );
@@ -326,12 +353,17 @@ export class GalleryService {
     this.options.onSearch?.({ searchMs });
     const named = isFaceless ? await this.withoutFaceless(galleryId, hits.flat()) : hits.flat();
     const subjects = await this.subjectsOf(galleryId, named);
+    const identified = faces.map((face, i) => {
+      const rate = (similarity: number) => rateOf(similarity, embedder, [face], embedder.align);
+      const candidates = candidatesOf(hits[i], threshold, subjects, rate);
+      return { face: face.detection, unknown: candidates.length === 0, candidates };
+    });
+    this.lastMatches.record(
+      gallery,
+      identified.flatMap(({ candidates }) => candidates.map(({ subjectId }) => subjectId)),
+    );
     return {
-      faces: faces.map((face, i) => {
-        const rate = (similarity: number) => rateOf(similarity, embedder, [face], embedder.align);
-        const candidates = candidatesOf(hits[i], threshold, subjects, rate);
-        return { face: face.detection, unknown: candidates.length === 0, candidates };
-      }),
+      faces: identified,
       threshold,
       targetFpir,
       galleryId,
@@ -362,7 +394,7 @@ export class GalleryService {
       reviewMargin: askedMargin === undefined ? null : rangeProblem(askedMargin, REVIEW_MARGIN_RANGE),
     });
     const gallery = await this.store.getGallery(galleryId);
-    const references = await this.retention.listReferences(galleryId, subjectId);
+    const references = await this.retention.listReferences(gallery, subjectId);
     if (references.length === 0) {
       throw new FaceError('REFERENCE_NOT_FOUND', 'The subject has no references.', { galleryId, subjectId });
     }
@@ -386,8 +418,10 @@ export class GalleryService {
     const { face, reference, distance, similarity } = closest;
     const isRefused = isFaceless && hasNoFace(reference);
     const areAligned = embedder.align && !hasNoFace(reference);
+    const decision = decisionResult(closest, threshold, askedMargin ?? defaults.reviewMargin, isRefused);
+    if (decision.verified) this.lastMatches.record(gallery, [subjectId]);
     return {
-      ...decisionResult(closest, threshold, askedMargin ?? defaults.reviewMargin, isRefused),
+      ...decision,
       distance,
       similarity,
       falseMatchRate: rateOf(similarity, embedder, [face], areAligned),
@@ -419,13 +453,14 @@ export class GalleryService {
   ): Promise<FoundReference[]> {
     const { metric = 'cosine', maxDistance = Infinity, limit = MAX_SEARCH_LIMIT, filter } = options;
     assertValid({ limit: integerProblem(limit, [1, MAX_SEARCH_LIMIT]) });
-    const embedder = embedderOf(this.model, await this.store.getGallery(galleryId));
+    const gallery = await this.store.getGallery(galleryId);
+    const embedder = embedderOf(this.model, gallery);
     const { faces } = await representInput(this.model, probe, embedder, {});
     const [face] = faces;
     const startedAt = performance.now();
     // Of the metrics only euclidean has another order than the cosine.
     const subjectLimit = metric === 'euclidean' ? MAX_SEARCH_LIMIT : limit;
-    const [hits] = await this.retention.search(galleryId, [face.embedding], {
+    const [hits] = await this.retention.search(gallery, [face.embedding], {
       limit: subjectLimit,
       filter,
       minSimilarity: minSimilarityOf(1 - leastSimilarityWithin(maxDistance, face.norm, metric)),
@@ -434,7 +469,7 @@ export class GalleryService {
     const subjects = await this.subjectsOf(galleryId, hits);
     const references = await Promise.all(
       hits.map(({ subjectId }) =>
-        orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(galleryId, subjectId)),
+        orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId)),
       ),
     );
     const found = references
@@ -460,6 +495,12 @@ export class GalleryService {
           { fields: { metric: 'euclidean cannot rank so many faces exactly' } },
         );
       }
+    }
+    if (maxDistance < Infinity) {
+      this.lastMatches.record(
+        gallery,
+        found.map(({ subjectId }) => subjectId),
+      );
     }
     return found;
   }

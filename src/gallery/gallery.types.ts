@@ -26,6 +26,21 @@ export interface GallerySettings {
   /** Most references of one subject. */
   maxReferencesPerSubject: number;
   enrolmentGate: EnrolmentGate;
+  /**
+   * Seconds for which a reference is held after its enrollment, and a subject after it was made as long as it has no other
+   * reference, [1, 3,155,760,000] (100 years); then they never match and are purged. `null`: no limit.
+   */
+  maxAgeSeconds: number | null;
+  /**
+   * Seconds for which a subject is held after it last matched or was enrolled, [1, 3,155,760,000]; then it never matches and
+   * is purged. Only while it is set are times of matches kept. `null`: no limit.
+   */
+  sinceLastMatchSeconds: number | null;
+  /**
+   * Since when times of matches are kept: no subject counts as unmatched for longer. Milliseconds since 1970, UTC; `null` where
+   * `sinceLastMatchSeconds` is. Set by `GalleryService`.
+   */
+  matchesSince: number | null;
   metadata: Metadata;
 }
 
@@ -63,6 +78,11 @@ export interface Subject extends SubjectRights {
   /** Chosen by the client. */
   id: string;
   metadata: Metadata;
+  /**
+   * When it last matched or was enrolled, milliseconds since 1970, UTC; up to a day, or a tenth of the gallery's
+   * `sinceLastMatchSeconds`, before the true time. `null`: not kept, or not since it was made.
+   */
+  lastMatchedAt: number | null;
   referenceCount: number;
   /** Milliseconds since 1970, UTC. */
   createdAt: number;
@@ -100,9 +120,14 @@ export interface NewReference {
   expiresAt?: number | null;
 }
 
-/** An embedding of a subject, without the embedding. */
-export interface Reference extends Omit<NewReference, 'embedding'> {
+/** How long a reference is held. */
+export interface ReferenceRights {
+  /** From when on it never matches and is purged, milliseconds since 1970, UTC. `null`: never. */
   expiresAt: number | null;
+}
+
+/** An embedding of a subject, without the embedding. */
+export interface Reference extends Omit<NewReference, 'embedding' | 'expiresAt'>, ReferenceRights {
   /** Milliseconds since 1970, UTC. */
   createdAt: number;
 }
@@ -136,6 +161,12 @@ export interface AddedReference {
   reference: Reference;
   /** Other references of the same image, of any subject. */
   sameImage: ReferenceKey[];
+}
+
+/** How much a deletion has removed. */
+export interface DeletionCounts {
+  subjectCount: number;
+  referenceCount: number;
 }
 
 /** The most similar reference of a subject. */

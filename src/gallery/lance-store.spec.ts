@@ -7,6 +7,15 @@ import { galleryStoreContract, newGallery, newReference } from '../../test/suppo
 import { unitVectors } from '../../test/support/random-unit';
 import { LanceStore } from './lance-store';
 
+/** Settings that came after the first version, as a gallery of that version has them. */
+const LATER_SETTINGS = {
+  targetFmr: null,
+  targetFpir: null,
+  maxAgeSeconds: null,
+  sinceLastMatchSeconds: null,
+  matchesSince: null,
+};
+
 describe('LanceStore', () => {
   let root: string;
   let folders = 0;
@@ -54,24 +63,24 @@ describe('LanceStore', () => {
     return found;
   }
 
-  it('gives a database of a version without target rates their columns, empty', async () => {
+  it('gives a database of a version without later settings their columns, empty', async () => {
     const uri = newFolder();
     const old = await open(uri);
     await old.createGallery(newGallery({ capacity: 7 }));
     await old.close();
     const table = await (await connect(uri)).openTable('galleries');
-    await table.dropColumns(['targetFmr', 'targetFpir']);
+    await table.dropColumns(Object.keys(LATER_SETTINGS));
     table.close();
 
     const store = await openHere(uri);
-    const rates = { targetFmr: null, targetFpir: null };
-    expect(await store.getGallery('staff')).toMatchObject({ capacity: 7, ...rates });
-    await store.updateGallery('staff', { targetFpir: 0.02 });
+    const later = { ...LATER_SETTINGS };
+    expect(await store.getGallery('staff')).toMatchObject({ capacity: 7, ...later });
+    await store.updateGallery('staff', { targetFpir: 0.02, maxAgeSeconds: 60 });
     await store.createGallery(newGallery({ id: 'new', targetFmr: 1e-4 }));
     await store.close();
     const again = await openHere(uri);
-    expect(await again.getGallery('staff')).toMatchObject({ ...rates, targetFpir: 0.02 });
-    expect(await again.getGallery('new')).toMatchObject({ ...rates, targetFmr: 1e-4 });
+    expect(await again.getGallery('staff')).toMatchObject({ ...later, targetFpir: 0.02, maxAgeSeconds: 60 });
+    expect(await again.getGallery('new')).toMatchObject({ ...later, targetFmr: 1e-4 });
   });
 
   describe('what is deleted', () => {

@@ -6,6 +6,7 @@ import { mergedRights } from './gallery-rules';
 import { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
+  DeletionCounts,
   Gallery,
   GalleryRecord,
   GallerySettings,
@@ -17,6 +18,7 @@ import type {
   Page,
   PageRequest,
   Reference,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
@@ -96,6 +98,9 @@ export class LanceStore extends GalleryStore {
         capacity: gallery.capacity,
         maxReferencesPerSubject: gallery.maxReferencesPerSubject,
         enrolmentGate: gallery.enrolmentGate,
+        maxAgeSeconds: gallery.maxAgeSeconds,
+        sinceLastMatchSeconds: gallery.sinceLastMatchSeconds,
+        matchesSince: gallery.matchesSince,
         metadata: JSON.stringify(gallery.metadata),
         createdAt: now,
         updatedAt: now,
@@ -137,10 +142,12 @@ export class LanceStore extends GalleryStore {
     });
   }
 
-  deleteGallery(galleryId: string): Promise<void> {
-    return this.changes.run(galleryId, async ({ gallery }) => {
+  deleteGallery(galleryId: string): Promise<DeletionCounts> {
+    return this.changes.run(galleryId, async ({ gallery, faces }) => {
+      const counts = await countRows(faces);
       await this.database.updateGalleries(`tableName = ${sqlText(gallery.tableName)}`, { isDeleted: true });
       await this.database.dropGallery(gallery);
+      return counts;
     });
   }
 
@@ -207,6 +214,20 @@ export class LanceStore extends GalleryStore {
     });
   }
 
+  recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void> {
+    return this.changes.run(galleryId, async (turn) => {
+      const ofSubjects = allOf(IS_SUBJECT, isOneOf('subjectId', subjectIds));
+      const rows = await faceRows(turn.faces, ofSubjects, { vectors: true });
+      const replaced = rows
+        .filter((row) => (rightsOf(row).lastMatchedAt ?? 0) < matchedAt)
+        .map((row) => {
+          const later = { ...rightsOf(row), lastMatchedAt: matchedAt };
+          return { ...row, metadata: metadataJson(parseMetadata(row.metadata), later) };
+        });
+      await turn.write({ replaced });
+    });
+  }
+
   renameSubject(
     galleryId: string,
     subjectId: string,
@@ -260,11 +281,12 @@ export class LanceStore extends GalleryStore {
     });
   }
 
-  deleteSubject(galleryId: string, subjectId: string): Promise<void> {
+  deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
     return this.changes.run(galleryId, async (turn) => {
       const rows = await faceRows(turn.faces, ofSubject(subjectId), { vectors: false });
       subjectRow(rows, galleryId, subjectId);
       await turn.write({ removedKeys: rows.map(({ key }) => key) });
+      return { subjectCount: 1, referenceCount: rows.length - 1 };
     });
   }
 
@@ -300,15 +322,23 @@ export class LanceStore extends GalleryStore {
     });
   }
 
+  override describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
+    return this.read(galleryId, async (faces) => {
+      const ofSubjects = allOf(IS_REFERENCE, isOneOf('subjectId', subjectIds));
+      return (await faceRows(faces, ofSubjects, { vectors: false })).map(toReference);
+    });
+  }
+
   updateReference(
     galleryId: string,
     subjectId: string,
     referenceId: string,
     metadata: Metadata,
+    rights: Partial<ReferenceRights> = {},
   ): Promise<Reference> {
     return this.changes.run(galleryId, async (turn) => {
       const old = await referenceRow(turn.faces, galleryId, subjectId, referenceId);
-      const { expiresAt } = rightsOf(old);
+      const { expiresAt } = { ...rightsOf(old), ...rights };
       const row: FaceRow = {
         ...old,
         metadata: metadataJson(metadata, { expiresAt }),
@@ -365,11 +395,14 @@ const isReference = (row: FaceRow): boolean => row.referenceId != null;
 const isSubject = (row: FaceRow): boolean => row.referenceId == null;
 
 async function describeGallery(faces: Table, row: GalleryRow): Promise<Gallery> {
-  const [subjectCount, referenceCount] = [
-    await faces.countRows(IS_SUBJECT),
-    await faces.countRows(IS_REFERENCE),
-  ];
-  return toGallery(row, { subjectCount, referenceCount });
+  return toGallery(row, await countRows(faces));
+}
+
+async function countRows(faces: Table): Promise<DeletionCounts> {
+  return {
+    subjectCount: await faces.countRows(IS_SUBJECT),
+    referenceCount: await faces.countRows(IS_REFERENCE),
+  };
 }
 
 /** Row of the subject itself. @param rows - all of the subject. */

@@ -3,6 +3,7 @@ import { galleryErrors } from './gallery-errors';
 import { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
+  DeletionCounts,
   Gallery,
   GalleryRecord,
   GallerySettings,
@@ -14,6 +15,7 @@ import type {
   Page,
   PageRequest,
   Reference,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
@@ -87,16 +89,17 @@ export class MemoryStore extends GalleryStore {
     });
   }
 
-  async deleteGallery(galleryId: string): Promise<void> {
-    const state = await this.change((plan) => {
+  async deleteGallery(galleryId: string): Promise<DeletionCounts> {
+    const { state, counts } = await this.change((plan) => {
       const { uid, record, state } = this.planned(galleryId);
       plan.erase(record);
-      state.eraseAll(plan);
+      const counts = state.eraseAll(plan);
       plan.set(this.galleries, galleryId, undefined);
       plan.afterwards(() => this.list.delete(uid));
-      return () => state;
+      return () => ({ state, counts });
     });
     await state.close();
+    return counts;
   }
 
   putSubject(
@@ -123,6 +126,13 @@ export class MemoryStore extends GalleryStore {
     return this.settled(galleryId).state.listSubjects(page);
   }
 
+  recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void> {
+    return this.change((plan) => {
+      this.planned(galleryId).state.recordMatches(plan, subjectIds, matchedAt);
+      return () => undefined;
+    });
+  }
+
   renameSubject(
     galleryId: string,
     subjectId: string,
@@ -136,10 +146,10 @@ export class MemoryStore extends GalleryStore {
     });
   }
 
-  deleteSubject(galleryId: string, subjectId: string): Promise<void> {
+  deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
     return this.change((plan) => {
-      this.planned(galleryId).state.deleteSubject(plan, subjectId);
-      return () => undefined;
+      const counts = this.planned(galleryId).state.deleteSubject(plan, subjectId);
+      return () => counts;
     });
   }
 
@@ -175,15 +185,21 @@ export class MemoryStore extends GalleryStore {
     return this.settled(galleryId).state.listReferences(subjectId);
   }
 
+  override async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
+    const { state } = this.settled(galleryId);
+    return subjectIds.flatMap((subjectId) => state.describeReferences(subjectId));
+  }
+
   updateReference(
     galleryId: string,
     subjectId: string,
     referenceId: string,
     metadata: Metadata,
+    rights: Partial<ReferenceRights> = {},
   ): Promise<Reference> {
     return this.change((plan) => {
       const { state } = this.planned(galleryId);
-      state.updateReference(plan, subjectId, referenceId, metadata);
+      state.updateReference(plan, subjectId, referenceId, { ...rights, metadata });
       return () => {
         const { embedding: _embedding, ...reference } = state.getReference(subjectId, referenceId);
         return reference;

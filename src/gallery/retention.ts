@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import { orNull } from './gallery-calls';
+import { lastMatchOf } from './last-matches';
 import type { GalleryStore } from './gallery-store';
-import type { Hit, SearchOptions, StoredReference } from './gallery.types';
+import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
 
 /** What a purge has removed. Holds no id. */
 export interface PurgeReport {
@@ -16,27 +17,31 @@ export interface PurgeReport {
 const MAX_SEARCHES = 8;
 const PAGE_SIZE = 100;
 /** Milliseconds of work on the event loop between two turns. */
-const TURN_MS = 5;
+const TURN_MS = 2;
+/** References that are looked at, and perhaps removed with one acknowledgement, in one turn. */
+const REFERENCES_PER_TURN = 200;
 
 /**
- * Keeps what has expired from ever being found, and removes it. Stores hold `expiresAt` and do not judge it: this is the one
- * place that does.
+ * Keeps what has expired from ever being found, and removes it. Stores hold `expiresAt` and the settings of galleries and do
+ * not judge them: this is the one place that does.
  */
 export class Retention {
   constructor(
     private readonly store: GalleryStore,
     /** Milliseconds since 1970, UTC. */
     private readonly now: () => number = Date.now,
+    /** Told of each removal, by a purge or by a search that met what had expired. */
+    private readonly onPurge?: (removed: PurgeReport) => void,
   ) {}
 
   /** As {@link GalleryStore.search}, without what has expired. */
-  async search(galleryId: string, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
+  async search(gallery: Gallery, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
     for (let searches = 1; ; searches++) {
-      const hits = await this.store.search(galleryId, probes, options);
+      const hits = await this.store.search(gallery.id, probes, options);
       const expired = new Set<Hit>();
-      for (const hit of hits.flat()) if (await this.hasExpired(galleryId, hit)) expired.add(hit);
+      for (const hit of hits.flat()) if (await this.hasExpired(gallery, hit)) expired.add(hit);
       if (expired.size === 0) return hits;
-      const isRemoved = await this.removeAll(galleryId, [...expired]);
+      const isRemoved = await this.removeAll(gallery, [...expired]);
       if (searches === MAX_SEARCHES || !isRemoved) {
         return hits.map((ofProbe) => ofProbe.filter((hit) => !expired.has(hit)));
       }
@@ -44,11 +49,11 @@ export class Retention {
   }
 
   /** As {@link GalleryStore.listReferences}, without what has expired: none where the subject has. */
-  async listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]> {
-    const { expiresAt } = await this.store.getSubject(galleryId, subjectId);
-    if (this.isPast(expiresAt)) return [];
-    const references = await this.store.listReferences(galleryId, subjectId);
-    return references.filter((reference) => !this.isPast(reference.expiresAt));
+  async listReferences(gallery: Gallery, subjectId: string): Promise<StoredReference[]> {
+    const subject = await this.store.getSubject(gallery.id, subjectId);
+    if (this.hasSubjectExpired(gallery, subject)) return [];
+    const references = await this.store.listReferences(gallery.id, subjectId);
+    return references.filter((reference) => !this.hasReferenceExpired(gallery, reference));
   }
 
   /**
@@ -60,58 +65,80 @@ export class Retention {
     const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listGalleries({ limit: PAGE_SIZE, after });
-      for (const { id } of items) await orNull('GALLERY_NOT_FOUND', this.purgeGallery(id, report));
+      for (const gallery of items) {
+        await orNull('GALLERY_NOT_FOUND', this.purgeGallery(gallery, report));
+      }
       after = next;
     }
     return report;
   }
 
-  private async purgeGallery(galleryId: string, report: PurgeReport): Promise<void> {
-    let turnBegan = performance.now();
+  private async purgeGallery(gallery: Gallery, report: PurgeReport): Promise<void> {
+    const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
-      const { items, next } = await this.store.listSubjects(galleryId, { limit: PAGE_SIZE, after });
-      for (const { id, expiresAt, referenceCount } of items) {
-        if (this.isPast(expiresAt)) {
-          if (await this.removeSubject(galleryId, id)) report.subjectCount++;
-        } else if (referenceCount > 0) {
-          report.referenceCount += await this.purgeSubject(galleryId, id);
-        }
-        if (performance.now() - turnBegan < TURN_MS) continue;
-        await setImmediate();
-        turnBegan = performance.now();
+      const { items, next } = await this.store.listSubjects(gallery.id, { limit: PAGE_SIZE, after });
+      for (const subjects of chunksOf(items)) {
+        await turns.next();
+        await this.purgeSubjects(gallery, subjects, report);
       }
+      await turns.next();
       after = next;
     }
   }
 
-  /** @returns how many references were removed. */
-  private async purgeSubject(galleryId: string, subjectId: string): Promise<number> {
-    const references = await orNull('SUBJECT_NOT_FOUND', this.store.listReferences(galleryId, subjectId));
-    const expired = (references ?? []).filter(({ expiresAt }) => this.isPast(expiresAt));
-    const removed = await Promise.all(
-      expired.map(({ id }) => this.removeReference(galleryId, subjectId, id)),
-    );
-    return removed.filter((isRemoved) => isRemoved).length;
+  private async purgeSubjects(
+    gallery: Gallery,
+    subjects: readonly Subject[],
+    report: PurgeReport,
+  ): Promise<void> {
+    const referencesOf = await this.referencesOf(gallery.id, subjects);
+    const removals = subjects.flatMap((subject) => {
+      const references = referencesOf.get(subject.id) ?? [];
+      const expired = references.filter((reference) => this.hasReferenceExpired(gallery, reference));
+      const isEmpty = expired.length === references.length;
+      if (this.hasSubjectExpired(gallery, subject) || (isEmpty && this.isTooOld(gallery, subject))) {
+        return [this.removeSubject(gallery.id, subject.id, report)];
+      }
+      return expired.map(({ id }) => this.removeReference(gallery.id, subject.id, id, report));
+    });
+    await Promise.all(removals);
   }
 
-  private async hasExpired(galleryId: string, { subjectId, referenceId }: Hit): Promise<boolean> {
-    const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
-    if (subject != null && this.isPast(subject.expiresAt)) return true;
+  /** By subject. */
+  private async referencesOf(
+    galleryId: string,
+    subjects: readonly Subject[],
+  ): Promise<ReadonlyMap<string, Reference[]>> {
+    const ids = subjects.filter(({ referenceCount }) => referenceCount > 0).map(({ id }) => id);
+    const bySubject = new Map<string, Reference[]>();
+    if (ids.length === 0) return bySubject;
+    for (const reference of await this.store.describeReferences(galleryId, ids)) {
+      const others = bySubject.get(reference.subjectId);
+      if (others == null) bySubject.set(reference.subjectId, [reference]);
+      else others.push(reference);
+    }
+    return bySubject;
+  }
+
+  private async hasExpired(gallery: Gallery, { subjectId, referenceId }: Hit): Promise<boolean> {
+    const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
+    if (subject != null && this.hasSubjectExpired(gallery, subject)) return true;
     const reference = await orNull(
       'SUBJECT_NOT_FOUND',
-      orNull('REFERENCE_NOT_FOUND', this.store.getReference(galleryId, subjectId, referenceId)),
+      orNull('REFERENCE_NOT_FOUND', this.store.getReference(gallery.id, subjectId, referenceId)),
     );
-    return reference != null && this.isPast(reference.expiresAt);
+    return reference != null && this.hasReferenceExpired(gallery, reference);
   }
 
   /** @returns false where the store cannot remove anything now. */
-  private async removeAll(galleryId: string, hits: readonly Hit[]): Promise<boolean> {
+  private async removeAll(gallery: Gallery, hits: readonly Hit[]): Promise<boolean> {
+    const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
     try {
       for (const { subjectId, referenceId } of hits) {
-        const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
+        const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
         if (subject == null) continue;
-        if (this.isPast(subject.expiresAt)) await this.removeSubject(galleryId, subjectId);
-        else await this.removeReference(galleryId, subjectId, referenceId);
+        if (this.hasSubjectExpired(gallery, subject)) await this.removeSubject(gallery.id, subjectId, report);
+        else await this.removeReference(gallery.id, subjectId, referenceId, report);
       }
       return true;
     } catch (error) {
@@ -120,17 +147,70 @@ export class Retention {
     }
   }
 
-  private async removeSubject(galleryId: string, subjectId: string): Promise<boolean> {
-    const removal = this.store.deleteSubject(galleryId, subjectId).then(() => true);
-    return (await orNull('SUBJECT_NOT_FOUND', removal)) ?? false;
+  private async removeSubject(galleryId: string, subjectId: string, report: PurgeReport): Promise<void> {
+    const counts = await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(galleryId, subjectId));
+    if (counts == null) return;
+    report.subjectCount++;
+    this.onPurge?.({ subjectCount: 1, referenceCount: 0 });
   }
 
-  private async removeReference(galleryId: string, subjectId: string, id: string): Promise<boolean> {
+  private async removeReference(
+    galleryId: string,
+    subjectId: string,
+    id: string,
+    report: PurgeReport,
+  ): Promise<void> {
     const removal = this.store.deleteReference(galleryId, subjectId, id).then(() => true);
-    return (await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal))) ?? false;
+    const isRemoved = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal));
+    if (isRemoved == null) return;
+    report.referenceCount++;
+    this.onPurge?.({ subjectCount: 0, referenceCount: 1 });
+  }
+
+  private hasSubjectExpired(gallery: Gallery, subject: Subject): boolean {
+    const { sinceLastMatchSeconds: limit } = gallery;
+    const isUnmatched = limit != null && lastMatchOf(gallery, subject) + limit * 1000 <= this.now();
+    return isUnmatched || this.isPast(subject.expiresAt);
+  }
+
+  private hasReferenceExpired(gallery: Gallery, reference: Reference): boolean {
+    return this.isPast(reference.expiresAt) || this.isTooOld(gallery, reference);
+  }
+
+  /** Of a subject it says nothing yet: it may have references that are younger. */
+  private isTooOld(
+    { maxAgeSeconds }: Gallery,
+    { createdAt }: Pick<Subject | Reference, 'createdAt'>,
+  ): boolean {
+    return maxAgeSeconds != null && createdAt + maxAgeSeconds * 1000 <= this.now();
   }
 
   private isPast(expiresAt: number | null): boolean {
     return expiresAt != null && expiresAt <= this.now();
+  }
+}
+
+/** Subjects in parts that have few references each. */
+function* chunksOf(subjects: readonly Subject[]): Generator<Subject[]> {
+  let chunk: Subject[] = [];
+  let referenceCount = 0;
+  for (const subject of subjects) {
+    chunk.push(subject);
+    referenceCount += subject.referenceCount;
+    if (referenceCount < REFERENCES_PER_TURN) continue;
+    yield chunk;
+    [chunk, referenceCount] = [[], 0];
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+/** Lets the event loop turn after a few milliseconds of work. */
+class Turns {
+  private beganAt = performance.now();
+
+  async next(): Promise<void> {
+    if (performance.now() - this.beganAt < TURN_MS) return;
+    await setImmediate();
+    this.beganAt = performance.now();
   }
 }

@@ -36,6 +36,10 @@ export const ERROR_EXAMPLES: Readonly<
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
   },
   UNAUTHORIZED: { message: 'A valid key is required in Authorization: Bearer or x-api-key.' },
+  API_KEY_EXPIRED: {
+    message: 'The API key has expired.',
+    details: { expiresAt: '2027-01-31T00:00:00.000Z' },
+  },
   FORBIDDEN: {
     message: 'The key lacks the scope enroll.',
     details: { scopes: ['enroll'] },
@@ -74,6 +78,9 @@ export const ERROR_EXAMPLES: Readonly<
     details: { galleryId: 'staff', subjectId: 'ada', maxReferencesPerSubject: 20 },
   },
   IDEMPOTENCY_CONFLICT: { message: 'The Idempotency-Key was used before for other content.' },
+  RECEIPTS_DISABLED: {
+    message: 'The service signs no receipts: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
+  },
   REFERENCE_REJECTED: {
     message: 'The image is no good reference: FACE_TOO_SMALL, BLURRED.',
     details: { field: '{field}', reasons: ['FACE_TOO_SMALL', 'BLURRED'] },

@@ -22,7 +22,7 @@ export class FaceErrorFilter implements ExceptionFilter {
     const { retryAfterSeconds = error.status > 500 ? RETRY_AFTER_SECONDS : undefined } = error.details;
     if (retryAfterSeconds != null) response.setHeader('Retry-After', String(retryAfterSeconds));
     // Of a 401 it is required (RFC 9110, 15.5.2).
-    if (error.code === 'UNAUTHORIZED') response.setHeader('WWW-Authenticate', 'Bearer realm="likeness"');
+    if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="likeness"');
     if (request.method === 'POST') setServerTiming(request, response, []);
     const { status, body } = request.errorAnswer?.(error) ?? {
       status: error.status,

@@ -18,7 +18,12 @@ const BODY_CONTENT = 'x-body-content';
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 /** What a route with scopes can answer with beside its own errors. */
-const KEY_ERRORS: readonly RequestErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'AUTH_ATTEMPTS_EXCEEDED'];
+const KEY_ERRORS: readonly RequestErrorCode[] = [
+  'UNAUTHORIZED',
+  'API_KEY_EXPIRED',
+  'FORBIDDEN',
+  'AUTH_ATTEMPTS_EXCEEDED',
+];
 
 /**
  * Carries a {@link BodyContent} through `@ApiBody`, which knows one schema for all media types, to

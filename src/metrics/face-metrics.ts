@@ -6,6 +6,7 @@ import { FaceError } from '../errors';
 import type { EngineStatus, FaceModel, ModelStatus } from '../face/face-model';
 import type { ImageEvent } from '../face/face.options';
 import type { GalleryStore } from '../gallery/gallery-store';
+import type { PurgeReport } from '../gallery/retention';
 import type { SearchEvent } from '../gallery/gallery.options';
 import { STAGES } from '../pipeline/face.types';
 import type { HttpEvent } from './measure-http';
@@ -53,6 +54,7 @@ export class FaceMetrics implements OnApplicationShutdown {
     }
     // An alert on an increase misses the first one of a series that is not there before it.
     for (const reason of REJECTIONS) this.metrics.likeness_rejections_total.inc({ reason }, 0);
+    this.observePurge({ subjectCount: 0, referenceCount: 0 });
     this.observeAudit({ written: 0, dropped: 0, isFailing: false });
     this.eventLoop.enable();
   }
@@ -75,6 +77,12 @@ export class FaceMetrics implements OnApplicationShutdown {
   /** Counts a search of a gallery. */
   observeSearch({ searchMs }: SearchEvent): void {
     this.metrics.likeness_stage_duration_seconds.observe({ stage: 'search' }, searchMs / 1000);
+  }
+
+  /** Counts what was removed because it had expired. */
+  observePurge({ subjectCount, referenceCount }: PurgeReport): void {
+    this.metrics.likeness_purged_total.inc({ kind: 'subject' }, subjectCount);
+    this.metrics.likeness_purged_total.inc({ kind: 'reference' }, referenceCount);
   }
 
   /** Counts a request. */

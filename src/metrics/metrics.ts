@@ -105,6 +105,11 @@ export const METRICS = {
   likeness_cache_bytes: { type: 'gauge', help: 'Bytes of the answers in the cache', labels: [] },
   likeness_gallery_subjects: { type: 'gauge', help: 'Subjects of all galleries together', labels: [] },
   likeness_gallery_references: { type: 'gauge', help: 'References of all galleries together', labels: [] },
+  likeness_purged_total: {
+    type: 'counter',
+    help: 'Removed because it had expired; `kind` is `subject` (with all its references) or `reference` (of a subject that stays)',
+    labels: ['kind'],
+  },
   likeness_key_requests_total: {
     type: 'counter',
     help: 'Requests by the name of their API key, `none` without one; `status` as in likeness_http_request_duration_seconds',

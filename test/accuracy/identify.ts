@@ -59,8 +59,8 @@ class Galleries {
     if (failed != null) throw failed;
   }
 
-  remove(id: string, person: string): Promise<void> {
-    return this.store.deleteSubject(id, person);
+  async remove(id: string, person: string): Promise<void> {
+    await this.store.deleteSubject(id, person);
   }
 
   async identifyKnown(id: string, { person, path }: Photo): Promise<void> {

@@ -4,6 +4,8 @@ import { auditKeys, hashSubject } from '../../src/audit/audit-chain';
 import { AUDITED_ROUTES, UNAUDITED_ROUTES } from '../../src/audit/audit-routes';
 import { AuditTrail } from '../../src/audit/audit-trail';
 import { verifyAudit } from '../../src/audit/verify-audit';
+import { FREE_FAILURES } from '../../src/auth/failed-keys';
+import { writeKeyFile } from '../support/key-file';
 import { createApp, type TestApp } from '../support/create-app';
 import { parseMetrics } from '../support/parse-metrics';
 import { startCli } from '../support/start-cli';
@@ -124,6 +126,26 @@ describe('the audit stream', () => {
     );
   });
 
+  it('has the exact similarity of a search by a key that sees a rounded one', async () => {
+    await stop();
+    const { file: keyFile, keys } = writeKeyFile(newFolder(), {
+      blind: { scopes: ['enroll', 'identify'], maySeeDistances: false },
+    });
+    await start({ FACE_API_KEYS_FILE: keyFile, FACE_AUDIT_SUBJECTS: 'plain' });
+    const post = (path: string, body: object) =>
+      service.http.post(path).set('x-api-key', keys.blind).send(body);
+    await post('/v1/galleries', { id: 'staff' }).expect(201);
+    const { dimensions, contract } = service.model.embedder();
+    const unit = (x: number) => [x, Math.sqrt(1 - x * x), ...Array<number>(dimensions - 2).fill(0)];
+    await post(`${staff}/subjects/alice/references`, { embedding: unit(1), contract }).expect(201);
+    const probe = { embedding: unit(0.8765), contract };
+    const { body } = await post(`${staff}/identify`, { probe }).expect(200);
+    expect(body.faces[0].candidates).toMatchObject([{ subjectId: 'alice', similarity: 0.9, distance: null }]);
+    const searched = (await lines()).filter(({ action }) => action === 'identify');
+    expect(searched).toMatchObject([{ key: 'blind', subject: 'alice', outcome: 'match' }]);
+    expect(searched[0].similarity).toBeCloseTo(0.8765, 5);
+  });
+
   it('has every action on a gallery and its people', async () => {
     await makeGallery();
     await enroll('alice', alice).expect(201);
@@ -229,6 +251,31 @@ describe('the audit stream', () => {
     expect(written).toEqual([
       expect.objectContaining(failed),
       expect.objectContaining({ ...failed, count: 50 }),
+    ]);
+  });
+
+  it('names the key that has expired', async () => {
+    await stop();
+    const { file: keyFile, keys } = writeKeyFile(newFolder(), {
+      past: { scopes: ['read'], expiresAt: '2020-01-01T00:00:00Z' },
+    });
+    await start({ FACE_API_KEYS_FILE: keyFile });
+    await service.http.get(`${staff}/subjects`).set('x-api-key', keys.past).expect(401);
+    expect(await lines()).toMatchObject([
+      { action: 'authenticate', key: 'past', outcome: 'API_KEY_EXPIRED', subject: null },
+    ]);
+  });
+
+  it('has that too many wrong keys came from an address', async () => {
+    await service.http.delete(staff).expect(404);
+    for (let i = 0; i <= FREE_FAILURES; i++) {
+      await service.http.get('/admin/status').set('authorization', 'Bearer wrong');
+    }
+    expect(await told()).toEqual([
+      ['delete', 'staff', null, 'GALLERY_NOT_FOUND'],
+      ['authenticate', null, null, 'UNAUTHORIZED'],
+      ['authenticate', null, null, 'AUTH_ATTEMPTS_EXCEEDED'],
+      ['authenticate', null, null, 'UNAUTHORIZED'],
     ]);
   });
 

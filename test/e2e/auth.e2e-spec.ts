@@ -27,6 +27,8 @@ describe('API keys', () => {
       office: { scopes: ['read', 'enroll', 'identify', 'verify', 'delete'], galleries: ['staff', 'absent'] },
       kiosk: { scopes: ['verify', 'identify', 'enroll'], maySetThresholds: false },
       blind: { scopes: ['verify', 'identify', 'enroll'], maySeeDistances: false },
+      past: { scopes: ['read', 'metrics'], expiresAt: '2020-01-01T00:00:00Z' },
+      guest: { scopes: ['read'], expiresAt: '2999-01-01T00:00:00+01:00' },
       all: { scopes: ['verify', 'read', 'identify', 'enroll', 'delete', 'embeddings', 'admin', 'metrics'] },
     }));
     service = await createApp({ FACE_API_KEYS_FILE: file, ADMIN_KEY, DEEPFACE_AUTH_TOKEN: TOKEN });
@@ -214,6 +216,19 @@ describe('API keys', () => {
     expect((await service.http.get('/health/live')).status).toBe(200);
     await setTimeout(1000);
     expect((await get('/admin/status', ADMIN_KEY)).status).toBe(200);
+  });
+
+  it('are refused from their end on, with a code of its own, and slow nobody down', async () => {
+    expect((await get('/v1/models', keys.guest)).status).toBe(200);
+    for (let i = 0; i <= FREE_FAILURES; i++) {
+      const refused = await get('/v1/models', keys.past);
+      expect(outcome(refused)).toEqual([401, 'API_KEY_EXPIRED']);
+      expect(refused.body.error.details).toEqual({ expiresAt: '2020-01-01T00:00:00.000Z' });
+      expect(refused.headers['www-authenticate']).toMatch(/^Bearer/);
+    }
+    expect(outcome(await get('/v1/models', 'wrong'))).toEqual([401, 'UNAUTHORIZED']);
+    // Where no key is needed it is as good as none.
+    expect((await get('/health/live', keys.past)).status).toBe(200);
   });
 
   it('are read again, and stay when the file is broken', async () => {

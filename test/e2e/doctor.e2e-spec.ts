@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import type { Check } from '../../src/cli/doctor/check';
+import { writeKeyFile } from '../support/key-file';
 import { rootDir } from '../support/paths';
 import { startCli } from '../support/start-cli';
 import { startService } from '../support/start-service';
@@ -78,6 +79,31 @@ describe('likeness doctor', () => {
   it('asks for no store where there are no galleries', async () => {
     expect((await doctor()).named('gallery store')).toMatchObject({ state: 'warning' });
     expect((await doctor({ FACE_FEATURES: 'verify' })).named('gallery store')).toMatchObject({ state: 'ok' });
+  });
+
+  it('names the API keys that have expired, and the entry that is wrong', async () => {
+    const { file } = writeKeyFile(folder, {
+      past: { scopes: ['read'], expiresAt: '2020-01-01T00:00:00Z' },
+      guest: { scopes: ['read'], expiresAt: '2999-01-01T00:00:00Z' },
+    });
+    await chmod(file, 0o600);
+    const keys = async () => (await doctor({ FACE_API_KEYS_FILE: file })).named('API keys');
+    expect(await keys()).toMatchObject({ state: 'warning', message: expect.stringMatching(/ past\.$/) });
+    await writeFile(file, (await readFile(file, 'utf8')).replace('2020-01-01T00:00:00Z', 'soon'));
+    expect(await keys()).toMatchObject({ state: 'failure', message: expect.stringContaining('`expiresAt`') });
+  });
+
+  it('makes no receipt key, and says what is wrong with one', async () => {
+    const file = join(folder, 'receipt-key.pem');
+    const env = { FACE_RECEIPT_KEY_FILE: file, FACE_AUDIT_SUBJECTS: 'plain' };
+    const receipts = async () => (await doctor(env)).named('receipt key');
+    expect(await receipts()).toMatchObject({
+      state: 'ok',
+      message: expect.stringContaining('at the first start'),
+    });
+    expect(await readdir(folder)).not.toContain('receipt-key.pem');
+    await writeFile(file, 'no key', { mode: 0o600 });
+    expect(await receipts()).toMatchObject({ state: 'failure', message: expect.stringContaining('Ed25519') });
   });
 
   it('goes on without the settings where one is wrong', async () => {

@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sha256 } from '../../src/auth/key-file';
+import { readKeyFileContent, sha256 } from '../../src/auth/key-file';
 import { createApp } from '../support/create-app';
 import { startCli } from '../support/start-cli';
 import { tempFolders } from '../support/temp-folder';
@@ -49,9 +49,9 @@ describe('likeness keys', () => {
 
     const table = await likeness(['keys', 'list', '--file', file]);
     expect(table.stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
-      ['name', 'scopes', 'galleries', 'requests/min', 'thresholds', 'distances'],
-      ['door', 'verify,read', 'all', '-', 'yes', 'yes'],
-      ['gate', 'identify', 'staff,guests', '60', 'no', 'no'],
+      ['name', 'scopes', 'galleries', 'requests/min', 'thresholds', 'distances', 'expires'],
+      ['door', 'verify,read', 'all', '-', 'yes', 'yes', 'never'],
+      ['gate', 'identify', 'staff,guests', '60', 'no', 'no', 'never'],
       [''],
     ]);
     const json = await likeness(['keys', 'list', '--file', file, '--json']);
@@ -88,6 +88,38 @@ describe('likeness keys', () => {
     },
   );
 
+  it('makes keys that end, says when, and revokes them', async () => {
+    const file = join(makeFolder(), 'keys.json');
+    const create = (name: string, expires: string) =>
+      likeness(['keys', 'create', name, '--scopes', 'read', '--expires', expires, '--file', file]);
+    expect((await create('guest', '2999-01-31T01:00:00+01:00')).code).toBe(0);
+    const before = Date.now();
+    expect((await create('visitor', '30d')).code).toBe(0);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const read = () => readKeyFileContent(file).keys;
+    const [guest, visitor] = read();
+    expect(guest.expiresAt).toBe('2999-01-31T00:00:00.000Z');
+    const days = (Date.parse(visitor.expiresAt as string) - before) / 86_400_000;
+    expect(Math.floor(days)).toBe(30);
+
+    const past = { ...visitor, expiresAt: '2020-01-01T00:00:00Z' };
+    writeFileSync(file, JSON.stringify({ keys: [guest, past] }), { mode: 0o640 });
+    chmodSync(file, 0o640);
+    const table = await likeness(['keys', 'list', '--file', file]);
+    expect(table.stdout).toMatch(/^guest .*2999-01-31T00:00:00.000Z$/m);
+    expect(table.stdout).toMatch(/^visitor .*2020-01-01T00:00:00Z \(expired\)$/m);
+
+    const unknown = await likeness(['keys', 'revoke', 'nobody', '--file', file]);
+    expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('no key named nobody')]);
+    const revoked = await likeness(['keys', 'revoke', 'visitor', '--file', file]);
+    expect([revoked.code, revoked.stdout]).toEqual([0, 'visitor: revoked. Keys left: 1.\n']);
+    expect(read()).toEqual([guest]);
+    // As the operator had it.
+    expect(statSync(file).mode & 0o777).toBe(0o640);
+    expect((await likeness(['keys', 'revoke', 'guest', '--file', file])).code).toBe(0);
+    expect(read()).toEqual([]);
+  });
+
   it('prints the entry where there is no file', async () => {
     const { code, stdout } = await likeness(
       ['keys', 'create', 'door', '--scopes', 'verify', '--no-thresholds', '--json'],
@@ -106,6 +138,14 @@ describe('likeness keys', () => {
     [['create', 'door', '--scopes', 'verify,all'], 'Expected scopes among'],
     [['create', 'door', '--scopes', 'verify', '--galleries', 'a b'], 'letters, digits'],
     [['create', 'door', '--scopes', 'verify', '--requests-per-minute', '0'], 'Expected an integer'],
+    [
+      ['create', 'door', '--scopes', 'verify', '--expires', '2020-01-01T00:00:00Z'],
+      'Expected a time to come',
+    ],
+    [['create', 'door', '--scopes', 'verify', '--expires', '2999-01-01'], 'Expected a time such as'],
+    [['create', 'door', '--scopes', 'verify', '--expires', '0d'], 'Expected a time to come'],
+    [['create', 'door', '--scopes', 'verify', '--expires', '9999d'], 'Expected a time to come'],
+    [['revoke', 'door'], 'Expected --file or FACE_API_KEYS_FILE'],
     [['list'], 'Expected --file or FACE_API_KEYS_FILE'],
   ])('refuses %j', async (args, message) => {
     const { code, stderr, stdout } = await likeness(['keys', ...args], { FACE_API_KEYS_FILE: '' });

@@ -1,4 +1,13 @@
+import { createPublicKey } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { auditKeys, hashSubject } from '../../src/audit/audit-chain';
+import { GalleryService } from '../../src/gallery/gallery.service';
+import { receiptProblem } from '../../src/receipts/erasure-receipt';
 import { createApp, type TestApp } from '../support/create-app';
+import { startCli } from '../support/start-cli';
+import { tempFolders } from '../support/temp-folder';
 
 const KEY = 'an-admin-key-of-tests';
 const PATH = '/v1/galleries/default/subjects/ada';
@@ -88,6 +97,136 @@ describe('rights of a subject', () => {
     await service.http.get(path).expect(404);
   });
 
+  describe('expiry of a reference', () => {
+    const path = '/v1/galleries/default/subjects/ruth';
+    const probeOf = (of: number) => ({
+      embedding: embedding(of),
+      contract: service.model.embedder().contract,
+    });
+    const enrollUntil = (of: number, expiresAt: unknown) =>
+      service.http.post(`${path}/references`).send({ ...probeOf(of), expiresAt });
+    const verify = async (of: number) => {
+      const { body } = await service.http.post(`${path}/verify`).send({ probe: probeOf(of) });
+      return body.error?.code ?? body.verified;
+    };
+    afterEach(() => service.http.delete(path));
+
+    it('is set with the enrollment, and changed alone', async () => {
+      const { body } = await enrollUntil(4, '2999-01-31T01:00:00+01:00').expect(201);
+      expect(body.reference.expiresAt).toBe('2999-01-31T00:00:00.000Z');
+      const reference = `${path}/references/${body.reference.id}`;
+      const change = async (changes: object) =>
+        (await service.http.patch(reference).send(changes).expect(200)).body;
+      expect(await change({ metadata: { a: 1 } })).toMatchObject({
+        metadata: { a: 1 },
+        expiresAt: '2999-01-31T00:00:00.000Z',
+      });
+      expect(await change({ expiresAt: null })).toMatchObject({ metadata: { a: 1 }, expiresAt: null });
+      expect(await change({})).toMatchObject({ metadata: { a: 1 }, expiresAt: null });
+      expect(
+        (await service.http.patch(reference).send({ expiresAt: 'soon' }).expect(400)).body.error,
+      ).toMatchObject({
+        code: 'PARAMETER_INVALID',
+        details: { fields: { expiresAt: expect.any(String) } },
+      });
+    });
+
+    it('ends its matches at once, and the purge removes it alone', async () => {
+      await enrollUntil(4, '2020-01-01T00:00:00Z').expect(201);
+      expect(await verify(4)).toBe('REFERENCE_NOT_FOUND');
+      await enrollUntil(5, null).expect(201);
+      expect([await verify(4), await verify(5)]).toEqual([false, true]);
+      const { body } = await service.http
+        .post('/admin/galleries/purge')
+        .set('authorization', `Bearer ${KEY}`)
+        .expect(200);
+      expect(body).toMatchObject({ subjectCount: 0, referenceCount: 1 });
+      expect((await service.http.get(path).expect(200)).body.referenceCount).toBe(1);
+    });
+
+    it('is judged item by item where many are enrolled', async () => {
+      const items = ['2999-01-31T00:00:00Z', 'soon', null].map((expiresAt, i) => ({
+        subjectId: 'ruth',
+        ...probeOf(4 + i),
+        expiresAt,
+      }));
+      const { body } = await service.http.post('/v1/galleries/default/enroll').send({ items }).expect(201);
+      expect(body.results).toMatchObject([
+        { status: 'added', reference: { expiresAt: '2999-01-31T00:00:00.000Z' } },
+        {
+          error: {
+            code: 'PARAMETER_INVALID',
+            details: { index: 1, fields: { expiresAt: expect.any(String) } },
+          },
+        },
+        { status: 'added', reference: { expiresAt: null } },
+      ]);
+    });
+  });
+
+  it('ends what is older than the gallery allows', async () => {
+    const admin = { authorization: `Bearer ${KEY}` };
+    const { contract } = service.model.embedder();
+    const made = await service.http
+      .post('/v1/galleries')
+      .send({ id: 'brief', maxAgeSeconds: 3600 })
+      .expect(201);
+    expect(made.body.maxAgeSeconds).toBe(3600);
+    const path = '/v1/galleries/brief/subjects/guest';
+    const probe = { embedding: embedding(1), contract };
+    await service.http.post(`${path}/references`).send(probe).expect(201);
+    const verify = async () => {
+      const { body } = await service.http.post(`${path}/verify`).send({ probe });
+      return body.error?.code ?? body.verified;
+    };
+    expect(await verify()).toBe(true);
+    for (const maxAgeSeconds of [0, 1.5, '1y']) {
+      const { body } = await service.http.patch('/v1/galleries/brief').send({ maxAgeSeconds }).expect(400);
+      expect(Object.keys(body.error.details.fields)).toEqual(['maxAgeSeconds']);
+    }
+    await service.http.patch('/v1/galleries/brief').send({ maxAgeSeconds: 1 }).expect(200);
+    while ((await verify()) !== 'REFERENCE_NOT_FOUND') await setTimeout(50);
+    const { body } = await service.http.post('/admin/galleries/purge').set(admin).expect(200);
+    expect(body).toMatchObject({ subjectCount: 1, referenceCount: 0 });
+    await service.http.get(path).expect(404);
+  });
+
+  it('ends who has not matched for as long as the gallery allows, and keeps times only there', async () => {
+    const gallery = '/v1/galleries/forgetful';
+    const path = `${gallery}/subjects/guest`;
+    const { contract } = service.model.embedder();
+    const probe = { embedding: embedding(1), contract };
+    await service.http.post('/v1/galleries').send({ id: 'forgetful' }).expect(201);
+    await service.http.post(`${path}/references`).send(probe).expect(201);
+    const verify = async () => {
+      const { body } = await service.http.post(`${path}/verify`).send({ probe });
+      return body.error?.code ?? body.verified;
+    };
+    const lastMatch = async () => {
+      await service.app.get(GalleryService).matchesRecorded();
+      return (await service.http.get(path).expect(200)).body.lastMatchedAt;
+    };
+    const set = async (sinceLastMatchSeconds: number | null) =>
+      (await service.http.patch(gallery).send({ sinceLastMatchSeconds }).expect(200)).body;
+    expect([await verify(), await lastMatch()]).toEqual([true, null]);
+    const { matchesSince } = await set(1);
+    expect(matchesSince).toEqual(expect.any(String));
+    while ((await lastMatch()) == null) {
+      expect(await verify()).toBe(true);
+      await setTimeout(20);
+    }
+    expect((await service.http.get(`${path}/export`).expect(200)).body.subject.lastMatchedAt).not.toBeNull();
+    // Identification counts as well, and another limit leaves the begin as it is.
+    expect((await set(100)).matchesSince).toBe(matchesSince);
+    const { body } = await service.http.post(`${gallery}/identify`).send({ probe }).expect(200);
+    expect(body.faces[0].candidates).toHaveLength(1);
+    await set(1);
+    await setTimeout(1000);
+    expect(await verify()).toBe('REFERENCE_NOT_FOUND');
+    expect((await set(null)).matchesSince).toBeNull();
+    expect(await verify()).toBe(true);
+  });
+
   it('purges on request, and reports how much', async () => {
     await enroll('old', 3);
     const path = '/v1/galleries/default/subjects/old';
@@ -102,5 +241,174 @@ describe('rights of a subject', () => {
   it('says where there is nobody to export', async () => {
     const { status, body } = await service.http.get('/v1/galleries/default/subjects/nobody/export');
     expect([status, body.error.code]).toEqual([404, 'SUBJECT_NOT_FOUND']);
+  });
+});
+
+describe('receipts of erasures', () => {
+  const makeFolder = tempFolders();
+  const auditKey = 'a key of the audit stream, for tests';
+  const subjects = '/v1/galleries/default/subjects';
+  let folder: string;
+  let service: TestApp;
+
+  /** @returns the id of the reference. */
+  const enroll = async (subjectId: string, of: number): Promise<string> => {
+    const { dimensions, contract } = service.model.embedder();
+    const embedding = Array.from({ length: dimensions }, (_, i) => (i === of ? 1 : 0));
+    const { body } = await service.http
+      .post(`${subjects}/${subjectId}/references`)
+      .send({ embedding, contract })
+      .expect(201);
+    return body.reference.id;
+  };
+  const start = async (env: NodeJS.ProcessEnv) => {
+    service = await createApp({ FACE_GALLERY_SCAN_THREADS: '1', ...env });
+  };
+  const withReceipts = () => ({
+    FACE_RECEIPT_KEY_FILE: join(folder, 'receipt-key.pem'),
+    FACE_AUDIT_FILE: join(folder, 'audit.jsonl'),
+    FACE_AUDIT_KEY: auditKey,
+  });
+
+  beforeEach(() => (folder = makeFolder()));
+  afterEach(() => service.app.close());
+
+  it('says what was erased, signed, where one is asked for', async () => {
+    await start(withReceipts());
+    const publicKey = createPublicKey(readFileSync(join(folder, 'receipt-key.pem')));
+    const [first] = [
+      await enroll('ada', 0),
+      await enroll('ada', 1),
+      await enroll('ada', 2),
+      await enroll('bob', 3),
+    ];
+    const person = hashSubject('default', 'ada', auditKeys(auditKey).subjects);
+
+    const erase = async (path: string, requestId: string) => {
+      const { body } = await service.http
+        .delete(`${path}?receipt=true`)
+        .set('x-request-id', requestId)
+        .expect(200);
+      expect(receiptProblem(body, publicKey)).toBeNull();
+      expect(JSON.stringify(body)).not.toContain('ada');
+      return body;
+    };
+    const base = { galleryId: 'default', subject: person, subjectFormat: 'hashed' };
+    expect(await erase(`${subjects}/ada/references/${first}`, 'r-1')).toMatchObject({
+      ...base,
+      erased: 'reference',
+      referenceId: first,
+      subjectCount: 0,
+      referenceCount: 1,
+      requestId: 'r-1',
+    });
+    expect(await erase(`${subjects}/ada`, 'r-2')).toMatchObject({
+      ...base,
+      erased: 'subject',
+      referenceId: null,
+      subjectCount: 1,
+      referenceCount: 2,
+      requestId: 'r-2',
+    });
+    expect(await erase('/v1/galleries/default', 'r-3')).toMatchObject({
+      erased: 'gallery',
+      galleryId: 'default',
+      subject: null,
+      subjectFormat: null,
+      referenceId: null,
+      subjectCount: 1,
+      referenceCount: 1,
+      requestId: 'r-3',
+    });
+    await service.http.get('/v1/galleries/default').expect(404);
+
+    await service.app.close();
+    const lines = readFileSync(join(folder, 'audit.jsonl'), 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ action: 'delete', requestId: 'r-2', subject: person }),
+      ]),
+    );
+    await start(withReceipts());
+  });
+
+  it('answers 204 without a body where none is asked for', async () => {
+    await start(withReceipts());
+    const id = await enroll('ada', 0);
+    for (const path of [
+      `${subjects}/ada/references/${id}`,
+      `${subjects}/ada?receipt=false`,
+      '/v1/galleries/default',
+    ]) {
+      const { status, text } = await service.http.delete(path);
+      expect([status, text]).toEqual([204, '']);
+    }
+  });
+
+  it('deletes nothing where a receipt is asked for that it cannot give, or the question is misspelt', async () => {
+    await start({});
+    const id = await enroll('ada', 0);
+    for (const path of [`${subjects}/ada/references/${id}`, `${subjects}/ada`, '/v1/galleries/default']) {
+      for (const [query, code] of [
+        ['receipt=true', 'RECEIPTS_DISABLED'],
+        ['reciept=true', 'PARAMETER_INVALID'],
+        ['receipt=yes', 'PARAMETER_INVALID'],
+      ]) {
+        const { body } = await service.http.delete(`${path}?${query}`);
+        expect([path, query, body.error.code]).toEqual([path, query, code]);
+      }
+    }
+    await service.http.get(`${subjects}/ada/references/${id}`).expect(200);
+  });
+
+  it('gives none for what is not there', async () => {
+    await start(withReceipts());
+    const { body } = await service.http.delete(`${subjects}/nobody?receipt=true`).expect(404);
+    expect(body.error.code).toBe('SUBJECT_NOT_FOUND');
+  });
+
+  it('names the subject itself where the audit stream does', async () => {
+    await start({ FACE_RECEIPT_KEY_FILE: join(folder, 'k.pem'), FACE_AUDIT_SUBJECTS: 'plain' });
+    await enroll('ada', 0);
+    const { body } = await service.http.delete(`${subjects}/ada?receipt=true`).expect(200);
+    expect(body).toMatchObject({ subject: 'ada', subjectFormat: 'plain' });
+  });
+
+  it('can be checked with the public key alone', async () => {
+    await start(withReceipts());
+    await enroll('ada', 0);
+    const { body } = await service.http.delete(`${subjects}/ada?receipt=true`).expect(200);
+    const file = join(folder, 'receipt.json');
+    writeFileSync(file, JSON.stringify(body));
+    const likeness = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+      startCli(['receipt', ...args], env).ended;
+
+    const printed = await likeness(['public-key'], {
+      FACE_RECEIPT_KEY_FILE: join(folder, 'receipt-key.pem'),
+    });
+    expect([printed.code, printed.stderr]).toEqual([0, `key id: ${body.keyId}\n`]);
+    expect(printed.stdout).toMatch(/^-----BEGIN PUBLIC KEY-----/);
+    const key = join(folder, 'public.pem');
+    writeFileSync(key, printed.stdout);
+
+    const held = await likeness(['verify', file, '--key', key]);
+    expect([held.code, held.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^ok: subject .* 1 references\) erased at/),
+    ]);
+    writeFileSync(file, JSON.stringify({ ...body, referenceCount: 7 }));
+    const broken = await likeness(['verify', file, '--key', key, '--json']);
+    expect([broken.code, JSON.parse(broken.stdout)]).toEqual([
+      1,
+      expect.objectContaining({ ok: false, problem: expect.stringMatching(/changed/) }),
+    ]);
+    for (const args of [
+      ['verify', file],
+      ['verify', file, '--key', file],
+      ['verify', key, '--key', key],
+    ]) {
+      const refused = await likeness(args);
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('PARAMETER_INVALID')]);
+    }
   });
 });

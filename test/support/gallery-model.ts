@@ -34,9 +34,13 @@ export class GalleryModel {
     return this.getGallery(id);
   }
 
-  deleteGallery(id: string): void {
-    this.gallery(id);
+  deleteGallery(id: string): object {
+    const counts = {
+      subjectCount: this.gallery(id).subjects.size,
+      referenceCount: this.references(id).length,
+    };
     this.galleries.delete(id);
+    return counts;
   }
 
   putSubject(galleryId: string, id: string, metadata: Metadata): object {
@@ -48,7 +52,7 @@ export class GalleryModel {
 
   getSubject(galleryId: string, id: string): object {
     const { metadata, references } = this.subject(galleryId, id);
-    const rights = { consentRef: null, purpose: null, expiresAt: null };
+    const rights = { consentRef: null, purpose: null, expiresAt: null, lastMatchedAt: null };
     return { id, metadata, ...rights, referenceCount: references.length };
   }
 
@@ -80,9 +84,10 @@ export class GalleryModel {
     return this.getSubject(galleryId, newId);
   }
 
-  deleteSubject(galleryId: string, id: string): void {
-    this.subject(galleryId, id);
+  deleteSubject(galleryId: string, id: string): object {
+    const { references } = this.subject(galleryId, id);
     this.gallery(galleryId).subjects.delete(id);
+    return { subjectCount: 1, referenceCount: references.length };
   }
 
   addReferences(galleryId: string, references: readonly NewReference[]): object[] {

@@ -26,6 +26,9 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     capacity: 1000,
     maxReferencesPerSubject: 10,
     enrolmentGate: 'standard',
+    maxAgeSeconds: null,
+    sinceLastMatchSeconds: null,
+    matchesSince: null,
     metadata: {},
     ...changes,
   };
@@ -139,7 +142,8 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         await store.createGallery(newGallery({ id: 'guests' }));
         await store.addReferences('guests', [newReference('gus', 'g1', random())]);
         await add('ann', 'r1');
-        await store.deleteGallery('staff');
+        await add('ann', 'r2');
+        expect(await store.deleteGallery('staff')).toEqual({ subjectCount: 1, referenceCount: 2 });
         await refused(store.getGallery('staff'), 'GALLERY_NOT_FOUND');
         await refused(store.search('staff', [random()], { limit: 1 }), 'GALLERY_NOT_FOUND');
         expect(await store.getGallery('guests')).toMatchObject({ referenceCount: 1 });
@@ -210,6 +214,25 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         );
       });
 
+      it('records matches of those that are there, and changes nothing else of them', async () => {
+        await add('ann', 'r1');
+        const rights = { consentRef: 'c-1', purpose: null, expiresAt: 2e12 };
+        const { subject } = await store.putSubject('staff', 'ann', { team: 'red' }, rights);
+        await store.putSubject('staff', 'bob', {});
+        await store.recordMatches('staff', ['ann', 'nobody', 'ann'], 500);
+        expect(await store.getSubject('staff', 'ann')).toEqual({ ...subject, lastMatchedAt: 500 });
+        expect((await store.getSubject('staff', 'bob')).lastMatchedAt).toBeNull();
+        await store.recordMatches('staff', ['ann', 'bob'], 400);
+        expect((await store.getSubject('staff', 'ann')).lastMatchedAt).toBe(500);
+        expect((await store.getSubject('staff', 'bob')).lastMatchedAt).toBe(400);
+        const { subject: replaced } = await store.putSubject('staff', 'ann', {});
+        expect(replaced).toMatchObject({ ...rights, metadata: {}, lastMatchedAt: 500 });
+        expect((await store.renameSubject('staff', 'bob', 'ann', { merge: true })).lastMatchedAt).toBe(500);
+        expect(await store.listReferences('staff', 'ann')).toHaveLength(1);
+        await store.recordMatches('staff', [], 900);
+        await refused(store.recordMatches('none', ['ann'], 900), 'GALLERY_NOT_FOUND');
+      });
+
       it('merges the rights of two: what the target lacks, and the earlier end', async () => {
         await store.putSubject('staff', 'ann', {}, { consentRef: 'a', purpose: 'entry', expiresAt: 1e12 });
         await store.putSubject('staff', 'anna', {}, { consentRef: 'b', expiresAt: 2e12 });
@@ -270,7 +293,7 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         await add('ann', 'r1', embedding);
         await add('ann', 'r2');
         await add('bob', 'r3', embedding);
-        await store.deleteSubject('staff', 'ann');
+        expect(await store.deleteSubject('staff', 'ann')).toEqual({ subjectCount: 1, referenceCount: 2 });
         await refused(store.getSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');
         await refused(store.listReferences('staff', 'ann'), 'SUBJECT_NOT_FOUND');
         await refused(store.deleteSubject('staff', 'ann'), 'SUBJECT_NOT_FOUND');
@@ -486,6 +509,33 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         expect(changed).toEqual({ ...reference, metadata: { b: 2 } });
         const { embedding: _embedding, ...stored } = await store.getReference('staff', 'ann', 'r1');
         expect(stored).toEqual(changed);
+      });
+
+      it('changes the expiry of one where it is named', async () => {
+        await add('ann', 'r1', random(), { metadata: { a: 1 } });
+        const ending = await store.updateReference('staff', 'ann', 'r1', { a: 1 }, { expiresAt: 5 });
+        expect(ending).toMatchObject({ metadata: { a: 1 }, expiresAt: 5 });
+        const kept = await store.updateReference('staff', 'ann', 'r1', { a: 3 });
+        expect(kept).toMatchObject({ metadata: { a: 3 }, expiresAt: 5 });
+        const endless = await store.updateReference('staff', 'ann', 'r1', { a: 1 }, { expiresAt: null });
+        expect(endless).toEqual({ ...kept, metadata: { a: 1 }, expiresAt: null });
+        const { embedding: _embedding, ...stored } = await store.getReference('staff', 'ann', 'r1');
+        expect(stored).toEqual(endless);
+      });
+
+      it('describes those of several subjects, without embeddings', async () => {
+        await add('ann', 'r1', random(), { metadata: { a: 1 }, quality, expiresAt: 5 });
+        await add('ann', 'r2');
+        await add('bob', 'r3');
+        await add('cleo', 'r4');
+        await store.putSubject('staff', 'empty', {});
+        const described = await store.describeReferences('staff', ['bob', 'empty', 'ann', 'nobody']);
+        const expected = [
+          ...(await store.listReferences('staff', 'ann')),
+          ...(await store.listReferences('staff', 'bob')),
+        ].map(({ embedding: _embedding, ...reference }) => reference);
+        expect(described.sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual(expected);
+        await refused(store.describeReferences('none', ['ann']), 'GALLERY_NOT_FOUND');
       });
 
       it('deletes one; the subject stays', async () => {

@@ -1,8 +1,11 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { readKeyFile } from '../../auth/key-file';
 import type { AppConfig } from '../../config/app.config';
+import { FaceError } from '../../errors';
 import { PACKAGE_MODELS_DIR } from '../../face/face.options';
 import { PREPARED_DIR } from '../../model-store/prepared-model';
+import { readReceiptKey } from '../../receipts/receipt-key';
 import { type Check, failure, ok, reasonOf, warning } from './check';
 
 const { R_OK, W_OK, X_OK } = constants;
@@ -12,12 +15,18 @@ const OTHERS = 0o007;
 const GROUP_AND_OTHERS = 0o077;
 
 /** Folders that the service reads and writes. */
-export async function checkFolders({ face, gallery, apiKeysFile }: AppConfig): Promise<Check[]> {
+export async function checkFolders({
+  face,
+  gallery,
+  apiKeysFile,
+  receiptKeyFile,
+}: AppConfig): Promise<Check[]> {
   const checks = await Promise.all(
     face.modelDirs.map((dir, i) => checkModelDir(dir, i === 0 && face.prepareModels)),
   );
   if (gallery.store === 'durable') checks.push(await checkGalleryDir(gallery.dir, gallery.key != null));
-  if (apiKeysFile != null) checks.push(await checkSecretFile(apiKeysFile, 'API keys'));
+  if (apiKeysFile != null) checks.push(await checkKeyFile(apiKeysFile));
+  if (receiptKeyFile != null) checks.push(await checkReceiptKey(receiptKeyFile));
   return checks;
 }
 
@@ -87,6 +96,46 @@ async function checkGalleryDir(dir: string, isEncrypted: boolean): Promise<Check
   if (isEncrypted) return ok(name, `${shown} can be read and written; it is encrypted.`);
   const advice = 'Set FACE_GALLERY_KEY before the first start, or keep it on an encrypted disk.';
   return warning(name, `${shown} is not encrypted.`, advice);
+}
+
+/** Permissions, then entries, then those that have expired. */
+async function checkKeyFile(path: string): Promise<Check> {
+  const name = 'API keys';
+  const check = await checkSecretFile(path, name);
+  if (check.state !== 'ok') return check;
+  try {
+    const expired = readKeyFile(path).filter(
+      ({ apiKey: { expiresAt } }) => expiresAt != null && expiresAt <= Date.now(),
+    );
+    if (expired.length === 0) return check;
+    const names = expired.map(({ apiKey }) => apiKey.name).join(', ');
+    const advice = 'Remove them: likeness keys revoke <name>.';
+    return warning(name, `Expired keys, which are refused: ${names}.`, advice);
+  } catch (error) {
+    if (!(error instanceof FaceError)) throw error;
+    return failure(name, error.message, 'Correct the entry; docs/security.md lists the fields.');
+  }
+}
+
+/** The key that signs receipts; the service makes it at its first start. */
+async function checkReceiptKey(path: string): Promise<Check> {
+  const name = 'receipt key';
+  if (!(await exists(path))) {
+    if (await isAllowed(dirname(resolve(path)), W_OK | X_OK)) {
+      return ok(name, `The file ${path} is made at the first start.`);
+    }
+    const advice = 'Make its folder for the user of the service.';
+    return failure(name, `The file ${path} does not exist and cannot be made.`, advice);
+  }
+  const check = await checkSecretFile(path, name);
+  if (check.state === 'failure') return check;
+  try {
+    readReceiptKey(path);
+    return check;
+  } catch (error) {
+    if (!(error instanceof FaceError)) throw error;
+    return failure(name, error.message, 'Restore the file; without its key, old receipts cannot be checked.');
+  }
 }
 
 /**

@@ -36,8 +36,10 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
       return { kind, json, numbers: [], embedding: NO_EMBEDDING };
     }
     case 'subject': {
-      const { uid, id, metadata, consentRef, purpose, expiresAt, createdAt, updatedAt } = content.subject;
-      const json = `${JSON.stringify(id)},${encodeMetadata(metadata, { consentRef, purpose, expiresAt })}`;
+      const { uid, id, metadata, createdAt, updatedAt } = content.subject;
+      const { consentRef, purpose, expiresAt, lastMatchedAt } = content.subject;
+      const later = { consentRef, purpose, expiresAt, lastMatchedAt };
+      const json = `${JSON.stringify(id)},${encodeMetadata(metadata, later)}`;
       const numbers = [uid, content.galleryUid, createdAt, updatedAt];
       return { kind, json, numbers, embedding: NO_EMBEDDING };
     }
@@ -76,7 +78,13 @@ export function encodeBundle(records: readonly EncodedRecord[]): Buffer {
 
 export function decodeGalleries(content: Buffer): RestoredGallery[] {
   // Records of older versions lack the settings that came later.
-  const settings: Partial<GallerySettings> = { targetFmr: null, targetFpir: null };
+  const settings: Partial<GallerySettings> = {
+    targetFmr: null,
+    targetFpir: null,
+    maxAgeSeconds: null,
+    sinceLastMatchSeconds: null,
+    matchesSince: null,
+  };
   return readParts(content).values.map((value) => ({ ...settings, ...(value as RestoredGallery) }));
 }
 
@@ -92,6 +100,7 @@ export function decodeSubjects(content: Buffer): RestoredSubject[] {
       consentRef: null,
       purpose: null,
       expiresAt: null,
+      lastMatchedAt: null,
       ...decodeMetadata(values[v + 1]),
       createdAt: numbers[n + 2],
       updatedAt: numbers[n + 3],

@@ -165,6 +165,9 @@ async function openGalleries(lance: LancePackage, connection: Connection): Promi
     capacity: 0,
     maxReferencesPerSubject: 0,
     enrolmentGate: 'off',
+    maxAgeSeconds: null,
+    sinceLastMatchSeconds: null,
+    matchesSince: null,
     metadata: '{}',
     createdAt: 0,
     updatedAt: 0,
@@ -184,7 +187,13 @@ async function openGalleries(lance: LancePackage, connection: Connection): Promi
 }
 
 /** Columns that came after the first version: a table of an older one gets them, without a value in any row. */
-const LATER_COLUMNS = ['targetFmr', 'targetFpir'] as const satisfies (keyof GalleryRow)[];
+const LATER_COLUMNS = [
+  'targetFmr',
+  'targetFpir',
+  'maxAgeSeconds',
+  'sinceLastMatchSeconds',
+  'matchesSince',
+] as const satisfies (keyof GalleryRow)[];
 
 async function addMissingColumns(table: Table): Promise<void> {
   const missing = async () => {

@@ -89,6 +89,9 @@ export function gallerySchema({ arrow }: LancePackage): Schema {
     new Field('capacity', new Float64(), false),
     new Field('maxReferencesPerSubject', new Float64(), false),
     new Field('enrolmentGate', new Utf8(), false),
+    new Field('maxAgeSeconds', new Float64(), true),
+    new Field('sinceLastMatchSeconds', new Float64(), true),
+    new Field('matchesSince', new Float64(), true),
     new Field('metadata', new Utf8(), false),
     new Field('createdAt', new Float64(), false),
     new Field('updatedAt', new Float64(), false),
@@ -180,10 +183,12 @@ export function newReferenceRow(
 export const parseMetadata = (json: string): Metadata =>
   unpackMetadata(JSON.parse(json)).metadata as Metadata;
 
-/** Rights of the subject of a row. */
-export function rightsOf({ metadata }: Pick<FaceRow, 'metadata'>): SubjectRights {
+/** What of the subject of a row came after the first format. */
+export function rightsOf({
+  metadata,
+}: Pick<FaceRow, 'metadata'>): SubjectRights & Pick<Subject, 'lastMatchedAt'> {
   const { later } = unpackMetadata(JSON.parse(metadata));
-  return { consentRef: null, purpose: null, expiresAt: null, ...later };
+  return { consentRef: null, purpose: null, expiresAt: null, lastMatchedAt: null, ...later };
 }
 
 /** Metadata and what came after it, as the column holds them. */
@@ -219,7 +224,7 @@ export function toGallery(
   counts: { subjectCount: number; referenceCount: number },
 ): Gallery {
   const { id, contract, dimensions, capacity, maxReferencesPerSubject, enrolmentGate } = row;
-  const { threshold, targetFmr, targetFpir } = row;
+  const { threshold, targetFmr, targetFpir, maxAgeSeconds, sinceLastMatchSeconds, matchesSince } = row;
   const settings: GallerySettings = {
     threshold,
     targetFmr,
@@ -227,6 +232,9 @@ export function toGallery(
     capacity,
     maxReferencesPerSubject,
     enrolmentGate,
+    maxAgeSeconds,
+    sinceLastMatchSeconds,
+    matchesSince,
     metadata: parseMetadata(row.metadata),
   };
   return {

@@ -30,6 +30,7 @@ export interface SubjectEntry extends SubjectRights {
   readonly number: number;
   readonly id: string;
   readonly metadata: Metadata;
+  readonly lastMatchedAt: number | null;
   readonly createdAt: number;
   readonly updatedAt: number;
   /** Ids, in the order in which they were added. */
@@ -72,9 +73,10 @@ export function toGallery(entry: GalleryEntry): Gallery {
 }
 
 export function toSubject(entry: SubjectEntry): Subject {
-  const { id, metadata, consentRef, purpose, expiresAt, references, createdAt, updatedAt } = entry;
+  const { id, metadata, consentRef, purpose, expiresAt, lastMatchedAt } = entry;
+  const { references, createdAt, updatedAt } = entry;
   const rights = { consentRef, purpose, expiresAt };
-  return { id, metadata, ...rights, referenceCount: references.length, createdAt, updatedAt };
+  return { id, metadata, ...rights, lastMatchedAt, referenceCount: references.length, createdAt, updatedAt };
 }
 
 export function toReference(entry: ReferenceEntry, subjectId: string): Reference {

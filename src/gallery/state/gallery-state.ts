@@ -3,6 +3,7 @@ import type { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
 import type {
   AddedReference,
+  DeletionCounts,
   GalleryRecord,
   GallerySettings,
   Hit,
@@ -11,7 +12,9 @@ import type {
   NewReference,
   Page,
   PageRequest,
+  Reference,
   ReferenceKey,
+  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
@@ -118,6 +121,12 @@ export class GalleryState {
     });
   }
 
+  /** Without embeddings; none where there is no such subject. */
+  describeReferences(subjectId: string): Reference[] {
+    const { references = [] } = this.subjects.get(subjectId) ?? {};
+    return references.map((id) => toReference(this.references.get(id)!, subjectId));
+  }
+
   async search(probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
     const { id, dimensions } = this.identity;
     for (const probe of probes)
@@ -192,6 +201,14 @@ export class GalleryState {
     return { isNew: !old };
   }
 
+  recordMatches(plan: Plan, subjectIds: readonly string[], matchedAt: number): void {
+    for (const id of new Set(subjectIds)) {
+      const subject = this.subjects.getPlanned(id);
+      if (subject == null || (subject.lastMatchedAt ?? 0) >= matchedAt) continue;
+      this.replaceSubject(plan, subject, { lastMatchedAt: matchedAt });
+    }
+  }
+
   renameSubject(
     plan: Plan,
     subjectId: string,
@@ -211,10 +228,12 @@ export class GalleryState {
     }
   }
 
-  deleteSubject(plan: Plan, subjectId: string): void {
+  /** @returns how many the plan removes. */
+  deleteSubject(plan: Plan, subjectId: string): DeletionCounts {
     const subject = this.plannedSubject(subjectId);
     for (const id of subject.references) this.dropReference(plan, this.references.getPlanned(id)!);
     this.dropSubject(plan, subject);
+    return { subjectCount: 1, referenceCount: subject.references.length };
   }
 
   /**
@@ -279,9 +298,14 @@ export class GalleryState {
     };
   }
 
-  updateReference(plan: Plan, subjectId: string, referenceId: string, metadata: Metadata): void {
+  updateReference(
+    plan: Plan,
+    subjectId: string,
+    referenceId: string,
+    changes: { metadata: Metadata } & Partial<ReferenceRights>,
+  ): void {
     const { subject, reference } = this.plannedReference(subjectId, referenceId);
-    this.replaceReference(plan, subject, reference, { metadata });
+    this.replaceReference(plan, subject, reference, changes);
   }
 
   deleteReference(plan: Plan, subjectId: string, referenceId: string): void {
@@ -290,10 +314,22 @@ export class GalleryState {
     this.dropReference(plan, reference);
   }
 
-  /** All records of the gallery go; the index is freed by {@link close}. */
-  eraseAll(plan: Plan): void {
-    for (const subject of this.subjects.plannedValues()) plan.erase(subject.record);
-    for (const reference of this.references.plannedValues()) plan.erase(reference.record);
+  /**
+   * All records of the gallery go; the index is freed by {@link close}.
+   *
+   * @returns how many the plan removes.
+   */
+  eraseAll(plan: Plan): DeletionCounts {
+    const counts = { subjectCount: 0, referenceCount: 0 };
+    for (const subject of this.subjects.plannedValues()) {
+      plan.erase(subject.record);
+      counts.subjectCount++;
+    }
+    for (const reference of this.references.plannedValues()) {
+      plan.erase(reference.record);
+      counts.referenceCount++;
+    }
+    return counts;
   }
 
   /** Frees the index. Searches under way fail with GALLERY_NOT_FOUND. */
@@ -440,6 +476,7 @@ export class GalleryState {
       purpose: null,
       expiresAt: null,
       ...rights,
+      lastMatchedAt: null,
       createdAt: now,
       updatedAt: now,
       references: [],
