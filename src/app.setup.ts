@@ -15,6 +15,7 @@ import {
   refuseOtherHosts,
   refuseOtherOrigins,
 } from './http/browsers';
+import { EventLoopTurns } from './http/event-loop-turns';
 import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
 import { limitRequests } from './http/rate-limit';
@@ -37,6 +38,7 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(requestId);
   const [metrics, log, trail] = [app.get(FaceMetrics), app.get(RequestLog), app.get(AuditTrail)];
   app.use(measureHttp((event) => metrics.observeHttp(event), log.observe, trail.observeRefusal));
+  app.use(app.get(EventLoopTurns).takeTurns);
   app.use(answerHeaders);
   app.use(pageHeaders);
   app.use(refuseOtherHosts(config));

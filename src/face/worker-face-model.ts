@@ -228,6 +228,11 @@ export class WorkerFaceModel extends FaceModel {
     return this.pool.readiness();
   }
 
+  override refusal(caller: string): FaceError | null {
+    // The answer to an image may be in the cache, whatever waits for the workers.
+    return this.cache == null ? this.pool.refusal(caller) : null;
+  }
+
   close(): Promise<void> {
     clearInterval(this.idleTimer);
     this.cache?.purge();

@@ -3,7 +3,9 @@ import type { Response } from 'express';
 import type { IncomingMessage } from 'node:http';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
+import { FaceModel } from '../face/face-model';
 import { callerOf } from './caller';
+import { EventLoopTurns } from './event-loop-turns';
 import { mediaType } from './media-type';
 import { type JsonLimits, parseJson } from './parse-json';
 import type { AppRequest } from './request-id';
@@ -13,10 +15,21 @@ import { UploadAccount } from './upload-account';
 export const MIN_BYTES_PER_WINDOW = 80 * 1024;
 export const WINDOW_MS = 10_000;
 
-/** Limits of a JSON body. */
-export interface JsonBodyLimits extends JsonLimits {
+/** The rest of a body that is thrown away where a refusal leaves it unread; the connection ends after a longer one. */
+export const MAX_REST_BYTES = 64 * 1024;
+
+/** Limits of a body. */
+export interface BodyLimits {
   maxBytes: number;
+  /**
+   * True where a body of more than {@link MAX_REST_BYTES} holds images: it is refused before it is read while the workers take
+   * none. A shorter one would be received in any case. @defaultValue false
+   */
+  holdsImages?: boolean;
 }
+
+/** Limits of a JSON body. */
+export interface JsonBodyLimits extends JsonLimits, BodyLimits {}
 
 /**
  * Reads bodies into memory: after the guards of a route, within the limits of the route, and all within one
@@ -26,7 +39,11 @@ export interface JsonBodyLimits extends JsonLimits {
 export class BodyReader {
   private readonly account: UploadAccount;
 
-  constructor(config: AppConfig) {
+  constructor(
+    config: AppConfig,
+    private readonly model: FaceModel,
+    private readonly turns: EventLoopTurns,
+  ) {
     this.account = new UploadAccount(config.uploadBytes);
   }
 
@@ -39,14 +56,25 @@ export class BodyReader {
    * The whole body as it was sent. It counts in the account until the answer has been sent.
    *
    * @throws {FaceError} CONTENT_TYPE_UNSUPPORTED for a Content-Encoding, REQUEST_TOO_LARGE, QUEUE_FULL, CALLER_QUEUE_FULL,
-   * REQUEST_TIMEOUT where it comes too slowly, REQUEST_ABORTED.
+   * CALLER_QUARANTINED, REQUEST_TIMEOUT where it comes too slowly, REQUEST_ABORTED.
    */
-  async read(request: AppRequest, response: Response, maxBytes: number): Promise<Buffer> {
+  async read(
+    request: AppRequest,
+    response: Response,
+    { maxBytes, holdsImages }: BodyLimits,
+  ): Promise<Buffer> {
     refuseEncoded(request);
     const limit = Math.min(maxBytes, this.account.maxBytes);
     const announced = Number(request.headers['content-length'] ?? 0);
     if (announced > limit) throw tooLarge(limit);
     if (response.closed || request.destroyed) throw aborted();
+    // NaN, and no small body, where the length is not known.
+    const isSmall = Number(request.headers['content-length']) <= MAX_REST_BYTES;
+    const refuseWhileFull = () => {
+      const refusal = holdsImages && !isSmall ? this.model.refusal(callerOf(request)) : null;
+      if (refusal != null) throw refusal;
+    };
+    refuseWhileFull();
     const upload = this.account.open(callerOf(request), announced);
     response.once('close', () => upload.close());
     const chunks: Buffer[] = [];
@@ -57,6 +85,9 @@ export class BodyReader {
       upload.grow(chunk.length);
       chunks.push(chunk);
     });
+    // Many bodies may end in the same turn, and the queue may be full by now.
+    await this.turns.take();
+    refuseWhileFull();
     return Buffer.concat(chunks, received);
   }
 
@@ -75,7 +106,7 @@ export class BodyReader {
     if (mediaType(request) !== 'application/json' || !isUtf8(request)) {
       throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected Content-Type application/json, in UTF-8.');
     }
-    const bytes = await this.read(request, response, limits.maxBytes);
+    const bytes = await this.read(request, response, limits);
     return bytes.length === 0 ? {} : asObject(await parseJson(bytes, limits));
   }
 }
