@@ -1,4 +1,5 @@
 import type { Response } from 'express';
+import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { loadAppConfig } from '../config/app.config';
@@ -51,6 +52,27 @@ describe(BodyReader.name, () => {
     }
     request.end();
     await expect(reading).resolves.toHaveLength(20 * MIN_BYTES_PER_WINDOW);
+  });
+
+  it('gives a long body as it was sent', async () => {
+    jest.useRealTimers();
+    const sent = randomBytes(5 * 1024 * 1024);
+    const reading = read();
+    request.end(sent);
+    expect((await reading).equals(sent)).toBe(true);
+  });
+
+  it('reads no more of JSON once it has too many values', async () => {
+    request.headers['content-type'] = 'application/json';
+    request.headers['transfer-encoding'] = 'chunked';
+    const limits = { maxBytes: 10_000_000, maxTokens: 100 };
+    const refused = expect(bodies.readJson(request, response, limits)).rejects.toMatchObject({
+      code: 'REQUEST_TOO_LARGE',
+      details: { maxTokens: 100 },
+    });
+    request.write(`[${'0,'.repeat(100)}`);
+    await refused;
+    expect(request.listenerCount('data')).toBe(0);
   });
 
   it('ends with the client that leaves', async () => {

@@ -8,7 +8,7 @@ import { FaceModel } from '../face/face-model';
 import { callerOf } from './caller';
 import { EventLoopTurns } from './event-loop-turns';
 import { mediaType } from './media-type';
-import { type JsonLimits, parseJson } from './parse-json';
+import { type JsonLimits, JsonScan, parseScanned } from './parse-json';
 import type { AppRequest } from './request-id';
 import { UploadAccount } from './upload-account';
 
@@ -59,6 +59,7 @@ export class BodyReader {
   /**
    * The whole body as it was sent. It counts in the account until the answer has been sent.
    *
+   * @param look - sees each chunk when it has come; where it throws, no more is read.
    * @throws {FaceError} CONTENT_TYPE_UNSUPPORTED for a Content-Encoding, REQUEST_TOO_LARGE, QUEUE_FULL, CALLER_QUEUE_FULL,
    * CALLER_QUARANTINED, REQUEST_TIMEOUT where it comes too slowly, REQUEST_ABORTED.
    */
@@ -66,6 +67,7 @@ export class BodyReader {
     request: AppRequest,
     response: Response,
     { maxBytes, holdsImages }: BodyLimits,
+    look?: (chunk: Buffer) => void,
   ): Promise<Buffer> {
     refuseEncoded(request);
     const limit = Math.min(maxBytes, this.account.maxBytes);
@@ -87,6 +89,7 @@ export class BodyReader {
       received += chunk.length;
       if (received > limit) throw tooLarge(limit);
       upload.grow(chunk.length);
+      look?.(chunk);
       chunks.push(chunk);
     });
     // Many bodies may end in the same turn, and the queue may be full by now.
@@ -98,7 +101,7 @@ export class BodyReader {
   /**
    * The JSON object in a body; an empty one where there is no body.
    *
-   * @throws {FaceError} as {@link read} and `parseJson`; CONTENT_TYPE_UNSUPPORTED for what is no JSON in UTF-8,
+   * @throws {FaceError} as {@link read}, `JsonScan` and `parseScanned`; CONTENT_TYPE_UNSUPPORTED for what is no JSON in UTF-8,
    * REQUEST_MALFORMED for JSON that is no object.
    */
   async readJson(
@@ -110,8 +113,10 @@ export class BodyReader {
     if (mediaType(request) !== 'application/json' || !isUtf8(request)) {
       throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected Content-Type application/json, in UTF-8.');
     }
-    const bytes = await this.read(request, response, limits);
-    return bytes.length === 0 ? {} : asObject(await parseJson(bytes, limits));
+    // Depth and tokens are counted while it comes: of 33 MB of lists in lists the first packet is enough.
+    const scan = new JsonScan(limits);
+    const bytes = await this.read(request, response, limits, (chunk) => scan.add(chunk));
+    return bytes.length === 0 ? {} : asObject(parseScanned(bytes));
   }
 }
 
