@@ -23,7 +23,7 @@ export interface FaceCallOptions {
   maxFaces?: number;
   /** Faces whose shorter box side is under this many pixels are passed over. @defaultValue 0 */
   minFaceSize?: number;
-  /** Overrides the score of the detector's card, [0, 1], inclusive. */
+  /** Overrides the score of the detector's card, [0, 1], inclusive; less than 0.1 counts as 0.1. */
   minDetectionScore?: number;
   /**
    * When the whole image is taken for the one face, without landmarks, at detection score 0: `always` runs no detector,
