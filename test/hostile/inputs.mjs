@@ -240,12 +240,14 @@ function inTurn(requests) {
   return async (port) => [await send(port, requests[turn++ % requests.length], agent)];
 }
 
-/** Status of the answer, or the code of the error. */
+/** Status of the answer, or the code of the error; a refusal must say when to come again. */
 function send(port, { method, path, headers, body }, agent) {
   return new Promise((resolve) => {
     const sent = request({ host: '127.0.0.1', port, method, path, headers, agent }, (response) => {
       response.resume();
-      response.once('close', () => resolve(response.statusCode));
+      const { statusCode, headers } = response;
+      const isSilent = [429, 503].includes(statusCode) && headers['retry-after'] == null;
+      response.once('close', () => resolve(isSilent ? `${statusCode} without Retry-After` : statusCode));
     });
     sent.once('error', ({ code }) => resolve(code));
     sent.end(body);
