@@ -138,11 +138,12 @@ async function settled(memory, most) {
 /** An input that is sent in a loop by a process of its own, from its first answer on. */
 async function startAttack(plan) {
   const child = fork(join(rootDir, 'test', 'hostile', 'attack.mjs'));
-  const ended = new Promise((resolve) => {
+  const ended = new Promise((resolve, reject) => {
     child.on('message', ({ counts }) => counts != null && resolve(counts));
+    child.once('exit', (code) => reject(new Error(`The attack ended with ${code}.`)));
   });
   child.send(plan);
-  await once(child, 'message');
+  await Promise.race([once(child, 'message'), ended]);
   return {
     stop() {
       child.send('stop');

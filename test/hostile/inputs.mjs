@@ -244,12 +244,13 @@ function inTurn(requests) {
 function send(port, { method, path, headers, body }, agent) {
   return new Promise((resolve) => {
     const sent = request({ host: '127.0.0.1', port, method, path, headers, agent }, (response) => {
-      response.resume();
+      response.on('error', ({ code }) => resolve(code)).resume();
       const { statusCode, headers } = response;
       const isSilent = [429, 503].includes(statusCode) && headers['retry-after'] == null;
       response.once('close', () => resolve(isSilent ? `${statusCode} without Retry-After` : statusCode));
     });
-    sent.once('error', ({ code }) => resolve(code));
+    // More than one may come where the connection ends while the body is sent.
+    sent.on('error', ({ code }) => resolve(code));
     sent.end(body);
   });
 }
