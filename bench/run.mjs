@@ -24,6 +24,7 @@ const SCENARIOS = [
   'health',
   'peer',
   'overload',
+  'hostile',
   'faults',
   'swap',
   'soak',
@@ -32,7 +33,7 @@ const SCENARIOS = [
   'gallery-health',
 ];
 /** Environment variables that change what a scenario does: the command in the docs names those that were set. */
-const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'KILLS', 'TERMS', 'ROUNDS', 'SIZE', 'SIZES'];
+const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'INPUT', 'KILLS', 'TERMS', 'ROUNDS', 'SIZE', 'SIZES'];
 
 const [name] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 if (!SCENARIOS.includes(name)) {

@@ -143,7 +143,7 @@ export function verifyRequests() {
   );
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

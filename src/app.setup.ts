@@ -1,6 +1,7 @@
 import type { NestApplicationOptions } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { SwaggerModule } from '@nestjs/swagger';
+import type { Server } from 'node:http';
 import { AuditInterceptor } from './audit/audit.interceptor';
 import { AuditTrail } from './audit/audit-trail';
 import { ApiKeys } from './auth/api-keys';
@@ -16,12 +17,14 @@ import {
   refuseOtherHosts,
   refuseOtherOrigins,
 } from './http/browsers';
+import { EventLoopTurns } from './http/event-loop-turns';
 import { FaceErrorFilter } from './http/face-error.filter';
 import { createOpenApiDocument } from './http/openapi';
 import { limitRequests } from './http/rate-limit';
 import { requestId } from './http/request-id';
 import { RequestLog } from './http/request-log';
 import { createValidationPipe } from './http/validation';
+import { capConnections } from './http/connection-cap';
 import { FaceMetrics } from './metrics/face-metrics';
 import { measureHttp } from './metrics/measure-http';
 
@@ -38,6 +41,8 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(requestId);
   const [metrics, log, trail] = [app.get(FaceMetrics), app.get(RequestLog), app.get(AuditTrail)];
   app.use(measureHttp((event) => metrics.observeHttp(event), log.observe, trail.observeRefusal));
+  app.use(app.get(EventLoopTurns).takeTurns);
+  app.use(capConnections(app.getHttpServer() as Server));
   app.use(answerHeaders);
   app.use(pageHeaders);
   app.use(refuseOtherHosts(config));

@@ -20,8 +20,6 @@ const KEEP_ALIVE_MS = 65_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** A whole request: the largest body at the least rate is given up sooner (`BodyReader`), an import may take long. */
 const REQUEST_TIMEOUT_MS = 300_000;
-/** Connections beyond it are closed unanswered: each costs memory before a byte of it is read. */
-const MAX_CONNECTIONS = 4096;
 
 /*
  * The bytes of images lie outside the heap, yet V8 counts them when it decides to collect it, by what the heap alone may grow:
@@ -59,7 +57,6 @@ async function bootstrap(): Promise<void> {
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
-  server.maxConnections = MAX_CONNECTIONS;
   await app.listen(port, host);
   if (warning != null) new Logger('Keys').warn(warning);
   const address = server.address() as AddressInfo;

@@ -1,3 +1,4 @@
+import type { FaceError } from '../errors';
 import type { CardCalibration, ModelTask } from '../model-store/model-card';
 import type {
   AnalyzedFace,
@@ -22,7 +23,7 @@ export interface FaceCallOptions {
   maxFaces?: number;
   /** Faces whose shorter box side is under this many pixels are passed over. @defaultValue 0 */
   minFaceSize?: number;
-  /** Overrides the score of the detector's card, [0, 1], inclusive. */
+  /** Overrides the score of the detector's card, [0, 1], inclusive; less than 0.1 counts as 0.1. */
   minDetectionScore?: number;
   /**
    * When the whole image is taken for the one face, without landmarks, at detection score 0: `always` runs no detector,
@@ -253,6 +254,17 @@ export abstract class FaceModel {
 
   /** Whether calls are answered now; the reason where they are not. */
   abstract readiness(): { ready: boolean; reason?: string };
+
+  /**
+   * The error that every image of a caller would be refused with now, whatever is in it; `null` where that is not known. A
+   * server asks before it reads an upload. Subclasses need not override it.
+   *
+   * @param caller - as {@link FaceCallOptions.caller}.
+   * @returns QUEUE_FULL, CALLER_QUEUE_FULL, CALLER_QUARANTINED or NOT_READY.
+   */
+  refusal(_caller: string): FaceError | null {
+    return null;
+  }
 
   /** Ends the workers. Waiting calls are refused, running ones finish or hit their deadline. */
   abstract close(): Promise<void>;

@@ -1,9 +1,7 @@
 import type { Response } from 'express';
-import { hasBody } from './body-reader';
+import { hasBody, MAX_REST_BYTES } from './body-reader';
 import type { AppRequest } from './request-id';
 
-/** The rest of a body that is thrown away where a refusal leaves it unread; the connection ends after a longer one. */
-const MAX_REST_BYTES = 64 * 1024;
 /** How long the rest may take to arrive. */
 const LINGER_MS = 1000;
 

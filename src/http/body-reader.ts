@@ -1,11 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import type { IncomingMessage } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
+import { FaceModel } from '../face/face-model';
 import { callerOf } from './caller';
+import { EventLoopTurns } from './event-loop-turns';
 import { mediaType } from './media-type';
-import { type JsonLimits, parseJson } from './parse-json';
+import { type JsonLimits, JsonScan, parseScanned } from './parse-json';
 import type { AppRequest } from './request-id';
 import { UploadAccount } from './upload-account';
 
@@ -13,10 +16,24 @@ import { UploadAccount } from './upload-account';
 export const MIN_BYTES_PER_WINDOW = 80 * 1024;
 export const WINDOW_MS = 10_000;
 
-/** Limits of a JSON body. */
-export interface JsonBodyLimits extends JsonLimits {
+/** The rest of a body that is thrown away where a refusal leaves it unread; the connection ends after a longer one. */
+export const MAX_REST_BYTES = 64 * 1024;
+
+/** Bytes that are copied in one turn of the event loop: some 3 ms where each page of memory is new. */
+const SLICE_BYTES = 2 * 1024 * 1024;
+
+/** Limits of a body. */
+export interface BodyLimits {
   maxBytes: number;
+  /**
+   * True where a body of more than {@link MAX_REST_BYTES} holds images: it is refused before it is read while the workers take
+   * none. A shorter one would be received in any case. @defaultValue false
+   */
+  holdsImages?: boolean;
 }
+
+/** Limits of a JSON body. */
+export interface JsonBodyLimits extends JsonLimits, BodyLimits {}
 
 /**
  * Reads bodies into memory: after the guards of a route, within the limits of the route, and all within one
@@ -26,7 +43,11 @@ export interface JsonBodyLimits extends JsonLimits {
 export class BodyReader {
   private readonly account: UploadAccount;
 
-  constructor(config: AppConfig) {
+  constructor(
+    config: AppConfig,
+    private readonly model: FaceModel,
+    private readonly turns: EventLoopTurns,
+  ) {
     this.account = new UploadAccount(config.uploadBytes);
   }
 
@@ -38,15 +59,28 @@ export class BodyReader {
   /**
    * The whole body as it was sent. It counts in the account until the answer has been sent.
    *
+   * @param look - sees each chunk when it has come; where it throws, no more is read.
    * @throws {FaceError} CONTENT_TYPE_UNSUPPORTED for a Content-Encoding, REQUEST_TOO_LARGE, QUEUE_FULL, CALLER_QUEUE_FULL,
-   * REQUEST_TIMEOUT where it comes too slowly, REQUEST_ABORTED.
+   * CALLER_QUARANTINED, REQUEST_TIMEOUT where it comes too slowly, REQUEST_ABORTED.
    */
-  async read(request: AppRequest, response: Response, maxBytes: number): Promise<Buffer> {
+  async read(
+    request: AppRequest,
+    response: Response,
+    { maxBytes, holdsImages }: BodyLimits,
+    look?: (chunk: Buffer) => void,
+  ): Promise<Buffer> {
     refuseEncoded(request);
     const limit = Math.min(maxBytes, this.account.maxBytes);
     const announced = Number(request.headers['content-length'] ?? 0);
     if (announced > limit) throw tooLarge(limit);
     if (response.closed || request.destroyed) throw aborted();
+    // NaN, and no small body, where the length is not known.
+    const isSmall = Number(request.headers['content-length']) <= MAX_REST_BYTES;
+    const refuseWhileFull = () => {
+      const refusal = holdsImages && !isSmall ? this.model.refusal(callerOf(request)) : null;
+      if (refusal != null) throw refusal;
+    };
+    refuseWhileFull();
     const upload = this.account.open(callerOf(request), announced);
     response.once('close', () => upload.close());
     const chunks: Buffer[] = [];
@@ -55,15 +89,19 @@ export class BodyReader {
       received += chunk.length;
       if (received > limit) throw tooLarge(limit);
       upload.grow(chunk.length);
+      look?.(chunk);
       chunks.push(chunk);
     });
-    return Buffer.concat(chunks, received);
+    // Many bodies may end in the same turn, and the queue may be full by now.
+    await this.turns.take();
+    refuseWhileFull();
+    return joined(chunks, received);
   }
 
   /**
    * The JSON object in a body; an empty one where there is no body.
    *
-   * @throws {FaceError} as {@link read} and `parseJson`; CONTENT_TYPE_UNSUPPORTED for what is no JSON in UTF-8,
+   * @throws {FaceError} as {@link read}, `JsonScan` and `parseScanned`; CONTENT_TYPE_UNSUPPORTED for what is no JSON in UTF-8,
    * REQUEST_MALFORMED for JSON that is no object.
    */
   async readJson(
@@ -75,8 +113,10 @@ export class BodyReader {
     if (mediaType(request) !== 'application/json' || !isUtf8(request)) {
       throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected Content-Type application/json, in UTF-8.');
     }
-    const bytes = await this.read(request, response, limits.maxBytes);
-    return bytes.length === 0 ? {} : asObject(await parseJson(bytes, limits));
+    // Depth and tokens are counted while it comes: of 33 MB of lists in lists the first packet is enough.
+    const scan = new JsonScan(limits);
+    const bytes = await this.read(request, response, limits, (chunk) => scan.add(chunk));
+    return bytes.length === 0 ? {} : asObject(parseScanned(bytes));
   }
 }
 
@@ -97,6 +137,22 @@ export function asObject(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value != null && !Array.isArray(value))
     return value as Record<string, unknown>;
   throw new FaceError('REQUEST_MALFORMED', 'Expected a JSON object.');
+}
+
+/** Chunks as one buffer. Of a long one the copy is made in slices, between which the event loop turns. */
+async function joined(chunks: readonly Buffer[], length: number): Promise<Buffer> {
+  if (length <= SLICE_BYTES) return Buffer.concat(chunks, length);
+  // Zeroed memory would be written in one piece.
+  const whole = Buffer.allocUnsafeSlow(length);
+  let at = 0;
+  let nextPause = SLICE_BYTES;
+  for (const chunk of chunks) {
+    at += chunk.copy(whole, at);
+    if (at < nextPause) continue;
+    nextPause = at + SLICE_BYTES;
+    await nextTurn();
+  }
+  return whole;
 }
 
 /** Hands over each chunk of a body until its end; stops where `take` throws, the client leaves, or too little comes. */

@@ -11,7 +11,7 @@ import { catchError, type Observable } from 'rxjs';
 import { assertThresholds } from '../auth/key-limits';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
-import { BodyReader } from './body-reader';
+import { BodyReader, type JsonBodyLimits } from './body-reader';
 import { ImageFetcher } from './fetch-image';
 import { largeJson, SMALL_BODY_BYTES } from './json-body';
 import { mediaType } from './media-type';
@@ -105,7 +105,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
       case 'multipart/form-data':
         return this.readForm(request, response, route);
       case 'application/json':
-        return splitJson(await this.bodies.readJson(request, response, largeJson(this.config)), route);
+        return splitJson(await this.bodies.readJson(request, response, this.jsonLimits(route)), route);
       default:
         throw new FaceError(
           'CONTENT_TYPE_UNSUPPORTED',
@@ -114,13 +114,18 @@ export class ImageBodyInterceptor implements NestInterceptor {
     }
   }
 
+  /** JSON with embeddings needs no worker, and is as large as JSON with images. */
+  private jsonLimits({ takesEmbeddings = false }: ImageFields): JsonBodyLimits {
+    return { ...largeJson(this.config), holdsImages: takesEmbeddings === false };
+  }
+
   private async readForm(request: ImageRequest, response: Response, route: ImageFields): Promise<RawBody> {
     const { fields, itemsIn } = route;
     const maxImages = this.maxImages(route);
     const maxOptionBytes = itemsIn == null ? SMALL_BODY_BYTES : this.config.maxJsonBytes;
     const { maxImageBytes } = this.config.face;
     const maxBytes = maxFormBytes(fields.length * maxImages, maxImageBytes, maxOptionBytes);
-    const body = await this.bodies.read(request, response, maxBytes);
+    const body = await this.bodies.read(request, response, { maxBytes, holdsImages: true });
     const type = request.headers['content-type'] ?? '';
     const { texts, files } = parseMultipart(body, type, { fields, maxImages, maxOptionBytes });
     if (itemsIn != null) {

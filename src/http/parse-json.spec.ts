@@ -1,5 +1,5 @@
 import type { FaceErrorCode } from '../errors';
-import { LARGE_JSON_TOKENS, MAX_JSON_DEPTH, parseJson, parseShortJson } from './parse-json';
+import { LARGE_JSON_TOKENS, MAX_JSON_DEPTH, JsonScan, parseJson, parseShortJson } from './parse-json';
 
 const limits = { maxTokens: 1000 };
 const parse = (text: string) => parseJson(Buffer.from(text), limits);
@@ -64,6 +64,29 @@ describe(parseJson.name, () => {
       });
     }
     await expect(parse(`{"a":"${key}"}`)).resolves.toEqual({ a: key });
+  });
+});
+
+describe(JsonScan.name, () => {
+  it('counts the same wherever the text is cut, between a backslash and what it escapes too', () => {
+    const text = Buffer.from(JSON.stringify({ 'a\\"b,': ['\\', '\\\\', '"', { 'c[': '\\"[{,:' }] }));
+    // Two objects, one list, two names, three commas, and the text itself.
+    const tokens = 9;
+    const isTaken = (maxTokens: number, cuts: number[]) => {
+      const scan = new JsonScan({ maxTokens });
+      try {
+        [0, ...cuts].forEach((from, i) => scan.add(text.subarray(from, cuts[i])));
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    for (let first = 0; first <= text.length; first++) {
+      for (let second = first; second <= text.length; second++) {
+        const cuts = [first, second];
+        expect([cuts, isTaken(tokens, cuts), isTaken(tokens - 1, cuts)]).toEqual([cuts, true, false]);
+      }
+    }
   });
 });
 

@@ -46,8 +46,9 @@ const CLOSE_OBJECT = 0x7d;
  */
 export async function parseJson(bytes: Buffer, limits: JsonLimits): Promise<unknown> {
   const scan = new JsonScan(limits);
-  for (let from = 0; from < bytes.length; from = scan.run(bytes, from, from + SLICE_BYTES)) {
+  for (let from = 0; from < bytes.length; from += SLICE_BYTES) {
     if (from > 0) await nextTurn();
+    scan.add(bytes.subarray(from, from + SLICE_BYTES));
   }
   return parseScanned(bytes);
 }
@@ -70,7 +71,7 @@ export function parseShortJson(text: string, field: string): unknown {
       },
     );
   }
-  new JsonScan({ maxTokens: SMALL_JSON_TOKENS }).run(bytes, 0, bytes.length);
+  new JsonScan({ maxTokens: SMALL_JSON_TOKENS }).add(bytes);
   return parseScanned(bytes, [field]);
 }
 
@@ -95,23 +96,29 @@ function reservedKey(path: string): FaceError {
   return new FaceError('PARAMETER_INVALID', `Invalid: ${name} ${problem}.`, { fields: { [name]: problem } });
 }
 
-/** Counts depth and tokens over the bytes of a JSON text; what is no JSON is left to the parser. */
-class JsonScan {
+/** Counts depth and tokens over the bytes of a JSON text, as they arrive; what is no JSON is left to the parser. */
+export class JsonScan {
   private depth = 0;
   private tokens = 1;
   private isInString = false;
+  /** Backslashes at the end of what was looked at: they may escape what comes next. */
+  private backslashes = 0;
 
   constructor(private readonly limits: JsonLimits) {}
 
-  /** Looks at the bytes from `from` to about `to`, and gives where to go on. */
-  run(bytes: Buffer, from: number, to: number): number {
-    let at = from;
-    while (at < to && at < bytes.length) {
+  /**
+   * Looks at the next bytes of the text.
+   *
+   * @throws {FaceError} REQUEST_MALFORMED over {@link MAX_JSON_DEPTH}, REQUEST_TOO_LARGE over `maxTokens`.
+   */
+  add(bytes: Buffer): void {
+    let at = 0;
+    while (at < bytes.length) {
       if (this.isInString) {
         // Native search: most of a body is one long text of base64.
         const quote = bytes.indexOf(QUOTE, at);
-        if (quote < 0) return bytes.length;
-        this.isInString = isEscaped(bytes, quote);
+        if (quote < 0) break;
+        this.isInString = this.backslashesBefore(bytes, quote) % 2 === 1;
         at = quote + 1;
         continue;
       }
@@ -140,24 +147,28 @@ class JsonScan {
           break;
       }
     }
+    this.backslashes = this.backslashesBefore(bytes, bytes.length);
     const { maxTokens } = this.limits;
     if (this.tokens > maxTokens) {
       throw new FaceError('REQUEST_TOO_LARGE', `Expected JSON of at most ${maxTokens} values and keys.`, {
         maxTokens,
       });
     }
-    return at;
+  }
+
+  private backslashesBefore(bytes: Buffer, end: number): number {
+    let first = end;
+    while (first > 0 && bytes[first - 1] === BACKSLASH) first--;
+    return end - first + (first === 0 ? this.backslashes : 0);
   }
 }
 
-/** Whether an odd number of backslashes stands before a quote. */
-function isEscaped(bytes: Buffer, quote: number): boolean {
-  let first = quote;
-  while (first > 0 && bytes[first - 1] === BACKSLASH) first--;
-  return (quote - first) % 2 === 1;
-}
-
-function parseScanned(bytes: Buffer, path: readonly string[] = []): unknown {
+/**
+ * Parses JSON that a {@link JsonScan} has seen the whole of.
+ *
+ * @throws {FaceError} REQUEST_MALFORMED where it is no JSON, PARAMETER_INVALID for a key of {@link RESERVED_KEYS}.
+ */
+export function parseScanned(bytes: Buffer, path: readonly string[] = []): unknown {
   const isMarked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   let value: unknown;
   try {

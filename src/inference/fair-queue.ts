@@ -45,17 +45,24 @@ export class FairQueue<T extends Waiting> {
    * @param places - work of this caller that may wait, where that is less than its share of the queue.
    */
   push(item: T, places = Infinity): Refusal | null {
+    const refusal = this.refusalOf(item, places);
+    if (refusal != null) return refusal;
     const line = this.lines.get(item.caller) ?? [];
-    const callers = this.callersWith(item.caller);
-    if (line.length >= places) return line.length > 0 && callers > 1 ? 'caller' : 'full';
-    const isOverShare = line.length > 0 && line.length >= Math.ceil(this.maxCount / (callers + 1));
-    if (isOverShare && item.caller !== '') return 'caller';
-    if (this.count >= this.maxCount || this.waitingBytes + item.bytes > this.maxBytes) return 'full';
     line.push(item);
     this.lines.set(item.caller, line);
     this.count++;
     this.waitingBytes += item.bytes;
     return null;
+  }
+
+  /** Why {@link push} would not take such work now; `null` where it would. */
+  refusalOf({ caller, bytes }: Waiting, places = Infinity): Refusal | null {
+    const waiting = this.lines.get(caller)?.length ?? 0;
+    const callers = this.callersWith(caller);
+    if (waiting >= places) return waiting > 0 && callers > 1 ? 'caller' : 'full';
+    const isOverShare = waiting > 0 && waiting >= Math.ceil(this.maxCount / (callers + 1));
+    if (isOverShare && caller !== '') return 'caller';
+    return this.count >= this.maxCount || this.waitingBytes + bytes > this.maxBytes ? 'full' : null;
   }
 
   /** Puts work back that had its turn already: it is next, and over no limit. */

@@ -36,17 +36,24 @@ export class Quarantine {
 
   /** Why work is refused now; `null` where it is not. Costs nothing as long as nothing is under suspicion. */
   refusalOf({ caller, imageHash }: Origin): Refusal | null {
+    const refusal = this.refusalOfCaller(caller);
+    if (refusal != null) return refusal;
     const now = Date.now();
-    const suspects = this.suspectsOf(caller, now);
-    if (suspects.length >= MAX_SUSPECTS_PER_CALLER) {
-      return { subject: 'caller', leftMs: suspects[0] - now };
-    }
     this.forgetExpired(now);
     if (this.images.size === 0) return null;
     const image = this.images.get(imageHash());
     return image != null && image.strikes >= MAX_STRIKES
       ? { subject: 'image', leftMs: image.until - now }
       : null;
+  }
+
+  /** Why all images of a caller are refused now; `null` where they are not. */
+  refusalOfCaller(caller: string): Refusal | null {
+    const now = Date.now();
+    const suspects = this.suspectsOf(caller, now);
+    return suspects.length < MAX_SUSPECTS_PER_CALLER
+      ? null
+      : { subject: 'caller', leftMs: suspects[0] - now };
   }
 
   /** A worker ended, or was stalled, while it ran this image for this caller. */

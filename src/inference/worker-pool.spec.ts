@@ -78,6 +78,24 @@ describe(WorkerPool.name, () => {
     expect(workers[0].jobs.map(({ detector }) => detector)).toEqual(['a', 'b', 'c']);
   });
 
+  it('knows before an image has come that it would be refused', async () => {
+    const pool = await start();
+    expect(pool.refusal('a')).toBeNull();
+    const running = pool.run(job('a'), { caller: 'a' });
+    expect(pool.refusal('a')).toBeNull();
+    const waiting = pool.run(job('b'), { caller: 'a' });
+    expect([pool.refusal('a')?.code, pool.refusal('b')]).toEqual(['CALLER_QUEUE_FULL', null]);
+    const other = pool.run(job('c'), { caller: 'b' });
+    expect(pool.refusal('c')).toMatchObject({ code: 'QUEUE_FULL', details: { retryAfterSeconds: 1 } });
+    for (const answer of [running, waiting, other]) {
+      workers[0].answer();
+      await answer;
+    }
+    expect(pool.refusal('a')).toBeNull();
+    await pool.close(0);
+    expect(pool.refusal('a')?.code).toBe('NOT_READY');
+  });
+
   it('refuses at the deadline what waits, and replaces the worker that does not answer', async () => {
     jest.useFakeTimers();
     const pool = await start({ requestTimeoutMs: 1000 });

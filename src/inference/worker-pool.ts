@@ -212,6 +212,20 @@ export class WorkerPool {
     });
   }
 
+  /**
+   * The error that a job of this caller would be refused with at admission now, whatever its image; `null` where it would
+   * be taken.
+   */
+  refusal(caller = ''): FaceError | null {
+    if (this.closed) return shuttingDown();
+    const blame = this.quarantine.refusalOfCaller(caller);
+    if (blame != null) return quarantined(blame);
+    if (this.current.idle.length > 0) return null;
+    const places = this.placesFor(caller, this.current, this.options.requestTimeoutMs);
+    const overflow = this.queue.refusalOf({ caller, bytes: 0 }, places);
+    return overflow == null ? null : this.queueFull(overflow);
+  }
+
   /** Times that a model was loaded since the start, replaced workers included. */
   loadCount(model: string): number {
     return this.loads.get(model) ?? 0;

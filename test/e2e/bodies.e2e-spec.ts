@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { BodyReader } from '../../src/http/body-reader';
+import { FaceError } from '../../src/errors';
 import { createApp, type TestApp } from '../support/create-app';
 import { type ApiParameter, exampleAddress } from '../support/example-address';
 import { describeWithShared, sharedDir } from '../support/shared';
@@ -184,6 +185,26 @@ describe('bodies', () => {
       for (const { socket } of uploads) socket.destroy();
       await until(() => service.app.get(BodyReader).heldBytes === 0);
       await service.http.post('/v1/detect').attach('image', photo, 'p').expect(200);
+    });
+
+    it('with images are refused before they are read while the queue is full', async () => {
+      const details = { retryAfterSeconds: 7 };
+      const refusal = jest
+        .spyOn(service.model, 'refusal')
+        .mockReturnValue(new FaceError('QUEUE_FULL', 'The queue is full.', details));
+      const { socket, answer } = upload(200_000, 0);
+      await once(socket, 'close');
+      expect(answer()).toMatch(/^HTTP\/1.1 503 /);
+      expect(answer()).toMatch(/\r\nRetry-After: 7\r\n/);
+      expect(answer()).toMatch(/\r\nConnection: close\r\n/);
+      expect(answer()).toContain('"QUEUE_FULL"');
+      const padding = '!'.repeat(100_000);
+      await service.http.post('/v1/detect').send({ image: padding }).expect(503);
+      await service.http.post('/represent').send({ img: padding }).expect(503);
+      // Two embeddings need no worker.
+      await service.http.post('/v1/verify').send({ probe: padding, reference: padding }).expect(400);
+      await service.http.post('/v1/detect').attach('image', photo, 'p').expect(200);
+      refusal.mockRestore();
     });
 
     it('that are larger than their route takes are refused before they are read', async () => {

@@ -12,13 +12,19 @@ import { type RunningService, startService } from '../support/start-service';
 interface Answer {
   status: number;
   code: string | undefined;
+  faceCount: number | undefined;
   details: Record<string, unknown>;
   retryAfter: string | undefined;
 }
 
 /** Finds the faces of an image, from an address of the machine itself. */
-async function detect(url: string, image: Uint8Array, localAddress = '127.0.0.1'): Promise<Answer> {
-  const body = JSON.stringify({ image: Buffer.from(image).toString('base64') });
+async function detect(
+  url: string,
+  image: Uint8Array,
+  localAddress = '127.0.0.1',
+  options: { minDetectionScore?: number } = {},
+): Promise<Answer> {
+  const body = JSON.stringify({ image: Buffer.from(image).toString('base64'), ...options });
   const agent = new Agent({ localAddress });
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
@@ -27,13 +33,15 @@ async function detect(url: string, image: Uint8Array, localAddress = '127.0.0.1'
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => {
         agent.destroy();
-        const { error } = JSON.parse(Buffer.concat(chunks).toString()) as {
+        const { error, faceCount } = JSON.parse(Buffer.concat(chunks).toString()) as {
+          faceCount?: number;
           error?: { code: string; details: Record<string, unknown> };
         };
         const { statusCode: status = 0, headers } = response;
         resolve({
           status,
           code: error?.code,
+          faceCount,
           details: error?.details ?? {},
           retryAfter: headers['retry-after'],
         });
@@ -84,6 +92,15 @@ describe('images that are made to take memory or time', () => {
       expect([status, code]).toEqual([413, 'IMAGE_TOO_LARGE']);
       expect(details).toHaveProperty(limit);
     }
+  });
+
+  it('finds no more faces with a score near 0 than with 0.1', async () => {
+    const image = await portrait().png().toBuffer();
+    const withScore = async (minDetectionScore: number) =>
+      (await detect(service.url, image, '127.0.0.1', { minDetectionScore })).faceCount;
+    const least = await withScore(0.1);
+    expect(least).toBeGreaterThan(0);
+    expect([await withScore(0), await withScore(1e-280)]).toEqual([least, least]);
   });
 
   describeWithShared('of ../shared/hostile', () => {

@@ -126,7 +126,7 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
       throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected JSON, multipart/form-data or a form.');
     }
     if (!hasBody(request)) return {};
-    const bytes = await this.bodies.read(request, response, limits.maxBytes);
+    const bytes = await this.bodies.read(request, response, limits);
     return readText(bytes, route, limits);
   }
 
@@ -139,7 +139,10 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     const maxImages = this.maxImages(route);
     const { maxImageBytes } = this.config.face;
     const maxBytes = maxFormBytes(route.fields.length * maxImages, maxImageBytes, SMALL_BODY_BYTES);
-    const body = await this.bodies.read(request, response, maxBytes);
+    const body = await this.bodies.read(request, response, {
+      maxBytes,
+      holdsImages: route.fields.length > 0,
+    });
     const { texts, files } = parseMultipart(body, request.headers['content-type'] ?? '', {
       fields,
       maxImages,
@@ -202,8 +205,8 @@ export class DeepfaceBodyInterceptor implements NestInterceptor<Timed<unknown>, 
     return Object.fromEntries(await fetcher.all(fields)) as Record<string, DeepfaceImage>;
   }
 
-  private jsonLimits({ fields }: DeepfaceImageFields): JsonBodyLimits {
-    if (fields.length > 0) return largeJson(this.config);
+  private jsonLimits({ fields, takesEmbeddings = false }: DeepfaceImageFields): JsonBodyLimits {
+    if (fields.length > 0) return { ...largeJson(this.config), holdsImages: !takesEmbeddings };
     return { maxBytes: SMALL_BODY_BYTES, maxTokens: SMALL_JSON_TOKENS };
   }
 

@@ -95,6 +95,20 @@ describe(suppressOverlaps.name, () => {
     }
   });
 
+  it('takes those that come first, of equal scores at the end of the best', () => {
+    const apart = [0.2, 0.5, 0.5, 0.9, 0.5].map((score, i) => candidate(20 * i, 0, 10, 10, score));
+    const firstOf = (count: number) => suppressOverlaps([...apart], 0.5, count).map(({ x1 }) => x1);
+    expect(firstOf(3)).toEqual([60, 20, 40]);
+    expect(firstOf(4)).toEqual([60, 20, 40, 80]);
+    expect(firstOf(9)).toEqual([60, 20, 40, 80, 0]);
+  });
+
+  it('leaves the list that it is given as it is', () => {
+    const list = [candidate(0, 0, 4, 4, 0.1), candidate(9, 0, 4, 4, 0.9)];
+    suppressOverlaps(list, 0.5);
+    expect(scores(list)).toEqual([0.1, 0.9]);
+  });
+
   it('looks at the best 5000 candidates only', () => {
     // A heap of equal boxes, and a worse one far from it.
     const heap = (size: number) => [

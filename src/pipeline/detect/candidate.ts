@@ -57,18 +57,60 @@ export function suppressOverlaps(
   maxCandidates = MAX_CANDIDATES,
 ): Candidate[] {
   const kept: Candidate[] = [];
-  const bestFirst = candidates.sort((a, b) => b.detectionScore - a.detectionScore).slice(0, maxCandidates);
-  for (const candidate of bestFirst) {
-    if (kept.every((better) => intersectionOverUnion(better, candidate) <= maxIou)) kept.push(candidate);
+  const boxes = new BoxSet(Math.min(candidates.length, maxCandidates));
+  for (const candidate of bestOf(candidates, maxCandidates)) {
+    if (boxes.isOverlapping(candidate, maxIou)) continue;
+    boxes.add(candidate);
+    kept.push(candidate);
   }
   return kept;
 }
 
-function intersectionOverUnion(a: Candidate, b: Candidate): number {
-  const width = Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1);
-  const height = Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1);
-  if (width <= 0 || height <= 0) return 0;
-  const overlap = width * height;
-  const areas = (a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1);
-  return overlap / (areas - overlap);
+/** The best, in order; of equal scores those that come first. Scores near 0 give tens of thousands, too many to sort all. */
+function bestOf(candidates: readonly Candidate[], count: number): Candidate[] {
+  let few = candidates;
+  if (candidates.length > count) {
+    const scores = Float64Array.from(candidates, ({ detectionScore }) => detectionScore).sort();
+    const least = scores[scores.length - count];
+    few = candidates.filter(({ detectionScore }) => detectionScore >= least);
+  }
+  return [...few].sort((a, b) => b.detectionScore - a.detectionScore).slice(0, count);
+}
+
+/** Numbers of a box in a {@link BoxSet}: its corners and its area. */
+const STRIDE = 5;
+
+/** Boxes in one array of numbers: with scores near 0 thousands are compared with thousands. */
+class BoxSet {
+  private readonly numbers: Float64Array;
+  private end = 0;
+
+  constructor(capacity: number) {
+    this.numbers = new Float64Array(capacity * STRIDE);
+  }
+
+  add(box: Candidate): void {
+    this.numbers.set([box.x1, box.y1, box.x2, box.y2, areaOf(box)], this.end);
+    this.end += STRIDE;
+  }
+
+  /** Whether the intersection over union with one of the boxes is more than `maxIou`. */
+  isOverlapping(box: Candidate, maxIou: number): boolean {
+    const { numbers, end } = this;
+    const { x1, y1, x2, y2 } = box;
+    const area = areaOf(box);
+    for (let i = 0; i < end; i += STRIDE) {
+      const width = Math.min(numbers[i + 2], x2) - Math.max(numbers[i], x1);
+      if (width <= 0) continue;
+      const height = Math.min(numbers[i + 3], y2) - Math.max(numbers[i + 1], y1);
+      if (height <= 0) continue;
+      const overlap = width * height;
+      if (overlap / (numbers[i + 4] + area - overlap) > maxIou) return true;
+    }
+    return false;
+  }
+}
+
+function areaOf({ x1, y1, x2, y2 }: Candidate): number {
+  return (x2 - x1) * (y2 - y1);
 }
