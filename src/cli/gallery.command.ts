@@ -1,11 +1,15 @@
 import type { Command } from 'commander';
+import { addGalleryCheckCommands } from './gallery-check.command';
 import { addGalleryFileCommands } from './gallery-file.command';
 import { addGalleryImportCommand } from './gallery-import.command';
 
 export function addGalleryCommand(program: Command): void {
   const gallery = program
     .command('gallery')
-    .description('Fill, export and restore galleries of a running service.');
+    .description(
+      'Fill, export and restore galleries of a running service; check the folder of one that is not running.',
+    );
   addGalleryImportCommand(gallery);
   addGalleryFileCommands(gallery);
+  addGalleryCheckCommands(gallery);
 }

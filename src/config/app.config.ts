@@ -352,6 +352,12 @@ export const APP_CONFIG = {
     range: [32, 1024],
     doc: 'Key of the durable store, 32 characters or more: what lies in its folder cannot be read without it',
   },
+  FACE_GALLERY_ACCEPT_DAMAGE: {
+    type: 'choice',
+    default: 'off',
+    choices: ['off', 'on'],
+    doc: 'on: the service starts with a durable store of which more than 1 % cannot be read, and serves the rest',
+  },
   FACE_GALLERY_URI: {
     type: 'text',
     default: '',
@@ -555,6 +561,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       identification: features.has('identify'),
       dir: text(env, 'FACE_GALLERY_DIR') ?? APP_CONFIG.FACE_GALLERY_DIR.default,
       key: secret(env, 'FACE_GALLERY_KEY'),
+      acceptDamage: choice(env, 'FACE_GALLERY_ACCEPT_DAMAGE') === 'on',
       uri: text(env, 'FACE_GALLERY_URI') ?? null,
       precision: choice(env, 'FACE_GALLERY_PRECISION'),
       scanThreads: integer(env, 'FACE_GALLERY_SCAN_THREADS'),

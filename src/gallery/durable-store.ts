@@ -14,12 +14,16 @@ export interface DurableStoreOptions extends MemoryStoreOptions {
   dir: string;
   /** Encrypts the folder; 32 characters or more. What was made without one stays so. @defaultValue none */
   key?: string;
+  /** Open a folder of which more than {@link MAX_DAMAGE} cannot be read. @defaultValue false */
+  acceptDamage?: boolean;
   /** Told of the restore, now and then and at its end. */
   onProgress?: (progress: { done: number; total: number }) => void;
   /** Told what an operator should read: records that were damaged. */
   onNotice?: (notice: Notice) => void;
 }
 
+/** Share of records that may be set aside at a start: more is not a broken sector but the wrong file. */
+const MAX_DAMAGE = 0.01;
 /** Records between two calls of `onProgress`. */
 const PROGRESS_STEP = 5000;
 
@@ -41,17 +45,19 @@ export class DurableStore extends MemoryStore {
   private waiting: WaitingPlan[] = [];
   /** Of all that waits now. */
   private flushing?: Promise<void>;
+  /** Numbers of the records that are set aside. */
+  private aside: readonly number[] = [];
 
   private constructor(options: MemoryStoreOptions) {
     super(options);
   }
 
   /**
-   * Takes the folder and restores what it holds. A record that is damaged, or belongs to one that is, is left out, removed
-   * and reported: the store never serves what it cannot vouch for, nor keeps what nobody could delete.
+   * Takes the folder and restores what it holds. A record that is damaged, or belongs to one that is, is set aside and
+   * reported: it is not served, and stays in the folder, as a file that was cut off may come back.
    *
-   * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, in use, or has another key;
-   * nothing was changed.
+   * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, in use, has another key, or is
+   * damaged by more than {@link MAX_DAMAGE}; nothing was changed.
    */
   static async open(options: DurableStoreOptions): Promise<DurableStore> {
     const store = new DurableStore(options);
@@ -74,6 +80,23 @@ export class DurableStore extends MemoryStore {
         },
       );
     }
+  }
+
+  /** Records that are set aside: damaged, or in the way of others. */
+  get asideCount(): number {
+    return this.aside.length;
+  }
+
+  /**
+   * Removes for good what is set aside. To be called before any change.
+   *
+   * @throws {Error} of the disk; what is there is as it was, or removed.
+   */
+  async removeAside(): Promise<void> {
+    await this.file.commit([], this.aside);
+    await this.file.wipe();
+    for (const record of this.aside) this.records.give(record);
+    this.aside = [];
   }
 
   override async close(): Promise<void> {
@@ -127,34 +150,48 @@ export class DurableStore extends MemoryStore {
     }
   }
 
-  private async readFile({ onProgress, onNotice }: DurableStoreOptions): Promise<void> {
+  private async readFile({ onProgress, onNotice, acceptDamage }: DurableStoreOptions): Promise<void> {
     const total = this.file.count;
     const restore = new Restore((gallery) => this.makeState(gallery));
     let done = 0;
     let told = 0;
-    this.records = await this.file.readAll((bundle) => {
-      done += bundle.records.length;
-      if (done - told >= PROGRESS_STEP) onProgress?.({ done: (told = done), total });
-      return restore.take(bundle);
-    });
-    this.restore(await restore.finish(), restore.lastUid);
+    this.records = await this.file.readAll(
+      (bundle) => {
+        done += bundle.records.length;
+        if (done - told >= PROGRESS_STEP) onProgress?.({ done: (told = done), total });
+        restore.take(bundle);
+      },
+      () => {
+        const { damaged, orphans } = restore;
+        if (acceptDamage || damaged.length + orphans.length <= total * MAX_DAMAGE) return;
+        throw storeInvalid(
+          `has ${damaged.length} of ${total} records that cannot be read, and ${orphans.length} that belong to ` +
+            'none that can. Nothing was changed: bring its files back from a backup, or set FACE_GALLERY_ACCEPT_DAMAGE=on to ' +
+            'serve the rest',
+        );
+      },
+    );
+    const { galleries, older } = await restore.finish();
+    this.restore(galleries, restore.lastUid);
     onProgress?.({ done, total });
-    const { damagedCount, orphanCount } = restore;
-    if (damagedCount + orphanCount > 0)
+    const { damaged, orphans } = restore;
+    this.aside = [...damaged, ...orphans, ...older];
+    if (this.aside.length > 0)
       onNotice?.({
         level: 'warn',
         message:
-          `The folder of the galleries was damaged: ${damagedCount} of ${total} records could not be read, ` +
-          `and ${orphanCount} belonged to none that could. They were left out and removed.`,
+          `The folder of the galleries is damaged: ${damaged.length} of ${total} records cannot be read, ${orphans.length} belong ` +
+          `to none that can, and ${older.length} were enrolled again since. They are set aside: not served, and not removed.`,
       });
   }
 }
 
 /** Puts records together again. */
 class Restore {
-  damagedCount = 0;
-  /** Records whose subject or gallery is not there. */
-  orphanCount = 0;
+  /** Numbers of records that do not open. */
+  readonly damaged: number[] = [];
+  /** Numbers of records whose subject or gallery is not there. */
+  readonly orphans: number[] = [];
   lastUid = 0;
   /** By uid. */
   private readonly galleries = new Map<number, GalleryEntry>();
@@ -162,55 +199,46 @@ class Restore {
 
   constructor(private readonly makeState: (gallery: GalleryEntry) => GalleryState) {}
 
-  /** @returns numbers of the records that are of no use. */
-  take({ kind, records, content }: StoredBundle): readonly number[] {
+  take({ kind, records, content }: StoredBundle): void {
     // Leaving it out would take the whole gallery with it: an operator decides about that.
     if (!content && kind === 'gallery')
       throw storeInvalid('has a damaged record of a gallery: restore an export');
-    if (!content) {
-      this.damagedCount += records.length;
-      return records;
-    }
-    const orphans = this[kind](records, content);
-    this.orphanCount += orphans.length;
-    return orphans;
+    if (content) this[kind](records, content);
+    else this.damaged.push(...records);
   }
 
-  async finish(): Promise<GalleryEntry[]> {
+  /** @returns the galleries, and numbers of records that made way for newer ones of the same id. */
+  async finish(): Promise<{ galleries: GalleryEntry[]; older: number[] }> {
     const galleries = [...this.galleries.values()];
-    for (const gallery of galleries) await gallery.state.restored();
-    return galleries;
+    const older: number[][] = [];
+    for (const gallery of galleries) older.push(await gallery.state.restored());
+    return { galleries, older: older.flat() };
   }
 
-  private gallery(records: readonly number[], content: Buffer): number[] {
+  private gallery(records: readonly number[], content: Buffer): void {
     decodeGalleries(content).forEach((stored, i) => {
       this.lastUid = Math.max(this.lastUid, stored.uid);
       const gallery = { ...stored, record: records[i] } as GalleryEntry;
       this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
     });
-    return [];
   }
 
-  private subject(records: readonly number[], content: Buffer): number[] {
-    const orphans: number[] = [];
+  private subject(records: readonly number[], content: Buffer): void {
     decodeSubjects(content).forEach((stored, i) => {
       this.lastUid = Math.max(this.lastUid, stored.uid);
       const state = this.galleries.get(stored.galleryUid)?.state;
       if (state) this.subjects.set(stored.uid, { state, number: state.restoreSubject(records[i], stored) });
-      else orphans.push(records[i]);
+      else this.orphans.push(records[i]);
     });
-    return orphans;
   }
 
-  private reference(records: readonly number[], content: Buffer): number[] {
-    const orphans: number[] = [];
+  private reference(records: readonly number[], content: Buffer): void {
     decodeReferences(content).forEach((stored, i) => {
       this.lastUid = Math.max(this.lastUid, stored.uid);
       const owner = this.subjects.get(stored.subjectUid);
       if (owner) owner.state.restoreReference(records[i], owner.number, stored);
-      else orphans.push(records[i]);
+      else this.orphans.push(records[i]);
     });
-    return orphans;
   }
 }
 

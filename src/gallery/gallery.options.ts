@@ -26,6 +26,8 @@ export interface GalleryModuleOptions {
   dir?: string;
   /** `durable`: key with which embeddings and metadata are encrypted. @defaultValue none: they are not */
   key?: string | null;
+  /** `durable`: open a folder of which more than 1 % cannot be read, and serve the rest. @defaultValue false */
+  acceptDamage?: boolean;
   /** `lancedb`: folder or address of the database. */
   uri?: string | null;
   /** @defaultValue `float32` */

@@ -35,10 +35,11 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
     message: `${store} store, ${threadCount} scan threads, ${precision}, at most ${megabytes} MiB`,
   });
   if (store === 'memory') return new MemoryStore({ threadCount, precision, maxBytes });
-  const { dir = DEFAULT_GALLERY_DIR, key } = options;
+  const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage } = options;
   return DurableStore.open({
     dir,
     key: key ?? undefined,
+    acceptDamage,
     threadCount,
     precision,
     maxBytes,

@@ -138,16 +138,16 @@ export class RecordFile {
   }
 
   /**
-   * Reads all records, in the order of {@link RECORD_KINDS}, then tidies: records that `take` refuses are removed, keys
-   * without a bundle are wiped.
+   * Reads all records, in the order of {@link RECORD_KINDS}, then wipes keys without a bundle. What does not open stays where it
+   * is, under its number: its key may come back.
    *
-   * @param take - told of each bundle; gives the numbers of the records that are of no use.
+   * @param take - told of each bundle.
+   * @param check - throws where what was taken must not be served; nothing was changed.
    * @returns numbers for new records.
    * @throws {FaceError} GALLERY_STORE_INVALID where there are records and none of them opens; nothing was changed.
    */
-  async readAll(take: (bundle: StoredBundle) => readonly number[]): Promise<NumberPool> {
+  async readAll(take: (bundle: StoredBundle) => void, check: () => void): Promise<NumberPool> {
     const { keys, isSet } = await this.keyFile.read();
-    const refused: number[] = [];
     let openedCount = 0;
     let bound = isSet.length;
     for (const kind of RECORD_KINDS) {
@@ -163,13 +163,14 @@ export class RecordFile {
         const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
         const content = isSet[number] === 1 ? unseal(key, value) : undefined;
         if (content) openedCount++;
-        refused.push(...take({ kind, records, content }));
+        take({ kind, records, content });
         if (this.bundles.size % BUNDLES_PER_TURN === 0) await setImmediate();
       }
     }
     keys.fill(0);
     if (this.bundles.size > 0 && openedCount === 0)
       throw storeInvalid('has keys that open none of its records');
+    check();
 
     this.numbers = new NumberPool(bound);
     for (let number = 0; number < bound; number++) {
@@ -177,12 +178,9 @@ export class RecordFile {
       if (isSet[number] === 1) this.unwiped.push(number);
       else this.numbers.give(number);
     }
-    const pool = new NumberPool(this.bundleOf.length);
-    if (refused.length > 0) await this.commit([], refused);
-    for (const record of refused) pool.give(record);
     this.hasTraces = true;
     await this.wipe();
-    return pool;
+    return new NumberPool(this.bundleOf.length);
   }
 
   /**
@@ -210,7 +208,7 @@ export class RecordFile {
     const loose = await this.unbundle(rests, gone);
     if (loose.unreadable.length > 0) throw new Error('A bundle of records cannot be read.');
     const merged = await this.unbundle(this.toMerge(written, old), gone);
-    // These wait for the next start, which reports them.
+    // These stay as they are: the next start reports them.
     for (const number of merged.unreadable) this.small[this.bundles.get(number)!.kind].delete(number);
     for (const number of merged.read) old.add(number);
     const bundles = pack([...merged.records, ...loose.records, ...written]);
@@ -283,7 +281,9 @@ export class RecordFile {
   private async transact(makeChanges: () => Promise<unknown>[]): Promise<void> {
     const ignore = () => undefined;
     try {
-      await this.database.transaction(() => makeChanges().forEach((change) => change.catch(ignore)));
+      await this.database.transaction(() => {
+        for (const change of makeChanges()) change.catch(ignore);
+      });
     } catch (error) {
       (error as { commitError?: Promise<never> }).commitError?.catch(ignore);
       throw error;

@@ -111,20 +111,22 @@ export class GalleryState {
     const subject = this.settledSubject(subjectId);
     const reference = this.references.get(referenceId);
     if (reference?.subject !== subject.number) throw this.referenceNotFound(subjectId, referenceId);
-    return toStored(reference, subjectId, this.index.get(reference.row));
+    return toStored(reference, subject.id, this.index.get(reference.row));
   }
 
   listReferences(subjectId: string): StoredReference[] {
-    return this.settledSubject(subjectId).references.map((id) => {
+    const subject = this.settledSubject(subjectId);
+    return subject.references.map((id) => {
       const reference = this.references.get(id)!;
-      return toStored(reference, subjectId, this.index.get(reference.row));
+      return toStored(reference, subject.id, this.index.get(reference.row));
     });
   }
 
   /** Without embeddings; none where there is no such subject. */
   describeReferences(subjectId: string): Reference[] {
-    const { references = [] } = this.subjects.get(subjectId) ?? {};
-    return references.map((id) => toReference(this.references.get(id)!, subjectId));
+    const subject = this.subjects.get(this.settledId(subjectId));
+    if (!subject) return [];
+    return subject.references.map((id) => toReference(this.references.get(id)!, subject.id));
   }
 
   async search(probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
@@ -195,9 +197,9 @@ export class GalleryState {
     metadata: Metadata,
     rights: Partial<SubjectRights>,
   ): { isNew: boolean } {
-    const old = this.subjects.getPlanned(subjectId);
+    const old = this.subjects.getPlanned(this.plannedId(subjectId));
     if (old) this.replaceSubject(plan, old, { ...rights, metadata, updatedAt: Date.now() });
-    else this.makeSubject(plan, subjectId, metadata, rights);
+    else this.makeSubject(plan, subjectId.normalize(), metadata, rights);
     return { isNew: !old };
   }
 
@@ -216,15 +218,16 @@ export class GalleryState {
     options: { merge: boolean; maxReferencesPerSubject: number },
   ): void {
     const source = this.plannedSubject(subjectId);
-    if (newSubjectId === subjectId) return;
-    const target = this.subjects.getPlanned(newSubjectId);
+    const newId = this.plannedId(newSubjectId);
+    if (newId === source.id) return;
+    const target = this.subjects.getPlanned(newId);
     if (!target) {
-      plan.set(this.subjects, subjectId, undefined);
-      this.replaceSubject(plan, source, { id: newSubjectId, updatedAt: Date.now() });
+      plan.set(this.subjects, source.id, undefined);
+      this.replaceSubject(plan, source, { id: newId, updatedAt: Date.now() });
     } else if (options.merge) {
       this.mergeSubjects(plan, source, target, options.maxReferencesPerSubject);
     } else {
-      throw galleryErrors.subjectExists(this.identity.id, newSubjectId);
+      throw galleryErrors.subjectExists(this.identity.id, newId);
     }
   }
 
@@ -252,7 +255,7 @@ export class GalleryState {
       return galleryErrors.wrongLength(dimensions, given.embedding.length);
     const existing = this.references.getPlanned(given.id);
     if (existing) return { status: 'existing', entry: existing };
-    const subject = this.subjects.getPlanned(given.subjectId);
+    const subject = this.subjects.getPlanned(this.plannedId(given.subjectId));
     const duplicate = subject && this.sameImageOf(subject, given.imageHash);
     if (duplicate) return { status: 'duplicate', entry: duplicate };
     if (this.references.plannedSize >= capacity) return galleryErrors.galleryFull(galleryId, capacity);
@@ -261,7 +264,7 @@ export class GalleryState {
     const refused = refusal();
     if (refused) return refused;
 
-    const owner = subject ?? this.makeSubject(plan, given.subjectId, {});
+    const owner = subject ?? this.makeSubject(plan, given.subjectId.normalize(), {});
     const { id, metadata, quality, imageHash, expiresAt = null } = given;
     const entry = this.writeReference(plan, owner.uid, given.embedding.slice(), (record) => ({
       uid: this.nextUid(),
@@ -373,33 +376,97 @@ export class GalleryState {
       row,
       pending,
     };
-    this.references.restore(id, entry);
     this.byRow[row] = entry;
     (this.restoring[subject] ??= []).push(entry);
+  }
+
+  /**
+   * All is there. Of two records with one id the newer counts: the older was set aside as damaged when the other was made, and has
+   * come back.
+   *
+   * @returns numbers of the records that made way.
+   */
+  async restored(): Promise<number[]> {
+    const subjects = this.byNumber.filter((subject) => subject !== undefined);
+    subjects.sort((a, b) => a.uid - b.uid);
+    const older: number[] = [];
+    for (const [i, subject] of subjects.entries()) {
+      const other = this.subjects.get(subject.id);
+      if (other) older.push(...this.leaveOutSubject(other));
+      this.subjects.restore(subject.id, subject);
+      for (const reference of this.restoring[subject.number] ?? []) {
+        const out = this.keepNewer(reference);
+        if (out) older.push(out.record);
+      }
+      if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
+    }
+    for (const [i, { number, id }] of subjects.entries()) {
+      const restored = this.byNumber[number];
+      if (restored?.id !== id) continue;
+      const references = this.keptOf(restored).sort((a, b) => a.uid - b.uid);
+      const subject: SubjectEntry = { ...restored, references: references.map((entry) => entry.id) };
+      this.subjects.restore(id, subject);
+      this.byNumber[number] = subject;
+      this.list.set(subject);
+      for (const reference of references) this.restoreImage(reference);
+      if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
+    }
+    this.restoring = [];
+    return older;
+  }
+
+  /** @returns the one that made way: a reference of the same id, or the reference itself. */
+  private keepNewer(reference: ReferenceEntry): ReferenceEntry | undefined {
+    const other = this.references.get(reference.id);
+    if (other && other.uid > reference.uid) return this.leaveOut(reference);
+    this.references.restore(reference.id, reference);
+    return other && this.leaveOut(other);
+  }
+
+  private leaveOut(reference: ReferenceEntry): ReferenceEntry {
+    const { id, row } = reference;
+    this.index.remove(row);
+    this.byRow[row] = undefined;
+    if (this.references.get(id) === reference) this.references.restore(id, undefined);
+    return reference;
+  }
+
+  /** @returns numbers of the records that are left out. */
+  private leaveOutSubject(subject: SubjectEntry): number[] {
+    const references = this.keptOf(subject).map((reference) => this.leaveOut(reference));
+    this.byNumber[subject.number] = undefined;
+    this.numbers.give(subject.number);
+    return [subject.record, ...references.map(({ record }) => record)];
+  }
+
+  /** References that were read for a subject, without those that made way. */
+  private keptOf({ number }: SubjectEntry): ReferenceEntry[] {
+    return (this.restoring[number] ?? []).filter((entry) => this.byRow[entry.row] === entry);
+  }
+
+  private restoreImage({ id, imageHash }: ReferenceEntry): void {
     if (imageHash === null) return;
     const others = this.images.get(imageHash);
     this.images.restore(imageHash, others ? [...others, id] : [id]);
   }
 
-  /** All is there. */
-  async restored(): Promise<void> {
-    const subjects = this.byNumber.filter((subject) => subject !== undefined);
-    subjects.sort((a, b) => a.uid - b.uid);
-    for (const [i, restored] of subjects.entries()) {
-      const references = this.restoring[restored.number]?.sort((a, b) => a.uid - b.uid) ?? [];
-      const subject: SubjectEntry = { ...restored, references: references.map((entry) => entry.id) };
-      this.subjects.restore(subject.id, subject);
-      this.byNumber[subject.number] = subject;
-      this.list.set(subject);
-      if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
-    }
-    this.restoring = [];
+  /*
+   * Subjects are made under ids in Unicode's composed form (NFC), and found by any form: the same name is typed in several. A
+   * store may hold ids of an earlier version in another form; these are found by exactly that.
+   */
+
+  private settledId(subjectId: string): string {
+    return this.subjects.get(subjectId) ? subjectId : subjectId.normalize();
+  }
+
+  private plannedId(subjectId: string): string {
+    return this.subjects.getPlanned(subjectId) ? subjectId : subjectId.normalize();
   }
 
   // Parts of reads
 
   private settledSubject(subjectId: string): SubjectEntry {
-    const subject = this.subjects.get(subjectId);
+    const subject = this.subjects.get(this.settledId(subjectId));
     if (!subject) throw galleryErrors.subjectNotFound(this.identity.id, subjectId);
     return subject;
   }
@@ -435,7 +502,7 @@ export class GalleryState {
   // Parts of changes
 
   private plannedSubject(subjectId: string): SubjectEntry {
-    const subject = this.subjects.getPlanned(subjectId);
+    const subject = this.subjects.getPlanned(this.plannedId(subjectId));
     if (!subject) throw galleryErrors.subjectNotFound(this.identity.id, subjectId);
     return subject;
   }

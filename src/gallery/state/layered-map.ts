@@ -59,9 +59,10 @@ export class LayeredMap<T> {
     this.sizeOfPlan = this.settled.size;
   }
 
-  /** Sets what needs no plan: it comes from the medium. */
-  restore(key: string, value: T): void {
-    this.settled.set(key, value);
+  /** Sets what needs no plan: it comes from the medium. `undefined` takes the key away. */
+  restore(key: string, value: T | undefined): void {
+    if (value === undefined) this.settled.delete(key);
+    else this.settled.set(key, value);
     this.sizeOfPlan = this.settled.size;
   }
 }
