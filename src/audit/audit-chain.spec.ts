@@ -122,4 +122,9 @@ describe(hashSubject.name, () => {
     expect(new Set(hashes).size).toBe(4);
     expect(hashSubject('staff', 'ada', SUBJECT_KEY)).toBe(hashes[0]);
   });
+
+  it('is the same for all forms of one id', () => {
+    const [composed, decomposed] = ['Jos\u00e9', 'Jose\u0301'].map((id) => hashSubject('staff', id, SUBJECT_KEY));
+    expect(decomposed).toBe(composed);
+  });
 });

@@ -100,7 +100,7 @@ function hashOf(content: string, key: Buffer | null): string {
 /** The person of a line: HMAC-SHA-256 of gallery and subject id, its first 128 bits in hexadecimal digits. */
 export function hashSubject(gallery: string, subjectId: string, key: Buffer): string {
   // Ids of galleries have no slash.
-  return createHmac('sha256', key).update(`${gallery}/${subjectId}`).digest('hex').slice(0, 32);
+  return createHmac('sha256', key).update(`${gallery}/${subjectId.normalize()}`).digest('hex').slice(0, 32);
 }
 
 /** How the settings name a person: as a hash, or by the id itself. Ids from paths of refused requests may be of any length. */
@@ -109,7 +109,7 @@ export function subjectNamer(settings: {
   subjects: 'hashed' | 'plain';
 }): (gallery: string, subjectId: string) => string {
   const { key, subjects } = settings;
-  if (key == null || subjects === 'plain') return (_, id) => id.slice(0, MAX_SUBJECT_ID_LENGTH);
+  if (key == null || subjects === 'plain') return (_, id) => id.normalize().slice(0, MAX_SUBJECT_ID_LENGTH);
   const subjectKey = auditKeys(key).subjects;
   return (gallery, id) => hashSubject(gallery, id, subjectKey);
 }

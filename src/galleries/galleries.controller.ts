@@ -10,7 +10,6 @@ import type { Response } from 'express';
 import type { ApiKey } from '../auth/api-key';
 import { assertGallery, assertThresholds, CallerKey } from '../auth/key-limits';
 import { Scopes } from '../auth/scopes.decorator';
-import { FaceModel } from '../face/face-model';
 import { GalleryService } from '../gallery/gallery.service';
 import { orNull } from '../gallery/gallery-calls';
 import type { Gallery } from '../gallery/gallery.types';
@@ -43,7 +42,6 @@ export class GalleriesController {
   constructor(
     private readonly galleries: GalleryService,
     private readonly store: GalleryStore,
-    private readonly model: FaceModel,
     private readonly receipts: ErasureReceipts,
   ) {}
 
@@ -131,9 +129,7 @@ export class GalleriesController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<ErasureReceiptDto | undefined> {
     if (receipt) this.receipts.assertOn();
-    const counts = await this.store.deleteGallery(galleryId);
-    // Probes of the people in it are as much of them as their references, and no hash says whose they are: all go.
-    this.model.purgeCache();
+    const counts = await this.galleries.deleteGallery(galleryId);
     response.status(receipt ? 200 : 204);
     if (!receipt) return undefined;
     return this.receipts.sign({ galleryId, ...counts }, requestId);

@@ -2,9 +2,8 @@ import { Body, Controller, Delete, Get, Param, Patch, Query, Res } from '@nestjs
 import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Scopes } from '../auth/scopes.decorator';
-import { FaceModel } from '../face/face-model';
+import { GalleryService } from '../gallery/gallery.service';
 import { GalleryStore } from '../gallery/gallery-store';
-import { KeyedLock } from '../gallery/keyed-lock';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
 import { JsonBody } from '../http/json-body';
@@ -38,12 +37,9 @@ const ANSWER = { reference: { summary: 'The reference', value: REFERENCE_ANSWER 
 @ApiTags('references')
 @Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
 export class ReferencesController {
-  /** Changes, by reference: of two at once, the second starts from what the first has left. */
-  private readonly locks = new KeyedLock();
-
   constructor(
     private readonly store: GalleryStore,
-    private readonly model: FaceModel,
+    private readonly galleries: GalleryService,
     private readonly receipts: ErasureReceipts,
   ) {}
 
@@ -94,14 +90,10 @@ export class ReferencesController {
   @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])
   async updateReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
-    @Body() { metadata, expiresAt }: UpdateReferenceDto,
+    @Body() changes: UpdateReferenceDto,
     @RequestId() requestId: string,
   ): Promise<ReferenceResponseDto> {
-    const reference = await this.locks.run(`${galleryId}/${referenceId}`, async () => {
-      const old = await this.store.getReference(galleryId, subjectId, referenceId);
-      const rights = expiresAt === undefined ? {} : { expiresAt };
-      return this.store.updateReference(galleryId, subjectId, referenceId, metadata ?? old.metadata, rights);
-    });
+    const reference = await this.galleries.updateReference(galleryId, subjectId, referenceId, changes);
     return { ...ReferenceDto.from(reference), requestId };
   }
 
@@ -122,9 +114,7 @@ export class ReferencesController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<ErasureReceiptDto | undefined> {
     if (receipt) this.receipts.assertOn();
-    const { imageHash } = await this.store.getReference(galleryId, subjectId, referenceId);
-    await this.store.deleteReference(galleryId, subjectId, referenceId);
-    if (imageHash != null) this.model.purgeCache(imageHash);
+    await this.galleries.deleteReference(galleryId, subjectId, referenceId);
     response.status(receipt ? 200 : 204);
     if (!receipt) return undefined;
     const counts = { subjectCount: 0, referenceCount: 1 };

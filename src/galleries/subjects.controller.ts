@@ -10,9 +10,8 @@ import {
 import type { Response } from 'express';
 import { Scopes } from '../auth/scopes.decorator';
 import { ErasureReceipts } from '../receipts/erasure-receipts';
-import { FaceModel } from '../face/face-model';
+import { GalleryService } from '../gallery/gallery.service';
 import { GalleryStore } from '../gallery/gallery-store';
-import { KeyedLock } from '../gallery/keyed-lock';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
@@ -39,12 +38,9 @@ const ANSWER = { subject: { summary: 'The subject', value: SUBJECT_ANSWER } };
 @ApiTags('subjects')
 @Controller('v1/galleries/:galleryId/subjects')
 export class SubjectsController {
-  /** Changes, by subject: a change of metadata must not bring back a subject that is being deleted. */
-  private readonly locks = new KeyedLock();
-
   constructor(
     private readonly store: GalleryStore,
-    private readonly model: FaceModel,
+    private readonly galleries: GalleryService,
     private readonly receipts: ErasureReceipts,
   ) {}
 
@@ -93,9 +89,8 @@ export class SubjectsController {
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
   ): Promise<SubjectResponseDto> {
-    const { subject, isNew } = await this.locks.run(keyOf(galleryId, subjectId), () =>
-      this.store.putSubject(galleryId, subjectId, metadata, { consentRef, purpose, expiresAt }),
-    );
+    const rights = { consentRef, purpose, expiresAt };
+    const { subject, isNew } = await this.galleries.putSubject(galleryId, subjectId, metadata, rights);
     response.status(isNew ? 201 : 200);
     return { ...SubjectDto.from(subject), requestId };
   }
@@ -123,13 +118,10 @@ export class SubjectsController {
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async updateSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
-    @Body() { metadata, ...rights }: UpdateSubjectDto,
+    @Body() changes: UpdateSubjectDto,
     @RequestId() requestId: string,
   ): Promise<SubjectResponseDto> {
-    const { subject } = await this.locks.run(keyOf(galleryId, subjectId), async () => {
-      const old = await this.store.getSubject(galleryId, subjectId);
-      return this.store.putSubject(galleryId, subjectId, metadata ?? old.metadata, given(rights));
-    });
+    const subject = await this.galleries.updateSubject(galleryId, subjectId, changes);
     return { ...SubjectDto.from(subject), requestId };
   }
 
@@ -179,9 +171,7 @@ export class SubjectsController {
     @Body() { newSubjectId, merge }: RenameSubjectDto,
     @RequestId() requestId: string,
   ): Promise<SubjectResponseDto> {
-    const subject = await this.locks.run(keyOf(galleryId, subjectId), () =>
-      this.store.renameSubject(galleryId, subjectId, newSubjectId, { merge }),
-    );
+    const subject = await this.galleries.renameSubject(galleryId, subjectId, newSubjectId, { merge });
     return { ...SubjectDto.from(subject), requestId };
   }
 
@@ -201,23 +191,9 @@ export class SubjectsController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<ErasureReceiptDto | undefined> {
     if (receipt) this.receipts.assertOn();
-    const counts = await this.locks.run(keyOf(galleryId, subjectId), () =>
-      this.store.deleteSubject(galleryId, subjectId),
-    );
-    // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
-    this.model.purgeCache();
+    const counts = await this.galleries.deleteSubject(galleryId, subjectId);
     response.status(receipt ? 200 : 204);
     if (!receipt) return undefined;
     return this.receipts.sign({ galleryId, subjectId, ...counts }, requestId);
   }
-}
-
-/** Ids of galleries have no slash. */
-function keyOf(galleryId: string, subjectId: string): string {
-  return `${galleryId}/${subjectId}`;
-}
-
-/** Without the fields that are absent: a DTO has each as undefined, which would cover what is there. */
-function given<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }

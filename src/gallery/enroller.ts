@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel } from '../face/face-model';
 import { identificationThreshold, verificationThreshold } from '../face/thresholds';
@@ -21,7 +22,13 @@ import {
   orNull,
   representOptions,
 } from './gallery-calls';
-import { assertValid, metadataProblem, rightsProblems, subjectIdProblem } from './gallery-rules';
+import {
+  assertValid,
+  isSameSubject,
+  metadataProblem,
+  rightsProblems,
+  subjectIdProblem,
+} from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
@@ -168,7 +175,8 @@ export class Enroller {
     const imageHash = isImage(input) ? createHash('sha256').update(input).digest('hex') : null;
     const known = options.idempotencyKey == null ? null : await this.referenceOf(gallery.id, subjectId, id);
     // Neither worked on again nor judged again, by a gate or a gallery that may have changed since.
-    if (known != null && imageHash != null) return repeated(gallery.id, known, known.imageHash === imageHash);
+    const hasSameFields = known != null && isSameContent(known, { imageHash, metadata, expiresAt });
+    if (known != null && imageHash != null) return repeated(gallery.id, known, hasSameFields);
     const isGateOn = gate !== 'off';
     const { faceSelection = isGateOn ? 'single' : 'best' } = options;
     const embedder = embedderOf(this.model, gallery);
@@ -180,7 +188,7 @@ export class Enroller {
     });
     const [{ embedding, detection, quality: pixels }] = seen.faces;
     if (known != null) {
-      return repeated(gallery.id, known, known.imageHash == null && isEqual(known.embedding, embedding));
+      return repeated(gallery.id, known, hasSameFields && isEqual(known.embedding, embedding));
     }
     const quality = detection == null ? null : faceQuality(detection, pixels, seen.image?.rotation);
     const reasons: RejectionReason[] = [];
@@ -249,7 +257,7 @@ export class Enroller {
           minSimilarity: minSimilarityOf(thresholds.other),
         });
     const isNearAnother = nearest.some(
-      (hit) => hit.subjectId !== subjectId && distanceOf(hit) <= thresholds.other,
+      (hit) => !isSameSubject(hit.subjectId, subjectId) && distanceOf(hit) <= thresholds.other,
     );
     const own = (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId))) ?? [];
     const isFar = (reference: StoredReference) =>
@@ -267,9 +275,13 @@ export class Enroller {
     return orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reference));
   }
 
-  /** Whether a reference has the subject and the image, or the embedding, of one that is there. */
+  /** Whether a reference is the one that is there: subject, image or embedding, metadata and expiry. */
   private async isSame(galleryId: string, wanted: NewReference, known: Reference): Promise<boolean> {
-    if (known.subjectId !== wanted.subjectId || known.imageHash !== wanted.imageHash) return false;
+    if (
+      !isSameSubject(known.subjectId, wanted.subjectId) ||
+      !isSameContent(known, { expiresAt: null, ...wanted })
+    )
+      return false;
     if (wanted.imageHash != null) return true;
     const stored = await this.referenceOf(galleryId, known.subjectId, known.id);
     return stored != null && isEqual(stored.embedding, wanted.embedding);
@@ -334,6 +346,18 @@ function orError<T>(work: Promise<T>): Promise<T | FaceError> {
     if (error instanceof FaceError && !ERRORS_OF_THE_CALL.includes(error.code)) return error;
     throw error;
   });
+}
+
+type Content = Pick<Reference, 'imageHash' | 'metadata' | 'expiresAt'>;
+
+/** Whether what was asked for is what is there, but for the embedding. */
+function isSameContent(known: Content, wanted: Content): boolean {
+  return (
+    known.imageHash === wanted.imageHash &&
+    known.expiresAt === wanted.expiresAt &&
+    // Spread, as one of them may have no prototype.
+    isDeepStrictEqual({ ...known.metadata }, { ...wanted.metadata })
+  );
 }
 
 function isEqual(a: Float32Array, b: Float32Array): boolean {

@@ -32,13 +32,19 @@ export function subjectIdProblem(id: unknown): string | null {
   const isValid =
     typeof id === 'string' &&
     id.length >= 1 &&
-    id.length <= MAX_SUBJECT_ID_LENGTH &&
+    // As it is given, and as it is kept.
+    Math.max(id.length, id.normalize().length) <= MAX_SUBJECT_ID_LENGTH &&
     !UNFIT.test(id) &&
     // As segments of a URL these would change its path.
     id !== '.' &&
     id !== '..';
   if (isValid) return null;
   return `must be 1 to ${MAX_SUBJECT_ID_LENGTH} characters without control characters, and neither "." nor ".."`;
+}
+
+/** Whether two ids are of the same subject: the same name is typed in several forms of Unicode. */
+export function isSameSubject(a: string, b: string): boolean {
+  return a === b || a.normalize() === b.normalize();
 }
 
 /** What is wrong with metadata, as the end of a sentence; `null` where nothing is. */

@@ -8,6 +8,7 @@ import type { WholeImageMode } from '../pipeline/face.types';
 import { type FakeFace, FakeFaceModel } from '../testing';
 import { GalleryService } from './gallery.service';
 import type {
+  EnrolmentItem,
   EnrolmentResult,
   FindReferencesOptions,
   IdentifyOptions,
@@ -608,6 +609,22 @@ describe(GalleryService.name, () => {
       expect((await store.getGallery(GALLERY)).referenceCount).toBe(2);
     });
 
+    it.each<[string, Partial<EnrolmentItem>]>([
+      ['metadata', { metadata: { camera: 2 } }],
+      ['metadata that lack a key', { metadata: {} }],
+      ['an expiry', { expiresAt: Date.now() + 1e9 }],
+    ])('conflicts with other fields: %s', async (_, other) => {
+      for (const input of [photo('ada'), await embeddingOf('ada')]) {
+        const item = { subjectId: 'ada', input, metadata: { camera: 1 } };
+        const call = { idempotencyKey: ArrayBuffer.isView(input) ? 'image' : 'embedding' };
+        expect(codes(await service.enroll(GALLERY, [item], call))).toEqual(['added']);
+        expect(codes(await service.enroll(GALLERY, [{ ...item, ...other }], call))).toEqual([
+          'IDEMPOTENCY_CONFLICT',
+        ]);
+        expect(codes(await service.enroll(GALLERY, [item], call))).toEqual(['existing']);
+      }
+    });
+
     it('belongs to its gallery and to the place in the call', async () => {
       await service.createGallery({ id: 'other' });
       const image = photo('ada');
@@ -628,6 +645,66 @@ describe(GalleryService.name, () => {
       const items = [{ subjectId: 'ada', input: photo('ada') }];
       const results = await Promise.all([1, 2].map(() => service.enroll(GALLERY, items, options)));
       expect(codes(results.flat()).sort()).toEqual(['added', 'existing']);
+    });
+  });
+
+  describe('changes of subjects and references', () => {
+    it('make and change what is given, and keep the rest', async () => {
+      const made = await service.putSubject(GALLERY, 'ada', { team: 1 }, { purpose: 'door' });
+      expect(made).toMatchObject({ isNew: true, subject: { metadata: { team: 1 }, purpose: 'door' } });
+      expect(await service.updateSubject(GALLERY, 'ada', { consentRef: 'c' })).toMatchObject({
+        metadata: { team: 1 },
+        purpose: 'door',
+        consentRef: 'c',
+      });
+      expect(await service.updateSubject(GALLERY, 'ada', { metadata: {}, purpose: undefined })).toMatchObject(
+        {
+          metadata: {},
+          purpose: 'door',
+        },
+      );
+      const [added] = await service.enroll(GALLERY, [
+        { subjectId: 'ada', input: photo('ada'), metadata: { a: 1 } },
+      ]);
+      const { id } = (added as EnrolmentResult).reference;
+      const expiresAt = Date.now() + 1e9;
+      expect(await service.updateReference(GALLERY, 'ada', id, { expiresAt })).toMatchObject({
+        metadata: { a: 1 },
+        expiresAt,
+      });
+    });
+
+    it('refuse what is wrong, and make no subject that is not there', async () => {
+      const refused = { code: 'PARAMETER_INVALID' };
+      await expect(service.putSubject(GALLERY, '', {})).rejects.toMatchObject(refused);
+      await expect(service.putSubject(GALLERY, 'ada', {}, { purpose: '' })).rejects.toMatchObject(refused);
+      await expect(service.renameSubject(GALLERY, 'ada', '..', { merge: true })).rejects.toMatchObject(
+        refused,
+      );
+      const missing = { code: 'SUBJECT_NOT_FOUND' };
+      await expect(service.updateSubject(GALLERY, 'ada', { metadata: {} })).rejects.toMatchObject(missing);
+      await expect(service.deleteSubject(GALLERY, 'ada')).rejects.toMatchObject(missing);
+    });
+
+    it('do not bring back a subject that is being deleted', async () => {
+      await service.putSubject(GALLERY, 'ada', {});
+      const outcomes = await Promise.allSettled([
+        service.deleteSubject(GALLERY, 'ada'),
+        service.updateSubject(GALLERY, 'ada', { metadata: { late: true } }),
+      ]);
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+      await expect(store.getSubject(GALLERY, 'ada')).rejects.toMatchObject({ code: 'SUBJECT_NOT_FOUND' });
+    });
+
+    it('purge cached answers with what is deleted', async () => {
+      const purge = jest.spyOn(model, 'purgeCache');
+      const [added] = await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }]);
+      const { id, imageHash } = (added as EnrolmentResult).reference;
+      await service.deleteReference(GALLERY, 'ada', id);
+      expect(purge.mock.calls).toEqual([[imageHash]]);
+      expect(await service.deleteSubject(GALLERY, 'ada')).toEqual({ subjectCount: 1, referenceCount: 0 });
+      expect(await service.deleteGallery(GALLERY)).toEqual({ subjectCount: 0, referenceCount: 0 });
+      expect(purge.mock.calls).toEqual([[imageHash], [], []]);
     });
   });
 

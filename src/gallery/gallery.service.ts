@@ -32,12 +32,16 @@ import {
   assertValid,
   galleryIdProblem,
   integerProblem,
+  metadataProblem,
   rangeProblem,
+  rightsProblems,
   settingsProblems,
+  subjectIdProblem,
 } from './gallery-rules';
 import { GalleryStore } from './gallery-store';
 import { DEFAULT_GALLERY_ID, DEFAULT_GALLERY_SETTINGS, type GalleryModuleOptions } from './gallery.options';
 import {
+  type DeletionCounts,
   EMBEDDING_NORM_KEY,
   type Gallery,
   type GallerySettings,
@@ -45,10 +49,13 @@ import {
   MAX_SEARCH_LIMIT,
   type Metadata,
   type MetadataFilter,
+  type Reference,
   type ReferenceKey,
   type StoredReference,
   type Subject,
+  type SubjectRights,
 } from './gallery.types';
+import { KeyedLock } from './keyed-lock';
 import { LastMatches } from './last-matches';
 import { type PurgeReport, Retention } from './retention';
 
@@ -193,8 +200,8 @@ export const MAX_CANDIDATES = 100;
 export const DEFAULT_CANDIDATES = 5;
 
 /**
- * Faces of known subjects: enrols, identifies (1:N), verifies against a subject. What needs no face goes straight to
- * {@link GalleryStore}.
+ * Faces of known subjects: enrolls, identifies (1:N), verifies against a subject, and makes every change. What only reads goes
+ * straight to {@link GalleryStore}.
  *
  * @publicApi
  */
@@ -203,6 +210,8 @@ export class GalleryService {
   private readonly enroller: Enroller;
   private readonly retention: Retention;
   private readonly lastMatches: LastMatches;
+  /** By subject: of two changes at once the second starts from what the first has left. In this process only. */
+  private readonly changes = new KeyedLock();
 
   constructor(
     private readonly model: FaceModel,
@@ -506,6 +515,120 @@ export class GalleryService {
   }
 
   /**
+   * Makes a subject, or replaces its metadata and those of its rights that are given.
+   *
+   * @throws {FaceError} PARAMETER_INVALID for the id, the metadata or a right; GALLERY_NOT_FOUND, GALLERY_FULL.
+   */
+  async putSubject(
+    galleryId: string,
+    subjectId: string,
+    metadata: Metadata,
+    rights: Partial<SubjectRights> = {},
+  ): Promise<{ subject: Subject; isNew: boolean }> {
+    const given = defined(rights);
+    assertValid({
+      subjectId: subjectIdProblem(subjectId),
+      metadata: metadataProblem(metadata),
+      ...rightsProblems(given),
+    });
+    return this.changes.run(keyOf(galleryId, subjectId), () =>
+      this.store.putSubject(galleryId, subjectId, metadata, given),
+    );
+  }
+
+  /**
+   * Changes what is given of a subject, and makes none.
+   *
+   * @throws {FaceError} PARAMETER_INVALID for the metadata or a right; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   */
+  async updateSubject(
+    galleryId: string,
+    subjectId: string,
+    { metadata, ...rights }: Partial<SubjectRights> & { metadata?: Metadata },
+  ): Promise<Subject> {
+    const given = defined(rights);
+    assertValid({ metadata: metadata == null ? null : metadataProblem(metadata), ...rightsProblems(given) });
+    const { subject } = await this.changes.run(keyOf(galleryId, subjectId), async () => {
+      const old = await this.store.getSubject(galleryId, subjectId);
+      return this.store.putSubject(galleryId, subjectId, metadata ?? old.metadata, given);
+    });
+    return subject;
+  }
+
+  /**
+   * Gives a subject another id, or, with `merge`, its references to the subject that has that id.
+   *
+   * @throws {FaceError} PARAMETER_INVALID for the new id; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND; SUBJECT_EXISTS without `merge`,
+   * SUBJECT_FULL with it.
+   */
+  async renameSubject(
+    galleryId: string,
+    subjectId: string,
+    newSubjectId: string,
+    options: { merge: boolean },
+  ): Promise<Subject> {
+    assertValid({ newSubjectId: subjectIdProblem(newSubjectId) });
+    return this.changes.run(keyOf(galleryId, subjectId), () =>
+      this.store.renameSubject(galleryId, subjectId, newSubjectId, options),
+    );
+  }
+
+  /**
+   * Deletes a subject with all its references, and all cached answers. It is gone when the promise settles.
+   *
+   * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   */
+  async deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
+    const counts = await this.changes.run(keyOf(galleryId, subjectId), () =>
+      this.store.deleteSubject(galleryId, subjectId),
+    );
+    // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
+    this.model.purgeCache();
+    return counts;
+  }
+
+  /**
+   * Changes what is given of a reference. Metadata is replaced as a whole.
+   *
+   * @throws {FaceError} PARAMETER_INVALID for a field; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
+   */
+  async updateReference(
+    galleryId: string,
+    subjectId: string,
+    referenceId: string,
+    { metadata, ...rights }: Partial<Pick<Reference, 'metadata' | 'expiresAt'>>,
+  ): Promise<Reference> {
+    const given = defined(rights);
+    assertValid({ metadata: metadata == null ? null : metadataProblem(metadata), ...rightsProblems(given) });
+    return this.changes.run(keyOf(galleryId, subjectId), async () => {
+      const old = await this.store.getReference(galleryId, subjectId, referenceId);
+      return this.store.updateReference(galleryId, subjectId, referenceId, metadata ?? old.metadata, given);
+    });
+  }
+
+  /**
+   * Deletes a reference, and the cached answers about its image. The subject stays.
+   *
+   * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
+   */
+  async deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void> {
+    const { imageHash } = await this.store.getReference(galleryId, subjectId, referenceId);
+    await this.store.deleteReference(galleryId, subjectId, referenceId);
+    if (imageHash != null) this.model.purgeCache(imageHash);
+  }
+
+  /**
+   * Deletes a gallery with all its subjects and references, and all cached answers. It is gone when the promise settles.
+   *
+   * @throws {FaceError} GALLERY_NOT_FOUND.
+   */
+  async deleteGallery(galleryId: string): Promise<DeletionCounts> {
+    const counts = await this.store.deleteGallery(galleryId);
+    this.model.purgeCache();
+    return counts;
+  }
+
+  /**
    * Removes all subjects and references that have expired, for good, and all cached answers where there were any. Expired ones
    * are never found, purged or not.
    *
@@ -513,7 +636,6 @@ export class GalleryService {
    */
   async purgeExpired(): Promise<PurgeReport> {
     const report = await this.retention.purge();
-    // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
     if (report.subjectCount + report.referenceCount > 0) this.model.purgeCache();
     return report;
   }
@@ -541,6 +663,11 @@ export class GalleryService {
     );
     return new Map(subjects.filter((subject) => subject != null).map((subject) => [subject.id, subject]));
   }
+}
+
+/** Ids of galleries have no slash. */
+function keyOf(galleryId: string, subjectId: string): string {
+  return `${galleryId}/${subjectId.normalize()}`;
 }
 
 /** Whether a reference was made of a whole image in which no face was located. */

@@ -40,4 +40,33 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
       await store.close();
     }
   });
+
+  it('keeps the id of a subject in its composed form, and finds it by any', async () => {
+    const [composed, decomposed] = ['Jos\u00e9', 'Jose\u0301'];
+    const store = new MemoryStore({ threadCount: 1, precision });
+    try {
+      await store.createGallery(newGallery({ id: 'a' }));
+      const random = unitVectors(1, newGallery().dimensions);
+      await store.addReferences('a', [newReference(decomposed, 'r1', random())]);
+      expect(await store.putSubject('a', composed, { known: true })).toMatchObject({ isNew: false });
+      await store.addReferences('a', [newReference(composed, 'r2', random())]);
+      const { items } = await store.listSubjects('a', { limit: 10 });
+      expect(items).toMatchObject([{ id: composed, referenceCount: 2 }]);
+      expect(await store.getReference('a', decomposed, 'r2')).toMatchObject({ subjectId: composed });
+      expect(await store.listReferences('a', decomposed)).toMatchObject([
+        { id: 'r1', subjectId: composed },
+        { id: 'r2', subjectId: composed },
+      ]);
+      await expect(store.renameSubject('a', composed, decomposed, { merge: false })).resolves.toMatchObject({
+        id: composed,
+      });
+      await store.renameSubject('a', decomposed, 'ann', { merge: false });
+      expect(await store.renameSubject('a', 'ann', decomposed, { merge: false })).toMatchObject({
+        id: composed,
+      });
+      expect(await store.deleteSubject('a', decomposed)).toEqual({ subjectCount: 1, referenceCount: 2 });
+    } finally {
+      await store.close();
+    }
+  });
 });

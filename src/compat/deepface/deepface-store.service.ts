@@ -188,7 +188,7 @@ export class DeepfaceStoreService {
       .slice(0, 32);
     const known = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
     if (known != null && known.referenceCount > 0) return { subjectId, isAdded: false };
-    await this.store.putSubject(galleryId, subjectId, metadata);
+    await this.galleries.putSubject(galleryId, subjectId, metadata);
     const input = inputOf(face, image, options);
     const [result] = await this.galleries.enroll(
       galleryId,
@@ -199,7 +199,7 @@ export class DeepfaceStoreService {
     if (!(result instanceof FaceError)) return { subjectId, isAdded: result.status === 'added' };
     const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
     if (subject != null && subject.referenceCount > 0) return { subjectId, isAdded: false };
-    await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(galleryId, subjectId));
+    await orNull('SUBJECT_NOT_FOUND', this.galleries.deleteSubject(galleryId, subjectId));
     throw result;
   }
 }
