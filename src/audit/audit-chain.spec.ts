@@ -124,7 +124,9 @@ describe(hashSubject.name, () => {
   });
 
   it('is the same for all forms of one id', () => {
-    const [composed, decomposed] = ['Jos\u00e9', 'Jose\u0301'].map((id) => hashSubject('staff', id, SUBJECT_KEY));
+    const [composed, decomposed] = ['Jos\u00e9', 'Jose\u0301'].map((id) =>
+      hashSubject('staff', id, SUBJECT_KEY),
+    );
     expect(decomposed).toBe(composed);
   });
 });

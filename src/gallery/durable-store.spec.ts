@@ -225,7 +225,8 @@ describe(DurableStore.name, () => {
       const path = join(dir, 'records', 'data.mdb');
       const data = readFileSync(path);
       const copies: number[] = [];
-      for (let at = data.indexOf(lastSealed!); at >= 0; at = data.indexOf(lastSealed!, at + 1)) copies.push(at);
+      for (let at = data.indexOf(lastSealed!); at >= 0; at = data.indexOf(lastSealed!, at + 1))
+        copies.push(at);
       expect(copies.length).toBeGreaterThan(0);
       for (const at of copies) data[at + offset] ^= 1;
       lastSealed = Buffer.from(lastSealed!);

@@ -129,7 +129,7 @@ export class DetectorOptionsDto {
   @IsModelName('Name of a loaded detector, see /v1/models. Default: the first one loaded', EXAMPLE_DETECTOR)
   detector?: string;
 
-  /** Overrides the score of the detector's card, [0, 1], inclusive. */
+  /** Overrides the score of the detector's card, [0, 1], inclusive. Less than 0.1 counts as 0.1. */
   @Omittable()
   @IsDecimal()
   @Min(0)
@@ -140,7 +140,8 @@ export class DetectorOptionsDto {
     maximum: 1,
     example: 0.6,
     description:
-      'Faces below this detection score are passed over, [0, 1], inclusive. Default: that of the detector',
+      'Faces below this detection score are passed over, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the ' +
+      'detector',
   })
   minDetectionScore?: number;
 
