@@ -145,7 +145,10 @@ export class EnrolmentDto {
   @ApiProperty({ type: ReferenceDto, description: 'The one that is in the gallery now' })
   reference: ReferenceDto;
 
-  @ApiProperty({ type: [ReferenceKeyDto], description: 'Other references of the same image, of any subject' })
+  @ApiProperty({
+    type: [ReferenceKeyDto],
+    description: 'Other references of the same image, of any subject: ten at most',
+  })
   sameImage: ReferenceKeyDto[];
 
   @ApiProperty({

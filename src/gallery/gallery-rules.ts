@@ -12,6 +12,8 @@ import {
 export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Longest id of a subject, in characters (UTF-16 code units). */
 export const MAX_SUBJECT_ID_LENGTH = 256;
+/** Most references that an answer names beside one of the same image. */
+export const MAX_SAME_IMAGE = 10;
 export const MAX_METADATA_KEYS = 32;
 /** In characters. */
 export const MAX_METADATA_KEY_LENGTH = 64;

@@ -6,6 +6,7 @@ import { tempFolders } from '../../test/support/temp-folder';
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
 import { DurableStore } from './durable-store';
+import { MAX_SAME_IMAGE } from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
 import type { EnrolmentGate, Metadata, MetadataFilter, NewReference } from './gallery.types';
 import { MemoryStore } from './memory-store';
@@ -239,9 +240,11 @@ function plain(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value;
   const entries = Object.entries(value).filter(([key]) => key !== 'createdAt' && key !== 'updatedAt');
   return Object.fromEntries(
-    entries.map(([key, one]) => [
-      key,
-      key === 'sameImage' ? (one as object[]).map((item) => JSON.stringify(item)).sort() : plain(one),
-    ]),
+    entries.map(([key, one]) => [key, key === 'sameImage' ? plainSameImage(one as object[]) : plain(one)]),
   );
+}
+
+/** Stores name ten at most, of more any ten. */
+function plainSameImage(keys: readonly object[]): unknown {
+  return keys.length < MAX_SAME_IMAGE ? keys.map((key) => JSON.stringify(key)).sort() : 'ten or more';
 }

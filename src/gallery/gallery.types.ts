@@ -159,7 +159,7 @@ export interface AddedReference {
   status: 'added' | 'existing' | 'duplicate';
   /** The one that is in the gallery now. */
   reference: Reference;
-  /** Other references of the same image, of any subject. */
+  /** Other references of the same image, of any subject: ten at most. */
   sameImage: ReferenceKey[];
 }
 

@@ -1,6 +1,7 @@
 import { galleryStoreContract, newGallery, newReference } from '../../test/support/gallery-store-contract';
 import { unitVectors } from '../../test/support/random-unit';
 import { VECTOR_PRECISIONS } from './index/vector-index';
+import type { AddedReference } from './gallery.types';
 import { MemoryStore } from './memory-store';
 
 describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
@@ -65,6 +66,33 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
         id: composed,
       });
       expect(await store.deleteSubject('a', decomposed)).toEqual({ subjectCount: 1, referenceCount: 2 });
+    } finally {
+      await store.close();
+    }
+  });
+
+  it('names ten others of one image, however many there are, and forgets those that go', async () => {
+    const store = new MemoryStore({ threadCount: 1, precision });
+    try {
+      await store.createGallery(newGallery({ id: 'a' }));
+      const random = unitVectors(1, newGallery().dimensions);
+      const imageHash = 'a'.repeat(64);
+      const add = async (name: string) => {
+        const [added] = await store.addReferences('a', [newReference(name, name, random(), { imageHash })]);
+        return (added as AddedReference).sameImage.map(({ referenceId }) => referenceId);
+      };
+      const names = Array.from({ length: 13 }, (_, i) => `r${i}`);
+      for (const [i, name] of names.entries()) {
+        const others = await add(name);
+        expect(new Set(others).size).toBe(Math.min(i, 10));
+        expect(names.slice(0, i)).toEqual(expect.arrayContaining(others));
+      }
+      for (const name of names.slice(2)) await store.deleteSubject('a', name);
+      await store.renameSubject('a', 'r0', 'r1', { merge: true });
+      expect(await add('last')).toEqual(['r1']);
+      await store.deleteReference('a', 'r1', 'r1');
+      await store.deleteReference('a', 'last', 'last');
+      expect(await add('alone')).toEqual([]);
     } finally {
       await store.close();
     }

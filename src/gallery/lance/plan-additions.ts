@@ -1,5 +1,6 @@
 import type { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
+import { MAX_SAME_IMAGE } from '../gallery-rules';
 import type { AddedReference, NewReference, ReferenceKey } from '../gallery.types';
 import { newReferenceRow, newSubjectRow, toReference, type FaceRow, type GalleryRow } from './lance-rows';
 
@@ -47,7 +48,10 @@ export function planAdditions(
     return {
       status,
       reference: toReference(row),
-      sameImage: others.filter((other) => other !== row).map(toKey),
+      sameImage: others
+        .filter((other) => other !== row)
+        .slice(0, MAX_SAME_IMAGE)
+        .map(toKey),
     };
   };
   const add = (reference: NewReference): AddedReference | FaceError => {

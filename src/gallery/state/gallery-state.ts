@@ -21,7 +21,7 @@ import type {
   SubjectRights,
 } from '../gallery.types';
 import type { IndexHit, VectorIndex } from '../index/vector-index';
-import { mergedRights } from '../gallery-rules';
+import { MAX_SAME_IMAGE, mergedRights } from '../gallery-rules';
 import { compileFilter } from './compile-filter';
 import {
   type ReferenceEntry,
@@ -64,8 +64,8 @@ export interface AddOutcome {
 export class GalleryState {
   private readonly subjects = new LayeredMap<SubjectEntry>();
   private readonly references = new LayeredMap<ReferenceEntry>();
-  /** Ids of the references by the hash of their image. */
-  private readonly images = new LayeredMap<readonly string[]>();
+  /** Ids of the references by the hash of their image, as they have settled: one, or several. */
+  private readonly images = new Map<string, string | Set<string>>();
   private readonly list = new PagedList<SubjectEntry>();
   private readonly numbers = new NumberPool();
   private readonly byNumber: (SubjectEntry | undefined)[] = [];
@@ -278,12 +278,9 @@ export class GalleryState {
       createdAt: Date.now(),
     }));
     this.setSubject(plan, { ...owner, references: [...owner.references, id] });
-    if (imageHash !== null) {
-      const ids = this.images.getPlanned(imageHash) ?? [];
-      plan.set(this.images, imageHash, [...ids, id]);
-    }
     plan.set(this.references, id, entry);
     plan.afterwards(() => {
+      this.addImage(entry);
       const row = this.index.add(entry.pending!, entry.subject);
       this.setRow(row, entry);
     });
@@ -293,11 +290,18 @@ export class GalleryState {
   /** What was added, or was there already: right when the plan that asked has just settled. */
   toAdded({ status, entry: { id } }: AddOutcome): AddedReference {
     const entry = this.references.get(id)!;
-    const sameImage = (entry.imageHash === null ? undefined : this.images.get(entry.imageHash)) ?? [];
+    const ids = entry.imageHash === null ? undefined : this.images.get(entry.imageHash);
+    const sameImage: ReferenceKey[] = [];
+    if (ids instanceof Set) {
+      for (const other of ids) {
+        if (sameImage.length === MAX_SAME_IMAGE) break;
+        if (other !== id) sameImage.push(this.keyOf(other));
+      }
+    }
     return {
       status,
       reference: toReference(entry, this.subjectIdOf(entry)),
-      sameImage: sameImage.filter((other) => other !== id).map((other) => this.keyOf(other)),
+      sameImage,
     };
   }
 
@@ -408,7 +412,7 @@ export class GalleryState {
       this.subjects.restore(id, subject);
       this.byNumber[number] = subject;
       this.list.set(subject);
-      for (const reference of references) this.restoreImage(reference);
+      for (const reference of references) this.addImage(reference);
       if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
     }
     this.restoring = [];
@@ -444,10 +448,18 @@ export class GalleryState {
     return (this.restoring[number] ?? []).filter((entry) => this.byRow[entry.row] === entry);
   }
 
-  private restoreImage({ id, imageHash }: ReferenceEntry): void {
+  private addImage({ id, imageHash }: ReferenceEntry): void {
     if (imageHash === null) return;
-    const others = this.images.get(imageHash);
-    this.images.restore(imageHash, others ? [...others, id] : [id]);
+    const ids = this.images.get(imageHash);
+    if (ids instanceof Set) ids.add(id);
+    else this.images.set(imageHash, ids === undefined ? id : new Set([ids, id]));
+  }
+
+  private removeImage({ id, imageHash }: ReferenceEntry): void {
+    if (imageHash === null) return;
+    const ids = this.images.get(imageHash);
+    if (ids instanceof Set) ids.delete(id);
+    if (ids === id || (ids instanceof Set && ids.size === 0)) this.images.delete(imageHash);
   }
 
   /*
@@ -520,10 +532,12 @@ export class GalleryState {
   /** The reference of the image that the subject has or will have. */
   private sameImageOf(subject: SubjectEntry, imageHash: string | null): ReferenceEntry | undefined {
     if (imageHash === null) return undefined;
-    return this.images
-      .getPlanned(imageHash)
-      ?.map((id) => this.references.getPlanned(id)!)
-      .find((reference) => reference.subject === subject.number);
+    // It has few: looking at each costs less than another map.
+    for (const id of subject.references) {
+      const reference = this.references.getPlanned(id)!;
+      if (reference.imageHash === imageHash) return reference;
+    }
+    return undefined;
   }
 
   private makeSubject(
@@ -585,10 +599,9 @@ export class GalleryState {
 
   private mergeSubjects(plan: Plan, source: SubjectEntry, target: SubjectEntry, maxReferences: number): void {
     const references = source.references.map((id) => this.references.getPlanned(id)!);
-    const [moved, dropped] = [
-      references.filter((reference) => !this.sameImageOf(target, reference.imageHash)),
-      references.filter((reference) => this.sameImageOf(target, reference.imageHash)),
-    ];
+    const images = new Set(target.references.map((id) => this.references.getPlanned(id)!.imageHash));
+    const isThere = ({ imageHash }: ReferenceEntry) => imageHash !== null && images.has(imageHash);
+    const [moved, dropped] = [references.filter((one) => !isThere(one)), references.filter(isThere)];
     if (moved.length > 0 && target.references.length + moved.length > maxReferences)
       throw galleryErrors.subjectFull(this.identity.id, target.id, maxReferences);
     for (const reference of dropped) this.dropReference(plan, reference);
@@ -637,13 +650,9 @@ export class GalleryState {
 
   private dropReference(plan: Plan, reference: ReferenceEntry): void {
     plan.erase(reference.record);
-    const { id, imageHash } = reference;
-    if (imageHash !== null) {
-      const others = this.images.getPlanned(imageHash)!.filter((other) => other !== id);
-      plan.set(this.images, imageHash, others.length > 0 ? others : undefined);
-    }
-    plan.set(this.references, id, undefined);
+    plan.set(this.references, reference.id, undefined);
     plan.afterwards(() => {
+      this.removeImage(reference);
       this.index.remove(reference.row);
       this.touchRow(reference.row);
       this.byRow[reference.row] = undefined;
