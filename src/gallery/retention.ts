@@ -1,9 +1,9 @@
-import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import { orNull } from './gallery-calls';
 import { lastMatchOf } from './last-matches';
 import type { GalleryStore } from './gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
+import { Turns } from './turns';
 
 /** What a purge has removed. Holds no id. */
 export interface PurgeReport {
@@ -16,8 +16,6 @@ export interface PurgeReport {
 /** A search that meets what has expired removes it and is made again, so often; then it is left out of the answer. */
 const MAX_SEARCHES = 8;
 const PAGE_SIZE = 100;
-/** Milliseconds of work on the event loop between two turns. */
-const TURN_MS = 2;
 /** References that are looked at, and perhaps removed with one acknowledgement, in one turn. */
 const REFERENCES_PER_TURN = 200;
 
@@ -202,15 +200,4 @@ function* chunksOf(subjects: readonly Subject[]): Generator<Subject[]> {
     [chunk, referenceCount] = [[], 0];
   }
   if (chunk.length > 0) yield chunk;
-}
-
-/** Lets the event loop turn after a few milliseconds of work. */
-class Turns {
-  private beganAt = performance.now();
-
-  async next(): Promise<void> {
-    if (performance.now() - this.beganAt < TURN_MS) return;
-    await setImmediate();
-    this.beganAt = performance.now();
-  }
 }

@@ -36,9 +36,12 @@ import { LayeredMap } from './layered-map';
 import { NumberPool } from './number-pool';
 import { PagedList } from './paged-list';
 import type { Plan } from './plan';
+import { Turns } from '../turns';
 
 /** A search whose answer names a row that changed meanwhile is made again, so often; then those hits are left out. */
 const MAX_SEARCHES = 8;
+
+const SUBJECTS_PER_LOOK_AT_THE_CLOCK = 256;
 
 /** Subjects that are put together between two turns of the event loop. */
 const SUBJECTS_PER_TURN = 2000;
@@ -102,7 +105,7 @@ export class GalleryState {
     return toSubject(this.settledSubject(subjectId));
   }
 
-  listSubjects({ filter, ...page }: PageRequest & { filter?: MetadataFilter }): Page<Subject> {
+  listSubjects({ filter, ...page }: PageRequest & { filter?: MetadataFilter }): Promise<Page<Subject>> {
     const passes = filter && compileFilter(filter);
     return this.list.page(page, toSubject, passes && ((subject) => passes(subject.metadata)));
   }
@@ -141,7 +144,7 @@ export class GalleryState {
         const found = await this.index.search(probes, {
           limit: options.limit,
           minSimilarity: options.minSimilarity,
-          subjects: passes && this.subjectsThat(passes),
+          subjects: passes && (await this.subjectsThat(passes)),
         });
         if (this.isClosed) throw galleryErrors.galleryNotFound(id);
         const isStale = (hit: IndexHit) => changedRows.has(hit.row);
@@ -495,10 +498,15 @@ export class GalleryState {
     return { subjectId: this.subjectIdOf(this.references.get(referenceId)!), referenceId };
   }
 
-  /** Mask by subject number. */
-  private subjectsThat(passes: (metadata: Metadata) => boolean): Uint8Array {
+  /** Mask by subject number, made in several turns of the event loop: each subject counts as it is when its turn comes. */
+  private async subjectsThat(passes: (metadata: Metadata) => boolean): Promise<Uint8Array> {
     const mask = new Uint8Array(this.numbers.bound);
-    for (const subject of this.byNumber) if (subject && passes(subject.metadata)) mask[subject.number] = 1;
+    const turns = new Turns();
+    for (let number = 0; number < mask.length; number++) {
+      if (number % SUBJECTS_PER_LOOK_AT_THE_CLOCK === 0) await turns.next();
+      const subject = this.byNumber[number];
+      if (subject && passes(subject.metadata)) mask[number] = 1;
+    }
     return mask;
   }
 

@@ -1,5 +1,8 @@
 import { galleryErrors } from '../gallery-errors';
 import type { Page, PageRequest } from '../gallery.types';
+import { Turns } from '../turns';
+
+const ITEMS_PER_LOOK_AT_THE_CLOCK = 256;
 
 /**
  * Items in the order of their `uid`, which is that of their making. A page costs its length, wherever it begins: the cursor
@@ -47,16 +50,27 @@ export class PagedList<T extends { readonly uid: number }> {
     return this.items.filter((item) => item !== undefined);
   }
 
-  /** @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page. */
-  page<R>({ limit, after }: PageRequest, toItem: (item: T) => R, passes?: (item: T) => boolean): Page<R> {
+  /**
+   * With `passes` a page may look at all items: it does in several turns of the event loop, and meets each as it is then.
+   *
+   * @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page.
+   */
+  async page<R>(
+    { limit, after }: PageRequest,
+    toItem: (item: T) => R,
+    passes?: (item: T) => boolean,
+  ): Promise<Page<R>> {
     if (after !== undefined && !/^\d+$/.test(after)) throw galleryErrors.cursorInvalid();
+    const turns = new Turns();
     const page: R[] = [];
     let last = -1;
-    for (
-      let at = after === undefined ? 0 : this.lowerBound(Number(after) + 1);
-      at < this.items.length;
-      at++
-    ) {
+    let at = after === undefined ? 0 : this.lowerBound(Number(after) + 1);
+    for (let looks = 1; at < this.items.length; at++, looks++) {
+      if (looks % ITEMS_PER_LOOK_AT_THE_CLOCK === 0) {
+        const uid = this.uids[at];
+        // Items may have gone meanwhile, and the list with them moved up.
+        if (await turns.next()) at = this.lowerBound(uid);
+      }
       const item = this.items[at];
       if (item === undefined || (passes && !passes(item))) continue;
       if (page.length === limit) return { items: page, next: String(last) };
