@@ -4,6 +4,14 @@ import type { AppRequest } from './request-id';
 
 /** How long the rest may take to arrive. */
 const LINGER_MS = 1000;
+/**
+ * Pause after each chunk of 64 KiB of a rest, for each rest that is being thrown away, in milliseconds: 64 MiB a second of all
+ * of them. At full speed a few clients of a fast network would keep the event loop busy with it.
+ */
+const PAUSE_MS = 1;
+
+/** Rests that are being thrown away. */
+let restCount = 0;
 
 /** Whether the body of a request is still arriving. */
 export function isArriving(request: AppRequest): boolean {
@@ -30,5 +38,14 @@ export function answerEarly(request: AppRequest, response: Response, status: num
     end();
   }, LINGER_MS);
   request.once('end', end).once('close', end);
-  request.resume();
+  throwAway(request);
+}
+
+function throwAway(request: AppRequest): void {
+  restCount++;
+  request.once('close', () => restCount--);
+  request.on('data', () => {
+    request.pause();
+    setTimeout(() => request.resume(), PAUSE_MS * restCount).unref();
+  });
 }

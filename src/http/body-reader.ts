@@ -91,6 +91,10 @@ export class BodyReader {
       upload.grow(chunk.length);
       look?.(chunk);
       chunks.push(chunk);
+    }).catch((error: unknown) => {
+      // Nothing of it is held any more, while the rest may be arriving for a while.
+      upload.close();
+      throw error;
     });
     // Many bodies may end in the same turn, and the queue may be full by now.
     await this.turns.take();
