@@ -9,6 +9,8 @@ const LINGER_MS = 1000;
  * of them. At full speed a few clients of a fast network would keep the event loop busy with it.
  */
 const PAUSE_MS = 1;
+/** Bytes of each rest that are read without pauses: most clients have sent that much by the time they see the answer. */
+const FREE_BYTES = 1024 * 1024;
 
 /** Rests that are being thrown away. */
 let restCount = 0;
@@ -44,8 +46,12 @@ export function answerEarly(request: AppRequest, response: Response, status: num
 function throwAway(request: AppRequest): void {
   restCount++;
   request.once('close', () => restCount--);
-  request.on('data', () => {
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= FREE_BYTES) return;
     request.pause();
     setTimeout(() => request.resume(), PAUSE_MS * restCount).unref();
   });
+  request.resume();
 }
