@@ -4,16 +4,6 @@ import type { AppRequest } from './request-id';
 
 /** How long the rest may take to arrive. */
 const LINGER_MS = 1000;
-/**
- * Pause after each chunk of 64 KiB of a rest, for each rest that is being thrown away, in milliseconds: 64 MiB a second of all
- * of them. At full speed a few clients of a fast network would keep the event loop busy with it.
- */
-const PAUSE_MS = 1;
-/** Bytes of each rest that are read without pauses: most clients have sent that much by the time they see the answer. */
-const FREE_BYTES = 1024 * 1024;
-
-/** Rests that are being thrown away. */
-let restCount = 0;
 
 /** Whether the body of a request is still arriving. */
 export function isArriving(request: AppRequest): boolean {
@@ -40,18 +30,5 @@ export function answerEarly(request: AppRequest, response: Response, status: num
     end();
   }, LINGER_MS);
   request.once('end', end).once('close', end);
-  throwAway(request);
-}
-
-function throwAway(request: AppRequest): void {
-  restCount++;
-  request.once('close', () => restCount--);
-  let bytes = 0;
-  request.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= FREE_BYTES) return;
-    request.pause();
-    setTimeout(() => request.resume(), PAUSE_MS * restCount).unref();
-  });
   request.resume();
 }
