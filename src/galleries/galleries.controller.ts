@@ -31,7 +31,6 @@ import {
   GalleryResponseDto,
   GallerySettingsDto,
 } from './gallery.dto';
-
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
 
 const ANSWER = { gallery: { summary: 'The gallery', value: GALLERY_ANSWER } };
@@ -128,11 +127,10 @@ export class GalleriesController {
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ErasureReceiptDto | undefined> {
-    if (receipt) this.receipts.assertOn();
-    const counts = await this.galleries.deleteGallery(galleryId);
-    response.status(receipt ? 200 : 204);
-    if (!receipt) return undefined;
-    return this.receipts.sign({ galleryId, ...counts }, requestId);
+    const remove = () => this.galleries.deleteGallery(galleryId);
+    const signed = await this.receipts.erase(receipt, { galleryId }, remove, requestId);
+    response.status(signed == null ? 204 : 200);
+    return signed;
   }
 
   /** A page of the named galleries; those that do not exist are left out. */

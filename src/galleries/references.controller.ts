@@ -113,11 +113,17 @@ export class ReferencesController {
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ErasureReceiptDto | undefined> {
-    if (receipt) this.receipts.assertOn();
-    await this.galleries.deleteReference(galleryId, subjectId, referenceId);
-    response.status(receipt ? 200 : 204);
-    if (!receipt) return undefined;
-    const counts = { subjectCount: 0, referenceCount: 1 };
-    return this.receipts.sign({ galleryId, subjectId, referenceId, ...counts }, requestId);
+    const remove = async () => {
+      await this.galleries.deleteReference(galleryId, subjectId, referenceId);
+      return { subjectCount: 0, referenceCount: 1 };
+    };
+    const signed = await this.receipts.erase(
+      receipt,
+      { galleryId, subjectId, referenceId },
+      remove,
+      requestId,
+    );
+    response.status(signed == null ? 204 : 200);
+    return signed;
   }
 }

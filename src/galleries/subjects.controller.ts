@@ -190,10 +190,9 @@ export class SubjectsController {
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ErasureReceiptDto | undefined> {
-    if (receipt) this.receipts.assertOn();
-    const counts = await this.galleries.deleteSubject(galleryId, subjectId);
-    response.status(receipt ? 200 : 204);
-    if (!receipt) return undefined;
-    return this.receipts.sign({ galleryId, subjectId, ...counts }, requestId);
+    const remove = () => this.galleries.deleteSubject(galleryId, subjectId);
+    const signed = await this.receipts.erase(receipt, { galleryId, subjectId }, remove, requestId);
+    response.status(signed == null ? 204 : 200);
+    return signed;
   }
 }

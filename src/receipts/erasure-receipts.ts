@@ -31,18 +31,36 @@ export class ErasureReceipts implements OnApplicationBootstrap {
     if (this.key != null) new Logger('Receipts').log(`erasures are signed with the key ${this.key.id}`);
   }
 
-  /** To be asked before anything is deleted. @throws {FaceError} RECEIPTS_DISABLED */
-  assertOn(): void {
-    if (this.key != null) return;
-    throw new FaceError(
-      'RECEIPTS_DISABLED',
-      'The service signs no receipts: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
-    );
+  /**
+   * Deletes, and gives a receipt of it where one is wanted; nothing is deleted where none can be signed.
+   *
+   * @throws {FaceError} RECEIPTS_DISABLED, and what `remove` throws.
+   */
+  async erase(
+    isWanted: boolean | undefined,
+    names: Omit<Deleted, keyof DeletionCounts>,
+    remove: () => Promise<DeletionCounts>,
+    requestId: string,
+  ): Promise<ErasureReceipt | undefined> {
+    if (!isWanted) {
+      await remove();
+      return undefined;
+    }
+    const { key } = this;
+    if (key == null) {
+      throw new FaceError(
+        'RECEIPTS_DISABLED',
+        'The service signs no receipts: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
+      );
+    }
+    return this.sign({ ...names, ...(await remove()) }, requestId, key);
   }
 
-  /** To be asked once the store has deleted it. @throws {FaceError} RECEIPTS_DISABLED */
-  sign({ galleryId, subjectId, referenceId, ...counts }: Deleted, requestId: string): ErasureReceipt {
-    this.assertOn();
+  private sign(
+    { galleryId, subjectId, referenceId, ...counts }: Deleted,
+    requestId: string,
+    key: ReceiptKey,
+  ): ErasureReceipt {
     const erasure = {
       erased: referenceId != null ? 'reference' : subjectId != null ? 'subject' : 'gallery',
       galleryId,
@@ -53,6 +71,6 @@ export class ErasureReceipts implements OnApplicationBootstrap {
       erasedAt: new Date().toISOString(),
       requestId,
     } as const;
-    return signReceipt(erasure, this.key as ReceiptKey);
+    return signReceipt(erasure, key);
   }
 }
