@@ -338,7 +338,7 @@ export const APP_CONFIG = {
     type: 'choice',
     default: 'memory',
     choices: GALLERY_STORES,
-    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder), lancedb (a database; its packages are installed apart)',
+    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder)',
   },
   FACE_GALLERY_DIR: {
     type: 'text',
@@ -357,13 +357,6 @@ export const APP_CONFIG = {
     default: 'off',
     choices: ['off', 'on'],
     doc: 'on: the service starts with a durable store of which more than 1 % cannot be read, and serves the rest',
-  },
-  FACE_GALLERY_URI: {
-    type: 'text',
-    default: '',
-    defaultText: '',
-    allowEmpty: true,
-    doc: 'Folder or address of the LanceDB database',
   },
   FACE_GALLERY_PRECISION: {
     type: 'choice',
@@ -497,6 +490,7 @@ export class AppConfig {
  * not exist, so that a misspelt name does not pass for its default.
  */
 export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
+  refuseRemovedStore(env);
   const unknown = Object.keys(env).find((name) => name.startsWith('FACE_') && !(name in APP_CONFIG));
   if (unknown != null) throw invalid(unknown, 'is no variable of Likeness');
   const apiKeysFile = text(env, 'FACE_API_KEYS_FILE') ?? null;
@@ -562,7 +556,6 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       dir: text(env, 'FACE_GALLERY_DIR') ?? APP_CONFIG.FACE_GALLERY_DIR.default,
       key: secret(env, 'FACE_GALLERY_KEY'),
       acceptDamage: choice(env, 'FACE_GALLERY_ACCEPT_DAMAGE') === 'on',
-      uri: text(env, 'FACE_GALLERY_URI') ?? null,
       precision: choice(env, 'FACE_GALLERY_PRECISION'),
       scanThreads: integer(env, 'FACE_GALLERY_SCAN_THREADS'),
       maxBytes: integer(env, 'FACE_GALLERY_MAX_BYTES'),
@@ -576,6 +569,17 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
   });
+}
+
+/** Who used the LanceDB store of older versions must learn how to move galleries, not only that a name is unknown. */
+function refuseRemovedStore(env: NodeJS.ProcessEnv): void {
+  const isNamed = /^\s*lance/i.test(env.FACE_GALLERY_STORE ?? '');
+  if (!isNamed && env.FACE_GALLERY_URI == null) return;
+  throw invalid(
+    isNamed ? 'FACE_GALLERY_STORE' : 'FACE_GALLERY_URI',
+    `belongs to the LanceDB store, which was removed: unset FACE_GALLERY_URI, and set FACE_GALLERY_STORE to one of ${GALLERY_STORES.join(', ')}. ` +
+      'To move galleries, run `likeness gallery export` with the version that wrote them, and `likeness gallery restore` with this one',
+  );
 }
 
 function auditConfig(env: NodeJS.ProcessEnv): AuditConfig {

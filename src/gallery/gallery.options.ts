@@ -5,7 +5,7 @@ import type { PurgeReport } from './retention';
 import type { VectorPrecision } from './index/vector-index';
 
 /** Stores that the module makes. */
-export const GALLERY_STORES = ['memory', 'durable', 'lancedb'] as const;
+export const GALLERY_STORES = ['memory', 'durable'] as const;
 export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
 
 /** In how many threads galleries may be scanned. */
@@ -20,7 +20,7 @@ export const GALLERY_BYTES_RANGE = [1024 ** 2, 1024 ** 4] as const;
  * @publicApi
  */
 export interface GalleryModuleOptions {
-  /** `memory`: gone with the process; `durable`: a folder; `lancedb`: a LanceDB database; or a store of one's own. @defaultValue `memory` */
+  /** `memory`: gone with the process; `durable`: a folder; or a store of one's own. @defaultValue `memory` */
   store?: GalleryStoreKind | GalleryStore;
   /** `durable`: folder, made where it is absent. @defaultValue data/gallery */
   dir?: string;
@@ -28,8 +28,6 @@ export interface GalleryModuleOptions {
   key?: string | null;
   /** `durable`: open a folder of which more than 1 % cannot be read, and serve the rest. @defaultValue false */
   acceptDamage?: boolean;
-  /** `lancedb`: folder or address of the database. */
-  uri?: string | null;
   /** @defaultValue `float32` */
   precision?: VectorPrecision;
   /** Threads that scan. `auto`: one per core, at most 4. @defaultValue `auto` */
