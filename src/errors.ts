@@ -154,7 +154,7 @@ export const FACE_ERRORS = {
   },
   GALLERY_FULL: {
     status: 507,
-    when: 'the gallery has as many references as its capacity, or all galleries take the memory that they may',
+    when: 'a limit of galleries is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries`, or `maxBytes` (memory)',
   },
   INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },
   REQUEST_ABORTED: { status: 499, when: 'the client closed the connection before the answer' },

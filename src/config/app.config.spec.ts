@@ -55,7 +55,8 @@ describe(loadAppConfig.name, () => {
         precision: 'float32',
         scanThreads: 'auto',
         maxBytes: 'auto',
-        defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
+        maxGalleries: 100_000,
+        defaultGallery: { capacity: 100_000, maxSubjects: null, maxReferencesPerSubject: 20 },
       },
       deepface: { authToken: null, aliases: {} },
     });
@@ -142,7 +143,8 @@ describe(loadAppConfig.name, () => {
         precision: 'int8',
         scanThreads: 64,
         maxBytes: 1024 ** 4,
-        defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
+        maxGalleries: 1_000_000,
+        defaultGallery: { capacity: 100_000_000, maxSubjects: 100_000_000, maxReferencesPerSubject: 1000 },
       },
       deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
@@ -253,6 +255,8 @@ describe(loadAppConfig.name, () => {
     ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],
     ['FACE_GALLERY_SCAN_THREADS', '0'],
     ['FACE_GALLERY_CAPACITY', '0'],
+    ['FACE_GALLERY_MAX_SUBJECTS', '0'],
+    ['FACE_GALLERY_MAX_GALLERIES', 'auto'],
     ['FACE_ALLOWED_HOSTS', 'https://face.example'],
     ['FACE_ALLOWED_HOSTS', 'face.example:3000'],
     ['FACE_ALLOWED_HOSTS', 'face.example,'],

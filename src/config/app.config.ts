@@ -4,9 +4,11 @@ import { FaceError } from '../errors';
 import {
   DEFAULT_GALLERY_DIR,
   DEFAULT_GALLERY_SETTINGS,
+  DEFAULT_MAX_GALLERIES,
   GALLERY_STORES,
   type GalleryModuleOptions,
   GALLERY_BYTES_RANGE,
+  MAX_GALLERIES_RANGE,
   SCAN_THREADS_RANGE,
 } from '../gallery/gallery.options';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
@@ -376,11 +378,23 @@ export const APP_CONFIG = {
     range: GALLERY_BYTES_RANGE,
     doc: 'Bytes that all galleries may take in memory, before GALLERY_FULL (memory and durable store); auto: half of the machine or the container',
   },
+  FACE_GALLERY_MAX_GALLERIES: {
+    type: 'integer',
+    default: DEFAULT_MAX_GALLERIES,
+    range: MAX_GALLERIES_RANGE,
+    doc: 'Most galleries; one more is refused with GALLERY_FULL',
+  },
   FACE_GALLERY_CAPACITY: {
     type: 'integer',
     default: DEFAULT_GALLERY_SETTINGS.capacity,
     range: GALLERY_RANGES.capacity,
     doc: 'Most references of a gallery that is made without a capacity of its own',
+  },
+  FACE_GALLERY_MAX_SUBJECTS: {
+    type: 'integer',
+    default: 'auto' as Auto | number,
+    range: GALLERY_RANGES.maxSubjects,
+    doc: 'Most subjects of a gallery that is made without such a limit of its own; auto: as many as its capacity',
   },
   FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT: {
     type: 'integer',
@@ -500,6 +514,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   if (authToken != null && authToken === adminKey)
     throw invalid('DEEPFACE_AUTH_TOKEN', 'must differ from ADMIN_KEY');
   const features = featureSet(env, 'FACE_FEATURES');
+  const maxSubjects = integer(env, 'FACE_GALLERY_MAX_SUBJECTS');
   return new AppConfig({
     port: integer(env, 'PORT'),
     host: text(env, 'HOST') ?? (apiKeysFile == null ? APP_CONFIG.HOST.default : '0.0.0.0'),
@@ -559,8 +574,10 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       precision: choice(env, 'FACE_GALLERY_PRECISION'),
       scanThreads: integer(env, 'FACE_GALLERY_SCAN_THREADS'),
       maxBytes: integer(env, 'FACE_GALLERY_MAX_BYTES'),
+      maxGalleries: integer(env, 'FACE_GALLERY_MAX_GALLERIES'),
       defaultGallery: {
         capacity: integer(env, 'FACE_GALLERY_CAPACITY'),
+        maxSubjects: maxSubjects === 'auto' ? null : maxSubjects,
         maxReferencesPerSubject: integer(env, 'FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT'),
       },
     },

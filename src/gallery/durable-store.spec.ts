@@ -139,6 +139,7 @@ describe(DurableStore.name, () => {
     const later = {
       targetFmr: null,
       targetFpir: null,
+      maxSubjects: null,
       maxAgeSeconds: null,
       sinceLastMatchSeconds: null,
       matchesSince: null,

@@ -24,8 +24,26 @@ export const galleryErrors = {
       galleryId,
       capacity,
     }),
+  subjectsFull: (galleryId: string, maxSubjects: number) =>
+    new FaceError(
+      'GALLERY_FULL',
+      `The gallery already has its maximum number of subjects (${maxSubjects}).`,
+      {
+        galleryId,
+        maxSubjects,
+      },
+    ),
+  galleriesFull: (galleryId: string, maxGalleries: number) =>
+    new FaceError(
+      'GALLERY_FULL',
+      `The store already has its maximum number of galleries (${maxGalleries}).`,
+      {
+        galleryId,
+        maxGalleries,
+      },
+    ),
   memoryFull: (galleryId: string, maxBytes: number) =>
-    new FaceError('GALLERY_FULL', 'All galleries together take the memory that they may.', {
+    new FaceError('GALLERY_FULL', 'The memory limit for galleries is reached.', {
       galleryId,
       maxBytes,
     }),

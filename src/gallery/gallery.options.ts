@@ -11,6 +11,11 @@ export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
 /** In how many threads galleries may be scanned. */
 export const SCAN_THREADS_RANGE = [1, 64] as const;
 
+/** Of `maxGalleries`. */
+export const MAX_GALLERIES_RANGE = [1, 1_000_000] as const;
+/** @see {@link GalleryModuleOptions.maxGalleries} */
+export const DEFAULT_MAX_GALLERIES = 100_000;
+
 /** Of `maxBytes`. */
 export const GALLERY_BYTES_RANGE = [1024 ** 2, 1024 ** 4] as const;
 
@@ -37,6 +42,8 @@ export interface GalleryModuleOptions {
    * what the machine or the container has. @defaultValue `auto`
    */
   maxBytes?: number | Auto;
+  /** Most galleries of a store that the module makes; one more is refused with GALLERY_FULL. @defaultValue 100,000 */
+  maxGalleries?: number;
   /**
    * False: the gate `strict` compares a face with the references of its own subject alone, not with all subjects (1:N).
    * @defaultValue true
@@ -69,6 +76,7 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   targetFmr: null,
   targetFpir: null,
   capacity: 100_000,
+  maxSubjects: null,
   maxReferencesPerSubject: 20,
   enrolmentGate: 'standard',
   maxAgeSeconds: null,

@@ -36,6 +36,8 @@ export interface MemoryStoreOptions {
   precision: VectorPrecision;
   /** Bytes that all galleries may take; what would take more is refused with GALLERY_FULL. @defaultValue no limit */
   maxBytes?: number;
+  /** Most galleries; one more is refused with GALLERY_FULL. @defaultValue no limit */
+  maxGalleries?: number;
 }
 
 /**

@@ -1,6 +1,11 @@
 import { FaceError } from '../errors';
 import { machineLimits } from '../inference/machine-limits';
-import { DEFAULT_GALLERY_DIR, GALLERY_STORES, type GalleryModuleOptions } from './gallery.options';
+import {
+  DEFAULT_GALLERY_DIR,
+  DEFAULT_MAX_GALLERIES,
+  GALLERY_STORES,
+  type GalleryModuleOptions,
+} from './gallery.options';
 import { GalleryStore } from './gallery-store';
 import { DurableStore } from './durable-store';
 import { MemoryStore } from './memory-store';
@@ -24,14 +29,14 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
     throw new FaceError('FACE_OPTIONS_INVALID', `\`store\` must be a GalleryStore or one of ${names}.`);
   }
   const threadCount = scanThreads === 'auto' ? Math.min(limits.cores, MAX_AUTO_THREADS) : scanThreads;
-  const { maxBytes: givenBytes = 'auto' } = options;
+  const { maxBytes: givenBytes = 'auto', maxGalleries = DEFAULT_MAX_GALLERIES } = options;
   const maxBytes = givenBytes === 'auto' ? limits.memoryBytes * AUTO_SHARE_OF_MEMORY : givenBytes;
   const megabytes = Math.round(maxBytes / 1024 ** 2);
   onNotice?.({
     level: 'log',
     message: `${store} store, ${threadCount} scan threads, ${precision}, at most ${megabytes} MiB`,
   });
-  if (store === 'memory') return new MemoryStore({ threadCount, precision, maxBytes });
+  if (store === 'memory') return new MemoryStore({ threadCount, precision, maxBytes, maxGalleries });
   const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage } = options;
   return DurableStore.open({
     dir,
@@ -40,6 +45,7 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
     threadCount,
     precision,
     maxBytes,
+    maxGalleries,
     onProgress,
     onNotice,
   });

@@ -81,6 +81,7 @@ export function decodeGalleries(content: Buffer): RestoredGallery[] {
   const settings: Partial<GallerySettings> = {
     targetFmr: null,
     targetFpir: null,
+    maxSubjects: null,
     maxAgeSeconds: null,
     sinceLastMatchSeconds: null,
     matchesSince: null,
