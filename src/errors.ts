@@ -143,6 +143,10 @@ export const FACE_ERRORS = {
     status: 503,
     when: 'the store of the galleries could not write or read; the cause is logged, nothing was changed',
   },
+  GALLERY_STORE_STOPPED: {
+    status: 503,
+    when: 'the store of the galleries takes no more changes after a fault of its own, until a restart; reads and searches go on',
+  },
   AUDIT_FAILED: {
     status: 503,
     when: 'the audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`',

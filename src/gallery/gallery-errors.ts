@@ -71,4 +71,20 @@ export const galleryErrors = {
       {},
       { cause },
     ),
+  /** @param cause - logged, never sent. */
+  notWiped: (cause: unknown) =>
+    new FaceError(
+      'GALLERY_STORE_FAILED',
+      'The change was made, but what it took away could not be wiped from the disk yet; it is tried again with every change.',
+      {},
+      { cause },
+    ),
+  /** @param cause - logged, never sent. */
+  storeStopped: (cause: unknown) =>
+    new FaceError(
+      'GALLERY_STORE_STOPPED',
+      'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
+      {},
+      { cause },
+    ),
 };

@@ -39,6 +39,11 @@ import { orNull } from './gallery-calls';
  * @publicApi
  */
 export abstract class GalleryStore {
+  /** True when a fault of the store itself ended all changes: they fail with GALLERY_STORE_STOPPED; reads and searches go on. */
+  get isStopped(): boolean {
+    return false;
+  }
+
   /** @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries. */
   abstract createGallery(gallery: NewGallery): Promise<Gallery>;
 

@@ -90,6 +90,10 @@ export const ERROR_EXAMPLES: Readonly<
     details: { galleryId: 'staff', capacity: 100_000 },
   },
   GALLERY_STORE_FAILED: { message: 'The store of the galleries failed; nothing was changed.' },
+  GALLERY_STORE_STOPPED: {
+    message:
+      'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
+  },
   MODEL_NOT_LOADED: {
     message: `Model yunet is not loaded. Loaded for detector: ${EXAMPLE_DETECTOR}.`,
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },

@@ -73,6 +73,17 @@ export class VectorIndex {
     return this.source.rowCount - this.free.length - this.taken.size;
   }
 
+  /** Of vectors, modulo 2^32. */
+  get changeCount(): number {
+    return this.source.changeCount;
+  }
+
+  /** Whether a row was changed after {@link changeCount} was `since`. */
+  hasChanged(row: number, since: number): boolean {
+    // The difference of two counts modulo 2^32.
+    return ((this.source.changeOf(row) - since) | 0) > 0;
+  }
+
   /** Memory of the rows, empty ones among them. What threads work on comes on top: less than a megabyte for each. */
   get bytes(): number {
     return Math.ceil(this.source.rowCount / BLOCK_ROWS) * this.source.layout.blockBytes;
