@@ -104,6 +104,11 @@ export class Draft {
     return this.subjects.some(isReplaced) || this.references.some(({ before }) => before !== undefined);
   }
 
+  /** Entries that it replaces. */
+  get size(): number {
+    return this.subjects.length + this.references.length;
+  }
+
   takeNumber(): number {
     const number = this.state.takeNumber();
     this.numbers.push(number);
