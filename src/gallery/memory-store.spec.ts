@@ -5,7 +5,10 @@ import type { AddedReference } from './gallery.types';
 import { MemoryStore } from './memory-store';
 
 describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
-  galleryStoreContract('MemoryStore', async () => new MemoryStore({ threadCount: 2, precision }));
+  galleryStoreContract(
+    'MemoryStore',
+    async (options) => new MemoryStore({ threadCount: 2, precision, ...options }),
+  );
 
   it('refuses a cursor that it has not given', async () => {
     const store = new MemoryStore({ threadCount: 1, precision });
