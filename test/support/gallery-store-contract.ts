@@ -8,6 +8,7 @@ import type {
   Page,
   PageRequest,
 } from '../../src/gallery/gallery.types';
+import { MAX_PAGE_BYTES } from '../../src/gallery/pages';
 import { cosine, unit, unitVectors } from './random-unit';
 
 /** Length of the embeddings in the galleries of the suite. */
@@ -355,6 +356,29 @@ export function galleryStoreContract(
         expect(new Set(seen).size).toBe(seen.length);
         const stayed = ids.slice(7);
         expect(seen).toEqual(expect.arrayContaining(stayed));
+      });
+
+      it('lists them and galleries in pages that end early where metadata is large', async () => {
+        const metadata = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`${i}`, 'x'.repeat(1024)]));
+        const ids = Array.from({ length: 40 }, (_, i) => `large-${i}`);
+        for (const id of ids) {
+          await store.putSubject('staff', id, metadata);
+          await store.createGallery(newGallery({ id, metadata }));
+        }
+        for (const list of [
+          (page: PageRequest) => store.listSubjects('staff', page),
+          (page: PageRequest) => store.listSubjects('staff', { ...page, filter: { 0: metadata[0] } }),
+          (page: PageRequest) => store.listGalleries(page),
+        ]) {
+          const { items, next } = await list({ limit: 1000 });
+          expect(next).not.toBeNull();
+          const bytes = JSON.stringify(items).length;
+          expect(bytes).toBeGreaterThan(0.9 * MAX_PAGE_BYTES);
+          expect(bytes).toBeLessThan(1.01 * MAX_PAGE_BYTES);
+          const all = await allPages<{ id: string }>(list, 1000);
+          const listed = all.map(({ id }) => id).filter((id) => id !== 'staff');
+          expect(listed.sort()).toEqual([...ids].sort());
+        }
       });
 
       it('lists those that pass a filter', async () => {

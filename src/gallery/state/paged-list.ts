@@ -1,5 +1,6 @@
 import { galleryErrors } from '../gallery-errors';
 import type { Page, PageRequest } from '../gallery.types';
+import { PageRoom } from '../pages';
 import { Turns } from '../turns';
 
 const ITEMS_PER_LOOK_AT_THE_CLOCK = 256;
@@ -55,7 +56,7 @@ export class PagedList<T extends { readonly uid: number }> {
    *
    * @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page.
    */
-  async page<R>(
+  async page<R extends object>(
     { limit, after }: PageRequest,
     toItem: (item: T) => R,
     passes?: (item: T) => boolean,
@@ -63,6 +64,7 @@ export class PagedList<T extends { readonly uid: number }> {
     if (after !== undefined && !/^\d+$/.test(after)) throw galleryErrors.cursorInvalid();
     const turns = new Turns();
     const page: R[] = [];
+    const room = new PageRoom(limit);
     let last = -1;
     let at = after === undefined ? 0 : this.lowerBound(Number(after) + 1);
     for (let looks = 1; at < this.items.length; at++, looks++) {
@@ -73,8 +75,9 @@ export class PagedList<T extends { readonly uid: number }> {
       }
       const item = this.items[at];
       if (item === undefined || (passes && !passes(item))) continue;
-      if (page.length === limit) return { items: page, next: String(last) };
-      page.push(toItem(item));
+      const made = toItem(item);
+      if (!room.take(made)) return { items: page, next: String(last) };
+      page.push(made);
       last = item.uid;
     }
     return { items: page, next: null };
