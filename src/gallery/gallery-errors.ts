@@ -60,8 +60,8 @@ export const galleryErrors = {
       { expectedLength, receivedLength },
     ),
   cursorInvalid: () =>
-    new FaceError('PARAMETER_INVALID', 'Expected for cursor that of the page before.', {
-      fields: { cursor: 'must be that of the page before' },
+    new FaceError('PARAMETER_INVALID', '`cursor` must be the `nextCursor` of the previous page.', {
+      fields: { cursor: 'must be the `nextCursor` of the previous page' },
     }),
   /** @param cause - logged, never sent. */
   storeFailed: (cause: unknown) =>

@@ -1,5 +1,6 @@
 import { galleryErrors } from '../gallery-errors';
 import type { Page, PageRequest } from '../gallery.types';
+import { PageRoom } from '../pages';
 import { Turns } from '../turns';
 
 const CHUNK_LENGTH = 512;
@@ -71,7 +72,7 @@ export class PagedList<T> {
    *
    * @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page.
    */
-  async page<R>(
+  async page<R extends object>(
     { limit, after }: PageRequest,
     toItem: (item: T) => R,
     passes?: (item: T) => boolean,
@@ -79,6 +80,7 @@ export class PagedList<T> {
     if (after !== undefined && !/^\d+$/.test(after)) throw galleryErrors.cursorInvalid();
     const turns = new Turns();
     const page: R[] = [];
+    const room = new PageRoom(limit);
     let last = after === undefined ? -1 : Number(after);
     for (let looks = 1, next = this.following(last); next; next = this.following(next.uid, next)) {
       if (looks++ % ITEMS_PER_LOOK_AT_THE_CLOCK === 0) {
@@ -88,8 +90,9 @@ export class PagedList<T> {
         if (!next) break;
       }
       if (passes && !passes(next.item)) continue;
-      if (page.length === limit) return { items: page, next: String(last) };
-      page.push(toItem(next.item));
+      const item = toItem(next.item);
+      if (!room.take(item)) return { items: page, next: String(last) };
+      page.push(item);
       last = next.uid;
     }
     return { items: page, next: null };
