@@ -14,12 +14,17 @@ import type {
   ShardLayout,
 } from './scan-protocol';
 import { Selection } from './selection';
+import type { RowBlocks } from './row-blocks';
 import type { Shard } from './shard';
+import { SmallRows } from './small-rows';
 
 /** The rows of an index, as they are now. */
 export interface ScanSource {
+  /** Of the shards. */
   readonly layout: ShardLayout;
   readonly shards: readonly Shard[];
+  /** Where a small index has its rows, instead of shards. */
+  small?: RowBlocks;
   /** Rows over all shards, empty ones among them. */
   rowCount: number;
   /** Changes so far, modulo 2^32. */
@@ -89,6 +94,8 @@ export class VectorScanner {
   readonly slotCount: number;
   private readonly kernel = new WebAssembly.Module(readFileSync(join(__dirname, 'kernel.wasm')));
   private readonly kernels = new WeakMap<WebAssembly.Memory, Kernel>();
+  /** By width. */
+  private readonly small = new Map<number, SmallRows>();
   private readonly threads: (Worker | undefined)[];
   /** In the order of their turns. */
   private readonly waiting = new Map<ScanSource, Task[]>();
@@ -103,9 +110,16 @@ export class VectorScanner {
   }
 
   /** @internal For {@link VectorIndex}. */
+  smallRowsOf(width: number): SmallRows {
+    let small = this.small.get(width);
+    if (small == null) this.small.set(width, (small = new SmallRows(width, this.slotCount)));
+    return small;
+  }
+
+  /** @internal For {@link VectorIndex}. */
   scan(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
     if (this.isClosed) return Promise.reject(closed());
-    const operations = (source.rowCount * queries.length * source.layout.vectorBytes) / 4;
+    const operations = source.rowCount * queries.length * widthOf(source);
     const { callingThreadOperations = CALLING_THREAD_OPERATIONS } = this.options;
     if (this.threads.length === 0 || operations <= callingThreadOperations) {
       return Promise.resolve(this.scanHere(source, queries));
@@ -123,6 +137,7 @@ export class VectorScanner {
     for (const { search } of this.waiting.get(source) ?? []) fail(search, indexClosed());
     this.waiting.delete(source);
     if (this.current?.source === source) await this.current.ended;
+    if (source.shards.length === 0) return;
     const request: ScanThreadRequest = { kind: 'forget', shardIds: source.shards.map((shard) => shard.id) };
     for (const thread of this.threads) thread?.postMessage(request);
   }
@@ -222,7 +237,11 @@ export class VectorScanner {
 
   private async runPass(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
     const id = ++this.lastPassId;
-    const request: ScanThreadRequest = { kind: 'scan', id, pass: this.passOver(source, queries) };
+    const request: ScanThreadRequest = {
+      kind: 'scan',
+      id,
+      pass: this.passOver(source, queries, 'onThreads'),
+    };
     const replies = await new Promise<ScanThreadReply[]>((resolve, reject) => {
       const pass: Pass = { id, replies: [], resolve: () => resolve(pass.replies), reject };
       this.pass = pass;
@@ -263,7 +282,7 @@ export class VectorScanner {
   private scanHere(source: ScanSource, queries: ScanQuery[]): ScanHit[][] {
     const answers: ScanHit[][] = [];
     for (let first = 0; first < queries.length; first += MAX_PASS_PROBES) {
-      const pass = this.passOver(source, queries.slice(first, first + MAX_PASS_PROBES));
+      const pass = this.passOver(source, queries.slice(first, first + MAX_PASS_PROBES), 'here');
       answers.push(...scanBlocks(pass, CALLING_SLOT, ({ memory }) => this.kernelOf(memory)));
     }
     return answers;
@@ -279,14 +298,12 @@ export class VectorScanner {
     return kernel;
   }
 
-  private passOver({ layout, shards, rowCount }: ScanSource, queries: ScanQuery[]): ScanPass {
-    return {
-      layout,
-      shards: shards.map(({ id, memory }) => ({ id, memory })),
-      rowCount,
-      queries,
-      nextBlock: new Int32Array(new SharedArrayBuffer(4)),
-    };
+  private passOver(source: ScanSource, queries: ScanQuery[], place: 'here' | 'onThreads'): ScanPass {
+    const { small, layout, shards, rowCount } = source;
+    const input = small
+      ? this.smallRowsOf(widthOf(source)).copyFor(place, source, small)
+      : { layout, shards: shards.map(({ id, memory }) => ({ id, memory })) };
+    return { ...input, rowCount, queries, nextBlock: new Int32Array(new SharedArrayBuffer(4)) };
   }
 }
 
@@ -301,6 +318,11 @@ function merge(queries: ScanQuery[], replies: ScanThreadReply[]): ScanHit[][] {
     });
   }
   return selections.map((selection) => selection.finish());
+}
+
+/** Elements of a padded vector. */
+function widthOf({ layout }: ScanSource): number {
+  return layout.vectorBytes / 4;
 }
 
 function closed(): Error {
