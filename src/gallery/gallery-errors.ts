@@ -47,6 +47,14 @@ export const galleryErrors = {
       galleryId,
       maxBytes,
     }),
+  /** @param cause - logged, never sent. */
+  processFull: (galleryId: string, cause: unknown) =>
+    new FaceError(
+      'GALLERY_FULL',
+      'The process has no memory left for another reference.',
+      { galleryId },
+      { cause },
+    ),
   subjectFull: (galleryId: string, subjectId: string, maxReferencesPerSubject: number) =>
     new FaceError('SUBJECT_FULL', `A subject may have ${maxReferencesPerSubject} references.`, {
       galleryId,

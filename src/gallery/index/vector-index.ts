@@ -42,9 +42,8 @@ export interface IndexSearchOptions {
  * in plain memory and are copied for a scan ({@link SmallRows}). A row that is removed is zeroed at once, also in such a copy,
  * and taken again by the next vector.
  *
- * Changes take effect at once and never wait for a search. A search gives a state between its call and its answer: where a
- * row among its hits changed meanwhile, it is done again. A subject number that is given to another subject may thus meet the
- * mask of a search that began before: give a number away only when no search with a mask is under way, or look again.
+ * Changes take effect at once and never wait for a search. A search that runs beside changes may find rows as they were:
+ * {@link hasChanged} tells which of its hits are to be looked for again.
  */
 export class VectorIndex {
   private readonly shards: Shard[] = [];
@@ -57,6 +56,7 @@ export class VectorIndex {
   private readonly free: number[] = [];
   /** Rows that are taken and not set. */
   private readonly taken = new Set<number>();
+  private lastChange = 0;
 
   constructor({ dimensions, precision, scanner, shardRows, smallRows }: VectorIndexOptions) {
     this.scanner = scanner;
@@ -71,12 +71,7 @@ export class VectorIndex {
       layout,
       shards: this.shards,
       rowCount: 0,
-      changeCount: 0,
       isClosed: false,
-      changeOf: (row) => {
-        const [rows, at] = this.placeOf(row);
-        return rows.change(at);
-      },
     };
   }
 
@@ -85,15 +80,16 @@ export class VectorIndex {
     return this.source.rowCount - this.free.length - this.taken.size;
   }
 
-  /** Of vectors, modulo 2^32. */
+  /** Changes of vectors so far, modulo 2^32. */
   get changeCount(): number {
-    return this.source.changeCount;
+    return this.lastChange;
   }
 
   /** Whether a row was changed after {@link changeCount} was `since`. */
   hasChanged(row: number, since: number): boolean {
+    const [rows, at] = this.placeOf(row);
     // The difference of two counts modulo 2^32.
-    return ((this.source.changeOf(row) - since) | 0) > 0;
+    return ((rows.change(at) - since) | 0) > 0;
   }
 
   /** Memory of the rows, empty ones among them. What threads work on comes on top: less than a megabyte for each. */
@@ -148,7 +144,7 @@ export class VectorIndex {
     rows.encode(at);
     // Last: a scan skips rows without a subject.
     rows.setSubject(at, subject);
-    rows.setChange(at, ++this.source.changeCount);
+    rows.setChange(at, ++this.lastChange);
   }
 
   /**
@@ -177,7 +173,7 @@ export class VectorIndex {
   remove(row: number): void {
     const [rows, at] = this.locate(row);
     rows.clear(at);
-    rows.setChange(at, ++this.source.changeCount);
+    rows.setChange(at, ++this.lastChange);
     this.small.forget(this.source, row);
     this.free.push(row);
   }
@@ -185,7 +181,7 @@ export class VectorIndex {
   setSubject(row: number, subject: number): void {
     const [rows, at] = this.locate(row);
     rows.setSubject(at, subject);
-    rows.setChange(at, ++this.source.changeCount);
+    rows.setChange(at, ++this.lastChange);
   }
 
   /** Float32Array [D], a copy. */
@@ -196,7 +192,7 @@ export class VectorIndex {
 
   /**
    * For each probe the best row of each subject, most similar first, then by subject; of rows of one subject that are as
-   * similar, the first. Rows are those of the moment in which the promise settles: read them before anything else runs.
+   * similar, the first.
    *
    * Small searches run at once, on the calling thread. Others wait for the pass that runs and share the next one.
    *

@@ -27,17 +27,11 @@ export interface ScanSource {
   small?: RowBlocks;
   /** Rows over all shards, empty ones among them. */
   rowCount: number;
-  /** Changes so far, modulo 2^32. */
-  changeCount: number;
-  /** The change that was the last of a row, modulo 2^32. */
-  changeOf(row: number): number;
   isClosed: boolean;
 }
 
 /** Multiplications up to which a search runs on the calling thread: below a millisecond, and no thread is woken. */
 const CALLING_THREAD_OPERATIONS = 2_000_000;
-/** Passes that a probe is given while its hits change under them; then it is scanned where nothing changes meanwhile. */
-const MAX_ATTEMPTS = 3;
 /**
  * The event loop comes first: an answer to another request takes far less time than a scan. No more than that, as scans are to
  * have their share beside workers that are busy.
@@ -57,7 +51,6 @@ interface Search {
   /** Probes without an answer. */
   missing: number;
   answers: Answer[];
-  attempts: number;
   isSettled: boolean;
   resolve: (hits: ScanHit[][]) => void;
   reject: (error: Error) => void;
@@ -66,8 +59,6 @@ interface Search {
 interface Answer {
   query: ScanQuery;
   hits: ScanHit[];
-  /** `changeCount` of the source when the scan began. */
-  asOf: number;
 }
 
 /** A probe that waits. */
@@ -125,8 +116,8 @@ export class VectorScanner {
       return Promise.resolve(this.scanHere(source, queries));
     }
     return new Promise((resolve, reject) => {
-      const answers = queries.map((query) => ({ query, hits: [], asOf: 0 }));
-      const search = { source, missing: 0, answers, attempts: 0, isSettled: false, resolve, reject };
+      const answers = queries.map((query) => ({ query, hits: [] }));
+      const search = { source, missing: 0, answers, isSettled: false, resolve, reject };
       this.enqueue(search, answers);
       void this.work();
     });
@@ -181,13 +172,11 @@ export class VectorScanner {
 
   /** Runs a pass for tasks; the searches that it completes are settled soon after. */
   private async answer(source: ScanSource, tasks: Task[]): Promise<void> {
-    const asOf = source.changeCount;
     try {
       const queries = tasks.map(({ answer }) => answer.query);
       const hits = await this.runPass(source, queries);
       tasks.forEach(({ search, answer }, i) => {
         answer.hits = hits[i];
-        answer.asOf = asOf;
         search.missing--;
       });
       void this.completeInTurns(new Set(tasks.map((task) => task.search)));
@@ -203,36 +192,14 @@ export class VectorScanner {
   private async completeInTurns(searches: Iterable<Search>): Promise<void> {
     for (const search of searches) {
       if (search.missing > 0 || search.isSettled) continue;
-      try {
-        this.complete(search);
-      } catch (error) {
-        fail(search, error as Error);
+      if (search.source.isClosed) {
+        fail(search, indexClosed());
+      } else {
+        search.isSettled = true;
+        search.resolve(search.answers.map(({ hits }) => hits));
       }
       await setImmediate();
     }
-  }
-
-  /** Settles a search if no hit has changed since it was found; has the probes of those that have scanned again. */
-  private complete(search: Search): void {
-    const { source, answers } = search;
-    if (source.isClosed) return fail(search, indexClosed());
-    const stale = answers.filter(({ hits, asOf }) =>
-      // The difference of two counts modulo 2^32.
-      hits.some(({ row }) => ((source.changeOf(row) - asOf) | 0) > 0),
-    );
-    if (stale.length > 0 && ++search.attempts < MAX_ATTEMPTS) {
-      this.enqueue(search, stale);
-      return void this.work();
-    }
-    if (stale.length > 0) {
-      const hits = this.scanHere(
-        source,
-        stale.map(({ query }) => query),
-      );
-      stale.forEach((answer, i) => (answer.hits = hits[i]));
-    }
-    search.isSettled = true;
-    search.resolve(answers.map(({ hits }) => hits));
   }
 
   private async runPass(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {

@@ -115,10 +115,15 @@ export class Draft {
     return number;
   }
 
+  /** @throws {FaceError} GALLERY_FULL where the process has no memory left for a row. */
   takeRow(): number {
-    const row = this.state.takeRow();
-    this.rows.push(row);
-    return row;
+    try {
+      const row = this.state.takeRow();
+      this.rows.push(row);
+      return row;
+    } catch (error) {
+      throw galleryErrors.processFull(this.state.id, error);
+    }
   }
 
   /** Why all galleries have no room for so many bytes more. */
