@@ -56,7 +56,6 @@ export class VectorIndex {
   private readonly free: number[] = [];
   /** Rows that are taken and not set. */
   private readonly taken = new Set<number>();
-  private lastChange = 0;
 
   constructor({ dimensions, precision, scanner, shardRows, smallRows }: VectorIndexOptions) {
     this.scanner = scanner;
@@ -71,6 +70,7 @@ export class VectorIndex {
       layout,
       shards: this.shards,
       rowCount: 0,
+      changeCount: 0,
       isClosed: false,
     };
   }
@@ -82,7 +82,7 @@ export class VectorIndex {
 
   /** Changes of vectors so far, modulo 2^32. */
   get changeCount(): number {
-    return this.lastChange;
+    return this.source.changeCount;
   }
 
   /** Whether a row was changed after {@link changeCount} was `since`. */
@@ -144,7 +144,7 @@ export class VectorIndex {
     rows.encode(at);
     // Last: a scan skips rows without a subject.
     rows.setSubject(at, subject);
-    rows.setChange(at, ++this.lastChange);
+    rows.setChange(at, ++this.source.changeCount);
   }
 
   /**
@@ -173,7 +173,7 @@ export class VectorIndex {
   remove(row: number): void {
     const [rows, at] = this.locate(row);
     rows.clear(at);
-    rows.setChange(at, ++this.lastChange);
+    rows.setChange(at, ++this.source.changeCount);
     this.small.forget(this.source, row);
     this.free.push(row);
   }
@@ -181,7 +181,7 @@ export class VectorIndex {
   setSubject(row: number, subject: number): void {
     const [rows, at] = this.locate(row);
     rows.setSubject(at, subject);
-    rows.setChange(at, ++this.lastChange);
+    rows.setChange(at, ++this.source.changeCount);
   }
 
   /** Float32Array [D], a copy. */

@@ -27,6 +27,8 @@ export interface ScanSource {
   small?: RowBlocks;
   /** Rows over all shards, empty ones among them. */
   rowCount: number;
+  /** Changes so far, modulo 2^32. */
+  changeCount: number;
   isClosed: boolean;
 }
 
