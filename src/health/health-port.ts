@@ -28,7 +28,7 @@ export class HealthPort implements OnApplicationBootstrap, OnApplicationShutdown
     const state = new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT);
     const cells = new BigInt64Array(state);
     const beat = () => {
-      const isReady = !this.draining.isDraining && this.model.readiness().ready;
+      const isReady = !this.draining.isShuttingDown && this.model.readiness().ready;
       Atomics.store(cells, READY, isReady ? 1n : 0n);
       Atomics.store(cells, HEARTBEAT, BigInt(Date.now()));
     };

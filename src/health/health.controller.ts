@@ -48,7 +48,7 @@ export class HealthController {
   }
 
   private readiness(): { ready: boolean; reason?: string } {
-    if (this.draining.isDraining) return { ready: false, reason: 'shutting down' };
+    if (this.draining.isShuttingDown) return { ready: false, reason: 'shutting down' };
     if (this.audit.isRefusing) return { ready: false, reason: 'the audit stream cannot be written' };
     return this.model.readiness();
   }
