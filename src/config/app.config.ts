@@ -124,6 +124,12 @@ export const APP_CONFIG = {
     range: [0, 65_535],
     doc: 'Port on which a thread of its own answers /health/live and /health/ready, at once whatever the load; 0: none',
   },
+  FACE_SHUTDOWN_DELAY_MS: {
+    type: 'integer',
+    default: 0,
+    range: [0, 600_000],
+    doc: 'Milliseconds between SIGTERM and the end of serving: /health/ready answers 503 meanwhile, so that load balancers send requests elsewhere first',
+  },
   ADMIN_KEY: {
     type: 'secret',
     default: '',
@@ -450,6 +456,8 @@ export class AppConfig {
   readonly host: string;
   /** Port of the health thread; 0 where there is none. */
   readonly healthPort: number;
+  /** Requests are served for so long after the signal that ends the service. */
+  readonly shutdownDelayMs: number;
   /** Key of an operator; `null`: none. Never logged. */
   readonly adminKey: string | null;
   /** File of the API keys; `null`: requests need none, apart from `adminKey` and `deepface.authToken`. */
@@ -522,6 +530,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     apiKeysFile,
     isAuthRequired: choice(env, 'FACE_AUTH') === 'on',
     healthPort: integer(env, 'FACE_HEALTH_PORT'),
+    shutdownDelayMs: integer(env, 'FACE_SHUTDOWN_DELAY_MS'),
     logLevel: choice(env, 'LOG_LEVEL'),
     audit: auditConfig(env),
     receiptKeyFile: text(env, 'FACE_RECEIPT_KEY_FILE') ?? null,
