@@ -3,6 +3,7 @@ import type { Notice } from '../face/face.options';
 import { decodeGalleries, decodeReferences, decodeSubjects } from './durable/encode-content';
 import type { RecordFile, StoredBundle } from './durable/record-file';
 import { galleryErrors } from './gallery-errors';
+import type { StoreProgress } from './gallery.options';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
 import type { GalleryEntry } from './state/entries';
@@ -16,8 +17,8 @@ export interface DurableStoreOptions extends MemoryStoreOptions {
   key?: string;
   /** Open a folder of which more than {@link MAX_DAMAGE} cannot be read. @defaultValue false */
   acceptDamage?: boolean;
-  /** Told of the restore, now and then and at its end. */
-  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told of the restore and of an upgrade, now and then and at the end of each. */
+  onProgress?: (progress: StoreProgress) => void;
   /** Told what an operator should read: records that were damaged. */
   onNotice?: (notice: Notice) => void;
 }
@@ -170,6 +171,7 @@ export class DurableStore extends MemoryStore {
             'serve the rest',
         );
       },
+      (upgraded, outdated) => onProgress?.({ stage: 'upgrade', done: upgraded, total: outdated }),
     );
     const { galleries, older } = await restore.finish();
     this.restore(galleries, restore.lastUid);
