@@ -16,6 +16,7 @@ import { encodeBundle, type EncodedRecord, encodeRecord, splitBundle } from './e
 import { lockFolder } from './folder-lock';
 import { type Header, openHeader, VERSION, writeHeader } from './folder-header';
 import { KEY_BYTES, KeyFile } from './key-file';
+import { finishRekey } from './rekey-folder';
 import { storeInvalid } from './store-invalid';
 import { syncFolder } from './sync-folder';
 
@@ -122,7 +123,8 @@ export class RecordFile {
     let keyFile: KeyFile | undefined;
     let database: BundleDatabase | undefined;
     try {
-      const { header, wrappingKey } = await openHeader(dir, key);
+      const { header: found, wrappingKey } = await openHeader(dir, key);
+      const header = await finishRekey(dir, found);
       keyFile = await KeyFile.open(join(dir, header.keys), wrappingKey);
       database = BundleDatabase.open(join(dir, 'records'));
       await syncFolder(dir);
