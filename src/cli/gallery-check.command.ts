@@ -47,7 +47,8 @@ async function openFolder({ dir, json }: FolderOptions, what: 'check' | 'repair'
       threadCount: 0,
       precision: 'float32',
       acceptDamage: true,
-      onProgress: ({ done, total }) => tell(`records ${done} of ${total}`),
+      onProgress: ({ stage, done, total }) =>
+        tell(`records ${stage === 'upgrade' ? 'upgraded: ' : ''}${done} of ${total}`),
     }),
   );
   try {
