@@ -4,6 +4,7 @@ import { Agent, createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseMetrics, valueOf } from '../support/parse-metrics';
 import { rootDir } from '../support/paths';
 import { type RunningService, startService } from '../support/start-service';
 
@@ -134,5 +135,29 @@ describe('replicas behind a load balancer', () => {
     await Promise.all(clients);
     expect(failures).toEqual([]);
     expect(answers).toBeGreaterThan(100);
+  });
+});
+
+describe('a replica that ends', () => {
+  it('answers what waits in its queue', async () => {
+    const service = await startService({ ...ENV, FACE_SHUTDOWN_DELAY_MS: '0' });
+    const count = 12;
+    const requests = Array.from({ length: count }, async () => {
+      const body = new FormData();
+      body.append('image', new Blob([new Uint8Array(photo)]), 'photo.jpg');
+      return (await fetch(`${service.url}/v1/represent`, { method: 'POST', body })).status;
+    });
+    /** Images in the queue, once all have come. */
+    let waiting = 0;
+    for (let arrived = 0; arrived < count;) {
+      const metrics = parseMetrics(await (await fetch(`${service.url}/metrics`)).text());
+      const answered = valueOf(metrics, 'likeness_images_total', { task: 'represent', outcome: 'ok' }) ?? 0;
+      waiting = valueOf(metrics, 'likeness_queue_length') ?? 0;
+      arrived = answered + waiting + (valueOf(metrics, 'likeness_running') ?? 0);
+    }
+    expect(waiting).toBeGreaterThan(0);
+    const exit = service.stop();
+    expect(await Promise.all(requests)).toEqual(requests.map(() => 200));
+    expect(await exit).toBe(0);
   });
 });
