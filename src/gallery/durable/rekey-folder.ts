@@ -86,9 +86,10 @@ async function changeKey(
     isChanged = true;
     await finishRekey(dir, changed);
   } catch (cause) {
+    const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
     const message = isChanged
-      ? 'The key of the folder was changed, but the old file of keys could not be removed. The next start tries again.'
-      : 'The key of the folder was not changed: its files could not be written.';
+      ? `The key of the folder was changed, but its old file of keys could not be removed (${code}). The next start tries again.`
+      : `The key of the folder was not changed, because its files could not be written (${code}).`;
     throw new FaceError('GALLERY_STORE_FAILED', message, {}, { cause });
   }
 }
