@@ -90,6 +90,10 @@ export const ERROR_EXAMPLES: Readonly<
     details: { galleryId: 'staff', capacity: 100_000 },
   },
   GALLERY_STORE_FAILED: { message: 'The store of the galleries failed; nothing was changed.' },
+  GALLERY_CHANGE_UNCERTAIN: {
+    message:
+      'The servers of the galleries did not confirm the change in time; it may still be made. Read before you repeat it.',
+  },
   MODEL_NOT_LOADED: {
     message: `Model yunet is not loaded. Loaded for detector: ${EXAMPLE_DETECTOR}.`,
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
