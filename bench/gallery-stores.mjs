@@ -4,7 +4,6 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { measureLance } from './lance-process.mjs';
 import { People } from './people.mjs';
 import { rootDir } from './service.mjs';
 import { median, percentile } from './statistics.mjs';
@@ -25,7 +24,7 @@ const SEARCHES = 100;
 const RESTORES = 3;
 const GALLERY = 'bench';
 
-/** What changes cost in each store, how long a restart takes, and a search beside LanceDB. */
+/** What changes and a search cost in each store, and how long a restart takes. */
 export default async function galleryStores(log) {
   const rows = [];
   for (const dimensions of DIMENSIONS) {
@@ -36,7 +35,6 @@ export default async function galleryStores(log) {
         'durable, encrypted',
         (size, length) => measureDurable(size, length, 'a key of thirty-two characters..'),
       ],
-      ['lancedb', lance],
     ]) {
       log(`${name}, ${SIZE} x ${dimensions}`);
       const result = await measure(SIZE, dimensions);
@@ -72,7 +70,7 @@ export default async function galleryStores(log) {
     ],
     rows,
     notes: [
-      `${SIZE.toLocaleString('en-US')} references, four to a subject; every store is asked through the same class, 10 subjects for a probe, ${availableParallelism()} threads. Adding and deleting one: median of changes one after the other, each on the disk where there is one (LanceDB makes no fsync). LanceDB runs in a process of its own. Restore: from opening the folder to the first search, median of ${RESTORES}. Heap: JavaScript objects beside the vectors.`,
+      `${SIZE.toLocaleString('en-US')} references, four to a subject; every store is asked through the same class, 10 subjects for a probe, ${availableParallelism()} threads. Adding and deleting one: median of changes one after the other, each on the disk where there is one. Restore: from opening the folder to the first search, median of ${RESTORES}. Heap: JavaScript objects beside the vectors.`,
     ],
     failures: [],
   };
@@ -111,11 +109,6 @@ async function measureDurable(size, dimensions, key) {
     await store?.close();
     rmSync(dir, { recursive: true, force: true });
   }
-}
-
-async function lance(size, dimensions) {
-  const result = await measureLance(size, dimensions);
-  return { ...result, batchesPerSecond: size / result.loadSeconds };
 }
 
 async function measureChanges(store, size, dimensions) {

@@ -147,6 +147,10 @@ export const FACE_ERRORS = {
     status: 503,
     when: 'the jetstream store: the servers got a change and did not confirm it in time; it may still be made',
   },
+  GALLERY_STORE_STOPPED: {
+    status: 503,
+    when: 'the store of the galleries takes no more changes after a fault of its own, until a restart; reads and searches go on',
+  },
   AUDIT_FAILED: {
     status: 503,
     when: 'the audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`',
@@ -158,7 +162,7 @@ export const FACE_ERRORS = {
   },
   GALLERY_FULL: {
     status: 507,
-    when: 'the gallery has as many references as its capacity, or all galleries take the memory that they may',
+    when: 'a limit of galleries is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries`, or `maxBytes` (memory)',
   },
   INFERENCE_TIMEOUT: { status: 504, when: 'the request was not answered before its deadline' },
   REQUEST_ABORTED: { status: 499, when: 'the client closed the connection before the answer' },

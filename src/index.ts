@@ -72,8 +72,6 @@ export {
   type VerificationResult,
   type VerifyOptions,
 } from './face/verification.service';
-export { LanceStore } from './gallery/lance-store';
-export type { LanceStoreOptions } from './gallery/lance/lance.options';
 export type {
   AnalyzedFace,
   Attribute,

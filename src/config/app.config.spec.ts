@@ -6,6 +6,7 @@ import {
   FACE_OPTION_RANGES,
   IDLE_TTL_RANGE,
 } from '../face/face.options';
+import { GALLERY_STORES } from '../gallery/gallery.options';
 import { APP_CONFIG, loadAppConfig } from './app.config';
 import { ALL_FEATURES } from './features';
 
@@ -51,11 +52,11 @@ describe(loadAppConfig.name, () => {
         dir: 'data/gallery',
         key: null,
         acceptDamage: false,
-        uri: null,
         precision: 'float32',
         scanThreads: 'auto',
         maxBytes: 'auto',
-        defaultGallery: { capacity: 100_000, maxReferencesPerSubject: 20 },
+        maxGalleries: 100_000,
+        defaultGallery: { capacity: 100_000, maxSubjects: null, maxReferencesPerSubject: 20 },
       },
       deepface: { authToken: null, aliases: {} },
     });
@@ -134,16 +135,16 @@ describe(loadAppConfig.name, () => {
         modelDirs: ['first', 'second'],
       },
       gallery: {
-        store: 'lancedb',
+        store: 'durable',
         identification: false,
         dir: '127.0.0.1',
         key: 'k'.repeat(32),
         acceptDamage: true,
-        uri: '127.0.0.1',
         precision: 'int8',
         scanThreads: 64,
         maxBytes: 1024 ** 4,
-        defaultGallery: { capacity: 100_000_000, maxReferencesPerSubject: 1000 },
+        maxGalleries: 1_000_000,
+        defaultGallery: { capacity: 100_000_000, maxSubjects: 100_000_000, maxReferencesPerSubject: 1000 },
       },
       deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });
@@ -195,11 +196,10 @@ describe(loadAppConfig.name, () => {
       FACE_INTRA_OP_THREADS: '3',
       ADMIN_KEY: '',
       FACE_GALLERY_KEY: '',
-      FACE_GALLERY_URI: ' ',
     });
     expect(config.face).toMatchObject({ workerCount: 'auto', intraOpThreads: 3, memoryBudgetBytes: 'auto' });
     expect(config.adminKey).toBeNull();
-    expect(config.gallery).toMatchObject({ key: null, uri: null, scanThreads: 'auto' });
+    expect(config.gallery).toMatchObject({ key: null, scanThreads: 'auto' });
   });
 
   it('takes port 0 and an empty list of attribute models', () => {
@@ -255,6 +255,8 @@ describe(loadAppConfig.name, () => {
     ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],
     ['FACE_GALLERY_SCAN_THREADS', '0'],
     ['FACE_GALLERY_CAPACITY', '0'],
+    ['FACE_GALLERY_MAX_SUBJECTS', '0'],
+    ['FACE_GALLERY_MAX_GALLERIES', 'auto'],
     ['FACE_ALLOWED_HOSTS', 'https://face.example'],
     ['FACE_ALLOWED_HOSTS', 'face.example:3000'],
     ['FACE_ALLOWED_HOSTS', 'face.example,'],
@@ -292,6 +294,18 @@ describe(loadAppConfig.name, () => {
       { variable: 'DEEPFACE_AUTH_TOKEN' },
     ]);
     expect(error.message).not.toContain(secret);
+  });
+
+  it.each([
+    [{ FACE_GALLERY_STORE: 'lancedb' }, 'FACE_GALLERY_STORE'],
+    [{ FACE_GALLERY_STORE: 'lancedb', FACE_GALLERY_URI: 's3://faces' }, 'FACE_GALLERY_STORE'],
+    [{ FACE_GALLERY_URI: '' }, 'FACE_GALLERY_URI'],
+  ])('says what became of the store that was removed: %j', (env, variable) => {
+    const error = refusal(env);
+    expect(error).toMatchObject({ code: 'FACE_OPTIONS_INVALID', details: { variable } });
+    for (const store of GALLERY_STORES) expect(error.message).toContain(store);
+    expect(error.message).toContain('likeness gallery export');
+    expect(error.message).not.toContain('s3://faces');
   });
 
   it('describes every variable in the table', () => {

@@ -4,9 +4,11 @@ import { FaceError } from '../errors';
 import {
   DEFAULT_GALLERY_DIR,
   DEFAULT_GALLERY_SETTINGS,
+  DEFAULT_MAX_GALLERIES,
   GALLERY_STORES,
   type GalleryModuleOptions,
   GALLERY_BYTES_RANGE,
+  MAX_GALLERIES_RANGE,
   SCAN_THREADS_RANGE,
 } from '../gallery/gallery.options';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
@@ -338,7 +340,7 @@ export const APP_CONFIG = {
     type: 'choice',
     default: 'memory',
     choices: GALLERY_STORES,
-    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder), lancedb (a database; its packages are installed apart)',
+    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder)',
   },
   FACE_GALLERY_DIR: {
     type: 'text',
@@ -358,13 +360,6 @@ export const APP_CONFIG = {
     choices: ['off', 'on'],
     doc: 'on: the service starts with a durable store of which more than 1 % cannot be read, and serves the rest',
   },
-  FACE_GALLERY_URI: {
-    type: 'text',
-    default: '',
-    defaultText: '',
-    allowEmpty: true,
-    doc: 'Folder or address of the LanceDB database',
-  },
   FACE_GALLERY_PRECISION: {
     type: 'choice',
     default: 'float32',
@@ -383,11 +378,23 @@ export const APP_CONFIG = {
     range: GALLERY_BYTES_RANGE,
     doc: 'Bytes that all galleries may take in memory, before GALLERY_FULL (memory and durable store); auto: half of the machine or the container',
   },
+  FACE_GALLERY_MAX_GALLERIES: {
+    type: 'integer',
+    default: DEFAULT_MAX_GALLERIES,
+    range: MAX_GALLERIES_RANGE,
+    doc: 'Most galleries; one more is refused with GALLERY_FULL',
+  },
   FACE_GALLERY_CAPACITY: {
     type: 'integer',
     default: DEFAULT_GALLERY_SETTINGS.capacity,
     range: GALLERY_RANGES.capacity,
     doc: 'Most references of a gallery that is made without a capacity of its own',
+  },
+  FACE_GALLERY_MAX_SUBJECTS: {
+    type: 'integer',
+    default: 'auto' as Auto | number,
+    range: GALLERY_RANGES.maxSubjects,
+    doc: 'Most subjects of a gallery that is made without such a limit of its own; auto: as many as its capacity',
   },
   FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT: {
     type: 'integer',
@@ -497,6 +504,7 @@ export class AppConfig {
  * not exist, so that a misspelt name does not pass for its default.
  */
 export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
+  refuseRemovedStore(env);
   const unknown = Object.keys(env).find((name) => name.startsWith('FACE_') && !(name in APP_CONFIG));
   if (unknown != null) throw invalid(unknown, 'is no variable of Likeness');
   const apiKeysFile = text(env, 'FACE_API_KEYS_FILE') ?? null;
@@ -506,6 +514,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   if (authToken != null && authToken === adminKey)
     throw invalid('DEEPFACE_AUTH_TOKEN', 'must differ from ADMIN_KEY');
   const features = featureSet(env, 'FACE_FEATURES');
+  const maxSubjects = integer(env, 'FACE_GALLERY_MAX_SUBJECTS');
   return new AppConfig({
     port: integer(env, 'PORT'),
     host: text(env, 'HOST') ?? (apiKeysFile == null ? APP_CONFIG.HOST.default : '0.0.0.0'),
@@ -562,12 +571,13 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       dir: text(env, 'FACE_GALLERY_DIR') ?? APP_CONFIG.FACE_GALLERY_DIR.default,
       key: secret(env, 'FACE_GALLERY_KEY'),
       acceptDamage: choice(env, 'FACE_GALLERY_ACCEPT_DAMAGE') === 'on',
-      uri: text(env, 'FACE_GALLERY_URI') ?? null,
       precision: choice(env, 'FACE_GALLERY_PRECISION'),
       scanThreads: integer(env, 'FACE_GALLERY_SCAN_THREADS'),
       maxBytes: integer(env, 'FACE_GALLERY_MAX_BYTES'),
+      maxGalleries: integer(env, 'FACE_GALLERY_MAX_GALLERIES'),
       defaultGallery: {
         capacity: integer(env, 'FACE_GALLERY_CAPACITY'),
+        maxSubjects: maxSubjects === 'auto' ? null : maxSubjects,
         maxReferencesPerSubject: integer(env, 'FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT'),
       },
     },
@@ -576,6 +586,17 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       aliases: names(env, 'FACE_DEEPFACE_ALIASES'),
     },
   });
+}
+
+/** Who used the LanceDB store of older versions must learn how to move galleries, not only that a name is unknown. */
+function refuseRemovedStore(env: NodeJS.ProcessEnv): void {
+  const isNamed = /^\s*lance/i.test(env.FACE_GALLERY_STORE ?? '');
+  if (!isNamed && env.FACE_GALLERY_URI == null) return;
+  throw invalid(
+    isNamed ? 'FACE_GALLERY_STORE' : 'FACE_GALLERY_URI',
+    `belongs to the LanceDB store, which was removed: unset FACE_GALLERY_URI, and set FACE_GALLERY_STORE to one of ${GALLERY_STORES.join(', ')}. ` +
+      'To move galleries, run `likeness gallery export` with the version that wrote them, and `likeness gallery restore` with this one',
+  );
 }
 
 function auditConfig(env: NodeJS.ProcessEnv): AuditConfig {

@@ -53,6 +53,7 @@ const ENROL_ERRORS: readonly RequestErrorCode[] = [
   ...ITEM_ERRORS,
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
+  'GALLERY_STORE_STOPPED',
 ];
 const ANSWER_EXAMPLES = {
   one: { summary: 'One image', value: ENROLMENT_ANSWER },

@@ -11,7 +11,11 @@ export const READ_ERRORS: readonly RequestErrorCode[] = [
 ];
 
 /** What every route with a body can answer with. */
-export const CHANGE_ERRORS: readonly RequestErrorCode[] = [...READ_ERRORS, ...JSON_BODY_ERRORS];
+export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
+  ...READ_ERRORS,
+  'GALLERY_STORE_STOPPED',
+  ...JSON_BODY_ERRORS,
+];
 
 /** What every route with a probe can answer with. */
 export const PROBE_ERRORS: readonly RequestErrorCode[] = [

@@ -52,7 +52,7 @@ export class GalleriesController {
     description: 'It is bound for good to the contract of one embedder: others cannot be compared with it.',
   })
   @ApiCreatedResponse({ description: 'It is made', type: GalleryResponseDto, examples: ANSWER })
-  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_EXISTS', 'MODEL_UNKNOWN', 'MODEL_NOT_LOADED'])
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_EXISTS', 'GALLERY_FULL', 'MODEL_UNKNOWN', 'MODEL_NOT_LOADED'])
   async createGallery(
     @Body() options: CreateGalleryDto,
     @CallerKey() key: ApiKey | undefined,

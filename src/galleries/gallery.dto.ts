@@ -44,6 +44,8 @@ const TARGET_FPIR_DESCRIPTION =
   'Share of searches for strangers that may find somebody (1:N). The threshold follows from it and from the number of subjects, ' +
   'so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Needs an embedder with a calibration';
 
+const MAX_SUBJECTS_DESCRIPTION =
+  'Most subjects, with and without references. One below what is there already keeps new ones out. null: as many as `capacity`';
 const MAX_AGE_DESCRIPTION =
   'Seconds for which a reference is held after its enrollment; then it never matches and is purged, and a subject that is as ' +
   'old and has no other reference goes too. It holds for what is there already. null: no limit';
@@ -68,9 +70,9 @@ function IsTargetOrNull(description: string, example: number): PropertyDecorator
   );
 }
 
-/** Property: a time limit; `null` for none. */
-function IsSecondsOrNull(
-  name: 'maxAgeSeconds' | 'sinceLastMatchSeconds',
+/** Property: a limit; `null` for none of its own. */
+function IsLimitOrNull(
+  name: 'maxSubjects' | 'maxAgeSeconds' | 'sinceLastMatchSeconds',
   description: string,
   example: number,
 ): PropertyDecorator {
@@ -124,6 +126,10 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   })
   capacity?: number;
 
+  /** Most subjects; `null`: as many as `capacity`. */
+  @IsLimitOrNull('maxSubjects', MAX_SUBJECTS_DESCRIPTION, DEFAULT_GALLERY_SETTINGS.capacity)
+  maxSubjects?: number | null;
+
   /** Most references of one subject. */
   @Omittable()
   @IsInt()
@@ -143,11 +149,11 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   enrolmentGate?: EnrolmentGate;
 
   /** Seconds; `null`: no limit. */
-  @IsSecondsOrNull('maxAgeSeconds', MAX_AGE_DESCRIPTION, EXAMPLE_MAX_AGE_SECONDS)
+  @IsLimitOrNull('maxAgeSeconds', MAX_AGE_DESCRIPTION, EXAMPLE_MAX_AGE_SECONDS)
   maxAgeSeconds?: number | null;
 
   /** Seconds; `null`: no limit, and no times of matches are kept. */
-  @IsSecondsOrNull('sinceLastMatchSeconds', SINCE_LAST_MATCH_DESCRIPTION, EXAMPLE_SINCE_LAST_MATCH_SECONDS)
+  @IsLimitOrNull('sinceLastMatchSeconds', SINCE_LAST_MATCH_DESCRIPTION, EXAMPLE_SINCE_LAST_MATCH_SECONDS)
   sinceLastMatchSeconds?: number | null;
 
   /** Replaces the metadata as a whole. */
@@ -205,6 +211,9 @@ export class GalleryDto {
   })
   capacity: number;
 
+  @ApiProperty({ type: 'integer', nullable: true, example: null, description: MAX_SUBJECTS_DESCRIPTION })
+  maxSubjects: number | null;
+
   @ApiProperty({
     type: 'integer',
     minimum: 1,
@@ -252,7 +261,7 @@ export class GalleryDto {
   updatedAt: string;
 
   static from(gallery: Gallery): GalleryDto {
-    const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity } = gallery;
+    const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity, maxSubjects } = gallery;
     const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, sinceLastMatchSeconds, metadata } =
       gallery;
     const matchesSince = gallery.matchesSince == null ? null : isoTime(gallery.matchesSince);
@@ -262,6 +271,7 @@ export class GalleryDto {
     const settings = {
       ...targets,
       capacity,
+      maxSubjects,
       maxReferencesPerSubject,
       enrolmentGate,
       ...limits,

@@ -51,7 +51,7 @@ export class PurgeController {
     type: PurgeReportDto,
     examples: { purged: { summary: 'Some had expired', value: PURGE_ANSWER } },
   })
-  @ApiFaceErrors([...ADMIN_ERRORS, 'GALLERY_STORE_FAILED', 'NOT_READY'])
+  @ApiFaceErrors([...ADMIN_ERRORS, 'GALLERY_STORE_FAILED', 'GALLERY_STORE_STOPPED', 'NOT_READY'])
   async purgeExpired(@RequestId() requestId: string): Promise<PurgeReportDto> {
     return { ...(await this.galleries.purgeExpired()), requestId };
   }

@@ -82,7 +82,7 @@ export class SubjectsController {
   })
   @ApiCreatedResponse({ description: 'It is new', type: SubjectResponseDto, examples: ANSWER })
   @ApiOkResponse({ description: 'Its metadata is replaced', type: SubjectResponseDto, examples: ANSWER })
-  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND'])
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'GALLERY_FULL'])
   async putSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
     @Body() { metadata = {}, consentRef = null, purpose = null, expiresAt = null }: PutSubjectDto,

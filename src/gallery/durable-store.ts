@@ -1,13 +1,21 @@
+import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
-import { decodeGalleries, decodeReferences, decodeSubjects } from './durable/encode-content';
-import type { RecordFile, StoredBundle } from './durable/record-file';
-import { galleryErrors } from './gallery-errors';
-import { MemoryStore, type MemoryStoreOptions } from './memory-store';
+import {
+  decodeGalleries,
+  decodeReferences,
+  decodeSubjects,
+  type RecordContent,
+  type StoredGallery,
+} from './durable/encode-content';
+import type { RecordFile, RecordWrite, StoredBundle } from './durable/record-file';
+import { MemoryStore, type MemoryStoreOptions, type ReservedChange } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
 import type { GalleryEntry } from './state/entries';
 import type { GalleryState } from './state/gallery-state';
-import type { Plan } from './state/plan';
+import { NumberPool } from './state/number-pool';
+import { type RestoredSubject, RestoreGallery } from './state/restore-gallery';
+import { Turns } from './turns';
 
 export interface DurableStoreOptions extends MemoryStoreOptions {
   /** Folder of the galleries, for one process at a time. Made where it is not there. */
@@ -27,13 +35,6 @@ const MAX_DAMAGE = 0.01;
 /** Records between two calls of `onProgress`. */
 const PROGRESS_STEP = 5000;
 
-/** A change that waits to be written. */
-interface WaitingPlan {
-  plan: Plan;
-  resolve: () => void;
-  reject: (error: FaceError) => void;
-}
-
 /**
  * Galleries in memory and, before they are there, in a folder: a change is on the disk when it is acknowledged, and reads
  * and searches never touch the disk. Changes that come while others are written go together, in one flush.
@@ -42,9 +43,10 @@ interface WaitingPlan {
  */
 export class DurableStore extends MemoryStore {
   private file: RecordFile;
-  private waiting: WaitingPlan[] = [];
-  /** Of all that waits now. */
-  private flushing?: Promise<void>;
+  /** Numbers of the records. */
+  private records = new NumberPool();
+  /** Numbers of records that are gone and not wiped yet. */
+  private unwiped: number[] = [];
   /** Numbers of the records that are set aside. */
   private aside: readonly number[] = [];
 
@@ -100,54 +102,68 @@ export class DurableStore extends MemoryStore {
   }
 
   override async close(): Promise<void> {
-    await this.flushing;
     await super.close();
     await this.file?.close();
   }
 
-  protected override async commit(plan: Plan): Promise<void> {
-    if (plan.isEmpty && !this.flushing) return plan.settle();
-    await new Promise<void>((resolve, reject) => {
-      this.waiting.push({ plan, resolve, reject });
-      this.flushing ??= this.flushAll();
-    });
+  /** What is asked for in this turn goes in the first flush. */
+  protected override async gather(): Promise<void> {
+    await setImmediate();
   }
 
-  private async flushAll(): Promise<void> {
-    // What is asked for in this turn goes in the first flush.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.waiting.length > 0) await this.flush(this.waiting.splice(0));
-    this.flushing = undefined;
-  }
-
-  private async flush(group: readonly WaitingPlan[]): Promise<void> {
-    const erasures = group.flatMap(({ plan }) => plan.erasures);
+  protected override async write(changes: readonly ReservedChange[]): Promise<void> {
+    const { writes, erasures } = await this.toRecords(changes);
     try {
-      await this.file.commit(
-        group.flatMap(({ plan }) => plan.writes),
-        erasures,
-      );
+      await this.file.commit(writes, erasures);
     } catch (error) {
-      // What came meanwhile was planned on top of it.
-      for (const { plan, reject } of [...group, ...this.waiting.splice(0)]) {
-        plan.forget();
-        reject(galleryErrors.storeFailed(error));
+      for (const { number } of writes) this.records.give(number);
+      throw error;
+    }
+    this.unwiped.push(...erasures);
+  }
+
+  protected override async wipe(): Promise<void> {
+    await this.file.wipe();
+    for (const record of this.unwiped.splice(0)) this.records.give(record);
+  }
+
+  private async toRecords(
+    changes: readonly ReservedChange[],
+  ): Promise<{ writes: RecordWrite[]; erasures: number[] }> {
+    const writes: RecordWrite[] = [];
+    const erasures: number[] = [];
+    const erase = ({ record }: Recorded) => erasures.push(record!);
+    const write = (entry: Recorded, content: RecordContent) =>
+      writes.push({ number: (entry.record = this.records.take()), content });
+    for (const { gallery, draft } of changes) {
+      if (gallery) {
+        const { before, after } = gallery;
+        if (after) write(after, { kind: 'gallery', gallery: after });
+        if (before) erase(before);
+        if (before && !after) await eraseAll(before, erase);
       }
-      return;
+      if (!draft) continue;
+      const { state, subjects, references } = draft;
+      for (const { before, after } of subjects) {
+        // Only its references changed.
+        if (before?.details === after?.details) continue;
+        if (before) erase(before.details);
+        if (after) write(after.details, { kind: 'subject', galleryUid: state.uid, subject: after.details });
+      }
+      /** By number: the uids of subjects whose references changed. */
+      const uids = new Map(subjects.map(({ after }) => [after?.number, after?.details.uid]));
+      for (const { before, after, embedding = after && before && state.embeddingOf(before) } of references) {
+        if (before) erase(before);
+        if (after)
+          write(after, {
+            kind: 'reference',
+            subjectUid: uids.get(after.subject)!,
+            reference: after,
+            embedding: embedding!,
+          });
+      }
     }
-    for (const { plan } of group) plan.settle();
-    const [wiping, done] = [
-      group.filter(({ plan }) => plan.erasures.length > 0),
-      group.filter(({ plan }) => plan.erasures.length === 0),
-    ];
-    for (const { resolve } of done) resolve();
-    for (const record of erasures) this.records.give(record);
-    try {
-      await this.file.wipe();
-      for (const { resolve } of wiping) resolve();
-    } catch (error) {
-      for (const { reject } of wiping) reject(notWiped(error));
-    }
+    return { writes, erasures };
   }
 
   private async readFile({ onProgress, onNotice, acceptDamage }: DurableStoreOptions): Promise<void> {
@@ -186,6 +202,21 @@ export class DurableStore extends MemoryStore {
   }
 }
 
+/** What has a record in the file. */
+interface Recorded {
+  record?: number;
+}
+
+/** All that is in a gallery; a little in each turn of the event loop. */
+async function eraseAll({ state }: GalleryEntry, erase: (entry: Recorded) => void): Promise<void> {
+  const turns = new Turns();
+  for (const { details, references } of state.entries()) {
+    erase(details);
+    references.forEach(erase);
+    await turns.next();
+  }
+}
+
 /** Puts records together again. */
 class Restore {
   /** Numbers of records that do not open. */
@@ -194,10 +225,10 @@ class Restore {
   readonly orphans: number[] = [];
   lastUid = 0;
   /** By uid. */
-  private readonly galleries = new Map<number, GalleryEntry>();
-  private readonly subjects = new Map<number, { state: GalleryState; number: number }>();
+  private readonly galleries = new Map<number, { entry: GalleryEntry; restore: RestoreGallery }>();
+  private readonly subjects = new Map<number, { restore: RestoreGallery; subject: RestoredSubject }>();
 
-  constructor(private readonly makeState: (gallery: GalleryEntry) => GalleryState) {}
+  constructor(private readonly makeState: (gallery: StoredGallery) => GalleryState) {}
 
   take({ kind, records, content }: StoredBundle): void {
     // Leaving it out would take the whole gallery with it: an operator decides about that.
@@ -209,44 +240,37 @@ class Restore {
 
   /** @returns the galleries, and numbers of records that made way for newer ones of the same id. */
   async finish(): Promise<{ galleries: GalleryEntry[]; older: number[] }> {
-    const galleries = [...this.galleries.values()];
-    const older: number[][] = [];
-    for (const gallery of galleries) older.push(await gallery.state.restored());
-    return { galleries, older: older.flat() };
+    const older: number[] = [];
+    for (const { restore } of this.galleries.values())
+      for (const { record } of await restore.finish()) older.push(record!);
+    return { galleries: Array.from(this.galleries.values(), ({ entry }) => entry), older };
   }
 
   private gallery(records: readonly number[], content: Buffer): void {
     decodeGalleries(content).forEach((stored, i) => {
       this.lastUid = Math.max(this.lastUid, stored.uid);
-      const gallery = { ...stored, record: records[i] } as GalleryEntry;
-      this.galleries.set(stored.uid, { ...gallery, state: this.makeState(gallery) });
+      const state = this.makeState(stored);
+      const entry = { ...stored, record: records[i], state };
+      this.galleries.set(stored.uid, { entry, restore: new RestoreGallery(state) });
     });
   }
 
   private subject(records: readonly number[], content: Buffer): void {
-    decodeSubjects(content).forEach((stored, i) => {
-      this.lastUid = Math.max(this.lastUid, stored.uid);
-      const state = this.galleries.get(stored.galleryUid)?.state;
-      if (state) this.subjects.set(stored.uid, { state, number: state.restoreSubject(records[i], stored) });
-      else this.orphans.push(records[i]);
+    decodeSubjects(content).forEach(({ galleryUid, ...details }, i) => {
+      this.lastUid = Math.max(this.lastUid, details.uid);
+      const restore = this.galleries.get(galleryUid)?.restore;
+      if (!restore) return void this.orphans.push(records[i]);
+      const subject = restore.addSubject({ ...details, record: records[i] });
+      this.subjects.set(details.uid, { restore, subject });
     });
   }
 
   private reference(records: readonly number[], content: Buffer): void {
-    decodeReferences(content).forEach((stored, i) => {
-      this.lastUid = Math.max(this.lastUid, stored.uid);
-      const owner = this.subjects.get(stored.subjectUid);
-      if (owner) owner.state.restoreReference(records[i], owner.number, stored);
-      else this.orphans.push(records[i]);
+    decodeReferences(content).forEach(({ subjectUid, embedding, ...reference }, i) => {
+      this.lastUid = Math.max(this.lastUid, reference.uid);
+      const owner = this.subjects.get(subjectUid);
+      if (!owner) return void this.orphans.push(records[i]);
+      owner.restore.addReference(owner.subject, { ...reference, record: records[i] }, embedding);
     });
   }
-}
-
-function notWiped(cause: unknown): FaceError {
-  return new FaceError(
-    'GALLERY_STORE_FAILED',
-    'The change was made, but what it took away could not be wiped from the disk yet; it is tried again with every change.',
-    {},
-    { cause },
-  );
 }

@@ -24,8 +24,26 @@ export const galleryErrors = {
       galleryId,
       capacity,
     }),
+  subjectsFull: (galleryId: string, maxSubjects: number) =>
+    new FaceError(
+      'GALLERY_FULL',
+      `The gallery already has its maximum number of subjects (${maxSubjects}).`,
+      {
+        galleryId,
+        maxSubjects,
+      },
+    ),
+  galleriesFull: (galleryId: string, maxGalleries: number) =>
+    new FaceError(
+      'GALLERY_FULL',
+      `The store already has its maximum number of galleries (${maxGalleries}).`,
+      {
+        galleryId,
+        maxGalleries,
+      },
+    ),
   memoryFull: (galleryId: string, maxBytes: number) =>
-    new FaceError('GALLERY_FULL', 'All galleries together take the memory that they may.', {
+    new FaceError('GALLERY_FULL', 'The memory limit for galleries is reached.', {
       galleryId,
       maxBytes,
     }),
@@ -50,6 +68,22 @@ export const galleryErrors = {
     new FaceError(
       'GALLERY_STORE_FAILED',
       'The store of the galleries failed; nothing was changed.',
+      {},
+      { cause },
+    ),
+  /** @param cause - logged, never sent. */
+  notWiped: (cause: unknown) =>
+    new FaceError(
+      'GALLERY_STORE_FAILED',
+      'The change was made, but what it took away could not be wiped from the disk yet; it is tried again with every change.',
+      {},
+      { cause },
+    ),
+  /** @param cause - logged, never sent. */
+  storeStopped: (cause: unknown) =>
+    new FaceError(
+      'GALLERY_STORE_STOPPED',
+      'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
       {},
       { cause },
     ),

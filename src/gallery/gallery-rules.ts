@@ -77,6 +77,7 @@ export const GALLERY_RANGES = {
   targetFmr: TARGET_RANGE,
   targetFpir: TARGET_RANGE,
   capacity: [1, 100_000_000],
+  maxSubjects: [1, 100_000_000],
   maxReferencesPerSubject: [1, 1000],
   /** A hundred years. */
   maxAgeSeconds: [1, 3_155_760_000],
@@ -86,7 +87,7 @@ export const GALLERY_RANGES = {
 /** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
   const { threshold, targetFmr, targetFpir } = settings;
-  const { capacity, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
+  const { capacity, maxSubjects, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
   const { maxAgeSeconds, sinceLastMatchSeconds } = settings;
   const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
   return {
@@ -94,6 +95,7 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
     targetFmr: targetFmr == null ? null : rangeProblem(targetFmr, TARGET_RANGE),
     targetFpir: targetFpir == null ? null : rangeProblem(targetFpir, TARGET_RANGE),
     capacity: capacity === undefined ? null : integerProblem(capacity, capacities),
+    maxSubjects: maxSubjects == null ? null : integerProblem(maxSubjects, GALLERY_RANGES.maxSubjects),
     maxReferencesPerSubject:
       maxReferencesPerSubject === undefined ? null : integerProblem(maxReferencesPerSubject, counts),
     enrolmentGate:
@@ -107,6 +109,14 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
         : integerProblem(sinceLastMatchSeconds, GALLERY_RANGES.sinceLastMatchSeconds),
     metadata: metadata === undefined ? null : metadataProblem(metadata),
   };
+}
+
+/** Most subjects that a gallery may have. */
+export function subjectLimit({
+  maxSubjects,
+  capacity,
+}: Pick<GallerySettings, 'maxSubjects' | 'capacity'>): number {
+  return maxSubjects ?? capacity;
 }
 
 /** What is wrong with a number, as the end of a sentence; `null` where nothing is. */

@@ -39,7 +39,12 @@ import { orNull } from './gallery-calls';
  * @publicApi
  */
 export abstract class GalleryStore {
-  /** @throws {FaceError} GALLERY_EXISTS */
+  /** True when a fault of the store itself ended all changes: they fail with GALLERY_STORE_STOPPED; reads and searches go on. */
+  get isStopped(): boolean {
+    return false;
+  }
+
+  /** @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries. */
   abstract createGallery(gallery: NewGallery): Promise<Gallery>;
 
   abstract getGallery(galleryId: string): Promise<Gallery>;
@@ -55,6 +60,8 @@ export abstract class GalleryStore {
   /**
    * Makes a subject without references, or replaces the metadata of one that is there. Rights that are absent stay; those of
    * a new subject are `null`.
+   *
+   * @throws {FaceError} GALLERY_FULL for a new subject in a gallery that has as many as it may have.
    */
   abstract putSubject(
     galleryId: string,

@@ -90,8 +90,11 @@ describe(GalleryModule.name, () => {
     await rm(dir, { recursive: true });
   });
 
-  it('does not boot without what a store needs, or with defaults that no gallery may have', async () => {
-    await expect(boot({ store: 'lancedb' })).rejects.toMatchObject({ code: 'FACE_OPTIONS_INVALID' });
+  it('does not boot with a store that is unknown, or with defaults that no gallery may have', async () => {
+    await expect(boot({ store: 'postgres' as 'memory' })).rejects.toMatchObject({
+      code: 'FACE_OPTIONS_INVALID',
+      message: expect.stringContaining('memory, durable'),
+    });
     await expect(boot({ defaultGallery: { capacity: 0 } })).rejects.toMatchObject({
       code: 'PARAMETER_INVALID',
     });

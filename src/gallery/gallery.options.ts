@@ -5,11 +5,16 @@ import type { PurgeReport } from './retention';
 import type { VectorPrecision } from './index/vector-index';
 
 /** Stores that the module makes. */
-export const GALLERY_STORES = ['memory', 'durable', 'lancedb'] as const;
+export const GALLERY_STORES = ['memory', 'durable'] as const;
 export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
 
 /** In how many threads galleries may be scanned. */
 export const SCAN_THREADS_RANGE = [1, 64] as const;
+
+/** Of `maxGalleries`. */
+export const MAX_GALLERIES_RANGE = [1, 1_000_000] as const;
+/** @see {@link GalleryModuleOptions.maxGalleries} */
+export const DEFAULT_MAX_GALLERIES = 100_000;
 
 /** Of `maxBytes`. */
 export const GALLERY_BYTES_RANGE = [1024 ** 2, 1024 ** 4] as const;
@@ -20,7 +25,7 @@ export const GALLERY_BYTES_RANGE = [1024 ** 2, 1024 ** 4] as const;
  * @publicApi
  */
 export interface GalleryModuleOptions {
-  /** `memory`: gone with the process; `durable`: a folder; `lancedb`: a LanceDB database; or a store of one's own. @defaultValue `memory` */
+  /** `memory`: gone with the process; `durable`: a folder; or a store of one's own. @defaultValue `memory` */
   store?: GalleryStoreKind | GalleryStore;
   /** `durable`: folder, made where it is absent. @defaultValue data/gallery */
   dir?: string;
@@ -28,8 +33,6 @@ export interface GalleryModuleOptions {
   key?: string | null;
   /** `durable`: open a folder of which more than 1 % cannot be read, and serve the rest. @defaultValue false */
   acceptDamage?: boolean;
-  /** `lancedb`: folder or address of the database. */
-  uri?: string | null;
   /** @defaultValue `float32` */
   precision?: VectorPrecision;
   /** Threads that scan. `auto`: one per core, at most 4. @defaultValue `auto` */
@@ -39,6 +42,8 @@ export interface GalleryModuleOptions {
    * what the machine or the container has. @defaultValue `auto`
    */
   maxBytes?: number | Auto;
+  /** Most galleries of a store that the module makes; one more is refused with GALLERY_FULL. @defaultValue 100,000 */
+  maxGalleries?: number;
   /**
    * False: the gate `strict` compares a face with the references of its own subject alone, not with all subjects (1:N).
    * @defaultValue true
@@ -71,6 +76,7 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   targetFmr: null,
   targetFpir: null,
   capacity: 100_000,
+  maxSubjects: null,
   maxReferencesPerSubject: 20,
   enrolmentGate: 'standard',
   maxAgeSeconds: null,

@@ -6,6 +6,7 @@ import type { EmbeddingInput } from '../face/verification.service';
 import type { CardCalibration } from '../model-store/model-card';
 import type { WholeImageMode } from '../pipeline/face.types';
 import { type FakeFace, FakeFaceModel } from '../testing';
+import { galleryErrors } from './gallery-errors';
 import { GalleryService } from './gallery.service';
 import type {
   EnrolmentItem,
@@ -172,6 +173,14 @@ describe(GalleryService.name, () => {
       swapEmbedder();
       await telling.createDefaultGallery();
       expect(notices).toEqual([expect.stringContaining('fake00000000')]);
+    });
+
+    it('says that there is no room for it, and does not fail', async () => {
+      const notices: string[] = [];
+      const telling = new GalleryService(model, store, { onNotice: ({ message }) => notices.push(message) });
+      jest.spyOn(store, 'createGallery').mockRejectedValue(galleryErrors.galleriesFull('default', 1));
+      await telling.createDefaultGallery();
+      expect(notices).toEqual([expect.stringMatching(/^gallery default: .*galleries \(1\)/)]);
     });
 
     it('fails with a store that fails', async () => {

@@ -233,8 +233,8 @@ export class GalleryService {
   /**
    * Makes a gallery.
    *
-   * @throws {FaceError} PARAMETER_INVALID for the id or a setting; GALLERY_EXISTS; MODEL_UNKNOWN, MODEL_NOT_LOADED for the
-   * embedder.
+   * @throws {FaceError} PARAMETER_INVALID for the id or a setting; GALLERY_EXISTS; GALLERY_FULL; MODEL_UNKNOWN,
+   * MODEL_NOT_LOADED for the embedder.
    */
   async createGallery({ id, embedder, align, ...given }: CreateGalleryOptions): Promise<Gallery> {
     const info = this.model.embedder(embedder, align);
@@ -271,15 +271,18 @@ export class GalleryService {
     return this.store.updateGallery(galleryId, changes);
   }
 
-  /** Makes the gallery {@link DEFAULT_GALLERY_ID} where the store has none; a notice says where it cannot be used. */
+  /**
+   * Makes the gallery {@link DEFAULT_GALLERY_ID} where the store has none. A notice says that it cannot be used, or that there
+   * is no room for it: the other galleries are served all the same.
+   */
   async createDefaultGallery(): Promise<void> {
+    const existing = await orNull('GALLERY_NOT_FOUND', this.store.getGallery(DEFAULT_GALLERY_ID));
     try {
-      embedderOf(this.model, await this.store.getGallery(DEFAULT_GALLERY_ID));
+      if (existing) embedderOf(this.model, existing);
+      else await this.createGallery({ id: DEFAULT_GALLERY_ID });
     } catch (error) {
-      if (isFaceError(error, 'GALLERY_NOT_FOUND')) await this.createGallery({ id: DEFAULT_GALLERY_ID });
-      else if (isFaceError(error, 'MODEL_NOT_LOADED')) {
-        this.options.onNotice?.({ level: 'warn', message: error.message });
-      } else throw error;
+      if (!isFaceError(error, existing ? 'MODEL_NOT_LOADED' : 'GALLERY_FULL')) throw error;
+      this.options.onNotice?.({ level: 'warn', message: `gallery ${DEFAULT_GALLERY_ID}: ${error.message}` });
     }
   }
 

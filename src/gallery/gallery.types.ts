@@ -23,6 +23,8 @@ export interface GallerySettings {
   targetFpir: number | null;
   /** Most references. */
   capacity: number;
+  /** Most subjects, with and without references; `null`: as many as `capacity`. */
+  maxSubjects: number | null;
   /** Most references of one subject. */
   maxReferencesPerSubject: number;
   enrolmentGate: EnrolmentGate;

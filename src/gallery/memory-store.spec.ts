@@ -1,8 +1,10 @@
 import { galleryStoreContract, newGallery, newReference } from '../../test/support/gallery-store-contract';
 import { unitVectors } from '../../test/support/random-unit';
-import { VECTOR_PRECISIONS } from './index/vector-index';
+import { VECTOR_PRECISIONS, type VectorPrecision } from './index/vector-index';
 import type { AddedReference } from './gallery.types';
 import { MemoryStore } from './memory-store';
+import type { SubjectDetails } from './state/entries';
+import { bytesOfGallery, bytesOfReference, bytesOfSubject } from './state/weigh';
 
 describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
   galleryStoreContract('MemoryStore', async () => new MemoryStore({ threadCount: 2, precision }));
@@ -18,8 +20,8 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
 
   it('refuses what would take more memory than all galleries may, until something goes', async () => {
     const random = unitVectors(1, newGallery().dimensions);
-    // Room for three: a little over 1.5 KiB each.
-    const store = new MemoryStore({ threadCount: 1, precision, maxBytes: 5.5 * 1024 });
+    const maxBytes = bytesOf({ galleries: 2, subjects: 2, references: 3 }, precision);
+    const store = new MemoryStore({ threadCount: 1, precision, maxBytes });
     try {
       await store.createGallery(newGallery({ id: 'a' }));
       await store.createGallery(newGallery({ id: 'b' }));
@@ -31,12 +33,75 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
       expect(await add('a', 'r1', 'r2')).toMatchObject([{ status: 'added' }, { status: 'added' }]);
       expect(await add('b', 'r1', 'r2', 'r1')).toMatchObject([
         { status: 'added' },
-        { code: 'GALLERY_FULL', details: { maxBytes: 5.5 * 1024 } },
+        { code: 'GALLERY_FULL', details: { maxBytes } },
         { status: 'existing' },
       ]);
       expect(await store.getGallery('b')).toMatchObject({ referenceCount: 1 });
       await store.deleteReference('a', 'ann', 'r1');
       expect(await add('b', 'r2')).toMatchObject([{ status: 'added' }]);
+    } finally {
+      await store.close();
+    }
+  });
+
+  it('counts metadata of galleries, subjects and references', async () => {
+    const maxBytes = 1024 ** 2;
+    const store = new MemoryStore({ threadCount: 1, precision, maxBytes });
+    const metadata = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`key${i}`, 'x'.repeat(1000)]));
+    const full = { code: 'GALLERY_FULL', details: { maxBytes } };
+    try {
+      await store.createGallery(newGallery({ id: 'a' }));
+      const random = unitVectors(1, newGallery().dimensions);
+      let count = 0;
+      const fill = async () => {
+        for (; ; count++) await store.putSubject('a', `subject-${count}`, metadata);
+      };
+      await expect(fill()).rejects.toMatchObject(full);
+      expect(count).toBeGreaterThan(5);
+      expect(count).toBeLessThan(1024 / 32);
+      await expect(store.updateGallery('a', { metadata })).rejects.toMatchObject(full);
+      await expect(store.createGallery(newGallery({ id: 'b', metadata }))).rejects.toMatchObject(full);
+      const large = newReference('ann', 'r1', random(), { metadata });
+      expect(await store.addReferences('a', [large])).toMatchObject([full]);
+      expect(await store.getGallery('a')).toMatchObject({
+        subjectCount: count,
+        referenceCount: 0,
+        metadata: {},
+      });
+      // What goes makes room; to replace the same by the same takes none.
+      await store.putSubject('a', 'subject-0', metadata);
+      await store.putSubject('a', 'subject-0', {});
+      expect(await store.addReferences('a', [large])).toMatchObject([{ status: 'added' }]);
+      await store.deleteGallery('a');
+      await store.createGallery(newGallery({ id: 'b', metadata }));
+    } finally {
+      await store.close();
+    }
+  });
+
+  it('makes changes that meet in the order of the calls', async () => {
+    const store = new MemoryStore({ threadCount: 1, precision });
+    try {
+      const answers = await Promise.allSettled([
+        store.createGallery(newGallery({ id: 'a' })),
+        store.putSubject('a', 'ann', { n: 1 }),
+        store.renameSubject('a', 'ann', 'bob', { merge: false }),
+        store.putSubject('a', 'ann', { n: 2 }),
+        store.deleteGallery('a'),
+        store.getGallery('a'),
+        store.putSubject('a', 'ann', {}),
+        store.createGallery(newGallery({ id: 'a' })),
+      ]);
+      expect(answers).toMatchObject([
+        { value: { id: 'a' } },
+        { value: { isNew: true } },
+        { value: { id: 'bob', metadata: { n: 1 } } },
+        { value: { isNew: true } },
+        { value: { subjectCount: 2 } },
+        { reason: { code: 'GALLERY_NOT_FOUND' } },
+        { reason: { code: 'GALLERY_NOT_FOUND' } },
+        { value: { subjectCount: 0 } },
+      ]);
     } finally {
       await store.close();
     }
@@ -98,3 +163,17 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
     }
   });
 });
+
+/** Of subjects called ann in galleries with ids of one letter. */
+function bytesOf(
+  counts: { galleries: number; subjects: number; references: number },
+  precision: VectorPrecision,
+): number {
+  const rowBytes = newGallery().dimensions * (precision === 'int8' ? 5 : 4);
+  const details = { id: 'ann', metadata: {}, consentRef: null, purpose: null } as SubjectDetails;
+  return (
+    counts.galleries * bytesOfGallery({ id: 'a', metadata: {} }) +
+    counts.subjects * bytesOfSubject(details) +
+    counts.references * bytesOfReference({ metadata: {} }, rowBytes)
+  );
+}

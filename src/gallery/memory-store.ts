@@ -1,4 +1,4 @@
-import type { FaceError } from '../errors';
+import { FaceError } from '../errors';
 import { galleryErrors } from './gallery-errors';
 import { GalleryStore } from './gallery-store';
 import type {
@@ -23,12 +23,12 @@ import type {
 } from './gallery.types';
 import { VectorIndex, type VectorPrecision } from './index/vector-index';
 import { VectorScanner } from './index/vector-scanner';
-import { type GalleryEntry, toGallery } from './state/entries';
+import { Draft, type Reservations, WAITS, wholeName } from './state/draft';
+import { type GalleryEntry, type Replacement, toGallery } from './state/entries';
 import { GalleryState } from './state/gallery-state';
-import { LayeredMap } from './state/layered-map';
-import { NumberPool } from './state/number-pool';
 import { PagedList } from './state/paged-list';
-import { Plan } from './state/plan';
+import * as plans from './state/plan-changes';
+import { bytesOfGallery } from './state/weigh';
 
 export interface MemoryStoreOptions {
   /** Threads that scan, shared by all galleries. */
@@ -36,45 +36,95 @@ export interface MemoryStoreOptions {
   precision: VectorPrecision;
   /** Bytes that all galleries may take; what would take more is refused with GALLERY_FULL. @defaultValue no limit */
   maxBytes?: number;
+  /** Most galleries; one more is refused with GALLERY_FULL. @defaultValue no limit */
+  maxGalleries?: number;
 }
 
-/**
- * Bytes of a reference and its share of a subject in memory beside its row of the index: objects, ids, hash, map entries.
- * Measured with four references to a subject: 1,320 to 1,420 (docs/benchmarks.md, `gallery-stores`).
- */
-const BYTES_BESIDE_ROW = 1536;
+/** A change with all that it needs reserved. */
+export interface ReservedChange {
+  gallery?: Replacement<GalleryEntry>;
+  /** Of what is in a gallery. */
+  draft?: Draft;
+}
+
+interface Planned<T> extends ReservedChange {
+  /** Asked when the change was just made. */
+  answer: () => T;
+}
+
+interface Waiting {
+  plan: () => Planned<unknown>;
+  resolve: (answer: never) => void;
+  reject: (error: FaceError) => void;
+}
+
+/** A change that is made and whose traces are still to be wiped. */
+interface Made extends Pick<Waiting, 'resolve' | 'reject'> {
+  answer: unknown;
+}
+
+interface Member extends Waiting {
+  planned: Planned<unknown>;
+}
+
+/** Changes that are made together at most: they are planned and applied in one turn of the event loop each. */
+const MAX_GROUP = 200;
 
 /**
  * Galleries in the memory of the process, gone with it.
  *
+ * Changes are made in groups, in the order of the calls. A group is first reserved: each change plans what it puts in the place
+ * of what, and takes all that can run out. Then it is written as a whole ({@link write}, where there is a medium), then applied.
+ * A change that looks at what another of its group replaces waits for the next group: so plans see plain maps alone.
+ *
  * @publicApi
  */
 export class MemoryStore extends GalleryStore {
-  /** Numbers of the records in a file, where there is one. */
-  protected records = new NumberPool();
-  private readonly galleries = new LayeredMap<GalleryEntry>();
+  private readonly galleries = new Map<string, GalleryEntry>();
   private readonly list = new PagedList<GalleryEntry>();
   private readonly scanner: VectorScanner;
   private readonly searches = new Set<Promise<unknown>>();
+  private readonly reserved: Reservations & { galleryCount: number };
+  private readonly queue: Waiting[] = [];
+  /** Settles when all changes are made that were asked for. */
+  private working?: Promise<void>;
+  private stoppedBy?: unknown;
   private lastUid = 0;
 
   constructor(private readonly options: MemoryStoreOptions) {
     super();
     this.scanner = new VectorScanner({ threadCount: options.threadCount });
+    const { maxBytes = Infinity } = options;
+    this.reserved = { names: new Set(), bytes: 0, maxBytes, galleryCount: 0 };
+  }
+
+  override get isStopped(): boolean {
+    return this.stoppedBy !== undefined;
   }
 
   createGallery(gallery: NewGallery): Promise<Gallery> {
-    return this.change((plan) => {
-      if (this.galleries.getPlanned(gallery.id)) throw galleryErrors.galleryExists(gallery.id);
-      const uid = this.nextUid();
+    return this.change(() => {
+      this.checkName(gallery.id);
+      if (this.galleries.has(gallery.id)) throw galleryErrors.galleryExists(gallery.id);
+      const { maxGalleries = Infinity } = this.options;
+      if (this.reserved.galleryCount >= maxGalleries)
+        throw galleryErrors.galleriesFull(gallery.id, maxGalleries);
+      if (this.reserved.bytes + bytesOfGallery(gallery) > this.reserved.maxBytes)
+        throw galleryErrors.memoryFull(gallery.id, this.reserved.maxBytes);
       const now = Date.now();
-      const state = this.makeState({ ...gallery, uid });
-      return this.setGallery(plan, { ...gallery, uid, record: -1, createdAt: now, updatedAt: now, state });
+      const state = this.makeState({ ...gallery, uid: this.nextUid() });
+      return this.toReplace(undefined, {
+        ...gallery,
+        uid: state.uid,
+        createdAt: now,
+        updatedAt: now,
+        state,
+      });
     });
   }
 
   async getGallery(galleryId: string): Promise<Gallery> {
-    return toGallery(this.settled(galleryId));
+    return toGallery(this.gallery(galleryId));
   }
 
   async listGalleries(page: PageRequest): Promise<Page<Gallery>> {
@@ -82,21 +132,22 @@ export class MemoryStore extends GalleryStore {
   }
 
   updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery> {
-    return this.change((plan) => {
-      const old = this.planned(galleryId);
-      plan.erase(old.record);
-      return this.setGallery(plan, { ...old, ...changes, updatedAt: Date.now() });
+    return this.change(() => {
+      const before = this.wholeGallery(galleryId);
+      const after = { ...before, ...changes, updatedAt: Date.now() };
+      const growth = bytesOfGallery(after) - bytesOfGallery(before);
+      if (growth > 0 && this.reserved.bytes + growth > this.reserved.maxBytes)
+        throw galleryErrors.memoryFull(galleryId, this.reserved.maxBytes);
+      return this.toReplace(before, after);
     });
   }
 
   async deleteGallery(galleryId: string): Promise<DeletionCounts> {
-    const { state, counts } = await this.change((plan) => {
-      const { uid, record, state } = this.planned(galleryId);
-      plan.erase(record);
-      const counts = state.eraseAll(plan);
-      plan.set(this.galleries, galleryId, undefined);
-      plan.afterwards(() => this.list.delete(uid));
-      return () => ({ state, counts });
+    const { state, counts } = await this.change(() => {
+      const before = this.wholeGallery(galleryId);
+      const { state } = before;
+      const counts = { subjectCount: state.subjectCount, referenceCount: state.referenceCount };
+      return { gallery: { before }, answer: () => ({ state, counts }) };
     });
     await state.close();
     return counts;
@@ -108,27 +159,26 @@ export class MemoryStore extends GalleryStore {
     metadata: Metadata,
     rights: Partial<SubjectRights> = {},
   ): Promise<{ subject: Subject; isNew: boolean }> {
-    return this.change((plan) => {
-      const { state } = this.planned(galleryId);
-      const { isNew } = state.putSubject(plan, subjectId, metadata, rights);
-      return () => ({ subject: state.getSubject(subjectId), isNew });
+    return this.draft(galleryId, (draft, gallery) => {
+      const { isNew } = plans.planSubject(draft, subjectId, metadata, rights, gallery);
+      return () => ({ subject: draft.state.getSubject(subjectId), isNew });
     });
   }
 
   async getSubject(galleryId: string, subjectId: string): Promise<Subject> {
-    return this.settled(galleryId).state.getSubject(subjectId);
+    return this.gallery(galleryId).state.getSubject(subjectId);
   }
 
   async listSubjects(
     galleryId: string,
     page: PageRequest & { filter?: MetadataFilter },
   ): Promise<Page<Subject>> {
-    return this.settled(galleryId).state.listSubjects(page);
+    return this.gallery(galleryId).state.listSubjects(page);
   }
 
   recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void> {
-    return this.change((plan) => {
-      this.planned(galleryId).state.recordMatches(plan, subjectIds, matchedAt);
+    return this.draft(galleryId, (draft) => {
+      plans.planMatches(draft, subjectIds, matchedAt);
       return () => undefined;
     });
   }
@@ -139,16 +189,15 @@ export class MemoryStore extends GalleryStore {
     newSubjectId: string,
     { merge }: { merge: boolean },
   ): Promise<Subject> {
-    return this.change((plan) => {
-      const { state, maxReferencesPerSubject } = this.planned(galleryId);
-      state.renameSubject(plan, subjectId, newSubjectId, { merge, maxReferencesPerSubject });
-      return () => state.getSubject(newSubjectId);
+    return this.draft(galleryId, (draft, { maxReferencesPerSubject }) => {
+      plans.planRename(draft, subjectId, newSubjectId, { merge, maxReferencesPerSubject });
+      return () => draft.state.getSubject(newSubjectId);
     });
   }
 
   deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
-    return this.change((plan) => {
-      const counts = this.planned(galleryId).state.deleteSubject(plan, subjectId);
+    return this.draft(galleryId, (draft) => {
+      const counts = plans.planSubjectDeletion(draft, subjectId);
       return () => counts;
     });
   }
@@ -157,36 +206,30 @@ export class MemoryStore extends GalleryStore {
     galleryId: string,
     references: readonly NewReference[],
   ): Promise<(AddedReference | FaceError)[]> {
-    return this.change((plan) => {
-      const gallery = this.planned(galleryId);
-      const { state } = gallery;
-      const { maxBytes = Infinity } = this.options;
-      const bytesOfOne = bytesOfReference(gallery.dimensions, this.options.precision);
-      let takenBytes = this.plannedBytes();
-      const outcomes: (AddedReference | FaceError)[] = [];
-      for (const reference of references) {
-        const hasRoom = takenBytes + bytesOfOne <= maxBytes;
-        const outcome = state.addReference(plan, reference, gallery, () =>
-          hasRoom ? undefined : galleryErrors.memoryFull(galleryId, maxBytes),
-        );
-        if ('entry' in outcome && outcome.status === 'added') takenBytes += bytesOfOne;
+    return this.draft(galleryId, (draft, gallery) => {
+      const planned = plans.planAdditions(draft, references, gallery);
+      return () => {
+        const later = new Set(draft.references.map(({ after }) => after!.id));
         // Each is answered as it is when those before it are there, and those after it are not.
-        plan.afterwards(() => outcomes.push('entry' in outcome ? state.toAdded(outcome) : outcome));
-      }
-      return () => outcomes;
+        return planned.map((outcome) => {
+          if (outcome instanceof FaceError) return outcome;
+          later.delete(outcome.entry.id);
+          return draft.state.toAdded(outcome, later);
+        });
+      };
     });
   }
 
   async getReference(galleryId: string, subjectId: string, referenceId: string): Promise<StoredReference> {
-    return this.settled(galleryId).state.getReference(subjectId, referenceId);
+    return this.gallery(galleryId).state.getReference(subjectId, referenceId);
   }
 
   async listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]> {
-    return this.settled(galleryId).state.listReferences(subjectId);
+    return this.gallery(galleryId).state.listReferences(subjectId);
   }
 
   override async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
-    const { state } = this.settled(galleryId);
+    const { state } = this.gallery(galleryId);
     return subjectIds.flatMap((subjectId) => state.describeReferences(subjectId));
   }
 
@@ -197,25 +240,24 @@ export class MemoryStore extends GalleryStore {
     metadata: Metadata,
     rights: Partial<ReferenceRights> = {},
   ): Promise<Reference> {
-    return this.change((plan) => {
-      const { state } = this.planned(galleryId);
-      state.updateReference(plan, subjectId, referenceId, { ...rights, metadata });
+    return this.draft(galleryId, (draft) => {
+      plans.planReference(draft, subjectId, referenceId, { ...rights, metadata });
       return () => {
-        const { embedding: _embedding, ...reference } = state.getReference(subjectId, referenceId);
+        const { embedding: _embedding, ...reference } = draft.state.getReference(subjectId, referenceId);
         return reference;
       };
     });
   }
 
   deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void> {
-    return this.change((plan) => {
-      this.planned(galleryId).state.deleteReference(plan, subjectId, referenceId);
+    return this.draft(galleryId, (draft) => {
+      plans.planReferenceDeletion(draft, subjectId, referenceId);
       return () => undefined;
     });
   }
 
   async search(galleryId: string, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
-    const search = this.settled(galleryId).state.search(probes, options);
+    const search = this.gallery(galleryId).state.search(probes, options);
     this.searches.add(search);
     try {
       return await search;
@@ -225,91 +267,203 @@ export class MemoryStore extends GalleryStore {
   }
 
   async *exportRecords(galleryId: string): AsyncGenerator<GalleryRecord> {
-    yield* this.settled(galleryId).state.records();
+    yield* this.gallery(galleryId).state.records();
   }
 
   async close(): Promise<void> {
+    await this.working;
     await Promise.allSettled(this.searches);
     await Promise.all(this.list.toArray().map((gallery) => gallery.state.close()));
     await this.scanner.close();
   }
 
-  /** Makes a planned change safe and settles it; memory is as safe as it gets. Plans settle in the order of the calls. */
-  protected async commit(plan: Plan): Promise<void> {
-    plan.settle();
-  }
+  /** Waits for changes that may come along with the first. */
+  protected async gather(): Promise<void> {}
 
-  protected makeState(gallery: { uid: number; id: string; dimensions: number }): GalleryState {
+  /** Makes a group of changes safe, as a whole or not at all. Memory is as safe as it gets. */
+  protected async write(_changes: readonly ReservedChange[]): Promise<void> {}
+
+  /** Settles when all that changes have taken away is gone from the medium too. */
+  protected async wipe(): Promise<void> {}
+
+  protected makeState({
+    uid,
+    id,
+    dimensions,
+  }: {
+    uid: number;
+    id: string;
+    dimensions: number;
+  }): GalleryState {
     const { precision } = this.options;
-    const index = new VectorIndex({ dimensions: gallery.dimensions, precision, scanner: this.scanner });
-    return new GalleryState(gallery, index, () => this.nextUid());
+    const index = new VectorIndex({ dimensions, precision, scanner: this.scanner });
+    const rowBytes = dimensions * (precision === 'int8' ? 5 : 4);
+    return new GalleryState({ uid, id, dimensions, rowBytes }, index);
   }
 
   /** Takes over what comes from the medium. */
   protected restore(galleries: readonly GalleryEntry[], lastUid: number): void {
     for (const gallery of galleries) {
-      this.galleries.restore(gallery.id, gallery);
-      this.list.set(gallery);
+      this.count({ after: gallery }, 1);
+      this.apply({ gallery: { after: gallery } });
     }
     this.lastUid = lastUid;
-  }
-
-  /** What all galleries will take. */
-  private plannedBytes(): number {
-    let bytes = 0;
-    for (const { dimensions, state } of this.galleries.plannedValues())
-      bytes += state.plannedReferenceCount * bytesOfReference(dimensions, this.options.precision);
-    return bytes;
   }
 
   private nextUid(): number {
     return ++this.lastUid;
   }
 
-  private settled(galleryId: string): GalleryEntry {
+  /** As it is now. */
+  private gallery(galleryId: string): GalleryEntry {
     const gallery = this.galleries.get(galleryId);
     if (!gallery) throw galleryErrors.galleryNotFound(galleryId);
     return gallery;
   }
 
-  private planned(galleryId: string): GalleryEntry {
-    const gallery = this.galleries.getPlanned(galleryId);
-    if (!gallery) throw galleryErrors.galleryNotFound(galleryId);
+  /** For a change of the gallery itself: nothing in it is being changed. */
+  private wholeGallery(galleryId: string): GalleryEntry {
+    this.checkName(galleryId);
+    const gallery = this.gallery(galleryId);
+    this.checkName(wholeName(gallery.state));
     return gallery;
   }
 
-  /** @returns the answer of a change of the gallery. */
-  private setGallery(plan: Plan, gallery: GalleryEntry): () => Gallery {
-    const entry = plan.write(
-      (record): GalleryEntry => ({ ...gallery, record }),
-      (written) => ({ kind: 'gallery', gallery: written }),
-    );
-    plan.set(this.galleries, entry.id, entry);
-    plan.afterwards(() => this.list.set(entry));
-    return () => toGallery(entry);
+  private checkName(name: string): void {
+    if (this.reserved.names.has(name)) throw WAITS;
+  }
+
+  private toReplace(before: GalleryEntry | undefined, after: GalleryEntry): Planned<Gallery> {
+    return { gallery: { before, after }, answer: () => toGallery(after) };
+  }
+
+  /** A change of what is in a gallery. */
+  private draft<T>(galleryId: string, plan: (draft: Draft, gallery: GalleryEntry) => () => T): Promise<T> {
+    return this.change(() => {
+      this.checkName(galleryId);
+      const gallery = this.gallery(galleryId);
+      const draft = new Draft(gallery.state, this.reserved, () => this.nextUid());
+      try {
+        const answer = plan(draft, gallery);
+        draft.checkGrowth();
+        return { draft, answer };
+      } catch (error) {
+        draft.discard();
+        throw error;
+      }
+    });
   }
 
   /**
-   * Makes one change, all of it or nothing.
+   * Makes one change, all of it or nothing, when it is its turn.
    *
-   * @param make - plans it, or throws before it planned anything; gives what answers when it has settled.
+   * @param plan - reserves what it needs, or throws and has changed nothing.
    */
-  private async change<T>(make: (plan: Plan) => () => T): Promise<T> {
-    const plan = new Plan(this.records);
-    let answer: T;
-    try {
-      const toAnswer = make(plan);
-      plan.afterwards(() => (answer = toAnswer()));
-    } catch (error) {
-      // It may be refused for what is on its way: that must be safe before anyone is told.
-      await this.commit(plan);
-      throw error;
+  private change<T>(plan: () => Planned<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.queue.push({ plan, resolve, reject });
+      this.working ??= this.work();
+    });
+  }
+
+  private async work(): Promise<void> {
+    await this.gather();
+    while (this.queue.length > 0) {
+      const group = this.reserveGroup();
+      if (group.length > 0) await this.make(group);
     }
-    await this.commit(plan);
-    return answer!;
+    this.working = undefined;
+  }
+
+  private reserveGroup(): Member[] {
+    const group: Member[] = [];
+    while (this.queue.length > 0 && group.length < MAX_GROUP) {
+      const [waiting] = this.queue;
+      try {
+        if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
+        const planned = waiting.plan();
+        this.reserve(planned);
+        group.push({ ...waiting, planned });
+      } catch (error) {
+        if (error === WAITS) break;
+        waiting.reject(error instanceof FaceError ? error : galleryErrors.storeFailed(error));
+      }
+      this.queue.shift();
+    }
+    return group;
+  }
+
+  private async make(group: readonly Member[]): Promise<void> {
+    try {
+      await this.write(group.map(({ planned }) => planned));
+    } catch (error) {
+      for (const { planned, reject } of group) {
+        this.release(planned);
+        reject(galleryErrors.storeFailed(error));
+      }
+      this.reserved.names.clear();
+      return;
+    }
+    const removing: Made[] = [];
+    for (const { planned, resolve, reject } of group) {
+      try {
+        this.apply(planned);
+        const made = { answer: planned.answer(), resolve, reject };
+        if (takesAway(planned)) removing.push(made);
+        else resolve(made.answer as never);
+      } catch (error) {
+        // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
+        this.stoppedBy = error;
+        reject(galleryErrors.storeStopped(error));
+      }
+    }
+    this.reserved.names.clear();
+    try {
+      await this.wipe();
+      for (const { answer, resolve } of removing) resolve(answer as never);
+    } catch (error) {
+      for (const { reject } of removing) reject(galleryErrors.notWiped(error));
+    }
+  }
+
+  private reserve({ gallery, draft }: ReservedChange): void {
+    draft?.reserve();
+    if (!gallery) return;
+    this.reserved.names.add((gallery.after ?? gallery.before)!.id);
+    this.count(gallery, 1);
+  }
+
+  private release({ gallery, draft }: ReservedChange): void {
+    draft?.release();
+    if (gallery) this.count(gallery, -1);
+  }
+
+  private count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
+    const [added, removed] = [Number(after !== undefined), Number(before !== undefined)];
+    this.reserved.galleryCount += sign * (added - removed);
+    this.reserved.bytes += sign * (bytesOfAll(after) - bytesOfAll(before));
+  }
+
+  private apply({ gallery, draft }: ReservedChange): void {
+    draft?.state.apply(draft);
+    if (!gallery) return;
+    const { before, after } = gallery;
+    if (after) {
+      this.galleries.set(after.id, after);
+      this.list.set(after.uid, after);
+    } else if (before) {
+      this.galleries.delete(before.id);
+      this.list.delete(before.uid);
+    }
   }
 }
 
-function bytesOfReference(dimensions: number, precision: VectorPrecision): number {
-  return dimensions * (precision === 'int8' ? 5 : 4) + BYTES_BESIDE_ROW;
+/** Whether something is to be wiped before the change is acknowledged. */
+function takesAway({ gallery, draft }: ReservedChange): boolean {
+  if (gallery) return gallery.before !== undefined;
+  return draft?.takesAway === true;
+}
+
+function bytesOfAll(gallery: GalleryEntry | undefined): number {
+  return gallery ? bytesOfGallery(gallery) + gallery.state.planned.bytes : 0;
 }

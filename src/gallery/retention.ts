@@ -1,5 +1,4 @@
-import { FaceError } from '../errors';
-import { orNull } from './gallery-calls';
+import { isFaceError, orNull } from './gallery-calls';
 import { lastMatchOf } from './last-matches';
 import type { GalleryStore } from './gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
@@ -140,7 +139,8 @@ export class Retention {
       }
       return true;
     } catch (error) {
-      if (error instanceof FaceError && error.code === 'GALLERY_STORE_FAILED') return false;
+      if (isFaceError(error, 'GALLERY_STORE_FAILED') || isFaceError(error, 'GALLERY_STORE_STOPPED'))
+        return false;
       throw error;
     }
   }

@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppConfig } from '../config/app.config';
-import { FaceModel } from '../face/face-model';
-import { Draining } from './draining';
 import { HEARTBEAT, type HealthThreadData, READY } from './health-state';
+import { Readiness } from './readiness';
 
 const HEARTBEAT_EVERY_MS = 200;
 const HEAP_MB = 16;
@@ -18,8 +17,7 @@ export class HealthPort implements OnApplicationBootstrap, OnApplicationShutdown
 
   constructor(
     private readonly config: AppConfig,
-    private readonly model: FaceModel,
-    private readonly draining: Draining,
+    private readonly readiness: Readiness,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -28,8 +26,7 @@ export class HealthPort implements OnApplicationBootstrap, OnApplicationShutdown
     const state = new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT);
     const cells = new BigInt64Array(state);
     const beat = () => {
-      const isReady = !this.draining.isDraining && this.model.readiness().ready;
-      Atomics.store(cells, READY, isReady ? 1n : 0n);
+      Atomics.store(cells, READY, this.readiness.problem === null ? 1n : 0n);
       Atomics.store(cells, HEARTBEAT, BigInt(Date.now()));
     };
     beat();

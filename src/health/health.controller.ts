@@ -1,22 +1,16 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { WithoutKey } from '../auth/scopes.decorator';
-import { AuditTrail } from '../audit/audit-trail';
 import { FaceError } from '../errors';
-import { FaceModel } from '../face/face-model';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
-import { Draining } from './draining';
 import { LiveResponseDto, ReadyResponseDto } from './health.dto';
+import { Readiness } from './readiness';
 
 @ApiTags('health')
 @WithoutKey()
 @Controller('health')
 export class HealthController {
-  constructor(
-    private readonly model: FaceModel,
-    private readonly draining: Draining,
-    private readonly audit: AuditTrail,
-  ) {}
+  constructor(private readonly readiness: Readiness) {}
 
   @Get('live')
   @ApiOperation({ summary: 'Whether the process answers', description: 'Restart it where it does not.' })
@@ -42,14 +36,8 @@ export class HealthController {
   })
   @ApiFaceErrors(['NOT_READY', 'INTERNAL_ERROR'])
   ready(): ReadyResponseDto {
-    const { ready, reason = 'unknown' } = this.readiness();
-    if (!ready) throw new FaceError('NOT_READY', `The service is not ready: ${reason}.`, { reason });
+    const reason = this.readiness.problem;
+    if (reason !== null) throw new FaceError('NOT_READY', `The service is not ready: ${reason}.`, { reason });
     return { status: 'ready' };
-  }
-
-  private readiness(): { ready: boolean; reason?: string } {
-    if (this.draining.isDraining) return { ready: false, reason: 'shutting down' };
-    if (this.audit.isRefusing) return { ready: false, reason: 'the audit stream cannot be written' };
-    return this.model.readiness();
   }
 }

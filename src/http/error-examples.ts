@@ -94,6 +94,10 @@ export const ERROR_EXAMPLES: Readonly<
     message:
       'The servers of the galleries did not confirm the change in time; it may still be made. Read before you repeat it.',
   },
+  GALLERY_STORE_STOPPED: {
+    message:
+      'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
+  },
   MODEL_NOT_LOADED: {
     message: `Model yunet is not loaded. Loaded for detector: ${EXAMPLE_DETECTOR}.`,
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },

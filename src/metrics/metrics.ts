@@ -143,6 +143,6 @@ export type MetricName = keyof typeof METRICS;
 export const REJECTIONS: readonly FaceErrorCode[] = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
   (code) =>
     code === 'MODEL_NOT_LOADED' ||
-    (!['GALLERY_STORE_FAILED', 'AUDIT_FAILED'].includes(code) &&
+    (!['GALLERY_STORE_FAILED', 'GALLERY_STORE_STOPPED', 'AUDIT_FAILED'].includes(code) &&
       [429, 503, 504].includes(FACE_ERRORS[code].status ?? 0)),
 );

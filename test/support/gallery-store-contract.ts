@@ -24,6 +24,7 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     targetFmr: null,
     targetFpir: null,
     capacity: 1000,
+    maxSubjects: null,
     maxReferencesPerSubject: 10,
     enrolmentGate: 'standard',
     maxAgeSeconds: null,

@@ -212,7 +212,7 @@ export class DeepfaceRegisterController {
       curl: 'curl -F img=@a.jpg -F img_name=ada localhost:3000/register',
       options: DeepfaceRegisterDto,
       examples: { named: { summary: 'An image with a name', value: { img_name: 'ada' } } },
-      errors: ['GALLERY_FULL', 'GALLERY_STORE_FAILED'],
+      errors: ['GALLERY_FULL', 'GALLERY_STORE_FAILED', 'GALLERY_STORE_STOPPED'],
     },
   )
   @ApiOkResponse({

@@ -1,6 +1,21 @@
 import type { FaceQuality, GallerySettings, Metadata } from '../gallery.types';
 import { type LaterFields, packMetadata, unpackMetadata } from '../packed-metadata';
-import type { RecordContent, RestoredGallery, RestoredReference, RestoredSubject } from '../state/entries';
+import type { GalleryEntry, ReferenceEntry, SubjectDetails } from '../state/entries';
+
+/** What is written of an entry. */
+export type RecordContent =
+  | { kind: 'gallery'; gallery: GalleryEntry }
+  | { kind: 'subject'; galleryUid: number; subject: SubjectDetails }
+  | { kind: 'reference'; subjectUid: number; reference: ReferenceEntry; embedding: Float32Array };
+
+/** What comes back of it. */
+export type StoredGallery = Omit<GalleryEntry, 'record' | 'state'>;
+export type StoredSubject = SubjectDetails & { galleryUid: number };
+export interface StoredReference extends Omit<ReferenceEntry, 'subject' | 'row'> {
+  subjectUid: number;
+  /** Float32Array [D]. Not to be kept. */
+  embedding: Float32Array;
+}
 
 /** One record as it goes into a bundle. */
 export interface EncodedRecord {
@@ -31,8 +46,8 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
   const { kind } = content;
   switch (kind) {
     case 'gallery': {
-      const { record: _record, ...gallery } = content.gallery;
-      const json = JSON.stringify({ ...gallery, state: undefined });
+      const { record: _record, state: _state, ...gallery } = content.gallery;
+      const json = JSON.stringify(gallery);
       return { kind, json, numbers: [], embedding: NO_EMBEDDING };
     }
     case 'subject': {
@@ -76,22 +91,23 @@ export function encodeBundle(records: readonly EncodedRecord[]): Buffer {
   return content;
 }
 
-export function decodeGalleries(content: Buffer): RestoredGallery[] {
+export function decodeGalleries(content: Buffer): StoredGallery[] {
   // Records of older versions lack the settings that came later.
   const settings: Partial<GallerySettings> = {
     targetFmr: null,
     targetFpir: null,
+    maxSubjects: null,
     maxAgeSeconds: null,
     sinceLastMatchSeconds: null,
     matchesSince: null,
   };
-  return readParts(content).values.map((value) => ({ ...settings, ...(value as RestoredGallery) }));
+  return readParts(content).values.map((value) => ({ ...settings, ...(value as StoredGallery) }));
 }
 
-export function decodeSubjects(content: Buffer): RestoredSubject[] {
+export function decodeSubjects(content: Buffer): StoredSubject[] {
   const { values, numbers } = readParts(content);
   const { valueCount, numberCount } = SHAPES.subject;
-  const subjects: RestoredSubject[] = [];
+  const subjects: StoredSubject[] = [];
   for (let v = 0, n = 0; v < values.length; v += valueCount, n += numberCount)
     subjects.push({
       uid: numbers[n],
@@ -108,10 +124,10 @@ export function decodeSubjects(content: Buffer): RestoredSubject[] {
   return subjects;
 }
 
-export function decodeReferences(content: Buffer): RestoredReference[] {
+export function decodeReferences(content: Buffer): StoredReference[] {
   const { values, numbers, embeddings } = readParts(content);
   const { valueCount, numberCount } = SHAPES.reference;
-  const references: RestoredReference[] = [];
+  const references: StoredReference[] = [];
   let embeddingAt = 0;
   for (let v = 0, n = 0; v < values.length; v += valueCount, n += numberCount)
     references.push({

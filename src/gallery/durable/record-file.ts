@@ -3,10 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { RecordContent } from '../state/entries';
 import { NumberPool } from '../state/number-pool';
-import type { RecordWrite } from '../state/plan';
-import { encodeBundle, type EncodedRecord, encodeRecord, splitBundle } from './encode-content';
+import {
+  encodeBundle,
+  type EncodedRecord,
+  encodeRecord,
+  type RecordContent,
+  splitBundle,
+} from './encode-content';
 import { lockFolder } from './folder-lock';
 import { openHeader } from './folder-header';
 import { KEY_BYTES, KeyFile } from './key-file';
@@ -29,6 +33,12 @@ const BUNDLE_BYTES = 256 * 1024;
 const BUNDLES_PER_TURN = 8;
 /** Keys of bundles whose records were moved, not removed, are wiped when so many have gathered. A deletion waits for them. */
 const MAX_UNWIPED = 128;
+
+/** One record that is to be written. */
+export interface RecordWrite {
+  number: number;
+  content: RecordContent;
+}
 
 /** Records of one kind that were written together. */
 interface Bundle {

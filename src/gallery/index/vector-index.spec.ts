@@ -95,8 +95,107 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
     expect(index.count).toBe(2);
   });
 
-  it('refuses a vector of another length', () => {
-    expect(() => create(4).add(unit([1, 2, 3]), 0)).toThrow(RangeError);
+  it('finds a row once it is set, and not while it is only taken', async () => {
+    const index = create(2);
+    const [first, second] = [index.take(), index.take()];
+    expect(index.count).toBe(0);
+    expect(await index.search([unit([0, 1])], { limit: 5 })).toEqual([[]]);
+    expect(() => index.get(second)).toThrow(RangeError);
+    index.set(second, unit([0, 1]), 3);
+    expect(index.count).toBe(1);
+    expect(await index.search([unit([0, 1])], { limit: 5 })).toEqual([
+      [{ row: second, subject: 3, similarity: 1 }],
+    ]);
+    index.give(first);
+    expect([index.count, index.take()]).toEqual([1, first]);
+  });
+
+  it('refuses to set or give what is not taken', () => {
+    const index = create(2);
+    const row = index.take();
+    index.set(row, unit([0, 1]), 0);
+    const other = index.take();
+    index.give(other);
+    for (const wrong of [row, other, 2, -1, NaN]) {
+      expect(() => index.set(wrong, unit([1, 0]), 1)).toThrow(RangeError);
+      expect(() => index.give(wrong)).toThrow(RangeError);
+    }
+    expect(() => index.get(-1)).toThrow(RangeError);
+    expect(index.count).toBe(1);
+    expect(Array.from(index.get(row))).toEqual([0, 1]);
+  });
+
+  it('changes nothing where there is no room for a row', () => {
+    const index = create(2);
+    const kept = index.add(unit([0, 1]), 0);
+    const grow = jest.spyOn(index, 'reserve').mockImplementation(() => {
+      throw new RangeError('no addresses');
+    });
+    expect(() => index.take()).toThrow('no addresses');
+    expect(index.count).toBe(1);
+    // Free rows need no room.
+    index.remove(kept);
+    expect(index.take()).toBe(kept);
+    grow.mockRestore();
+    index.set(kept, unit([1, 0]), 1);
+    expect(index.take()).toBe(1);
+  });
+
+  it('refuses a vector of another length, and leaves the row as it is', () => {
+    const index = create(4);
+    const row = index.take();
+    expect(() => index.set(row, unit([1, 2, 3]), 0)).toThrow(RangeError);
+    expect(index.count).toBe(0);
+    index.set(row, unit([1, 2, 3, 4]), 0);
+    expect(index.count).toBe(1);
+  });
+
+  it('does what a map does, over random steps', async () => {
+    const dimensions = 16;
+    const index = create(dimensions);
+    const model: Model = new Map();
+    const taken = new Set<number>();
+    const anyOf = (rows: Iterable<number>): number | undefined => {
+      const all = [...rows];
+      return all.length === 0 ? undefined : all[Math.floor(random() * all.length)];
+    };
+    let highest = 0;
+    for (let step = 0; step < 3000; step++) {
+      // Grows past a block, then shrinks.
+      const share = step < 2000 ? 0.75 : 0.2;
+      const [kind, setRow, takenRow] = [random(), anyOf(model.keys()), anyOf(taken)];
+      if (kind < share / 2) {
+        const row = index.take();
+        expect(model.has(row) || taken.has(row)).toBe(false);
+        // Dense: free rows are taken first.
+        expect(row).toBeLessThanOrEqual(Math.max(highest, model.size + taken.size));
+        highest = Math.max(highest, row + 1);
+        taken.add(row);
+      } else if (kind < share && takenRow !== undefined) {
+        const [embedding, subject] = [randomUnit(dimensions), Math.floor(random() * 40)];
+        index.set(takenRow, embedding, subject);
+        taken.delete(takenRow);
+        model.set(takenRow, { embedding, subject });
+      } else if (kind < share + 0.05 && takenRow !== undefined) {
+        index.give(takenRow);
+        taken.delete(takenRow);
+      } else if (kind < (share + 1) / 2 && setRow !== undefined) {
+        index.remove(setRow);
+        model.delete(setRow);
+      } else if (setRow !== undefined) {
+        const entry = model.get(setRow)!;
+        entry.subject = Math.floor(random() * 40);
+        index.setSubject(setRow, entry.subject);
+      }
+      expect(index.count).toBe(model.size);
+      if (step % 50 > 0) continue;
+      for (const row of taken) expect(() => index.get(row)).toThrow(RangeError);
+      for (const [row, { embedding }] of model) expect(index.get(row)).toEqual(embedding);
+      const probes = [randomUnit(dimensions), randomUnit(dimensions)];
+      const expected = similaritiesOf(model, probes).map((one) => expectedHits(model, one, { limit: 10 }));
+      expect(await index.search(probes, { limit: 10 })).toEqual(expected);
+    }
+    expect(highest).toBeGreaterThan(BLOCK_ROWS);
   });
 
   // The kernel takes eight rows at once, an eighth of a block apart.

@@ -48,6 +48,8 @@ export class VectorIndex {
   private readonly dimensions: number;
   private readonly shardRows: number;
   private readonly free: number[] = [];
+  /** Rows that are taken and not set. */
+  private readonly taken = new Set<number>();
 
   constructor(options: VectorIndexOptions) {
     const { dimensions, precision, scanner, shardRows } = options;
@@ -68,7 +70,18 @@ export class VectorIndex {
 
   /** Rows that hold a vector. */
   get count(): number {
-    return this.source.rowCount - this.free.length;
+    return this.source.rowCount - this.free.length - this.taken.size;
+  }
+
+  /** Of vectors, modulo 2^32. */
+  get changeCount(): number {
+    return this.source.changeCount;
+  }
+
+  /** Whether a row was changed after {@link changeCount} was `since`. */
+  hasChanged(row: number, since: number): boolean {
+    // The difference of two counts modulo 2^32.
+    return ((this.source.changeOf(row) - since) | 0) > 0;
   }
 
   /** Memory of the rows, empty ones among them. What threads work on comes on top: less than a megabyte for each. */
@@ -77,7 +90,7 @@ export class VectorIndex {
   }
 
   /**
-   * Makes room for so many rows in all, so that adding them cannot fail.
+   * Makes room for so many rows in all, so that taking them cannot fail.
    *
    * @throws {RangeError} where the process has no addresses left.
    */
@@ -89,39 +102,74 @@ export class VectorIndex {
   }
 
   /**
-   * @param embedding - Float32Array [D], unit length. Copied.
-   * @param subject - whole number that the caller chooses; dense from 0.
-   * @returns the row.
+   * Takes a row and makes room for its vector. Scans skip the row until {@link set} fills it.
+   *
    * @throws {RangeError} where the process has no addresses left; nothing has changed.
    */
-  add(embedding: Float32Array, subject: number): number {
-    if (embedding.length !== this.dimensions) {
-      throw new RangeError(
-        `Expected ${this.dimensions} numbers for embedding but received ${embedding.length}.`,
-      );
-    }
+  take(): number {
     const row = this.free.at(-1) ?? this.source.rowCount;
-    if (row === this.source.rowCount) this.reserve(row + 1);
-    const shard = this.shards[Math.floor(row / this.shardRows)];
-    const rowInShard = row % this.shardRows;
-    shard.setVector(rowInShard, embedding);
-    shard.encode(rowInShard);
-    // Last: a scan passes over rows without a subject.
-    shard.setSubject(rowInShard, subject);
-    if (row === this.source.rowCount) this.source.rowCount++;
-    else this.free.pop();
-    shard.setChange(rowInShard, ++this.source.changeCount);
+    if (row === this.source.rowCount) {
+      this.reserve(row + 1);
+      this.source.rowCount++;
+    } else {
+      this.free.pop();
+    }
+    this.taken.add(row);
     return row;
   }
 
-  /** Zeroes a row. */
+  /**
+   * Fills a row from {@link take}.
+   *
+   * @param embedding - Float32Array [D], unit length. Copied.
+   * @param subject - whole number that the caller chooses; dense from 0.
+   * @throws {RangeError} for a row that is not taken or is filled already, and for a vector of another length: mistakes of the
+   *   caller, nothing else can fail.
+   */
+  set(row: number, embedding: Float32Array, subject: number): void {
+    this.checkTaken(row);
+    if (embedding.length !== this.dimensions) {
+      throw new RangeError(`embedding must have ${this.dimensions} elements, not ${embedding.length}.`);
+    }
+    this.taken.delete(row);
+    const [shard, rowInShard] = this.placeOf(row);
+    shard.setVector(rowInShard, embedding);
+    shard.encode(rowInShard);
+    // Last: a scan skips rows without a subject.
+    shard.setSubject(rowInShard, subject);
+    shard.setChange(rowInShard, ++this.source.changeCount);
+  }
+
+  /**
+   * Gives back a row from {@link take} that was never set.
+   *
+   * @throws {RangeError} for a row that is not taken or is filled already.
+   */
+  give(row: number): void {
+    this.checkTaken(row);
+    this.taken.delete(row);
+    this.free.push(row);
+  }
+
+  /**
+   * {@link take} and {@link set} in one.
+   *
+   * @returns the row.
+   */
+  add(embedding: Float32Array, subject: number): number {
+    const row = this.take();
+    this.set(row, embedding, subject);
+    return row;
+  }
+
+  /** Zeroes a row and makes it free. */
   remove(row: number): void {
     const [shard, rowInShard] = this.locate(row);
     shard.setSubject(rowInShard, -1);
     shard.vector(rowInShard, this.dimensions).fill(0);
     shard.encode(rowInShard);
-    this.free.push(row);
     shard.setChange(rowInShard, ++this.source.changeCount);
+    this.free.push(row);
   }
 
   setSubject(row: number, subject: number): void {
@@ -162,16 +210,24 @@ export class VectorIndex {
     await this.scanner.forget(this.source);
     this.shards.length = 0;
     this.free.length = 0;
+    this.taken.clear();
     this.source.rowCount = 0;
   }
 
   /** @throws {RangeError} for a row that holds no vector. */
   private locate(row: number): [Shard, number] {
-    const shard = this.shards[Math.floor(row / this.shardRows)];
-    const rowInShard = row % this.shardRows;
-    if (!(row < this.source.rowCount) || shard.subject(rowInShard) < 0) {
-      throw new RangeError(`Expected a row that holds a vector but received ${row}.`);
+    if (row >= 0 && row < this.source.rowCount) {
+      const [shard, rowInShard] = this.placeOf(row);
+      if (shard.subject(rowInShard) >= 0) return [shard, rowInShard];
     }
-    return [shard, rowInShard];
+    throw new RangeError(`Row ${row} holds no vector.`);
+  }
+
+  private placeOf(row: number): [Shard, number] {
+    return [this.shards[Math.floor(row / this.shardRows)], row % this.shardRows];
+  }
+
+  private checkTaken(row: number): void {
+    if (!this.taken.has(row)) throw new RangeError(`Row ${row} is not taken.`);
   }
 }

@@ -1,8 +1,8 @@
 import type {
   Gallery,
-  Metadata,
   NewGallery,
   Reference,
+  ReferenceKey,
   StoredReference,
   Subject,
   SubjectRights,
@@ -10,73 +10,56 @@ import type {
 import type { GalleryState } from './gallery-state';
 
 /*
- * What is kept in memory. Entries never change: a change puts another in the place of the old one, so that what is planned
- * and what is safe can stand beside each other. `uid` is unique in the store, grows with time and stays over every change;
- * `record` is the number of the record in the file, one for each entry that was written.
+ * What is kept in memory. Entries never change: a change puts another one in the place of the old one. `uid` is unique in the
+ * store, grows with time and stays over every change. `record` is the number of the record in the file of a durable store.
  */
 
 export interface GalleryEntry extends NewGallery {
   readonly uid: number;
-  readonly record: number;
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly state: GalleryState;
+  record?: number;
 }
 
-export interface SubjectEntry extends SubjectRights {
+/** Of a subject, all but its references. */
+export interface SubjectDetails extends Omit<Subject, 'referenceCount'> {
   readonly uid: number;
-  readonly record: number;
+  record?: number;
+}
+
+export interface SubjectEntry {
+  readonly details: SubjectDetails;
   /** In the index: dense in the gallery, and taken again when the subject is gone. */
   readonly number: number;
-  readonly id: string;
-  readonly metadata: Metadata;
-  readonly lastMatchedAt: number | null;
-  readonly createdAt: number;
-  readonly updatedAt: number;
-  /** Ids, in the order in which they were added. */
-  readonly references: readonly string[];
+  /** In the order in which they were added. */
+  readonly references: readonly ReferenceEntry[];
 }
 
 export interface ReferenceEntry extends Omit<Reference, 'subjectId'> {
   readonly uid: number;
-  readonly record: number;
   /** Number of the subject. */
   readonly subject: number;
-  /** In the index; -1 before it has settled. */
-  row: number;
-  /** The embedding, before it has settled. */
-  pending: Float32Array | undefined;
+  /** In the index. */
+  readonly row: number;
+  record?: number;
 }
 
-/** What is written to a file, where there is one. */
-export type RecordContent =
-  | { kind: 'gallery'; gallery: Omit<GalleryEntry, 'state'> }
-  | { kind: 'subject'; galleryUid: number; subject: Omit<SubjectEntry, 'number' | 'references'> }
-  | { kind: 'reference'; subjectUid: number; reference: ReferenceEntry; embedding: Float32Array };
-
-/** What of a record comes back from the file. */
-export type RestoredGallery = Omit<GalleryEntry, 'record' | 'state'>;
-
-export interface RestoredSubject extends Omit<SubjectEntry, 'record' | 'number' | 'references'> {
-  readonly galleryUid: number;
+/** An entry in the place of another: without `before` it is new, without `after` it goes. */
+export interface Replacement<T> {
+  before?: T;
+  after?: T;
 }
 
-export interface RestoredReference extends Omit<ReferenceEntry, 'record' | 'subject' | 'row' | 'pending'> {
-  readonly subjectUid: number;
-  /** Float32Array [D]. Not to be kept. */
-  readonly embedding: Float32Array;
-}
+export const NO_RIGHTS: SubjectRights = { consentRef: null, purpose: null, expiresAt: null };
 
-export function toGallery(entry: GalleryEntry): Gallery {
-  const { uid: _uid, record: _record, state, ...gallery } = entry;
+export function toGallery({ uid: _uid, record: _record, state, ...gallery }: GalleryEntry): Gallery {
   return { ...gallery, subjectCount: state.subjectCount, referenceCount: state.referenceCount };
 }
 
-export function toSubject(entry: SubjectEntry): Subject {
-  const { id, metadata, consentRef, purpose, expiresAt, lastMatchedAt } = entry;
-  const { references, createdAt, updatedAt } = entry;
-  const rights = { consentRef, purpose, expiresAt };
-  return { id, metadata, ...rights, lastMatchedAt, referenceCount: references.length, createdAt, updatedAt };
+export function toSubject({ details, references }: SubjectEntry): Subject {
+  const { uid: _uid, record: _record, ...subject } = details;
+  return { ...subject, referenceCount: references.length };
 }
 
 export function toReference(entry: ReferenceEntry, subjectId: string): Reference {
@@ -86,4 +69,8 @@ export function toReference(entry: ReferenceEntry, subjectId: string): Reference
 
 export function toStored(entry: ReferenceEntry, subjectId: string, embedding: Float32Array): StoredReference {
   return { ...toReference(entry, subjectId), embedding };
+}
+
+export function toKey({ id }: ReferenceEntry, owner: SubjectEntry): ReferenceKey {
+  return { subjectId: owner.details.id, referenceId: id };
 }

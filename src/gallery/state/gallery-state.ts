@@ -1,90 +1,69 @@
-import { setImmediate } from 'node:timers/promises';
-import type { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
+import { MAX_SAME_IMAGE } from '../gallery-rules';
 import type {
   AddedReference,
-  DeletionCounts,
   GalleryRecord,
-  GallerySettings,
   Hit,
   Metadata,
   MetadataFilter,
-  NewReference,
   Page,
   PageRequest,
   Reference,
   ReferenceKey,
-  ReferenceRights,
   SearchOptions,
   StoredReference,
   Subject,
-  SubjectRights,
 } from '../gallery.types';
 import type { IndexHit, VectorIndex } from '../index/vector-index';
-import { MAX_SAME_IMAGE, mergedRights } from '../gallery-rules';
+import { Turns } from '../turns';
 import { compileFilter } from './compile-filter';
+import type { Draft, ReferenceReplacement } from './draft';
 import {
   type ReferenceEntry,
-  type RestoredReference,
-  type RestoredSubject,
+  type Replacement,
   type SubjectEntry,
+  toKey,
   toReference,
   toStored,
   toSubject,
 } from './entries';
-import { LayeredMap } from './layered-map';
 import { NumberPool } from './number-pool';
 import { PagedList } from './paged-list';
-import type { Plan } from './plan';
-import { Turns } from '../turns';
+import type { PlannedAddition } from './plan-changes';
+import { bytesOfReference, bytesOfSubject } from './weigh';
 
-/** A search whose answer names a row that changed meanwhile is made again, so often; then those hits are left out. */
+/** A search is made again where a row of its answer changed meanwhile, so often; then those rows are left out. */
 const MAX_SEARCHES = 8;
 
 const SUBJECTS_PER_LOOK_AT_THE_CLOCK = 256;
 
-/** Subjects that are put together between two turns of the event loop. */
-const SUBJECTS_PER_TURN = 2000;
-
-export interface GalleryIdentity {
-  uid: number;
-  id: string;
-  /** D */
-  dimensions: number;
-}
-
-/** What a plan does with a reference that is to be added. */
-export interface AddOutcome {
-  status: AddedReference['status'];
-  /** The one that will be there. */
-  entry: ReferenceEntry;
-}
-
-/**
- * What one gallery holds, in memory. Reads answer with what has settled. Changes are planned against what will be when all
- * plans before them have settled, and are told to a {@link Plan}.
- */
+/** What one gallery holds, in memory: plain maps, and the index of its embeddings. */
 export class GalleryState {
-  private readonly subjects = new LayeredMap<SubjectEntry>();
-  private readonly references = new LayeredMap<ReferenceEntry>();
-  /** Ids of the references by the hash of their image, as they have settled: one, or several. */
+  /** What there will be when all that is reserved is made. */
+  readonly planned = { subjects: 0, references: 0, bytes: 0 };
+  private readonly subjects = new Map<string, SubjectEntry>();
+  private readonly references = new Map<string, ReferenceEntry>();
+  /** Ids of references by the hash of their image: one, or several. */
   private readonly images = new Map<string, string | Set<string>>();
   private readonly list = new PagedList<SubjectEntry>();
   private readonly numbers = new NumberPool();
   private readonly byNumber: (SubjectEntry | undefined)[] = [];
   private readonly byRow: (ReferenceEntry | undefined)[] = [];
-  /** By subject number, while the medium is read. */
-  private restoring: ReferenceEntry[][] = [];
-  /** For each search under way: rows that changed since it began. */
-  private readonly searches = new Set<Set<number>>();
   private isClosed = false;
 
-  /** @param nextUid - gives the uids of what is made. */
+  readonly uid: number;
+  readonly id: string;
+  /** Of every embedding, D. */
+  readonly dimensions: number;
+  /** Of a row of the index. */
+  readonly rowBytes: number;
+
   constructor(
-    private readonly identity: GalleryIdentity,
+    identity: Pick<GalleryState, 'uid' | 'id' | 'dimensions' | 'rowBytes'>,
     private readonly index: VectorIndex,
-    private readonly nextUid: () => number,
-  ) {}
+  ) {
+    ({ uid: this.uid, id: this.id, dimensions: this.dimensions, rowBytes: this.rowBytes } = identity);
+  }
 
   get subjectCount(): number {
     return this.subjects.size;
@@ -94,69 +73,54 @@ export class GalleryState {
     return this.references.size;
   }
 
-  /** As many as there will be. */
-  get plannedReferenceCount(): number {
-    return this.references.plannedSize;
-  }
-
   // Reads
 
   getSubject(subjectId: string): Subject {
-    return toSubject(this.settledSubject(subjectId));
+    return toSubject(this.requireSubject(subjectId));
   }
 
   listSubjects({ filter, ...page }: PageRequest & { filter?: MetadataFilter }): Promise<Page<Subject>> {
     const passes = filter && compileFilter(filter);
-    return this.list.page(page, toSubject, passes && ((subject) => passes(subject.metadata)));
+    return this.list.page(page, toSubject, passes && (({ details }) => passes(details.metadata)));
   }
 
   getReference(subjectId: string, referenceId: string): StoredReference {
-    const subject = this.settledSubject(subjectId);
+    const subject = this.requireSubject(subjectId);
     const reference = this.references.get(referenceId);
-    if (reference?.subject !== subject.number) throw this.referenceNotFound(subjectId, referenceId);
-    return toStored(reference, subject.id, this.index.get(reference.row));
+    if (reference?.subject !== subject.number)
+      throw galleryErrors.referenceNotFound(this.id, subjectId, referenceId);
+    return this.toStored(reference, subject);
   }
 
   listReferences(subjectId: string): StoredReference[] {
-    const subject = this.settledSubject(subjectId);
-    return subject.references.map((id) => {
-      const reference = this.references.get(id)!;
-      return toStored(reference, subject.id, this.index.get(reference.row));
-    });
+    const subject = this.requireSubject(subjectId);
+    return subject.references.map((reference) => this.toStored(reference, subject));
   }
 
   /** Without embeddings; none where there is no such subject. */
   describeReferences(subjectId: string): Reference[] {
-    const subject = this.subjects.get(this.settledId(subjectId));
-    if (!subject) return [];
-    return subject.references.map((id) => toReference(this.references.get(id)!, subject.id));
+    const subject = this.findSubject(subjectId) ?? this.findSubject(subjectId.normalize());
+    return (subject?.references ?? []).map((reference) => toReference(reference, subject!.details.id));
   }
 
   async search(probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
-    const { id, dimensions } = this.identity;
+    const { limit, minSimilarity, filter } = options;
     for (const probe of probes)
-      if (probe.length !== dimensions) throw galleryErrors.wrongLength(dimensions, probe.length);
-    const passes = options.filter && compileFilter(options.filter);
-    for (let searches = 1; ; searches++) {
-      const changedRows = new Set<number>();
-      this.searches.add(changedRows);
-      try {
-        const found = await this.index.search(probes, {
-          limit: options.limit,
-          minSimilarity: options.minSimilarity,
-          subjects: passes && (await this.subjectsThat(passes)),
-        });
-        if (this.isClosed) throw galleryErrors.galleryNotFound(id);
-        const isStale = (hit: IndexHit) => changedRows.has(hit.row);
+      if (probe.length !== this.dimensions) throw galleryErrors.wrongLength(this.dimensions, probe.length);
+    try {
+      for (let searches = 1; ; searches++) {
+        const since = this.index.changeCount;
+        const subjects = filter && (await this.subjectsThat(compileFilter(filter)));
+        const found = await this.index.search(probes, { limit, minSimilarity, subjects });
+        if (this.isClosed) break;
+        const isStale = ({ row }: IndexHit) => this.index.hasChanged(row, since);
         if (searches < MAX_SEARCHES && found.some((hits) => hits.some(isStale))) continue;
-        return found.map((hits) => this.toHits(hits.filter((hit) => !isStale(hit))).slice(0, options.limit));
-      } catch (error) {
-        if (this.isClosed) throw galleryErrors.galleryNotFound(id);
-        throw galleryErrors.storeFailed(error);
-      } finally {
-        this.searches.delete(changedRows);
+        return found.map((hits) => this.toHits(hits.filter((hit) => !isStale(hit))).slice(0, limit));
       }
+    } catch (error) {
+      if (!this.isClosed) throw galleryErrors.storeFailed(error);
     }
+    throw galleryErrors.galleryNotFound(this.id);
   }
 
   /**
@@ -167,179 +131,91 @@ export class GalleryState {
     /** The id under which each subject was given, by its uid: its references follow under the same. */
     const given = new Map<number, string>();
     for (const old of this.list.toArray()) {
-      const subject = this.list.get(old.uid);
-      if (subject && !given.has(subject.uid)) {
-        given.set(subject.uid, subject.id);
+      const subject = this.list.get(old.details.uid);
+      if (subject && !given.has(subject.details.uid)) {
+        given.set(subject.details.uid, subject.details.id);
         yield { kind: 'subject', subject: toSubject(subject) };
       }
-      for (const id of old.references) {
-        const reference = this.references.get(id);
-        const owner = reference && this.byNumber[reference.subject];
-        if (!reference || !owner) continue;
-        if (!given.has(owner.uid)) {
-          given.set(owner.uid, owner.id);
+      for (const { id } of old.references) {
+        const owner = this.ownerOf(this.references.get(id));
+        if (!owner) continue;
+        if (!given.has(owner.details.uid)) {
+          given.set(owner.details.uid, owner.details.id);
           yield { kind: 'subject', subject: toSubject(owner) };
         }
         // Everything may have changed since the subject was given.
-        if (this.isClosed) throw galleryErrors.galleryNotFound(this.identity.id);
-        const now = this.references.get(id);
-        if (now && this.byNumber[now.subject]?.uid === owner.uid)
-          yield {
-            kind: 'reference',
-            reference: toStored(now, given.get(owner.uid)!, this.index.get(now.row)),
-          };
+        if (this.isClosed) throw galleryErrors.galleryNotFound(this.id);
+        const reference = this.references.get(id);
+        if (!reference || this.ownerOf(reference)?.details.uid !== owner.details.uid) continue;
+        const embedding = this.index.get(reference.row);
+        const subjectId = given.get(owner.details.uid)!;
+        yield { kind: 'reference', reference: toStored(reference, subjectId, embedding) };
       }
     }
+  }
+
+  /**
+   * What was added, or was there already: to be asked when the change was just made.
+   *
+   * @param later - ids that the same change added after this one.
+   */
+  toAdded({ status, entry: { id } }: PlannedAddition, later: ReadonlySet<string>): AddedReference {
+    const entry = this.references.get(id)!;
+    const ids = entry.imageHash === null ? undefined : this.images.get(entry.imageHash);
+    const sameImage: ReferenceKey[] = [];
+    for (const other of ids instanceof Set ? ids : []) {
+      if (sameImage.length === MAX_SAME_IMAGE) break;
+      if (other === id || later.has(other)) continue;
+      const reference = this.references.get(other)!;
+      sameImage.push(toKey(reference, this.ownerOf(reference)!));
+    }
+    return { status, reference: toReference(entry, this.ownerOf(entry)!.details.id), sameImage };
+  }
+
+  // For plans
+
+  /** By exactly this id. */
+  findSubject(subjectId: string): SubjectEntry | undefined {
+    return this.subjects.get(subjectId);
+  }
+
+  findReference(referenceId: string): ReferenceEntry | undefined {
+    return this.references.get(referenceId);
+  }
+
+  /** Float32Array [D], a copy. */
+  embeddingOf({ row }: ReferenceEntry): Float32Array {
+    return this.index.get(row);
+  }
+
+  /** All of them, for as long as no change is made. */
+  entries(): Iterable<SubjectEntry> {
+    return this.subjects.values();
+  }
+
+  takeNumber(): number {
+    return this.numbers.take();
+  }
+
+  giveNumber(number: number): void {
+    this.numbers.give(number);
+  }
+
+  /** @throws {RangeError} where the process has no addresses left. */
+  takeRow(): number {
+    return this.index.take();
+  }
+
+  giveRow(row: number): void {
+    this.index.give(row);
   }
 
   // Changes
 
-  putSubject(
-    plan: Plan,
-    subjectId: string,
-    metadata: Metadata,
-    rights: Partial<SubjectRights>,
-  ): { isNew: boolean } {
-    const old = this.subjects.getPlanned(this.plannedId(subjectId));
-    if (old) this.replaceSubject(plan, old, { ...rights, metadata, updatedAt: Date.now() });
-    else this.makeSubject(plan, subjectId.normalize(), metadata, rights);
-    return { isNew: !old };
-  }
-
-  recordMatches(plan: Plan, subjectIds: readonly string[], matchedAt: number): void {
-    for (const id of new Set(subjectIds)) {
-      const subject = this.subjects.getPlanned(id);
-      if (subject == null || (subject.lastMatchedAt ?? 0) >= matchedAt) continue;
-      this.replaceSubject(plan, subject, { lastMatchedAt: matchedAt });
-    }
-  }
-
-  renameSubject(
-    plan: Plan,
-    subjectId: string,
-    newSubjectId: string,
-    options: { merge: boolean; maxReferencesPerSubject: number },
-  ): void {
-    const source = this.plannedSubject(subjectId);
-    const newId = this.plannedId(newSubjectId);
-    if (newId === source.id) return;
-    const target = this.subjects.getPlanned(newId);
-    if (!target) {
-      plan.set(this.subjects, source.id, undefined);
-      this.replaceSubject(plan, source, { id: newId, updatedAt: Date.now() });
-    } else if (options.merge) {
-      this.mergeSubjects(plan, source, target, options.maxReferencesPerSubject);
-    } else {
-      throw galleryErrors.subjectExists(this.identity.id, newId);
-    }
-  }
-
-  /** @returns how many the plan removes. */
-  deleteSubject(plan: Plan, subjectId: string): DeletionCounts {
-    const subject = this.plannedSubject(subjectId);
-    for (const id of subject.references) this.dropReference(plan, this.references.getPlanned(id)!);
-    this.dropSubject(plan, subject);
-    return { subjectCount: 1, referenceCount: subject.references.length };
-  }
-
-  /**
-   * @param refusal - of the store, asked where the gallery itself takes the reference.
-   * @returns what to answer once the plan has settled, or why the reference is refused.
-   */
-  addReference(
-    plan: Plan,
-    given: NewReference,
-    settings: Pick<GallerySettings, 'capacity' | 'maxReferencesPerSubject'>,
-    refusal: () => FaceError | undefined,
-  ): AddOutcome | FaceError {
-    const { id: galleryId, dimensions } = this.identity;
-    const { capacity, maxReferencesPerSubject } = settings;
-    if (given.embedding.length !== dimensions)
-      return galleryErrors.wrongLength(dimensions, given.embedding.length);
-    const existing = this.references.getPlanned(given.id);
-    if (existing) return { status: 'existing', entry: existing };
-    const subject = this.subjects.getPlanned(this.plannedId(given.subjectId));
-    const duplicate = subject && this.sameImageOf(subject, given.imageHash);
-    if (duplicate) return { status: 'duplicate', entry: duplicate };
-    if (this.references.plannedSize >= capacity) return galleryErrors.galleryFull(galleryId, capacity);
-    if ((subject?.references.length ?? 0) >= maxReferencesPerSubject)
-      return galleryErrors.subjectFull(galleryId, given.subjectId, maxReferencesPerSubject);
-    const refused = refusal();
-    if (refused) return refused;
-
-    const owner = subject ?? this.makeSubject(plan, given.subjectId.normalize(), {});
-    const { id, metadata, quality, imageHash, expiresAt = null } = given;
-    const entry = this.writeReference(plan, owner.uid, given.embedding.slice(), (record) => ({
-      uid: this.nextUid(),
-      record,
-      subject: owner.number,
-      id,
-      metadata,
-      quality,
-      imageHash,
-      expiresAt,
-      createdAt: Date.now(),
-    }));
-    this.setSubject(plan, { ...owner, references: [...owner.references, id] });
-    plan.set(this.references, id, entry);
-    plan.afterwards(() => {
-      this.addImage(entry);
-      const row = this.index.add(entry.pending!, entry.subject);
-      this.setRow(row, entry);
-    });
-    return { status: 'added', entry };
-  }
-
-  /** What was added, or was there already: right when the plan that asked has just settled. */
-  toAdded({ status, entry: { id } }: AddOutcome): AddedReference {
-    const entry = this.references.get(id)!;
-    const ids = entry.imageHash === null ? undefined : this.images.get(entry.imageHash);
-    const sameImage: ReferenceKey[] = [];
-    if (ids instanceof Set) {
-      for (const other of ids) {
-        if (sameImage.length === MAX_SAME_IMAGE) break;
-        if (other !== id) sameImage.push(this.keyOf(other));
-      }
-    }
-    return {
-      status,
-      reference: toReference(entry, this.subjectIdOf(entry)),
-      sameImage,
-    };
-  }
-
-  updateReference(
-    plan: Plan,
-    subjectId: string,
-    referenceId: string,
-    changes: { metadata: Metadata } & Partial<ReferenceRights>,
-  ): void {
-    const { subject, reference } = this.plannedReference(subjectId, referenceId);
-    this.replaceReference(plan, subject, reference, changes);
-  }
-
-  deleteReference(plan: Plan, subjectId: string, referenceId: string): void {
-    const { subject, reference } = this.plannedReference(subjectId, referenceId);
-    this.setSubject(plan, { ...subject, references: subject.references.filter((id) => id !== referenceId) });
-    this.dropReference(plan, reference);
-  }
-
-  /**
-   * All records of the gallery go; the index is freed by {@link close}.
-   *
-   * @returns how many the plan removes.
-   */
-  eraseAll(plan: Plan): DeletionCounts {
-    const counts = { subjectCount: 0, referenceCount: 0 };
-    for (const subject of this.subjects.plannedValues()) {
-      plan.erase(subject.record);
-      counts.subjectCount++;
-    }
-    for (const reference of this.references.plannedValues()) {
-      plan.erase(reference.record);
-      counts.referenceCount++;
-    }
-    return counts;
+  /** Makes a change for which all is reserved. Nothing in it can fail. */
+  apply({ subjects, references }: Pick<Draft, 'subjects' | 'references'>): void {
+    for (const replacement of references) this.applyReference(replacement);
+    for (const replacement of subjects) this.applySubject(replacement);
   }
 
   /** Frees the index. Searches under way fail with GALLERY_NOT_FOUND. */
@@ -348,107 +224,61 @@ export class GalleryState {
     await this.index.close();
   }
 
-  // What comes from the medium
-
-  /**
-   * Takes over a subject, before its references.
-   *
-   * @returns its number.
-   */
-  restoreSubject(record: number, { galleryUid: _, ...restored }: RestoredSubject): number {
-    const number = this.numbers.take();
-    this.byNumber[number] = { ...restored, record, number, references: [] };
-    return number;
-  }
-
-  /**
-   * In any order; {@link restored} brings them into theirs.
-   *
-   * @param subject - number of its subject.
-   */
-  restoreReference(record: number, subject: number, stored: RestoredReference): void {
-    const { uid, id, metadata, quality, imageHash, expiresAt, createdAt, embedding } = stored;
-    const row = this.index.add(embedding, subject);
-    const pending = undefined;
-    const entry: ReferenceEntry = {
-      uid,
-      record,
-      subject,
-      id,
-      metadata,
-      quality,
-      imageHash,
-      expiresAt,
-      createdAt,
-      row,
-      pending,
-    };
-    this.byRow[row] = entry;
-    (this.restoring[subject] ??= []).push(entry);
-  }
-
-  /**
-   * All is there. Of two records with one id the newer counts: the older was set aside as damaged when the other was made, and has
-   * come back.
-   *
-   * @returns numbers of the records that made way.
-   */
-  async restored(): Promise<number[]> {
-    const subjects = this.byNumber.filter((subject) => subject !== undefined);
-    subjects.sort((a, b) => a.uid - b.uid);
-    const older: number[] = [];
-    for (const [i, subject] of subjects.entries()) {
-      const other = this.subjects.get(subject.id);
-      if (other) older.push(...this.leaveOutSubject(other));
-      this.subjects.restore(subject.id, subject);
-      for (const reference of this.restoring[subject.number] ?? []) {
-        const out = this.keepNewer(reference);
-        if (out) older.push(out.record);
-      }
-      if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
+  private applySubject({ before, after }: Replacement<SubjectEntry>): void {
+    if (before && before.details.id !== after?.details.id) this.subjects.delete(before.details.id);
+    if (after) {
+      this.subjects.set(after.details.id, after);
+      this.byNumber[after.number] = after;
+      this.list.set(after.details.uid, after);
+    } else if (before) {
+      this.byNumber[before.number] = undefined;
+      this.list.delete(before.details.uid);
+      this.numbers.give(before.number);
     }
-    for (const [i, { number, id }] of subjects.entries()) {
-      const restored = this.byNumber[number];
-      if (restored?.id !== id) continue;
-      const references = this.keptOf(restored).sort((a, b) => a.uid - b.uid);
-      const subject: SubjectEntry = { ...restored, references: references.map((entry) => entry.id) };
-      this.subjects.restore(id, subject);
-      this.byNumber[number] = subject;
-      this.list.set(subject);
-      for (const reference of references) this.addImage(reference);
-      if (i % SUBJECTS_PER_TURN === SUBJECTS_PER_TURN - 1) await setImmediate();
+  }
+
+  private applyReference({ before, after, embedding }: ReferenceReplacement): void {
+    if (after) {
+      if (embedding) this.index.set(after.row, embedding, after.subject);
+      else if (before && before.subject !== after.subject) this.index.setSubject(after.row, after.subject);
+      this.references.set(after.id, after);
+      this.byRow[after.row] = after;
+      if (!before) this.addImage(after);
+    } else if (before) {
+      this.removeImage(before);
+      this.references.delete(before.id);
+      this.byRow[before.row] = undefined;
+      this.index.remove(before.row);
     }
-    this.restoring = [];
-    return older;
   }
 
-  /** @returns the one that made way: a reference of the same id, or the reference itself. */
-  private keepNewer(reference: ReferenceEntry): ReferenceEntry | undefined {
-    const other = this.references.get(reference.id);
-    if (other && other.uid > reference.uid) return this.leaveOut(reference);
-    this.references.restore(reference.id, reference);
-    return other && this.leaveOut(other);
+  // What comes from a medium
+
+  /**
+   * Puts a vector in the index, ahead of the entry that has it.
+   *
+   * @returns its row.
+   */
+  restoreVector(embedding: Float32Array, subject: number): number {
+    return this.index.add(embedding, subject);
   }
 
-  private leaveOut(reference: ReferenceEntry): ReferenceEntry {
-    const { id, row } = reference;
+  /** Takes the vector of an entry that stays out from the index. */
+  leaveOut(row: number): void {
     this.index.remove(row);
-    this.byRow[row] = undefined;
-    if (this.references.get(id) === reference) this.references.restore(id, undefined);
-    return reference;
   }
 
-  /** @returns numbers of the records that are left out. */
-  private leaveOutSubject(subject: SubjectEntry): number[] {
-    const references = this.keptOf(subject).map((reference) => this.leaveOut(reference));
-    this.byNumber[subject.number] = undefined;
-    this.numbers.give(subject.number);
-    return [subject.record, ...references.map(({ record }) => record)];
-  }
-
-  /** References that were read for a subject, without those that made way. */
-  private keptOf({ number }: SubjectEntry): ReferenceEntry[] {
-    return (this.restoring[number] ?? []).filter((entry) => this.byRow[entry.row] === entry);
+  /** A subject whose vectors are in the index. */
+  restore(subject: SubjectEntry): void {
+    this.apply({
+      subjects: [{ after: subject }],
+      references: subject.references.map((after) => ({ after })),
+    });
+    this.planned.subjects++;
+    this.planned.references += subject.references.length;
+    this.planned.bytes += bytesOfSubject(subject.details);
+    for (const reference of subject.references)
+      this.planned.bytes += bytesOfReference(reference, this.rowBytes);
   }
 
   private addImage({ id, imageHash }: ReferenceEntry): void {
@@ -469,33 +299,18 @@ export class GalleryState {
    * Subjects are made under ids in Unicode's composed form (NFC), and found by any form: the same name is typed in several. A
    * store may hold ids of an earlier version in another form; these are found by exactly that.
    */
-
-  private settledId(subjectId: string): string {
-    return this.subjects.get(subjectId) ? subjectId : subjectId.normalize();
-  }
-
-  private plannedId(subjectId: string): string {
-    return this.subjects.getPlanned(subjectId) ? subjectId : subjectId.normalize();
-  }
-
-  // Parts of reads
-
-  private settledSubject(subjectId: string): SubjectEntry {
-    const subject = this.subjects.get(this.settledId(subjectId));
-    if (!subject) throw galleryErrors.subjectNotFound(this.identity.id, subjectId);
+  private requireSubject(subjectId: string): SubjectEntry {
+    const subject = this.subjects.get(subjectId) ?? this.subjects.get(subjectId.normalize());
+    if (!subject) throw galleryErrors.subjectNotFound(this.id, subjectId);
     return subject;
   }
 
-  private referenceNotFound(subjectId: string, referenceId: string): FaceError {
-    return galleryErrors.referenceNotFound(this.identity.id, subjectId, referenceId);
+  private ownerOf(reference: ReferenceEntry | undefined): SubjectEntry | undefined {
+    return reference && this.byNumber[reference.subject];
   }
 
-  private subjectIdOf(reference: ReferenceEntry): string {
-    return this.byNumber[reference.subject]!.id;
-  }
-
-  private keyOf(referenceId: string): ReferenceKey {
-    return { subjectId: this.subjectIdOf(this.references.get(referenceId)!), referenceId };
+  private toStored(reference: ReferenceEntry, { details }: SubjectEntry): StoredReference {
+    return toStored(reference, details.id, this.index.get(reference.row));
   }
 
   /** Mask by subject number, made in several turns of the event loop: each subject counts as it is when its turn comes. */
@@ -505,7 +320,7 @@ export class GalleryState {
     for (let number = 0; number < mask.length; number++) {
       if (number % SUBJECTS_PER_LOOK_AT_THE_CLOCK === 0) await turns.next();
       const subject = this.byNumber[number];
-      if (subject && passes(subject.metadata)) mask[number] = 1;
+      if (subject && passes(subject.details.metadata)) mask[number] = 1;
     }
     return mask;
   }
@@ -514,168 +329,8 @@ export class GalleryState {
     return found
       .map(({ row, similarity }) => {
         const reference = this.byRow[row]!;
-        return { subjectId: this.subjectIdOf(reference), referenceId: reference.id, similarity };
+        return { ...toKey(reference, this.ownerOf(reference)!), similarity };
       })
       .sort((a, b) => b.similarity - a.similarity || (a.subjectId < b.subjectId ? -1 : 1));
-  }
-
-  // Parts of changes
-
-  private plannedSubject(subjectId: string): SubjectEntry {
-    const subject = this.subjects.getPlanned(this.plannedId(subjectId));
-    if (!subject) throw galleryErrors.subjectNotFound(this.identity.id, subjectId);
-    return subject;
-  }
-
-  private plannedReference(
-    subjectId: string,
-    referenceId: string,
-  ): { subject: SubjectEntry; reference: ReferenceEntry } {
-    const subject = this.plannedSubject(subjectId);
-    const reference = this.references.getPlanned(referenceId);
-    if (reference?.subject !== subject.number) throw this.referenceNotFound(subjectId, referenceId);
-    return { subject, reference };
-  }
-
-  /** The reference of the image that the subject has or will have. */
-  private sameImageOf(subject: SubjectEntry, imageHash: string | null): ReferenceEntry | undefined {
-    if (imageHash === null) return undefined;
-    // It has few: looking at each costs less than another map.
-    for (const id of subject.references) {
-      const reference = this.references.getPlanned(id)!;
-      if (reference.imageHash === imageHash) return reference;
-    }
-    return undefined;
-  }
-
-  private makeSubject(
-    plan: Plan,
-    id: string,
-    metadata: Metadata,
-    rights: Partial<SubjectRights> = {},
-  ): SubjectEntry {
-    const now = Date.now();
-    const subject = this.writeSubject(plan, (record) => ({
-      uid: this.nextUid(),
-      record,
-      number: plan.take(this.numbers),
-      id,
-      metadata,
-      consentRef: null,
-      purpose: null,
-      expiresAt: null,
-      ...rights,
-      lastMatchedAt: null,
-      createdAt: now,
-      updatedAt: now,
-      references: [],
-    }));
-    this.setSubject(plan, subject);
-    return subject;
-  }
-
-  private replaceSubject(plan: Plan, old: SubjectEntry, changes: Partial<SubjectEntry>): void {
-    plan.erase(old.record);
-    this.setSubject(
-      plan,
-      this.writeSubject(plan, (record) => ({ ...old, ...changes, record })),
-    );
-  }
-
-  private writeSubject(plan: Plan, make: (record: number) => SubjectEntry): SubjectEntry {
-    return plan.write(make, (subject) => ({ kind: 'subject', galleryUid: this.identity.uid, subject }));
-  }
-
-  private setSubject(plan: Plan, subject: SubjectEntry): void {
-    plan.set(this.subjects, subject.id, subject);
-    plan.afterwards(() => {
-      this.byNumber[subject.number] = subject;
-      this.list.set(subject);
-    });
-  }
-
-  /** Its references are dropped or moved by whoever calls. */
-  private dropSubject(plan: Plan, subject: SubjectEntry): void {
-    plan.erase(subject.record);
-    plan.set(this.subjects, subject.id, undefined);
-    plan.afterwards(() => {
-      this.byNumber[subject.number] = undefined;
-      this.list.delete(subject.uid);
-      this.numbers.give(subject.number);
-    });
-  }
-
-  private mergeSubjects(plan: Plan, source: SubjectEntry, target: SubjectEntry, maxReferences: number): void {
-    const references = source.references.map((id) => this.references.getPlanned(id)!);
-    const images = new Set(target.references.map((id) => this.references.getPlanned(id)!.imageHash));
-    const isThere = ({ imageHash }: ReferenceEntry) => imageHash !== null && images.has(imageHash);
-    const [moved, dropped] = [references.filter((one) => !isThere(one)), references.filter(isThere)];
-    if (moved.length > 0 && target.references.length + moved.length > maxReferences)
-      throw galleryErrors.subjectFull(this.identity.id, target.id, maxReferences);
-    for (const reference of dropped) this.dropReference(plan, reference);
-    for (const reference of moved)
-      this.replaceReference(plan, target, reference, { uid: this.nextUid(), subject: target.number });
-    this.dropSubject(plan, source);
-    this.replaceSubject(plan, target, {
-      metadata: { ...source.metadata, ...target.metadata },
-      ...mergedRights(source, target),
-      updatedAt: Date.now(),
-      references: [...target.references, ...moved.map((reference) => reference.id)],
-    });
-  }
-
-  private writeReference(
-    plan: Plan,
-    subjectUid: number,
-    embedding: Float32Array,
-    make: (record: number) => Omit<ReferenceEntry, 'row' | 'pending'>,
-  ): ReferenceEntry {
-    return plan.write(
-      (record): ReferenceEntry => ({ ...make(record), row: -1, pending: embedding }),
-      (reference) => ({ kind: 'reference', subjectUid, reference, embedding }),
-    );
-  }
-
-  private replaceReference(
-    plan: Plan,
-    owner: SubjectEntry,
-    old: ReferenceEntry,
-    changes: Partial<ReferenceEntry>,
-  ): void {
-    plan.erase(old.record);
-    const embedding = old.pending ?? this.index.get(old.row);
-    const entry = this.writeReference(plan, owner.uid, embedding, (record) => ({
-      ...old,
-      ...changes,
-      record,
-    }));
-    plan.set(this.references, entry.id, entry);
-    plan.afterwards(() => {
-      if (entry.subject !== old.subject) this.index.setSubject(old.row, entry.subject);
-      this.setRow(old.row, entry);
-    });
-  }
-
-  private dropReference(plan: Plan, reference: ReferenceEntry): void {
-    plan.erase(reference.record);
-    plan.set(this.references, reference.id, undefined);
-    plan.afterwards(() => {
-      this.removeImage(reference);
-      this.index.remove(reference.row);
-      this.touchRow(reference.row);
-      this.byRow[reference.row] = undefined;
-    });
-  }
-
-  /** The entry has settled in this row. */
-  private setRow(row: number, entry: ReferenceEntry): void {
-    entry.row = row;
-    entry.pending = undefined;
-    this.byRow[row] = entry;
-    this.touchRow(row);
-  }
-
-  private touchRow(row: number): void {
-    for (const changedRows of this.searches) changedRows.add(row);
   }
 }

@@ -5,10 +5,10 @@ import { Turns } from '../turns';
 const ITEMS_PER_LOOK_AT_THE_CLOCK = 256;
 
 /**
- * Items in the order of their `uid`, which is that of their making. A page costs its length, wherever it begins: the cursor
+ * Items in the order of their uids, which is that of their making. A page costs its length, wherever it begins: the cursor
  * is a uid, and stays good when items go, and over a restart.
  */
-export class PagedList<T extends { readonly uid: number }> {
+export class PagedList<T> {
   /** The same uids as those of `items`, also of those that are gone. */
   private uids: number[] = [];
   private items: (T | undefined)[] = [];
@@ -20,19 +20,19 @@ export class PagedList<T extends { readonly uid: number }> {
   }
 
   /** Adds an item, or puts it in the place of the one with its uid. */
-  set(item: T): void {
+  set(uid: number, item: T): void {
     const last = this.uids.length - 1;
-    if (last < 0 || item.uid > this.uids[last]) {
-      this.uids.push(item.uid);
+    if (last < 0 || uid > this.uids[last]) {
+      this.uids.push(uid);
       this.items.push(item);
       return;
     }
-    const at = this.lowerBound(item.uid);
-    if (this.uids[at] === item.uid) {
+    const at = this.lowerBound(uid);
+    if (this.uids[at] === uid) {
       if (this.items[at] === undefined) this.goneCount--;
       this.items[at] = item;
     } else {
-      this.uids.splice(at, 0, item.uid);
+      this.uids.splice(at, 0, uid);
       this.items.splice(at, 0, item);
     }
   }
@@ -75,7 +75,7 @@ export class PagedList<T extends { readonly uid: number }> {
       if (item === undefined || (passes && !passes(item))) continue;
       if (page.length === limit) return { items: page, next: String(last) };
       page.push(toItem(item));
-      last = item.uid;
+      last = this.uids[at];
     }
     return { items: page, next: null };
   }
@@ -93,8 +93,8 @@ export class PagedList<T extends { readonly uid: number }> {
   }
 
   private compact(): void {
+    this.uids = this.uids.filter((_, at) => this.items[at] !== undefined);
     this.items = this.toArray();
-    this.uids = this.items.map((item) => item!.uid);
     this.goneCount = 0;
   }
 }

@@ -1,0 +1,49 @@
+import type { Metadata, NewGallery } from '../gallery.types';
+import type { ReferenceEntry, SubjectDetails } from './entries';
+
+/*
+ * Bytes that entries take in memory, beside the row of an index: about, and rather more than less. Measured
+ * (docs/benchmarks.md, `gallery-stores`).
+ */
+const GALLERY_BYTES = 4096;
+const SUBJECT_BYTES = 640;
+const REFERENCE_BYTES = 1024;
+/** A string of one byte for each character has a head; others have two bytes for each. */
+const TEXT_BYTES = 24;
+const METADATA_ENTRY_BYTES = 32;
+
+export function bytesOfGallery({ id, metadata }: Pick<NewGallery, 'id' | 'metadata'>): number {
+  return GALLERY_BYTES + bytesOfText(id) + bytesOfMetadata(metadata);
+}
+
+export function bytesOfSubject(details: SubjectDetails | undefined): number {
+  if (!details) return 0;
+  const { id, metadata, consentRef, purpose } = details;
+  return (
+    SUBJECT_BYTES +
+    bytesOfText(id) +
+    bytesOfText(consentRef) +
+    bytesOfText(purpose) +
+    bytesOfMetadata(metadata)
+  );
+}
+
+export function bytesOfReference(
+  reference: Pick<ReferenceEntry, 'metadata'> | undefined,
+  rowBytes: number,
+): number {
+  return reference ? REFERENCE_BYTES + rowBytes + bytesOfMetadata(reference.metadata) : 0;
+}
+
+function bytesOfMetadata(metadata: Metadata): number {
+  let bytes = 0;
+  for (const key in metadata) {
+    const value = metadata[key];
+    bytes += METADATA_ENTRY_BYTES + bytesOfText(key) + (typeof value === 'string' ? bytesOfText(value) : 0);
+  }
+  return bytes;
+}
+
+function bytesOfText(text: string | null): number {
+  return text === null ? 0 : TEXT_BYTES + 2 * text.length;
+}
