@@ -36,6 +36,8 @@ export interface Entry extends EntryVersion {
   key: string;
   /** Sealed content; `null`: the entry was removed. */
   value: Uint8Array | null;
+  /** Of the version that it replaced. */
+  replacedWriteId?: number;
 }
 
 export interface EntryLogOptions extends NatsSettings {
@@ -152,6 +154,35 @@ export class EntryLog {
     }
   }
 
+  /** Gives the entries with a prefix that are there now to `onEntry`, ahead of {@link follow}, which gives them again. */
+  async readAhead(prefix: string): Promise<void> {
+    const { connection, manager, stream, options } = this;
+    const reader = new LogFollower({
+      connection,
+      manager,
+      stream,
+      filter: `${this.prefix}${prefix}>`,
+      onMessage: (message) => options.onEntry(this.toEntry(message)),
+      onLost: (cause) => this.lose(cause),
+      maxGapMs: MARKER_MS / 2,
+    });
+    await reader.start();
+    reader.close();
+  }
+
+  /**
+   * Removes all entries with a prefix at once, without overwriting them: for what nobody can read any more.
+   *
+   * @throws {FaceError} GALLERY_STORE_FAILED
+   */
+  async drop(prefix: string): Promise<void> {
+    try {
+      await this.manager.streams.purge(this.stream, { filter: `${this.prefix}${prefix}>` });
+    } catch (error) {
+      throw galleryErrors.storeFailed(error);
+    }
+  }
+
   /** @returns when all entries that are there now have been given to `onEntry`; those that come later follow. */
   async follow(): Promise<void> {
     await this.follower.start();
@@ -169,9 +200,9 @@ export class EntryLog {
   async read(key: string): Promise<Entry | undefined> {
     const message = await this.lastOf(key);
     if (!message) return undefined;
-    const [writeId] = writeIdsOf(message.header);
+    const [writeId, replacedWriteId] = writeIdsOf(message.header);
     const value = message.data.length === 0 ? null : message.data;
-    return { key, revision: message.seq, writeId, value };
+    return { key, revision: message.seq, writeId, replacedWriteId, value };
   }
 
   /** Every version up to here was given to `onEntry`. */
@@ -198,14 +229,20 @@ export class EntryLog {
    * Writes the next version of an entry, or removes the entry (`null`). What was replaced is still there: {@link erase}.
    *
    * @param expected - the version that it replaces; `undefined`: there is none. A removed entry has a version: its marker.
+   * @param writeId - as it comes back with the version.
    * @returns the new version, when a quorum of the servers has it.
    * @throws {RevisionConflict} where the entry has another version; nothing was changed.
    * @throws {EntryTooLarge} where the servers take no message of this size; nothing was changed.
    * @throws {FaceError} GALLERY_STORE_FAILED where nothing was changed; GALLERY_CHANGE_UNCERTAIN where nobody can tell: the
    * servers got it and did not confirm it in time, and may still make it.
    */
-  async write(key: string, value: Uint8Array | null, expected?: EntryVersion): Promise<EntryVersion> {
-    const write: Write = { key, value: value ?? new Uint8Array(0), expected, writeId: newWriteId() };
+  async write(
+    key: string,
+    value: Uint8Array | null,
+    expected?: EntryVersion,
+    writeId = newWriteId(),
+  ): Promise<EntryVersion> {
+    const write: Write = { key, value: value ?? new Uint8Array(0), expected, writeId };
     if (write.value.length > this.maxValueBytes)
       throw new EntryTooLarge(write.value.length, this.maxValueBytes);
     const deadline = Date.now() + this.timeoutMs;
@@ -297,15 +334,20 @@ export class EntryLog {
     return replacedId === expected?.writeId ? 'conflict' : 'unknown';
   }
 
-  private take({ subject, sequence, time, msg }: StreamMessage): void {
-    const key = subject.slice(this.prefix.length);
-    const [writeId] = writeIdsOf(msg.headers);
-    const isRemoved = msg.data.length === 0;
-    if (isRemoved) this.markers.push({ revision: sequence, time });
+  private take(message: StreamMessage): void {
+    const entry = this.toEntry(message);
+    const { key, revision, value } = entry;
+    if (value === null) this.markers.push({ revision, time: message.time });
     const older = this.firstRead?.get(key);
     if (older != null) this.leftovers.push(older);
-    this.firstRead?.set(key, sequence);
-    this.options.onEntry({ key, revision: sequence, writeId, value: isRemoved ? null : msg.data });
+    this.firstRead?.set(key, revision);
+    this.options.onEntry(entry);
+  }
+
+  private toEntry({ subject, sequence, msg }: StreamMessage): Entry {
+    const [writeId, replacedWriteId] = writeIdsOf(msg.headers);
+    const value = msg.data.length === 0 ? null : msg.data;
+    return { key: subject.slice(this.prefix.length), revision: sequence, writeId, replacedWriteId, value };
   }
 
   /** Erases versions that have been replaced, which is safe at any time, and markers that have served. */
@@ -377,7 +419,8 @@ export class EntryLog {
   }
 }
 
-function newWriteId(): number {
+/** Of a write, unique among all. */
+export function newWriteId(): number {
   return randomBytes(WRITE_ID_BYTES).readUIntBE(0, WRITE_ID_BYTES);
 }
 
@@ -399,7 +442,7 @@ function isRefused(error: unknown): boolean {
   return error instanceof JetStreamApiError && /maximum|insufficient|exceed/i.test(error.message);
 }
 
-function changeUncertain(cause: unknown): FaceError {
+export function changeUncertain(cause: unknown): FaceError {
   return new FaceError(
     'GALLERY_CHANGE_UNCERTAIN',
     'The servers of the galleries did not confirm the change in time; it may still be made. Read before you repeat it.',

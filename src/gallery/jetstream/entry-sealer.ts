@@ -72,6 +72,11 @@ export class EntrySealer {
     await log.erase(HEADER_KEY, version, old);
   }
 
+  /** Seals the entries of a part of the stream under a key of its own: without that key nobody can read them. */
+  under(key: Uint8Array): EntrySealer {
+    return new EntrySealer(createHmac('sha256', this.entryKey).update(key).digest());
+  }
+
   /**
    * Name of an id, or of several in each other, 22 characters that NATS allows in keys: always the same for the same ids, and
    * meaningless without the key.

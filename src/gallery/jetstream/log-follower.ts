@@ -20,6 +20,8 @@ export interface FollowerOptions {
   connection: NatsConnection;
   manager: JetStreamManager;
   stream: string;
+  /** Only messages of these subjects. @defaultValue all */
+  filter?: string;
   /** Called for each message, in the order of the stream, once. Must not throw. */
   onMessage: (message: StreamMessage) => void;
   /** The messages that were read are gone from the stream, or it is another stream: what was read is not what is there. */
@@ -140,7 +142,7 @@ export class LogFollower {
   }
 
   private async create(serial: number, inbox: string): Promise<void> {
-    const { manager, stream, onLost, maxGapMs } = this.options;
+    const { manager, stream, filter, onLost, maxGapMs } = this.options;
     const { state } = await manager.streams.info(stream);
     if (serial !== this.serial) return;
     this.hasLeader = true;
@@ -155,6 +157,7 @@ export class LogFollower {
     } = await manager.consumers.add(stream, {
       name: `likeness-${inbox.slice(inbox.lastIndexOf('.') + 1)}`,
       deliver_subject: inbox,
+      ...(filter != null && { filter_subject: filter }),
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: this.position + 1,
       ack_policy: AckPolicy.None,
