@@ -49,6 +49,8 @@ interface Attempt {
   refusal?: unknown;
   /** Of the change, once it was made here. */
   answer?: { value: unknown } | { error: unknown };
+  /** Changes after it that write nothing: they are answered as things are when this one was made. */
+  followers: Attempt[];
 }
 
 /** A change that so often finds that others were first is given up. */
@@ -141,7 +143,17 @@ export class JetstreamStore extends MemoryStore {
     const attempts = group.map((member) => this.attempt(member));
     // What is made comes back from the stream, and takes numbers and rows then.
     for (const { planned } of group) planned.draft?.discard();
-    const conflicts = await Promise.all(attempts.map((attempt) => this.complete(attempt)));
+    let last: { attempt: Attempt; done: Promise<unknown> } | undefined;
+    const isBehind = attempts.map((attempt) => {
+      if (attempt.steps.length > 0 || !last) {
+        const done = this.complete(attempt);
+        last = { attempt, done };
+        return done;
+      }
+      last.attempt.followers.push(attempt);
+      return last.done.then(() => this.complete(attempt));
+    });
+    const conflicts = await Promise.all(isBehind);
     for (const { planned } of group) {
       planned.draft?.count(-1);
       if (!planned.gallery) continue;
@@ -167,7 +179,7 @@ export class JetstreamStore extends MemoryStore {
   /** Encodes what a change writes. */
   private attempt(member: Member): Attempt {
     const { gallery, draft } = member.planned;
-    const attempt: Attempt = { member, steps: [] };
+    const attempt: Attempt = { member, steps: [], followers: [] };
     try {
       if (gallery) attempt.steps.push(this.galleryStep(gallery));
       if (draft) this.addSubjectSteps(attempt, draft);
@@ -232,16 +244,17 @@ export class JetstreamStore extends MemoryStore {
     const { planned, reject, resolve } = member;
     try {
       if (attempt.refusal !== undefined) throw attempt.refusal;
-      await this.writeAll(attempt);
+      if (steps.length > 0) await this.writeAll(attempt);
+      else if (!attempt.answer) answer(attempt);
       const isRemoving = takesAway(planned);
       const versions = steps.map(({ expected }) => expected);
       if (moved) await this.finishMove(moved.key, moved.expected!);
       if (isRemoving) await this.erase(attempt);
       else for (const version of versions) if (version) this.log.eraseLater(version);
-      const { answer } = attempt;
-      if (!answer) throw changeUncertain(new Error('The change was replaced before it was read.'));
-      if ('error' in answer) throw answer.error;
-      resolve(this.withAdded(member, answer.value) as never);
+      const { answer: given } = attempt;
+      if (!given) throw changeUncertain(new Error('The change was replaced before it was read.'));
+      if ('error' in given) throw given.error;
+      resolve(this.withAdded(member, given.value) as never);
       return false;
     } catch (error) {
       if (error instanceof RevisionConflict) {
@@ -258,14 +271,12 @@ export class JetstreamStore extends MemoryStore {
 
   /** Writes all entries of a change, in the order of the calls, and waits until they are made here. */
   private async writeAll(attempt: Attempt): Promise<void> {
-    const { steps, member } = attempt;
+    const { steps } = attempt;
     let missing = steps.length;
-    if (missing === 0) return void (attempt.answer = answerOf(member));
-    const made = () => {
-      // Asked in the moment in which the change is made: a later one may take away what it tells of.
-      if (--missing === 0) attempt.answer = answerOf(member);
-    };
+    // In the moment in which the change is made: a later one may take away what the answer tells of.
+    const made = () => --missing === 0 && answer(attempt);
     const outcomes = await Promise.allSettled(steps.map((step) => this.writeStep(step, made)));
+    if (!attempt.answer) attempt.followers.forEach(answer);
     const failures = outcomes
       .filter((outcome) => outcome.status === 'rejected')
       .map(({ reason }) => reason as unknown);
@@ -278,7 +289,7 @@ export class JetstreamStore extends MemoryStore {
     throw failures.find((one) => one instanceof RevisionConflict) ?? changeUncertain(failure);
   }
 
-  private async writeStep({ key, value, expected }: Step, made: () => void): Promise<EntryVersion> {
+  private async writeStep({ key, value, expected }: Step, made: () => unknown): Promise<EntryVersion> {
     const writeId = newWriteId();
     let isVoid = false;
     this.written.set(writeId, (isValid) => {
@@ -423,10 +434,11 @@ export class JetstreamStore extends MemoryStore {
   }
 }
 
-function answerOf({ planned }: Member): { value: unknown } | { error: unknown } {
+function answer(attempt: Attempt): void {
   try {
-    return { value: planned.answer() };
+    attempt.answer = { value: attempt.member.planned.answer() };
   } catch (error) {
-    return { error };
+    attempt.answer = { error };
   }
+  attempt.followers.forEach(answer);
 }

@@ -386,7 +386,7 @@ export class EntryLog {
     try {
       return (await this.manager.streams.getMessage(this.stream, request)) ?? undefined;
     } catch (error) {
-      if (isCode(error, CODES.noMessageFound)) return undefined;
+      if (isCode(error, CODES.noMessageFound) || isCode(error, CODES.sequenceNotFound)) return undefined;
       throw error;
     }
   }
@@ -396,9 +396,8 @@ export class EntryLog {
     try {
       await this.manager.streams.deleteMessage(this.stream, sequence, true);
     } catch (error) {
-      if (!isCode(error, CODES.cannotDelete) && !isCode(error, CODES.noMessageFound)) throw error;
-      // The same code stands for a failure, so that only the message itself tells.
-      if (await this.getMessage({ seq: sequence })) throw error;
+      // Codes for a message that is gone stand for other failures too: only the message itself tells.
+      if (!(error instanceof JetStreamApiError) || (await this.getMessage({ seq: sequence }))) throw error;
     }
   }
 

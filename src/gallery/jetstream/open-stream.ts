@@ -13,7 +13,7 @@ import { jetstreamInvalid } from './connect-nats';
 export const CODES = {
   unavailable: 10008,
   noMessageFound: 10037,
-  cannotDelete: 10057,
+  sequenceNotFound: 10043,
   nameInUse: 10058,
   streamNotFound: 10059,
   wrongLastSequence: 10071,
