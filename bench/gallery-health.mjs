@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { answersIn, requireSuccess, startLoad, steadyWindow } from './load.mjs';
 import { megabytes, residentBytes } from './memory.mjs';
-import { People, REFERENCES_PER_SUBJECT } from './people.mjs';
+import { People } from './people.mjs';
 import { DIMENSIONS, RANDOM_EMBEDDER, writeRandomEmbedder } from './random-embedder.mjs';
 import { call, jsonRequest, rootDir, sleep, startService } from './service.mjs';
 import { percentile } from './statistics.mjs';
@@ -27,6 +27,9 @@ const PROBES = 64;
 const GALLERY = 'bench';
 const ADMIN_KEY = 'key-of-this-benchmark';
 
+/** Of a search: of 100 teams three, of three levels one, and one of all employees. */
+const FILTERS = [{ team: [1, 2, 3] }, { level: 0 }, { employee: 'e77' }];
+
 /** How fast the server answers a health check while clients identify against a large gallery. */
 export default async function galleryHealth(log) {
   const modelsDir = mkdtempSync(join(tmpdir(), 'likeness-bench-'));
@@ -45,11 +48,13 @@ export default async function galleryHealth(log) {
       await fill(service.port, people, contract, begin, Math.min(PART, SIZE - begin));
       log(`${Math.min(SIZE, begin + PART)} of ${SIZE} references`);
     }
-    const probes = Array.from({ length: PROBES }, () =>
+    const toRequest = (filter) =>
       jsonRequest(`/v1/galleries/${GALLERY}/identify`, {
         probe: { embedding: Array.from(people.next()), contract },
-      }),
-    );
+        filter,
+      });
+    const probes = Array.from({ length: PROBES }, () => toRequest());
+    const filtered = probes.map((_, i) => toRequest(FILTERS[i % FILTERS.length]));
 
     const prober = startLoad({
       port: service.port,
@@ -62,17 +67,22 @@ export default async function galleryHealth(log) {
       return steadyWindow(load, clients, seconds);
     };
     const idle = await measure(1, WINDOW / 4, prober);
-    const load = startLoad({ port: service.port, requests: probes, clients: CLIENTS, nice: LOAD_NICE });
-    const busy = await measure(CLIENTS, WINDOW, load);
-    for (const { answers } of [await load.stop(), await prober.stop()]) requireSuccess(answers);
+    const rows = [['idle', idle, []]];
+    for (const [name, requests] of [
+      [`${CLIENTS} clients identify`, probes],
+      [`${CLIENTS} clients identify with a filter`, filtered],
+    ]) {
+      const load = startLoad({ port: service.port, requests, clients: CLIENTS, nice: LOAD_NICE });
+      const window = await measure(CLIENTS, WINDOW, load);
+      const { answers } = await load.stop();
+      requireSuccess(answers);
+      rows.push([name, window, answers]);
+    }
+    requireSuccess((await prober.stop()).answers);
     const resident = residentBytes(service.pid);
-
-    const cases = [
-      ['idle', idle],
-      [`${CLIENTS} clients identify`, busy],
-    ].map(([name, window]) => ({
+    const cases = rows.map(([name, window, answers]) => ({
       name,
-      identified: answersIn(load.answers, window),
+      identified: answersIn(answers, window),
       latencies: answersIn(prober.answers, window).latencies,
     }));
     return {
@@ -94,7 +104,7 @@ export default async function galleryHealth(log) {
         ...[0.5, 0.9, 0.99, 1].map((share) => percentile(latencies, share).toFixed(1)),
       ]),
       notes: [
-        `${SIZE.toLocaleString('en-US')} references of ${DIMENSIONS} numbers, ${REFERENCES_PER_SUBJECT} to a subject, in memory; probes are embeddings of ${DIMENSIONS} numbers as JSON, five candidates asked for. A prober in a process of its own asks every ${PROBE_EVERY_MS} ms on one connection, ${WINDOW / 4} s without and ${WINDOW} s with load; the load generator has a niceness of ${LOAD_NICE}. Resident memory of the server: ${megabytes(resident)} MiB.`,
+        `${SIZE.toLocaleString('en-US')} subjects with one reference of ${DIMENSIONS} numbers each, in memory; filters in turn: ${FILTERS.map((filter) => JSON.stringify(filter)).join(', ')}; probes are embeddings of ${DIMENSIONS} numbers as JSON, five candidates asked for. A prober in a process of its own asks every ${PROBE_EVERY_MS} ms on one connection, ${WINDOW / 4} s without and ${WINDOW} s with load; the load generator has a niceness of ${LOAD_NICE}. Resident memory of the server: ${megabytes(resident)} MiB.`,
       ],
       failures: [],
     };
@@ -121,9 +131,9 @@ async function fill(port, people, contract, begin, count) {
     getGallery: async () => ({ id: GALLERY, contract, dimensions: DIMENSIONS }),
     *exportRecords() {
       for (let i = begin; i < begin + count; i++) {
-        const subjectId = `subject-${Math.floor(i / REFERENCES_PER_SUBJECT)}`;
-        if (i % REFERENCES_PER_SUBJECT === 0)
-          yield { kind: 'subject', subject: { id: subjectId, metadata: {} } };
+        const subjectId = `subject-${i}`;
+        const metadata = { team: i % 100, level: i % 3, employee: `e${i}` };
+        yield { kind: 'subject', subject: { id: subjectId, metadata } };
         const embedding = people.next();
         yield {
           kind: 'reference',

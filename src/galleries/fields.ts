@@ -209,16 +209,19 @@ export class PageQueryDto {
     minimum: 1,
     maximum: MAX_PAGE,
     default: DEFAULT_PAGE,
-    description: 'Most items of the page',
+    description: 'Most items of the page. A page ends earlier where its items take about 1 MiB',
   })
   limit: number = DEFAULT_PAGE;
 
-  /** `nextCursor` of the page before. */
+  /** `nextCursor` of the previous page. */
   @Omittable()
   @IsString()
   @IsNotEmpty()
   @MaxLength(1024)
-  @ApiPropertyOptional({ type: String, description: '`nextCursor` of the page before; absent for the first' })
+  @ApiPropertyOptional({
+    type: String,
+    description: '`nextCursor` of the previous page; absent for the first',
+  })
   cursor?: string;
 }
 

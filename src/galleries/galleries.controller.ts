@@ -12,6 +12,7 @@ import { assertGallery, assertThresholds, CallerKey } from '../auth/key-limits';
 import { Scopes } from '../auth/scopes.decorator';
 import { GalleryService } from '../gallery/gallery.service';
 import { orNull } from '../gallery/gallery-calls';
+import { PageRoom } from '../gallery/pages';
 import type { Gallery } from '../gallery/gallery.types';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
@@ -135,16 +136,22 @@ export class GalleriesController {
 
   /** A page of the named galleries; those that do not exist are left out. */
   private async listSome(
-    names: readonly string[],
+    ids: readonly string[],
     { limit, after = '' }: { limit: number; after?: string },
   ): Promise<{ items: Gallery[]; next: string | null }> {
-    const rest = names.filter((name) => name > after).sort();
-    const found = await Promise.all(
-      rest.slice(0, limit).map((name) => orNull('GALLERY_NOT_FOUND', this.store.getGallery(name))),
-    );
-    return {
-      items: found.filter((gallery) => gallery != null),
-      next: rest.length > limit ? rest[limit - 1] : null,
-    };
+    const rest = ids.filter((id) => id > after).sort();
+    const names = rest.slice(0, limit);
+    const room = new PageRoom(limit);
+    const items: Gallery[] = [];
+    let next = after;
+    for (const name of names) {
+      const gallery = await orNull('GALLERY_NOT_FOUND', this.store.getGallery(name));
+      if (gallery != null) {
+        if (!room.take(gallery)) return { items, next };
+        items.push(gallery);
+      }
+      next = name;
+    }
+    return { items, next: rest.length > limit ? next : null };
   }
 }

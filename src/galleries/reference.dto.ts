@@ -4,6 +4,7 @@ import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID } from '../http/examples';
 import { ApiRequestId } from '../http/face.dto';
 import {
   ApiMetadata,
+  ApiNextCursor,
   ApiTime,
   EXAMPLE_METADATA,
   EXAMPLE_REFERENCE_ID,
@@ -123,9 +124,12 @@ export class ReferenceResponseDto extends ReferenceDto {
 export class ReferencesResponseDto {
   @ApiProperty({
     type: [ReferenceDto],
-    description: 'All of the subject, in the order in which they were added',
+    description: 'Those of the subject, the first enrolled first',
   })
   references: ReferenceDto[];
+
+  @ApiNextCursor()
+  nextCursor: string | null;
 
   @ApiRequestId()
   requestId: string;
@@ -152,5 +156,6 @@ export const REFERENCE_ANSWER: ReferenceResponseDto = { ...REFERENCE_EXAMPLE, re
 
 export const REFERENCES_ANSWER: ReferencesResponseDto = {
   references: [REFERENCE_EXAMPLE],
+  nextCursor: null,
   requestId: EXAMPLE_REQUEST_ID,
 };

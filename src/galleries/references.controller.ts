@@ -10,7 +10,7 @@ import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { CHANGE_ERRORS, READ_ERRORS } from './errors';
-import { ReferencePathDto, SubjectPathDto } from './fields';
+import { PageQueryDto, ReferencePathDto, SubjectPathDto } from './fields';
 import {
   REFERENCE_ANSWER,
   ReferenceDto,
@@ -47,20 +47,22 @@ export class ReferencesController {
   @Get()
   @ApiOperation({
     summary: 'List the references of a subject',
-    description: 'All of them, without embeddings.',
+    description: 'In pages, the first enrolled first, without embeddings.',
   })
   @ApiOkResponse({
-    description: 'The references',
+    description: 'A page',
     type: ReferencesResponseDto,
-    examples: { references: { summary: 'One reference', value: REFERENCES_ANSWER } },
+    examples: { references: { summary: 'The last page', value: REFERENCES_ANSWER } },
   })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async listReferences(
     @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Query() { limit, cursor }: PageQueryDto,
     @RequestId() requestId: string,
   ): Promise<ReferencesResponseDto> {
-    const references = await this.store.listReferences(galleryId, subjectId);
-    return { references: references.map(ReferenceDto.from), requestId };
+    const page = { limit, after: cursor };
+    const { items, next } = await this.galleries.listReferences(galleryId, subjectId, page);
+    return { references: items.map(ReferenceDto.from), nextCursor: next, requestId };
   }
 
   @Scopes('read')

@@ -33,9 +33,9 @@ const random = unitVectors(5, 8);
 const open = (dir: string, options: Partial<DurableStoreOptions> = {}) =>
   DurableStore.open({ dir, threadCount: 1, precision: 'float32', ...options });
 
-galleryStoreContract('DurableStore', () => open(tempFolder()));
-galleryStoreContract('DurableStore, int8, encrypted', () =>
-  open(tempFolder(), { key: KEY, precision: 'int8' }),
+galleryStoreContract('DurableStore', (options) => open(tempFolder(), options));
+galleryStoreContract('DurableStore, int8, encrypted', (options) =>
+  open(tempFolder(), { key: KEY, precision: 'int8', ...options }),
 );
 
 describe(DurableStore.name, () => {

@@ -47,6 +47,14 @@ export const galleryErrors = {
       galleryId,
       maxBytes,
     }),
+  /** @param cause - logged, never sent. */
+  processFull: (galleryId: string, cause: unknown) =>
+    new FaceError(
+      'GALLERY_FULL',
+      'The process has no memory left for another reference.',
+      { galleryId },
+      { cause },
+    ),
   subjectFull: (galleryId: string, subjectId: string, maxReferencesPerSubject: number) =>
     new FaceError('SUBJECT_FULL', `A subject may have ${maxReferencesPerSubject} references.`, {
       galleryId,
@@ -60,8 +68,8 @@ export const galleryErrors = {
       { expectedLength, receivedLength },
     ),
   cursorInvalid: () =>
-    new FaceError('PARAMETER_INVALID', 'Expected for cursor that of the page before.', {
-      fields: { cursor: 'must be that of the page before' },
+    new FaceError('PARAMETER_INVALID', '`cursor` must be the `nextCursor` of the previous page.', {
+      fields: { cursor: 'must be the `nextCursor` of the previous page' },
     }),
   /** @param cause - logged, never sent. */
   storeFailed: (cause: unknown) =>

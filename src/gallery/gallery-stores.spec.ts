@@ -18,6 +18,8 @@ const STEPS = Number(process.env.STEPS ?? 4000);
 /** Most changes that are asked for at the same time. */
 const MAX_BURST = 40;
 const DIMENSIONS = 8;
+/** One less than there are ids of them. */
+const MAX_GALLERIES = 2;
 
 const tempFolder = tempFolders();
 
@@ -29,7 +31,10 @@ interface Change {
 
 describe('stores and the model of them, through the same random changes', () => {
   it.each(['float32', 'int8'] as const)('MemoryStore, %s', async (precision) => {
-    await compare(async (store) => store ?? new MemoryStore({ threadCount: 1, precision }), 11);
+    await compare(
+      async (store) => store ?? new MemoryStore({ threadCount: 1, precision, maxGalleries: MAX_GALLERIES }),
+      11,
+    );
   });
 
   it('DurableStore, opened again every now and then', async () => {
@@ -39,7 +44,13 @@ describe('stores and the model of them, through the same random changes', () => 
       const onNotice = (notice: Notice) => {
         throw new Error(notice.message);
       };
-      return DurableStore.open({ dir, threadCount: 1, precision: 'float32', onNotice });
+      return DurableStore.open({
+        dir,
+        threadCount: 1,
+        precision: 'float32',
+        maxGalleries: MAX_GALLERIES,
+        onNotice,
+      });
     }, 12);
   });
 });
@@ -76,7 +87,7 @@ describeWithNats('replicas of JetstreamStore and the model of them, through the 
 
 /** @param open - opens the store, or opens it again. */
 async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, seed: number): Promise<void> {
-  const model = new GalleryModel();
+  const model = new GalleryModel(MAX_GALLERIES);
   const random = seededRandom(seed);
   const below = (end: number) => Math.floor(random() * end);
   const pick = <T>(values: readonly T[]): T => values[below(values.length)];
@@ -112,6 +123,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
         id: gallery,
         dimensions: DIMENSIONS,
         capacity: 20 + below(30),
+        maxSubjects: pick([null, 4 + below(8)]),
         maxReferencesPerSubject: 3 + below(4),
       });
       return {
@@ -121,7 +133,8 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
     }
     if (kind < 4) {
       const changes = pick<object>([
-        { capacity: 20 + below(30) },
+        { capacity: 8 + below(40) },
+        { maxSubjects: pick([null, 4 + below(8)]) },
         { threshold: random(), metadata: data, maxAgeSeconds: pick([null, 60]) },
         { maxReferencesPerSubject: 3 + below(4), enrolmentGate: pick<EnrolmentGate>(['off', 'strict']) },
       ]);

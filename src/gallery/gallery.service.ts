@@ -49,6 +49,8 @@ import {
   MAX_SEARCH_LIMIT,
   type Metadata,
   type MetadataFilter,
+  type Page,
+  type PageRequest,
   type Reference,
   type ReferenceKey,
   type StoredReference,
@@ -57,6 +59,7 @@ import {
 } from './gallery.types';
 import { KeyedLock } from './keyed-lock';
 import { LastMatches } from './last-matches';
+import { pageOfReferences } from './pages';
 import { type PurgeReport, Retention } from './retention';
 
 export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enroller';
@@ -588,6 +591,15 @@ export class GalleryService {
     // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
     this.model.purgeCache();
     return counts;
+  }
+
+  /**
+   * Lists the references of a subject in pages, the first enrolled first, without embeddings.
+   *
+   * @throws {FaceError} PARAMETER_INVALID for a cursor that is none; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   */
+  async listReferences(galleryId: string, subjectId: string, page: PageRequest): Promise<Page<Reference>> {
+    return pageOfReferences(await this.store.listReferences(galleryId, subjectId), page);
   }
 
   /**

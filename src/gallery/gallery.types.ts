@@ -189,9 +189,9 @@ export interface SearchOptions {
 export const MAX_SEARCH_LIMIT = 1000;
 
 export interface PageRequest {
-  /** Most items, 1 or more. */
+  /** Most items, 1 or more. A page ends earlier where its items take more than {@link MAX_PAGE_BYTES} as JSON. */
   limit: number;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   after?: string;
 }
 

@@ -7,7 +7,10 @@ import type { SubjectDetails } from './state/entries';
 import { bytesOfGallery, bytesOfReference, bytesOfSubject } from './state/weigh';
 
 describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
-  galleryStoreContract('MemoryStore', async () => new MemoryStore({ threadCount: 2, precision }));
+  galleryStoreContract(
+    'MemoryStore',
+    async (options) => new MemoryStore({ threadCount: 2, precision, ...options }),
+  );
 
   it('refuses a cursor that it has not given', async () => {
     const store = new MemoryStore({ threadCount: 1, precision });

@@ -68,8 +68,8 @@ export interface Member extends Waiting {
   planned: Planned<unknown>;
 }
 
-/** Changes that are made together at most: they are planned and applied in one turn of the event loop each. */
-const MAX_GROUP = 200;
+/** Entries that a group replaces, after which it takes no more changes: it is planned and applied in one turn each. */
+const MAX_GROUP = 1000;
 
 /**
  * Galleries in the memory of the process, gone with it.
@@ -274,7 +274,7 @@ export class MemoryStore extends GalleryStore {
   async close(): Promise<void> {
     await this.working;
     await Promise.allSettled(this.searches);
-    await Promise.all(this.list.toArray().map((gallery) => gallery.state.close()));
+    await Promise.all(Array.from(this.galleries.values(), ({ state }) => state.close()));
     await this.scanner.close();
   }
 
@@ -378,12 +378,13 @@ export class MemoryStore extends GalleryStore {
 
   private reserveGroup(): Member[] {
     const group: Member[] = [];
-    while (this.queue.length > 0 && group.length < MAX_GROUP) {
+    for (let size = 0; this.queue.length > 0 && size < MAX_GROUP;) {
       const [waiting] = this.queue;
       try {
         if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
         const planned = waiting.plan();
         this.reserve(planned);
+        size += 1 + (planned.draft?.size ?? 0);
         group.push({ ...waiting, planned });
       } catch (error) {
         if (error === WAITS) break;

@@ -77,7 +77,7 @@ describe.each(Object.keys(STORES))('a fault in %s', (name) => {
     jest.spyOn(VectorIndex.prototype, 'take').mockImplementationOnce(() => {
       throw new RangeError('no addresses left');
     });
-    await expect(CHANGES.addReferences(store)).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
+    await expect(CHANGES.addReferences(store)).rejects.toMatchObject({ code: 'GALLERY_FULL' });
     expect(await everything(store)).toEqual(before);
     expect(store.isStopped).toBe(false);
     expect(await CHANGES.addReferences(store)).toMatchObject([{ status: 'added' }, { status: 'added' }]);

@@ -205,6 +205,30 @@ describe('galleries over HTTP', () => {
       expect(await list({ filter: '{"department":["hr","law"]}' })).toEqual(['b', 'd']);
     });
 
+    it('has references in pages of about 1 MiB at most', async () => {
+      await service.http.patch(gallery).send({ maxReferencesPerSubject: 40 }).expect(200);
+      const { embedding, contract } = await embeddingOf(alice);
+      const metadata = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`${i}`, 'x'.repeat(1024)]));
+      for (let i = 0; i < 36; i++) await enrol('ada', { embedding, contract, metadata }).expect(201);
+      const ids: string[] = [];
+      const sizes: number[] = [];
+      for (let cursor: string | null | undefined; cursor !== null;) {
+        const page = await service.http
+          .get(`${gallery}/subjects/ada/references`)
+          .query({ limit: 1000, cursor })
+          .expect(200);
+        sizes.push(page.text.length);
+        ids.push(...page.body.references.map(({ id }: { id: string }) => id));
+        cursor = page.body.nextCursor;
+      }
+      expect([ids.length, new Set(ids).size, sizes.length]).toEqual([36, 36, 2]);
+      expect(Math.max(...sizes)).toBeLessThan(1.01 * 1024 ** 2);
+      const { body } = await service.http
+        .get(`${gallery}/subjects/ada/references?limit=1&cursor=zzz`)
+        .expect(400);
+      expect(Object.keys(body.error.details.fields)).toEqual(['cursor']);
+    });
+
     it.each<[object, string]>([
       [{ limit: 0 }, 'limit'],
       [{ limit: 1001 }, 'limit'],

@@ -1,4 +1,5 @@
 import { galleryErrors } from '../../src/gallery/gallery-errors';
+import { subjectLimit } from '../../src/gallery/gallery-rules';
 import {
   type GallerySettings,
   type Metadata,
@@ -18,8 +19,12 @@ interface ModelGallery {
 export class GalleryModel {
   readonly galleries = new Map<string, ModelGallery>();
 
+  constructor(private readonly maxGalleries: number) {}
+
   createGallery(settings: NewGallery): object {
     if (this.galleries.has(settings.id)) throw galleryErrors.galleryExists(settings.id);
+    if (this.galleries.size >= this.maxGalleries)
+      throw galleryErrors.galleriesFull(settings.id, this.maxGalleries);
     this.galleries.set(settings.id, { settings, subjects: new Map() });
     return this.getGallery(settings.id);
   }
@@ -44,8 +49,10 @@ export class GalleryModel {
   }
 
   putSubject(galleryId: string, id: string, metadata: Metadata): object {
-    const { subjects } = this.gallery(galleryId);
+    const { settings, subjects } = this.gallery(galleryId);
     const isNew = !subjects.has(id);
+    if (isNew && subjects.size >= subjectLimit(settings))
+      throw galleryErrors.subjectsFull(galleryId, subjectLimit(settings));
     subjects.set(id, { metadata, references: subjects.get(id)?.references ?? [] });
     return { subject: this.getSubject(galleryId, id), isNew };
   }
@@ -149,6 +156,8 @@ export class GalleryModel {
         ...this.added(galleryId, known.reference, known.subjectId),
       };
     if (all.length >= settings.capacity) return galleryErrors.galleryFull(galleryId, settings.capacity);
+    if (!subjects.has(given.subjectId) && subjects.size >= subjectLimit(settings))
+      return galleryErrors.subjectsFull(galleryId, subjectLimit(settings));
     const subject = subjects.get(given.subjectId) ?? { metadata: {}, references: [] };
     if (subject.references.length >= settings.maxReferencesPerSubject)
       return galleryErrors.subjectFull(galleryId, given.subjectId, settings.maxReferencesPerSubject);

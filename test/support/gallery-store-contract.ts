@@ -8,6 +8,7 @@ import type {
   Page,
   PageRequest,
 } from '../../src/gallery/gallery.types';
+import { MAX_PAGE_BYTES } from '../../src/gallery/pages';
 import { cosine, unit, unitVectors } from './random-unit';
 
 /** Length of the embeddings in the galleries of the suite. */
@@ -44,8 +45,16 @@ export function newReference(
   return { id, subjectId, embedding, metadata: {}, quality: null, imageHash: null, ...changes };
 }
 
+/** What a store of the suite is made with beside what its kind needs. */
+export interface ContractStoreOptions {
+  maxGalleries?: number;
+}
+
 /** What every store does, as its documentation says: one store for each test, from `makeStore`. */
-export function galleryStoreContract(name: string, makeStore: () => Promise<GalleryStore>): void {
+export function galleryStoreContract(
+  name: string,
+  makeStore: (options?: ContractStoreOptions) => Promise<GalleryStore>,
+): void {
   describe(`${name} as a gallery store`, () => {
     let store: GalleryStore;
     const random = unitVectors(1, DIMENSIONS);
@@ -89,6 +98,7 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
           targetFmr: 1e-4,
           targetFpir: 0.02,
           capacity: 7,
+          maxSubjects: 5,
           maxReferencesPerSubject: 3,
           enrolmentGate: 'strict',
           metadata: { site: 'north', floor: 2, open: true },
@@ -137,6 +147,29 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         const [outcome] = await store.addReferences('staff', [newReference('bob', 'r3', random())]);
         expect(outcome).toMatchObject({ code: 'GALLERY_FULL' });
         expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 2 });
+      });
+
+      it('takes as many as the store may have, and others when some are gone', async () => {
+        const small = await makeStore({ maxGalleries: 2 });
+        try {
+          await small.createGallery(newGallery({ id: 'a' }));
+          const bursts = await Promise.allSettled(
+            ['b', 'c', 'd'].map((id) => small.createGallery(newGallery({ id }))),
+          );
+          expect(bursts.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+          await expect(small.createGallery(newGallery({ id: 'e' }))).rejects.toMatchObject({
+            code: 'GALLERY_FULL',
+            details: { galleryId: 'e', maxGalleries: 2 },
+          });
+          await refused(small.createGallery(newGallery({ id: 'a' })), 'GALLERY_EXISTS');
+          expect(await small.updateGallery('a', { threshold: 0.5 })).toMatchObject({ threshold: 0.5 });
+          await small.deleteGallery('a');
+          await small.createGallery(newGallery({ id: 'e' }));
+          const ids = (await small.listGalleries({ limit: 10 })).items.map(({ id }) => id);
+          expect(ids.sort()).toEqual(['b', 'e']);
+        } finally {
+          await small.close();
+        }
       });
 
       it('deletes one with all that is in it, and only that one', async () => {
@@ -195,6 +228,58 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         });
         expect(await store.getSubject('staff', 'ann')).toEqual(replaced.subject);
         expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 1 });
+      });
+
+      it('makes as many as the gallery may have, and others when some are gone', async () => {
+        await store.updateGallery('staff', { maxSubjects: 2 });
+        await store.putSubject('staff', 'ann', {});
+        const outcomes = await store.addReferences('staff', [
+          newReference('bob', 'r1', random()),
+          newReference('cleo', 'r2', random()),
+          newReference('ann', 'r3', random()),
+          newReference('cleo', 'r1', random()),
+        ]);
+        const full = { code: 'GALLERY_FULL', details: { galleryId: 'staff', maxSubjects: 2 } };
+        expect(outcomes).toMatchObject([
+          { status: 'added' },
+          full,
+          { status: 'added' },
+          { status: 'existing' },
+        ]);
+        await expect(store.putSubject('staff', 'cleo', {})).rejects.toMatchObject(full);
+        expect(await store.putSubject('staff', 'ann', { team: 'red' })).toMatchObject({ isNew: false });
+        await store.renameSubject('staff', 'ann', 'anna', { merge: false });
+        expect(await subjectIds()).toEqual(['anna', 'bob']);
+        await store.deleteSubject('staff', 'bob');
+        expect(await store.putSubject('staff', 'cleo', {})).toMatchObject({ isNew: true });
+        await refused(store.putSubject('staff', 'dan', {}), 'GALLERY_FULL');
+        await store.renameSubject('staff', 'anna', 'cleo', { merge: true });
+        expect(await store.putSubject('staff', 'dan', {})).toMatchObject({ isNew: true });
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 2, referenceCount: 1 });
+      });
+
+      it('makes as many as the capacity where the gallery has no limit of its own for them', async () => {
+        await store.updateGallery('staff', { capacity: 2, maxSubjects: null });
+        await store.putSubject('staff', 'ann', {});
+        await store.putSubject('staff', 'bob', {});
+        await expect(store.putSubject('staff', 'cleo', {})).rejects.toMatchObject({
+          code: 'GALLERY_FULL',
+          details: { maxSubjects: 2 },
+        });
+        await store.updateGallery('staff', { capacity: 3 });
+        expect(await store.putSubject('staff', 'cleo', {})).toMatchObject({ isNew: true });
+      });
+
+      it('are all kept where a limit below what is there is set: nothing comes in', async () => {
+        for (const id of ['ann', 'bob', 'cleo']) await store.putSubject('staff', id, {});
+        expect(await store.updateGallery('staff', { maxSubjects: 1 })).toMatchObject({
+          maxSubjects: 1,
+          subjectCount: 3,
+        });
+        await add('ann', 'r1');
+        await store.deleteSubject('staff', 'cleo');
+        await refused(store.putSubject('staff', 'dan', {}), 'GALLERY_FULL');
+        expect(await subjectIds()).toEqual(['ann', 'bob']);
       });
 
       it('keeps why it is held and how long, until that is changed', async () => {
@@ -271,6 +356,29 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         expect(new Set(seen).size).toBe(seen.length);
         const stayed = ids.slice(7);
         expect(seen).toEqual(expect.arrayContaining(stayed));
+      });
+
+      it('lists them and galleries in pages that end early where metadata is large', async () => {
+        const metadata = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`${i}`, 'x'.repeat(1024)]));
+        const ids = Array.from({ length: 40 }, (_, i) => `large-${i}`);
+        for (const id of ids) {
+          await store.putSubject('staff', id, metadata);
+          await store.createGallery(newGallery({ id, metadata }));
+        }
+        for (const list of [
+          (page: PageRequest) => store.listSubjects('staff', page),
+          (page: PageRequest) => store.listSubjects('staff', { ...page, filter: { 0: metadata[0] } }),
+          (page: PageRequest) => store.listGalleries(page),
+        ]) {
+          const { items, next } = await list({ limit: 1000 });
+          expect(next).not.toBeNull();
+          const bytes = JSON.stringify(items).length;
+          expect(bytes).toBeGreaterThan(0.9 * MAX_PAGE_BYTES);
+          expect(bytes).toBeLessThan(1.01 * MAX_PAGE_BYTES);
+          const all = await allPages<{ id: string }>(list, 1000);
+          const listed = all.map(({ id }) => id).filter((id) => id !== 'staff');
+          expect(listed.sort()).toEqual([...ids].sort());
+        }
       });
 
       it('lists those that pass a filter', async () => {
@@ -715,6 +823,17 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         const added = outcomes.flat().filter((outcome) => 'reference' in outcome);
         expect(added).toHaveLength(5);
         expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 5 });
+      });
+
+      it('holds the limit of subjects', async () => {
+        await store.updateGallery('staff', { maxSubjects: 3 });
+        const calls = Array.from({ length: 12 }, (_, i) =>
+          i % 2 === 0
+            ? store.putSubject('staff', `subject-${i}`, {})
+            : store.addReferences('staff', [newReference(`subject-${i}`, `r${i}`, random())]),
+        );
+        await Promise.allSettled(calls);
+        expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 3 });
       });
 
       it('keeps changes of one subject in their order', async () => {

@@ -1,4 +1,3 @@
-const { BLOCK_ROWS } = require('./block-rows');
 const { quantise } = require('./quantise');
 const { Selection } = require('./selection');
 
@@ -28,8 +27,9 @@ const LARGEST_CODE = 127;
  */
 function scanBlocks(pass, slot, kernelOf) {
   const { layout, rowCount, shards } = pass;
+  const { blockRows } = layout;
   const selections = pass.queries.map((query) => new Selection(query));
-  const blockCount = Math.ceil(rowCount / BLOCK_ROWS);
+  const blockCount = Math.ceil(rowCount / blockRows);
   /** @type {ShardScan[]} */
   const scans = [];
   for (;;) {
@@ -38,11 +38,11 @@ function scanBlocks(pass, slot, kernelOf) {
     for (let block = first; block < Math.min(first + RUN_BLOCKS, blockCount); block++) {
       const index = Math.floor(block / layout.shardBlocks);
       scans[index] ??= new ShardScan(pass, shards[index], kernelOf(shards[index]), slot);
-      const firstRow = block * BLOCK_ROWS;
+      const firstRow = block * blockRows;
       scans[index].scan(
         block % layout.shardBlocks,
         firstRow,
-        Math.min(BLOCK_ROWS, rowCount - firstRow),
+        Math.min(blockRows, rowCount - firstRow),
         selections,
       );
     }

@@ -2,8 +2,8 @@
  * Where things are in the memory of a shard, in bytes: a slot for each thread with what it works on, then the blocks.
  *
  * A block has its subjects (u32 [rows], number + 1, 0: empty), which change of the index was the last of each row (u32
- * [rows]), with int8 also scales (f32 [rows]), errors (f32 [rows]) and
- * codes (i8 [rows, D]), then vectors (f32 [rows, D]). D is the dimensions, rounded up to a multiple of 16 with zeros.
+ * [rows]), with int8 also scales (f32 [rows]), errors (f32 [rows]) and codes (i8 [rows, D]), then vectors (f32 [rows, D]). D is
+ * the dimensions, rounded up to a multiple of 16 with zeros; of what counts rows, there is room for a multiple of 8.
  */
 export interface ShardLayout {
   /** Of one vector: 4 D. */
@@ -30,6 +30,7 @@ export interface ShardLayout {
   };
   /** Address of the first block. */
   blocksAt: number;
+  blockRows: number;
   blockBytes: number;
   /** In a block. */
   block: { changes: number; scales: number; errors: number; codes: number; vectors: number };

@@ -7,17 +7,33 @@ export const PAGE_BYTES = 65536;
 
 const LANES = 16;
 const ENTRY_BYTES = 12;
+/** The kernel takes so many rows at once, and reads the subjects of all of them. */
+const TILE_ROWS = 8;
 
-/**
- * @param slotCount - threads that may scan, the calling one included.
- * @param shardBlocks - blocks of a shard. @defaultValue as many as it can address
- */
-export function shardLayout(
-  dimensions: number,
-  hasCodes: boolean,
-  slotCount: number,
-  shardBlocks = Infinity,
-): ShardLayout {
+export interface ShardSettings {
+  dimensions: number;
+  hasCodes: boolean;
+  /** Threads that may scan, the calling one included. */
+  slotCount: number;
+  /** Rows of a block. @defaultValue {@link BLOCK_ROWS}, the most */
+  blockRows?: number;
+  /** Blocks of a shard. @defaultValue as many as it can address */
+  shardBlocks?: number;
+}
+
+const layouts = new Map<string, ShardLayout>();
+
+/** The same object for the same settings: a process may have 100,000 indexes. */
+export function shardLayout(settings: ShardSettings): ShardLayout {
+  const { dimensions, hasCodes, slotCount, blockRows, shardBlocks } = settings;
+  const key = [dimensions, hasCodes, slotCount, blockRows, shardBlocks].join();
+  let layout = layouts.get(key);
+  if (layout == null) layouts.set(key, (layout = makeLayout(settings)));
+  return layout;
+}
+
+function makeLayout(settings: ShardSettings): ShardLayout {
+  const { dimensions, hasCodes, slotCount, blockRows = BLOCK_ROWS, shardBlocks = Infinity } = settings;
   const padded = roundUp(dimensions, LANES);
   const vectorBytes = padded * 4;
   const probes = MAX_PASS_PROBES;
@@ -32,13 +48,14 @@ export function shardLayout(
     counts: probes * 4,
     lists: probes * listBytes,
   });
+  const words = roundUp(blockRows, TILE_ROWS) * 4;
   const [block, blockBytes] = inSequence({
-    subjects: BLOCK_ROWS * 4,
-    changes: BLOCK_ROWS * 4,
-    scales: hasCodes ? BLOCK_ROWS * 4 : 0,
-    errors: hasCodes ? BLOCK_ROWS * 4 : 0,
-    codes: hasCodes ? BLOCK_ROWS * padded : 0,
-    vectors: BLOCK_ROWS * vectorBytes,
+    subjects: words,
+    changes: words,
+    scales: hasCodes ? words : 0,
+    errors: hasCodes ? words : 0,
+    codes: hasCodes ? blockRows * padded : 0,
+    vectors: blockRows * vectorBytes,
   });
   const blocksAt = roundUp(slotCount * slotBytes, PAGE_BYTES);
   const addressable = Math.floor((MAX_SHARD_PAGES * PAGE_BYTES - blocksAt) / blockBytes);
@@ -48,6 +65,7 @@ export function shardLayout(
     slotBytes,
     slot: { ...slot, listBytes },
     blocksAt,
+    blockRows,
     blockBytes,
     block,
     shardBlocks: Math.min(shardBlocks, addressable),

@@ -1,6 +1,7 @@
 import { seededRandom } from '../../../test/support/seeded-random';
 import { BLOCK_ROWS } from './block-rows';
-import { type IndexHit, type IndexSearchOptions, VECTOR_PRECISIONS, VectorIndex } from './vector-index';
+import { Shard } from './shard';
+import { type IndexHit, type IndexSearchOptions, type VectorIndexOptions, VectorIndex } from './vector-index';
 import { VectorScanner } from './vector-scanner';
 
 const random = seededRandom(1);
@@ -10,7 +11,15 @@ const { fround } = Math;
 /** What an index holds, by row. */
 type Model = Map<number, { embedding: Float32Array; subject: number }>;
 
-describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
+/** Small, in shards from the first row, and one after the other. */
+const SETTINGS: Pick<VectorIndexOptions, 'precision' | 'smallRows'>[] = [
+  { precision: 'float32' },
+  { precision: 'float32', smallRows: 0 },
+  { precision: 'int8', smallRows: 0 },
+  { precision: 'int8', smallRows: 100 },
+];
+
+describe.each(SETTINGS)('VectorIndex, %j', (settings) => {
   let scanner: VectorScanner;
   let threads: VectorScanner;
   beforeAll(() => {
@@ -19,7 +28,7 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
   });
   afterAll(() => Promise.all([scanner.close(), threads.close()]));
 
-  const create = (dimensions: number) => new VectorIndex({ dimensions, precision, scanner });
+  const create = (dimensions: number) => new VectorIndex({ dimensions, scanner, ...settings });
 
   it('answers with the best row of each subject, most similar first', async () => {
     const index = create(2);
@@ -86,7 +95,7 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
     index.add(unit([1, 2, 3]), 0);
     index.remove(row);
     expect(index.count).toBe(1);
-    expect(Array.from(index['shards'][0].vector(row, 3))).toEqual([0, 0, 0]);
+    expect(Array.from(index['placeOf'](row)[0].vector(row, 3))).toEqual([0, 0, 0]);
     expect(() => index.get(row)).toThrow(RangeError);
     expect(() => index.remove(row)).toThrow(RangeError);
     expect(() => index.setSubject(row, 1)).toThrow(RangeError);
@@ -160,15 +169,16 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
       return all.length === 0 ? undefined : all[Math.floor(random() * all.length)];
     };
     let highest = 0;
+    let isRight = true;
     for (let step = 0; step < 3000; step++) {
       // Grows past a block, then shrinks.
       const share = step < 2000 ? 0.75 : 0.2;
       const [kind, setRow, takenRow] = [random(), anyOf(model.keys()), anyOf(taken)];
       if (kind < share / 2) {
         const row = index.take();
-        expect(model.has(row) || taken.has(row)).toBe(false);
-        // Dense: free rows are taken first.
-        expect(row).toBeLessThanOrEqual(Math.max(highest, model.size + taken.size));
+        // A new one only where none is free.
+        const isNew = row === model.size + taken.size && row === highest;
+        isRight &&= isNew || (row < highest && !model.has(row) && !taken.has(row));
         highest = Math.max(highest, row + 1);
         taken.add(row);
       } else if (kind < share && takenRow !== undefined) {
@@ -187,14 +197,17 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
         entry.subject = Math.floor(random() * 40);
         index.setSubject(setRow, entry.subject);
       }
+      if (step % 100 > 0) continue;
       expect(index.count).toBe(model.size);
-      if (step % 50 > 0) continue;
       for (const row of taken) expect(() => index.get(row)).toThrow(RangeError);
-      for (const [row, { embedding }] of model) expect(index.get(row)).toEqual(embedding);
+      expect([...model.keys()].map((row) => index.get(row))).toEqual(
+        [...model.values()].map(({ embedding }) => embedding),
+      );
       const probes = [randomUnit(dimensions), randomUnit(dimensions)];
       const expected = similaritiesOf(model, probes).map((one) => expectedHits(model, one, { limit: 10 }));
       expect(await index.search(probes, { limit: 10 })).toEqual(expected);
     }
+    expect(isRight).toBe(true);
     expect(highest).toBeGreaterThan(BLOCK_ROWS);
   });
 
@@ -249,9 +262,9 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
   it('finds the same on threads, in a memory that grew, over several memories', async () => {
     const dimensions = 64;
     const here = new VectorScanner({ threadCount: 0 });
-    const plain = new VectorIndex({ dimensions, precision: 'float32', scanner: here });
+    const plain = new VectorIndex({ dimensions, precision: 'float32', scanner: here, smallRows: 0 });
     const shardRows = 4 * BLOCK_ROWS;
-    const index = new VectorIndex({ dimensions, precision, scanner: threads, shardRows });
+    const index = new VectorIndex({ dimensions, scanner: threads, shardRows, ...settings });
     const probes = Array.from({ length: 150 }, () => randomUnit(dimensions));
     for (const rowCount of [700, 3000, 5000]) {
       while (plain.count < rowCount) {
@@ -276,44 +289,33 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
     let index: VectorIndex;
     let model: Model;
     beforeEach(() => {
-      index = new VectorIndex({ dimensions, precision, scanner: threads });
+      index = new VectorIndex({ dimensions, scanner: threads, ...settings });
       model = new Map();
       fill(index, model, rowCount, dimensions, 1000);
     });
     afterEach(() => index.close());
 
-    it('answers with no row that was removed or went to another subject while a pass ran', async () => {
+    it('tells which rows changed since a search began, and finds all others as they are', async () => {
       const probe = model.get(77)!.embedding;
+      const since = index.changeCount;
       // The first begins a pass at once, the second waits for it.
       const searches = Promise.all([
         index.search([probe], { limit: 10 }),
         index.search([randomUnit(dimensions), probe], { limit: 10 }),
       ]);
-      const [, second] = expectedHits(model, similaritiesOf(model, [probe])[0], { limit: 2 });
+      const expected = expectedHits(model, similaritiesOf(model, [probe])[0], { limit: 10 });
+      const [, second] = expected;
       index.remove(77);
       index.setSubject(second.row, 4000);
-      model.get(second.row)!.subject = 4000;
       expect(index.add(probe, 4001)).toBe(77);
-      model.get(77)!.subject = 4001;
-      const expected = expectedHits(model, similaritiesOf(model, [probe])[0], { limit: 10 });
-      expect(expected.slice(0, 2).map((hit) => hit.subject)).toEqual([4001, 4000]);
+      const others = expected.slice(2);
       const [[first], [, last]] = await searches;
-      expect(first).toEqual(expected);
-      expect(last).toEqual(expected);
-    });
-
-    it('answers although a hit changes in every pass', async () => {
-      const probe = model.get(77)!.embedding;
-      let subject = 4000;
-      let answered: [number, IndexHit[]] | undefined;
-      const search = index.search([probe], { limit: 3 }).then(([hits]) => (answered = [subject, hits]));
-      while (answered == null) {
-        index.setSubject(77, ++subject);
-        await new Promise(setImmediate);
+      for (const hits of [first, last]) {
+        const unchanged = hits.filter(({ row }) => !index.hasChanged(row, since));
+        expect(unchanged.slice(0, others.length)).toEqual(others);
       }
-      await search;
-      const [subjectThen, [hit]] = answered;
-      expect(hit).toMatchObject({ row: 77, subject: subjectThen });
+      expect([77, second.row].map((row) => index.hasChanged(row, since))).toEqual([true, true]);
+      expect(index.hasChanged(77, index.changeCount)).toBe(false);
     });
 
     it('closes when the pass that runs has answered', async () => {
@@ -328,6 +330,118 @@ describe.each(VECTOR_PRECISIONS)('VectorIndex, %s', (precision) => {
       expect(index.count).toBe(0);
     });
   });
+});
+
+describe('small indexes', () => {
+  const dimensions = 128;
+  let scanner: VectorScanner;
+  let threads: VectorScanner;
+  beforeEach(() => {
+    scanner = new VectorScanner({ threadCount: 0 });
+    threads = new VectorScanner({ threadCount: 2, callingThreadOperations: 0 });
+  });
+  afterEach(() => Promise.all([scanner.close(), threads.close()]));
+
+  // Each in a memory of its own, they would run out of addresses at some 13,000.
+  it('are 15,000 at once', async () => {
+    const indexes: VectorIndex[] = [];
+    for (let i = 0; i < 15_000; i++) {
+      const index = new VectorIndex({ dimensions: 4, precision: 'float32', scanner });
+      index.add(unit([1, i, 0, 0]), i);
+      indexes.push(index);
+    }
+    const answers = await Promise.all(indexes.map((index) => index.search([index.get(0)], { limit: 2 })));
+    const found = answers.map(([hits]) => hits.map(({ subject }) => subject));
+    expect(found).toEqual(indexes.map((_, i) => [i]));
+    await Promise.all(indexes.map((index) => index.close()));
+  });
+
+  it('do not mix, on the calling thread and on threads', async () => {
+    const indexes = [];
+    for (let i = 0; i < 60; i++) {
+      const index = new VectorIndex({ dimensions, precision: 'int8', scanner: i % 2 ? scanner : threads });
+      const model: Model = new Map();
+      fill(index, model, Math.floor(2 ** (9 * random())), dimensions, 50);
+      indexes.push({ index, model });
+    }
+    for (let round = 0; round < 3; round++) {
+      const probes = [randomUnit(dimensions), randomUnit(dimensions)];
+      const answers = await Promise.all(indexes.map(({ index }) => index.search(probes, { limit: 20 })));
+      for (const [i, { model }] of indexes.entries()) {
+        const expected = similaritiesOf(model, probes).map((one) => expectedHits(model, one, { limit: 20 }));
+        expect(answers[i]).toEqual(expected);
+      }
+      for (const { index, model } of indexes) fill(index, model, 1, dimensions, 50);
+    }
+  });
+
+  it('leave nothing of a removed row or a closed index in the memory of scans', async () => {
+    for (const own of [scanner, threads]) {
+      const [large, index] = [300, 5].map((rowCount) => {
+        const filled = new VectorIndex({ dimensions, precision: 'float32', scanner: own });
+        fill(filled, new Map(), rowCount, dimensions, 10);
+        return filled;
+      });
+      const probe = randomUnit(dimensions);
+      const [first, last] = [large.get(0), large.get(299)];
+      await large.search([probe], { limit: 1 });
+      expect([first, last].map((vector) => traces(large, vector))).toEqual([1, 1]);
+      large.remove(299);
+      expect([first, last].map((vector) => traces(large, vector))).toEqual([1, 0]);
+      const [other, removed] = [index.get(0), index.get(4)];
+      await index.search([probe], { limit: 1 });
+      expect([first, large.get(200)].map((vector) => traces(large, vector))).toEqual([0, 0]);
+      expect([other, removed].map((vector) => traces(index, vector))).toEqual([1, 1]);
+      index.remove(4);
+      expect([other, removed].map((vector) => traces(index, vector))).toEqual([1, 0]);
+      await index.close();
+      expect(traces(large, other)).toBe(0);
+    }
+  });
+
+  it('move into a shard once they are large, also while a pass runs', async () => {
+    const index = new VectorIndex({ dimensions, precision: 'int8', scanner: threads, smallRows: 64 });
+    const model: Model = new Map();
+    fill(index, model, 64, dimensions, 50);
+    expect(index.bytes).toBe(64 * (dimensions * 4 + 8));
+    const probe = model.get(20)!.embedding;
+    const search = index.search([probe], { limit: 10 });
+    index.remove(20);
+    model.delete(20);
+    fill(index, model, 2, dimensions, 50);
+    expect(index.bytes).toBeGreaterThan(65 * dimensions * 5);
+    const expected = expectedHits(model, similaritiesOf(model, [probe])[0], { limit: 10 });
+    expect(await search).toEqual([expected]);
+    expect(await index.search([probe], { limit: 10 })).toEqual([expected]);
+  });
+
+  it('change nothing where there is no room for a shard', async () => {
+    const index = new VectorIndex({ dimensions, precision: 'int8', scanner, smallRows: 64 });
+    const model: Model = new Map();
+    fill(index, model, 64, dimensions, 50);
+    const reserve = jest.spyOn(Shard.prototype, 'reserve').mockImplementation(() => {
+      throw new RangeError('no addresses');
+    });
+    for (let i = 0; i < 2; i++) expect(() => index.take()).toThrow('no addresses');
+    reserve.mockRestore();
+    const probe = randomUnit(dimensions);
+    const search = async () => {
+      const expected = expectedHits(model, similaritiesOf(model, [probe])[0], { limit: 10 });
+      expect(await index.search([probe], { limit: 10 })).toEqual([expected]);
+    };
+    expect(index.count).toBe(64);
+    await search();
+    fill(index, model, 1, dimensions, 50);
+    await search();
+  });
+
+  /** How often a vector is in the memory in which small indexes are scanned. */
+  function traces(index: VectorIndex, vector: Float32Array): number {
+    const { here, onThreads } = index['small']['copies']!;
+    return [here['shard'], onThreads['shard']].filter(({ memory, layout }) =>
+      Buffer.from(memory.buffer.slice(layout.blocksAt)).includes(Buffer.from(vector.buffer)),
+    ).length;
+  }
 });
 
 describe(VectorScanner, () => {

@@ -1,7 +1,9 @@
 import { BLOCK_ROWS } from './block-rows';
+import type { RowBlocks } from './row-blocks';
 import type { ScanHit } from './scan-protocol';
 import { Shard } from './shard';
 import { shardLayout } from './shard-layout';
+import type { SmallRows } from './small-rows';
 import type { ScanSource, VectorScanner } from './vector-scanner';
 
 /**
@@ -20,6 +22,8 @@ export interface VectorIndexOptions {
   scanner: VectorScanner;
   /** Rows of a memory, a multiple of {@link BLOCK_ROWS}, for tests. @defaultValue as many as it can address */
   shardRows?: number;
+  /** Rows of the largest small index, for tests. @defaultValue a megabyte of vectors */
+  smallRows?: number;
 }
 
 export interface IndexSearchOptions {
@@ -34,12 +38,12 @@ export interface IndexSearchOptions {
 /**
  * Exact search over unit vectors, the best row of each subject.
  *
- * Vectors lie in shared memories of up to 4 GiB, which grow in place; scan threads read them there. A row that is removed is
- * zeroed at once and taken again by the next vector.
+ * Vectors lie in shared memories of up to 4 GiB, which grow in place; scan threads read them there. Those of a small index lie
+ * in plain memory and are copied for a scan ({@link SmallRows}). A row that is removed is zeroed at once, also in such a copy,
+ * and taken again by the next vector.
  *
- * Changes take effect at once and never wait for a search. A search gives a state between its call and its answer: where a
- * row among its hits changed meanwhile, it is done again. A subject number that is given to another subject may thus meet the
- * mask of a search that began before: give a number away only when no search with a mask is under way, or look again.
+ * Changes take effect at once and never wait for a search. A search that runs beside changes may find rows as they were:
+ * {@link hasChanged} tells which of its hits are to be looked for again.
  */
 export class VectorIndex {
   private readonly shards: Shard[] = [];
@@ -47,24 +51,27 @@ export class VectorIndex {
   private readonly scanner: VectorScanner;
   private readonly dimensions: number;
   private readonly shardRows: number;
+  private readonly small: SmallRows;
+  private readonly smallRows: number;
   private readonly free: number[] = [];
   /** Rows that are taken and not set. */
   private readonly taken = new Set<number>();
 
-  constructor(options: VectorIndexOptions) {
-    const { dimensions, precision, scanner, shardRows } = options;
+  constructor({ dimensions, precision, scanner, shardRows, smallRows }: VectorIndexOptions) {
     this.scanner = scanner;
     this.dimensions = dimensions;
     const shardBlocks = shardRows == null ? undefined : shardRows / BLOCK_ROWS;
-    const layout = shardLayout(dimensions, precision === 'int8', scanner.slotCount, shardBlocks);
+    const hasCodes = precision === 'int8';
+    const layout = shardLayout({ dimensions, hasCodes, slotCount: scanner.slotCount, shardBlocks });
     this.shardRows = layout.shardBlocks * BLOCK_ROWS;
+    this.small = scanner.smallRowsOf(layout.vectorBytes / 4);
+    this.smallRows = Math.min(smallRows ?? Infinity, this.small.most, this.shardRows);
     this.source = {
       layout,
       shards: this.shards,
       rowCount: 0,
       changeCount: 0,
       isClosed: false,
-      changeOf: (row) => this.shards[Math.floor(row / this.shardRows)].change(row % this.shardRows),
     };
   }
 
@@ -73,38 +80,38 @@ export class VectorIndex {
     return this.source.rowCount - this.free.length - this.taken.size;
   }
 
-  /** Of vectors, modulo 2^32. */
+  /** Changes of vectors so far, modulo 2^32. */
   get changeCount(): number {
     return this.source.changeCount;
   }
 
   /** Whether a row was changed after {@link changeCount} was `since`. */
   hasChanged(row: number, since: number): boolean {
+    const [rows, at] = this.placeOf(row);
     // The difference of two counts modulo 2^32.
-    return ((this.source.changeOf(row) - since) | 0) > 0;
+    return ((rows.change(at) - since) | 0) > 0;
   }
 
   /** Memory of the rows, empty ones among them. What threads work on comes on top: less than a megabyte for each. */
   get bytes(): number {
-    return Math.ceil(this.source.rowCount / BLOCK_ROWS) * this.source.layout.blockBytes;
+    const { blockRows, blockBytes } = (this.source.small ?? this.source).layout;
+    return Math.ceil(this.source.rowCount / blockRows) * blockBytes;
   }
 
   /**
    * Makes room for so many rows in all, so that taking them cannot fail.
    *
-   * @throws {RangeError} where the process has no addresses left.
+   * @throws {RangeError} where the process has no memory or no addresses left; no row has changed.
    */
   reserve(rowCount: number): void {
-    for (let first = 0; first < rowCount; first += this.shardRows) {
-      const shard = (this.shards[first / this.shardRows] ??= new Shard(this.source.layout));
-      shard.reserve(Math.min(this.shardRows, rowCount - first));
-    }
+    if (this.shards.length > 0 || rowCount > this.smallRows) this.reserveInShards(rowCount);
+    else this.reserveSmall(rowCount);
   }
 
   /**
    * Takes a row and makes room for its vector. Scans skip the row until {@link set} fills it.
    *
-   * @throws {RangeError} where the process has no addresses left; nothing has changed.
+   * @throws {RangeError} where the process has no memory or no addresses left; nothing has changed.
    */
   take(): number {
     const row = this.free.at(-1) ?? this.source.rowCount;
@@ -132,12 +139,12 @@ export class VectorIndex {
       throw new RangeError(`embedding must have ${this.dimensions} elements, not ${embedding.length}.`);
     }
     this.taken.delete(row);
-    const [shard, rowInShard] = this.placeOf(row);
-    shard.setVector(rowInShard, embedding);
-    shard.encode(rowInShard);
+    const [rows, at] = this.placeOf(row);
+    rows.setVector(at, embedding);
+    rows.encode(at);
     // Last: a scan skips rows without a subject.
-    shard.setSubject(rowInShard, subject);
-    shard.setChange(rowInShard, ++this.source.changeCount);
+    rows.setSubject(at, subject);
+    rows.setChange(at, ++this.source.changeCount);
   }
 
   /**
@@ -164,29 +171,28 @@ export class VectorIndex {
 
   /** Zeroes a row and makes it free. */
   remove(row: number): void {
-    const [shard, rowInShard] = this.locate(row);
-    shard.setSubject(rowInShard, -1);
-    shard.vector(rowInShard, this.dimensions).fill(0);
-    shard.encode(rowInShard);
-    shard.setChange(rowInShard, ++this.source.changeCount);
+    const [rows, at] = this.locate(row);
+    rows.clear(at);
+    rows.setChange(at, ++this.source.changeCount);
+    this.small.forget(this.source, row);
     this.free.push(row);
   }
 
   setSubject(row: number, subject: number): void {
-    const [shard, rowInShard] = this.locate(row);
-    shard.setSubject(rowInShard, subject);
-    shard.setChange(rowInShard, ++this.source.changeCount);
+    const [rows, at] = this.locate(row);
+    rows.setSubject(at, subject);
+    rows.setChange(at, ++this.source.changeCount);
   }
 
   /** Float32Array [D], a copy. */
   get(row: number): Float32Array {
-    const [shard, rowInShard] = this.locate(row);
-    return Float32Array.from(shard.vector(rowInShard, this.dimensions));
+    const [rows, at] = this.locate(row);
+    return rows.vector(at, this.dimensions).slice();
   }
 
   /**
    * For each probe the best row of each subject, most similar first, then by subject; of rows of one subject that are as
-   * similar, the first. Rows are those of the moment in which the promise settles: read them before anything else runs.
+   * similar, the first.
    *
    * Small searches run at once, on the calling thread. Others wait for the pass that runs and share the next one.
    *
@@ -208,22 +214,47 @@ export class VectorIndex {
   async close(): Promise<void> {
     this.source.isClosed = true;
     await this.scanner.forget(this.source);
+    this.small.forget(this.source);
+    this.source.small = undefined;
     this.shards.length = 0;
     this.free.length = 0;
     this.taken.clear();
     this.source.rowCount = 0;
   }
 
+  private reserveSmall(rowCount: number): void {
+    const { small } = this.source;
+    if (rowCount <= (small?.capacity ?? 0)) return;
+    const larger = this.small.make(rowCount);
+    if (small) larger.copyRows(small, this.source.rowCount);
+    this.source.small = larger;
+  }
+
+  /** The rows of a small index move into a shard here, for good. */
+  private reserveInShards(rowCount: number): void {
+    const { layout, small } = this.source;
+    for (let i = 0; i * this.shardRows < rowCount; i++) {
+      const shard = this.shards[i] ?? new Shard(layout);
+      shard.reserve(Math.min(this.shardRows, rowCount - i * this.shardRows));
+      if (i < this.shards.length) continue;
+      if (small && i === 0) shard.copyRows(small, this.source.rowCount);
+      this.shards.push(shard);
+      this.source.small = undefined;
+    }
+  }
+
   /** @throws {RangeError} for a row that holds no vector. */
-  private locate(row: number): [Shard, number] {
+  private locate(row: number): [RowBlocks, number] {
     if (row >= 0 && row < this.source.rowCount) {
-      const [shard, rowInShard] = this.placeOf(row);
-      if (shard.subject(rowInShard) >= 0) return [shard, rowInShard];
+      const [rows, at] = this.placeOf(row);
+      if (rows.subject(at) >= 0) return [rows, at];
     }
     throw new RangeError(`Row ${row} holds no vector.`);
   }
 
-  private placeOf(row: number): [Shard, number] {
+  private placeOf(row: number): [RowBlocks, number] {
+    const { small } = this.source;
+    if (small) return [small, row];
     return [this.shards[Math.floor(row / this.shardRows)], row % this.shardRows];
   }
 

@@ -14,25 +14,26 @@ import type {
   ShardLayout,
 } from './scan-protocol';
 import { Selection } from './selection';
+import type { RowBlocks } from './row-blocks';
 import type { Shard } from './shard';
+import { SmallRows } from './small-rows';
 
 /** The rows of an index, as they are now. */
 export interface ScanSource {
+  /** Of the shards. */
   readonly layout: ShardLayout;
   readonly shards: readonly Shard[];
+  /** Where a small index has its rows, instead of shards. */
+  small?: RowBlocks;
   /** Rows over all shards, empty ones among them. */
   rowCount: number;
   /** Changes so far, modulo 2^32. */
   changeCount: number;
-  /** The change that was the last of a row, modulo 2^32. */
-  changeOf(row: number): number;
   isClosed: boolean;
 }
 
 /** Multiplications up to which a search runs on the calling thread: below a millisecond, and no thread is woken. */
 const CALLING_THREAD_OPERATIONS = 2_000_000;
-/** Passes that a probe is given while its hits change under them; then it is scanned where nothing changes meanwhile. */
-const MAX_ATTEMPTS = 3;
 /**
  * The event loop comes first: an answer to another request takes far less time than a scan. No more than that, as scans are to
  * have their share beside workers that are busy.
@@ -52,7 +53,6 @@ interface Search {
   /** Probes without an answer. */
   missing: number;
   answers: Answer[];
-  attempts: number;
   isSettled: boolean;
   resolve: (hits: ScanHit[][]) => void;
   reject: (error: Error) => void;
@@ -61,8 +61,6 @@ interface Search {
 interface Answer {
   query: ScanQuery;
   hits: ScanHit[];
-  /** `changeCount` of the source when the scan began. */
-  asOf: number;
 }
 
 /** A probe that waits. */
@@ -89,6 +87,8 @@ export class VectorScanner {
   readonly slotCount: number;
   private readonly kernel = new WebAssembly.Module(readFileSync(join(__dirname, 'kernel.wasm')));
   private readonly kernels = new WeakMap<WebAssembly.Memory, Kernel>();
+  /** By width. */
+  private readonly small = new Map<number, SmallRows>();
   private readonly threads: (Worker | undefined)[];
   /** In the order of their turns. */
   private readonly waiting = new Map<ScanSource, Task[]>();
@@ -103,16 +103,23 @@ export class VectorScanner {
   }
 
   /** @internal For {@link VectorIndex}. */
+  smallRowsOf(width: number): SmallRows {
+    let small = this.small.get(width);
+    if (small == null) this.small.set(width, (small = new SmallRows(width, this.slotCount)));
+    return small;
+  }
+
+  /** @internal For {@link VectorIndex}. */
   scan(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
     if (this.isClosed) return Promise.reject(closed());
-    const operations = (source.rowCount * queries.length * source.layout.vectorBytes) / 4;
+    const operations = source.rowCount * queries.length * widthOf(source);
     const { callingThreadOperations = CALLING_THREAD_OPERATIONS } = this.options;
     if (this.threads.length === 0 || operations <= callingThreadOperations) {
       return Promise.resolve(this.scanHere(source, queries));
     }
     return new Promise((resolve, reject) => {
-      const answers = queries.map((query) => ({ query, hits: [], asOf: 0 }));
-      const search = { source, missing: 0, answers, attempts: 0, isSettled: false, resolve, reject };
+      const answers = queries.map((query) => ({ query, hits: [] }));
+      const search = { source, missing: 0, answers, isSettled: false, resolve, reject };
       this.enqueue(search, answers);
       void this.work();
     });
@@ -123,6 +130,7 @@ export class VectorScanner {
     for (const { search } of this.waiting.get(source) ?? []) fail(search, indexClosed());
     this.waiting.delete(source);
     if (this.current?.source === source) await this.current.ended;
+    if (source.shards.length === 0) return;
     const request: ScanThreadRequest = { kind: 'forget', shardIds: source.shards.map((shard) => shard.id) };
     for (const thread of this.threads) thread?.postMessage(request);
   }
@@ -166,13 +174,11 @@ export class VectorScanner {
 
   /** Runs a pass for tasks; the searches that it completes are settled soon after. */
   private async answer(source: ScanSource, tasks: Task[]): Promise<void> {
-    const asOf = source.changeCount;
     try {
       const queries = tasks.map(({ answer }) => answer.query);
       const hits = await this.runPass(source, queries);
       tasks.forEach(({ search, answer }, i) => {
         answer.hits = hits[i];
-        answer.asOf = asOf;
         search.missing--;
       });
       void this.completeInTurns(new Set(tasks.map((task) => task.search)));
@@ -188,41 +194,23 @@ export class VectorScanner {
   private async completeInTurns(searches: Iterable<Search>): Promise<void> {
     for (const search of searches) {
       if (search.missing > 0 || search.isSettled) continue;
-      try {
-        this.complete(search);
-      } catch (error) {
-        fail(search, error as Error);
+      if (search.source.isClosed) {
+        fail(search, indexClosed());
+      } else {
+        search.isSettled = true;
+        search.resolve(search.answers.map(({ hits }) => hits));
       }
       await setImmediate();
     }
   }
 
-  /** Settles a search if no hit has changed since it was found; has the probes of those that have scanned again. */
-  private complete(search: Search): void {
-    const { source, answers } = search;
-    if (source.isClosed) return fail(search, indexClosed());
-    const stale = answers.filter(({ hits, asOf }) =>
-      // The difference of two counts modulo 2^32.
-      hits.some(({ row }) => ((source.changeOf(row) - asOf) | 0) > 0),
-    );
-    if (stale.length > 0 && ++search.attempts < MAX_ATTEMPTS) {
-      this.enqueue(search, stale);
-      return void this.work();
-    }
-    if (stale.length > 0) {
-      const hits = this.scanHere(
-        source,
-        stale.map(({ query }) => query),
-      );
-      stale.forEach((answer, i) => (answer.hits = hits[i]));
-    }
-    search.isSettled = true;
-    search.resolve(answers.map(({ hits }) => hits));
-  }
-
   private async runPass(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
     const id = ++this.lastPassId;
-    const request: ScanThreadRequest = { kind: 'scan', id, pass: this.passOver(source, queries) };
+    const request: ScanThreadRequest = {
+      kind: 'scan',
+      id,
+      pass: this.passOver(source, queries, 'onThreads'),
+    };
     const replies = await new Promise<ScanThreadReply[]>((resolve, reject) => {
       const pass: Pass = { id, replies: [], resolve: () => resolve(pass.replies), reject };
       this.pass = pass;
@@ -263,7 +251,7 @@ export class VectorScanner {
   private scanHere(source: ScanSource, queries: ScanQuery[]): ScanHit[][] {
     const answers: ScanHit[][] = [];
     for (let first = 0; first < queries.length; first += MAX_PASS_PROBES) {
-      const pass = this.passOver(source, queries.slice(first, first + MAX_PASS_PROBES));
+      const pass = this.passOver(source, queries.slice(first, first + MAX_PASS_PROBES), 'here');
       answers.push(...scanBlocks(pass, CALLING_SLOT, ({ memory }) => this.kernelOf(memory)));
     }
     return answers;
@@ -279,14 +267,12 @@ export class VectorScanner {
     return kernel;
   }
 
-  private passOver({ layout, shards, rowCount }: ScanSource, queries: ScanQuery[]): ScanPass {
-    return {
-      layout,
-      shards: shards.map(({ id, memory }) => ({ id, memory })),
-      rowCount,
-      queries,
-      nextBlock: new Int32Array(new SharedArrayBuffer(4)),
-    };
+  private passOver(source: ScanSource, queries: ScanQuery[], place: 'here' | 'onThreads'): ScanPass {
+    const { small, layout, shards, rowCount } = source;
+    const input = small
+      ? this.smallRowsOf(widthOf(source)).copyFor(place, source, small)
+      : { layout, shards: shards.map(({ id, memory }) => ({ id, memory })) };
+    return { ...input, rowCount, queries, nextBlock: new Int32Array(new SharedArrayBuffer(4)) };
   }
 }
 
@@ -301,6 +287,11 @@ function merge(queries: ScanQuery[], replies: ScanThreadReply[]): ScanHit[][] {
     });
   }
   return selections.map((selection) => selection.finish());
+}
+
+/** Elements of a padded vector. */
+function widthOf({ layout }: ScanSource): number {
+  return layout.vectorBytes / 4;
 }
 
 function closed(): Error {

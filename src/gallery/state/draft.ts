@@ -104,16 +104,26 @@ export class Draft {
     return this.subjects.some(isReplaced) || this.references.some(({ before }) => before !== undefined);
   }
 
+  /** Entries that it replaces. */
+  get size(): number {
+    return this.subjects.length + this.references.length;
+  }
+
   takeNumber(): number {
     const number = this.state.takeNumber();
     this.numbers.push(number);
     return number;
   }
 
+  /** @throws {FaceError} GALLERY_FULL where the process has no memory left for a row. */
   takeRow(): number {
-    const row = this.state.takeRow();
-    this.rows.push(row);
-    return row;
+    try {
+      const row = this.state.takeRow();
+      this.rows.push(row);
+      return row;
+    } catch (error) {
+      throw galleryErrors.processFull(this.state.id, error);
+    }
   }
 
   /** Why all galleries have no room for so many bytes more. */

@@ -130,7 +130,7 @@ export class GalleryState {
   *records(): Generator<GalleryRecord> {
     /** The id under which each subject was given, by its uid: its references follow under the same. */
     const given = new Map<number, string>();
-    for (const old of this.list.toArray()) {
+    for (const old of this.list.snapshot()) {
       const subject = this.list.get(old.details.uid);
       if (subject && !given.has(subject.details.uid)) {
         given.set(subject.details.uid, subject.details.id);

@@ -1,53 +1,70 @@
 import { galleryErrors } from '../gallery-errors';
 import type { Page, PageRequest } from '../gallery.types';
+import { PageRoom } from '../pages';
 import { Turns } from '../turns';
 
+const CHUNK_LENGTH = 512;
 const ITEMS_PER_LOOK_AT_THE_CLOCK = 256;
+
+interface Chunk<T> {
+  /** Ascending. */
+  uids: number[];
+  items: T[];
+  /** A snapshot has these lists: they are copied before they change. */
+  isShared: boolean;
+}
 
 /**
  * Items in the order of their uids, which is that of their making. A page costs its length, wherever it begins: the cursor
- * is a uid, and stays good when items go, and over a restart.
+ * is a uid, and stays good when items go, and over a restart. No change costs more than a chunk, however long the list is.
  */
 export class PagedList<T> {
-  /** The same uids as those of `items`, also of those that are gone. */
-  private uids: number[] = [];
-  private items: (T | undefined)[] = [];
-  private goneCount = 0;
+  private readonly chunks: Chunk<T>[] = [];
 
   get(uid: number): T | undefined {
-    const at = this.lowerBound(uid);
-    return this.uids[at] === uid ? this.items[at] : undefined;
+    const chunk = this.chunks[this.chunkAt(uid)];
+    const at = chunk ? lowerBound(chunk.uids, uid) : 0;
+    return chunk?.uids[at] === uid ? chunk.items[at] : undefined;
   }
 
   /** Adds an item, or puts it in the place of the one with its uid. */
   set(uid: number, item: T): void {
-    const last = this.uids.length - 1;
-    if (last < 0 || uid > this.uids[last]) {
-      this.uids.push(uid);
-      this.items.push(item);
+    const index = this.chunkAt(uid);
+    const chunk = this.own(index) ?? { uids: [], items: [], isShared: false };
+    if (index === this.chunks.length) this.chunks.push(chunk);
+    const at = lowerBound(chunk.uids, uid);
+    if (chunk.uids[at] === uid) {
+      chunk.items[at] = item;
       return;
     }
-    const at = this.lowerBound(uid);
-    if (this.uids[at] === uid) {
-      if (this.items[at] === undefined) this.goneCount--;
-      this.items[at] = item;
-    } else {
-      this.uids.splice(at, 0, uid);
-      this.items.splice(at, 0, item);
-    }
+    chunk.uids.splice(at, 0, uid);
+    chunk.items.splice(at, 0, item);
+    if (chunk.uids.length <= CHUNK_LENGTH) return;
+    // Mostly the last one, to which the next items come: it stays full, and those go into another.
+    const from = at === CHUNK_LENGTH ? at : CHUNK_LENGTH / 2;
+    const rest = { uids: chunk.uids.splice(from), items: chunk.items.splice(from), isShared: false };
+    this.chunks.splice(index + 1, 0, rest);
   }
 
   delete(uid: number): void {
-    const at = this.lowerBound(uid);
-    if (this.uids[at] !== uid || this.items[at] === undefined) return;
-    this.items[at] = undefined;
-    this.goneCount++;
-    if (this.goneCount * 2 > this.items.length) this.compact();
+    const index = this.chunkAt(uid);
+    const chunk = this.own(index);
+    const at = chunk ? lowerBound(chunk.uids, uid) : 0;
+    if (chunk?.uids[at] !== uid) return;
+    chunk.uids.splice(at, 1);
+    chunk.items.splice(at, 1);
+    if (chunk.uids.length === 0) this.chunks.splice(index, 1);
   }
 
   /** All, as they are now. */
-  toArray(): T[] {
-    return this.items.filter((item) => item !== undefined);
+  snapshot(): Iterable<T> {
+    const lists = this.chunks.map((chunk) => {
+      chunk.isShared = true;
+      return chunk.items;
+    });
+    return (function* () {
+      for (const items of lists) yield* items;
+    })();
   }
 
   /**
@@ -55,7 +72,7 @@ export class PagedList<T> {
    *
    * @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page.
    */
-  async page<R>(
+  async page<R extends object>(
     { limit, after }: PageRequest,
     toItem: (item: T) => R,
     passes?: (item: T) => boolean,
@@ -63,38 +80,73 @@ export class PagedList<T> {
     if (after !== undefined && !/^\d+$/.test(after)) throw galleryErrors.cursorInvalid();
     const turns = new Turns();
     const page: R[] = [];
-    let last = -1;
-    let at = after === undefined ? 0 : this.lowerBound(Number(after) + 1);
-    for (let looks = 1; at < this.items.length; at++, looks++) {
-      if (looks % ITEMS_PER_LOOK_AT_THE_CLOCK === 0) {
-        const uid = this.uids[at];
-        // Items may have gone meanwhile, and the list with them moved up.
-        if (await turns.next()) at = this.lowerBound(uid);
+    const room = new PageRoom(limit);
+    let last = after === undefined ? -1 : Number(after);
+    for (let looks = 1, next = this.following(last); next; next = this.following(next.uid, next)) {
+      if (looks++ % ITEMS_PER_LOOK_AT_THE_CLOCK === 0) {
+        await turns.next();
+        // Much may have changed meanwhile.
+        next = this.following(next.uid - 1);
+        if (!next) break;
       }
-      const item = this.items[at];
-      if (item === undefined || (passes && !passes(item))) continue;
-      if (page.length === limit) return { items: page, next: String(last) };
-      page.push(toItem(item));
-      last = this.uids[at];
+      if (passes && !passes(next.item)) continue;
+      const item = toItem(next.item);
+      if (!room.take(item)) return { items: page, next: String(last) };
+      page.push(item);
+      last = next.uid;
     }
     return { items: page, next: null };
   }
 
-  /** Where the first uid is that is not below `uid`. */
-  private lowerBound(uid: number): number {
-    let low = 0;
-    let high = this.uids.length;
+  /**
+   * The first item after a uid.
+   *
+   * @param from - where that one is, if nothing changed since.
+   */
+  private following(uid: number, from?: Place<T>): Place<T> | undefined {
+    let { index, at } = from ?? { index: this.chunkAt(uid), at: -1 };
+    if (from) at++;
+    else if (this.chunks[index]) at = lowerBound(this.chunks[index].uids, uid + 1);
+    if (at >= (this.chunks[index]?.uids.length ?? 0)) [index, at] = [index + 1, 0];
+    const chunk = this.chunks[index];
+    return chunk && { index, at, uid: chunk.uids[at], item: chunk.items[at] };
+  }
+
+  /** Where the chunk is that has a uid, or to which it would come. */
+  private chunkAt(uid: number): number {
+    const last = this.chunks.length - 1;
+    if (last < 0 || uid >= this.chunks[last].uids[0]) return Math.max(0, last);
+    let [low, high] = [0, last];
     while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.uids[middle] < uid) low = middle + 1;
-      else high = middle;
+      const middle = (low + high + 1) >>> 1;
+      if (this.chunks[middle].uids[0] <= uid) low = middle;
+      else high = middle - 1;
     }
     return low;
   }
 
-  private compact(): void {
-    this.uids = this.uids.filter((_, at) => this.items[at] !== undefined);
-    this.items = this.toArray();
-    this.goneCount = 0;
+  private own(index: number): Chunk<T> | undefined {
+    const chunk = this.chunks[index] as Chunk<T> | undefined;
+    if (chunk?.isShared)
+      Object.assign(chunk, { uids: [...chunk.uids], items: [...chunk.items], isShared: false });
+    return chunk;
   }
+}
+
+interface Place<T> {
+  index: number;
+  at: number;
+  uid: number;
+  item: T;
+}
+
+/** Where the first uid is that is not below `uid`. */
+function lowerBound(uids: readonly number[], uid: number): number {
+  let [low, high] = [0, uids.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (uids[middle] < uid) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -6,8 +6,8 @@ import type { ReferenceEntry, SubjectDetails } from './entries';
  * (docs/benchmarks.md, `gallery-stores`).
  */
 const GALLERY_BYTES = 4096;
-const SUBJECT_BYTES = 640;
-const REFERENCE_BYTES = 1024;
+const SUBJECT_BYTES = 704;
+const REFERENCE_BYTES = 1216;
 /** A string of one byte for each character has a head; others have two bytes for each. */
 const TEXT_BYTES = 24;
 const METADATA_ENTRY_BYTES = 32;
