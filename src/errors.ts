@@ -143,6 +143,10 @@ export const FACE_ERRORS = {
     status: 503,
     when: 'the store of the galleries could not write or read; the cause is logged, nothing was changed',
   },
+  GALLERY_CHANGE_UNCERTAIN: {
+    status: 503,
+    when: 'the jetstream store: the servers got a change and did not confirm it in time; it may still be made',
+  },
   GALLERY_STORE_STOPPED: {
     status: 503,
     when: 'the store of the galleries takes no more changes after a fault of its own, until a restart; reads and searches go on',

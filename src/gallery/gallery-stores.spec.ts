@@ -1,5 +1,6 @@
 import { GalleryModel } from '../../test/support/gallery-model';
 import { allPages, exported, newGallery, newReference } from '../../test/support/gallery-store-contract';
+import { describeWithNats, NatsCluster } from '../../test/support/nats-cluster';
 import { unitVectors } from '../../test/support/random-unit';
 import { seededRandom } from '../../test/support/seeded-random';
 import { tempFolders } from '../../test/support/temp-folder';
@@ -9,6 +10,7 @@ import { DurableStore } from './durable-store';
 import { MAX_SAME_IMAGE } from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
 import type { EnrolmentGate, Metadata, MetadataFilter, NewReference } from './gallery.types';
+import { JetstreamStore } from './jetstream-store';
 import { MemoryStore } from './memory-store';
 
 /** Random changes and reads for each store; more with STEPS. */
@@ -50,6 +52,36 @@ describe('stores and the model of them, through the same random changes', () => 
         onNotice,
       });
     }, 12);
+  });
+});
+
+describeWithNats('replicas of JetstreamStore and the model of them, through the same random changes', () => {
+  it.each([1, 3])('by turns, and opened again every now and then, %i servers', async (size) => {
+    const cluster = await NatsCluster.start({ size });
+    const open = () =>
+      JetstreamStore.open({
+        nats: { servers: cluster.servers, replicas: size },
+        key: 'k'.repeat(32),
+        threadCount: 1,
+        precision: 'float32',
+        onNotice: ({ message }) => {
+          throw new Error(message);
+        },
+      });
+    let replicas = [await open(), await open()];
+    let turn = 0;
+    await compare(async () => {
+      const [last, next] = replicas;
+      expect(await next.waitFor(last.revision)).toBe(true);
+      replicas = [next, last];
+      if (++turn % 3 === 0) {
+        await last.close();
+        replicas[1] = await open();
+      }
+      return next;
+    }, 13 + size);
+    await replicas[1].close();
+    await cluster.stop();
   });
 });
 
@@ -221,7 +253,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
     for (let i = 0; i < 4; i++) await compareSearch();
     await compareRead();
     step += burst.length + 5;
-    if (random() < 0.02) store = await open(store);
+    if (random() < 0.05) store = await open(store);
     if (random() < 0.1) await compareAll();
   }
   store = await open(store);

@@ -47,12 +47,12 @@ export interface ReservedChange {
   draft?: Draft;
 }
 
-interface Planned<T> extends ReservedChange {
+export interface Planned<T> extends ReservedChange {
   /** Asked when the change was just made. */
   answer: () => T;
 }
 
-interface Waiting {
+export interface Waiting {
   plan: () => Planned<unknown>;
   resolve: (answer: never) => void;
   reject: (error: FaceError) => void;
@@ -63,7 +63,8 @@ interface Made extends Pick<Waiting, 'resolve' | 'reject'> {
   answer: unknown;
 }
 
-interface Member extends Waiting {
+/** A change of a group that is made now. */
+export interface Member extends Waiting {
   planned: Planned<unknown>;
 }
 
@@ -80,15 +81,15 @@ const MAX_GROUP = 1000;
  * @publicApi
  */
 export class MemoryStore extends GalleryStore {
-  private readonly galleries = new Map<string, GalleryEntry>();
+  protected readonly galleries = new Map<string, GalleryEntry>();
   private readonly list = new PagedList<GalleryEntry>();
   private readonly scanner: VectorScanner;
   private readonly searches = new Set<Promise<unknown>>();
-  private readonly reserved: Reservations & { galleryCount: number };
+  protected readonly reserved: Reservations & { galleryCount: number };
   private readonly queue: Waiting[] = [];
   /** Settles when all changes are made that were asked for. */
   private working?: Promise<void>;
-  private stoppedBy?: unknown;
+  protected stoppedBy?: unknown;
   private lastUid = 0;
 
   constructor(private readonly options: MemoryStoreOptions) {
@@ -310,7 +311,7 @@ export class MemoryStore extends GalleryStore {
     this.lastUid = lastUid;
   }
 
-  private nextUid(): number {
+  protected nextUid(): number {
     return ++this.lastUid;
   }
 
@@ -394,7 +395,7 @@ export class MemoryStore extends GalleryStore {
     return group;
   }
 
-  private async make(group: readonly Member[]): Promise<void> {
+  protected async make(group: readonly Member[]): Promise<void> {
     try {
       await this.write(group.map(({ planned }) => planned));
     } catch (error) {
@@ -414,7 +415,7 @@ export class MemoryStore extends GalleryStore {
         else resolve(made.answer as never);
       } catch (error) {
         // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
-        this.stoppedBy = error;
+        this.stop(error);
         reject(galleryErrors.storeStopped(error));
       }
     }
@@ -427,6 +428,16 @@ export class MemoryStore extends GalleryStore {
     }
   }
 
+  /** Takes no more changes from now on. */
+  protected stop(cause: unknown): void {
+    this.stoppedBy ??= cause;
+  }
+
+  /** These are planned again, before all that wait. */
+  protected planAgain(members: readonly Waiting[]): void {
+    this.queue.unshift(...members);
+  }
+
   private reserve({ gallery, draft }: ReservedChange): void {
     draft?.reserve();
     if (!gallery) return;
@@ -434,18 +445,18 @@ export class MemoryStore extends GalleryStore {
     this.count(gallery, 1);
   }
 
-  private release({ gallery, draft }: ReservedChange): void {
+  protected release({ gallery, draft }: ReservedChange): void {
     draft?.release();
     if (gallery) this.count(gallery, -1);
   }
 
-  private count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
+  protected count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
     const [added, removed] = [Number(after !== undefined), Number(before !== undefined)];
     this.reserved.galleryCount += sign * (added - removed);
     this.reserved.bytes += sign * (bytesOfAll(after) - bytesOfAll(before));
   }
 
-  private apply({ gallery, draft }: ReservedChange): void {
+  protected apply({ gallery, draft }: ReservedChange): void {
     draft?.state.apply(draft);
     if (!gallery) return;
     const { before, after } = gallery;
@@ -460,7 +471,7 @@ export class MemoryStore extends GalleryStore {
 }
 
 /** Whether something is to be wiped before the change is acknowledged. */
-function takesAway({ gallery, draft }: ReservedChange): boolean {
+export function takesAway({ gallery, draft }: ReservedChange): boolean {
   if (gallery) return gallery.before !== undefined;
   return draft?.takesAway === true;
 }

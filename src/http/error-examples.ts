@@ -90,6 +90,10 @@ export const ERROR_EXAMPLES: Readonly<
     details: { galleryId: 'staff', capacity: 100_000 },
   },
   GALLERY_STORE_FAILED: { message: 'The store of the galleries failed; nothing was changed.' },
+  GALLERY_CHANGE_UNCERTAIN: {
+    message:
+      'The servers of the galleries did not confirm the change in time; it may still be made. Read before you repeat it.',
+  },
   GALLERY_STORE_STOPPED: {
     message:
       'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',

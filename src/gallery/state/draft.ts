@@ -157,7 +157,8 @@ export class Draft {
     for (const row of this.rows) this.state.giveRow(row);
   }
 
-  private count(sign: 1 | -1): void {
+  /** Counts it to what there will be, or no longer. */
+  count(sign: 1 | -1): void {
     this.reserved.bytes += sign * this.bytes;
     this.state.planned.bytes += sign * this.bytes;
     this.state.planned.subjects += sign * this.subjectCount;

@@ -1,0 +1,313 @@
+import { Draft, type Reservations } from '../state/draft';
+import type { GalleryEntry, ReferenceEntry, Replacement, SubjectEntry } from '../state/entries';
+import type { GalleryState } from '../state/gallery-state';
+import { jetstreamInvalid } from './connect-nats';
+import {
+  type ContentReference,
+  decodeGallery,
+  decodeSubject,
+  encodeSubject,
+  type Move,
+  type SubjectContent,
+  type SubjectEntryContent,
+} from './entry-content';
+import type { Entry, EntryVersion } from './entry-log';
+import type { EntrySealer } from './entry-sealer';
+
+/** Where the entries come to life. */
+export interface EntryTarget {
+  galleries: ReadonlyMap<string, GalleryEntry>;
+  reserved: Reservations;
+  makeState: (gallery: { uid: number; id: string; dimensions: number }) => GalleryState;
+  replaceGallery: (gallery: Replacement<GalleryEntry>) => void;
+  /** An entry whose gallery is gone. */
+  onOrphan: (version: EntryVersion) => void;
+}
+
+/** The version of a subject's entry that was read last. */
+export interface HeldSubject extends EntryVersion {
+  /** Of the subject; `null`: there is none. */
+  id: string | null;
+  /** The write after which another took its place: later versions that build on it count for nothing. */
+  leftWriteId?: number;
+}
+
+/** A gallery, and the versions of its entries. */
+export class HeldGallery {
+  readonly subjects = new Map<string, HeldSubject>();
+
+  constructor(
+    readonly uid: number,
+    readonly id: string,
+    /** Under which its subjects are sealed, base64. */
+    readonly secret: string,
+    /** Of the keys of its subjects. */
+    readonly prefix: string,
+    readonly sealer: EntrySealer,
+  ) {}
+
+  nameOf(subjectId: string): string {
+    return this.sealer.nameOf(subjectId);
+  }
+
+  keyOf(subjectId: string): string {
+    return this.prefix + this.nameOf(subjectId);
+  }
+
+  held(subjectId: string): HeldSubject | undefined {
+    return this.subjects.get(this.nameOf(subjectId));
+  }
+}
+
+interface HeldGalleryEntry {
+  key: string;
+  version?: EntryVersion;
+  /** Absent where the gallery was removed. */
+  gallery?: HeldGallery;
+}
+
+/** A version that counts for nothing, and what is to be written over it; `null`: a marker. */
+export interface Repair {
+  key: string;
+  version: EntryVersion;
+  value: Uint8Array | null;
+}
+
+/** What was read from the stream: makes entries into galleries and subjects, in the order in which they come. */
+export class HeldEntries {
+  /** Entries of subjects that do not open. */
+  damaged = 0;
+  private readonly byKey = new Map<string, HeldGalleryEntry>();
+  private readonly byPrefix = new Map<string, HeldGallery>();
+  private readonly byUid = new Map<number, HeldGallery>();
+  /** Subjects that have lost their place and whose entries are still there, by key. */
+  private readonly left = new Map<string, EntryVersion>();
+  private readonly repairs = new Map<string, Repair>();
+
+  constructor(
+    readonly sealer: EntrySealer,
+    private readonly target: EntryTarget,
+  ) {}
+
+  /** @returns whether it counts: a version that builds on what was gone already does not. */
+  take(entry: Entry): boolean {
+    const [kind, prefix, name] = entry.key.split('.');
+    if (kind === 'g') return this.takeGallery(entry);
+    if (kind !== 's') return true;
+    const gallery = this.byPrefix.get(`s.${prefix}.`);
+    if (gallery) return this.takeSubject(gallery, name, entry);
+    if (entry.value) this.target.onOrphan(entry);
+    return false;
+  }
+
+  findGallery(id: string): HeldGalleryEntry {
+    const key = `g.${this.sealer.nameOf(id)}`;
+    return this.byKey.get(key) ?? { key };
+  }
+
+  findByUid(uid: number): HeldGallery | undefined {
+    return this.byUid.get(uid);
+  }
+
+  /** Of the last version that was read. */
+  versionOf(key: string): EntryVersion | undefined {
+    const [kind, prefix, name] = key.split('.');
+    if (kind === 'g') return this.byKey.get(key)?.version;
+    return this.byPrefix.get(`s.${prefix}.`)?.subjects.get(name);
+  }
+
+  /** The servers have no version of it any more. */
+  forget(key: string): void {
+    const [kind, prefix, name] = key.split('.');
+    if (kind === 'g') this.byKey.delete(key);
+    else this.byPrefix.get(`s.${prefix}.`)?.subjects.delete(name);
+  }
+
+  /** Entries of subjects whose place others have taken. */
+  unfinishedMoves(): { key: string; version: EntryVersion }[] {
+    return Array.from(this.left, ([key, version]) => ({ key, version }));
+  }
+
+  /** What is to be written over the last version of an entry, where that counts for nothing. */
+  repairOf(key: string): Repair | undefined {
+    return this.repairs.get(key);
+  }
+
+  allRepairs(): Repair[] {
+    return [...this.repairs.values()];
+  }
+
+  /** Of the keys of the subjects of a gallery. */
+  prefixOf(uid: number): string {
+    return `s.${this.sealer.nameOf('subjects', String(uid))}.`;
+  }
+
+  private takeGallery({ key, value, revision, writeId }: Entry): boolean {
+    const old = this.byKey.get(key);
+    // Read ahead.
+    if (old?.version && revision <= old.version.revision) return true;
+    const version = { revision, writeId };
+    const opened = value && this.sealer.unseal(key, value);
+    // Leaving it out would take the whole gallery with it: an operator decides about that.
+    if (value && !opened) throw jetstreamInvalid('has a damaged entry of a gallery: restore an export');
+    if (!opened) {
+      if (old?.gallery) this.removeGallery(old.gallery);
+      this.byKey.set(key, { key, version });
+      return true;
+    }
+    const { gallery: content, key: secret } = decodeGallery(opened);
+    const { uid = revision, ...settings } = content;
+    if (old?.gallery && old.gallery.uid !== uid) this.removeGallery(old.gallery);
+    const known = this.byUid.get(uid);
+    const before = known && this.target.galleries.get(settings.id);
+    const state = before?.state ?? this.target.makeState({ ...settings, uid });
+    const held = known ?? this.addGallery(uid, settings.id, secret);
+    this.byKey.set(key, { key, version, gallery: held });
+    this.target.replaceGallery({ before, after: { ...settings, uid, state } });
+    return true;
+  }
+
+  private addGallery(uid: number, id: string, secret: string): HeldGallery {
+    const prefix = this.prefixOf(uid);
+    const gallery = new HeldGallery(
+      uid,
+      id,
+      secret,
+      prefix,
+      this.sealer.under(Buffer.from(secret, 'base64')),
+    );
+    this.byUid.set(uid, gallery);
+    this.byPrefix.set(prefix, gallery);
+    return gallery;
+  }
+
+  private removeGallery({ uid, id, prefix, subjects }: HeldGallery): void {
+    const before = this.target.galleries.get(id);
+    if (before) {
+      this.target.replaceGallery({ before });
+      void before.state.close();
+    }
+    this.byUid.delete(uid);
+    this.byPrefix.delete(prefix);
+    for (const name of subjects.keys()) {
+      this.left.delete(prefix + name);
+      this.repairs.delete(prefix + name);
+    }
+  }
+
+  private takeSubject(gallery: HeldGallery, name: string, entry: Entry): boolean {
+    const { key, revision, writeId, value, replacedWriteId } = entry;
+    const { state } = this.target.galleries.get(gallery.id)!;
+    const version = { revision, writeId };
+    const old = gallery.subjects.get(name);
+    this.repairs.delete(key);
+    if (value && old?.leftWriteId !== undefined && replacedWriteId === old.leftWriteId) {
+      // Its writer did not know yet that the subject had lost its place.
+      gallery.subjects.set(name, { ...old, ...version });
+      this.left.set(key, version);
+      this.repairs.set(key, { key, version, value: null });
+      return false;
+    }
+    this.left.delete(key);
+    const content = value ? this.open(gallery, entry) : undefined;
+    if (value && !content) this.damaged++;
+    const isTimely = !content?.move || this.isTimely(gallery, content.move);
+    const before = old?.id == null ? undefined : state.findSubject(old.id);
+    const source = isTimely && content?.move ? this.leave(gallery, state, content.move) : undefined;
+    const holds = isTimely ? content : content?.fallback;
+    const taken = this.replace(state, { before, holds: holds ?? undefined, source, revision });
+    gallery.subjects.set(name, { ...version, id: holds?.details.id ?? null });
+    if (isTimely && taken === content?.references.length) return true;
+    if (!content) return true;
+    const kept = before === undefined && !holds ? undefined : state.findSubject(holds?.details.id ?? '');
+    const repaired = kept && toContent(kept, ({ row }) => state.embeddingOf({ row } as ReferenceEntry));
+    const sealed = repaired ? gallery.sealer.seal(key, encodeSubject(repaired)) : null;
+    this.repairs.set(key, { key, version, value: sealed });
+    return false;
+  }
+
+  private open(gallery: HeldGallery, { key, value }: Entry): SubjectEntryContent | undefined {
+    const opened = gallery.sealer.unseal(key, value!);
+    return opened && decodeSubject(opened, this.target.galleries.get(gallery.id)!.dimensions);
+  }
+
+  /** Whether the other had no later version when its place was taken. At a start it may be gone already. */
+  private isTimely({ subjects }: HeldGallery, { from, version }: Move): boolean {
+    const source = subjects.get(from);
+    return !source || source.revision === version.revision;
+  }
+
+  /** @returns the subject that has lost its place, where it is still there. */
+  private leave(
+    gallery: HeldGallery,
+    state: GalleryState,
+    { from, version }: Move,
+  ): SubjectEntry | undefined {
+    const source = gallery.subjects.get(from);
+    if (source) this.left.set(gallery.prefix + from, version);
+    gallery.subjects.set(from, { ...version, id: null, leftWriteId: version.writeId });
+    return source?.id == null ? undefined : state.findSubject(source.id);
+  }
+
+  /**
+   * Puts a subject in the place of what was there. A reference whose id another subject has, which two replicas may have given
+   * at once, is left out.
+   *
+   * @returns how many of its references are there.
+   */
+  private replace(
+    state: GalleryState,
+    {
+      before,
+      holds,
+      source,
+      revision,
+    }: { before?: SubjectEntry; holds?: SubjectContent; source?: SubjectEntry; revision: number },
+  ): number {
+    const draft = new Draft(state, this.target.reserved, () => revision);
+    const old = new Map(before?.references.map((one) => [one.id, one]));
+    const isKept = ({ id, uid }: ContentReference) => old.get(id)?.uid === uid;
+    const kept = new Set(holds?.references.filter(isKept).map(({ id }) => id));
+    // What goes makes room for what comes with the same id.
+    for (const reference of source?.references ?? []) draft.replaceReference(reference, undefined);
+    if (source) draft.replaceSubject(source, undefined);
+    for (const reference of old.values())
+      if (!kept.has(reference.id)) draft.replaceReference(reference, undefined);
+    if (!holds) {
+      if (before) draft.replaceSubject(before, undefined);
+    } else {
+      const number = before?.number ?? draft.takeNumber();
+      const isElsewhere = ({ id }: ContentReference) => {
+        const owner = state.findReference(id)?.subject;
+        return owner !== undefined && owner !== before?.number && owner !== source?.number;
+      };
+      const references = holds.references
+        .filter((reference) => kept.has(reference.id) || !isElsewhere(reference))
+        .map(({ embedding, ...reference }): ReferenceEntry => {
+          const known = kept.has(reference.id) ? old.get(reference.id) : undefined;
+          const after = { ...reference, subject: number, row: known?.row ?? draft.takeRow() };
+          draft.replaceReference(known, after, known ? undefined : embedding);
+          return after;
+        });
+      const { uid = revision, ...details } = holds.details;
+      draft.replaceSubject(before, { details: { ...details, uid }, number, references });
+    }
+    draft.count(1);
+    state.apply(draft);
+    return draft.subjects.at(-1)?.after?.references.length ?? 0;
+  }
+}
+
+/** What is written of a subject. */
+export function toContent(
+  { details: { record: _record, ...details }, references }: SubjectEntry,
+  embeddingOf: (reference: ReferenceEntry) => Float32Array,
+): SubjectContent {
+  return {
+    details,
+    references: references.map((entry) => {
+      const { record: _record, subject: _subject, row: _row, ...reference } = entry;
+      return { ...reference, embedding: embeddingOf(entry) };
+    }),
+  };
+}
