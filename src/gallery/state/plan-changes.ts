@@ -140,8 +140,8 @@ export function planAdditions(
     if ((known?.references.length ?? 0) >= maxReferencesPerSubject)
       return galleryErrors.subjectFull(state.id, reference.subjectId, maxReferencesPerSubject);
     const details = known?.details ?? newDetails(draft, reference.subjectId, {});
-    const bytes = (known ? 0 : bytesOfSubject(details)) + bytesOfReference(reference, state.rowBytes);
-    const refusal = draft.refusal(bytes);
+    const heap = (known ? 0 : bytesOfSubject(details)) + bytesOfReference(reference, 0);
+    const refusal = draft.refusal({ all: heap + state.rowBytes, heap });
     if (refusal) return refusal;
     const owner = known ?? { details, number: draft.takeNumber(), references: [] };
     const entry: ReferenceEntry = {
