@@ -40,19 +40,14 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
     level: 'log',
     message: `${store} store, ${threadCount} scan threads, ${precision}, at most ${megabytes} MiB`,
   });
-  if (store === 'memory')
-    return new MemoryStore({ threadCount, precision, maxBytes, maxHeapBytes, maxGalleries });
-  const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage } = options;
-  return DurableStore.open({
-    dir,
-    key: key ?? undefined,
-    acceptDamage,
-    threadCount,
-    precision,
-    maxBytes,
-    maxHeapBytes,
-    maxGalleries,
-    onProgress,
-    onNotice,
-  });
+  const limited = { threadCount, precision, maxBytes, maxHeapBytes, maxGalleries };
+  if (store === 'memory') return new MemoryStore(limited);
+  const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage, nats = { servers: [] } } = options;
+  if (store === 'jetstream') {
+    // The client is loaded with the first store that needs it. import() would want a flag under Jest.
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    const { JetstreamStore } = require('./jetstream-store') as typeof import('./jetstream-store');
+    return JetstreamStore.open({ ...limited, nats, key, onProgress, onNotice });
+  }
+  return DurableStore.open({ ...limited, dir, key: key ?? undefined, acceptDamage, onProgress, onNotice });
 }
