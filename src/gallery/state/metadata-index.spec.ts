@@ -57,14 +57,14 @@ class Gallery {
   async paged(filter: MetadataFilter | undefined, limit: number): Promise<number[]> {
     const uids: number[] = [];
     for (let after: number | null = -1; after !== null;) {
-      const page: { items: number[]; next: number | null } = await this.index.page(
+      const page: { items: { uid: number }[]; next: number | null } = await this.index.page(
         filter,
         { after, limit },
-        (number) => this.byNumber[number].uid,
+        (number) => ({ uid: this.byNumber[number].uid }),
       );
       expect(page.items.length).toBeLessThanOrEqual(limit);
-      if (page.next !== null) expect([page.items.length, page.items.at(-1)]).toEqual([limit, page.next]);
-      uids.push(...page.items);
+      if (page.next !== null) expect([page.items.length, page.items.at(-1)?.uid]).toEqual([limit, page.next]);
+      uids.push(...page.items.map(({ uid }) => uid));
       after = page.next;
     }
     return uids;
@@ -182,19 +182,20 @@ describe(MetadataIndex, () => {
     const index = new MetadataIndex();
     const uids = [5, 70_000, 3, 200_000, 69_999, 0, 2 ** 40];
     uids.forEach((uid, number) => index.add(uid, number, { a: 1 }));
-    const { items } = await index.page({ a: 1 }, { after: -1, limit: 10 }, (number) => uids[number]);
-    expect(items).toEqual([...uids].sort((a, b) => a - b));
-    const page = await index.page({ a: 1 }, { after: 69_999, limit: 2 }, (number) => uids[number]);
-    expect(page).toEqual({ items: [70_000, 200_000], next: 200_000 });
+    const toItem = (number: number) => ({ uid: uids[number] });
+    const { items } = await index.page({ a: 1 }, { after: -1, limit: 10 }, toItem);
+    expect(items.map(({ uid }) => uid)).toEqual([...uids].sort((a, b) => a - b));
+    const page = await index.page({ a: 1 }, { after: 69_999, limit: 2 }, toItem);
+    expect(page).toEqual({ items: [{ uid: 70_000 }, { uid: 200_000 }], next: 200_000 });
   });
 
   it('has no next page after the last item', async () => {
     const index = new MetadataIndex();
     for (let uid = 0; uid < 4; uid++) index.add(uid, uid, { isOdd: uid % 2 === 1 });
     const page = (after: number, limit: number) =>
-      index.page({ isOdd: true }, { after, limit }, (number) => number);
-    expect(await page(-1, 1)).toEqual({ items: [1], next: 1 });
-    expect(await page(-1, 2)).toEqual({ items: [1, 3], next: null });
+      index.page({ isOdd: true }, { after, limit }, (number) => ({ number }));
+    expect(await page(-1, 1)).toEqual({ items: [{ number: 1 }], next: 1 });
+    expect(await page(-1, 2)).toEqual({ items: [{ number: 1 }, { number: 3 }], next: null });
     expect(await page(3, 2)).toEqual({ items: [], next: null });
     expect(await page(1e9, 2)).toEqual({ items: [], next: null });
   });

@@ -1,4 +1,5 @@
 import type { Metadata, MetadataFilter } from '../gallery.types';
+import { PageRoom } from '../pages';
 import { Turns } from '../turns';
 import { SplitMap } from './split-map';
 import {
@@ -120,13 +121,14 @@ export class MetadataIndex {
    * @param toItem - called with the number of a subject, at its turn.
    * @returns next: the uid of the last item where others follow, or null.
    */
-  async page<R>(
+  async page<R extends object>(
     filter: MetadataFilter | undefined,
     { after, limit }: { after: number; limit: number },
     toItem: (number: number) => R,
   ): Promise<{ items: R[]; next: number | null }> {
     const groups = groupsOf(filter ?? {});
     const items: R[] = [];
+    const room = new PageRoom(limit);
     const turns = new Turns();
     let last = after;
     for (let from = after + 1; ; await turns.next()) {
@@ -138,8 +140,9 @@ export class MetadataIndex {
         const wanted = Math.min(limit + 1 - items.length, ITEMS_PER_STEP);
         const found = window.passingFrom(Math.max(0, from - begin), wanted);
         for (const { low, number } of found) {
-          if (items.length === limit) return { items, next: last };
-          items.push(toItem(number));
+          const item = toItem(number);
+          if (!room.take(item)) return { items, next: last };
+          items.push(item);
           last = begin + low;
         }
         if (found.length === wanted) {

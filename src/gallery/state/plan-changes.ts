@@ -42,7 +42,8 @@ export function planSubject(
   limits: Limits,
 ): { isNew: boolean } {
   const before = draft.subject(subjectId);
-  const changes = { ...rights, metadata };
+  // A copy: the index takes away what it was given, and callers may go on with theirs.
+  const changes = { ...rights, metadata: Object.freeze({ ...metadata }) };
   if (!before) {
     const maxSubjects = subjectLimit(limits);
     if (draft.state.planned.subjects >= maxSubjects)
