@@ -88,7 +88,7 @@ export const GALLERY_RANGES = {
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
   const { threshold, targetFmr, targetFpir } = settings;
   const { capacity, maxSubjects, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
-  const { maxAgeSeconds, sinceLastMatchSeconds } = settings;
+  const { maxAgeSeconds, sinceLastMatchSeconds, keepCrops } = settings;
   const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
   return {
     threshold: threshold == null ? null : rangeProblem(threshold, distances),
@@ -107,6 +107,7 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
       sinceLastMatchSeconds == null
         ? null
         : integerProblem(sinceLastMatchSeconds, GALLERY_RANGES.sinceLastMatchSeconds),
+    keepCrops: keepCrops === undefined || typeof keepCrops === 'boolean' ? null : 'must be true or false',
     metadata: metadata === undefined ? null : metadataProblem(metadata),
   };
 }

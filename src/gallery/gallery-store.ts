@@ -130,6 +130,28 @@ export abstract class GalleryStore {
     return lists.flatMap((list) => (list ?? []).map(({ embedding: _embedding, ...reference }) => reference));
   }
 
+  /**
+   * The crop of a reference, as it was added.
+   *
+   * This one is of a store that keeps none.
+   *
+   * @returns a copy: safe to keep. `null` where there is none, or none that can be read.
+   */
+  async getCrop(galleryId: string, subjectId: string, referenceId: string): Promise<Uint8Array | null> {
+    await this.getReference(galleryId, subjectId, referenceId);
+    return null;
+  }
+
+  /**
+   * Erases the crops of all references of some subjects; the references stay. Subjects that are not there are left out.
+   *
+   * @returns how many went.
+   */
+  async deleteCrops(galleryId: string, _subjectIds: readonly string[]): Promise<number> {
+    await this.getGallery(galleryId);
+    return 0;
+  }
+
   /** Replaces the metadata. Rights that are absent stay. */
   abstract updateReference(
     galleryId: string,

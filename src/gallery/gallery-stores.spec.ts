@@ -61,6 +61,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
   const reference = (): NewReference =>
     newReference(subjectId(), referenceId(), pick(embeddings), {
       metadata: metadata(),
+      crop: pick([null, undefined, Uint8Array.from({ length: 1 + below(40) }, () => below(256))]),
       imageHash: pick([null, String(below(9)).repeat(64)]),
     });
   /** Mostly where there is one. */
@@ -81,6 +82,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
         dimensions: DIMENSIONS,
         capacity: 20 + below(30),
         maxReferencesPerSubject: 3 + below(4),
+        keepCrops: random() < 0.7,
       });
       return {
         ask: () => store.createGallery(settings),
@@ -90,6 +92,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
     if (kind < 4) {
       const changes = pick<object>([
         { capacity: 20 + below(30) },
+        { keepCrops: random() < 0.7 },
         { threshold: random(), metadata: data, maxAgeSeconds: pick([null, 60]) },
         { maxReferencesPerSubject: 3 + below(4), enrolmentGate: pick<EnrolmentGate>(['off', 'strict']) },
       ]);
@@ -100,6 +103,13 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
     }
     if (kind === 4 && random() < 0.3)
       return { ask: () => store.deleteGallery(gallery), expected: () => model.deleteGallery(gallery) };
+    if (kind < 7) {
+      const subjects = [subject, subjectId()];
+      return {
+        ask: () => store.deleteCrops(gallery, subjects),
+        expected: () => model.deleteCrops(gallery, subjects),
+      };
+    }
     if (kind < 15)
       return {
         ask: () => store.putSubject(gallery, subject, data),
@@ -175,6 +185,15 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
       () => store.listReferences(gallery, subject),
       () => model.listReferences(gallery, subject),
     );
+    await same(
+      () => listCrops(gallery, subject),
+      () => model.listCrops(gallery, subject),
+    );
+  }
+
+  async function listCrops(gallery: string, subject: string): Promise<unknown[]> {
+    const references = await store.listReferences(gallery, subject);
+    return Promise.all(references.map(({ id }) => store.getCrop(gallery, subject, id)));
   }
 
   async function compareAll(): Promise<void> {
@@ -194,6 +213,10 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
         await same(
           () => store.listReferences(gallery, subject),
           () => model.listReferences(gallery, subject),
+        );
+        await same(
+          () => listCrops(gallery, subject),
+          () => model.listCrops(gallery, subject),
         );
       }
     }

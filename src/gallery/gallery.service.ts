@@ -251,7 +251,8 @@ export class GalleryService {
   }
 
   /**
-   * Changes the settings that are named, and no other.
+   * Changes the settings that are named, and no other. Where `keepCrops` is switched off, all crops are erased when the promise
+   * settles; what a failure leaves of them goes with the next purge.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; PARAMETER_INVALID for a setting; MODEL_NOT_LOADED for a rate where no embedder of
    * the gallery's contract is loaded.
@@ -268,7 +269,9 @@ export class GalleryService {
       const { matchesSince } = await this.store.getGallery(galleryId);
       changes.matchesSince = changes.sinceLastMatchSeconds == null ? null : (matchesSince ?? Date.now());
     }
-    return this.store.updateGallery(galleryId, changes);
+    const gallery = await this.store.updateGallery(galleryId, changes);
+    if (changes.keepCrops === false) await this.retention.eraseCrops(galleryId);
+    return gallery;
   }
 
   /**

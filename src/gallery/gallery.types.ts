@@ -43,6 +43,11 @@ export interface GallerySettings {
    * `sinceLastMatchSeconds` is. Set by `GalleryService`.
    */
   matchesSince: number | null;
+  /**
+   * Whether a picture of the face (its crop) is held with each reference that is made of an image from now on, so that the gallery
+   * can be moved to another embedder. Switched off, the crops that are held are erased.
+   */
+  keepCrops: boolean;
   metadata: Metadata;
 }
 
@@ -120,6 +125,11 @@ export interface NewReference {
   imageHash: string | null;
   /** From when on it never matches and is purged, milliseconds since 1970, UTC. @defaultValue `null`: never */
   expiresAt?: number | null;
+  /**
+   * The face with its surroundings, an encoded image. Copied. Kept only where {@link GallerySettings.keepCrops} is on.
+   * @defaultValue `null`: none
+   */
+  crop?: Uint8Array | null;
 }
 
 /** How long a reference is held. */
@@ -129,7 +139,9 @@ export interface ReferenceRights {
 }
 
 /** An embedding of a subject, without the embedding. */
-export interface Reference extends Omit<NewReference, 'embedding' | 'expiresAt'>, ReferenceRights {
+export interface Reference extends Omit<NewReference, 'embedding' | 'expiresAt' | 'crop'>, ReferenceRights {
+  /** Whether a picture of the face is held with it, see `GalleryStore.getCrop`. */
+  hasCrop: boolean;
   /** Milliseconds since 1970, UTC. */
   createdAt: number;
 }

@@ -24,7 +24,7 @@ import type {
 import { VectorIndex, type VectorPrecision } from './index/vector-index';
 import { VectorScanner } from './index/vector-scanner';
 import { Draft, type Reservations, WAITS, wholeName } from './state/draft';
-import { type GalleryEntry, type Replacement, toGallery } from './state/entries';
+import { type CropEntry, type GalleryEntry, type Replacement, toGallery } from './state/entries';
 import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
 import * as plans from './state/plan-changes';
@@ -233,6 +233,22 @@ export class MemoryStore extends GalleryStore {
     return subjectIds.flatMap((subjectId) => state.describeReferences(subjectId));
   }
 
+  override async getCrop(
+    galleryId: string,
+    subjectId: string,
+    referenceId: string,
+  ): Promise<Uint8Array | null> {
+    const crop = this.gallery(galleryId).state.getCrop(subjectId, referenceId);
+    return (crop && (await this.readCrop(crop))) ?? null;
+  }
+
+  override deleteCrops(galleryId: string, subjectIds: readonly string[]): Promise<number> {
+    return this.draft(galleryId, (draft) => {
+      const count = plans.planCropDeletion(draft, subjectIds);
+      return () => count;
+    });
+  }
+
   updateReference(
     galleryId: string,
     subjectId: string,
@@ -286,6 +302,14 @@ export class MemoryStore extends GalleryStore {
   /** Settles when all that changes have taken away is gone from the medium too. */
   protected async wipe(): Promise<void> {}
 
+  /** Whether crops are held in memory, and count there. */
+  protected readonly holdsCrops: boolean = true;
+
+  /** @returns a copy; `undefined` where it cannot be read. */
+  protected async readCrop({ content }: CropEntry): Promise<Uint8Array | undefined> {
+    return content?.slice();
+  }
+
   protected makeState({
     uid,
     id,
@@ -298,7 +322,7 @@ export class MemoryStore extends GalleryStore {
     const { precision } = this.options;
     const index = new VectorIndex({ dimensions, precision, scanner: this.scanner });
     const rowBytes = dimensions * (precision === 'int8' ? 5 : 4);
-    return new GalleryState({ uid, id, dimensions, rowBytes }, index);
+    return new GalleryState({ uid, id, dimensions, rowBytes, holdsCrops: this.holdsCrops }, index);
   }
 
   /** Takes over what comes from the medium. */

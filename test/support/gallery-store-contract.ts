@@ -30,6 +30,7 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     maxAgeSeconds: null,
     sinceLastMatchSeconds: null,
     matchesSince: null,
+    keepCrops: false,
     metadata: {},
     ...changes,
   };
@@ -400,6 +401,7 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         });
         expect(reference).toEqual({
           id: 'r1',
+          hasCrop: false,
           expiresAt: null,
           subjectId: 'ann',
           metadata: { camera: 'door', shot: 3 },
@@ -565,6 +567,65 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         await refused(store.updateReference('staff', 'cleo', 'r1', {}), 'SUBJECT_NOT_FOUND');
         await refused(store.deleteReference('staff', 'cleo', 'r1'), 'SUBJECT_NOT_FOUND');
         expect(await referenceIds('ann')).toEqual(['r1']);
+      });
+    });
+
+    describe('crops', () => {
+      const crop = Uint8Array.of(0xff, 0xd8, 1, 2, 3);
+      const cropOf = (subjectId: string, id: string) => store.getCrop('staff', subjectId, id);
+
+      beforeEach(() => store.updateGallery('staff', { keepCrops: true }));
+
+      it('are kept as they were given, and told of', async () => {
+        const given = crop.slice();
+        const { reference } = await add('ann', 'r1', random(), { crop: given });
+        given.fill(0);
+        expect(reference).toMatchObject({ hasCrop: true });
+        const read = await cropOf('ann', 'r1');
+        expect(read && Uint8Array.from(read)).toEqual(crop);
+        read?.fill(0);
+        expect(await cropOf('ann', 'r1')).toHaveLength(crop.length);
+        expect((await cropOf('ann', 'r1'))?.[0]).toBe(0xff);
+        expect(await store.getReference('staff', 'ann', 'r1')).toMatchObject({ hasCrop: true });
+        expect(await store.getReference('staff', 'ann', 'r1')).not.toHaveProperty('crop');
+      });
+
+      it('are null where there is none, and errors where there is no reference', async () => {
+        await add('ann', 'r1');
+        expect(await cropOf('ann', 'r1')).toBeNull();
+        expect(await store.getReference('staff', 'ann', 'r1')).toMatchObject({ hasCrop: false });
+        await refused(cropOf('ann', 'r2'), 'REFERENCE_NOT_FOUND');
+        await refused(cropOf('bob', 'r1'), 'SUBJECT_NOT_FOUND');
+        await refused(store.getCrop('nobody', 'ann', 'r1'), 'GALLERY_NOT_FOUND');
+        await refused(store.deleteCrops('nobody', ['ann']), 'GALLERY_NOT_FOUND');
+      });
+
+      it('are not kept where the gallery keeps none', async () => {
+        await store.updateGallery('staff', { keepCrops: false });
+        await add('ann', 'r1', random(), { crop });
+        expect(await cropOf('ann', 'r1')).toBeNull();
+      });
+
+      it('stay with their reference through changes, renames and merges', async () => {
+        await add('ann', 'r1', random(), { crop });
+        await add('bob', 'r2', random(), { crop: crop.map((byte) => byte ^ 1) });
+        await store.updateReference('staff', 'ann', 'r1', { a: 1 });
+        await store.renameSubject('staff', 'ann', 'cleo', { merge: false });
+        await store.renameSubject('staff', 'bob', 'cleo', { merge: true });
+        expect((await cropOf('cleo', 'r1'))?.[0]).toBe(0xff);
+        expect((await cropOf('cleo', 'r2'))?.[0]).toBe(0xfe);
+      });
+
+      it('go without their references', async () => {
+        await add('ann', 'r1', random(), { crop });
+        await add('ann', 'r2', random(), { crop });
+        await add('ann', 'r3');
+        await add('bob', 'r4', random(), { crop });
+        expect(await store.deleteCrops('staff', ['ann', 'ann', 'nobody'])).toBe(2);
+        expect(await store.deleteCrops('staff', ['ann'])).toBe(0);
+        expect(await cropOf('ann', 'r1')).toBeNull();
+        expect(await cropOf('bob', 'r4')).not.toBeNull();
+        expect(await referenceIds('ann')).toEqual(['r1', 'r2', 'r3']);
       });
     });
 

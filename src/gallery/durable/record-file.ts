@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { NumberPool } from '../state/number-pool';
 import {
+  decodeCrop,
   encodeBundle,
   type EncodedRecord,
   encodeRecord,
@@ -18,7 +19,7 @@ import { seal, unseal } from './seal';
 import { storeInvalid } from './store-invalid';
 
 /** In the order in which they are read: what others belong to comes first. */
-export const RECORD_KINDS = ['gallery', 'subject', 'reference'] as const;
+export const RECORD_KINDS = ['gallery', 'subject', 'crop', 'reference'] as const;
 export type RecordKind = RecordContent['kind'];
 
 /** What is small fits a page more than once; pages of the system's own size would hold one reference and much air. */
@@ -31,6 +32,7 @@ const BUNDLE_RECORDS = 64;
 const BUNDLE_BYTES = 256 * 1024;
 /** Bundles that are opened or sealed between two turns of the event loop. */
 const BUNDLES_PER_TURN = 8;
+const NOT_READ = Buffer.alloc(0);
 /** Keys of bundles whose records were moved, not removed, are wiped when so many have gathered. A deletion waits for them. */
 const MAX_UNWIPED = 128;
 
@@ -45,6 +47,8 @@ interface Bundle {
   kind: RecordKind;
   /** Their numbers, in the order of the content. */
   records: readonly number[];
+  /** Of a crop, which is alone in its bundle. */
+  uid?: number;
   /** How full it is, 0 to 1; more where one record has more bytes than a bundle should. */
   fill: number;
 }
@@ -54,7 +58,9 @@ export interface StoredBundle {
   kind: RecordKind;
   /** Numbers that its records have got. */
   records: readonly number[];
-  /** `undefined`: damaged. */
+  /** Of a crop. */
+  uid?: number;
+  /** `undefined`: damaged. Of a crop empty: it is read when it is asked for. */
   content: Buffer | undefined;
 }
 
@@ -69,7 +75,7 @@ interface LooseRecord extends EncodedRecord {
  * Records of one kind lie in bundles, which never change: a bundle is written under a number, sealed with a key of its own,
  * and removed. The database leaves what was removed in its file until the place is needed; so the keys lie apart, in a file
  * that is overwritten in place, and without its key a bundle is noise. To remove some records of a bundle is to write the
- * others into another one and to remove it.
+ * others into another one and to remove it. A crop has a bundle to itself: it is written once, and not read at a start.
  *
  * What a kill leaves, by its moment. A commit (1) writes and syncs the keys of its new bundles, into slots that no bundle
  * has; (2) puts the new bundles and removes the old ones in one synced transaction; (3) is acknowledged, where nothing was
@@ -83,12 +89,13 @@ interface LooseRecord extends EncodedRecord {
  * nobody, and no key is used twice.
  */
 export class RecordFile {
-  private readonly tables: Record<RecordKind, Database<Buffer, number>>;
+  private readonly tables: Record<RecordKind, Database<Buffer, Row>>;
   private readonly bundles = new Map<number, Bundle>();
   /** Numbers of bundles that are not half full, by kind: they are merged when they make a full one. */
   private readonly small: Record<RecordKind, Set<number>> = {
     gallery: new Set(),
     subject: new Set(),
+    crop: new Set(),
     reference: new Set(),
   };
   /** The bundle of each record, by its number; -1 where there is none. */
@@ -106,8 +113,17 @@ export class RecordFile {
     private readonly database: RootDatabase<Buffer, number>,
   ) {
     const table = (name: RecordKind) =>
-      database.openDB<Buffer, number>({ name, encoding: 'binary', keyEncoding: 'uint32' });
-    this.tables = { gallery: table('gallery'), subject: table('subject'), reference: table('reference') };
+      database.openDB<Buffer, Row>({
+        name,
+        encoding: 'binary',
+        keyEncoding: name === 'crop' ? 'ordered-binary' : 'uint32',
+      });
+    this.tables = {
+      gallery: table('gallery'),
+      subject: table('subject'),
+      crop: table('crop'),
+      reference: table('reference'),
+    };
   }
 
   /**
@@ -166,14 +182,20 @@ export class RecordFile {
         const number = numberInRow(row);
         const first = this.bundleOf.length;
         const records = Array.from({ length: countInRow(row) }, (_, i) => first + i);
-        // A view that is good until the next read: nothing is copied for the cipher.
-        const value = table.getBinaryFast(row)!;
-        this.add(number, { kind, records, fill: fillOf(records.length, value.length) });
         bound = Math.max(bound, number + 1);
-        const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
-        const content = isSet[number] === 1 ? unseal(key, value) : undefined;
-        if (content) openedCount++;
-        take({ kind, records, content });
+        if (kind === 'crop') {
+          const uid = uidInRow(row);
+          this.add(number, { kind, records, uid, fill: 1 });
+          take({ kind, records, uid, content: isSet[number] === 1 ? NOT_READ : undefined });
+        } else {
+          // A view that is good until the next read: nothing is copied for the cipher.
+          const value = table.getBinaryFast(row)!;
+          this.add(number, { kind, records, fill: fillOf(records.length, value.length) });
+          const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
+          const content = isSet[number] === 1 ? unseal(key, value) : undefined;
+          if (content) openedCount++;
+          take({ kind, records, content });
+        }
         if (this.bundles.size % BUNDLES_PER_TURN === 0) await setImmediate();
       }
     }
@@ -226,6 +248,24 @@ export class RecordFile {
     this.hasTraces ||= removals.length > 0;
   }
 
+  /**
+   * Reads a crop.
+   *
+   * @param record - its number.
+   * @returns the encoded image; `undefined` where it is gone, does not open, or is another one.
+   */
+  async readCrop(record: number, uid: number): Promise<Buffer | undefined> {
+    const number = this.bundleOf[record] ?? -1;
+    const bundle = this.bundles.get(number);
+    if (bundle?.kind !== 'crop') return undefined;
+    const value = this.tables.crop.getBinary(toRow(number, bundle));
+    const key = await this.keyFile.readSome([number]);
+    const content = value && unseal(key, value);
+    key.fill(0);
+    const crop = content && decodeCrop(content);
+    return crop?.uid === uid ? crop.image : undefined;
+  }
+
   /** Makes noise of what was removed. What was only moved may wait: it is there all the same. */
   async wipe(): Promise<void> {
     if (!this.hasTraces && this.unwiped.length < MAX_UNWIPED) return;
@@ -242,7 +282,7 @@ export class RecordFile {
 
   private add(number: number, bundle: Bundle): void {
     this.bundles.set(number, bundle);
-    if (bundle.fill < 1 / 2) this.small[bundle.kind].add(number);
+    if (bundle.fill < 1 / 2 && bundle.kind !== 'crop') this.small[bundle.kind].add(number);
     for (const record of bundle.records) this.bundleOf[record] = number;
   }
 
@@ -312,6 +352,7 @@ export class RecordFile {
     const bundles = packed.map((records, i): Bundle => ({
       kind: records[0].kind,
       records: records.map((record) => record.number),
+      uid: records[0].kind === 'crop' ? records[0].numbers[0] : undefined,
       fill: fillOf(records.length, sealed[i].length),
     }));
     // A key without a bundle is nothing; a bundle without a key is lost. The numbers do not go back when one of these fails:
@@ -344,7 +385,8 @@ function pack(records: readonly LooseRecord[]): LooseRecord[][] {
     let bytes = 0;
     for (const record of records) {
       if (record.kind !== kind) continue;
-      if (bundle.length > 0 && fillOf(bundle.length + 1, bytes + bytesOf(record)) > 1) {
+      const isFull = kind === 'crop' || fillOf(bundle.length + 1, bytes + bytesOf(record)) > 1;
+      if (bundle.length > 0 && isFull) {
         bundles.push(bundle);
         bundle = [];
         bytes = 0;
@@ -368,18 +410,25 @@ function bytesOf({ json, numbers, embedding }: EncodedRecord): number {
 
 /*
  * Under the key of its row in the database a bundle has its number and how many records it holds: so it is known how many
- * are lost where it does not open.
+ * are lost where it does not open. That of a crop also has its uid, by which its reference names it.
  */
-function toRow(number: number, { records }: Bundle): number {
-  return number * BUNDLE_RECORDS + records.length - 1;
+type Row = number | [number, uid: number];
+
+function toRow(number: number, { records, uid }: Bundle): Row {
+  const row = number * BUNDLE_RECORDS + records.length - 1;
+  return uid === undefined ? row : [row, uid];
 }
 
-function numberInRow(row: number): number {
-  return Math.floor(row / BUNDLE_RECORDS);
+function numberInRow(row: Row): number {
+  return Math.floor((Array.isArray(row) ? row[0] : row) / BUNDLE_RECORDS);
 }
 
-function countInRow(row: number): number {
-  return (row % BUNDLE_RECORDS) + 1;
+function countInRow(row: Row): number {
+  return ((Array.isArray(row) ? row[0] : row) % BUNDLE_RECORDS) + 1;
+}
+
+function uidInRow(row: Row): number | undefined {
+  return Array.isArray(row) ? row[1] : undefined;
 }
 
 /** Makes the names of new files safe. */

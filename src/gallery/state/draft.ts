@@ -93,8 +93,7 @@ export class Draft {
     this.references.push({ before, after, embedding });
     this.referenceCount += Number(after !== undefined) - Number(before !== undefined);
     this.names.push(nameOf(this.state, 'r', (after ?? before)!.id));
-    const { rowBytes } = this.state;
-    this.bytes += bytesOfReference(after, rowBytes) - bytesOfReference(before, rowBytes);
+    this.bytes += bytesOfReference(after, this.state) - bytesOfReference(before, this.state);
   }
 
   /** Whether it removes or replaces anything that may have been written. */

@@ -19,6 +19,7 @@ import { Turns } from '../turns';
 import { compileFilter } from './compile-filter';
 import type { Draft, ReferenceReplacement } from './draft';
 import {
+  type CropEntry,
   type ReferenceEntry,
   type Replacement,
   type SubjectEntry,
@@ -57,12 +58,15 @@ export class GalleryState {
   readonly dimensions: number;
   /** Of a row of the index. */
   readonly rowBytes: number;
+  /** Crops are held in memory. */
+  readonly holdsCrops: boolean;
 
   constructor(
-    identity: Pick<GalleryState, 'uid' | 'id' | 'dimensions' | 'rowBytes'>,
+    identity: Pick<GalleryState, 'uid' | 'id' | 'dimensions' | 'rowBytes' | 'holdsCrops'>,
     private readonly index: VectorIndex,
   ) {
     ({ uid: this.uid, id: this.id, dimensions: this.dimensions, rowBytes: this.rowBytes } = identity);
+    this.holdsCrops = identity.holdsCrops;
   }
 
   get subjectCount(): number {
@@ -85,11 +89,11 @@ export class GalleryState {
   }
 
   getReference(subjectId: string, referenceId: string): StoredReference {
-    const subject = this.requireSubject(subjectId);
-    const reference = this.references.get(referenceId);
-    if (reference?.subject !== subject.number)
-      throw galleryErrors.referenceNotFound(this.id, subjectId, referenceId);
-    return this.toStored(reference, subject);
+    return this.toStored(...this.requireReference(subjectId, referenceId));
+  }
+
+  getCrop(subjectId: string, referenceId: string): CropEntry | undefined {
+    return this.requireReference(subjectId, referenceId)[0].crop;
   }
 
   listReferences(subjectId: string): StoredReference[] {
@@ -277,8 +281,7 @@ export class GalleryState {
     this.planned.subjects++;
     this.planned.references += subject.references.length;
     this.planned.bytes += bytesOfSubject(subject.details);
-    for (const reference of subject.references)
-      this.planned.bytes += bytesOfReference(reference, this.rowBytes);
+    for (const reference of subject.references) this.planned.bytes += bytesOfReference(reference, this);
   }
 
   private addImage({ id, imageHash }: ReferenceEntry): void {
@@ -303,6 +306,14 @@ export class GalleryState {
     const subject = this.subjects.get(subjectId) ?? this.subjects.get(subjectId.normalize());
     if (!subject) throw galleryErrors.subjectNotFound(this.id, subjectId);
     return subject;
+  }
+
+  private requireReference(subjectId: string, referenceId: string): [ReferenceEntry, SubjectEntry] {
+    const subject = this.requireSubject(subjectId);
+    const reference = this.references.get(referenceId);
+    if (reference?.subject !== subject.number)
+      throw galleryErrors.referenceNotFound(this.id, subjectId, referenceId);
+    return [reference, subject];
   }
 
   private ownerOf(reference: ReferenceEntry | undefined): SubjectEntry | undefined {

@@ -25,7 +25,7 @@ import { bytesOfReference, bytesOfSubject } from './weigh';
  * nothing but its draft.
  */
 
-type Limits = Pick<GallerySettings, 'capacity' | 'maxSubjects' | 'maxReferencesPerSubject'>;
+type Limits = Pick<GallerySettings, 'capacity' | 'maxSubjects' | 'maxReferencesPerSubject' | 'keepCrops'>;
 
 /** What becomes of a reference that is to be added. */
 export interface PlannedAddition {
@@ -117,11 +117,13 @@ export function planAdditions(
   const added = new Map<string, ReferenceEntry>();
   const subjects = new Map<string, Replacement<SubjectEntry>>();
   const { state } = draft;
-  const { capacity, maxReferencesPerSubject } = limits;
+  const { capacity, maxReferencesPerSubject, keepCrops } = limits;
   const maxSubjects = subjectLimit(limits);
 
   const add = (reference: NewReference): PlannedAddition | FaceError => {
     const { id, embedding, metadata, quality, imageHash, expiresAt = null } = reference;
+    const crop =
+      keepCrops && reference.crop ? { uid: draft.nextUid(), content: reference.crop.slice() } : undefined;
     if (embedding.length !== state.dimensions)
       return galleryErrors.wrongLength(state.dimensions, embedding.length);
     const existing = added.get(id) ?? draft.reference(id);
@@ -140,7 +142,7 @@ export function planAdditions(
     if ((known?.references.length ?? 0) >= maxReferencesPerSubject)
       return galleryErrors.subjectFull(state.id, reference.subjectId, maxReferencesPerSubject);
     const details = known?.details ?? newDetails(draft, reference.subjectId, {});
-    const bytes = (known ? 0 : bytesOfSubject(details)) + bytesOfReference(reference, state.rowBytes);
+    const bytes = (known ? 0 : bytesOfSubject(details)) + bytesOfReference({ metadata, crop }, state);
     const refusal = draft.refusal(bytes);
     if (refusal) return refusal;
     const owner = known ?? { details, number: draft.takeNumber(), references: [] };
@@ -153,6 +155,7 @@ export function planAdditions(
       quality,
       imageHash,
       expiresAt,
+      crop,
       createdAt: Date.now(),
     };
     added.set(id, entry);
@@ -183,6 +186,23 @@ export function planReferenceDeletion(draft: Draft, subjectId: string, reference
   draft.replaceReference(reference, undefined);
   const references = subject.references.filter((one) => one !== reference);
   draft.replaceSubject(subject, { ...subject, references });
+}
+
+/** @returns how many there are. */
+export function planCropDeletion(draft: Draft, subjectIds: readonly string[]): number {
+  let count = 0;
+  for (const subject of new Set(subjectIds.map((id) => draft.subject(id)))) {
+    if (!subject?.references.some(({ crop }) => crop)) continue;
+    const references = subject.references.map((before) => {
+      if (!before.crop) return before;
+      const after = { ...before, crop: undefined };
+      draft.replaceReference(before, after);
+      count++;
+      return after;
+    });
+    draft.replaceSubject(subject, { ...subject, references });
+  }
+  return count;
 }
 
 function newDetails(draft: Draft, id: string, changes: Partial<SubjectDetails>): SubjectDetails {

@@ -1,5 +1,6 @@
 import type { Metadata, NewGallery } from '../gallery.types';
 import type { ReferenceEntry, SubjectDetails } from './entries';
+import type { GalleryState } from './gallery-state';
 
 /*
  * Bytes that entries take in memory, beside the row of an index: about, and rather more than less. Measured
@@ -8,6 +9,8 @@ import type { ReferenceEntry, SubjectDetails } from './entries';
 const GALLERY_BYTES = 4096;
 const SUBJECT_BYTES = 640;
 const REFERENCE_BYTES = 1024;
+/** Beside its content, where that is held. */
+const CROP_BYTES = 192;
 /** A string of one byte for each character has a head; others have two bytes for each. */
 const TEXT_BYTES = 24;
 const METADATA_ENTRY_BYTES = 32;
@@ -28,11 +31,15 @@ export function bytesOfSubject(details: SubjectDetails | undefined): number {
   );
 }
 
+/** @param state - of the gallery: of a crop that lies in a file the content counts nothing. */
 export function bytesOfReference(
-  reference: Pick<ReferenceEntry, 'metadata'> | undefined,
-  rowBytes: number,
+  reference: Pick<ReferenceEntry, 'metadata' | 'crop'> | undefined,
+  { rowBytes, holdsCrops }: Pick<GalleryState, 'rowBytes' | 'holdsCrops'>,
 ): number {
-  return reference ? REFERENCE_BYTES + rowBytes + bytesOfMetadata(reference.metadata) : 0;
+  if (!reference) return 0;
+  const { metadata, crop } = reference;
+  const content = holdsCrops ? (crop?.content?.length ?? 0) : 0;
+  return REFERENCE_BYTES + rowBytes + bytesOfMetadata(metadata) + (crop ? CROP_BYTES + content : 0);
 }
 
 function bytesOfMetadata(metadata: Metadata): number {
