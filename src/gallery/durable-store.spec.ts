@@ -206,6 +206,21 @@ describe(DurableStore.name, () => {
     });
   });
 
+  it('has a gallery in the place of another when it is opened again, and nothing of the other', async () => {
+    await addTogether(10);
+    await store.createGallery(newGallery({ id: 'copy', copyOf: 'staff' }));
+    await store.addReferences('copy', [newReference('ann', 'r1', random())]);
+    const before = await whileClosed(() => allSealed(dir));
+    const gallery = await store.replaceGallery('staff', 'copy');
+    await reopen();
+    expect(notices).toEqual([]);
+    expect(await store.getGallery('staff')).toEqual(gallery);
+    expect((await store.listGalleries({ limit: 9 })).items).toHaveLength(1);
+    const after = await whileClosed(() => allSealed(dir));
+    expect(after).toHaveLength(3);
+    expect(before.length).toBeGreaterThan(3);
+  });
+
   it('reads galleries of a version without later settings, which have none then', async () => {
     const later = {
       targetFmr: null,

@@ -144,12 +144,16 @@ export class DurableStore extends MemoryStore {
     const erase = ({ record }: Recorded) => erasures.push(record!);
     const write = (entry: Recorded, content: RecordContent) =>
       writes.push({ number: (entry.record = this.records.take()), content });
-    for (const { gallery, draft } of changes) {
+    for (const { gallery, replaced, draft } of changes) {
       if (gallery) {
         const { before, after } = gallery;
         if (after) write(after, { kind: 'gallery', gallery: after });
         if (before) erase(before);
         if (before && !after) await eraseAll(before, erase);
+      }
+      if (replaced) {
+        erase(replaced);
+        await eraseAll(replaced, erase);
       }
       if (!draft) continue;
       const { state, subjects, references } = draft;

@@ -16,6 +16,7 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectHistory,
   SubjectRights,
 } from './gallery.types';
 import type { FaceError } from '../errors';
@@ -58,8 +59,16 @@ export abstract class GalleryStore {
   abstract deleteGallery(galleryId: string): Promise<DeletionCounts>;
 
   /**
-   * Makes a subject without references, or replaces the metadata of one that is there. Rights that are absent stay; those of
-   * a new subject are `null`.
+   * Deletes a gallery and gives its id to another one, in one change: whoever asks for it gets the one or the other.
+   *
+   * @param copyId - of the gallery that takes the id of the deleted one; that of `copyId` is free then.
+   * @returns the gallery under its new id.
+   */
+  abstract replaceGallery(galleryId: string, copyId: string): Promise<Gallery>;
+
+  /**
+   * Makes a subject without references, or replaces the metadata of one that is there. Rights and history that are absent stay;
+   * rights of a new subject are `null`.
    *
    * @throws {FaceError} GALLERY_FULL for a new subject in a gallery that has as many as it may have.
    */
@@ -67,7 +76,7 @@ export abstract class GalleryStore {
     galleryId: string,
     subjectId: string,
     metadata: Metadata,
-    rights?: Partial<SubjectRights>,
+    rights?: Partial<SubjectRights & SubjectHistory>,
   ): Promise<{ subject: Subject; isNew: boolean }>;
 
   abstract getSubject(galleryId: string, subjectId: string): Promise<Subject>;

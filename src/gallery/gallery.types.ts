@@ -58,6 +58,8 @@ export interface NewGallery extends GallerySettings {
   contract: string;
   /** Length of every embedding in it, D. */
   dimensions: number;
+  /** Id of the gallery that a migration copies into this one, until it takes its place. @defaultValue `null`: none */
+  copyOf?: string | null;
 }
 
 /** A set of subjects that is searched together. */
@@ -78,6 +80,13 @@ export interface SubjectRights {
   purpose: string | null;
   /** From when on it never matches and is purged, milliseconds since 1970, UTC. `null`: never. */
   expiresAt: number | null;
+}
+
+/** What is given of a subject where it is a copy, so that limits of time hold for it as for the other. */
+export interface SubjectHistory {
+  /** Milliseconds since 1970, UTC. Not read where the subject is there. */
+  createdAt: number;
+  lastMatchedAt: number | null;
 }
 
 /** Whoever the client names so. */
@@ -130,6 +139,8 @@ export interface NewReference {
    * @defaultValue `null`: none
    */
   crop?: Uint8Array | null;
+  /** Where it is a copy: of the other one, milliseconds since 1970, UTC. @defaultValue now */
+  createdAt?: number;
 }
 
 /** How long a reference is held. */
@@ -139,7 +150,8 @@ export interface ReferenceRights {
 }
 
 /** An embedding of a subject, without the embedding. */
-export interface Reference extends Omit<NewReference, 'embedding' | 'expiresAt' | 'crop'>, ReferenceRights {
+export interface Reference
+  extends Omit<NewReference, 'embedding' | 'expiresAt' | 'crop' | 'createdAt'>, ReferenceRights {
   /** Whether a picture of the face is held with it, see `GalleryStore.getCrop`. */
   hasCrop: boolean;
   /** Milliseconds since 1970, UTC. */

@@ -19,6 +19,7 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectHistory,
   SubjectRights,
 } from './gallery.types';
 import { VectorIndex, type VectorPrecision } from './index/vector-index';
@@ -43,6 +44,8 @@ export interface MemoryStoreOptions {
 /** A change with all that it needs reserved. */
 export interface ReservedChange {
   gallery?: Replacement<GalleryEntry>;
+  /** That goes with all that is in it, as another one takes its id. */
+  replaced?: GalleryEntry;
   /** Of what is in a gallery. */
   draft?: Draft;
 }
@@ -153,11 +156,23 @@ export class MemoryStore extends GalleryStore {
     return counts;
   }
 
+  async replaceGallery(galleryId: string, copyId: string): Promise<Gallery> {
+    const { state, gallery } = await this.change(() => {
+      const replaced = this.wholeGallery(galleryId);
+      const before = this.wholeGallery(copyId);
+      const after = { ...before, id: galleryId, copyOf: null, updatedAt: Date.now() };
+      const answer = () => ({ state: replaced.state, gallery: toGallery(after) });
+      return { gallery: { before, after }, replaced, answer };
+    });
+    await state.close();
+    return gallery;
+  }
+
   putSubject(
     galleryId: string,
     subjectId: string,
     metadata: Metadata,
-    rights: Partial<SubjectRights> = {},
+    rights: Partial<SubjectRights & SubjectHistory> = {},
   ): Promise<{ subject: Subject; isNew: boolean }> {
     return this.draft(galleryId, (draft, gallery) => {
       const { isNew } = plans.planSubject(draft, subjectId, metadata, rights, gallery);
@@ -450,16 +465,17 @@ export class MemoryStore extends GalleryStore {
     }
   }
 
-  private reserve({ gallery, draft }: ReservedChange): void {
+  private reserve({ gallery, replaced, draft }: ReservedChange): void {
     draft?.reserve();
-    if (!gallery) return;
-    this.reserved.names.add((gallery.after ?? gallery.before)!.id);
-    this.count(gallery, 1);
+    for (const entry of [gallery?.before, gallery?.after]) if (entry) this.reserved.names.add(entry.id);
+    if (gallery) this.count(gallery, 1);
+    if (replaced) this.count({ before: replaced }, 1);
   }
 
-  private release({ gallery, draft }: ReservedChange): void {
+  private release({ gallery, replaced, draft }: ReservedChange): void {
     draft?.release();
     if (gallery) this.count(gallery, -1);
+    if (replaced) this.count({ before: replaced }, -1);
   }
 
   private count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
@@ -468,11 +484,14 @@ export class MemoryStore extends GalleryStore {
     this.reserved.bytes += sign * (bytesOfAll(after) - bytesOfAll(before));
   }
 
-  private apply({ gallery, draft }: ReservedChange): void {
+  private apply({ gallery, replaced, draft }: ReservedChange): void {
     draft?.state.apply(draft);
+    if (replaced) this.list.delete(replaced.uid);
     if (!gallery) return;
     const { before, after } = gallery;
     if (after) {
+      if (before && before.id !== after.id) this.galleries.delete(before.id);
+      after.state.id = after.id;
       this.galleries.set(after.id, after);
       this.list.set(after.uid, after);
     } else if (before) {

@@ -179,6 +179,51 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
       });
     });
 
+    describe('a gallery in the place of another', () => {
+      beforeEach(async () => {
+        await store.createGallery(
+          newGallery({ id: 'copy', contract: 'contract-2', dimensions: 4, copyOf: 'staff' }),
+        );
+        await add('ann', 'r1');
+        await store.addReferences('copy', [newReference('ann', 'r1', unit([1, 0, 0, 0]))]);
+        await store.putSubject('copy', 'bob', { a: 1 });
+      });
+
+      it('has its id and all that was in it, and the other is gone', async () => {
+        const copy = await store.getGallery('copy');
+        expect(copy).toMatchObject({ copyOf: 'staff' });
+        const gallery = await store.replaceGallery('staff', 'copy');
+        expect(gallery).toEqual({ ...copy, id: 'staff', copyOf: null, updatedAt: expect.any(Number) });
+        expect(await store.getGallery('staff')).toEqual(gallery);
+        await refused(store.getGallery('copy'), 'GALLERY_NOT_FOUND');
+        expect((await store.listGalleries({ limit: 9 })).items.map(({ id }) => id)).toEqual(['staff']);
+        expect((await subjectIds()).sort()).toEqual(['ann', 'bob']);
+        const [[hit]] = await store.search('staff', [unit([1, 0, 0, 0])], { limit: 1 });
+        expect(hit).toMatchObject({ subjectId: 'ann', referenceId: 'r1' });
+        await refused(store.search('staff', [random()], { limit: 1 }), 'EMBEDDING_INVALID');
+        await refused(store.getReference('staff', 'ann', 'r9'), 'REFERENCE_NOT_FOUND');
+      });
+
+      it('takes changes under its new id, beside those that come at the same time', async () => {
+        const changes = [
+          store.putSubject('copy', 'cleo', {}),
+          store.putSubject('staff', 'dan', {}),
+          store.replaceGallery('staff', 'copy'),
+          store.putSubject('staff', 'eve', {}),
+        ];
+        await Promise.all(changes);
+        await refused(store.putSubject('copy', 'fay', {}), 'GALLERY_NOT_FOUND');
+        expect((await subjectIds()).sort()).toEqual(['ann', 'bob', 'cleo', 'eve']);
+        await store.createGallery(newGallery({ id: 'copy' }));
+      });
+
+      it('has to be there, as has the other', async () => {
+        await refused(store.replaceGallery('nobody', 'copy'), 'GALLERY_NOT_FOUND');
+        await refused(store.replaceGallery('staff', 'nobody'), 'GALLERY_NOT_FOUND');
+        expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 1 });
+      });
+    });
+
     describe('subjects', () => {
       it('makes one, then replaces its metadata', async () => {
         const made = await store.putSubject('staff', 'ann', { team: 'red', age: 7 });
@@ -378,6 +423,25 @@ export function galleryStoreContract(name: string, makeStore: () => Promise<Gall
         await refused(store.renameSubject('staff', 'ann', 'bob', { merge: true }), 'SUBJECT_FULL');
         expect(await referenceIds('ann')).toEqual(['r1', 'r2']);
         expect(await referenceIds('bob')).toEqual(['r3', 'r4']);
+      });
+    });
+
+    describe('copies', () => {
+      it('of a subject have the times that they are given', async () => {
+        const history = { createdAt: 1000, lastMatchedAt: 2000 };
+        const { subject } = await store.putSubject('staff', 'ann', {}, history);
+        expect(subject).toMatchObject(history);
+        await store.putSubject('staff', 'ann', { a: 1 }, { createdAt: 5, lastMatchedAt: 3000 });
+        expect(await store.getSubject('staff', 'ann')).toMatchObject({
+          createdAt: 1000,
+          lastMatchedAt: 3000,
+        });
+      });
+
+      it('of a reference have the time that they are given', async () => {
+        const { reference } = await add('ann', 'r1', random(), { createdAt: 1000 });
+        expect(reference).toMatchObject({ createdAt: 1000 });
+        expect(await store.getReference('staff', 'ann', 'r1')).toMatchObject({ createdAt: 1000 });
       });
     });
 

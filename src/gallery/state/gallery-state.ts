@@ -53,7 +53,8 @@ export class GalleryState {
   private isClosed = false;
 
   readonly uid: number;
-  readonly id: string;
+  /** Changes where the gallery takes the place of another. */
+  id: string;
   /** Of every embedding, D. */
   readonly dimensions: number;
   /** Of a row of the index. */

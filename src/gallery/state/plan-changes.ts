@@ -8,6 +8,7 @@ import type {
   Metadata,
   NewReference,
   ReferenceRights,
+  SubjectHistory,
   SubjectRights,
 } from '../gallery.types';
 import type { Draft } from './draft';
@@ -38,19 +39,23 @@ export function planSubject(
   draft: Draft,
   subjectId: string,
   metadata: Metadata,
-  rights: Partial<SubjectRights>,
+  rights: Partial<SubjectRights & SubjectHistory>,
   limits: Limits,
 ): { isNew: boolean } {
   const before = draft.subject(subjectId);
-  const changes = { ...rights, metadata };
   if (!before) {
+    const changes = { ...rights, metadata };
     const maxSubjects = subjectLimit(limits);
     if (draft.state.planned.subjects >= maxSubjects)
       throw galleryErrors.subjectsFull(draft.state.id, maxSubjects);
     const details = newDetails(draft, subjectId, changes);
     draft.replaceSubject(undefined, { details, number: draft.takeNumber(), references: [] });
   } else {
-    draft.replaceSubject(before, withDetails(before, { ...changes, updatedAt: Date.now() }));
+    const { createdAt } = before.details;
+    draft.replaceSubject(
+      before,
+      withDetails(before, { ...rights, metadata, createdAt, updatedAt: Date.now() }),
+    );
   }
   return { isNew: !before };
 }
@@ -121,7 +126,7 @@ export function planAdditions(
   const maxSubjects = subjectLimit(limits);
 
   const add = (reference: NewReference): PlannedAddition | FaceError => {
-    const { id, embedding, metadata, quality, imageHash, expiresAt = null } = reference;
+    const { id, embedding, metadata, quality, imageHash, expiresAt = null, createdAt } = reference;
     const crop =
       keepCrops && reference.crop ? { uid: draft.nextUid(), content: reference.crop.slice() } : undefined;
     if (embedding.length !== state.dimensions)
@@ -156,7 +161,7 @@ export function planAdditions(
       imageHash,
       expiresAt,
       crop,
-      createdAt: Date.now(),
+      createdAt: createdAt ?? Date.now(),
     };
     added.set(id, entry);
     const replacement = subjects.get(key) ?? draft.replaceSubject(before, owner);
@@ -208,7 +213,8 @@ export function planCropDeletion(draft: Draft, subjectIds: readonly string[]): n
 function newDetails(draft: Draft, id: string, changes: Partial<SubjectDetails>): SubjectDetails {
   const now = Date.now();
   const identity = { uid: draft.nextUid(), id: id.normalize(), metadata: {} };
-  return { ...identity, ...NO_RIGHTS, ...changes, lastMatchedAt: null, createdAt: now, updatedAt: now };
+  const history = { lastMatchedAt: null, createdAt: now };
+  return { ...identity, ...NO_RIGHTS, ...history, ...changes, updatedAt: now };
 }
 
 function withDetails(subject: SubjectEntry, changes: Partial<SubjectDetails>): SubjectEntry {
