@@ -46,6 +46,8 @@ export interface FaceCallOptions {
   signal?: AbortSignal;
   /** Milliseconds to INFERENCE_TIMEOUT, where that is sooner than `requestTimeoutMs` of the module. */
   timeoutMs?: number;
+  /** False: the answer is neither taken from the cache nor kept there. @defaultValue true */
+  cache?: boolean;
   /** Whose work it is: callers are served in turn, and none may fill the queue alone. */
   caller?: string;
 }

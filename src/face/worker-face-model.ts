@@ -327,7 +327,8 @@ export class WorkerFaceModel extends FaceModel {
       return answer;
     };
     // Pictures of people are held by galleries that are asked to, and nowhere else.
-    return this.cache == null || job.crop ? work(options) : this.cache.run(job, options, work);
+    const isCached = options.cache !== false && !job.crop;
+    return this.cache == null || !isCached ? work(options) : this.cache.run(job, options, work);
   }
 
   /**

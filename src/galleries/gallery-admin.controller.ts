@@ -99,6 +99,7 @@ export class GalleryAdminController {
     'EMBEDDING_CONTRACT_MISMATCH',
     'SUBJECT_FULL',
     'GALLERY_FULL',
+    'GALLERY_MIGRATING',
   ])
   async importGallery(
     @Param() { galleryId }: GalleryPathDto,

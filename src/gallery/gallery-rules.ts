@@ -10,6 +10,7 @@ import {
 
 /** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
 export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+export const MAX_GALLERY_ID_LENGTH = 64;
 /** Longest id of a subject, in characters (UTF-16 code units). */
 export const MAX_SUBJECT_ID_LENGTH = 256;
 /** Most references that an answer names beside one of the same image. */
