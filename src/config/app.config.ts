@@ -354,6 +354,13 @@ export const APP_CONFIG = {
     range: [32, 1024],
     doc: 'Key of the durable store, 32 characters or more: what lies in its folder cannot be read without it',
   },
+  FACE_GALLERY_NEW_KEY: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [32, 1024],
+    doc: 'Key that `likeness gallery rekey` gives to the folder of the durable store; the service itself does not use it',
+  },
   FACE_GALLERY_ACCEPT_DAMAGE: {
     type: 'choice',
     default: 'off',
@@ -674,13 +681,18 @@ function choice<Name extends NameOf<'choice'>>(
 }
 
 function secret(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): string | null {
-  const [min, max] = APP_CONFIG[name].range;
   const value = env[name];
   if (value == null || value === '') return null;
-  if (value.length < min || value.length > max || value !== value.trim()) {
-    throw invalid(name, `must have ${min} to ${max} characters, and no space around them`);
-  }
+  const problem = secretProblem(name, value);
+  if (problem != null) throw invalid(name, problem);
   return value;
+}
+
+/** Why a value cannot be this secret, as the end of a sentence; `null` where it can. */
+export function secretProblem(name: NameOf<'secret'>, value: string): string | null {
+  const [min, max] = APP_CONFIG[name].range;
+  if (value.length >= min && value.length <= max && value === value.trim()) return null;
+  return `must have ${min} to ${max} characters, and no space around them`;
 }
 
 /** A secret that clients can send in a header: other characters never arrive as they are, and would let nobody in. */

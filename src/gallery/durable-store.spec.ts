@@ -1,4 +1,3 @@
-import { open as openDatabase } from 'lmdb';
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -12,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { type SealedBundle, sealedBundles } from '../../test/support/durable-folder';
 import {
   allPages,
   exported,
@@ -22,7 +22,8 @@ import {
 import { unitVectors } from '../../test/support/random-unit';
 import { tempFolders } from '../../test/support/temp-folder';
 import type { Notice } from '../face/face.options';
-import { RecordFile, type RecordKind } from './durable/record-file';
+import { bindingOf, type RecordKind } from './durable/bundle-database';
+import { RecordFile } from './durable/record-file';
 import { unseal } from './durable/seal';
 import type { NewGallery } from './gallery.types';
 import { DurableStore, type DurableStoreOptions } from './durable-store';
@@ -165,11 +166,11 @@ describe(DurableStore.name, () => {
     ])('cannot be opened any more when their %s is gone', async (_what, remove) => {
       await addWithCrop('ann', 0);
       await addOne('bob', 'b');
-      const [sealed] = await whileClosed(() => sealedBundles(dir, 'crop'));
+      const [{ place, sealed }] = await whileClosed(() => sealedBundles(dir, 'crop'));
       const keysBefore = await whileClosed(async () => readFileSync(join(dir, 'keys')));
       const opens = (keys: Buffer) =>
         Array.from({ length: keys.length / 32 }, (_, i) => keys.subarray(i * 32, (i + 1) * 32)).some(
-          (key) => unseal(key, sealed) !== undefined,
+          (key) => unseal(key, sealed, bindingOf(place)) !== undefined,
         );
       expect(opens(keysBefore)).toBe(true);
       await remove();
@@ -182,7 +183,7 @@ describe(DurableStore.name, () => {
 
     it('are null where one is damaged, and all else is served', async () => {
       for (let i = 0; i < 2; i++) await addWithCrop('ann', i);
-      const [sealed] = await whileClosed(() => sealedBundles(dir, 'crop'));
+      const [{ sealed }] = await whileClosed(() => sealedBundles(dir, 'crop'));
       await store.close();
       const path = join(dir, 'records', 'data.mdb');
       const data = readFileSync(path);
@@ -210,13 +211,13 @@ describe(DurableStore.name, () => {
     await addTogether(10);
     await store.createGallery(newGallery({ id: 'copy', copyOf: 'staff' }));
     await store.addReferences('copy', [newReference('ann', 'r1', random())]);
-    const before = await whileClosed(() => allSealed(dir));
+    const before = await whileClosed(() => sealedBundles(dir));
     const gallery = await store.replaceGallery('staff', 'copy');
     await reopen();
     expect(notices).toEqual([]);
     expect(await store.getGallery('staff')).toEqual(gallery);
     expect((await store.listGalleries({ limit: 9 })).items).toHaveLength(1);
-    const after = await whileClosed(() => allSealed(dir));
+    const after = await whileClosed(() => sealedBundles(dir));
     expect(after).toHaveLength(3);
     expect(before.length).toBeGreaterThan(3);
   });
@@ -328,7 +329,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r2');
       await addOne('bob', 'r3');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'reference'))[1];
+      lastSealed = (await sealedBundles(dir, 'reference'))[1].sealed;
       flipIn(40);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([
@@ -350,7 +351,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r1');
       await addOne('bob', 'r2');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'subject'))[0];
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       const files = ['keys', join('records', 'data.mdb')].map((name) => join(dir, name));
       const before = files.map((path) => readFileSync(path));
@@ -368,7 +369,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r1');
       await addOne('bob', 'r2');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'subject'))[0];
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([{ message: expect.stringContaining('1 belong to none') }]);
@@ -390,7 +391,7 @@ describe(DurableStore.name, () => {
     it('does not start where the record of a gallery is damaged, and changes nothing', async () => {
       await addOne('ann', 'r1');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'gallery'))[0];
+      lastSealed = (await sealedBundles(dir, 'gallery'))[0].sealed;
       const data = join(dir, 'records', 'data.mdb');
       const [keys, whole] = [readFileSync(join(dir, 'keys')), readFileSync(data)];
       flipIn(5);
@@ -431,7 +432,7 @@ describe(DurableStore.name, () => {
       await addTogether(10);
       await addOne('bob', 'b');
       await store.close();
-      [lastSealed] = await sealedBundles(dir, 'reference');
+      lastSealed = (await sealedBundles(dir, 'reference'))[0].sealed;
       flipIn(300);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([
@@ -452,7 +453,7 @@ describe(DurableStore.name, () => {
         newReference('bob', 'b2', random()),
       ]);
       await store.close();
-      [lastSealed] = await sealedBundles(dir, 'subject');
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([{ message: expect.stringContaining('2 belong to none') }]);
@@ -470,7 +471,7 @@ describe(DurableStore.name, () => {
         newReference('bob', 'b2', random()),
       ]);
       await store.close();
-      [lastSealed] = await sealedBundles(dir, 'subject');
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true });
       expect(store).toMatchObject({ asideCount: 3 });
@@ -485,7 +486,7 @@ describe(DurableStore.name, () => {
 
     it('of a bundle while it is open takes nothing else along', async () => {
       await addTogether(10);
-      const [sealed] = await whileClosed(() => sealedBundles(dir, 'reference'));
+      const [{ sealed }] = await whileClosed(() => sealedBundles(dir, 'reference'));
       const path = join(dir, 'records', 'data.mdb');
       const at = readFileSync(path).lastIndexOf(sealed);
       const file = openSync(path, 'r+');
@@ -527,7 +528,7 @@ describe(DurableStore.name, () => {
       expect(before.filter(isZero)).toHaveLength(0);
       await store.deleteSubject('staff', 'subject-that-goes');
       // The bytes of the record may still lie in the database, but the only key to them is gone.
-      expect(files().some((file) => file.includes(sealed[0]))).toBe(true);
+      expect(files().some((file) => file.includes(sealed[0].sealed))).toBe(true);
       expect(slots().filter(isZero)).toHaveLength(2);
       const wiped = before.filter((_, i) => isZero(slots()[i]));
       for (const file of files())
@@ -565,12 +566,12 @@ describe(DurableStore.name, () => {
     it('of some records of a bundle writes the others anew, and leaves no key to the old one', async () => {
       await addTogether(20);
       await addOneByOne(20, 's');
-      const old = await whileClosed(() => allSealed(dir));
+      const old = await whileClosed(() => sealedBundles(dir));
       const gone = (await store.getReference('staff', 'r-subject-3', 'r6')).embedding;
       await store.deleteReference('staff', 'r-subject-3', 'r6');
       await store.deleteSubject('staff', 's-subject-0');
       const before = await everything();
-      expectWiped(old, await whileClosed(() => allSealed(dir)));
+      expectWiped(old, await whileClosed(() => sealedBundles(dir)));
       for (const file of files()) expect(file.includes(bytesOf(gone))).toBe(false);
       await reopen();
       expect(await everything()).toEqual(before);
@@ -578,16 +579,16 @@ describe(DurableStore.name, () => {
     });
 
     it('leaves no key to the copies that a merge has left', async () => {
-      const old: Buffer[] = [];
+      const old: SealedBundle[] = [];
       for (let i = 0; i < 3; i++) {
         await addOneByOne(20, `s${i}-`);
-        old.push(...(await whileClosed(() => allSealed(dir))));
+        old.push(...(await whileClosed(() => sealedBundles(dir))));
       }
       await addOneByOne(20, 't');
       await store.deleteSubject('staff', 't-subject-0');
       const rows = await sealedOf('reference');
       expect(rows.length).toBeLessThan(20);
-      expectWiped(old, await whileClosed(() => allSealed(dir)));
+      expectWiped(old, await whileClosed(() => sealedBundles(dir)));
     });
 
     it('of a gallery reads and writes none of its bundles', async () => {
@@ -601,13 +602,15 @@ describe(DurableStore.name, () => {
     });
 
     /** What is gone opens with no key that is left, and every key that is left is that of a bundle. */
-    function expectWiped(old: readonly Buffer[], now: readonly Buffer[]): void {
+    function expectWiped(old: readonly SealedBundle[], now: readonly SealedBundle[]): void {
       const keys = slots().filter((slot) => !isZero(slot));
+      const opens = ({ place, sealed }: SealedBundle) =>
+        keys.some((key) => unseal(key, sealed, bindingOf(place)));
       expect(keys).toHaveLength(now.length);
-      for (const sealed of now) expect(keys.some((key) => unseal(key, sealed))).toBe(true);
-      const gone = old.filter((sealed) => !now.some((other) => other.equals(sealed)));
+      expect(now.every(opens)).toBe(true);
+      const gone = old.filter(({ sealed }) => !now.some((other) => other.sealed.equals(sealed)));
       expect(gone.length).toBeGreaterThan(1);
-      for (const sealed of gone) expect(keys.some((key) => unseal(key, sealed))).toBe(false);
+      expect(gone.some(opens)).toBe(false);
     }
     const sealedOf = (kind: RecordKind) => whileClosed(() => sealedBundles(dir, kind));
   });
@@ -729,20 +732,3 @@ describe(DurableStore.name, () => {
     commit.mockRestore();
   });
 });
-
-/** The bytes of bundles as they lie in the database, without their keys. */
-async function sealedBundles(dir: string, kind: RecordKind): Promise<Buffer[]> {
-  const database = openDatabase<Buffer, number>({ path: join(dir, 'records'), noSubdir: false });
-  const keyEncoding = kind === 'crop' ? 'ordered-binary' : 'uint32';
-  const table = database.openDB<Buffer, number>({ name: kind, encoding: 'binary', keyEncoding });
-  const sealed = [...table.getRange()].map(({ value }) => Buffer.from(value));
-  await database.close();
-  return sealed;
-}
-
-async function allSealed(dir: string): Promise<Buffer[]> {
-  const kinds: RecordKind[] = ['gallery', 'subject', 'crop', 'reference'];
-  const sealed: Buffer[] = [];
-  for (const kind of kinds) sealed.push(...(await sealedBundles(dir, kind)));
-  return sealed;
-}

@@ -29,13 +29,15 @@ export interface EncodedRecord {
   numbers: readonly number[];
   /** Float32 [D], little-endian; of a crop its encoded image; empty where there is none. */
   embedding: Uint8Array;
+  /** Of a crop. */
+  uid?: number;
 }
 
 /** How many JSON values and numbers a record of each kind has. */
 const SHAPES = {
   gallery: { valueCount: 1, numberCount: 0 },
   subject: { valueCount: 2, numberCount: 4 },
-  crop: { valueCount: 0, numberCount: 1 },
+  crop: { valueCount: 0, numberCount: 0 },
   reference: { valueCount: 3, numberCount: 11 },
 } as const;
 /** Where the length of the embedding stands among the numbers of a reference. */
@@ -63,7 +65,7 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
       return { kind, json, numbers, embedding: NO_EMBEDDING };
     }
     case 'crop':
-      return { kind, json: '', numbers: [content.uid], embedding: content.content };
+      return { kind, json: '', numbers: [], embedding: content.content, uid: content.uid };
     case 'reference': {
       const { uid, id, metadata, quality, imageHash, expiresAt, crop, createdAt } = content.reference;
       const later = { expiresAt, cropUid: crop?.uid ?? null };
@@ -78,9 +80,10 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
 /**
  * Records of one kind as they are sealed, little-endian: bytes of the numbers and of the JSON (uint32), the numbers of all
  * records (float64), an array of all their JSON values with blanks up to a multiple of four bytes, all embeddings (float32).
- * In the place of embeddings a crop has its image; it is alone in its bundle.
+ * A crop is alone, and sealed as it is.
  */
-export function encodeBundle(records: readonly EncodedRecord[]): Buffer {
+export function encodeBundle(records: readonly EncodedRecord[]): Uint8Array {
+  if (records[0].kind === 'crop') return records[0].embedding;
   const numbers = Float64Array.from(records.flatMap((record) => record.numbers));
   const json = `[${records.map((record) => record.json).join(',')}]`;
   const jsonBytes = Math.ceil(Buffer.byteLength(json) / 4) * 4;
@@ -152,11 +155,6 @@ export function decodeReferences(content: Buffer): StoredReference[] {
       embedding: embeddings.subarray(embeddingAt, (embeddingAt += numbers[n + DIMENSIONS_AT])),
     });
   return references;
-}
-
-export function decodeCrop(content: Buffer): { uid: number; image: Buffer } {
-  const jsonAt = HEAD_BYTES + content.readUInt32LE(0);
-  return { uid: content.readDoubleLE(HEAD_BYTES), image: content.subarray(jsonAt + content.readUInt32LE(4)) };
 }
 
 /** The records of a bundle, to go into others. */
