@@ -1,4 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { orNull } from '../gallery/gallery-calls';
 import type { GalleryStore } from '../gallery/gallery-store';
 import type { Gallery, StoredReference, Subject } from '../gallery/gallery.types';
 import { EXAMPLE_CONTRACT, EXAMPLE_REQUEST_ID, exampleEmbedding } from '../http/examples';
@@ -15,6 +16,16 @@ export class ExportedReferenceDto extends ReferenceDto {
     description: 'Unit vector; only in the export for administrators',
   })
   embedding?: number[];
+
+  @ApiPropertyOptional({
+    type: String,
+    format: 'byte',
+    nullable: true,
+    example: '/9j/4AAQSkZJRgABAQAAAQABAAD...',
+    description:
+      'Picture of the face, a JPEG as base64; only in the export for administrators. null: none is held, or none that can be read',
+  })
+  crop?: string | null;
 }
 
 /** All that a gallery holds about one subject. */
@@ -40,7 +51,7 @@ export class SubjectExportDto {
   /**
    * Reads it from the store.
    *
-   * @param withEmbeddings - whether the biometric templates themselves are part of it.
+   * @param withEmbeddings - whether the biometric templates themselves are part of it, and the pictures of faces.
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
    */
   static async read(
@@ -51,7 +62,15 @@ export class SubjectExportDto {
     const gallery = await store.getGallery(galleryId);
     const subject = await store.getSubject(galleryId, subjectId);
     const references = await store.listReferences(galleryId, subjectId);
-    return SubjectExportDto.from(gallery, subject, references, options);
+    const answer = SubjectExportDto.from(gallery, subject, references, options);
+    if (!options.withEmbeddings) return answer;
+    for (const [i, { id }] of references.entries()) {
+      // What has gone meanwhile is held no more.
+      const reading = store.getCrop(galleryId, subjectId, id);
+      const crop = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reading));
+      answer.references[i].crop = crop && Buffer.from(crop).toString('base64');
+    }
+    return answer;
   }
 
   private static from(
@@ -89,6 +108,9 @@ export const SUBJECT_EXPORT_EXAMPLES = {
 export const FULL_EXPORT_EXAMPLES = {
   subject: {
     summary: 'A subject with one reference and its embedding',
-    value: { ...EXAMPLE, references: [{ ...EXAMPLE.references[0], embedding: exampleEmbedding() }] },
+    value: {
+      ...EXAMPLE,
+      references: [{ ...EXAMPLE.references[0], embedding: exampleEmbedding(), crop: null }],
+    },
   },
 };

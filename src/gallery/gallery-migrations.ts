@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel } from '../face/face-model';
 import { representInput } from '../face/verification.service';
+import { commandToGet } from '../model-store/model-store';
 import { isFaceError, orNull, subjectKey } from './gallery-calls';
 import { galleryErrors } from './gallery-errors';
 import { MAX_GALLERY_ID_LENGTH } from './gallery-rules';
@@ -124,7 +125,7 @@ export class GalleryMigrations {
   async start(galleryId: string, embedderName: string): Promise<MigrationStatus> {
     const source = await this.store.getGallery(galleryId);
     assertNoCopy(source);
-    const embedder = this.model.embedder(embedderName);
+    const embedder = this.loadedEmbedder(embedderName);
     if (embedder.contract === source.contract) throw sameContract(embedderName);
     const copy = await this.copyFor(source, embedder);
     if (this.runs.get(copy.id)?.state !== 'running') {
@@ -203,7 +204,7 @@ export class GalleryMigrations {
   ): Promise<Gallery> {
     const parties = {
       ...(await this.find(galleryId, embedderName)),
-      embedder: this.model.embedder(embedderName),
+      embedder: this.loadedEmbedder(embedderName),
     };
     const run = this.runs.get(parties.copy.id);
     if (run?.state !== 'done') throw galleryErrors.notMigrated(galleryId, run?.state ?? 'idle');
@@ -246,6 +247,22 @@ export class GalleryMigrations {
     const copy = await this.store.getGallery(copyId);
     if (copy.copyOf !== galleryId) throw galleryErrors.galleryNotFound(copyId);
     return { source, copy };
+  }
+
+  /** @throws {FaceError} MODEL_UNKNOWN; MODEL_NOT_LOADED, with how to load it. */
+  private loadedEmbedder(name: string): EmbedderInfo {
+    try {
+      return this.model.embedder(name);
+    } catch (error) {
+      const status = this.model.models().find((model) => model.name === name && model.task === 'embed');
+      if (!isFaceError(error, 'MODEL_NOT_LOADED') || status == null) throw error;
+      const get = status.state === 'absent' ? `npx ${commandToGet(name)}, then ` : '';
+      throw new FaceError(
+        'MODEL_NOT_LOADED',
+        `${error.message} To load it: ${get}npx likeness models load ${name}; add it to FACE_EMBEDDERS for later starts.`,
+        error.details,
+      );
+    }
   }
 
   private async copyFor(source: Gallery, embedder: EmbedderInfo): Promise<Gallery> {

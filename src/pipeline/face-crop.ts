@@ -29,7 +29,8 @@ export async function cropFace(
   const { originalWidth: width, originalHeight: height } = picture;
   const part: BoundingBox = landmarks == null ? box : around(box, CROP_ROOM);
   const side = Math.max(part.width, part.height);
-  const wanted = Math.ceil((Math.max(width, height) * MAX_CROP_SIDE) / Math.max(side, 1));
+  // One less: what is cut out is rounded outward.
+  const wanted = Math.floor((Math.max(width, height) * (MAX_CROP_SIDE - 1)) / Math.max(side, 1));
   const image = await picture.partAt(part, { width, height }, Math.min(MAX_DECODED_SIDE, wanted), 0);
   return encodeJpeg(turnImage(image, rotation));
 }
