@@ -54,6 +54,7 @@ const ENROL_ERRORS: readonly RequestErrorCode[] = [
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
   'GALLERY_STORE_STOPPED',
+  'GALLERY_MIGRATING',
 ];
 const ANSWER_EXAMPLES = {
   one: { summary: 'One image', value: ENROLMENT_ANSWER },

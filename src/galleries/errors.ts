@@ -14,6 +14,7 @@ export const READ_ERRORS: readonly RequestErrorCode[] = [
 export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
   ...READ_ERRORS,
   'GALLERY_STORE_STOPPED',
+  'GALLERY_MIGRATING',
   ...JSON_BODY_ERRORS,
 ];
 

@@ -43,7 +43,7 @@ export class GalleryAdminController {
     description:
       'Settings, subjects and references with their embeddings, streamed while the gallery goes on changing: what is there ' +
       'from beginning to end comes exactly once. An export that was cut off is refused by the import. Keep it as you ' +
-      'would keep the photos: it holds biometric data.',
+      'would keep the photos: it holds biometric data. Pictures of faces (keepCrops) are no part of it.',
   })
   @ApiOkResponse({ description: 'The gallery', content: EXPORT_MEDIA })
   @ApiFaceErrors(EXPORT_ERRORS)
@@ -65,7 +65,8 @@ export class GalleryAdminController {
   @Get('subjects/:subjectId/export')
   @ApiOperation({
     summary: 'Export all that is held about a subject, embeddings included',
-    description: 'As the export of the subject under /v1, with the biometric templates themselves.',
+    description:
+      'As the export of the subject under /v1, with the biometric templates themselves and the pictures of the faces that are held.',
   })
   @ApiOkResponse({ description: 'What is held', type: SubjectExportDto, examples: FULL_EXPORT_EXAMPLES })
   @ApiFaceErrors([...EXPORT_ERRORS, 'SUBJECT_NOT_FOUND'])
@@ -99,6 +100,7 @@ export class GalleryAdminController {
     'EMBEDDING_CONTRACT_MISMATCH',
     'SUBJECT_FULL',
     'GALLERY_FULL',
+    'GALLERY_MIGRATING',
   ])
   async importGallery(
     @Param() { galleryId }: GalleryPathDto,

@@ -108,7 +108,7 @@ export class ReferencesController {
   })
   @ApiNoContentResponse({ description: 'It is gone' })
   @ApiReceipt()
-  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND, 'RECEIPTS_DISABLED'])
+  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND, 'GALLERY_MIGRATING', 'RECEIPTS_DISABLED'])
   async deleteReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
     @Query() { receipt }: ReceiptQueryDto,

@@ -196,7 +196,13 @@ export class SubjectsController {
   })
   @ApiNoContentResponse({ description: 'It is gone' })
   @ApiReceipt()
-  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND', 'RECEIPTS_DISABLED'])
+  @ApiFaceErrors([
+    ...READ_ERRORS,
+    'GALLERY_NOT_FOUND',
+    'GALLERY_MIGRATING',
+    'SUBJECT_NOT_FOUND',
+    'RECEIPTS_DISABLED',
+  ])
   async deleteSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
     @Query() { receipt }: ReceiptQueryDto,

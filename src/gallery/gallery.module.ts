@@ -70,6 +70,7 @@ export class GalleryModule
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.purgeTimer);
     await this.purging;
+    await this.galleries.migrations.stop();
     await this.galleries.matchesRecorded();
     await this.store.close();
   }

@@ -96,6 +96,7 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   maxAgeSeconds: null,
   sinceLastMatchSeconds: null,
   matchesSince: null,
+  keepCrops: false,
   metadata: {},
 };
 

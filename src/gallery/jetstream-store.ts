@@ -17,7 +17,7 @@ import { EntrySealer } from './jetstream/entry-sealer';
 import { HeldEntries, type Repair, toContent } from './jetstream/held-entries';
 import type { NatsSettings } from './jetstream/nats-settings';
 import { type Member, MemoryStore, type MemoryStoreOptions, takesAway } from './memory-store';
-import type { AddedReference } from './gallery.types';
+import type { AddedReference, Gallery, GallerySettings, NewGallery } from './gallery.types';
 import type { Draft } from './state/draft';
 import type { ReferenceEntry } from './state/entries';
 
@@ -132,6 +132,21 @@ export class JetstreamStore extends MemoryStore {
   /** @returns whether every change up to `revision` was made here in time. */
   waitFor(revision: number, timeoutMs?: number): Promise<boolean> {
     return this.log.waitFor(revision, timeoutMs);
+  }
+
+  override async createGallery(gallery: NewGallery): Promise<Gallery> {
+    refuseCrops(gallery);
+    return super.createGallery(gallery);
+  }
+
+  override async updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery> {
+    refuseCrops(changes);
+    return super.updateGallery(galleryId, changes);
+  }
+
+  /** A gallery is moved to another embedder by its crops, and none are kept here. */
+  override async replaceGallery(): Promise<Gallery> {
+    throw noCrops();
   }
 
   override async close(): Promise<void> {
@@ -442,4 +457,15 @@ function answer(attempt: Attempt): void {
     attempt.answer = { error };
   }
   attempt.followers.forEach(answer);
+}
+
+/** An entry has the size of one message of the servers, which pictures would fill soon. */
+function refuseCrops({ keepCrops }: Partial<GallerySettings>): void {
+  if (keepCrops) throw noCrops();
+}
+
+function noCrops(): FaceError {
+  return new FaceError('PARAMETER_INVALID', 'The jetstream store keeps no crops.', {
+    fields: { keepCrops: 'must be false with the jetstream store' },
+  });
 }

@@ -18,6 +18,7 @@ const CHANGES: Record<string, (store: GalleryStore) => Promise<unknown>> = {
   createGallery: (store) => store.createGallery(newGallery({ id: 'new' })),
   updateGallery: (store) => store.updateGallery('staff', { capacity: 7 }),
   deleteGallery: (store) => store.deleteGallery('staff'),
+  replaceGallery: (store) => store.replaceGallery('staff', 'copy'),
   putNewSubject: (store) => store.putSubject('staff', 'new', { a: 1 }),
   putSubject: (store) => store.putSubject('staff', 'ann', { a: 1 }),
   recordMatches: (store) => store.recordMatches('staff', ['ann', 'bob'], 5),
@@ -30,6 +31,9 @@ const CHANGES: Record<string, (store: GalleryStore) => Promise<unknown>> = {
       newReference('new', 'n2', vectors[4]),
     ]),
   updateReference: (store) => store.updateReference('staff', 'ann', 'r0', { a: 1 }),
+  addCrop: (store) =>
+    store.addReferences('staff', [newReference('bob', 'n3', vectors[3], { crop: Uint8Array.of(1, 2) })]),
+  deleteCrops: (store) => store.deleteCrops('staff', ['ann', 'bob']),
   deleteReference: (store) => store.deleteReference('staff', 'ann', 'r0'),
 };
 
@@ -39,11 +43,15 @@ const STORES: Record<string, () => Promise<GalleryStore>> = {
 };
 
 async function fill(store: GalleryStore): Promise<void> {
-  await store.createGallery(newGallery());
+  await store.createGallery(newGallery({ keepCrops: true }));
   await store.addReferences(
     'staff',
-    ['ann', 'ann', 'bob'].map((subject, i) => newReference(subject, `r${i}`, vectors[i])),
+    ['ann', 'ann', 'bob'].map((subject, i) =>
+      newReference(subject, `r${i}`, vectors[i], { crop: Uint8Array.of(i) }),
+    ),
   );
+  await store.createGallery(newGallery({ id: 'copy', copyOf: 'staff' }));
+  await store.putSubject('copy', 'ann', {});
 }
 
 async function everything(store: GalleryStore): Promise<unknown> {
