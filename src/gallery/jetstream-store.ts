@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
 import { galleryErrors } from './gallery-errors';
-import { jetstreamInvalid } from './jetstream/connect-nats';
+import { jetstreamInvalid, untilReady } from './jetstream/connect-nats';
 import { encodeGallery, encodeSubject } from './jetstream/entry-content';
 import {
   changeUncertain,
@@ -97,7 +97,7 @@ export class JetstreamStore extends MemoryStore {
         onProgress,
         onNotice,
       });
-      store.held = new HeldEntries(await EntrySealer.open(store.log, key), {
+      store.held = new HeldEntries(await untilReady(nats, () => EntrySealer.open(store.log, key)), {
         galleries: store.galleries,
         reserved: store.reserved,
         makeState: (gallery) => store.makeState(gallery),

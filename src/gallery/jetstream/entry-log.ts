@@ -74,6 +74,7 @@ const RETRY_MS = 100;
 /** How long a write waits for the connection to another server before it is refused. */
 const RECONNECT_MS = 2000;
 const RECONNECT_LOOK_MS = 20;
+const DROP_MS = 60_000;
 /**
  * How long the marker of a removed entry stays: replicas that were cut off for less learn of the removal from it. Those that
  * were cut off for longer have lost the thread.
@@ -183,7 +184,9 @@ export class EntryLog {
    */
   async drop(prefix: string): Promise<void> {
     try {
-      await this.manager.streams.purge(this.stream, { filter: `${this.prefix}${prefix}>` });
+      // Of 100,000 entries it takes seconds.
+      const patient = await jetstreamManager(this.connection, { timeout: DROP_MS, checkAPI: false });
+      await patient.streams.purge(this.stream, { filter: `${this.prefix}${prefix}>` });
     } catch (error) {
       throw galleryErrors.storeFailed(error);
     }
