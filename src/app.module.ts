@@ -42,7 +42,8 @@ const galleryLogger = new Logger('Galleries');
       inject: [AppConfig, FaceMetrics],
       useFactory: ({ gallery }: AppConfig, metrics: FaceMetrics) => ({
         ...gallery,
-        onProgress: ({ done, total }) => galleryLogger.log(`read ${done} of ${total} records`),
+        onProgress: ({ stage, done, total }) =>
+          galleryLogger.log(`${stage === 'upgrade' ? 'upgraded' : 'read'} ${done} of ${total} records`),
         onNotice: ({ level, message }) => galleryLogger[level](message),
         onSearch: (event) => metrics.observeSearch(event),
         onPurge: (removed) => metrics.observePurge(removed),

@@ -1,12 +1,39 @@
 import { Option } from 'commander';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { FaceError } from '../errors';
+import { HEADER_FILE } from '../gallery/durable/folder-header';
+import { DEFAULT_GALLERY_DIR } from '../gallery/gallery.options';
 
 /** Option of every command that works on a gallery. */
 export interface GalleryOption {
   gallery: string;
 }
 
+/** Option of every command that opens the folder of a durable store itself: no service may have it open. */
+export interface FolderOption {
+  dir: string;
+}
+
 export function galleryOption(note?: string): Option {
   return new Option('--gallery <id>', note == null ? 'gallery' : `gallery; ${note}`).default('default');
+}
+
+export function folderOption(): Option {
+  return new Option('--dir <folder>', 'folder of the durable store; its key is FACE_GALLERY_KEY')
+    .env('FACE_GALLERY_DIR')
+    .default(DEFAULT_GALLERY_DIR);
+}
+
+/** The key that the folder has now; `undefined`: none. */
+export function galleryKey(): string | undefined {
+  return process.env.FACE_GALLERY_KEY || undefined;
+}
+
+/** @throws {FaceError} GALLERY_STORE_INVALID where no durable store was made: to open a folder is to make it. */
+export function requireFolder(dir: string): void {
+  if (!existsSync(join(dir, HEADER_FILE)))
+    throw new FaceError('GALLERY_STORE_INVALID', 'The folder holds no galleries of a durable store.');
 }
 
 /** Address of a gallery of a running service. */

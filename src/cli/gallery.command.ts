@@ -2,14 +2,16 @@ import type { Command } from 'commander';
 import { addGalleryCheckCommands } from './gallery-check.command';
 import { addGalleryFileCommands } from './gallery-file.command';
 import { addGalleryImportCommand } from './gallery-import.command';
+import { addGalleryRekeyCommand } from './gallery-rekey.command';
 
 export function addGalleryCommand(program: Command): void {
   const gallery = program
     .command('gallery')
     .description(
-      'Fill, export and restore galleries of a running service; check the folder of one that is not running.',
+      'Fill, export and restore galleries of a running service; check the folder of one that is not running, and change its key.',
     );
   addGalleryImportCommand(gallery);
   addGalleryFileCommands(gallery);
   addGalleryCheckCommands(gallery);
+  addGalleryRekeyCommand(gallery);
 }

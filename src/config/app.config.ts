@@ -131,6 +131,12 @@ export const APP_CONFIG = {
     range: [0, 65_535],
     doc: 'Port on which a thread of its own answers /health/live and /health/ready, at once whatever the load; 0: none',
   },
+  FACE_SHUTDOWN_DELAY_MS: {
+    type: 'integer',
+    default: 0,
+    range: [0, 600_000],
+    doc: 'Milliseconds between SIGTERM and the end of serving: /health/ready answers 503 meanwhile, so that load balancers send requests elsewhere first',
+  },
   ADMIN_KEY: {
     type: 'secret',
     default: '',
@@ -361,6 +367,13 @@ export const APP_CONFIG = {
     range: [32, 1024],
     doc: 'Key of the durable and the jetstream store, 32 characters or more: what they write cannot be read without it. Required by jetstream, the same for all replicas',
   },
+  FACE_GALLERY_NEW_KEY: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [32, 1024],
+    doc: 'Key that `likeness gallery rekey` gives to the folder of the durable store; the service itself does not use it',
+  },
   FACE_GALLERY_ACCEPT_DAMAGE: {
     type: 'choice',
     default: 'off',
@@ -529,6 +542,8 @@ export class AppConfig {
   readonly host: string;
   /** Port of the health thread; 0 where there is none. */
   readonly healthPort: number;
+  /** Requests are served for so long after the signal that ends the service. */
+  readonly shutdownDelayMs: number;
   /** Key of an operator; `null`: none. Never logged. */
   readonly adminKey: string | null;
   /** File of the API keys; `null`: requests need none, apart from `adminKey` and `deepface.authToken`. */
@@ -601,6 +616,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     apiKeysFile,
     isAuthRequired: choice(env, 'FACE_AUTH') === 'on',
     healthPort: integer(env, 'FACE_HEALTH_PORT'),
+    shutdownDelayMs: integer(env, 'FACE_SHUTDOWN_DELAY_MS'),
     logLevel: choice(env, 'LOG_LEVEL'),
     audit: auditConfig(env),
     receiptKeyFile: text(env, 'FACE_RECEIPT_KEY_FILE') ?? null,
@@ -759,13 +775,18 @@ function choice<Name extends NameOf<'choice'>>(
 }
 
 function secret(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): string | null {
-  const [min, max] = APP_CONFIG[name].range;
   const value = env[name];
   if (value == null || value === '') return null;
-  if (value.length < min || value.length > max || value !== value.trim()) {
-    throw invalid(name, `must have ${min} to ${max} characters, and no space around them`);
-  }
+  const problem = secretProblem(name, value);
+  if (problem != null) throw invalid(name, problem);
   return value;
+}
+
+/** Why a value cannot be this secret, as the end of a sentence; `null` where it can. */
+export function secretProblem(name: NameOf<'secret'>, value: string): string | null {
+  const [min, max] = APP_CONFIG[name].range;
+  if (value.length >= min && value.length <= max && value === value.trim()) return null;
+  return `must have ${min} to ${max} characters, and no space around them`;
 }
 
 /** A secret that clients can send in a header: other characters never arrive as they are, and would let nobody in. */

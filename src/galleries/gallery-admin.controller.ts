@@ -1,4 +1,4 @@
-import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Controller, Get, HttpCode, Param, Post, Query, Req, Res, StreamableFile } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { pipeline } from 'node:stream/promises';
@@ -20,7 +20,7 @@ import {
   IMPORT_ANSWER,
   ImportResponseDto,
 } from './gallery-export.dto';
-import { FULL_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
+import { exportSubject, FULL_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
 
 const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   ...ADMIN_ERRORS,
@@ -72,8 +72,8 @@ export class GalleryAdminController {
   async exportSubjectEmbeddings(
     @Param() path: SubjectPathDto,
     @RequestId() requestId: string,
-  ): Promise<SubjectExportDto> {
-    return SubjectExportDto.read(this.store, path, { requestId, withEmbeddings: true });
+  ): Promise<StreamableFile> {
+    return exportSubject(this.store, path, { requestId, withEmbeddings: true });
   }
 
   @Scopes('admin')

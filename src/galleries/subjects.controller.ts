@@ -1,4 +1,17 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query, Res } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  Param,
+  Patch,
+  Post,
+  Put,
+  Query,
+  Res,
+  StreamableFile,
+} from '@nestjs/common';
 import {
   ApiCreatedResponse,
   ApiNoContentResponse,
@@ -31,7 +44,7 @@ import {
   UpdateSubjectDto,
 } from './subject.dto';
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
-import { SUBJECT_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
+import { exportSubject, SUBJECT_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
 
 const ANSWER = { subject: { summary: 'The subject', value: SUBJECT_ANSWER } };
 
@@ -142,8 +155,8 @@ export class SubjectsController {
   async exportSubject(
     @Param() path: SubjectPathDto,
     @RequestId() requestId: string,
-  ): Promise<SubjectExportDto> {
-    return SubjectExportDto.read(this.store, path, { requestId, withEmbeddings: false });
+  ): Promise<StreamableFile> {
+    return exportSubject(this.store, path, { requestId, withEmbeddings: false });
   }
 
   @Scopes('enroll')

@@ -1,4 +1,3 @@
-import { open as openDatabase } from 'lmdb';
 import {
   closeSync,
   existsSync,
@@ -11,6 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { type SealedBundle, sealedBundles } from '../../test/support/durable-folder';
 import {
   allPages,
   exported,
@@ -21,7 +21,8 @@ import {
 import { unitVectors } from '../../test/support/random-unit';
 import { tempFolders } from '../../test/support/temp-folder';
 import type { Notice } from '../face/face.options';
-import { RecordFile, type RecordKind } from './durable/record-file';
+import { bindingOf, type RecordKind } from './durable/bundle-database';
+import { RecordFile } from './durable/record-file';
 import { unseal } from './durable/seal';
 import type { NewGallery } from './gallery.types';
 import { DurableStore, type DurableStoreOptions } from './durable-store';
@@ -241,7 +242,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r2');
       await addOne('bob', 'r3');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'reference'))[1];
+      lastSealed = (await sealedBundles(dir, 'reference'))[1].sealed;
       flipIn(40);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([
@@ -263,7 +264,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r1');
       await addOne('bob', 'r2');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'subject'))[0];
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       const files = ['keys', join('records', 'data.mdb')].map((name) => join(dir, name));
       const before = files.map((path) => readFileSync(path));
@@ -281,7 +282,7 @@ describe(DurableStore.name, () => {
       await addOne('ann', 'r1');
       await addOne('bob', 'r2');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'subject'))[0];
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([{ message: expect.stringContaining('1 belong to none') }]);
@@ -303,7 +304,7 @@ describe(DurableStore.name, () => {
     it('does not start where the record of a gallery is damaged, and changes nothing', async () => {
       await addOne('ann', 'r1');
       await store.close();
-      lastSealed = (await sealedBundles(dir, 'gallery'))[0];
+      lastSealed = (await sealedBundles(dir, 'gallery'))[0].sealed;
       const data = join(dir, 'records', 'data.mdb');
       const [keys, whole] = [readFileSync(join(dir, 'keys')), readFileSync(data)];
       flipIn(5);
@@ -344,7 +345,7 @@ describe(DurableStore.name, () => {
       await addTogether(10);
       await addOne('bob', 'b');
       await store.close();
-      [lastSealed] = await sealedBundles(dir, 'reference');
+      lastSealed = (await sealedBundles(dir, 'reference'))[0].sealed;
       flipIn(300);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([
@@ -365,7 +366,7 @@ describe(DurableStore.name, () => {
         newReference('bob', 'b2', random()),
       ]);
       await store.close();
-      [lastSealed] = await sealedBundles(dir, 'subject');
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
       expect(notices).toMatchObject([{ message: expect.stringContaining('2 belong to none') }]);
@@ -383,7 +384,7 @@ describe(DurableStore.name, () => {
         newReference('bob', 'b2', random()),
       ]);
       await store.close();
-      [lastSealed] = await sealedBundles(dir, 'subject');
+      lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true });
       expect(store).toMatchObject({ asideCount: 3 });
@@ -398,7 +399,7 @@ describe(DurableStore.name, () => {
 
     it('of a bundle while it is open takes nothing else along', async () => {
       await addTogether(10);
-      const [sealed] = await whileClosed(() => sealedBundles(dir, 'reference'));
+      const [{ sealed }] = await whileClosed(() => sealedBundles(dir, 'reference'));
       const path = join(dir, 'records', 'data.mdb');
       const at = readFileSync(path).lastIndexOf(sealed);
       const file = openSync(path, 'r+');
@@ -440,7 +441,7 @@ describe(DurableStore.name, () => {
       expect(before.filter(isZero)).toHaveLength(0);
       await store.deleteSubject('staff', 'subject-that-goes');
       // The bytes of the record may still lie in the database, but the only key to them is gone.
-      expect(files().some((file) => file.includes(sealed[0]))).toBe(true);
+      expect(files().some((file) => file.includes(sealed[0].sealed))).toBe(true);
       expect(slots().filter(isZero)).toHaveLength(2);
       const wiped = before.filter((_, i) => isZero(slots()[i]));
       for (const file of files())
@@ -478,12 +479,12 @@ describe(DurableStore.name, () => {
     it('of some records of a bundle writes the others anew, and leaves no key to the old one', async () => {
       await addTogether(20);
       await addOneByOne(20, 's');
-      const old = await whileClosed(() => allSealed(dir));
+      const old = await whileClosed(() => sealedBundles(dir));
       const gone = (await store.getReference('staff', 'r-subject-3', 'r6')).embedding;
       await store.deleteReference('staff', 'r-subject-3', 'r6');
       await store.deleteSubject('staff', 's-subject-0');
       const before = await everything();
-      expectWiped(old, await whileClosed(() => allSealed(dir)));
+      expectWiped(old, await whileClosed(() => sealedBundles(dir)));
       for (const file of files()) expect(file.includes(bytesOf(gone))).toBe(false);
       await reopen();
       expect(await everything()).toEqual(before);
@@ -491,16 +492,16 @@ describe(DurableStore.name, () => {
     });
 
     it('leaves no key to the copies that a merge has left', async () => {
-      const old: Buffer[] = [];
+      const old: SealedBundle[] = [];
       for (let i = 0; i < 3; i++) {
         await addOneByOne(20, `s${i}-`);
-        old.push(...(await whileClosed(() => allSealed(dir))));
+        old.push(...(await whileClosed(() => sealedBundles(dir))));
       }
       await addOneByOne(20, 't');
       await store.deleteSubject('staff', 't-subject-0');
       const rows = await sealedOf('reference');
       expect(rows.length).toBeLessThan(20);
-      expectWiped(old, await whileClosed(() => allSealed(dir)));
+      expectWiped(old, await whileClosed(() => sealedBundles(dir)));
     });
 
     it('of a gallery reads and writes none of its bundles', async () => {
@@ -514,13 +515,15 @@ describe(DurableStore.name, () => {
     });
 
     /** What is gone opens with no key that is left, and every key that is left is that of a bundle. */
-    function expectWiped(old: readonly Buffer[], now: readonly Buffer[]): void {
+    function expectWiped(old: readonly SealedBundle[], now: readonly SealedBundle[]): void {
       const keys = slots().filter((slot) => !isZero(slot));
+      const opens = ({ place, sealed }: SealedBundle) =>
+        keys.some((key) => unseal(key, sealed, bindingOf(place)));
       expect(keys).toHaveLength(now.length);
-      for (const sealed of now) expect(keys.some((key) => unseal(key, sealed))).toBe(true);
-      const gone = old.filter((sealed) => !now.some((other) => other.equals(sealed)));
+      expect(now.every(opens)).toBe(true);
+      const gone = old.filter(({ sealed }) => !now.some((other) => other.sealed.equals(sealed)));
       expect(gone.length).toBeGreaterThan(1);
-      for (const sealed of gone) expect(keys.some((key) => unseal(key, sealed))).toBe(false);
+      expect(gone.some(opens)).toBe(false);
     }
     const sealedOf = (kind: RecordKind) => whileClosed(() => sealedBundles(dir, kind));
   });
@@ -642,19 +645,3 @@ describe(DurableStore.name, () => {
     commit.mockRestore();
   });
 });
-
-/** The bytes of bundles as they lie in the database, without their keys. */
-async function sealedBundles(dir: string, kind: RecordKind): Promise<Buffer[]> {
-  const database = openDatabase<Buffer, number>({ path: join(dir, 'records'), noSubdir: false });
-  const table = database.openDB<Buffer, number>({ name: kind, encoding: 'binary', keyEncoding: 'uint32' });
-  const sealed = [...table.getRange()].map(({ value }) => Buffer.from(value));
-  await database.close();
-  return sealed;
-}
-
-async function allSealed(dir: string): Promise<Buffer[]> {
-  const kinds: RecordKind[] = ['gallery', 'subject', 'reference'];
-  const sealed: Buffer[] = [];
-  for (const kind of kinds) sealed.push(...(await sealedBundles(dir, kind)));
-  return sealed;
-}

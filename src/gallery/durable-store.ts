@@ -9,6 +9,7 @@ import {
   type StoredGallery,
 } from './durable/encode-content';
 import type { RecordFile, RecordWrite, StoredBundle } from './durable/record-file';
+import type { StoreProgress } from './gallery.options';
 import { MemoryStore, type MemoryStoreOptions, type ReservedChange } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
 import type { GalleryEntry } from './state/entries';
@@ -24,8 +25,8 @@ export interface DurableStoreOptions extends MemoryStoreOptions {
   key?: string;
   /** Open a folder of which more than {@link MAX_DAMAGE} cannot be read. @defaultValue false */
   acceptDamage?: boolean;
-  /** Told of the restore, now and then and at its end. */
-  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told of the restore and of an upgrade, now and then and at the end of each. */
+  onProgress?: (progress: StoreProgress) => void;
   /** Told what an operator should read: records that were damaged. */
   onNotice?: (notice: Notice) => void;
 }
@@ -186,6 +187,7 @@ export class DurableStore extends MemoryStore {
             'serve the rest',
         );
       },
+      (upgraded, outdated) => onProgress?.({ stage: 'upgrade', done: upgraded, total: outdated }),
     );
     const { galleries, older } = await restore.finish();
     this.restore(galleries, restore.lastUid);

@@ -57,14 +57,22 @@ export interface GalleryModuleOptions {
   identification?: boolean;
   /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
   defaultGallery?: Partial<GallerySettings>;
-  /** Told while a durable or jetstream store is read at boot: records, or entries. */
-  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Told of records, or entries, while a durable or jetstream store is opened. */
+  onProgress?: (progress: StoreProgress) => void;
   /** Told what an operator should read: what was taken for `auto`, a gallery that cannot be used, damaged records. */
   onNotice?: (notice: Notice) => void;
   /** Told of every search by an identification. */
   onSearch?: (event: SearchEvent) => void;
   /** Told of what was removed because it had expired, by a purge or by a search that met it. */
   onPurge?: (removed: PurgeReport) => void;
+}
+
+/** Records that were done, of all there are. */
+export interface StoreProgress {
+  /** `upgrade`: they are written again in the format of this release, after all were read. @defaultValue `read` */
+  stage?: 'read' | 'upgrade';
+  done: number;
+  total: number;
 }
 
 /** One search, for metrics: holds no embedding and no id. */

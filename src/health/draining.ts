@@ -2,22 +2,32 @@ import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { NextFunction, Request, Response } from 'express';
 import type { Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 
 const CLOSE_IDLE_EVERY_MS = 50;
 
 /**
- * Knows that the service is shutting down, from the signal on: what was asked before is finished, what is asked
- * afterwards, on a connection that is still open, is refused.
+ * Ends the service in two steps. From the signal on it says that it is not ready, and serves all the same, for
+ * FACE_SHUTDOWN_DELAY_MS: load balancers notice, and send their requests elsewhere. Then it drains: what was asked before is
+ * finished, what is asked afterwards, on a connection that is still open, is refused.
  */
 @Injectable()
 export class Draining implements BeforeApplicationShutdown {
-  isDraining = false;
+  isShuttingDown = false;
+  private isDraining = false;
   private readonly unanswered = new Set<Response>();
 
-  constructor(private readonly adapterHost: HttpAdapterHost) {}
+  constructor(
+    private readonly adapterHost: HttpAdapterHost,
+    private readonly config: AppConfig,
+  ) {}
 
-  beforeApplicationShutdown(): void {
+  async beforeApplicationShutdown(): Promise<void> {
+    this.isShuttingDown = true;
+    const { shutdownDelayMs } = this.config;
+    if (shutdownDelayMs > 0) await sleep(shutdownDelayMs);
     this.isDraining = true;
     // A client that sends its next request on the same connection would hold the server for as long as it likes.
     for (const response of this.unanswered) closeAfter(response);

@@ -16,7 +16,7 @@ export class Readiness {
 
   /** `null` where they are. */
   get problem(): string | null {
-    if (this.draining.isDraining) return 'shutting down';
+    if (this.draining.isShuttingDown) return 'shutting down';
     if (this.audit.isRefusing) return 'the audit stream cannot be written';
     if (this.store.isStopped) return 'the store of the galleries stopped after a fault of its own';
     const { ready, reason = 'unknown' } = this.model.readiness();

@@ -48,3 +48,78 @@ describe('a damaged folder of galleries', () => {
     expect(code).toBe(2);
   });
 });
+
+describe('the key of a folder of galleries', () => {
+  const KEY = 'a key of an operator, long enough';
+  const NEW_KEY = 'another key of the same operator!';
+  let dir: string;
+  const rekey = (env: NodeJS.ProcessEnv, ...args: string[]) =>
+    startCli(['gallery', 'rekey', '--dir', dir, '--json', ...args], env).ended;
+  const check = (key?: string) =>
+    startCli(['gallery', 'check', '--dir', dir, '--json'], key == null ? {} : { FACE_GALLERY_KEY: key })
+      .ended;
+  const open = (key?: string) => DurableStore.open({ dir, key, threadCount: 0, precision: 'float32' });
+
+  beforeEach(async () => {
+    dir = join(tempFolder(), 'galleries');
+    const store = await open(KEY);
+    await store.createGallery(newGallery());
+    await store.close();
+  });
+
+  it('is changed, removed and given on the command line', async () => {
+    const file = join(tempFolder(), 'new-key');
+    writeFileSync(file, `${NEW_KEY}\n`);
+    const changed = await rekey({ FACE_GALLERY_KEY: KEY }, '--new-key-file', file);
+    expect([changed.code, JSON.parse(changed.stdout)]).toEqual([0, { isEncrypted: true }]);
+    expect(await check(NEW_KEY)).toMatchObject({ code: 0 });
+    expect(JSON.parse((await check(KEY)).stdout)).toMatchObject({ error: { code: 'GALLERY_STORE_INVALID' } });
+
+    const removed = await rekey({ FACE_GALLERY_KEY: NEW_KEY }, '--remove-key');
+    expect([removed.code, JSON.parse(removed.stdout)]).toEqual([0, { isEncrypted: false }]);
+    expect(await check()).toMatchObject({ code: 0 });
+
+    const given = await rekey({ FACE_GALLERY_NEW_KEY: KEY });
+    expect([given.code, JSON.parse(given.stdout)]).toEqual([0, { isEncrypted: true }]);
+    const store = await open(KEY);
+    expect(await store.getGallery('staff')).toMatchObject({ id: 'staff' });
+    await store.close();
+  });
+
+  it.each([
+    ['no new key', {}, [], 'PARAMETER_INVALID'],
+    ['an empty new key', { FACE_GALLERY_NEW_KEY: '' }, [], 'PARAMETER_INVALID'],
+    ['a new key that is too short', { FACE_GALLERY_NEW_KEY: NEW_KEY.slice(2) }, [], 'PARAMETER_INVALID'],
+    ['a new key with a space at its end', { FACE_GALLERY_NEW_KEY: `${NEW_KEY} ` }, [], 'PARAMETER_INVALID'],
+    [
+      'a new key that is to be none',
+      { FACE_GALLERY_NEW_KEY: NEW_KEY },
+      ['--remove-key'],
+      'PARAMETER_INVALID',
+    ],
+    ['a file that is not there', {}, ['--new-key-file', '/nowhere/key'], 'PARAMETER_INVALID'],
+    ['the key that it has', { FACE_GALLERY_NEW_KEY: KEY }, [], 'GALLERY_STORE_INVALID'],
+    [
+      'a wrong old key',
+      { FACE_GALLERY_KEY: NEW_KEY, FACE_GALLERY_NEW_KEY: NEW_KEY },
+      [],
+      'GALLERY_STORE_INVALID',
+    ],
+  ])('stays for %s', async (_name, env, args, code) => {
+    const { stdout, stderr, ...ended } = await rekey({ FACE_GALLERY_KEY: KEY, ...env }, ...args);
+    expect([ended.code, JSON.parse(stdout)]).toMatchObject([2, { error: { code } }]);
+    expect(stdout + stderr).not.toContain(NEW_KEY.slice(0, 20));
+    await (await open(KEY)).close();
+  });
+
+  it('stays while the folder is in use', async () => {
+    const store = await open(KEY);
+    const { code, stdout } = await rekey({ FACE_GALLERY_KEY: KEY, FACE_GALLERY_NEW_KEY: NEW_KEY });
+    await store.close();
+    expect([code, JSON.parse(stdout)]).toMatchObject([
+      2,
+      { error: { code: 'GALLERY_STORE_INVALID', message: expect.stringContaining('in use') } },
+    ]);
+    await (await open(KEY)).close();
+  });
+});

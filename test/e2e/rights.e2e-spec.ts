@@ -73,6 +73,27 @@ describe('rights of a subject', () => {
     expect(JSON.stringify(body)).not.toMatch(/grace|"embedding"/);
   });
 
+  it('exports one with much to it in full', async () => {
+    await service.http.patch('/v1/galleries/default').send({ maxReferencesPerSubject: 60 }).expect(200);
+    const { contract } = service.model.embedder();
+    const metadata = Object.fromEntries(
+      Array.from({ length: 32 }, (_, i) => [`${i}`, '"\n\u00e4'.repeat(300)]),
+    );
+    const path = '/v1/galleries/default/subjects/long';
+    for (let i = 0; i < 50; i++)
+      await service.http
+        .post(`${path}/references`)
+        .send({ embedding: embedding(3), contract, metadata })
+        .expect(201);
+    const { headers, body } = await service.http.get(`${path}/export`).expect(200);
+    expect(headers['content-type']).toBe('application/json; charset=utf-8');
+    expect(body.references).toHaveLength(50);
+    expect(new Set(body.references.map(({ id }: { id: string }) => id)).size).toBe(50);
+    for (const reference of body.references) expect(reference.metadata).toEqual(metadata);
+    expect(body.requestId).toBe(headers['x-request-id']);
+    await service.http.delete(path).expect(204);
+  });
+
   it('gives the embeddings to administrators alone', async () => {
     const path = PATH.replace('/v1/', '/admin/') + '/export';
     await service.http.get(path).expect(401);

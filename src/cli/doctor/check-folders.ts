@@ -94,7 +94,7 @@ async function checkGalleryDir(dir: string, isEncrypted: boolean): Promise<Check
     return warning(name, `${shown} is open to other users.`, `Close it to them: chmod 700 ${dir}.`);
   }
   if (isEncrypted) return ok(name, `${shown} can be read and written; it is encrypted.`);
-  const advice = 'Set FACE_GALLERY_KEY before the first start, or keep it on an encrypted disk.';
+  const advice = 'Give it a key with `likeness gallery rekey`, or keep it on an encrypted disk.';
   return warning(name, `${shown} is not encrypted.`, advice);
 }
 

@@ -2,21 +2,31 @@ import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { open, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { keepOwner } from './keep-owner';
 import { LOCK_FILE } from './folder-lock';
 import { storeInvalid } from './store-invalid';
+import { syncFolder } from './sync-folder';
 
 export const HEADER_FILE = 'header.json';
 const NEW_HEADER_FILE = 'header.json.new';
-const FORMAT = 'likeness-galleries';
-const VERSION = 2;
+export const FORMAT = 'likeness-galleries';
+export const VERSION = 3;
+/** Is upgraded when it is opened. */
+export const OLD_VERSION = 2;
 /** Shortest key of an operator, in characters. */
 export const MIN_STORE_KEY_LENGTH = 32;
 /** Bytes of the key that wraps the keys in the folder. */
 const WRAPPING_KEY_BYTES = 32;
+/** File of keys in a new folder, and in every one of the old version. */
+const FIRST_KEYS_FILE = 'keys';
 
-interface Header {
-  format: string;
-  version: number;
+export interface Header {
+  format: typeof FORMAT;
+  version: typeof VERSION | typeof OLD_VERSION;
+  /** Name of the file of keys. */
+  keys: string;
+  /** Name of a file of keys that a change of the key left: it is to be wiped and removed. */
+  leftover?: string;
   /** How the key of the operator is told from others; `null` where there is none. */
   encryption: { kdf: 'scrypt'; salt: string; check: string } | null;
 }
@@ -27,70 +37,108 @@ const deriveKey = promisify<string, Buffer, number, Buffer>(scrypt);
  * Reads the header of a folder of galleries, or writes that of a new one.
  *
  * @param key - of the operator; `undefined`: none.
- * @returns the key that wraps the keys in the folder, where the folder is encrypted.
+ * @returns the header, and the key that wraps the keys in the folder, where it is encrypted.
  * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, or has another key; nothing
  * was changed.
  */
-export async function openHeader(dir: string, key: string | undefined): Promise<Buffer | undefined> {
-  if (key !== undefined && key.length < MIN_STORE_KEY_LENGTH)
-    throw storeInvalid(`needs a key of ${MIN_STORE_KEY_LENGTH} characters or more`);
+export async function openHeader(
+  dir: string,
+  key: string | undefined,
+): Promise<{ header: Header; wrappingKey: Buffer | undefined }> {
+  checkKeyLength(key);
   const names = await readdir(dir);
-  if (names.includes(HEADER_FILE)) return readHeader(dir, key);
+  if (names.includes(HEADER_FILE)) {
+    const header = parseHeader(await readFile(join(dir, HEADER_FILE), 'utf8'));
+    return { header, wrappingKey: await unlock(header, key) };
+  }
   // A start may have ended between its lock and its header.
   if (names.some((name) => name !== LOCK_FILE && name !== NEW_HEADER_FILE))
     throw storeInvalid('holds files that are not of galleries');
-  return writeHeader(dir, key);
+  const { wrappingKey, encryption } = await newEncryption(key);
+  const header: Header = { format: FORMAT, version: VERSION, keys: FIRST_KEYS_FILE, encryption };
+  await writeHeader(dir, header);
+  await syncFolder(dir);
+  return { header, wrappingKey };
 }
 
-async function readHeader(dir: string, key: string | undefined): Promise<Buffer | undefined> {
-  const header = parseHeader(await readFile(join(dir, HEADER_FILE), 'utf8'));
-  if (!header || header.format !== FORMAT) throw storeInvalid('has a header that cannot be read');
-  if (header.version !== VERSION)
-    throw storeInvalid(`has format version ${header.version}; this release reads ${VERSION}`);
-  if (header.encryption === null) {
+/**
+ * Puts a header in the place of the one that is there, which a crash leaves whole. It is safe when the folder is synced.
+ */
+export async function writeHeader(dir: string, header: Header): Promise<void> {
+  const [path, newPath] = [join(dir, HEADER_FILE), join(dir, NEW_HEADER_FILE)];
+  const file = await open(newPath, 'w', 0o600);
+  try {
+    await keepOwner(file, path);
+    await file.writeFile(`${JSON.stringify(header)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(newPath, path);
+}
+
+/** What a header says of a new key, with a salt of its own. */
+export async function newEncryption(
+  key: string | undefined,
+): Promise<{ wrappingKey: Buffer | undefined; encryption: Header['encryption'] }> {
+  if (key === undefined) return { wrappingKey: undefined, encryption: null };
+  const salt = randomBytes(16);
+  const wrappingKey = await deriveKey(key, salt, WRAPPING_KEY_BYTES);
+  const check = checkOf(wrappingKey).toString('base64');
+  return { wrappingKey, encryption: { kdf: 'scrypt', salt: salt.toString('base64'), check } };
+}
+
+/** @throws {FaceError} GALLERY_STORE_INVALID for a key that is too short. */
+export function checkKeyLength(key: string | undefined): void {
+  if (key !== undefined && key.length < MIN_STORE_KEY_LENGTH)
+    throw storeInvalid(`needs a key of ${MIN_STORE_KEY_LENGTH} characters or more`);
+}
+
+async function unlock({ encryption }: Header, key: string | undefined): Promise<Buffer | undefined> {
+  if (encryption === null) {
     if (key !== undefined) throw storeInvalid('is not encrypted, but a key was given');
     return undefined;
   }
   if (key === undefined) throw storeInvalid('is encrypted, and no key was given');
-  const { salt, check } = header.encryption;
-  const wrappingKey = await deriveKey(key, Buffer.from(salt, 'base64'), WRAPPING_KEY_BYTES);
-  const [expected, given] = [Buffer.from(check, 'base64'), checkOf(wrappingKey)];
+  const wrappingKey = await deriveKey(key, Buffer.from(encryption.salt, 'base64'), WRAPPING_KEY_BYTES);
+  const [expected, given] = [Buffer.from(encryption.check, 'base64'), checkOf(wrappingKey)];
   if (expected.length !== given.length || !timingSafeEqual(expected, given))
     throw storeInvalid('is encrypted with another key');
   return wrappingKey;
 }
 
-async function writeHeader(dir: string, key: string | undefined): Promise<Buffer | undefined> {
-  const salt = randomBytes(16);
-  const wrappingKey = key === undefined ? undefined : await deriveKey(key, salt, WRAPPING_KEY_BYTES);
-  const header: Header = {
-    format: FORMAT,
-    version: VERSION,
-    encryption: wrappingKey
-      ? { kdf: 'scrypt', salt: salt.toString('base64'), check: checkOf(wrappingKey).toString('base64') }
-      : null,
-  };
-  const file = await open(join(dir, NEW_HEADER_FILE), 'w', 0o600);
-  await file.writeFile(`${JSON.stringify(header)}\n`);
-  await file.sync();
-  await file.close();
-  await rename(join(dir, NEW_HEADER_FILE), join(dir, HEADER_FILE));
-  return wrappingKey;
+function parseHeader(text: string): Header {
+  let header: Header | null;
+  try {
+    header = JSON.parse(text) as Header | null;
+  } catch {
+    header = null;
+  }
+  if (header?.format !== FORMAT) throw storeInvalid('has a header that cannot be read');
+  if (header.version !== VERSION && header.version !== OLD_VERSION)
+    throw storeInvalid(
+      `has format version ${String(header.version)}; this release reads ${VERSION} and ${OLD_VERSION}`,
+    );
+  if (header.version === OLD_VERSION) header = { ...header, keys: FIRST_KEYS_FILE };
+  const { keys, leftover, encryption } = header;
+  const isWhole =
+    isKeysFile(keys) &&
+    (leftover === undefined || (isKeysFile(leftover) && leftover !== keys)) &&
+    (encryption === null ||
+      (encryption?.kdf === 'scrypt' &&
+        typeof encryption.salt === 'string' &&
+        typeof encryption.check === 'string'));
+  if (!isWhole) throw storeInvalid('has a header that cannot be read');
+  return header;
 }
 
-function parseHeader(text: string): Header | undefined {
-  try {
-    const header = JSON.parse(text) as Header;
-    const { encryption } = header;
-    const isWhole =
-      encryption === null ||
-      (encryption.kdf === 'scrypt' &&
-        typeof encryption.salt === 'string' &&
-        typeof encryption.check === 'string');
-    return isWhole || header.version !== VERSION ? header : undefined;
-  } catch {
-    return undefined;
-  }
+/** A name that no file of the operator has by chance: what a change of the key leaves is removed by its name. */
+export function newKeysFile(): string {
+  return `${FIRST_KEYS_FILE}-${randomBytes(8).toString('hex')}`;
+}
+
+function isKeysFile(name: unknown): boolean {
+  return typeof name === 'string' && /^keys(-[0-9a-f]{16})?$/.test(name);
 }
 
 /** Tells whether a key is the right one, and nothing of the key. */

@@ -1,16 +1,20 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { keepOwner } from './keep-owner';
 
 /** Bytes of a key, which is that of AES-256, and of its place in the file. */
 export const KEY_BYTES = 32;
 const NO_KEY = Buffer.alloc(KEY_BYTES);
 /** A system reads no more than 2 GiB at once. */
 const MAX_READ_BYTES = 2 ** 30;
+/** Bytes that are overwritten at once. */
+const WIPE_BYTES = 2 ** 20;
 
 /** One key for each bundle of records, at the number of the bundle; zeros where there is none. */
 export class KeyFile {
   private constructor(
+    private readonly path: string,
     private readonly file: FileHandle,
     private readonly wrappingKey: Buffer | undefined,
   ) {}
@@ -18,7 +22,7 @@ export class KeyFile {
   /** @param wrappingKey - encrypts the keys in the file. */
   static async open(path: string, wrappingKey: Buffer | undefined): Promise<KeyFile> {
     const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-    return new KeyFile(file, wrappingKey);
+    return new KeyFile(path, file, wrappingKey);
   }
 
   /**
@@ -35,7 +39,7 @@ export class KeyFile {
     const isSet = new Uint8Array(slots.length / KEY_BYTES);
     for (let i = 0; i < isSet.length; i++)
       isSet[i] = Number(NO_KEY.compare(slots, i * KEY_BYTES, (i + 1) * KEY_BYTES) !== 0);
-    return { keys: this.unwrap(slots), isSet };
+    return { keys: unwrap(slots, this.wrappingKey), isSet };
   }
 
   /**
@@ -46,7 +50,7 @@ export class KeyFile {
   async readSome(numbers: readonly number[]): Promise<Buffer> {
     const slots = Buffer.alloc(numbers.length * KEY_BYTES);
     for (const { at, length, position } of runsOf(numbers)) await this.file.read(slots, at, length, position);
-    return this.unwrap(slots);
+    return unwrap(slots, this.wrappingKey);
   }
 
   /**
@@ -56,12 +60,34 @@ export class KeyFile {
    * @param keys - Uint8Array [N * 32], in the order of `numbers`.
    */
   async write(numbers: readonly number[], keys: Buffer): Promise<void> {
-    await this.writeSlots(numbers, this.wrap(keys));
+    await this.writeSlots(numbers, wrap(keys, this.wrappingKey));
   }
 
   /** The keys are gone from the file when it settles, and what they opened with them. */
   async wipe(numbers: readonly number[]): Promise<void> {
     await this.writeSlots(numbers, Buffer.alloc(numbers.length * KEY_BYTES));
+  }
+
+  /**
+   * Writes all keys to a new file; their content is safe when it settles.
+   *
+   * @param path - where no file is yet.
+   * @param wrappingKey - encrypts the keys in the new file.
+   */
+  async copyTo(path: string, wrappingKey: Buffer | undefined): Promise<void> {
+    const { keys, isSet } = await this.read();
+    const slots = wrap(keys, wrappingKey);
+    for (const [number, set] of isSet.entries())
+      if (!set) slots.fill(0, number * KEY_BYTES, (number + 1) * KEY_BYTES);
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await keepOwner(file, this.path);
+      await file.writeFile(slots);
+      await file.sync();
+    } finally {
+      await file.close();
+      keys.fill(0);
+    }
   }
 
   close(): Promise<void> {
@@ -75,20 +101,43 @@ export class KeyFile {
     }
     if (numbers.length > 0) await this.file.datasync();
   }
+}
 
-  /*
-   * Block by block (ECB) is enough, and one call for all: keys are random, so that no block comes twice and there is no
-   * pattern to be seen. Whether a key is right shows when its bundle is opened.
-   */
-  private wrap(keys: Buffer): Buffer {
-    if (!this.wrappingKey) return keys;
-    return createCipheriv('aes-256-ecb', this.wrappingKey, null).setAutoPadding(false).update(keys);
-  }
+/*
+ * Block by block (ECB) is enough, and one call for all: keys are random, so that no block comes twice and there is no
+ * pattern to be seen. Whether a key is right shows when its bundle is opened.
+ */
+function wrap(keys: Buffer, wrappingKey: Buffer | undefined): Buffer {
+  if (!wrappingKey) return keys;
+  return createCipheriv('aes-256-ecb', wrappingKey, null).setAutoPadding(false).update(keys);
+}
 
-  private unwrap(slots: Buffer): Buffer {
-    if (!this.wrappingKey) return slots;
-    return createDecipheriv('aes-256-ecb', this.wrappingKey, null).setAutoPadding(false).update(slots);
+function unwrap(slots: Buffer, wrappingKey: Buffer | undefined): Buffer {
+  if (!wrappingKey) return slots;
+  return createDecipheriv('aes-256-ecb', wrappingKey, null).setAutoPadding(false).update(slots);
+}
+
+/** Overwrites and removes a file of keys; does nothing where there is none. */
+export async function wipeKeyFile(path: string): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r+');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
   }
+  try {
+    const zeros = Buffer.alloc(WIPE_BYTES);
+    const { size } = await file.stat();
+    for (let at = 0; at < size;) {
+      const { bytesWritten } = await file.write(zeros, 0, Math.min(WIPE_BYTES, size - at), at);
+      at += bytesWritten;
+    }
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await rm(path);
 }
 
 /** Neighbours, which go in one read or write: where they are in memory and in the file, in bytes. */

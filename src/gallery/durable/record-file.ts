@@ -1,9 +1,16 @@
-import { type Database, open as openDatabase, type RootDatabase } from 'lmdb';
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { NumberPool } from '../state/number-pool';
+import {
+  BundleDatabase,
+  type BundlePlace,
+  MAX_BUNDLE_RECORDS,
+  RECORD_KINDS,
+  type RecordKind,
+  sealBundle,
+} from './bundle-database';
 import {
   encodeBundle,
   type EncodedRecord,
@@ -12,22 +19,16 @@ import {
   splitBundle,
 } from './encode-content';
 import { lockFolder } from './folder-lock';
-import { openHeader } from './folder-header';
+import { type Header, openHeader, VERSION, writeHeader } from './folder-header';
 import { KEY_BYTES, KeyFile } from './key-file';
-import { seal, unseal } from './seal';
+import { finishRekey } from './rekey-folder';
 import { storeInvalid } from './store-invalid';
+import { syncFolder } from './sync-folder';
 
-/** In the order in which they are read: what others belong to comes first. */
-export const RECORD_KINDS = ['gallery', 'subject', 'reference'] as const;
-export type RecordKind = RecordContent['kind'];
-
-/** What is small fits a page more than once; pages of the system's own size would hold one reference and much air. */
-const PAGE_BYTES = 8192;
 /**
- * A bundle is full with so many records, or so many bytes. More of them make a start faster, and the removal of one record
- * dearer: the rest of its bundle is written again. A start takes about as long with 32 (measured).
+ * A bundle is full with {@link MAX_BUNDLE_RECORDS} records, or so many bytes. More of them make a start faster, and the removal
+ * of one record dearer: the rest of its bundle is written again. A start takes about as long with 32 (measured).
  */
-const BUNDLE_RECORDS = 64;
 const BUNDLE_BYTES = 256 * 1024;
 /** Bundles that are opened or sealed between two turns of the event loop. */
 const BUNDLES_PER_TURN = 8;
@@ -39,14 +40,23 @@ export interface RecordWrite {
   number: number;
   content: RecordContent;
 }
+/** Bundles that are upgraded in one transaction: at most so many are on the disk twice. */
+const BUNDLES_PER_UPGRADE = 64;
 
 /** Records of one kind that were written together. */
 interface Bundle {
-  kind: RecordKind;
+  place: BundlePlace;
   /** Their numbers, in the order of the content. */
   records: readonly number[];
-  /** How full it is, 0 to 1; more where one record has more bytes than a bundle should. */
+  /** How full it is, 0 to 1; more where one record has more bytes than a bundle should. 1 where it does not open. */
   fill: number;
+}
+
+/** A bundle that has no place yet. */
+interface NewBundle {
+  kind: RecordKind;
+  records: readonly number[];
+  encode: () => Buffer;
 }
 
 /** One bundle as it was read. */
@@ -81,18 +91,21 @@ interface LooseRecord extends EncodedRecord {
  * A record that stays has copies in removed bundles. These keys may wait for their wipe, since every deletion after that
  * wipes all that wait before it is acknowledged. A slot is taken again only when 4 is done: what overwrites it can hurt
  * nobody, and no key is used twice.
+ *
+ * Bundles of an older version of the format lie in tables of their own. Those that open are replaced as in a commit, before
+ * anything is served, so that a kill at any moment leaves each bundle in one form or the other.
  */
 export class RecordFile {
-  private readonly tables: Record<RecordKind, Database<Buffer, number>>;
-  private readonly bundles = new Map<number, Bundle>();
-  /** Numbers of bundles that are not half full, by kind: they are merged when they make a full one. */
-  private readonly small: Record<RecordKind, Set<number>> = {
+  /** Bundles that are not half full, by kind: they are merged when they make a full one. */
+  private readonly small: Record<RecordKind, Set<Bundle>> = {
     gallery: new Set(),
     subject: new Set(),
     reference: new Set(),
   };
-  /** The bundle of each record, by its number; -1 where there is none. */
-  private readonly bundleOf: number[] = [];
+  /** The bundle of each record, by its number. */
+  private readonly bundleOf: (Bundle | undefined)[] = [];
+  /** How many bundles have a number: one, unless the database is damaged. */
+  private readonly uses: number[] = [];
   /** Of the bundles. */
   private numbers = new NumberPool();
   /** Numbers of bundles that are gone, and whose keys are not wiped yet. */
@@ -101,14 +114,12 @@ export class RecordFile {
   private hasTraces = false;
 
   private constructor(
+    private readonly dir: string,
+    private readonly header: Header,
     private readonly lock: FileHandle,
     private readonly keyFile: KeyFile,
-    private readonly database: RootDatabase<Buffer, number>,
-  ) {
-    const table = (name: RecordKind) =>
-      database.openDB<Buffer, number>({ name, encoding: 'binary', keyEncoding: 'uint32' });
-    this.tables = { gallery: table('gallery'), subject: table('subject'), reference: table('reference') };
-  }
+    private readonly database: BundleDatabase,
+  ) {}
 
   /**
    * Opens the folder, or makes it.
@@ -119,22 +130,18 @@ export class RecordFile {
   static async open(dir: string, key: string | undefined): Promise<RecordFile> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const lock = await lockFolder(dir);
+    let keyFile: KeyFile | undefined;
+    let database: BundleDatabase | undefined;
     try {
-      const wrappingKey = await openHeader(dir, key);
-      const keyFile = await KeyFile.open(join(dir, 'keys'), wrappingKey);
-      // A commit is on the disk when its promise settles: nothing overlaps, which costs little where many share one.
-      const database = openDatabase<Buffer, number>({
-        path: join(dir, 'records'),
-        noSubdir: false,
-        encoding: 'binary',
-        pageSize: PAGE_BYTES,
-        overlappingSync: false,
-        // All is written in transactions. Batches beside them have a promise that nobody gets, and that a full disk rejects.
-        eventTurnBatching: false,
-      });
+      const { header: found, wrappingKey } = await openHeader(dir, key);
+      const header = await finishRekey(dir, found);
+      keyFile = await KeyFile.open(join(dir, header.keys), wrappingKey);
+      database = BundleDatabase.open(join(dir, 'records'));
       await syncFolder(dir);
-      return new RecordFile(lock, keyFile, database);
+      return new RecordFile(dir, header, lock, keyFile, database);
     } catch (error) {
+      await database?.close();
+      await keyFile?.close();
       await lock.close();
       throw error;
     }
@@ -143,51 +150,56 @@ export class RecordFile {
   /** How many records there are, of all kinds. */
   get count(): number {
     let count = 0;
-    for (const kind of RECORD_KINDS) for (const row of this.tables[kind].getKeys()) count += countInRow(row);
+    for (const place of this.database.places()) count += place.count;
     return count;
   }
 
   /**
-   * Reads all records, in the order of {@link RECORD_KINDS}, then wipes keys without a bundle. What does not open stays where it
-   * is, under its number: its key may come back.
+   * Reads all records, in the order of {@link RECORD_KINDS}, upgrades those of an older version, then wipes keys without a
+   * bundle. What does not open stays where it is, under its number: its key may come back.
    *
    * @param take - told of each bundle.
    * @param check - throws where what was taken must not be served; nothing was changed.
+   * @param onUpgrade - told of records that were upgraded.
    * @returns numbers for new records.
-   * @throws {FaceError} GALLERY_STORE_INVALID where there are records and none of them opens; nothing was changed.
+   * @throws {FaceError} GALLERY_STORE_INVALID where there are records and none of them opens; nothing was changed. The same
+   * where the upgrade fails, as on a full disk: the next call goes on with it.
    */
-  async readAll(take: (bundle: StoredBundle) => void, check: () => void): Promise<NumberPool> {
+  async readAll(
+    take: (bundle: StoredBundle) => void,
+    check: () => void,
+    onUpgrade?: (done: number, total: number) => void,
+  ): Promise<NumberPool> {
     const { keys, isSet } = await this.keyFile.read();
+    const outdated: Bundle[] = [];
+    let bundleCount = 0;
     let openedCount = 0;
     let bound = isSet.length;
-    for (const kind of RECORD_KINDS) {
-      const table = this.tables[kind];
-      for (const row of table.getKeys()) {
-        const number = numberInRow(row);
-        const first = this.bundleOf.length;
-        const records = Array.from({ length: countInRow(row) }, (_, i) => first + i);
-        // A view that is good until the next read: nothing is copied for the cipher.
-        const value = table.getBinaryFast(row)!;
-        this.add(number, { kind, records, fill: fillOf(records.length, value.length) });
-        bound = Math.max(bound, number + 1);
-        const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
-        const content = isSet[number] === 1 ? unseal(key, value) : undefined;
-        if (content) openedCount++;
-        take({ kind, records, content });
-        if (this.bundles.size % BUNDLES_PER_TURN === 0) await setImmediate();
-      }
+    for (const place of this.database.places()) {
+      const { kind, number, count } = place;
+      const first = this.bundleOf.length;
+      const records = Array.from({ length: count }, (_, i) => first + i);
+      const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
+      const content = isSet[number] === 1 ? this.database.read(place, key) : undefined;
+      const bundle = { place, records, fill: content ? fillOf(count, content.length) : 1 };
+      this.add(bundle);
+      bound = Math.max(bound, number + 1);
+      if (content) openedCount++;
+      if (content && place.version !== VERSION) outdated.push(bundle);
+      take({ kind, records, content });
+      if (++bundleCount % BUNDLES_PER_TURN === 0) await setImmediate();
     }
     keys.fill(0);
-    if (this.bundles.size > 0 && openedCount === 0)
-      throw storeInvalid('has keys that open none of its records');
+    if (bundleCount > 0 && openedCount === 0) throw storeInvalid('has keys that open none of its records');
     check();
 
     this.numbers = new NumberPool(bound);
     for (let number = 0; number < bound; number++) {
-      if (this.bundles.has(number)) continue;
+      if (this.uses[number] > 0) continue;
       if (isSet[number] === 1) this.unwiped.push(number);
       else this.numbers.give(number);
     }
+    await this.upgrade(outdated, onUpgrade);
     this.hasTraces = true;
     await this.wipe();
     return new NumberPool(this.bundleOf.length);
@@ -204,13 +216,13 @@ export class RecordFile {
   async commit(writes: readonly RecordWrite[], removals: readonly number[]): Promise<void> {
     const gone = new Set(removals);
     /** How many of its records each bundle loses. */
-    const losses = new Map<number, number>();
+    const losses = new Map<Bundle, number>();
     for (const record of gone) {
-      const bundle = this.bundleOf[record] ?? -1;
-      if (bundle >= 0) losses.set(bundle, (losses.get(bundle) ?? 0) + 1);
+      const bundle = this.bundleOf[record];
+      if (bundle) losses.set(bundle, (losses.get(bundle) ?? 0) + 1);
     }
     const old = new Set(losses.keys());
-    const rests = [...old].filter((bundle) => losses.get(bundle)! < this.bundles.get(bundle)!.records.length);
+    const rests = [...old].filter((bundle) => losses.get(bundle)! < bundle.records.length);
     const written = writes
       // What was added and removed before it was written never was.
       .filter(({ number }) => !gone.has(number))
@@ -219,10 +231,17 @@ export class RecordFile {
     if (loose.unreadable.length > 0) throw new Error('A bundle of records cannot be read.');
     const merged = await this.unbundle(this.toMerge(written, old), gone);
     // These stay as they are: the next start reports them.
-    for (const number of merged.unreadable) this.small[this.bundles.get(number)!.kind].delete(number);
-    for (const number of merged.read) old.add(number);
-    const bundles = pack([...merged.records, ...loose.records, ...written]);
-    await this.replace(old, bundles);
+    for (const bundle of merged.unreadable) this.small[bundle.place.kind].delete(bundle);
+    for (const bundle of merged.read) old.add(bundle);
+    const packed = pack([...merged.records, ...loose.records, ...written]);
+    await this.replace(
+      old,
+      packed.map((records) => ({
+        kind: records[0].kind,
+        records: records.map((record) => record.number),
+        encode: () => encodeBundle(records),
+      })),
+    );
     this.hasTraces ||= removals.length > 0;
   }
 
@@ -240,19 +259,54 @@ export class RecordFile {
     await this.lock.close();
   }
 
-  private add(number: number, bundle: Bundle): void {
-    this.bundles.set(number, bundle);
-    if (bundle.fill < 1 / 2) this.small[bundle.kind].add(number);
-    for (const record of bundle.records) this.bundleOf[record] = number;
+  private add(bundle: Bundle): void {
+    const { kind, number } = bundle.place;
+    this.uses[number] = (this.uses[number] ?? 0) + 1;
+    if (bundle.fill < 1 / 2) this.small[kind].add(bundle);
+    for (const record of bundle.records) this.bundleOf[record] = bundle;
+  }
+
+  /** Seals bundles of an older version for this one. What does not open is not among them, and waits in its old form. */
+  private async upgrade(
+    outdated: readonly Bundle[],
+    onUpgrade?: (done: number, total: number) => void,
+  ): Promise<void> {
+    const total = outdated.reduce((sum, { records }) => sum + records.length, 0);
+    let done = 0;
+    try {
+      // Before anything is written that an older release would take for damage.
+      if (this.header.version !== VERSION) {
+        await writeHeader(this.dir, { ...this.header, version: VERSION });
+        await syncFolder(this.dir);
+      }
+      for (let from = 0; from < outdated.length; from += BUNDLES_PER_UPGRADE) {
+        const bundles: NewBundle[] = [];
+        const old = outdated.slice(from, from + BUNDLES_PER_UPGRADE);
+        for await (const { bundle, content } of this.open(old)) {
+          const { place, records } = bundle;
+          if (!content) throw new Error('A bundle of records cannot be read.');
+          bundles.push({ kind: place.kind, records, encode: () => content });
+          done += records.length;
+        }
+        await this.replace(new Set(old), bundles);
+        await this.wipe();
+        onUpgrade?.(done, total);
+      }
+    } catch (error) {
+      throw storeInvalid(
+        `could not be upgraded to format version ${VERSION}. Nothing is lost, and the next start continues; its disk may be full`,
+        error,
+      );
+    }
   }
 
   /** Small bundles that, with what is written, make a full one: so a record is written about twice, however it came. */
-  private toMerge(written: readonly LooseRecord[], old: ReadonlySet<number>): number[] {
+  private toMerge(written: readonly LooseRecord[], old: ReadonlySet<Bundle>): Bundle[] {
     return RECORD_KINDS.flatMap((kind) => {
-      const small = [...this.small[kind]].filter((number) => !old.has(number));
+      const small = [...this.small[kind]].filter((bundle) => !old.has(bundle));
       const ofKind = written.filter((record) => record.kind === kind);
       if (ofKind.length === 0) return [];
-      const fill = small.reduce((sum, number) => sum + this.bundles.get(number)!.fill, 0);
+      const fill = small.reduce((sum, bundle) => sum + bundle.fill, 0);
       const bytes = ofKind.reduce((sum, record) => sum + bytesOf(record), 0);
       return fill + fillOf(ofKind.length, bytes) >= 1 ? small : [];
     });
@@ -260,79 +314,64 @@ export class RecordFile {
 
   /** What is left of bundles without the records that are gone. */
   private async unbundle(
-    numbers: readonly number[],
+    bundles: readonly Bundle[],
     gone: ReadonlySet<number>,
-  ): Promise<{ records: LooseRecord[]; read: number[]; unreadable: number[] }> {
+  ): Promise<{ records: LooseRecord[]; read: Bundle[]; unreadable: Bundle[] }> {
     const records: LooseRecord[] = [];
-    const read: number[] = [];
-    const unreadable: number[] = [];
-    const sorted = [...numbers].sort((a, b) => a - b);
-    const keys = await this.keyFile.readSome(sorted);
-    for (const [i, number] of sorted.entries()) {
-      const bundle = this.bundles.get(number)!;
-      const value = this.tables[bundle.kind].getBinaryFast(toRow(number, bundle));
-      const content = value && unseal(keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES), value);
-      (content ? read : unreadable).push(number);
+    const read: Bundle[] = [];
+    const unreadable: Bundle[] = [];
+    for await (const { bundle, content } of this.open(bundles)) {
+      (content ? read : unreadable).push(bundle);
       if (content)
-        splitBundle(bundle.kind, content).forEach((record, at) => {
+        splitBundle(bundle.place.kind, content).forEach((record, at) => {
           const number = bundle.records[at];
           if (!gone.has(number)) records.push({ number, ...record });
         });
-      if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await setImmediate();
     }
-    keys.fill(0);
     return { records, read, unreadable };
   }
 
-  /**
-   * Makes changes in one transaction. Where it fails, as it does on a full disk, lmdb rejects the promise of each of them too,
-   * and one that comes with the error: nobody else awaits those, and a rejection that nobody awaits ends the process.
-   */
-  private async transact(makeChanges: () => Promise<unknown>[]): Promise<void> {
-    const ignore = () => undefined;
-    try {
-      await this.database.transaction(() => {
-        for (const change of makeChanges()) change.catch(ignore);
-      });
-    } catch (error) {
-      (error as { commitError?: Promise<never> }).commitError?.catch(ignore);
-      throw error;
+  /** Reads bundles, ascending by number; `content` is `undefined` where one does not open. */
+  private async *open(
+    bundles: readonly Bundle[],
+  ): AsyncGenerator<{ bundle: Bundle; content: Buffer | undefined }> {
+    const sorted = [...bundles].sort((a, b) => a.place.number - b.place.number);
+    const keys = await this.keyFile.readSome(sorted.map(({ place }) => place.number));
+    for (const [i, bundle] of sorted.entries()) {
+      const key = keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES);
+      yield { bundle, content: this.database.read(bundle.place, key) };
+      if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await setImmediate();
     }
+    keys.fill(0);
   }
 
   /** Puts new bundles in the place of old ones. */
-  private async replace(old: ReadonlySet<number>, packed: readonly LooseRecord[][]): Promise<void> {
-    const numbers = packed.map(() => this.numbers.take()).sort((a, b) => a - b);
-    const keys = randomBytes(packed.length * KEY_BYTES);
-    const sealed: Buffer[] = [];
-    for (const [i, records] of packed.entries()) {
-      sealed.push(seal(keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES), encodeBundle(records)));
+  private async replace(old: ReadonlySet<Bundle>, added: readonly NewBundle[]): Promise<void> {
+    const numbers = added.map(() => this.numbers.take()).sort((a, b) => a - b);
+    const keys = randomBytes(added.length * KEY_BYTES);
+    const bundles: (Bundle & { sealed: Buffer })[] = [];
+    for (const [i, { kind, records, encode }] of added.entries()) {
+      const place: BundlePlace = { version: VERSION, kind, number: numbers[i], count: records.length };
+      const content = encode();
+      const sealed = sealBundle(place, keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES), content);
+      bundles.push({ place, records, fill: fillOf(records.length, content.length), sealed });
       if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await setImmediate();
     }
-    const bundles = packed.map((records, i): Bundle => ({
-      kind: records[0].kind,
-      records: records.map((record) => record.number),
-      fill: fillOf(records.length, sealed[i].length),
-    }));
     // A key without a bundle is nothing; a bundle without a key is lost. The numbers do not go back when one of these fails:
     // should the transaction have been made after all, the next start finds it whole.
     await this.keyFile.write(numbers, keys);
     keys.fill(0);
-    await this.transact(() => [
-      ...bundles.map((bundle, i) => this.tables[bundle.kind].put(toRow(numbers[i], bundle), sealed[i])),
-      ...[...old].map((number) => {
-        const bundle = this.bundles.get(number)!;
-        return this.tables[bundle.kind].remove(toRow(number, bundle));
-      }),
-    ]);
-    for (const number of old) {
-      const { kind, records } = this.bundles.get(number)!;
-      for (const record of records) this.bundleOf[record] = -1;
-      this.small[kind].delete(number);
-      this.bundles.delete(number);
-      this.unwiped.push(number);
+    await this.database.replace(
+      [...old].map(({ place }) => place),
+      bundles,
+    );
+    for (const bundle of old) {
+      const { kind, number } = bundle.place;
+      for (const record of bundle.records) this.bundleOf[record] = undefined;
+      this.small[kind].delete(bundle);
+      if (--this.uses[number] === 0) this.unwiped.push(number);
     }
-    bundles.forEach((bundle, i) => this.add(numbers[i], bundle));
+    for (const { sealed: _sealed, ...bundle } of bundles) this.add(bundle);
   }
 }
 
@@ -358,34 +397,10 @@ function pack(records: readonly LooseRecord[]): LooseRecord[][] {
 }
 
 function fillOf(count: number, bytes: number): number {
-  return Math.max(count / BUNDLE_RECORDS, bytes / BUNDLE_BYTES);
+  return Math.max(count / MAX_BUNDLE_RECORDS, bytes / BUNDLE_BYTES);
 }
 
 /** About: most characters are of one byte. */
 function bytesOf({ json, numbers, embedding }: EncodedRecord): number {
   return json.length + numbers.length * 8 + embedding.length;
-}
-
-/*
- * Under the key of its row in the database a bundle has its number and how many records it holds: so it is known how many
- * are lost where it does not open.
- */
-function toRow(number: number, { records }: Bundle): number {
-  return number * BUNDLE_RECORDS + records.length - 1;
-}
-
-function numberInRow(row: number): number {
-  return Math.floor(row / BUNDLE_RECORDS);
-}
-
-function countInRow(row: number): number {
-  return (row % BUNDLE_RECORDS) + 1;
-}
-
-/** Makes the names of new files safe. */
-async function syncFolder(dir: string): Promise<void> {
-  if (process.platform === 'win32') return; // Folders cannot be opened there.
-  const folder = await open(dir, 'r');
-  await folder.sync();
-  await folder.close();
 }

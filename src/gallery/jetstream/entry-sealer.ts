@@ -86,23 +86,28 @@ export class EntrySealer {
     return hash.subarray(0, NAME_BYTES).toString('base64url');
   }
 
-  /** @param entryKey - bound to the content, with the format: sealed content that is moved to another key does not open. */
+  /** @param entryKey - bound to the content, with the format: what is moved to another entry does not open. */
   seal(entryKey: string, content: Uint8Array): Buffer {
     const salt = randomBytes(SALT_BYTES);
-    return Buffer.concat([FORMAT_BYTES, salt, seal(this.keyOf(entryKey, salt), content)]);
+    return Buffer.concat([FORMAT_BYTES, salt, seal(this.keyOf(salt), content, bindingOf(entryKey))]);
   }
 
   /** @returns `undefined` where it is damaged, of another format, or was sealed for another entry. */
   unseal(entryKey: string, sealed: Uint8Array): Buffer | undefined {
     if (sealed[0] !== VERSION) return undefined;
     const salt = sealed.subarray(1, 1 + SALT_BYTES);
-    return unseal(this.keyOf(entryKey, salt), sealed.subarray(1 + SALT_BYTES));
+    return unseal(this.keyOf(salt), sealed.subarray(1 + SALT_BYTES), bindingOf(entryKey));
   }
 
   /** A key that seals one version of one entry and nothing else: HMAC as the one-block KDF of NIST SP 800-108. */
-  private keyOf(entryKey: string, salt: Uint8Array): Buffer {
-    return createHmac('sha256', this.entryKey).update(salt).update(`${VERSION} ${entryKey}`).digest();
+  private keyOf(salt: Uint8Array): Buffer {
+    return createHmac('sha256', this.entryKey).update(salt).digest();
   }
+}
+
+/** Associated data of the content of an entry. */
+function bindingOf(entryKey: string): Buffer {
+  return Buffer.from(`${VERSION} ${entryKey}`);
 }
 
 async function makeHeader(streamKey: Buffer, key: string): Promise<Uint8Array> {
@@ -113,7 +118,7 @@ async function makeHeader(streamKey: Buffer, key: string): Promise<Uint8Array> {
     version: VERSION,
     kdf: 'scrypt',
     salt: salt.toString('base64'),
-    key: seal(wrappingKey, streamKey).toString('base64'),
+    key: seal(wrappingKey, streamKey, bindingOf(HEADER_KEY)).toString('base64'),
   };
   return Buffer.from(JSON.stringify(header));
 }
@@ -124,7 +129,7 @@ async function readHeader(value: Uint8Array, key: string): Promise<Buffer> {
   if (header.version !== VERSION)
     throw jetstreamInvalid(`has format version ${header.version}; this release reads ${VERSION}`);
   const wrappingKey = await deriveKey(key, Buffer.from(header.salt, 'base64'), KEY_BYTES);
-  const streamKey = unseal(wrappingKey, Buffer.from(header.key, 'base64'));
+  const streamKey = unseal(wrappingKey, Buffer.from(header.key, 'base64'), bindingOf(HEADER_KEY));
   if (!streamKey) throw jetstreamInvalid('is encrypted with another key than FACE_GALLERY_KEY');
   return streamKey;
 }

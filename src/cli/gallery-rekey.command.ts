@@ -1,0 +1,79 @@
+import { type Command, Option } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { secretProblem } from '../config/app.config';
+import { FaceError } from '../errors';
+import { rekeyFolder } from '../gallery/durable/rekey-folder';
+import { folderOption, type FolderOption, galleryKey, requireFolder } from './gallery-options';
+import { jsonOption, type JsonOption } from './options';
+import { printJson, printLine } from './print';
+
+interface RekeyOptions extends FolderOption, JsonOption {
+  newKeyFile?: string;
+  removeKey?: boolean;
+}
+
+/** No option takes a key itself: every user of the machine sees the arguments of a process. */
+export function addGalleryRekeyCommand(gallery: Command): void {
+  gallery
+    .command('rekey')
+    .description(
+      'Change the key of a durable store. FACE_GALLERY_KEY is its key now (unset: it has none), and FACE_GALLERY_NEW_KEY the new ' +
+        'one. Records stay as they are.',
+    )
+    .addOption(folderOption())
+    .option('--new-key-file <file>', 'file with the new key (default: FACE_GALLERY_NEW_KEY)')
+    .addOption(
+      new Option(
+        '--remove-key',
+        'leave the folder without a key: whoever can read it has all names and embeddings',
+      ).conflicts('newKeyFile'),
+    )
+    .addOption(jsonOption())
+    .action(rekey);
+}
+
+async function rekey({ dir, newKeyFile, removeKey, json }: RekeyOptions): Promise<void> {
+  requireFolder(dir);
+  const newKey = await readNewKey(newKeyFile);
+  if (removeKey && newKey != null)
+    throw new FaceError('PARAMETER_INVALID', 'Expected --remove-key or FACE_GALLERY_NEW_KEY, not both.');
+  if (!removeKey && newKey == null)
+    throw new FaceError(
+      'PARAMETER_INVALID',
+      'Expected FACE_GALLERY_NEW_KEY, --new-key-file or --remove-key.',
+    );
+  await rekeyFolder(dir, galleryKey(), newKey);
+  const isEncrypted = newKey != null;
+  if (json) printJson({ isEncrypted });
+  else if (isEncrypted)
+    printLine('The folder has the new key. Set FACE_GALLERY_KEY to it before you start the service.');
+  else
+    printLine(
+      'The folder has no key now: whoever can read it has all names and embeddings. Unset FACE_GALLERY_KEY before you start ' +
+        'the service.',
+    );
+}
+
+/** @throws {FaceError} PARAMETER_INVALID for a key that the service would not take, or a file that cannot be read. */
+async function readNewKey(file: string | undefined): Promise<string | undefined> {
+  const key = file == null ? process.env.FACE_GALLERY_NEW_KEY || undefined : await readKeyFile(file);
+  const problem = key == null ? null : secretProblem('FACE_GALLERY_NEW_KEY', key);
+  if (problem == null) return key;
+  const name = file == null ? 'FACE_GALLERY_NEW_KEY' : 'The key in --new-key-file';
+  throw new FaceError('PARAMETER_INVALID', `${name} ${problem}.`);
+}
+
+async function readKeyFile(file: string): Promise<string> {
+  try {
+    // Editors and `echo` end a file with a line break, as $(cat file) knows.
+    return (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new FaceError(
+      'PARAMETER_INVALID',
+      `The file of --new-key-file cannot be read: ${code}.`,
+      { file },
+      { cause },
+    );
+  }
+}
