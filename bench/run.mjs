@@ -31,6 +31,7 @@ const SCENARIOS = [
   'gallery',
   'gallery-stores',
   'gallery-health',
+  'gallery-replicas',
 ];
 /** Environment variables that change what a scenario does: the command in the docs names those that were set. */
 const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'INPUT', 'KILLS', 'TERMS', 'ROUNDS', 'SIZE', 'SIZES'];

@@ -45,6 +45,28 @@ export abstract class GalleryStore {
     return false;
   }
 
+  /** Number of the last change that reads see, of those of all replicas; `null` where there are no others. */
+  get revision(): number | null {
+    return null;
+  }
+
+  /**
+   * Since when changes of other replicas may be missing here, milliseconds since 1970, UTC; `null` where none is. Changes fail
+   * meanwhile; reads and searches go on.
+   */
+  get staleSince(): number | null {
+    return null;
+  }
+
+  /**
+   * Waits until reads see every change up to a number, of any replica.
+   *
+   * @returns whether they do, in time.
+   */
+  async waitFor(_revision: number, _timeoutMs?: number): Promise<boolean> {
+    return true;
+  }
+
   /** @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries. */
   abstract createGallery(gallery: NewGallery): Promise<Gallery>;
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
 import { galleryErrors } from './gallery-errors';
-import { jetstreamInvalid } from './jetstream/connect-nats';
+import { jetstreamInvalid, untilReady } from './jetstream/connect-nats';
 import { encodeGallery, encodeSubject } from './jetstream/entry-content';
 import {
   changeUncertain,
@@ -97,7 +97,7 @@ export class JetstreamStore extends MemoryStore {
         onProgress,
         onNotice,
       });
-      store.held = new HeldEntries(await EntrySealer.open(store.log, key), {
+      store.held = new HeldEntries(await untilReady(nats, () => EntrySealer.open(store.log, key)), {
         galleries: store.galleries,
         reserved: store.reserved,
         makeState: (gallery) => store.makeState(gallery),
@@ -119,18 +119,15 @@ export class JetstreamStore extends MemoryStore {
     }
   }
 
-  /** Every change up to this number is made here. */
-  get revision(): number {
+  override get revision(): number {
     return this.log.revision;
   }
 
-  /** Since when this replica may lack changes of others, milliseconds since 1970, UTC; `null` where it lacks none. */
-  get staleSince(): number | null {
+  override get staleSince(): number | null {
     return this.log.staleSince;
   }
 
-  /** @returns whether every change up to `revision` was made here in time. */
-  waitFor(revision: number, timeoutMs?: number): Promise<boolean> {
+  override waitFor(revision: number, timeoutMs?: number): Promise<boolean> {
     return this.log.waitFor(revision, timeoutMs);
   }
 
