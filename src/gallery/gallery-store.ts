@@ -44,6 +44,24 @@ export abstract class GalleryStore {
     return false;
   }
 
+  /**
+   * Every change up to this number is made here; numbers only grow, and replicas of one store give a change the same one.
+   * `null`: the store has no replicas, and numbers nothing.
+   */
+  get revision(): number | null {
+    return null;
+  }
+
+  /** Since when this replica may lack changes of others, milliseconds since 1970, UTC; `null` where it lacks none. */
+  get staleSince(): number | null {
+    return null;
+  }
+
+  /** @returns whether every change up to `revision` was made here within `timeoutMs`. */
+  async waitFor(_revision: number, _timeoutMs: number): Promise<boolean> {
+    return true;
+  }
+
   /** @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries. */
   abstract createGallery(gallery: NewGallery): Promise<Gallery>;
 

@@ -119,18 +119,15 @@ export class JetstreamStore extends MemoryStore {
     }
   }
 
-  /** Every change up to this number is made here. */
-  get revision(): number {
+  override get revision(): number {
     return this.log.revision;
   }
 
-  /** Since when this replica may lack changes of others, milliseconds since 1970, UTC; `null` where it lacks none. */
-  get staleSince(): number | null {
+  override get staleSince(): number | null {
     return this.log.staleSince;
   }
 
-  /** @returns whether every change up to `revision` was made here in time. */
-  waitFor(revision: number, timeoutMs?: number): Promise<boolean> {
+  override waitFor(revision: number, timeoutMs?: number): Promise<boolean> {
     return this.log.waitFor(revision, timeoutMs);
   }
 

@@ -4,6 +4,7 @@ import { API_KEY_HEADER } from '../auth/authenticate';
 import { SCOPES_EXTENSION } from '../auth/scopes.decorator';
 import { errorResponse } from './api-errors.decorator';
 import type { RequestErrorCode } from './error-examples';
+import { MIN_REVISION_HEADER, REVISION_HEADERS } from './gallery-revision';
 
 type RequestBody = Extract<
   NonNullable<OpenAPIObject['paths'][string]['post']>['requestBody'],
@@ -60,6 +61,7 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
     (path) => Object.values(path) as Operation[],
   )) {
     addKeyDocs(operation);
+    addRevisionDocs(operation);
   }
   for (const { post } of Object.values(document.paths)) {
     const body = post?.requestBody as RequestBody | undefined;
@@ -67,6 +69,14 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
     if (body != null && schema?.[BODY_CONTENT] != null) body.content = schema[BODY_CONTENT];
   }
   return document;
+}
+
+/** Adds what routes of galleries say of their revision to their responses. */
+function addRevisionDocs({ parameters = [], responses }: Operation): void {
+  if (!parameters.some((parameter) => 'name' in parameter && parameter.name === MIN_REVISION_HEADER)) return;
+  for (const response of Object.values(responses)) {
+    if (response && !('$ref' in response)) response.headers = { ...response.headers, ...REVISION_HEADERS };
+  }
 }
 
 /** Adds the scopes to the description of an operation, and the errors of keys to its responses. */
