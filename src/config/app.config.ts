@@ -22,6 +22,13 @@ import {
   IDLE_TTL_RANGE,
 } from '../face/face.options';
 import { ATTRIBUTES, PRESENTATION_ATTACK_POLICIES } from '../pipeline/face.types';
+import {
+  DEFAULT_NATS_NAMESPACE,
+  DEFAULT_NATS_REPLICAS,
+  DEFAULT_NATS_TIMEOUT_MS,
+  NATS_REPLICAS_RANGE,
+  NATS_TIMEOUT_RANGE,
+} from '../gallery/jetstream/nats-settings';
 import { VECTOR_PRECISIONS } from '../gallery/index/vector-index';
 import { ALL_FEATURES, type Feature, FEATURES, type Features } from './features';
 
@@ -346,7 +353,7 @@ export const APP_CONFIG = {
     type: 'choice',
     default: 'memory',
     choices: GALLERY_STORES,
-    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder)',
+    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder), jetstream (NATS servers, shared by replicas)',
   },
   FACE_GALLERY_DIR: {
     type: 'text',
@@ -358,7 +365,7 @@ export const APP_CONFIG = {
     default: '',
     defaultText: '',
     range: [32, 1024],
-    doc: 'Key of the durable store, 32 characters or more: what lies in its folder cannot be read without it',
+    doc: 'Key of the durable and the jetstream store, 32 characters or more: what they write cannot be read without it. Required by jetstream, the same for all replicas',
   },
   FACE_GALLERY_NEW_KEY: {
     type: 'secret',
@@ -372,6 +379,78 @@ export const APP_CONFIG = {
     default: 'off',
     choices: ['off', 'on'],
     doc: 'on: the service starts with a durable store of which more than 1 % cannot be read, and serves the rest',
+  },
+  FACE_GALLERY_NATS_SERVERS: {
+    type: 'list',
+    default: [] as readonly string[],
+    allowEmpty: true,
+    doc: 'NATS servers of the jetstream store, separated by commas: nats://host:port or tls://host:port; the other servers of a cluster are learned from one',
+  },
+  FACE_GALLERY_NATS_CA_FILE: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'PEM file of the authorities that sign the certificates of the NATS servers; with it, only TLS is used',
+  },
+  FACE_GALLERY_NATS_CERT_FILE: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'PEM file of the client certificate for NATS servers that ask for one',
+  },
+  FACE_GALLERY_NATS_KEY_FILE: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'PEM file of the key of FACE_GALLERY_NATS_CERT_FILE',
+  },
+  FACE_GALLERY_NATS_CREDENTIALS_FILE: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: '.creds file for the NATS servers',
+  },
+  FACE_GALLERY_NATS_USER: {
+    type: 'text',
+    default: '',
+    defaultText: '',
+    allowEmpty: true,
+    doc: 'User for the NATS servers, with FACE_GALLERY_NATS_PASSWORD',
+  },
+  FACE_GALLERY_NATS_PASSWORD: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [1, 1024],
+    doc: 'Password of FACE_GALLERY_NATS_USER',
+  },
+  FACE_GALLERY_NATS_TOKEN: {
+    type: 'secret',
+    default: '',
+    defaultText: '',
+    range: [1, 1024],
+    doc: 'Token for the NATS servers, in place of user and password',
+  },
+  FACE_GALLERY_NATS_NAMESPACE: {
+    type: 'text',
+    default: DEFAULT_NATS_NAMESPACE,
+    doc: 'Name of the galleries on the NATS servers, 1 to 32 letters, digits, _ and -: services with different names share servers and see nothing of each other',
+  },
+  FACE_GALLERY_NATS_REPLICAS: {
+    type: 'integer',
+    default: DEFAULT_NATS_REPLICAS,
+    range: NATS_REPLICAS_RANGE,
+    doc: 'NATS servers that keep a copy of the galleries when they are made: 3 survive the loss of one server, 1 is for a single server',
+  },
+  FACE_GALLERY_NATS_TIMEOUT_MS: {
+    type: 'integer',
+    default: DEFAULT_NATS_TIMEOUT_MS,
+    range: NATS_TIMEOUT_RANGE,
+    doc: 'Milliseconds after which a change that the NATS servers have not confirmed gets 503',
   },
   FACE_GALLERY_PRECISION: {
     type: 'choice',
@@ -587,6 +666,19 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
       dir: text(env, 'FACE_GALLERY_DIR') ?? APP_CONFIG.FACE_GALLERY_DIR.default,
       key: secret(env, 'FACE_GALLERY_KEY'),
       acceptDamage: choice(env, 'FACE_GALLERY_ACCEPT_DAMAGE') === 'on',
+      nats: {
+        servers: list(env, 'FACE_GALLERY_NATS_SERVERS', ','),
+        caFile: text(env, 'FACE_GALLERY_NATS_CA_FILE') ?? null,
+        certFile: text(env, 'FACE_GALLERY_NATS_CERT_FILE') ?? null,
+        keyFile: text(env, 'FACE_GALLERY_NATS_KEY_FILE') ?? null,
+        credentialsFile: text(env, 'FACE_GALLERY_NATS_CREDENTIALS_FILE') ?? null,
+        user: text(env, 'FACE_GALLERY_NATS_USER') ?? null,
+        password: secret(env, 'FACE_GALLERY_NATS_PASSWORD'),
+        token: secret(env, 'FACE_GALLERY_NATS_TOKEN'),
+        namespace: text(env, 'FACE_GALLERY_NATS_NAMESPACE') ?? APP_CONFIG.FACE_GALLERY_NATS_NAMESPACE.default,
+        replicas: integer(env, 'FACE_GALLERY_NATS_REPLICAS'),
+        timeoutMs: integer(env, 'FACE_GALLERY_NATS_TIMEOUT_MS'),
+      },
       precision: choice(env, 'FACE_GALLERY_PRECISION'),
       scanThreads: integer(env, 'FACE_GALLERY_SCAN_THREADS'),
       maxBytes: integer(env, 'FACE_GALLERY_MAX_BYTES'),

@@ -62,6 +62,7 @@ describeWithNats('replicas of JetstreamStore and the model of them, through the 
       JetstreamStore.open({
         nats: { servers: cluster.servers, replicas: size },
         key: 'k'.repeat(32),
+        maxGalleries: MAX_GALLERIES,
         threadCount: 1,
         precision: 'float32',
         onNotice: ({ message }) => {

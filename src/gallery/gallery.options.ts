@@ -1,11 +1,12 @@
 import type { Auto, Notice } from '../face/face.options';
 import type { GalleryStore } from './gallery-store';
 import type { GallerySettings } from './gallery.types';
+import type { NatsSettings } from './jetstream/nats-settings';
 import type { PurgeReport } from './retention';
 import type { VectorPrecision } from './index/vector-index';
 
 /** Stores that the module makes. */
-export const GALLERY_STORES = ['memory', 'durable'] as const;
+export const GALLERY_STORES = ['memory', 'durable', 'jetstream'] as const;
 export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
 
 /** In how many threads galleries may be scanned. */
@@ -25,20 +26,25 @@ export const GALLERY_BYTES_RANGE = [1024 ** 2, 1024 ** 4] as const;
  * @publicApi
  */
 export interface GalleryModuleOptions {
-  /** `memory`: gone with the process; `durable`: a folder; or a store of one's own. @defaultValue `memory` */
+  /** `memory`: gone with the process; `durable`: a folder; `jetstream`: NATS servers, shared by replicas; or a store of one's own. @defaultValue `memory` */
   store?: GalleryStoreKind | GalleryStore;
   /** `durable`: folder, made where it is absent. @defaultValue data/gallery */
   dir?: string;
-  /** `durable`: key with which embeddings and metadata are encrypted. @defaultValue none: they are not */
+  /**
+   * `durable` and `jetstream`: key with which ids, embeddings and metadata are encrypted, 32 characters or more. `jetstream`
+   * needs one. @defaultValue none: they are not
+   */
   key?: string | null;
   /** `durable`: open a folder of which more than 1 % cannot be read, and serve the rest. @defaultValue false */
   acceptDamage?: boolean;
+  /** `jetstream`: how the servers are reached. */
+  nats?: NatsSettings;
   /** @defaultValue `float32` */
   precision?: VectorPrecision;
   /** Threads that scan. `auto`: one per core, at most 4. @defaultValue `auto` */
   scanThreads?: number | Auto;
   /**
-   * `memory` and `durable`: bytes that all galleries may take in memory; more is refused with GALLERY_FULL. `auto`: half of
+   * Bytes that all galleries may take in memory; more is refused with GALLERY_FULL. `auto`: half of
    * what the machine or the container has. @defaultValue `auto`
    */
   maxBytes?: number | Auto;
@@ -51,7 +57,7 @@ export interface GalleryModuleOptions {
   identification?: boolean;
   /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
   defaultGallery?: Partial<GallerySettings>;
-  /** Told of records while a durable store is opened. */
+  /** Told while a durable or jetstream store is read at boot: records, or entries. */
   onProgress?: (progress: StoreProgress) => void;
   /** Told what an operator should read: what was taken for `auto`, a gallery that cannot be used, damaged records. */
   onNotice?: (notice: Notice) => void;

@@ -284,6 +284,8 @@ export class GalleryService {
       if (existing) embedderOf(this.model, existing);
       else await this.createGallery({ id: DEFAULT_GALLERY_ID });
     } catch (error) {
+      // Another replica was first.
+      if (isFaceError(error, 'GALLERY_EXISTS')) return this.createDefaultGallery();
       if (!isFaceError(error, existing ? 'MODEL_NOT_LOADED' : 'GALLERY_FULL')) throw error;
       this.options.onNotice?.({ level: 'warn', message: `gallery ${DEFAULT_GALLERY_ID}: ${error.message}` });
     }

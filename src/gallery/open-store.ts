@@ -37,7 +37,22 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
     message: `${store} store, ${threadCount} scan threads, ${precision}, at most ${megabytes} MiB`,
   });
   if (store === 'memory') return new MemoryStore({ threadCount, precision, maxBytes, maxGalleries });
-  const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage } = options;
+  const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage, nats = { servers: [] } } = options;
+  if (store === 'jetstream') {
+    // The client is loaded with the first store that needs it. import() would want a flag under Jest.
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    const { JetstreamStore } = require('./jetstream-store') as typeof import('./jetstream-store');
+    return JetstreamStore.open({
+      nats,
+      key,
+      threadCount,
+      precision,
+      maxBytes,
+      maxGalleries,
+      onProgress,
+      onNotice,
+    });
+  }
   return DurableStore.open({
     dir,
     key: key ?? undefined,

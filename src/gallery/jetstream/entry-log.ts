@@ -71,6 +71,9 @@ const HEADER_BYTES = 256;
 /** One attempt of a write: then it is looked up whether it was made. */
 const ATTEMPT_MS = 2000;
 const RETRY_MS = 100;
+/** How long a write waits for the connection to another server before it is refused. */
+const RECONNECT_MS = 2000;
+const RECONNECT_LOOK_MS = 20;
 /**
  * How long the marker of a removed entry stays: replicas that were cut off for less learn of the removal from it. Those that
  * were cut off for longer have lost the thread.
@@ -106,6 +109,8 @@ export class EntryLog {
   private sweeper?: NodeJS.Timeout;
   private sweeping?: Promise<void>;
   private isUp = true;
+  private cut!: () => void;
+  private cutOff = this.nextCutOff();
   private isLost = false;
 
   private constructor(
@@ -122,6 +127,7 @@ export class EntryLog {
       connection,
       manager,
       stream,
+      filter: `${prefix}>`,
       onMessage: (message) => this.take(message),
       onLost: (cause) => this.lose(cause),
       onProgress: options.onProgress,
@@ -247,13 +253,14 @@ export class EntryLog {
       throw new EntryTooLarge(write.value.length, this.maxValueBytes);
     const deadline = Date.now() + this.timeoutMs;
     // What is sent while the client reconnects would be kept by it, and sent after it was given up here.
+    if (!this.isUp) await this.reconnected(Math.min(RECONNECT_MS, this.timeoutMs));
     if (this.isLost || !this.isUp) throw galleryErrors.storeFailed(new Error('The servers are away.'));
     let mayBeMade = false;
     for (let cause: unknown; ; await delay(RETRY_MS)) {
       const timeout = Math.min(ATTEMPT_MS, deadline - Date.now());
       if (timeout <= 0) throw mayBeMade ? changeUncertain(cause) : galleryErrors.storeFailed(cause);
       try {
-        const { seq } = await this.publish(write, timeout);
+        const { seq } = await Promise.race([this.publish(write, timeout), this.cutOff]);
         return { revision: seq, writeId: write.writeId };
       } catch (error) {
         cause = error;
@@ -264,6 +271,7 @@ export class EntryLog {
         // A conflict after an attempt without an answer: that one may be the version that is in the way.
         if (!isConflict) mayBeMade = true;
       }
+      if (!this.isUp) await this.reconnected(deadline - Date.now());
       const outcome = await this.lookUp(write);
       if (outcome === 'conflict') throw new RevisionConflict();
       if (outcome === 'unknown') throw changeUncertain(cause);
@@ -344,9 +352,9 @@ export class EntryLog {
     this.options.onEntry(entry);
   }
 
-  private toEntry({ subject, sequence, msg }: StreamMessage): Entry {
-    const [writeId, replacedWriteId] = writeIdsOf(msg.headers);
-    const value = msg.data.length === 0 ? null : msg.data;
+  private toEntry({ subject, sequence, headers, data }: StreamMessage): Entry {
+    const [writeId, replacedWriteId] = writeIdsOf(headers);
+    const value = data.length === 0 ? null : data;
     return { key: subject.slice(this.prefix.length), revision: sequence, writeId, replacedWriteId, value };
   }
 
@@ -403,11 +411,30 @@ export class EntryLog {
 
   private async watchConnection(): Promise<void> {
     for await (const { type } of this.connection.status()) {
-      if (type === 'disconnect' || type === 'close') this.isUp = false;
+      if (type === 'disconnect' || type === 'close') {
+        this.isUp = false;
+        this.cut();
+        this.cutOff = this.nextCutOff();
+      }
       if (type !== 'reconnect') continue;
       this.isUp = true;
       this.follower.resume();
     }
+  }
+
+  /** Rejects when the connection is lost: answers that were on their way will not come. */
+  private nextCutOff(): Promise<never> {
+    const cutOff = new Promise<never>((_resolve, reject) => {
+      this.cut = () => reject(new Error('The connection was lost.'));
+    });
+    cutOff.catch(() => undefined);
+    return cutOff;
+  }
+
+  /** Settles when the connection is there again, or the time is over. */
+  private async reconnected(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!this.isUp && Date.now() < deadline && !this.connection.isClosed()) await delay(RECONNECT_LOOK_MS);
   }
 
   private lose(cause: unknown): void {

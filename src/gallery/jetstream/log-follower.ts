@@ -1,11 +1,20 @@
-import { AckPolicy, DeliverPolicy, type JetStreamManager, ReplayPolicy } from '@nats-io/jetstream';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamManager,
+  ReplayPolicy,
+  type SeqMsgRequest,
+} from '@nats-io/jetstream';
 import {
   createInbox,
   type Msg,
+  type MsgHdrs,
   type NatsConnection,
   nanos,
   type Subscription,
 } from '@nats-io/transport-node';
+import { CODES, isCode } from './open-stream';
 
 /** A message of the stream. */
 export interface StreamMessage {
@@ -13,15 +22,16 @@ export interface StreamMessage {
   sequence: number;
   /** When the server took it, milliseconds since 1970, UTC. */
   time: number;
-  msg: Msg;
+  headers: MsgHdrs | undefined;
+  data: Uint8Array;
 }
 
 export interface FollowerOptions {
   connection: NatsConnection;
   manager: JetStreamManager;
   stream: string;
-  /** Only messages of these subjects. @defaultValue all */
-  filter?: string;
+  /** Only messages of these subjects, with a wildcard. */
+  filter: string;
   /** Called for each message, in the order of the stream, once. Must not throw. */
   onMessage: (message: StreamMessage) => void;
   /** The messages that were read are gone from the stream, or it is another stream: what was read is not what is there. */
@@ -33,7 +43,7 @@ export interface FollowerOptions {
 }
 
 /** The server says so often that it has nothing to send. */
-const HEARTBEAT_MS = 500;
+const HEARTBEAT_MS = 250;
 /** Of silence, before the consumer is made again. */
 const SILENCE_MS = 3 * HEARTBEAT_MS;
 /** Between two questions to the leader of the stream. */
@@ -41,6 +51,8 @@ const PROBE_MS = 2000;
 /** For the answer of a server to a request about a stream or consumer. */
 export const REQUEST_MS = 1500;
 const RETRY_MS = 250;
+/** Between two direct reads that found nothing. */
+const DIRECT_READ_MS = 50;
 /** A consumer that nobody listens to is removed by the server after this. */
 const ABANDONED_MS = 10_000;
 const PROGRESS_STEP = 5000;
@@ -50,7 +62,8 @@ const CONTROL_STATUS = 100;
 /**
  * Reads a stream from its beginning and then follows it, through reconnects, restarts and changes of the leader. Each
  * attempt is an ephemeral push consumer that starts after the last message that was read; numbers that are not the next one
- * end it, and another is made.
+ * end it, and another is made. Only the leader of all servers makes consumers, and a new one is elected in 4 to 9 seconds: until
+ * then messages are read one by one, which any server with a copy answers.
  */
 export class LogFollower {
   /** Every message up to here was given to `onMessage`. */
@@ -62,6 +75,9 @@ export class LogFollower {
   /** The position that counts as reached once nothing more is pending. */
   private target = 0;
   private isCurrent = false;
+  private isCaughtUp = false;
+  private isReading = false;
+  private isConfirming = false;
   private hasLeader = true;
   private lastContact = Date.now();
   private lastProbe = Date.now();
@@ -139,6 +155,7 @@ export class LogFollower {
     });
     // Silence brings the next attempt where this one fails.
     this.create(serial, inbox).catch(() => undefined);
+    if (this.isCaughtUp) void this.readDirectly();
   }
 
   private async create(serial: number, inbox: string): Promise<void> {
@@ -157,7 +174,7 @@ export class LogFollower {
     } = await manager.consumers.add(stream, {
       name: `likeness-${inbox.slice(inbox.lastIndexOf('.') + 1)}`,
       deliver_subject: inbox,
-      ...(filter != null && { filter_subject: filter }),
+      filter_subject: filter,
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: this.position + 1,
       ack_policy: AckPolicy.None,
@@ -184,7 +201,8 @@ export class LogFollower {
     if (delivery.consumerSequence !== this.delivered + 1) return this.restart();
     this.delivered++;
     if (delivery.sequence > this.position) {
-      this.options.onMessage({ ...delivery, subject: msg.subject, msg });
+      const { subject, headers, data } = msg;
+      this.options.onMessage({ ...delivery, subject, headers, data });
       this.advance(delivery.sequence);
       this.countProgress();
     }
@@ -204,12 +222,37 @@ export class LogFollower {
     else this.reachEnd();
   }
 
+  /** The consumer has nothing more to send. */
   private reachEnd(): void {
-    // The last messages of a stream may have been removed: none with their numbers will come.
-    this.advance(this.target);
+    if (this.position < this.target) return void this.confirmEnd();
     this.isCurrent = true;
+    this.isCaughtUp = true;
     this.update();
     this.resolveCaughtUp();
+  }
+
+  /**
+   * Asks the leader whether there is more. A consumer may be on a server that lags behind; on the other hand the last messages
+   * of a stream may have been removed, and none with their numbers will come.
+   */
+  private async confirmEnd(): Promise<void> {
+    if (this.isConfirming) return;
+    this.isConfirming = true;
+    const { manager, stream, filter } = this.options;
+    try {
+      const { serial, position } = this;
+      const { state } = await manager.streams.info(stream);
+      const next = { seq: position + 1, next_by_subj: filter } as SeqMsgRequest;
+      const found =
+        state.last_seq > position && (await manager.streams.getMessage(stream, next).catch(nullOfNone));
+      if (found || serial !== this.serial || this.closed) return;
+      this.advance(state.last_seq);
+      this.reachEnd();
+    } catch {
+      // The next heartbeat asks again.
+    } finally {
+      this.isConfirming = false;
+    }
   }
 
   private advance(position: number): void {
@@ -235,6 +278,25 @@ export class LogFollower {
     this.update();
   }
 
+  /** Goes on without a consumer, until there is one again. */
+  private async readDirectly(): Promise<void> {
+    if (this.isReading) return;
+    this.isReading = true;
+    const { manager, stream, filter, onMessage } = this.options;
+    while (!this.closed && !this.isCurrent) {
+      const next = { seq: this.position + 1, next_by_subj: filter };
+      const found = await manager.direct.getMessage(stream, next).catch(() => null);
+      if (!found || this.closed) await delay(DIRECT_READ_MS);
+      // A consumer may have been faster.
+      else if (found.seq > this.position) {
+        const { subject, seq, time, header, data } = found;
+        onMessage({ subject, sequence: seq, time: time.getTime(), headers: header, data });
+        this.advance(seq);
+      }
+    }
+    this.isReading = false;
+  }
+
   /** A server that lost the others still sends heartbeats; only a leader of the stream answers. */
   private async probe(): Promise<void> {
     this.isProbing = true;
@@ -242,10 +304,11 @@ export class LogFollower {
     try {
       const { state } = await this.options.manager.streams.info(this.options.stream);
       this.hasLeader = true;
-      // It did not move, and there is more: the consumer is stuck.
       if (this.isCurrent && state.last_seq > before && this.position === before) {
-        if (this.target >= state.last_seq) this.advance(state.last_seq);
-        else this.restart();
+        // It did not move, and there may be more: the consumer is stuck, or what was last is gone.
+        this.target = state.last_seq;
+        await this.confirmEnd();
+        if (this.position === before) this.restart();
       }
     } catch {
       this.hasLeader = false;
@@ -269,6 +332,12 @@ export class LogFollower {
     // The server removes it in any case, later.
     if (name != null && !connection.isClosed()) manager.consumers.delete(stream, name).catch(() => undefined);
   }
+}
+
+/** A question for a message that is not there. */
+function nullOfNone(error: unknown): null {
+  if (isCode(error, CODES.noMessageFound)) return null;
+  throw error;
 }
 
 /** Numbers in the reply subject of a delivered message, in the form of servers with domains and without (ADR-15 of NATS). */

@@ -23,5 +23,5 @@ export interface NatsSettings {
 export const DEFAULT_NATS_NAMESPACE = 'likeness';
 export const DEFAULT_NATS_REPLICAS = 3;
 export const NATS_REPLICAS_RANGE = [1, 5] as const;
-export const DEFAULT_NATS_TIMEOUT_MS = 10_000;
+export const DEFAULT_NATS_TIMEOUT_MS = 15_000;
 export const NATS_TIMEOUT_RANGE = [1000, 60_000] as const;

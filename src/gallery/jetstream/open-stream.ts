@@ -67,7 +67,7 @@ async function findOrMake(
   }
   try {
     const made = { name, ...KEPT, subjects: [subjects], num_replicas: replicas, discard: DiscardPolicy.New };
-    return (await manager.streams.add(made)).config;
+    return (await manager.streams.add({ ...made, allow_direct: true })).config;
   } catch (error) {
     // Another replica made it at the same moment, with another number of copies.
     if (isCode(error, CODES.nameInUse)) return (await manager.streams.info(name)).config;
