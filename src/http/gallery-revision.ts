@@ -26,7 +26,8 @@ export const STALE_HEADER = 'x-likeness-stale';
 export const REVISION_HEADERS = {
   [REVISION_HEADER]: {
     schema: { type: 'integer' as const },
-    description: 'Every change up to it is in this answer. Absent where the store has no replicas',
+    description:
+      'Every change up to it is known to the replica that answers; errors have it too. Absent where the store has no replicas',
   },
   [STALE_HEADER]: {
     schema: { type: 'integer' as const },

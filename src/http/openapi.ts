@@ -63,6 +63,7 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
     addKeyDocs(operation);
     addRevisionDocs(operation);
   }
+  document.components = { ...document.components, headers: REVISION_HEADERS };
   for (const { post } of Object.values(document.paths)) {
     const body = post?.requestBody as RequestBody | undefined;
     const schema = body?.content['application/json'].schema as Record<string, BodyContent> | undefined;
@@ -71,11 +72,17 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
   return document;
 }
 
-/** Adds what routes of galleries say of their revision to their responses. */
+/**
+ * Adds the headers in which routes of galleries say their revision to their answers. Errors have them too; naming them there as
+ * well would add thousands of lines.
+ */
 function addRevisionDocs({ parameters = [], responses }: Operation): void {
   if (!parameters.some((parameter) => 'name' in parameter && parameter.name === MIN_REVISION_HEADER)) return;
-  for (const response of Object.values(responses)) {
-    if (response && !('$ref' in response)) response.headers = { ...response.headers, ...REVISION_HEADERS };
+  for (const [status, response] of Object.entries(responses)) {
+    if (!status.startsWith('2') || !response || '$ref' in response) continue;
+    const names = Object.keys(REVISION_HEADERS);
+    const references = names.map((name) => [name, { $ref: `#/components/headers/${name}` }]);
+    response.headers = { ...response.headers, ...Object.fromEntries(references) } as typeof response.headers;
   }
 }
 
