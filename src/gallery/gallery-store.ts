@@ -57,6 +57,12 @@ export abstract class GalleryStore {
     return null;
   }
 
+  /**
+   * Called when this replica has read that another one took away a gallery, a subject or references. What this process takes away
+   * itself its caller knows. Must not throw.
+   */
+  onRemoved?: () => void;
+
   /** @returns whether every change up to `revision` was made here within `timeoutMs`. */
   async waitFor(_revision: number, _timeoutMs: number): Promise<boolean> {
     return true;
