@@ -44,15 +44,15 @@ export abstract class GalleryStore {
     return false;
   }
 
-  /**
-   * Every change up to this number is made here; numbers only grow, and replicas of one store give a change the same one.
-   * `null`: the store has no replicas, and numbers nothing.
-   */
+  /** Number of the last change that reads see, of those of all replicas; `null` where there are no others. */
   get revision(): number | null {
     return null;
   }
 
-  /** Since when this replica may lack changes of others, milliseconds since 1970, UTC; `null` where it lacks none. */
+  /**
+   * Since when changes of other replicas may be missing here, milliseconds since 1970, UTC; `null` where none is. Changes fail
+   * meanwhile; reads and searches go on.
+   */
   get staleSince(): number | null {
     return null;
   }
@@ -63,8 +63,12 @@ export abstract class GalleryStore {
    */
   onRemoved?: () => void;
 
-  /** @returns whether every change up to `revision` was made here within `timeoutMs`. */
-  async waitFor(_revision: number, _timeoutMs: number): Promise<boolean> {
+  /**
+   * Waits until reads see every change up to a number, of any replica.
+   *
+   * @returns whether they do, in time.
+   */
+  async waitFor(_revision: number, _timeoutMs?: number): Promise<boolean> {
     return true;
   }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { Notice } from '../face/face.options';
 import { galleryErrors } from './gallery-errors';
-import { jetstreamInvalid } from './jetstream/connect-nats';
+import { jetstreamInvalid, untilReady } from './jetstream/connect-nats';
 import { encodeGallery, encodeSubject } from './jetstream/entry-content';
 import {
   changeUncertain,
@@ -99,7 +99,7 @@ export class JetstreamStore extends MemoryStore {
         onProgress,
         onNotice,
       });
-      store.held = new HeldEntries(await EntrySealer.open(store.log, key), {
+      store.held = new HeldEntries(await untilReady(nats, () => EntrySealer.open(store.log, key)), {
         galleries: store.galleries,
         reserved: store.reserved,
         makeState: (gallery) => store.makeState(gallery),
@@ -141,8 +141,12 @@ export class JetstreamStore extends MemoryStore {
 
   protected override async make(group: readonly Member[]): Promise<void> {
     const attempts = group.map((member) => this.attempt(member));
-    // What is made comes back from the stream, and takes numbers and rows then.
-    for (const { planned } of group) planned.draft?.discard();
+    // What is made comes back from the stream, and takes and counts what it needs then. Nothing is planned before that.
+    for (const { planned } of group) {
+      this.release(planned);
+      if (planned.gallery && !planned.gallery.before) void planned.gallery.after?.state.close();
+    }
+    this.reserved.names.clear();
     let last: { attempt: Attempt; done: Promise<unknown> } | undefined;
     const isBehind = attempts.map((attempt) => {
       if (attempt.steps.length > 0 || !last) {
@@ -154,14 +158,6 @@ export class JetstreamStore extends MemoryStore {
       return last.done.then(() => this.complete(attempt));
     });
     const conflicts = await Promise.all(isBehind);
-    for (const { planned } of group) {
-      planned.draft?.count(-1);
-      if (!planned.gallery) continue;
-      this.count(planned.gallery, -1);
-      const { before, after } = planned.gallery;
-      if (!before) void after?.state.close();
-    }
-    this.reserved.names.clear();
     this.planAgain(group.filter((_member, i) => conflicts[i]));
   }
 
@@ -256,7 +252,11 @@ export class JetstreamStore extends MemoryStore {
       else for (const version of versions) if (version) this.log.eraseLater(version);
       const { answer: given } = attempt;
       if (!given) throw changeUncertain(new Error('The change was replaced before it was read.'));
-      if ('error' in given) throw given.error;
+      if ('error' in given) {
+        // Another replica has just removed what the change found there already.
+        this.noteAdded(attempt, steps);
+        throw new RevisionConflict();
+      }
       resolve(this.withAdded(member, given.value) as never);
       return false;
     } catch (error) {
@@ -284,7 +284,10 @@ export class JetstreamStore extends MemoryStore {
       .filter((outcome) => outcome.status === 'rejected')
       .map(({ reason }) => reason as unknown);
     if (failures.length === 0) return;
-    if (failures.length < steps.length) this.noteAdded(attempt, outcomes);
+    this.noteAdded(
+      attempt,
+      steps.filter((_step, i) => outcomes[i].status === 'fulfilled'),
+    );
     const [failure] = failures;
     if (failures.every((one) => one instanceof RevisionConflict) || failures.length === steps.length)
       throw failure;
@@ -383,12 +386,10 @@ export class JetstreamStore extends MemoryStore {
   }
 
   /** References that a change has added before it was planned again count as added by it. */
-  private noteAdded({ member, steps }: Attempt, outcomes: readonly PromiseSettledResult<unknown>[]): void {
+  private noteAdded({ member }: Attempt, steps: readonly Step[]): void {
     const { draft } = member.planned;
     if (!draft) return;
-    const written = new Set(
-      steps.filter((_step, i) => outcomes[i].status === 'fulfilled').map(({ key }) => key),
-    );
+    const written = new Set(steps.map(({ key }) => key));
     const gallery = this.held.findByUid(draft.state.uid);
     for (const { before, after } of draft.subjects) {
       if (!gallery || !after || !written.has(gallery.keyOf(after.details.id))) continue;

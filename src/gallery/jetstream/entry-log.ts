@@ -9,6 +9,7 @@ import {
   type MsgRequest,
   type SeqMsgRequest,
   type StoredMsg,
+  type StreamInfo,
 } from '@nats-io/jetstream';
 import { errors, headers, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import { FaceError } from '../../errors';
@@ -74,6 +75,7 @@ const RETRY_MS = 100;
 /** How long a write waits for the connection to another server before it is refused. */
 const RECONNECT_MS = 2000;
 const RECONNECT_LOOK_MS = 20;
+const DROP_MS = 60_000;
 /**
  * How long the marker of a removed entry stays: replicas that were cut off for less learn of the removal from it. Those that
  * were cut off for longer have lost the thread.
@@ -112,6 +114,9 @@ export class EntryLog {
   private cut!: () => void;
   private cutOff = this.nextCutOff();
   private isLost = false;
+  /** Names of servers that have a copy of the stream and do not answer. */
+  private away: string[] = [];
+  private hasWarned = false;
 
   private constructor(
     private readonly connection: NatsConnection,
@@ -132,6 +137,7 @@ export class EntryLog {
       onLost: (cause) => this.lose(cause),
       onProgress: options.onProgress,
       maxGapMs: MARKER_MS / 2,
+      onInfo: (info) => this.noteServers(info),
     });
     void this.watchConnection();
   }
@@ -183,7 +189,9 @@ export class EntryLog {
    */
   async drop(prefix: string): Promise<void> {
     try {
-      await this.manager.streams.purge(this.stream, { filter: `${this.prefix}${prefix}>` });
+      // Of 100,000 entries it takes seconds.
+      const patient = await jetstreamManager(this.connection, { timeout: DROP_MS, checkAPI: false });
+      await patient.streams.purge(this.stream, { filter: `${this.prefix}${prefix}>` });
     } catch (error) {
       throw galleryErrors.storeFailed(error);
     }
@@ -403,6 +411,7 @@ export class EntryLog {
   private async eraseMessage(sequence: number): Promise<void> {
     try {
       await this.manager.streams.deleteMessage(this.stream, sequence, true);
+      this.warnOfServers();
     } catch (error) {
       // Codes for a message that is gone stand for other failures too: only the message itself tells.
       if (!(error instanceof JetStreamApiError) || (await this.getMessage({ seq: sequence }))) throw error;
@@ -435,6 +444,21 @@ export class EntryLog {
   private async reconnected(timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!this.isUp && Date.now() < deadline && !this.connection.isClosed()) await delay(RECONNECT_LOOK_MS);
+  }
+
+  private noteServers({ cluster }: StreamInfo): void {
+    this.away = (cluster?.replicas ?? []).filter(({ offline }) => offline).map(({ name }) => name);
+    if (this.away.length === 0) this.hasWarned = false;
+  }
+
+  /** A server that catches up drops what was removed, and does not overwrite it. */
+  private warnOfServers(): void {
+    if (this.away.length === 0 || this.hasWarned) return;
+    this.hasWarned = true;
+    const message =
+      `Server ${this.away.join(', ')} is away. What is deleted now stays readable in its files for those who have ` +
+      'FACE_GALLERY_KEY: remove its JetStream folder before it starts again.';
+    this.options.onNotice?.({ level: 'warn', message });
   }
 
   private lose(cause: unknown): void {

@@ -5,6 +5,7 @@ import {
   type JetStreamManager,
   ReplayPolicy,
   type SeqMsgRequest,
+  type StreamInfo,
 } from '@nats-io/jetstream';
 import {
   createInbox,
@@ -36,6 +37,8 @@ export interface FollowerOptions {
   onMessage: (message: StreamMessage) => void;
   /** The messages that were read are gone from the stream, or it is another stream: what was read is not what is there. */
   onLost: (cause: unknown) => void;
+  /** Told of the stream now and then. */
+  onInfo?: (info: StreamInfo) => void;
   /** After so long without contact messages may have come and gone: that counts as lost. */
   maxGapMs: number;
   /** Messages, while the stream is read for the first time. */
@@ -302,8 +305,10 @@ export class LogFollower {
     this.isProbing = true;
     const before = this.position;
     try {
-      const { state } = await this.options.manager.streams.info(this.options.stream);
+      const info = await this.options.manager.streams.info(this.options.stream);
+      const { state } = info;
       this.hasLeader = true;
+      this.options.onInfo?.(info);
       if (this.isCurrent && state.last_seq > before && this.position === before) {
         // It did not move, and there may be more: the consumer is stuck, or what was last is gone.
         this.target = state.last_seq;
