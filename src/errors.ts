@@ -155,6 +155,10 @@ export const FACE_ERRORS = {
     status: 503,
     when: 'the store of the galleries takes no more changes after a fault of its own, until a restart; reads and searches go on',
   },
+  GALLERY_REVISION_PENDING: {
+    status: 503,
+    when: 'this replica has not read the revision that `x-likeness-min-revision` asks for within 5 seconds, or the deadline of the request; nothing was done',
+  },
   AUDIT_FAILED: {
     status: 503,
     when: 'the audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`',

@@ -10,8 +10,10 @@ import { importGallery } from '../gallery/import-gallery';
 import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
 import { refuseEncoded } from '../http/body-reader';
 import type { RequestErrorCode } from '../http/error-examples';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { bodySchema } from '../http/openapi';
 import { RequestId } from '../http/request-id';
+import { WRITE_ERRORS } from './errors';
 import { GalleryPathDto, SubjectPathDto } from './fields';
 import {
   EXPORT_MEDIA,
@@ -27,11 +29,13 @@ const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   'PARAMETER_INVALID',
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
+  'GALLERY_REVISION_PENDING',
   'NOT_READY',
 ];
 
 /** The only routes by which embeddings of galleries leave the service. */
 @ApiTags('admin')
+@GalleryRoutes()
 @Controller('admin/galleries/:galleryId')
 export class GalleryAdminController {
   constructor(private readonly store: GalleryStore) {}
@@ -95,6 +99,7 @@ export class GalleryAdminController {
   })
   @ApiFaceErrors([
     ...EXPORT_ERRORS,
+    ...WRITE_ERRORS,
     'REQUEST_MALFORMED',
     'CONTENT_TYPE_UNSUPPORTED',
     'EMBEDDING_CONTRACT_MISMATCH',

@@ -59,6 +59,12 @@ export abstract class GalleryStore {
   }
 
   /**
+   * Called when this replica has read that another one took away a gallery, a subject or references. What this process takes away
+   * itself its caller knows. Must not throw.
+   */
+  onRemoved?: () => void;
+
+  /**
    * Waits until reads see every change up to a number, of any replica.
    *
    * @returns whether they do, in time.

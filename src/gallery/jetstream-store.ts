@@ -69,6 +69,8 @@ export class JetstreamStore extends MemoryStore {
   private held!: HeldEntries;
   /** What is to be done when an entry that was written here is read, by the number of its write. */
   private readonly written = new Map<number, (isValid: boolean) => void>();
+  /** Whether the entry that is being read took something away. */
+  private hasRemoved = false;
   private readonly attempts = new WeakMap<Member['plan'], { count: number; addedIds: Set<string> }>();
 
   private constructor(options: MemoryStoreOptions) {
@@ -106,6 +108,7 @@ export class JetstreamStore extends MemoryStore {
           store.apply({ gallery });
         },
         onOrphan: (version) => store.log.eraseLater(version),
+        onRemoved: () => (store.hasRemoved = true),
       });
       // A gallery whose settings changed comes after its subjects.
       await store.log.readAhead('g.');
@@ -175,13 +178,16 @@ export class JetstreamStore extends MemoryStore {
 
   private take(entry: Entry): void {
     let isValid = false;
+    this.hasRemoved = false;
     try {
       isValid = this.held?.take(entry) ?? false;
     } catch (error) {
       // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
       this.stop(error);
     }
-    this.written.get(entry.writeId)?.(isValid);
+    const written = this.written.get(entry.writeId);
+    if (this.hasRemoved && !written) this.onRemoved?.();
+    written?.(isValid);
   }
 
   /** Encodes what a change writes. */

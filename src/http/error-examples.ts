@@ -102,6 +102,10 @@ export const ERROR_EXAMPLES: Readonly<
     message:
       'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
   },
+  GALLERY_REVISION_PENDING: {
+    message: 'This replica has not read revision 1042 of the galleries yet; nothing was done.',
+    details: { minRevision: 1042, revision: 1039 },
+  },
   MODEL_NOT_LOADED: {
     message: `Model yunet is not loaded. Loaded for detector: ${EXAMPLE_DETECTOR}.`,
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
