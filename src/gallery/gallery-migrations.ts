@@ -20,6 +20,7 @@ import {
 } from './gallery.types';
 import type { KeyedLock } from './keyed-lock';
 import type { SharedLock } from './shared-lock';
+import { Turns } from './turns';
 
 export const MIGRATION_STATES = ['idle', 'running', 'done', 'failed'] as const;
 export type MigrationState = (typeof MIGRATION_STATES)[number];
@@ -176,8 +177,10 @@ export class GalleryMigrations {
     const { source, copy } = await this.find(galleryId, embedder);
     const items: MissingSubject[] = [];
     let next: string | null | undefined = after;
+    const turns = new Turns();
     // Never more than fit: the cursor is that of the subjects that were looked at.
     for (let first = true; (first || next != null) && items.length < limit; first = false) {
+      await turns.next();
       const page: Page<Subject> = await this.store.listSubjects(source.id, {
         limit: Math.min(limit - items.length, PAGE_SIZE),
         after: next ?? undefined,
@@ -296,6 +299,7 @@ export class GalleryMigrations {
 
   /** Makes the copy what the gallery is, as far as that goes. */
   private async catchUp({ source, copy, embedder }: Parties, run: Run): Promise<void> {
+    const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listSubjects(source.id, { limit: PAGE_SIZE, after });
       const ids = items.map(({ id }) => id);
@@ -308,6 +312,7 @@ export class GalleryMigrations {
       const work = async () => {
         for (let subject = waiting.shift(); subject != null; subject = waiting.shift()) {
           if (this.isStopping) throw new FaceError('NOT_READY', 'The service is shutting down.');
+          await turns.next();
           const { id } = subject;
           await this.follow(parties, subject, ours.get(id) ?? [], theirs.get(id) ?? [], run);
         }
@@ -322,7 +327,10 @@ export class GalleryMigrations {
     }
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listSubjects(copy.id, { limit: PAGE_SIZE, after });
-      for (const { id } of items) await this.dropSubject(source, copy, id);
+      for (const { id } of items) {
+        await turns.next();
+        await this.dropSubject(source, copy, id);
+      }
       after = next;
     }
   }
@@ -512,7 +520,9 @@ export class GalleryMigrations {
     copy: Gallery,
   ): Promise<{ subjectCount: number; referenceCount: number }> {
     const count = { subjectCount: 0, referenceCount: 0 };
+    const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
+      await turns.next();
       const { items, next } = await this.store.listSubjects(source.id, { limit: PAGE_SIZE, after });
       for (const { missingCount } of await this.missingOf(source, copy, items)) {
         count.subjectCount++;

@@ -72,9 +72,11 @@ export class Retention {
 
   /** Erases all crops of a gallery. */
   async eraseCrops(galleryId: string): Promise<void> {
+    const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listSubjects(galleryId, { limit: PAGE_SIZE, after });
       for (const subjects of chunksOf(items)) {
+        await turns.next();
         const ids = subjects.map(({ id }) => id);
         await this.store.deleteCrops(galleryId, ids);
       }
