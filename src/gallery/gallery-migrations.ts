@@ -81,6 +81,7 @@ const SUBJECTS_AT_A_TIME = 4;
 /** While requests wait, an image of a migration waits so long at most, and looks so often whether they still do. */
 const MAX_WAIT_MS = 1000;
 const LOOK_MS = 20;
+const EMBEDDERS_MS = 1000;
 /** Errors that pass by themselves, and how often and after how long an image is tried again. */
 const TRANSIENT: readonly FaceErrorCode[] = ['QUEUE_FULL', 'CALLER_QUEUE_FULL', 'INFERENCE_TIMEOUT'];
 const MAX_ATTEMPTS = 20;
@@ -103,6 +104,9 @@ export class GalleryMigrations {
   /** By the id of the copy. */
   private readonly runs = new Map<string, Run>();
   private isStopping = false;
+  /** Names of embedders, as they were a moment ago: to ask for all models is too much for each deletion. */
+  private embedders = new Set<string>();
+  private embeddersReadAt = -Infinity;
 
   constructor(
     private readonly model: FaceModel,
@@ -120,14 +124,16 @@ export class GalleryMigrations {
    * requests that wait.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_UNKNOWN, MODEL_NOT_LOADED for the embedder; PARAMETER_INVALID where the gallery is
-   * of its contract already; GALLERY_EXISTS where the id of the copy is taken by another gallery; GALLERY_FULL;
+   * of its contract already, or the store keeps no crops; GALLERY_EXISTS where the id of the copy is taken by another gallery; GALLERY_FULL;
    * GALLERY_MIGRATING for a copy.
    */
   async start(galleryId: string, embedderName: string): Promise<MigrationStatus> {
     const source = await this.store.getGallery(galleryId);
     assertNoCopy(source);
+    if (!this.store.keepsCrops) throw cannotMove();
     const embedder = this.loadedEmbedder(embedderName);
     if (embedder.contract === source.contract) throw sameContract(embedderName);
+    this.embedders.add(embedderName);
     const copy = await this.copyFor(source, embedder);
     if (this.runs.get(copy.id)?.state !== 'running') {
       const run: Run = {
@@ -229,9 +235,12 @@ export class GalleryMigrations {
 
   /** Copies of a gallery that migrations have begun. */
   async copiesOf(galleryId: string): Promise<Gallery[]> {
-    const embedders = this.model.models().filter(({ task }) => task === 'embed');
+    if (performance.now() - this.embeddersReadAt > EMBEDDERS_MS) {
+      this.embeddersReadAt = performance.now();
+      for (const { name, task } of this.model.models()) if (task === 'embed') this.embedders.add(name);
+    }
     const found = await Promise.all(
-      embedders.map(({ name }) =>
+      Array.from(this.embedders, (name) =>
         orNull('GALLERY_NOT_FOUND', this.store.getGallery(copyIdOf(galleryId, name))),
       ),
     );
@@ -574,6 +583,13 @@ function isSameMetadata(a: Metadata, b: Metadata): boolean {
   return (
     keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
   );
+}
+
+function cannotMove(): FaceError {
+  const problem = 'is in a store that keeps no pictures of faces, and cannot be moved';
+  return new FaceError('PARAMETER_INVALID', `Invalid: the gallery ${problem}.`, {
+    fields: { galleryId: problem },
+  });
 }
 
 function sameContract(embedder: string): FaceError {
