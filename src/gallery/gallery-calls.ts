@@ -2,7 +2,8 @@ import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
 import { commandToGet } from '../model-store/model-store';
 import type { FaceSelection, PresentationAttackPolicy, WholeImageMode } from '../pipeline/face.types';
-import type { Gallery, Hit } from './gallery.types';
+import type { GalleryStore } from './gallery-store';
+import type { Gallery, Hit, Reference } from './gallery.types';
 
 /** Choices that every call with images takes. */
 export interface ImageCallOptions {
@@ -124,4 +125,20 @@ export function orNull<T>(code: FaceErrorCode, work: Promise<T>): Promise<T | nu
     if (isFaceError(error, code)) return null;
     throw error;
   });
+}
+
+/** References of some subjects, without their embeddings, by the id of their subject. */
+export async function referencesBySubject(
+  store: GalleryStore,
+  galleryId: string,
+  subjectIds: readonly string[],
+): Promise<ReadonlyMap<string, Reference[]>> {
+  const bySubject = new Map<string, Reference[]>();
+  if (subjectIds.length === 0) return bySubject;
+  for (const reference of await store.describeReferences(galleryId, subjectIds)) {
+    const others = bySubject.get(reference.subjectId);
+    if (others == null) bySubject.set(reference.subjectId, [reference]);
+    else others.push(reference);
+  }
+  return bySubject;
 }

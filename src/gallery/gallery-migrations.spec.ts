@@ -304,6 +304,17 @@ describe(GalleryMigrations.name, () => {
     });
   });
 
+  it('is refused by a store that keeps no crops, as is the setting', async () => {
+    jest.spyOn(store, 'keepsCrops', 'get').mockReturnValue(false);
+    await expect(migrations.start('staff', NEW)).rejects.toMatchObject({ code: 'PARAMETER_INVALID' });
+    await expect(service.updateGallery('staff', { keepCrops: true })).rejects.toMatchObject({
+      code: 'PARAMETER_INVALID',
+      details: { fields: { keepCrops: expect.any(String) } },
+    });
+    await service.enroll('staff', [{ subjectId: 'ann', input: photo('ann') }]);
+    expect(await store.listReferences('staff', 'ann')).toMatchObject([{ hasCrop: false }]);
+  });
+
   it('ends with the service, and says so', async () => {
     for (const person of ['ann', 'bob', 'cleo', 'dan', 'eve', 'fay']) await enroll(person);
     let release = () => undefined as void;

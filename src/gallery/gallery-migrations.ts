@@ -1,25 +1,15 @@
-import { setTimeout } from 'node:timers/promises';
-import { FaceError, type FaceErrorCode } from '../errors';
+import { FaceError } from '../errors';
 import type { EmbedderInfo, FaceModel } from '../face/face-model';
-import { representInput } from '../face/verification.service';
 import { commandToGet } from '../model-store/model-store';
-import { isFaceError, orNull, subjectKey } from './gallery-calls';
+import { isFaceError, orNull, referencesBySubject } from './gallery-calls';
+import { type CopyCounts, GalleryCopier, type Parties } from './gallery-copier';
 import { galleryErrors } from './gallery-errors';
 import { MAX_GALLERY_ID_LENGTH } from './gallery-rules';
 import type { GalleryStore } from './gallery-store';
-import {
-  EMBEDDING_NORM_KEY,
-  type Gallery,
-  type GallerySettings,
-  type Metadata,
-  type NewReference,
-  type Page,
-  type PageRequest,
-  type Reference,
-  type Subject,
-} from './gallery.types';
+import type { Gallery, GallerySettings, Page, PageRequest, Subject } from './gallery.types';
 import type { KeyedLock } from './keyed-lock';
 import type { SharedLock } from './shared-lock';
+import { Turns } from './turns';
 
 export const MIGRATION_STATES = ['idle', 'running', 'done', 'failed'] as const;
 export type MigrationState = (typeof MIGRATION_STATES)[number];
@@ -58,40 +48,13 @@ export interface MissingSubject {
 }
 
 /** One migration in this process. */
-interface Run extends Pick<MigrationStatus, 'state' | 'total' | 'done' | 'withoutCrop' | 'failed' | 'error'> {
-  /** Ids of references that failed. */
-  readonly failures: Set<string>;
+interface Run extends CopyCounts, Pick<MigrationStatus, 'state' | 'total' | 'error'> {
   /** Settles when it ends; never rejects. */
   ended: Promise<void>;
 }
 
-/** The parties of a migration. */
-interface Parties {
-  source: Gallery;
-  copy: Gallery;
-  embedder: EmbedderInfo;
-}
-
-/** Whose work the embedding is, in the queue of the model. */
-const CALLER = 'gallery migration';
 const PAGE_SIZE = 100;
-/** Subjects that are worked on at the same time. */
-const SUBJECTS_AT_A_TIME = 4;
-/** While requests wait, an image of a migration waits so long at most, and looks so often whether they still do. */
-const MAX_WAIT_MS = 1000;
-const LOOK_MS = 20;
-/** Errors that pass by themselves, and how often and after how long an image is tried again. */
-const TRANSIENT: readonly FaceErrorCode[] = ['QUEUE_FULL', 'CALLER_QUEUE_FULL', 'INFERENCE_TIMEOUT'];
-const MAX_ATTEMPTS = 20;
-const RETRY_MS = 500;
-/** Errors that are none of the image: they end the migration. */
-const ERRORS_OF_THE_RUN: readonly FaceErrorCode[] = [
-  ...TRANSIENT,
-  'MODEL_UNKNOWN',
-  'MODEL_NOT_LOADED',
-  'REQUEST_ABORTED',
-  'NOT_READY',
-];
+const EMBEDDERS_MS = 1000;
 
 /**
  * Moves galleries to other embedders: a copy of the gallery is filled with embeddings of the crops that it holds, and then takes
@@ -101,7 +64,10 @@ const ERRORS_OF_THE_RUN: readonly FaceErrorCode[] = [
 export class GalleryMigrations {
   /** By the id of the copy. */
   private readonly runs = new Map<string, Run>();
-  private isStopping = false;
+  private readonly copier: GalleryCopier;
+  /** Names of embedders, as they were a moment ago: to ask for all models is too much for each deletion. */
+  private embedders = new Set<string>();
+  private embeddersReadAt = -Infinity;
 
   constructor(
     private readonly model: FaceModel,
@@ -112,21 +78,25 @@ export class GalleryMigrations {
       /** Shared by all changes of a gallery. */
       galleries: SharedLock;
     },
-  ) {}
+  ) {
+    this.copier = new GalleryCopier(model, store, locks.subjects);
+  }
 
   /**
    * Begins a migration, or goes on with it: what is in the copy already is not embedded again. It runs in the background, behind
    * requests that wait.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_UNKNOWN, MODEL_NOT_LOADED for the embedder; PARAMETER_INVALID where the gallery is
-   * of its contract already; GALLERY_EXISTS where the id of the copy is taken by another gallery; GALLERY_FULL;
+   * of its contract already, or the store keeps no crops; GALLERY_EXISTS where the id of the copy is taken by another gallery; GALLERY_FULL;
    * GALLERY_MIGRATING for a copy.
    */
   async start(galleryId: string, embedderName: string): Promise<MigrationStatus> {
     const source = await this.store.getGallery(galleryId);
     assertNoCopy(source);
+    if (!this.store.keepsCrops) throw cannotMove();
     const embedder = this.loadedEmbedder(embedderName);
     if (embedder.contract === source.contract) throw sameContract(embedderName);
+    this.embedders.add(embedderName);
     const copy = await this.copyFor(source, embedder);
     if (this.runs.get(copy.id)?.state !== 'running') {
       const run: Run = {
@@ -176,8 +146,10 @@ export class GalleryMigrations {
     const { source, copy } = await this.find(galleryId, embedder);
     const items: MissingSubject[] = [];
     let next: string | null | undefined = after;
+    const turns = new Turns();
     // Never more than fit: the cursor is that of the subjects that were looked at.
     for (let first = true; (first || next != null) && items.length < limit; first = false) {
+      await turns.next();
       const page: Page<Subject> = await this.store.listSubjects(source.id, {
         limit: Math.min(limit - items.length, PAGE_SIZE),
         after: next ?? undefined,
@@ -209,7 +181,7 @@ export class GalleryMigrations {
     const run = this.runs.get(parties.copy.id);
     if (run?.state !== 'done') throw galleryErrors.notMigrated(galleryId, run?.state ?? 'idle');
     const { failures } = run;
-    const catchUp = () => this.catchUp(parties, { ...run, failures });
+    const catchUp = () => this.copier.catchUp(parties, { ...run, failures });
     await catchUp();
     const gallery = await this.locks.galleries.runAlone(galleryId, async () => {
       await catchUp();
@@ -226,9 +198,12 @@ export class GalleryMigrations {
 
   /** Copies of a gallery that migrations have begun. */
   async copiesOf(galleryId: string): Promise<Gallery[]> {
-    const embedders = this.model.models().filter(({ task }) => task === 'embed');
+    if (performance.now() - this.embeddersReadAt > EMBEDDERS_MS) {
+      this.embeddersReadAt = performance.now();
+      for (const { name, task } of this.model.models()) if (task === 'embed') this.embedders.add(name);
+    }
     const found = await Promise.all(
-      embedders.map(({ name }) =>
+      Array.from(this.embedders, (name) =>
         orNull('GALLERY_NOT_FOUND', this.store.getGallery(copyIdOf(galleryId, name))),
       ),
     );
@@ -237,7 +212,7 @@ export class GalleryMigrations {
 
   /** Ends what runs; settles when it has ended. */
   async stop(): Promise<void> {
-    this.isStopping = true;
+    this.copier.stop();
     await Promise.all(Array.from(this.runs.values(), ({ ended }) => ended));
   }
 
@@ -286,204 +261,12 @@ export class GalleryMigrations {
 
   private async run(parties: Parties, run: Run): Promise<void> {
     try {
-      await this.catchUp(parties, run);
+      await this.copier.catchUp(parties, run);
       run.state = 'done';
     } catch (error) {
       run.state = 'failed';
       run.error = error instanceof FaceError ? error : galleryErrors.storeFailed(error);
     }
-  }
-
-  /** Makes the copy what the gallery is, as far as that goes. */
-  private async catchUp({ source, copy, embedder }: Parties, run: Run): Promise<void> {
-    for (let after: string | undefined | null; after !== null;) {
-      const { items, next } = await this.store.listSubjects(source.id, { limit: PAGE_SIZE, after });
-      const ids = items.map(({ id }) => id);
-      const [ours, theirs] = await Promise.all([
-        this.referencesOf(source.id, ids),
-        this.referencesOf(copy.id, ids),
-      ]);
-      const waiting = [...items];
-      const parties = { source, copy, embedder };
-      const work = async () => {
-        for (let subject = waiting.shift(); subject != null; subject = waiting.shift()) {
-          if (this.isStopping) throw new FaceError('NOT_READY', 'The service is shutting down.');
-          const { id } = subject;
-          await this.follow(parties, subject, ours.get(id) ?? [], theirs.get(id) ?? [], run);
-        }
-      };
-      const workers = Array.from({ length: SUBJECTS_AT_A_TIME }, () =>
-        work().finally(() => void waiting.splice(0)),
-      );
-      // None goes on in the background when one has failed.
-      const failure = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
-      if (failure != null) throw (failure as PromiseRejectedResult).reason;
-      after = next;
-    }
-    for (let after: string | undefined | null; after !== null;) {
-      const { items, next } = await this.store.listSubjects(copy.id, { limit: PAGE_SIZE, after });
-      for (const { id } of items) await this.dropSubject(source, copy, id);
-      after = next;
-    }
-  }
-
-  /** Makes a subject of the copy what that of the gallery is. */
-  private async follow(
-    { source, copy, embedder }: Parties,
-    { id }: Subject,
-    ours: readonly Reference[],
-    theirs: readonly Reference[],
-    run: Run,
-  ): Promise<void> {
-    const there = new Map(theirs.map((reference) => [reference.id, reference]));
-    const added: NewReference[] = [];
-    for (const reference of ours) {
-      if (there.has(reference.id)) run.done++;
-      else {
-        const copied = await this.embedAgain(source, reference, embedder, run);
-        if (copied) added.push(copied);
-      }
-    }
-    // A deletion that comes meanwhile is before all this, or after it.
-    await this.locks.subjects.run(subjectKey(source.id, id), async () => {
-      const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id));
-      if (subject == null) return;
-      await this.followSubject(copy, subject);
-      const now = new Map(
-        (await this.store.describeReferences(source.id, [id])).map((reference) => [reference.id, reference]),
-      );
-      for (const reference of theirs) {
-        const ours = now.get(reference.id);
-        if (ours == null) {
-          const removal = this.store.deleteReference(copy.id, id, reference.id);
-          await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal));
-        } else await this.followReference(copy, ours, reference);
-      }
-      const left = added.filter((reference) => now.has(reference.id));
-      for (const outcome of left.length > 0 ? await this.store.addReferences(copy.id, left) : []) {
-        if (!(outcome instanceof FaceError)) run.done++;
-        else if (isFaceError(outcome, 'GALLERY_FULL')) throw outcome;
-        else run.failed++;
-      }
-    });
-  }
-
-  private async followSubject(copy: Gallery, subject: Subject): Promise<void> {
-    const { id, metadata, consentRef, purpose, expiresAt, createdAt } = subject;
-    const old = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(copy.id, id));
-    const matches = [subject.lastMatchedAt, old?.lastMatchedAt].filter((match) => match != null);
-    const lastMatchedAt = matches.length === 0 ? null : Math.max(...matches);
-    const rights = { consentRef, purpose, expiresAt, lastMatchedAt };
-    const isSame =
-      old != null &&
-      isSameMetadata(old.metadata, metadata) &&
-      Object.entries(rights).every(([name, value]) => old[name as keyof Subject] === value);
-    if (!isSame) await this.store.putSubject(copy.id, id, metadata, { ...rights, createdAt });
-  }
-
-  private async followReference(copy: Gallery, ours: Reference, theirs: Reference): Promise<void> {
-    const { [EMBEDDING_NORM_KEY]: norm, ...known } = theirs.metadata;
-    const { [EMBEDDING_NORM_KEY]: _norm, ...metadata } = ours.metadata;
-    if (isSameMetadata(known, metadata) && ours.expiresAt === theirs.expiresAt) return;
-    const wanted = norm === undefined ? metadata : { ...metadata, [EMBEDDING_NORM_KEY]: norm };
-    const { id, subjectId, expiresAt } = ours;
-    const update = this.store.updateReference(copy.id, subjectId, id, wanted, { expiresAt });
-    await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', update));
-  }
-
-  /** Removes a subject from the copy that is not in the gallery. */
-  private async dropSubject(source: Gallery, copy: Gallery, id: string): Promise<void> {
-    await this.locks.subjects.run(subjectKey(source.id, id), async () => {
-      if ((await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id))) != null) return;
-      await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(copy.id, id));
-    });
-  }
-
-  /** A reference under the new contract; `null`, and counted, where that cannot be. */
-  private async embedAgain(
-    source: Gallery,
-    reference: Reference,
-    embedder: EmbedderInfo,
-    run: Run,
-  ): Promise<NewReference | null> {
-    const { id, subjectId, metadata, quality, imageHash, expiresAt, createdAt } = reference;
-    if (run.failures.has(id)) {
-      run.failed++;
-      return null;
-    }
-    const reading = reference.hasCrop ? this.store.getCrop(source.id, subjectId, id) : Promise.resolve(null);
-    const crop = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reading));
-    if (crop == null) {
-      run.withoutCrop++;
-      return null;
-    }
-    try {
-      const face = await this.represent(crop, embedder, quality?.detectionScore === 0);
-      const { embedding, norm } = face;
-      const hasNorm = metadata[EMBEDDING_NORM_KEY] !== undefined;
-      return {
-        id,
-        subjectId,
-        embedding,
-        metadata: hasNorm ? { ...metadata, [EMBEDDING_NORM_KEY]: norm } : metadata,
-        quality,
-        imageHash,
-        expiresAt,
-        createdAt,
-        crop,
-      };
-    } catch (error) {
-      if (!(error instanceof FaceError) || ERRORS_OF_THE_RUN.includes(error.code)) throw error;
-      run.failures.add(id);
-      run.failed++;
-      return null;
-    }
-  }
-
-  /** @param isWhole - in the photo no face was located: the whole of it was taken for one. */
-  private async represent(
-    crop: Uint8Array,
-    embedder: EmbedderInfo,
-    isWhole: boolean,
-  ): Promise<{ embedding: Float32Array; norm: number }> {
-    for (let attempt = 1; ; attempt++) {
-      await this.untilQuiet();
-      try {
-        const { faces } = await representInput(this.model, crop, embedder, {
-          // The face is in the middle, whoever else is beside it.
-          faceSelection: 'centerLargest',
-          wholeImage: isWhole ? 'always' : 'never',
-          presentationAttack: 'off',
-          cache: false,
-          caller: CALLER,
-        });
-        return faces[0];
-      } catch (error) {
-        const isPassing = error instanceof FaceError && TRANSIENT.includes(error.code);
-        if (!isPassing || attempt === MAX_ATTEMPTS || this.isStopping) throw error;
-        await setTimeout(RETRY_MS);
-      }
-    }
-  }
-
-  /** Lets requests go first that wait for the model, for a while. */
-  private async untilQuiet(): Promise<void> {
-    const end = performance.now() + MAX_WAIT_MS;
-    while (performance.now() < end && (await this.model.status()).queue.length > 0) await setTimeout(LOOK_MS);
-  }
-
-  private async referencesOf(
-    galleryId: string,
-    subjectIds: readonly string[],
-  ): Promise<ReadonlyMap<string, Reference[]>> {
-    const bySubject = new Map<string, Reference[]>();
-    if (subjectIds.length === 0) return bySubject;
-    for (const reference of await this.store.describeReferences(galleryId, subjectIds)) {
-      const others = bySubject.get(reference.subjectId);
-      if (others == null) bySubject.set(reference.subjectId, [reference]);
-      else others.push(reference);
-    }
-    return bySubject;
   }
 
   private async missingOf(
@@ -493,8 +276,8 @@ export class GalleryMigrations {
   ): Promise<MissingSubject[]> {
     const ids = subjects.map(({ id }) => id);
     const [ours, theirs] = await Promise.all([
-      this.referencesOf(source.id, ids),
-      this.referencesOf(copy.id, ids),
+      referencesBySubject(this.store, source.id, ids),
+      referencesBySubject(this.store, copy.id, ids),
     ]);
     return ids.flatMap((subjectId) => {
       const references = ours.get(subjectId) ?? [];
@@ -512,7 +295,9 @@ export class GalleryMigrations {
     copy: Gallery,
   ): Promise<{ subjectCount: number; referenceCount: number }> {
     const count = { subjectCount: 0, referenceCount: 0 };
+    const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
+      await turns.next();
       const { items, next } = await this.store.listSubjects(source.id, { limit: PAGE_SIZE, after });
       for (const { missingCount } of await this.missingOf(source, copy, items)) {
         count.subjectCount++;
@@ -559,11 +344,11 @@ function copyIdOf(galleryId: string, embedder: string): string {
   return `${galleryId.slice(0, Math.max(1, MAX_GALLERY_ID_LENGTH - ending.length))}${ending}`;
 }
 
-function isSameMetadata(a: Metadata, b: Metadata): boolean {
-  const keys = Object.keys(a);
-  return (
-    keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
-  );
+function cannotMove(): FaceError {
+  const problem = 'is in a store that keeps no pictures of faces, and cannot be moved';
+  return new FaceError('PARAMETER_INVALID', `Invalid: the gallery ${problem}.`, {
+    fields: { galleryId: problem },
+  });
 }
 
 function sameContract(embedder: string): FaceError {

@@ -73,6 +73,14 @@ export abstract class GalleryStore {
     return true;
   }
 
+  /**
+   * Whether it keeps crops, and lets a gallery take the place of another: without it a gallery cannot be moved to another
+   * embedder.
+   */
+  get keepsCrops(): boolean {
+    return false;
+  }
+
   /** @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries. */
   abstract createGallery(gallery: NewGallery): Promise<Gallery>;
 
@@ -89,10 +97,14 @@ export abstract class GalleryStore {
   /**
    * Deletes a gallery and gives its id to another one, in one change: whoever asks for it gets the one or the other.
    *
+   * Only called where {@link keepsCrops} is true.
+   *
    * @param copyId - of the gallery that takes the id of the deleted one; that of `copyId` is free then.
    * @returns the gallery under its new id.
    */
-  abstract replaceGallery(galleryId: string, copyId: string): Promise<Gallery>;
+  replaceGallery(_galleryId: string, _copyId: string): Promise<Gallery> {
+    return Promise.reject(new Error('This store does not let a gallery take the place of another.'));
+  }
 
   /**
    * Makes a subject without references, or replaces the metadata of one that is there. Rights and history that are absent stay;

@@ -258,7 +258,7 @@ export class GalleryService {
       ...defined(given),
     };
     settings.matchesSince = settings.sinceLastMatchSeconds == null ? null : Date.now();
-    assertValid({ id: galleryIdProblem(id), ...settingsProblems(settings) });
+    assertValid({ id: galleryIdProblem(id), ...this.problemsOf(settings) });
     assertTargets(settings, info);
     return this.store.createGallery({ ...settings, id, contract, dimensions });
   }
@@ -272,7 +272,7 @@ export class GalleryService {
    */
   async updateGallery(galleryId: string, settings: Partial<GallerySettings>): Promise<Gallery> {
     const changes = defined(settings);
-    assertValid(settingsProblems(changes));
+    assertValid(this.problemsOf(changes));
     if (changes.targetFmr != null || changes.targetFpir != null) {
       assertTargets(changes, embedderOf(this.model, await this.store.getGallery(galleryId)));
     }
@@ -731,6 +731,13 @@ export class GalleryService {
     const report = await this.retention.purge();
     if (report.subjectCount + report.referenceCount > 0) this.model.purgeCache();
     return report;
+  }
+
+  private problemsOf(settings: Partial<GallerySettings>): Record<string, string | null> {
+    const problems = settingsProblems(settings);
+    if (settings.keepCrops === true && !this.store.keepsCrops)
+      problems.keepCrops = 'must be false: the store keeps no pictures of faces';
+    return problems;
   }
 
   /** A gallery that changes for itself. @throws {FaceError} GALLERY_NOT_FOUND; GALLERY_MIGRATING for a copy. */

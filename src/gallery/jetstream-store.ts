@@ -144,6 +144,10 @@ export class JetstreamStore extends MemoryStore {
     return super.updateGallery(galleryId, changes);
   }
 
+  override get keepsCrops(): boolean {
+    return false;
+  }
+
   /** A gallery is moved to another embedder by its crops, and none are kept here. */
   override async replaceGallery(): Promise<Gallery> {
     throw noCrops();

@@ -158,6 +158,25 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
     }
   });
 
+  it('counts crops in full, until they go', async () => {
+    const crop = new Uint8Array(50_000);
+    const one = bytesOf({ galleries: 1, subjects: 1, references: 1 }, precision) + crop.length;
+    const store = new MemoryStore({ threadCount: 0, precision, maxBytes: one + 20_000 });
+    try {
+      const random = unitVectors(1, newGallery().dimensions);
+      await store.createGallery(newGallery({ id: 'a', keepCrops: true }));
+      const add = (id: string) => store.addReferences('a', [newReference('ann', id, random(), { crop })]);
+      expect(await add('r1')).toMatchObject([{ status: 'added' }]);
+      expect(await add('r2')).toMatchObject([{ code: 'GALLERY_FULL' }]);
+      await store.deleteCrops('a', ['ann']);
+      expect(await add('r3')).toMatchObject([{ status: 'added' }]);
+      await store.deleteReference('a', 'ann', 'r3');
+      expect(await add('r4')).toMatchObject([{ status: 'added' }]);
+    } finally {
+      await store.close();
+    }
+  });
+
   it('names ten others of one image, however many there are, and forgets those that go', async () => {
     const store = new MemoryStore({ threadCount: 1, precision });
     try {

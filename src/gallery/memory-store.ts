@@ -110,6 +110,10 @@ export class MemoryStore extends GalleryStore {
     return this.stoppedBy !== undefined;
   }
 
+  override get keepsCrops(): boolean {
+    return true;
+  }
+
   createGallery(gallery: NewGallery): Promise<Gallery> {
     return this.change(() => {
       this.checkName(gallery.id);
@@ -158,7 +162,7 @@ export class MemoryStore extends GalleryStore {
     return counts;
   }
 
-  async replaceGallery(galleryId: string, copyId: string): Promise<Gallery> {
+  override async replaceGallery(galleryId: string, copyId: string): Promise<Gallery> {
     const { state, gallery } = await this.change(() => {
       const replaced = this.wholeGallery(galleryId);
       const before = this.wholeGallery(copyId);
@@ -224,7 +228,8 @@ export class MemoryStore extends GalleryStore {
     references: readonly NewReference[],
   ): Promise<(AddedReference | FaceError)[]> {
     return this.draft(galleryId, (draft, gallery) => {
-      const planned = plans.planAdditions(draft, references, gallery);
+      const keepCrops = gallery.keepCrops && this.keepsCrops;
+      const planned = plans.planAdditions(draft, references, { ...gallery, keepCrops });
       return () => {
         const later = new Set(draft.references.map(({ after }) => after!.id));
         // Each is answered as it is when those before it are there, and those after it are not.

@@ -1,4 +1,4 @@
-import { isFaceError, orNull } from './gallery-calls';
+import { isFaceError, orNull, referencesBySubject } from './gallery-calls';
 import { lastMatchOf } from './last-matches';
 import type { GalleryStore } from './gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
@@ -72,9 +72,11 @@ export class Retention {
 
   /** Erases all crops of a gallery. */
   async eraseCrops(galleryId: string): Promise<void> {
+    const turns = new Turns();
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listSubjects(galleryId, { limit: PAGE_SIZE, after });
       for (const subjects of chunksOf(items)) {
+        await turns.next();
         const ids = subjects.map(({ id }) => id);
         await this.store.deleteCrops(galleryId, ids);
       }
@@ -100,7 +102,8 @@ export class Retention {
     subjects: readonly Subject[],
     report: PurgeReport,
   ): Promise<void> {
-    const referencesOf = await this.referencesOf(gallery.id, subjects);
+    const ids = subjects.filter(({ referenceCount }) => referenceCount > 0).map(({ id }) => id);
+    const referencesOf = await referencesBySubject(this.store, gallery.id, ids);
     const removals = subjects.flatMap((subject) => {
       const references = referencesOf.get(subject.id) ?? [];
       const expired = references.filter((reference) => this.hasReferenceExpired(gallery, reference));
@@ -120,22 +123,6 @@ export class Retention {
         gallery.id,
         withCrops.map(({ id }) => id),
       );
-  }
-
-  /** By subject. */
-  private async referencesOf(
-    galleryId: string,
-    subjects: readonly Subject[],
-  ): Promise<ReadonlyMap<string, Reference[]>> {
-    const ids = subjects.filter(({ referenceCount }) => referenceCount > 0).map(({ id }) => id);
-    const bySubject = new Map<string, Reference[]>();
-    if (ids.length === 0) return bySubject;
-    for (const reference of await this.store.describeReferences(galleryId, ids)) {
-      const others = bySubject.get(reference.subjectId);
-      if (others == null) bySubject.set(reference.subjectId, [reference]);
-      else others.push(reference);
-    }
-    return bySubject;
   }
 
   private async hasExpired(gallery: Gallery, { subjectId, referenceId }: Hit): Promise<boolean> {

@@ -290,6 +290,7 @@ describe('galleries over HTTP', () => {
         status: 'added',
         reference: {
           expiresAt: null,
+          hasCrop: false,
           id: expect.stringMatching(/^[0-9a-f-]{36}$/),
           subjectId: 'alice',
           metadata: { camera: 'door' },

@@ -104,7 +104,7 @@ describe('OpenAPI document', () => {
         'get /metrics',
       ]),
     );
-    expect(operations()).toHaveLength(48);
+    expect(operations()).toHaveLength(52);
   });
 
   it('has a schema and examples for every body and every response', () => {
