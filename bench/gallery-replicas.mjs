@@ -1,197 +1,159 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { People } from './people.mjs';
-import { rootDir } from './service.mjs';
-import { percentile } from './statistics.mjs';
+import { fork } from 'node:child_process';
+import { availableParallelism, loadavg } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { hasNats, startNatsServers } from './nats-servers.mjs';
+import { median, percentile } from './statistics.mjs';
 
-const require = createRequire(import.meta.url);
-const { JetstreamStore } = require(join(rootDir, 'dist', 'gallery', 'jetstream-store.js'));
-const { MemoryStore } = require(join(rootDir, 'dist', 'index.js'));
-
-/** References in the galleries that are searched and read at a start. */
 const SIZE = Number(process.env.SIZE ?? 100_000);
+const CLIENTS = Number(process.env.CLIENTS ?? 16);
+const SECONDS = Number(process.env.SECONDS ?? 10);
 const DIMENSIONS = 512;
-const SERVERS = [1, 3];
-const CALLERS = 16;
-const ENROLLMENTS = 3000;
-const DELETIONS = 1000;
-const BATCH = 100;
+const PROBES = 300;
+const DELETIONS = 500;
 const SEARCHES = 200;
-const GALLERY = 'bench';
-/** Ports of the servers for clients and for each other. */
-const [CLIENT_PORT, ROUTE_PORT] = [14_222, 16_222];
 
-/** What changes cost where replicas share galleries, when the others see them, and how long a start takes. */
+/** What changes cost that several replicas share, when the others see them, and what a search and a start cost. */
 export default async function galleryReplicas(log) {
+  if (!hasNats) return { skipped: 'nats-server is not on the path (Debian: apt-get install nats-server)' };
+  const startLoad = loadavg()[0];
   const rows = [];
-  for (const count of SERVERS) {
-    log(`${count} servers`);
-    const servers = startServers(count);
-    try {
-      rows.push([count, ...(await measure(servers.addresses, log)).map((value) => value.toFixed(1))]);
-    } finally {
-      await servers.stop();
-    }
+  const failures = [];
+  for (const size of [3, 1]) {
+    const { row, failure } = await measure(size, (line) => log(`${size} servers: ${line}`));
+    rows.push(row);
+    if (failure) failures.push(failure);
   }
+  const quantiles = (of) => [`${of} p50, ms`, `${of} p99, ms`];
   return {
-    notes: [
-      `Two replicas of the jetstream store and the servers (nats-server) on one machine. ${CALLERS} callers enroll one reference of ` +
-        `${DIMENSIONS} numbers each, as a new subject, then ${CALLERS} delete. Seen: from the answer until the other replica has it. ` +
-        `Search and start: ${SIZE} references; the memory store beside it in the same run.`,
-    ],
     columns: [
       'servers',
-      'enrollments/s',
-      'enroll p50 ms',
-      'enroll p99 ms',
-      'seen p50 ms',
-      'seen p99 ms',
-      'delete p50 ms',
-      'delete p99 ms',
-      'search p50 ms',
-      'memory store: search p50 ms',
-      'start s',
+      `enrollments/s, ${CLIENTS} clients`,
+      ...quantiles('visible on the other replica'),
+      ...quantiles('delete a subject'),
+      ...quantiles('the same beside the clients'),
+      'one probe p50, ms',
+      'in the memory store p50, ms',
+      'filled, references/s',
+      'boot, s',
+      'disk of a server, MB',
     ],
     rows,
+    notes: [
+      `${SIZE.toLocaleString('en-US')} references of ${DIMENSIONS} numbers, four to a subject. NATS servers, two replicas of the store and the bench share ${availableParallelism()} cores, over loopback; the load average was ${startLoad.toFixed(1)} at the start. Half of the clients enroll on each replica for ${SECONDS} s, each a new subject with one reference. Visible: from the call on one replica until the other finds the subject, beside the clients. Deletions are one after the other, with all copies overwritten. The memory store has the same references in the same process, and is searched in turn. Boot: a new replica, from connecting until it serves.`,
+    ],
+    failures,
   };
 }
 
-async function measure(servers, log) {
-  const open = (i) =>
-    JetstreamStore.open({
-      nats: { servers: [servers[i % servers.length]], replicas: servers.length },
-      key: 'a key of thirty-two characters..',
-      threadCount: availableParallelism(),
-      precision: 'float32',
+async function measure(size, log) {
+  const nats = await startNatsServers(size);
+  const replicas = [];
+  const start = async () => {
+    const replica = new Replica();
+    replicas.push(replica);
+    return { replica, ms: await replica.ask('open', { servers: nats.servers, replicas: size }) };
+  };
+  try {
+    const { replica: a } = await start();
+    const { replica: b } = await start();
+    log(`fill with ${SIZE} references`);
+    const fillMs = await a.ask('fill', { size: SIZE, dimensions: DIMENSIONS });
+    await b.ask('counts', { revision: await a.ask('revision') });
+    const filledBytes = nats.bytes();
+
+    log('boot');
+    const { replica: booted, ms: bootMs } = await start();
+    await booted.close();
+
+    log('search');
+    const searches = await a.ask('search', { count: SEARCHES, dimensions: DIMENSIONS });
+
+    log('delete');
+    const deletions = await a.ask('remove', { from: 0, count: DELETIONS });
+
+    log(`enroll with ${CLIENTS} clients`);
+    const clients = (name, seconds = SECONDS) =>
+      Promise.all(
+        [a, b].map((replica, i) =>
+          replica.ask('enroll', {
+            name: `${name}-${i}`,
+            clients: CLIENTS / 2,
+            seconds,
+            dimensions: DIMENSIONS,
+          }),
+        ),
+      );
+    const counts = await clients('client');
+
+    log('see beside the clients');
+    const everyMs = (1000 * SECONDS) / (2 * PROBES);
+    const [probes, seen] = await Promise.all([
+      a.ask('probe', { count: PROBES, everyMs, dimensions: DIMENSIONS }),
+      b.ask('watch', { count: PROBES }),
+      clients('beside'),
+    ]);
+    const visible = seen.map((at, i) => at - probes[i].asked);
+
+    log('delete beside the clients');
+    const [busyDeletions] = await Promise.all([
+      a.ask('remove', { from: DELETIONS, count: DELETIONS }),
+      clients('busy'),
+    ]);
+
+    const revision = Math.max(await a.ask('revision'), await b.ask('revision'));
+    const held = await Promise.all([a, b].map((replica) => replica.ask('counts', { revision })));
+    const texts = held.map((one) => JSON.stringify(one));
+    const ms = (values) => [median(values).toFixed(1), percentile(values, 0.99).toFixed(1)];
+    return {
+      failure: texts[0] === texts[1] ? null : `The replicas hold ${texts.join(' and ')}.`,
+      row: [
+        size,
+        ((counts[0] + counts[1]) / SECONDS).toFixed(0),
+        ...ms(visible),
+        ...ms(deletions),
+        ...ms(busyDeletions),
+        median(searches.replica).toFixed(2),
+        median(searches.memory).toFixed(2),
+        ((1000 * SIZE) / fillMs).toFixed(0),
+        (bootMs / 1000).toFixed(1),
+        (filledBytes / 1e6).toFixed(0),
+      ],
+    };
+  } finally {
+    await Promise.all(replicas.map((replica) => replica.close()));
+    await nats.stop();
+  }
+}
+
+/** A process with a replica of the store. */
+class Replica {
+  #child = fork(fileURLToPath(new URL('gallery-replicas-process.mjs', import.meta.url)));
+  #calls = new Map();
+  #count = 0;
+
+  constructor() {
+    this.exited = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.on('message', ({ call, result, error }) => {
+      const { resolve, reject } = this.#calls.get(call);
+      this.#calls.delete(call);
+      if (error === undefined) resolve(result);
+      else reject(new Error(error));
     });
-  const [store, other] = [await open(0), await open(1)];
-  const memory = new MemoryStore({ threadCount: availableParallelism(), precision: 'float32' });
-  for (const one of [store, memory]) await one.createGallery(gallery());
-  await other.waitFor(store.revision);
-  const people = new People(DIMENSIONS);
-  let made = 0;
-  const next = () => reference(made++, people.next());
-
-  const seen = [];
-  const began = performance.now();
-  const enrollments = await inParallel(ENROLLMENTS, async () => {
-    await store.addReferences(GALLERY, [next()]);
-    const { revision } = store;
-    const answered = performance.now();
-    // Not awaited here: it would keep the caller.
-    seen.push(other.waitFor(revision).then(() => performance.now() - answered));
-  });
-  const enrollmentsPerSecond = ENROLLMENTS / ((performance.now() - began) / 1000);
-  const seenMs = await Promise.all(seen);
-  let gone = 0;
-  const deletions = await inParallel(DELETIONS, () => store.deleteSubject(GALLERY, `subject-${gone++}`));
-
-  log(`fill to ${SIZE}`);
-  while ((await store.getGallery(GALLERY)).referenceCount < SIZE) {
-    const batch = Array.from({ length: BATCH }, next);
-    await Promise.all([store.addReferences(GALLERY, batch), memory.addReferences(GALLERY, batch)]);
+    void this.exited.then(() => {
+      for (const { reject } of this.#calls.values()) reject(new Error('A replica has ended.'));
+    });
   }
-  const probes = Array.from({ length: SEARCHES }, () => people.next());
-  const [searches, memorySearches] = [[], []];
-  for (const probe of probes) {
-    searches.push(await timeOf(() => store.search(GALLERY, [probe], { limit: 10 })));
-    memorySearches.push(await timeOf(() => memory.search(GALLERY, [probe], { limit: 10 })));
+
+  ask(work, options = {}) {
+    return new Promise((resolve, reject) => {
+      const call = this.#count++;
+      this.#calls.set(call, { resolve, reject });
+      this.#child.send({ call, work, ...options });
+    });
   }
-  await Promise.all([store.close(), other.close(), memory.close()]);
-  let restarted;
-  const startMs = await timeOf(async () => (restarted = await open(0)));
-  await restarted.close();
-  return [
-    enrollmentsPerSecond,
-    ...[0.5, 0.99].map((share) => percentile(enrollments, share)),
-    ...[0.5, 0.99].map((share) => percentile(seenMs, share)),
-    ...[0.5, 0.99].map((share) => percentile(deletions, share)),
-    percentile(searches, 0.5),
-    percentile(memorySearches, 0.5),
-    startMs / 1000,
-  ];
-}
 
-function startServers(count) {
-  const dir = mkdtempSync(join(tmpdir(), 'likeness-bench-nats-'));
-  const routes = Array.from({ length: count }, (_, i) => `nats://127.0.0.1:${ROUTE_PORT + i}`).join(', ');
-  const children = Array.from({ length: count }, (_, i) => {
-    const file = join(dir, `${i}.conf`);
-    mkdirSync(join(dir, `${i}`));
-    const cluster = `cluster { name: bench, listen: "127.0.0.1:${ROUTE_PORT + i}", routes: [${routes}] }`;
-    const lines = [
-      `server_name: n${i}`,
-      `listen: "127.0.0.1:${CLIENT_PORT + i}"`,
-      `jetstream { store_dir: "${join(dir, `${i}`)}" }`,
-    ];
-    writeFileSync(file, [...lines, ...(count > 1 ? [cluster] : [])].join('\n'));
-    return spawn('nats-server', ['-c', file, '-l', join(dir, `${i}.log`)], { stdio: 'ignore' });
-  });
-  process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')));
-  return {
-    addresses: children.map((_child, i) => `nats://127.0.0.1:${CLIENT_PORT + i}`),
-    async stop() {
-      const ended = children.map((child) => once(child, 'exit'));
-      children.forEach((child) => child.kill('SIGKILL'));
-      await Promise.all(ended);
-      rmSync(dir, { recursive: true, force: true });
-    },
-  };
-}
-
-/** @returns milliseconds of each call. */
-async function inParallel(count, call) {
-  const times = [];
-  let left = count;
-  const caller = async () => {
-    while (left-- > 0) times.push(await timeOf(call));
-  };
-  await Promise.all(Array.from({ length: CALLERS }, caller));
-  return times;
-}
-
-async function timeOf(call) {
-  const began = performance.now();
-  await call();
-  return performance.now() - began;
-}
-
-function gallery() {
-  return {
-    id: GALLERY,
-    contract: 'bench',
-    dimensions: DIMENSIONS,
-    threshold: null,
-    targetFmr: null,
-    targetFpir: null,
-    capacity: 2 * SIZE,
-    maxSubjects: null,
-    maxReferencesPerSubject: 10,
-    enrolmentGate: 'off',
-    maxAgeSeconds: null,
-    sinceLastMatchSeconds: null,
-    matchesSince: null,
-    metadata: {},
-  };
-}
-
-function reference(number, embedding) {
-  return {
-    id: `reference-${number}`,
-    subjectId: `subject-${number}`,
-    embedding,
-    metadata: {},
-    quality: {
-      detectionScore: 0.99,
-      faceSizePx: 180,
-      sharpness: 123.4,
-      brightness: 0.5,
-      pose: { yaw: 1, pitch: 2, roll: 3 },
-    },
-    imageHash: number.toString(16).padStart(64, '0'),
-  };
+  async close() {
+    if (this.#child.connected) this.ask('close').catch(() => undefined);
+    await this.exited;
+  }
 }

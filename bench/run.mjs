@@ -34,7 +34,18 @@ const SCENARIOS = [
   'gallery-replicas',
 ];
 /** Environment variables that change what a scenario does: the command in the docs names those that were set. */
-const VARIABLES = ['CLIENTS', 'WINDOW', 'REQUESTS', 'INPUT', 'KILLS', 'TERMS', 'ROUNDS', 'SIZE', 'SIZES'];
+const VARIABLES = [
+  'CLIENTS',
+  'WINDOW',
+  'REQUESTS',
+  'INPUT',
+  'KILLS',
+  'TERMS',
+  'ROUNDS',
+  'SIZE',
+  'SIZES',
+  'SECONDS',
+];
 
 const [name] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 if (!SCENARIOS.includes(name)) {
@@ -47,6 +58,10 @@ for (const signal of ['SIGTERM', 'SIGHUP']) process.once(signal, () => process.e
 
 const { default: scenario } = await import(`./${name}.mjs`);
 const result = await scenario((line) => console.error(line));
+if (result.skipped) {
+  console.error(`${name}: skipped, as ${result.skipped}`);
+  process.exit();
+}
 const isWritten = process.argv.includes('--write');
 const pictures = [];
 for (const plot of isWritten ? (result.plots ?? []) : []) pictures.push(await writePlot(plot));

@@ -52,6 +52,10 @@ export const FACE_ERRORS = {
     when: 'the subject has no reference of this id; verify: it has none at all',
   },
   REQUEST_TIMEOUT: { status: 408, when: 'the body arrives too slowly: less than 8 KiB/s over ten seconds' },
+  GALLERY_MIGRATING: {
+    status: 409,
+    when: 'a gallery that a migration fills is to be changed, or a migration is to be switched over that is not done or would lose references; `details` says which',
+  },
   GALLERY_EXISTS: { status: 409, when: 'a gallery that is to be made has the id of another' },
   SUBJECT_EXISTS: { status: 409, when: 'rename: the new id is taken, and `merge` was not asked for' },
   SUBJECT_FULL: { status: 409, when: 'the subject has as many references as the gallery allows for one' },
@@ -150,6 +154,10 @@ export const FACE_ERRORS = {
   GALLERY_STORE_STOPPED: {
     status: 503,
     when: 'the store of the galleries takes no more changes after a fault of its own, until a restart; reads and searches go on',
+  },
+  GALLERY_REVISION_PENDING: {
+    status: 503,
+    when: 'this replica has not read the revision that `x-likeness-min-revision` asks for within 5 seconds, or the deadline of the request; nothing was done',
   },
   AUDIT_FAILED: {
     status: 503,

@@ -5,6 +5,7 @@ import type {
   EnrolledItemDto,
   RefusedItemDto,
 } from '../galleries/enrol.dto';
+import type { MissingSubjectsDto } from '../galleries/gallery-migration.dto';
 import type { ImportResponseDto } from '../galleries/gallery-export.dto';
 import type { IdentifyResponseDto } from '../galleries/identify.dto';
 import type { PurgeReportDto } from '../galleries/purge.controller';
@@ -73,6 +74,12 @@ export const AUDITED_ROUTES: Readonly<Record<string, AuditedRoute>> = {
   'POST /admin/galleries/:galleryId/import': route('import', ({ subjectCount }: ImportResponseDto) => [
     { outcome: 'ok', count: subjectCount },
   ]),
+  'POST /admin/galleries/:galleryId/migration': route('change'),
+  'GET /admin/galleries/:galleryId/migration': route('admin'),
+  'GET /admin/galleries/:galleryId/migration/missing': route('read', ({ subjects }: MissingSubjectsDto) => [
+    { outcome: 'ok', count: subjects.length },
+  ]),
+  'POST /admin/galleries/:galleryId/migration/switch': route('change'),
   'POST /verify': route('verify', ({ verified }: { verified: boolean }) => [
     { outcome: verified ? 'match' : 'no_match' },
   ]),

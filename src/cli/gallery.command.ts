@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addGalleryCheckCommands } from './gallery-check.command';
 import { addGalleryFileCommands } from './gallery-file.command';
 import { addGalleryImportCommand } from './gallery-import.command';
+import { addGalleryMigrateCommand } from './gallery-migrate.command';
 import { addGalleryRekeyCommand } from './gallery-rekey.command';
 
 export function addGalleryCommand(program: Command): void {
@@ -12,6 +13,7 @@ export function addGalleryCommand(program: Command): void {
     );
   addGalleryImportCommand(gallery);
   addGalleryFileCommands(gallery);
+  addGalleryMigrateCommand(gallery);
   addGalleryCheckCommands(gallery);
   addGalleryRekeyCommand(gallery);
 }

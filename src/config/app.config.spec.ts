@@ -70,7 +70,12 @@ describe(loadAppConfig.name, () => {
         scanThreads: 'auto',
         maxBytes: 'auto',
         maxGalleries: 100_000,
-        defaultGallery: { capacity: 100_000, maxSubjects: null, maxReferencesPerSubject: 20 },
+        defaultGallery: {
+          capacity: 100_000,
+          maxSubjects: null,
+          maxReferencesPerSubject: 20,
+          keepCrops: false,
+        },
       },
       deepface: { authToken: null, aliases: {} },
     });
@@ -172,7 +177,12 @@ describe(loadAppConfig.name, () => {
         scanThreads: 64,
         maxBytes: 1024 ** 4,
         maxGalleries: 1_000_000,
-        defaultGallery: { capacity: 100_000_000, maxSubjects: 100_000_000, maxReferencesPerSubject: 1000 },
+        defaultGallery: {
+          capacity: 100_000_000,
+          maxSubjects: 100_000_000,
+          maxReferencesPerSubject: 1000,
+          keepCrops: true,
+        },
       },
       deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
     });

@@ -494,6 +494,12 @@ export const APP_CONFIG = {
     range: GALLERY_RANGES.maxReferencesPerSubject,
     doc: 'Most references of one subject, in a gallery that is made without such a limit of its own',
   },
+  FACE_GALLERY_KEEP_CROPS: {
+    type: 'choice',
+    default: 'off',
+    choices: ['off', 'on'],
+    doc: 'on: galleries that are made without a choice of their own keep a picture of each enrolled face, so that they can be moved to another embedder',
+  },
   FACE_DEEPFACE_ALIASES: {
     type: 'names',
     default: '',
@@ -687,6 +693,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
         capacity: integer(env, 'FACE_GALLERY_CAPACITY'),
         maxSubjects: maxSubjects === 'auto' ? null : maxSubjects,
         maxReferencesPerSubject: integer(env, 'FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT'),
+        keepCrops: choice(env, 'FACE_GALLERY_KEEP_CROPS') === 'on',
       },
     },
     deepface: {

@@ -46,6 +46,8 @@ export interface FaceCallOptions {
   signal?: AbortSignal;
   /** Milliseconds to INFERENCE_TIMEOUT, where that is sooner than `requestTimeoutMs` of the module. */
   timeoutMs?: number;
+  /** False: the answer is neither taken from the cache nor kept there. @defaultValue true */
+  cache?: boolean;
   /** Whose work it is: callers are served in turn, and none may fill the queue alone. */
   caller?: string;
 }
@@ -56,6 +58,11 @@ export interface RepresentCallOptions extends FaceCallOptions {
   embedder?: string;
   /** Measure sharpness and brightness of every selected face: 1 ms for one of 110 pixels, 10 ms for 670. @defaultValue false */
   quality?: boolean;
+  /**
+   * Cut every selected face out, see {@link RepresentedFace.crop}: `represent` finds the face in it again, for any embedder. Such
+   * an answer is neither taken from the cache nor kept there. @defaultValue false
+   */
+  crop?: boolean;
   /**
    * False: the face is cut out by its box, letterboxed onto the embedder's input and not turned. Such embeddings have a
    * contract of their own, see {@link FaceModel.embedder}. @defaultValue true

@@ -125,6 +125,8 @@ export class FakeFaceModel extends FaceModel {
         alignmentScore,
         embedding: personEmbedding(person),
         embeddingNorm: 1,
+        // It is found again in what was announced, and in nothing else.
+        ...(options.crop ? { crop: new Uint8Array(image) } : {}),
         ...(options.quality && landmarks != null
           ? { quality: { sharpness: 200, brightness: 0.5, ...quality } }
           : {}),

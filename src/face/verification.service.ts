@@ -102,6 +102,8 @@ export interface InputFace extends NormedEmbedding {
   detection: FaceDetection | null;
   /** `null` where an embedding came in, or quality was not asked for. */
   quality: PixelQuality | null;
+  /** See {@link RepresentedFace.crop}; `null` where an embedding came in, or it was not asked for. */
+  crop: Uint8Array | null;
 }
 
 /** What an input was made into: one face or more. */
@@ -239,8 +241,14 @@ export async function representInput(
   };
 }
 
-function representedFace({ embedding, embeddingNorm, quality, ...detection }: RepresentedFace): InputFace {
-  return { embedding, norm: embeddingNorm, quality: quality ?? null, detection };
+function representedFace({
+  embedding,
+  embeddingNorm,
+  quality,
+  crop,
+  ...detection
+}: RepresentedFace): InputFace {
+  return { embedding, norm: embeddingNorm, quality: quality ?? null, crop: crop ?? null, detection };
 }
 
 function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): InputFace {
@@ -256,7 +264,7 @@ function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): InputFace
   if (!(embeddingNorm > 0 && embeddingNorm < Infinity)) {
     throw new FaceError('EMBEDDING_INVALID', 'Expected a finite number above 0 for embeddingNorm.');
   }
-  return { embedding: unit, norm: norm * embeddingNorm, detection: null, quality: null };
+  return { embedding: unit, norm: norm * embeddingNorm, detection: null, quality: null, crop: null };
 }
 
 /** What a distance comes to; a refused pair never verifies, whatever its distance. */

@@ -315,6 +315,7 @@ export class WorkerFaceModel extends FaceModel {
         options.minDetectionScore == null ? undefined : Math.max(options.minDetectionScore, LEAST_SCORE),
       // Absent and not false: a cached answer is found by all of the job.
       quality: options.quality ? true : undefined,
+      crop: task === 'represent' && options.crop ? true : undefined,
       wholeImage: wholeImage === 'never' ? undefined : wholeImage,
       autoRotate: options.autoRotate === false ? false : undefined,
       align: task === 'represent' && options.align === false ? false : undefined,
@@ -325,7 +326,9 @@ export class WorkerFaceModel extends FaceModel {
       const { runs: _runs, ...answer } = await this.pool.run(job, limits);
       return answer;
     };
-    return this.cache == null ? work(options) : this.cache.run(job, options, work);
+    // Pictures of people are held by galleries that are asked to, and nowhere else.
+    const isCached = options.cache !== false && !job.crop;
+    return this.cache == null || !isCached ? work(options) : this.cache.run(job, options, work);
   }
 
   /**

@@ -8,6 +8,7 @@ import type { Metadata } from '../gallery/gallery.types';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/api-errors.decorator';
 import { ErrorDto } from '../http/error.dto';
 import type { RequestErrorCode } from '../http/error-examples';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { ImageBody } from '../http/image-body.decorator';
 import { ImageField } from '../http/image-body.interceptor';
 import type { ImageInput } from '../http/parse-image';
@@ -34,6 +35,7 @@ import {
   RefusedItemDto,
   type SentItem,
 } from './enrol.dto';
+import { WRITE_ERRORS } from './errors';
 import { endProblem, GalleryPathDto, parsedTime, SubjectPathDto } from './fields';
 import { ApiIdempotencyKey, IdempotencyKey } from './idempotency-key';
 
@@ -53,7 +55,8 @@ const ENROL_ERRORS: readonly RequestErrorCode[] = [
   ...ITEM_ERRORS,
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
-  'GALLERY_STORE_STOPPED',
+  'GALLERY_REVISION_PENDING',
+  ...WRITE_ERRORS,
 ];
 const ANSWER_EXAMPLES = {
   one: { summary: 'One image', value: ENROLMENT_ANSWER },
@@ -89,6 +92,7 @@ function toItem({ expiresAt, ...item }: SentItem, input: ImageInput | FaceError)
   EnrolOptionsDto,
 )
 @Scopes('enroll')
+@GalleryRoutes()
 @Controller('v1/galleries/:galleryId')
 export class EnrolmentController {
   constructor(private readonly galleries: GalleryService) {}

@@ -6,14 +6,29 @@ export const READ_ERRORS: readonly RequestErrorCode[] = [
   'PARAMETER_INVALID',
   'INTERNAL_ERROR',
   'GALLERY_STORE_FAILED',
+  'GALLERY_REVISION_PENDING',
   'AUDIT_FAILED',
   'NOT_READY',
+];
+
+/** What every route that changes galleries can answer with beside {@link READ_ERRORS}. */
+export const WRITE_ERRORS: readonly RequestErrorCode[] = [
+  'GALLERY_CHANGE_UNCERTAIN',
+  'GALLERY_STORE_STOPPED',
+  'GALLERY_MIGRATING',
+];
+
+/** What every route that deletes can answer with. */
+export const DELETE_ERRORS: readonly RequestErrorCode[] = [
+  ...READ_ERRORS,
+  ...WRITE_ERRORS,
+  'RECEIPTS_DISABLED',
 ];
 
 /** What every route with a body can answer with. */
 export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
   ...READ_ERRORS,
-  'GALLERY_STORE_STOPPED',
+  ...WRITE_ERRORS,
   ...JSON_BODY_ERRORS,
 ];
 
@@ -26,4 +41,5 @@ export const PROBE_ERRORS: readonly RequestErrorCode[] = [
   'EMBEDDING_CONTRACT_MISMATCH',
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
+  'GALLERY_REVISION_PENDING',
 ];

@@ -16,10 +16,11 @@ import { PageRoom } from '../gallery/pages';
 import type { Gallery } from '../gallery/gallery.types';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import { ErasureReceipts } from '../receipts/erasure-receipts';
-import { CHANGE_ERRORS, READ_ERRORS } from './errors';
+import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, PageQueryDto } from './fields';
 import {
   CREATE_GALLERY_EXAMPLES,
@@ -37,6 +38,7 @@ import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.d
 const ANSWER = { gallery: { summary: 'The gallery', value: GALLERY_ANSWER } };
 
 @ApiTags('galleries')
+@GalleryRoutes()
 @Controller('v1/galleries')
 export class GalleriesController {
   constructor(
@@ -121,7 +123,7 @@ export class GalleriesController {
   })
   @ApiNoContentResponse({ description: 'It is gone' })
   @ApiReceipt()
-  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'RECEIPTS_DISABLED'])
+  @ApiFaceErrors([...DELETE_ERRORS, 'GALLERY_NOT_FOUND'])
   async deleteGallery(
     @Param() { galleryId }: GalleryPathDto,
     @Query() { receipt }: ReceiptQueryDto,

@@ -3,6 +3,7 @@ import type { Features } from '../config/features';
 import { EnrolmentController } from './enrolment.controller';
 import { GalleriesController } from './galleries.controller';
 import { GalleryAdminController } from './gallery-admin.controller';
+import { GalleryMigrationController } from './gallery-migration.controller';
 import { IdentificationController } from './identification.controller';
 import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { PurgeController } from './purge.controller';
@@ -23,6 +24,7 @@ export class GalleriesModule {
         ...(features.has('identify') ? [IdentificationController] : []),
         ...(features.has('verify') ? [SubjectVerificationController] : []),
         GalleryAdminController,
+        GalleryMigrationController,
         PurgeController,
       ],
       providers: [ErasureReceipts],

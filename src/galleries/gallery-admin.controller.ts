@@ -10,8 +10,10 @@ import { importGallery } from '../gallery/import-gallery';
 import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
 import { refuseEncoded } from '../http/body-reader';
 import type { RequestErrorCode } from '../http/error-examples';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { bodySchema } from '../http/openapi';
 import { RequestId } from '../http/request-id';
+import { WRITE_ERRORS } from './errors';
 import { GalleryPathDto, SubjectPathDto } from './fields';
 import {
   EXPORT_MEDIA,
@@ -27,11 +29,13 @@ const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   'PARAMETER_INVALID',
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
+  'GALLERY_REVISION_PENDING',
   'NOT_READY',
 ];
 
 /** The only routes by which embeddings of galleries leave the service. */
 @ApiTags('admin')
+@GalleryRoutes()
 @Controller('admin/galleries/:galleryId')
 export class GalleryAdminController {
   constructor(private readonly store: GalleryStore) {}
@@ -43,7 +47,7 @@ export class GalleryAdminController {
     description:
       'Settings, subjects and references with their embeddings, streamed while the gallery goes on changing: what is there ' +
       'from beginning to end comes exactly once. An export that was cut off is refused by the import. Keep it as you ' +
-      'would keep the photos: it holds biometric data.',
+      'would keep the photos: it holds biometric data. Pictures of faces (keepCrops) are no part of it.',
   })
   @ApiOkResponse({ description: 'The gallery', content: EXPORT_MEDIA })
   @ApiFaceErrors(EXPORT_ERRORS)
@@ -65,7 +69,8 @@ export class GalleryAdminController {
   @Get('subjects/:subjectId/export')
   @ApiOperation({
     summary: 'Export all that is held about a subject, embeddings included',
-    description: 'As the export of the subject under /v1, with the biometric templates themselves.',
+    description:
+      'As the export of the subject under /v1, with the biometric templates themselves and the pictures of the faces that are held.',
   })
   @ApiOkResponse({ description: 'What is held', type: SubjectExportDto, examples: FULL_EXPORT_EXAMPLES })
   @ApiFaceErrors([...EXPORT_ERRORS, 'SUBJECT_NOT_FOUND'])
@@ -94,11 +99,13 @@ export class GalleryAdminController {
   })
   @ApiFaceErrors([
     ...EXPORT_ERRORS,
+    ...WRITE_ERRORS,
     'REQUEST_MALFORMED',
     'CONTENT_TYPE_UNSUPPORTED',
     'EMBEDDING_CONTRACT_MISMATCH',
     'SUBJECT_FULL',
     'GALLERY_FULL',
+    'GALLERY_MIGRATING',
   ])
   async importGallery(
     @Param() { galleryId }: GalleryPathDto,

@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsInt, Max, Min, ValidateIf } from 'class-validator';
+import { IsBoolean, IsInt, Max, Min, ValidateIf } from 'class-validator';
 import { TARGET_RANGE } from '../face/thresholds';
 import { GALLERY_RANGES } from '../gallery/gallery-rules';
 import { DEFAULT_GALLERY_SETTINGS } from '../gallery/gallery.options';
@@ -57,6 +57,11 @@ const SINCE_LAST_MATCH_DESCRIPTION =
   'no limit, and no times are kept';
 /** Ninety days. */
 const EXAMPLE_SINCE_LAST_MATCH_SECONDS = 7_776_000;
+
+const KEEP_CROPS_DESCRIPTION =
+  'Whether a picture of the face is held with each reference that is made of an image from now on, so that the gallery can be ' +
+  'moved to another embedder. It leaves the service in the export of a subject for administrators alone. false: none is held, ' +
+  'and those that are held are erased';
 
 /** Property: an error rate; `null` for that of the service. */
 function IsTargetOrNull(description: string, example: number): PropertyDecorator {
@@ -156,6 +161,15 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   @IsLimitOrNull('sinceLastMatchSeconds', SINCE_LAST_MATCH_DESCRIPTION, EXAMPLE_SINCE_LAST_MATCH_SECONDS)
   sinceLastMatchSeconds?: number | null;
 
+  /** Whether pictures of the faces are held. */
+  @Omittable()
+  @IsBoolean({ message: '$property must be true or false' })
+  @ApiPropertyOptional({
+    example: true,
+    description: `${KEEP_CROPS_DESCRIPTION}. Default: FACE_GALLERY_KEEP_CROPS`,
+  })
+  keepCrops?: boolean;
+
   /** Replaces the metadata as a whole. */
   @IsMetadata('Whatever is to be noted down; replaces what was there as a whole')
   metadata?: Metadata;
@@ -245,6 +259,9 @@ export class GalleryDto {
   })
   matchesSince: string | null;
 
+  @ApiProperty({ example: false, description: KEEP_CROPS_DESCRIPTION })
+  keepCrops: boolean;
+
   @ApiMetadata('As it was sent')
   metadata: Metadata;
 
@@ -262,8 +279,8 @@ export class GalleryDto {
 
   static from(gallery: Gallery): GalleryDto {
     const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity, maxSubjects } = gallery;
-    const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, sinceLastMatchSeconds, metadata } =
-      gallery;
+    const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, sinceLastMatchSeconds } = gallery;
+    const { keepCrops, metadata } = gallery;
     const matchesSince = gallery.matchesSince == null ? null : isoTime(gallery.matchesSince);
     const limits = { maxAgeSeconds, sinceLastMatchSeconds, matchesSince };
     const { subjectCount, referenceCount } = gallery;
@@ -275,6 +292,7 @@ export class GalleryDto {
       maxReferencesPerSubject,
       enrolmentGate,
       ...limits,
+      keepCrops,
       metadata,
     };
     const times = { createdAt: isoTime(gallery.createdAt), updatedAt: isoTime(gallery.updatedAt) };

@@ -6,7 +6,9 @@ import { Scopes } from '../auth/scopes.decorator';
 import { ADMIN_ERRORS, ApiFaceErrors } from '../http/api-errors.decorator';
 import { EXAMPLE_REQUEST_ID } from '../http/examples';
 import { ApiRequestId } from '../http/face.dto';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { RequestId } from '../http/request-id';
+import { WRITE_ERRORS } from './errors';
 
 /** Answer of POST /admin/galleries/purge. */
 export class PurgeReportDto implements PurgeReport {
@@ -33,6 +35,7 @@ export class PurgeReportDto implements PurgeReport {
 const PURGE_ANSWER: PurgeReportDto = { subjectCount: 3, referenceCount: 5, requestId: EXAMPLE_REQUEST_ID };
 
 @ApiTags('admin')
+@GalleryRoutes()
 @Controller('admin/galleries/purge')
 export class PurgeController {
   constructor(private readonly galleries: GalleryService) {}
@@ -51,7 +54,13 @@ export class PurgeController {
     type: PurgeReportDto,
     examples: { purged: { summary: 'Some had expired', value: PURGE_ANSWER } },
   })
-  @ApiFaceErrors([...ADMIN_ERRORS, 'GALLERY_STORE_FAILED', 'GALLERY_STORE_STOPPED', 'NOT_READY'])
+  @ApiFaceErrors([
+    ...ADMIN_ERRORS,
+    'GALLERY_STORE_FAILED',
+    'GALLERY_REVISION_PENDING',
+    ...WRITE_ERRORS,
+    'NOT_READY',
+  ])
   async purgeExpired(@RequestId() requestId: string): Promise<PurgeReportDto> {
     return { ...(await this.galleries.purgeExpired()), requestId };
   }

@@ -103,14 +103,26 @@ export class ReferenceDto {
   })
   expiresAt: string | null;
 
+  @ApiProperty({ example: false, description: 'Whether a picture of the face is held with it' })
+  hasCrop: boolean;
+
   @ApiTime('When it was enrolled')
   createdAt: string;
 
   /** Names what goes out: a stored reference has its embedding with it. */
   static from(reference: Reference): ReferenceDto {
-    const { id, subjectId, metadata, quality, imageHash, expiresAt, createdAt } = reference;
-    const times = { expiresAt: expiresAt == null ? null : isoTime(expiresAt), createdAt: isoTime(createdAt) };
-    return { id, subjectId, metadata, quality, imageHash, ...times };
+    const { id, subjectId, metadata, quality, imageHash, expiresAt, hasCrop, createdAt } = reference;
+    const end = expiresAt == null ? null : isoTime(expiresAt);
+    return {
+      id,
+      subjectId,
+      metadata,
+      quality,
+      imageHash,
+      expiresAt: end,
+      hasCrop,
+      createdAt: isoTime(createdAt),
+    };
   }
 }
 
@@ -148,6 +160,7 @@ export const STORED_REFERENCE_EXAMPLE: Reference = {
   },
   imageHash: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   expiresAt: null,
+  hasCrop: false,
   createdAt: EXAMPLE_TIME_MS,
 };
 const REFERENCE_EXAMPLE = ReferenceDto.from(STORED_REFERENCE_EXAMPLE);

@@ -6,10 +6,11 @@ import { GalleryService } from '../gallery/gallery.service';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
 import type { RequestErrorCode } from '../http/error-examples';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
 import { ErasureReceipts } from '../receipts/erasure-receipts';
-import { CHANGE_ERRORS, READ_ERRORS } from './errors';
+import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
 import { PageQueryDto, ReferencePathDto, SubjectPathDto } from './fields';
 import {
   REFERENCE_ANSWER,
@@ -35,6 +36,7 @@ const ANSWER = { reference: { summary: 'The reference', value: REFERENCE_ANSWER 
 
 /** What is known of references; never their embeddings. */
 @ApiTags('references')
+@GalleryRoutes()
 @Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
 export class ReferencesController {
   constructor(
@@ -108,7 +110,7 @@ export class ReferencesController {
   })
   @ApiNoContentResponse({ description: 'It is gone' })
   @ApiReceipt()
-  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND, 'RECEIPTS_DISABLED'])
+  @ApiFaceErrors([...DELETE_ERRORS, ...NOT_FOUND])
   async deleteReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
     @Query() { receipt }: ReceiptQueryDto,

@@ -1,6 +1,7 @@
 import { StreamableFile } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Readable } from 'node:stream';
+import { orNull } from '../gallery/gallery-calls';
 import type { GalleryStore } from '../gallery/gallery-store';
 import type { StoredReference } from '../gallery/gallery.types';
 import { Turns } from '../gallery/turns';
@@ -18,6 +19,16 @@ export class ExportedReferenceDto extends ReferenceDto {
     description: 'Unit vector; only in the export for administrators',
   })
   embedding?: number[];
+
+  @ApiPropertyOptional({
+    type: String,
+    format: 'byte',
+    nullable: true,
+    example: '/9j/4AAQSkZJRgABAQAAAQABAAD...',
+    description:
+      'Picture of the face, a JPEG as base64; only in the export for administrators. null: none is held, or none that can be read',
+  })
+  crop?: string | null;
 }
 
 /** All that a gallery holds about one subject. */
@@ -45,7 +56,7 @@ export class SubjectExportDto {
  * All that a gallery holds about one subject, as JSON that is written while it is sent: with the largest metadata and a thousand
  * references it takes half a second, for which nothing else would be answered.
  *
- * @param withEmbeddings - whether the biometric templates themselves are part of it.
+ * @param withEmbeddings - whether the biometric templates themselves are part of it, and the pictures of faces.
  * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
  */
 export async function exportSubject(
@@ -56,11 +67,12 @@ export async function exportSubject(
   const { contract } = await store.getGallery(galleryId);
   const subject = SubjectDto.from(await store.getSubject(galleryId, subjectId));
   const references = await store.listReferences(galleryId, subjectId);
-  const json = subjectExportJson({ galleryId, contract, subject }, references, options);
+  const json = subjectExportJson(store, { galleryId, contract, subject }, references, options);
   return new StreamableFile(Readable.from(json), { type: 'application/json; charset=utf-8' });
 }
 
 async function* subjectExportJson(
+  store: GalleryStore,
   head: Omit<SubjectExportDto, 'references' | 'requestId'>,
   references: readonly StoredReference[],
   { requestId, withEmbeddings }: { requestId: string; withEmbeddings: boolean },
@@ -70,7 +82,13 @@ async function* subjectExportJson(
   for (const [i, reference] of references.entries()) {
     await turns.next();
     const exported: ExportedReferenceDto = ReferenceDto.from(reference);
-    if (withEmbeddings) exported.embedding = Array.from(reference.embedding);
+    if (withEmbeddings) {
+      exported.embedding = Array.from(reference.embedding);
+      // What has gone meanwhile is held no more.
+      const reading = store.getCrop(head.galleryId, head.subject.id, reference.id);
+      const crop = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reading));
+      exported.crop = crop && Buffer.from(crop).toString('base64');
+    }
     yield (i === 0 ? '' : ',') + JSON.stringify(exported);
   }
   yield `],"requestId":${JSON.stringify(requestId)}}`;
@@ -92,6 +110,9 @@ export const SUBJECT_EXPORT_EXAMPLES = {
 export const FULL_EXPORT_EXAMPLES = {
   subject: {
     summary: 'A subject with one reference and its embedding',
-    value: { ...EXAMPLE, references: [{ ...EXAMPLE.references[0], embedding: exampleEmbedding() }] },
+    value: {
+      ...EXAMPLE,
+      references: [{ ...EXAMPLE.references[0], embedding: exampleEmbedding(), crop: null }],
+    },
   },
 };

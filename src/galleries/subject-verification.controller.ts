@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Scopes } from '../auth/scopes.decorator';
 import { GalleryService } from '../gallery/gallery.service';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { ImageBody } from '../http/image-body.decorator';
 import { ImageField } from '../http/image-body.interceptor';
 import type { ImageInput } from '../http/parse-image';
@@ -18,6 +19,7 @@ import {
 } from './identify.dto';
 
 @ApiTags('identification')
+@GalleryRoutes()
 @Controller('v1/galleries/:galleryId')
 export class SubjectVerificationController {
   constructor(private readonly galleries: GalleryService) {}

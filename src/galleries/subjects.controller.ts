@@ -26,9 +26,10 @@ import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { GalleryService } from '../gallery/gallery.service';
 import { GalleryStore } from '../gallery/gallery-store';
 import { ApiFaceErrors } from '../http/api-errors.decorator';
+import { GalleryRoutes } from '../http/gallery-revision';
 import { JsonBody } from '../http/json-body';
 import { RequestId } from '../http/request-id';
-import { CHANGE_ERRORS, READ_ERRORS } from './errors';
+import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, SubjectPathDto } from './fields';
 import {
   PutSubjectDto,
@@ -49,6 +50,7 @@ import { exportSubject, SUBJECT_EXPORT_EXAMPLES, SubjectExportDto } from './subj
 const ANSWER = { subject: { summary: 'The subject', value: SUBJECT_ANSWER } };
 
 @ApiTags('subjects')
+@GalleryRoutes()
 @Controller('v1/galleries/:galleryId/subjects')
 export class SubjectsController {
   constructor(
@@ -196,7 +198,7 @@ export class SubjectsController {
   })
   @ApiNoContentResponse({ description: 'It is gone' })
   @ApiReceipt()
-  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND', 'RECEIPTS_DISABLED'])
+  @ApiFaceErrors([...DELETE_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async deleteSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
     @Query() { receipt }: ReceiptQueryDto,

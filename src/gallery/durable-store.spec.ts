@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -136,6 +137,91 @@ describe(DurableStore.name, () => {
     expect(await store.getReference('staff', 'late', 'late')).toMatchObject({ id: 'late' });
   });
 
+  describe('crops', () => {
+    const crops = Array.from({ length: 6 }, (_, i) => Uint8Array.from(randomBytes(20_000 + i)));
+    const addWithCrop = (subjectId: string, i: number) =>
+      store.addReferences('staff', [newReference(subjectId, `r${i}`, random(), { crop: crops[i] })]);
+    const read = (subjectId: string, i: number) => store.getCrop('staff', subjectId, `r${i}`);
+
+    beforeEach(() => store.updateGallery('staff', { keepCrops: true }));
+
+    it('are there when it is opened again, sealed, each with its own reference', async () => {
+      for (let i = 0; i < 6; i++) await addWithCrop(`subject-${i % 2}`, i);
+      await store.renameSubject('staff', 'subject-0', 'subject-1', { merge: true });
+      await store.updateReference('staff', 'subject-1', 'r3', { a: 1 });
+      for (let round = 0; round < 2; round++) {
+        for (let i = 0; i < 6; i++) expect(await read('subject-1', i)).toEqual(Buffer.from(crops[i]));
+        await reopen();
+        expect(notices).toEqual([]);
+      }
+      const data = readFileSync(join(dir, 'records', 'data.mdb'));
+      for (const crop of crops) expect(data.includes(Buffer.from(crop.subarray(0, 64)))).toBe(false);
+    });
+
+    it.each<[string, () => Promise<unknown>]>([
+      ['reference', () => store.deleteReference('staff', 'ann', 'r0')],
+      ['subject', () => store.deleteSubject('staff', 'ann')],
+      ['gallery', () => store.deleteGallery('staff')],
+      ['setting', () => store.deleteCrops('staff', ['ann'])],
+    ])('cannot be opened any more when their %s is gone', async (_what, remove) => {
+      await addWithCrop('ann', 0);
+      await addOne('bob', 'b');
+      const [{ place, sealed }] = await whileClosed(() => sealedBundles(dir, 'crop'));
+      const keysBefore = await whileClosed(async () => readFileSync(join(dir, 'keys')));
+      const opens = (keys: Buffer) =>
+        Array.from({ length: keys.length / 32 }, (_, i) => keys.subarray(i * 32, (i + 1) * 32)).some(
+          (key) => unseal(key, sealed, bindingOf(place)) !== undefined,
+        );
+      expect(opens(keysBefore)).toBe(true);
+      await remove();
+      // What the disk still holds of it is noise.
+      expect(opens(readFileSync(join(dir, 'keys')))).toBe(false);
+      await reopen();
+      expect(notices).toEqual([]);
+      expect(await whileClosed(() => sealedBundles(dir, 'crop'))).toEqual([]);
+    });
+
+    it('are null where one is damaged, and all else is served', async () => {
+      for (let i = 0; i < 2; i++) await addWithCrop('ann', i);
+      const [{ sealed }] = await whileClosed(() => sealedBundles(dir, 'crop'));
+      await store.close();
+      const path = join(dir, 'records', 'data.mdb');
+      const data = readFileSync(path);
+      data[data.indexOf(sealed.subarray(0, 256)) + 100] ^= 1;
+      writeFileSync(path, data);
+      await reopen();
+      expect(await read('ann', 0)).toBeNull();
+      expect(await read('ann', 1)).toEqual(Buffer.from(crops[1]));
+      await store.deleteSubject('staff', 'ann');
+      expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 0 });
+    });
+
+    it('count no bytes of memory', async () => {
+      const bounded = await open(tempFolder(), { maxBytes: 20_000 });
+      await bounded.createGallery(newGallery({ keepCrops: true }));
+      const [outcome] = await bounded.addReferences('staff', [
+        newReference('ann', 'r0', random(), { crop: crops[0] }),
+      ]);
+      expect(outcome).toMatchObject({ status: 'added' });
+      await bounded.close();
+    });
+  });
+
+  it('has a gallery in the place of another when it is opened again, and nothing of the other', async () => {
+    await addTogether(10);
+    await store.createGallery(newGallery({ id: 'copy', copyOf: 'staff' }));
+    await store.addReferences('copy', [newReference('ann', 'r1', random())]);
+    const before = await whileClosed(() => sealedBundles(dir));
+    const gallery = await store.replaceGallery('staff', 'copy');
+    await reopen();
+    expect(notices).toEqual([]);
+    expect(await store.getGallery('staff')).toEqual(gallery);
+    expect((await store.listGalleries({ limit: 9 })).items).toHaveLength(1);
+    const after = await whileClosed(() => sealedBundles(dir));
+    expect(after).toHaveLength(3);
+    expect(before.length).toBeGreaterThan(3);
+  });
+
   it('reads galleries of a version without later settings, which have none then', async () => {
     const later = {
       targetFmr: null,
@@ -144,6 +230,7 @@ describe(DurableStore.name, () => {
       maxAgeSeconds: null,
       sinceLastMatchSeconds: null,
       matchesSince: null,
+      keepCrops: false,
     };
     const old = Object.fromEntries(
       Object.entries(newGallery({ id: 'old', capacity: 7 })).filter(([name]) => !(name in later)),

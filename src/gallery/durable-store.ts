@@ -12,7 +12,7 @@ import type { RecordFile, RecordWrite, StoredBundle } from './durable/record-fil
 import type { StoreProgress } from './gallery.options';
 import { MemoryStore, type MemoryStoreOptions, type ReservedChange } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
-import type { GalleryEntry } from './state/entries';
+import type { CropEntry, GalleryEntry } from './state/entries';
 import type { GalleryState } from './state/gallery-state';
 import { NumberPool } from './state/number-pool';
 import { type RestoredSubject, RestoreGallery } from './state/restore-gallery';
@@ -113,7 +113,7 @@ export class DurableStore extends MemoryStore {
   }
 
   protected override async write(changes: readonly ReservedChange[]): Promise<void> {
-    const { writes, erasures } = await this.toRecords(changes);
+    const { writes, erasures, crops } = await this.toRecords(changes);
     try {
       await this.file.commit(writes, erasures);
     } catch (error) {
@@ -121,6 +121,13 @@ export class DurableStore extends MemoryStore {
       throw error;
     }
     this.unwiped.push(...erasures);
+    for (const crop of crops) crop.content = undefined;
+  }
+
+  protected override readonly holdsCrops = false;
+
+  protected override readCrop({ record }: CropEntry): Promise<Uint8Array | undefined> {
+    return this.file.readCrop(record!);
   }
 
   protected override async wipe(): Promise<void> {
@@ -130,18 +137,24 @@ export class DurableStore extends MemoryStore {
 
   private async toRecords(
     changes: readonly ReservedChange[],
-  ): Promise<{ writes: RecordWrite[]; erasures: number[] }> {
+  ): Promise<{ writes: RecordWrite[]; erasures: number[]; crops: CropEntry[] }> {
     const writes: RecordWrite[] = [];
+    /** Those that are written. */
+    const crops: CropEntry[] = [];
     const erasures: number[] = [];
     const erase = ({ record }: Recorded) => erasures.push(record!);
     const write = (entry: Recorded, content: RecordContent) =>
       writes.push({ number: (entry.record = this.records.take()), content });
-    for (const { gallery, draft } of changes) {
+    for (const { gallery, replaced, draft } of changes) {
       if (gallery) {
         const { before, after } = gallery;
         if (after) write(after, { kind: 'gallery', gallery: after });
         if (before) erase(before);
         if (before && !after) await eraseAll(before, erase);
+      }
+      if (replaced) {
+        erase(replaced);
+        await eraseAll(replaced, erase);
       }
       if (!draft) continue;
       const { state, subjects, references } = draft;
@@ -155,6 +168,14 @@ export class DurableStore extends MemoryStore {
       const uids = new Map(subjects.map(({ after }) => [after?.number, after?.details.uid]));
       for (const { before, after, embedding = after && before && state.embeddingOf(before) } of references) {
         if (before) erase(before);
+        if (before?.crop !== after?.crop) {
+          if (before?.crop) erase(before.crop);
+          if (after?.crop) {
+            const { crop } = after;
+            crops.push(crop);
+            write(crop, { kind: 'crop', uid: crop.uid, content: crop.content! });
+          }
+        }
         if (after)
           write(after, {
             kind: 'reference',
@@ -164,7 +185,7 @@ export class DurableStore extends MemoryStore {
           });
       }
     }
-    return { writes, erasures };
+    return { writes, erasures, crops };
   }
 
   private async readFile({ onProgress, onNotice, acceptDamage }: DurableStoreOptions): Promise<void> {
@@ -179,6 +200,7 @@ export class DurableStore extends MemoryStore {
         restore.take(bundle);
       },
       () => {
+        restore.leaveCrops();
         const { damaged, orphans } = restore;
         if (acceptDamage || damaged.length + orphans.length <= total * MAX_DAMAGE) return;
         throw storeInvalid(
@@ -214,7 +236,10 @@ async function eraseAll({ state }: GalleryEntry, erase: (entry: Recorded) => voi
   const turns = new Turns();
   for (const { details, references } of state.entries()) {
     erase(details);
-    references.forEach(erase);
+    for (const reference of references) {
+      erase(reference);
+      if (reference.crop) erase(reference.crop);
+    }
     await turns.next();
   }
 }
@@ -229,15 +254,24 @@ class Restore {
   /** By uid. */
   private readonly galleries = new Map<number, { entry: GalleryEntry; restore: RestoreGallery }>();
   private readonly subjects = new Map<number, { restore: RestoreGallery; subject: RestoredSubject }>();
+  /** By uid: those that no reference has named yet. */
+  private readonly crops = new Map<number, CropEntry>();
 
   constructor(private readonly makeState: (gallery: StoredGallery) => GalleryState) {}
 
-  take({ kind, records, content }: StoredBundle): void {
+  take({ kind, records, uid, content }: StoredBundle): void {
     // Leaving it out would take the whole gallery with it: an operator decides about that.
     if (!content && kind === 'gallery')
       throw storeInvalid('has a damaged record of a gallery: restore an export');
-    if (content) this[kind](records, content);
-    else this.damaged.push(...records);
+    if (!content) this.damaged.push(...records);
+    else if (kind === 'crop') this.crop(records[0], uid!);
+    else this[kind](records, content);
+  }
+
+  /** When all is taken: crops of references that are not there. */
+  leaveCrops(): void {
+    for (const { record } of this.crops.values()) this.orphans.push(record!);
+    this.crops.clear();
   }
 
   /** @returns the galleries, and numbers of records that made way for newer ones of the same id. */
@@ -267,12 +301,19 @@ class Restore {
     });
   }
 
+  private crop(record: number, uid: number): void {
+    this.lastUid = Math.max(this.lastUid, uid);
+    this.crops.set(uid, { uid, record });
+  }
+
   private reference(records: readonly number[], content: Buffer): void {
-    decodeReferences(content).forEach(({ subjectUid, embedding, ...reference }, i) => {
+    decodeReferences(content).forEach(({ subjectUid, cropUid, embedding, ...reference }, i) => {
       this.lastUid = Math.max(this.lastUid, reference.uid);
       const owner = this.subjects.get(subjectUid);
       if (!owner) return void this.orphans.push(records[i]);
-      owner.restore.addReference(owner.subject, { ...reference, record: records[i] }, embedding);
+      const crop = cropUid === null ? undefined : this.crops.get(cropUid);
+      if (crop) this.crops.delete(crop.uid);
+      owner.restore.addReference(owner.subject, { ...reference, crop, record: records[i] }, embedding);
     });
   }
 }

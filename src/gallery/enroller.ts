@@ -186,8 +186,9 @@ export class Enroller {
       // The gate tells of several faces itself, beside all else that it finds.
       faceSelection: isGateOn && faceSelection === 'single' ? 'best' : faceSelection,
       quality: true,
+      crop: gallery.keepCrops,
     });
-    const [{ embedding, detection, quality: pixels }] = seen.faces;
+    const [{ embedding, detection, quality: pixels, crop }] = seen.faces;
     if (known != null) {
       return repeated(gallery.id, known, hasSameFields && isEqual(known.embedding, embedding));
     }
@@ -196,7 +197,7 @@ export class Enroller {
     if (isGateOn && faceSelection === 'single' && seen.faceCount > 1) reasons.push('SEVERAL_FACES');
     if (isGateOn && quality != null) reasons.push(...qualityReasons(quality, GATE_LIMITS[gate]));
     return {
-      reference: { id, subjectId, embedding, metadata, quality, imageHash, expiresAt },
+      reference: { id, subjectId, embedding, metadata, quality, imageHash, expiresAt, crop },
       reasons,
       face: detection,
       timings: seen.timings,

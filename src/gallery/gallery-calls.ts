@@ -109,6 +109,11 @@ export function minSimilarityOf(threshold: number): number {
   return 1 - threshold - 1 / DECIMALS;
 }
 
+/** Names a subject in locks. Ids of galleries have no slash. */
+export function subjectKey(galleryId: string, subjectId: string): string {
+  return `${galleryId}/${subjectId.normalize()}`;
+}
+
 export function isFaceError(error: unknown, code: FaceErrorCode): error is FaceError {
   return error instanceof FaceError && error.code === code;
 }

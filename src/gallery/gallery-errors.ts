@@ -42,6 +42,24 @@ export const galleryErrors = {
         maxGalleries,
       },
     ),
+  isCopy: (galleryId: string, copyOf: string) =>
+    new FaceError(
+      'GALLERY_MIGRATING',
+      `Gallery ${galleryId} is a copy that a migration of gallery ${copyOf} fills: change that one.`,
+      { galleryId, copyOf },
+    ),
+  notMigrated: (galleryId: string, state: string) =>
+    new FaceError(
+      'GALLERY_MIGRATING',
+      `The migration is ${state}: it can be switched over when it is done since the start of the service.`,
+      { galleryId, state },
+    ),
+  referencesMissing: (galleryId: string, missing: { subjectCount: number; referenceCount: number }) =>
+    new FaceError(
+      'GALLERY_MIGRATING',
+      `The copy lacks ${missing.referenceCount} references of ${missing.subjectCount} subjects: enroll them again, or switch with dropMissing.`,
+      { galleryId, ...missing },
+    ),
   memoryFull: (galleryId: string, maxBytes: number) =>
     new FaceError('GALLERY_FULL', 'The memory limit for galleries is reached.', {
       galleryId,

@@ -10,6 +10,7 @@ import {
 
 /** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
 export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+export const MAX_GALLERY_ID_LENGTH = 64;
 /** Longest id of a subject, in characters (UTF-16 code units). */
 export const MAX_SUBJECT_ID_LENGTH = 256;
 /** Most references that an answer names beside one of the same image. */
@@ -88,7 +89,7 @@ export const GALLERY_RANGES = {
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
   const { threshold, targetFmr, targetFpir } = settings;
   const { capacity, maxSubjects, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
-  const { maxAgeSeconds, sinceLastMatchSeconds } = settings;
+  const { maxAgeSeconds, sinceLastMatchSeconds, keepCrops } = settings;
   const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
   return {
     threshold: threshold == null ? null : rangeProblem(threshold, distances),
@@ -107,6 +108,7 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
       sinceLastMatchSeconds == null
         ? null
         : integerProblem(sinceLastMatchSeconds, GALLERY_RANGES.sinceLastMatchSeconds),
+    keepCrops: keepCrops === undefined || typeof keepCrops === 'boolean' ? null : 'must be true or false',
     metadata: metadata === undefined ? null : metadataProblem(metadata),
   };
 }

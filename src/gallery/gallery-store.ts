@@ -16,6 +16,7 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectHistory,
   SubjectRights,
 } from './gallery.types';
 import type { FaceError } from '../errors';
@@ -58,6 +59,12 @@ export abstract class GalleryStore {
   }
 
   /**
+   * Called when this replica has read that another one took away a gallery, a subject or references. What this process takes away
+   * itself its caller knows. Must not throw.
+   */
+  onRemoved?: () => void;
+
+  /**
    * Waits until reads see every change up to a number, of any replica.
    *
    * @returns whether they do, in time.
@@ -80,8 +87,16 @@ export abstract class GalleryStore {
   abstract deleteGallery(galleryId: string): Promise<DeletionCounts>;
 
   /**
-   * Makes a subject without references, or replaces the metadata of one that is there. Rights that are absent stay; those of
-   * a new subject are `null`.
+   * Deletes a gallery and gives its id to another one, in one change: whoever asks for it gets the one or the other.
+   *
+   * @param copyId - of the gallery that takes the id of the deleted one; that of `copyId` is free then.
+   * @returns the gallery under its new id.
+   */
+  abstract replaceGallery(galleryId: string, copyId: string): Promise<Gallery>;
+
+  /**
+   * Makes a subject without references, or replaces the metadata of one that is there. Rights and history that are absent stay;
+   * rights of a new subject are `null`.
    *
    * @throws {FaceError} GALLERY_FULL for a new subject in a gallery that has as many as it may have.
    */
@@ -89,7 +104,7 @@ export abstract class GalleryStore {
     galleryId: string,
     subjectId: string,
     metadata: Metadata,
-    rights?: Partial<SubjectRights>,
+    rights?: Partial<SubjectRights & SubjectHistory>,
   ): Promise<{ subject: Subject; isNew: boolean }>;
 
   abstract getSubject(galleryId: string, subjectId: string): Promise<Subject>;
@@ -150,6 +165,28 @@ export abstract class GalleryStore {
       subjectIds.map((id) => orNull('SUBJECT_NOT_FOUND', this.listReferences(galleryId, id))),
     );
     return lists.flatMap((list) => (list ?? []).map(({ embedding: _embedding, ...reference }) => reference));
+  }
+
+  /**
+   * The crop of a reference, as it was added.
+   *
+   * This one is of a store that keeps none.
+   *
+   * @returns a copy: safe to keep. `null` where there is none, or none that can be read.
+   */
+  async getCrop(galleryId: string, subjectId: string, referenceId: string): Promise<Uint8Array | null> {
+    await this.getReference(galleryId, subjectId, referenceId);
+    return null;
+  }
+
+  /**
+   * Erases the crops of all references of some subjects; the references stay. Subjects that are not there are left out.
+   *
+   * @returns how many went.
+   */
+  async deleteCrops(galleryId: string, _subjectIds: readonly string[]): Promise<number> {
+    await this.getGallery(galleryId);
+    return 0;
   }
 
   /** Replaces the metadata. Rights that are absent stay. */

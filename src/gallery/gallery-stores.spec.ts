@@ -71,23 +71,34 @@ describeWithNats('replicas of JetstreamStore and the model of them, through the 
       });
     let replicas = [await open(), await open()];
     let turn = 0;
-    await compare(async () => {
-      const [last, next] = replicas;
-      expect(await next.waitFor(last.revision)).toBe(true);
-      replicas = [next, last];
-      if (++turn % 3 === 0) {
-        await last.close();
-        replicas[1] = await open();
-      }
-      return next;
-    }, 13 + size);
+    await compare(
+      async () => {
+        const [last, next] = replicas;
+        expect(await next.waitFor(last.revision)).toBe(true);
+        replicas = [next, last];
+        if (++turn % 3 === 0) {
+          await last.close();
+          replicas[1] = await open();
+        }
+        return next;
+      },
+      13 + size,
+      false,
+    );
     await replicas[1].close();
     await cluster.stop();
   });
 });
 
-/** @param open - opens the store, or opens it again. */
-async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, seed: number): Promise<void> {
+/**
+ * @param open - opens the store, or opens it again.
+ * @param keepsCrops - whether the store keeps crops.
+ */
+async function compare(
+  open: (store?: GalleryStore) => Promise<GalleryStore>,
+  seed: number,
+  keepsCrops = true,
+): Promise<void> {
   const model = new GalleryModel(MAX_GALLERIES);
   const random = seededRandom(seed);
   const below = (end: number) => Math.floor(random() * end);
@@ -105,6 +116,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
   const reference = (): NewReference =>
     newReference(subjectId(), referenceId(), pick(embeddings), {
       metadata: metadata(),
+      crop: pick([null, undefined, Uint8Array.from({ length: 1 + below(40) }, () => below(256))]),
       imageHash: pick([null, String(below(9)).repeat(64)]),
     });
   /** Mostly where there is one. */
@@ -126,6 +138,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
         capacity: 20 + below(30),
         maxSubjects: pick([null, 4 + below(8)]),
         maxReferencesPerSubject: 3 + below(4),
+        keepCrops: keepsCrops && random() < 0.7,
       });
       return {
         ask: () => store.createGallery(settings),
@@ -136,6 +149,7 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
       const changes = pick<object>([
         { capacity: 8 + below(40) },
         { maxSubjects: pick([null, 4 + below(8)]) },
+        { keepCrops: keepsCrops && random() < 0.7 },
         { threshold: random(), metadata: data, maxAgeSeconds: pick([null, 60]) },
         { maxReferencesPerSubject: 3 + below(4), enrolmentGate: pick<EnrolmentGate>(['off', 'strict']) },
       ]);
@@ -146,6 +160,13 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
     }
     if (kind === 4 && random() < 0.3)
       return { ask: () => store.deleteGallery(gallery), expected: () => model.deleteGallery(gallery) };
+    if (kind < 7) {
+      const subjects = [subject, subjectId()];
+      return {
+        ask: () => store.deleteCrops(gallery, subjects),
+        expected: () => model.deleteCrops(gallery, subjects),
+      };
+    }
     if (kind < 15)
       return {
         ask: () => store.putSubject(gallery, subject, data),
@@ -221,6 +242,15 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
       () => store.listReferences(gallery, subject),
       () => model.listReferences(gallery, subject),
     );
+    await same(
+      () => listCrops(gallery, subject),
+      () => model.listCrops(gallery, subject),
+    );
+  }
+
+  async function listCrops(gallery: string, subject: string): Promise<unknown[]> {
+    const references = await store.listReferences(gallery, subject);
+    return Promise.all(references.map(({ id }) => store.getCrop(gallery, subject, id)));
   }
 
   async function compareAll(): Promise<void> {
@@ -240,6 +270,10 @@ async function compare(open: (store?: GalleryStore) => Promise<GalleryStore>, se
         await same(
           () => store.listReferences(gallery, subject),
           () => model.listReferences(gallery, subject),
+        );
+        await same(
+          () => listCrops(gallery, subject),
+          () => model.listCrops(gallery, subject),
         );
       }
     }

@@ -35,6 +35,8 @@ const PURGE_INTERVAL_MS = 3_600_000;
       inject: [FaceModel, GalleryStore, GALLERY_MODULE_OPTIONS],
       useFactory: async (model: FaceModel, store: GalleryStore, options: GalleryModuleOptions) => {
         const service = new GalleryService(model, store, options);
+        // As the service does where it removes something itself: no cached answer outlives those whom it shows.
+        store.onRemoved = () => model.purgeCache();
         await service.createDefaultGallery();
         return service;
       },
@@ -70,6 +72,7 @@ export class GalleryModule
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.purgeTimer);
     await this.purging;
+    await this.galleries.migrations.stop();
     await this.galleries.matchesRecorded();
     await this.store.close();
   }

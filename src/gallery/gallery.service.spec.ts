@@ -409,6 +409,7 @@ describe(GalleryService.name, () => {
       expect(represent.mock.calls[0][1]).toEqual({
         ...image,
         align: true,
+        crop: false,
         maxFaces: undefined,
         embedder: 'fake-embedder',
         faceSelection: 'best',
@@ -558,6 +559,59 @@ describe(GalleryService.name, () => {
         { enrolmentGate: 'strict' },
       );
       expect(results.slice(1).map(reasons)).toEqual([['NEAR_ANOTHER_SUBJECT'], ['FAR_FROM_OWN_REFERENCES']]);
+    });
+  });
+
+  describe('crops of faces', () => {
+    const cropOf = async ({ reference: { subjectId, id } }: EnrolmentResult) =>
+      store.getCrop(GALLERY, subjectId, id);
+
+    it('are not made where the gallery keeps none', async () => {
+      const represent = jest.spyOn(model, 'represent');
+      const result = await enrolled('ann', photo('ann'));
+      expect(represent.mock.calls[0][1]).toMatchObject({ crop: false });
+      expect(await cropOf(result)).toBeNull();
+    });
+
+    it('are kept beside references of images, and are no part of the answer', async () => {
+      await service.updateGallery(GALLERY, { keepCrops: true });
+      const image = photo('ann');
+      const result = await enrolled('ann', image);
+      expect(await cropOf(result)).toEqual(new Uint8Array(image));
+      expect(result.reference).toMatchObject({ hasCrop: true });
+      expect(result.face).not.toHaveProperty('crop');
+      expect(await cropOf(await enrolled('bob', await embeddingOf('bob')))).toBeNull();
+    });
+
+    it('are erased when the gallery is to keep none any more', async () => {
+      await service.updateGallery(GALLERY, { keepCrops: true });
+      const results: EnrolmentResult[] = [];
+      for (let i = 0; i < 3; i++) results.push(await enrolled(`subject ${i}`, photo(`person ${i}`)));
+      await service.updateGallery(GALLERY, { capacity: 100 });
+      expect(await cropOf(results[0])).not.toBeNull();
+      await service.updateGallery(GALLERY, { keepCrops: false });
+      for (const result of results) expect(await cropOf(result)).toBeNull();
+      expect(await store.getGallery(GALLERY)).toMatchObject({ referenceCount: 3, keepCrops: false });
+    });
+
+    it('go with a purge where their erasure was cut short', async () => {
+      await service.updateGallery(GALLERY, { keepCrops: true });
+      const result = await enrolled('ann', photo('ann'));
+      jest.spyOn(store, 'deleteCrops').mockRejectedValueOnce(new FaceError('GALLERY_STORE_FAILED', 'no'));
+      const change = service.updateGallery(GALLERY, { keepCrops: false });
+      await expect(change).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
+      expect(await cropOf(result)).not.toBeNull();
+      await service.purgeExpired();
+      expect(await cropOf(result)).toBeNull();
+    });
+
+    it('go with references that are too old', async () => {
+      await service.updateGallery(GALLERY, { keepCrops: true, maxAgeSeconds: 1 });
+      const result = await enrolled('ann', photo('ann'));
+      jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 2000);
+      const later = new GalleryService(model, store);
+      await later.purgeExpired();
+      await expect(cropOf(result)).rejects.toMatchObject({ code: 'SUBJECT_NOT_FOUND' });
     });
   });
 

@@ -26,12 +26,15 @@ import {
   minSimilarityOf,
   orNull,
   representOptions,
+  subjectKey,
   toldDistance,
 } from './gallery-calls';
+import { assertNoCopy, followedSettings, GalleryMigrations } from './gallery-migrations';
 import {
   assertValid,
   galleryIdProblem,
   integerProblem,
+  isSameSubject,
   metadataProblem,
   rangeProblem,
   rightsProblems,
@@ -61,6 +64,7 @@ import { KeyedLock } from './keyed-lock';
 import { LastMatches } from './last-matches';
 import { pageOfReferences } from './pages';
 import { type PurgeReport, Retention } from './retention';
+import { SharedLock } from './shared-lock';
 
 export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enroller';
 
@@ -215,6 +219,10 @@ export class GalleryService {
   private readonly lastMatches: LastMatches;
   /** By subject: of two changes at once the second starts from what the first has left. In this process only. */
   private readonly changes = new KeyedLock();
+  /** By gallery: none of them is under way when another gallery takes the place of this one. In this process only. */
+  private readonly galleries = new SharedLock();
+  /** Moves galleries to other embedders. */
+  readonly migrations: GalleryMigrations;
 
   constructor(
     private readonly model: FaceModel,
@@ -231,6 +239,8 @@ export class GalleryService {
       options.onNotice?.({ level: 'warn', message });
     });
     this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);
+    const locks = { subjects: this.changes, galleries: this.galleries };
+    this.migrations = new GalleryMigrations(model, store, locks);
   }
 
   /**
@@ -254,7 +264,8 @@ export class GalleryService {
   }
 
   /**
-   * Changes the settings that are named, and no other.
+   * Changes the settings that are named, and no other. Where `keepCrops` is switched off, all crops are erased when the promise
+   * settles; what a failure leaves of them goes with the next purge.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; PARAMETER_INVALID for a setting; MODEL_NOT_LOADED for a rate where no embedder of
    * the gallery's contract is loaded.
@@ -271,7 +282,30 @@ export class GalleryService {
       const { matchesSince } = await this.store.getGallery(galleryId);
       changes.matchesSince = changes.sinceLastMatchSeconds == null ? null : (matchesSince ?? Date.now());
     }
-    return this.store.updateGallery(galleryId, changes);
+    return this.galleries.share(galleryId, async () => {
+      const copied = followedSettings(changes);
+      for (const { id } of await this.migrations.copiesOf(galleryId)) {
+        await this.store.updateGallery(id, copied);
+        if (copied.keepCrops === false) await this.retention.eraseCrops(id);
+      }
+      const gallery = await this.store.updateGallery(galleryId, changes);
+      if (changes.keepCrops === false) await this.retention.eraseCrops(galleryId);
+      return gallery;
+    });
+  }
+
+  /**
+   * Lets the copy that a migration has filled take the place of its gallery, see {@link GalleryMigrations.switchOver}. All cached
+   * answers go, as with every deletion.
+   */
+  async switchMigration(
+    galleryId: string,
+    embedder: string,
+    options: { dropMissing: boolean },
+  ): Promise<Gallery> {
+    const gallery = await this.migrations.switchOver(galleryId, embedder, options);
+    this.model.purgeCache();
+    return gallery;
   }
 
   /**
@@ -311,8 +345,10 @@ export class GalleryService {
     items: readonly EnrolmentItem[],
     options: EnrolOptions = {},
   ): Promise<(EnrolmentResult | FaceError)[]> {
-    const gallery = await this.store.getGallery(galleryId);
-    const results = await this.enroller.enroll(gallery, items, options);
+    const { gallery, results } = await this.galleries.share(galleryId, async () => {
+      const gallery = await this.ownGallery(galleryId);
+      return { gallery, results: await this.enroller.enroll(gallery, items, options) };
+    });
     const added = results.flatMap((result) =>
       'status' in result && 'reference' in result && result.status === 'added'
         ? [result.reference.subjectId]
@@ -340,13 +376,21 @@ export class GalleryService {
     probe: VerificationInput,
     options: IdentifyOptions = {},
   ): Promise<Identification> {
-    const { limit = DEFAULT_CANDIDATES, filter } = options;
-    const { threshold: askedThreshold, targetFpir: askedTarget } = options;
+    const { limit = DEFAULT_CANDIDATES, threshold: askedThreshold, targetFpir: askedTarget } = options;
     assertValid({
       limit: integerProblem(limit, [1, MAX_CANDIDATES]),
       ...settingsProblems({ threshold: askedThreshold, targetFpir: askedTarget }),
     });
-    const gallery = await this.store.getGallery(galleryId);
+    return this.inGallery(galleryId, (gallery) => this.identifyIn(gallery, probe, options));
+  }
+
+  private async identifyIn(
+    gallery: Gallery,
+    probe: VerificationInput,
+    options: IdentifyOptions,
+  ): Promise<Identification> {
+    const { limit = DEFAULT_CANDIDATES, filter } = options;
+    const { id: galleryId } = gallery;
     const embedder = embedderOf(this.model, gallery);
     const { threshold, targetFpir } = identificationThreshold(
       embedder,
@@ -410,7 +454,17 @@ export class GalleryService {
       ...settingsProblems({ threshold: askedThreshold, targetFmr: askedTarget }),
       reviewMargin: askedMargin === undefined ? null : rangeProblem(askedMargin, REVIEW_MARGIN_RANGE),
     });
-    const gallery = await this.store.getGallery(galleryId);
+    return this.inGallery(galleryId, (gallery) => this.verifyIn(gallery, subjectId, probe, options));
+  }
+
+  private async verifyIn(
+    gallery: Gallery,
+    subjectId: string,
+    probe: VerificationInput,
+    options: VerifySubjectOptions,
+  ): Promise<SubjectVerification> {
+    const { reviewMargin: askedMargin } = options;
+    const { id: galleryId } = gallery;
     const references = await this.retention.listReferences(gallery, subjectId);
     if (references.length === 0) {
       throw new FaceError('REFERENCE_NOT_FOUND', 'The subject has no references.', { galleryId, subjectId });
@@ -468,9 +522,18 @@ export class GalleryService {
     probe: EmbeddingInput,
     options: FindReferencesOptions = {},
   ): Promise<FoundReference[]> {
-    const { metric = 'cosine', maxDistance = Infinity, limit = MAX_SEARCH_LIMIT, filter } = options;
+    const { limit = MAX_SEARCH_LIMIT } = options;
     assertValid({ limit: integerProblem(limit, [1, MAX_SEARCH_LIMIT]) });
-    const gallery = await this.store.getGallery(galleryId);
+    return this.inGallery(galleryId, (gallery) => this.findIn(gallery, probe, options));
+  }
+
+  private async findIn(
+    gallery: Gallery,
+    probe: EmbeddingInput,
+    options: FindReferencesOptions,
+  ): Promise<FoundReference[]> {
+    const { metric = 'cosine', maxDistance = Infinity, limit = MAX_SEARCH_LIMIT, filter } = options;
+    const { id: galleryId } = gallery;
     const embedder = embedderOf(this.model, gallery);
     const { faces } = await representInput(this.model, probe, embedder, {});
     const [face] = faces;
@@ -539,7 +602,7 @@ export class GalleryService {
       metadata: metadataProblem(metadata),
       ...rightsProblems(given),
     });
-    return this.changes.run(keyOf(galleryId, subjectId), () =>
+    return this.change(galleryId, subjectId, () =>
       this.store.putSubject(galleryId, subjectId, metadata, given),
     );
   }
@@ -556,7 +619,7 @@ export class GalleryService {
   ): Promise<Subject> {
     const given = defined(rights);
     assertValid({ metadata: metadata == null ? null : metadataProblem(metadata), ...rightsProblems(given) });
-    const { subject } = await this.changes.run(keyOf(galleryId, subjectId), async () => {
+    const { subject } = await this.change(galleryId, subjectId, async () => {
       const old = await this.store.getSubject(galleryId, subjectId);
       return this.store.putSubject(galleryId, subjectId, metadata ?? old.metadata, given);
     });
@@ -576,9 +639,12 @@ export class GalleryService {
     options: { merge: boolean },
   ): Promise<Subject> {
     assertValid({ newSubjectId: subjectIdProblem(newSubjectId) });
-    return this.changes.run(keyOf(galleryId, subjectId), () =>
-      this.store.renameSubject(galleryId, subjectId, newSubjectId, options),
-    );
+    return this.change(galleryId, subjectId, async () => {
+      const subject = await this.store.renameSubject(galleryId, subjectId, newSubjectId, options);
+      // The migration makes it again under the new id.
+      if (!isSameSubject(subjectId, newSubjectId)) await this.removeFromCopies(galleryId, subjectId);
+      return subject;
+    });
   }
 
   /**
@@ -587,9 +653,10 @@ export class GalleryService {
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
    */
   async deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
-    const counts = await this.changes.run(keyOf(galleryId, subjectId), () =>
-      this.store.deleteSubject(galleryId, subjectId),
-    );
+    const counts = await this.change(galleryId, subjectId, async () => {
+      await this.removeFromCopies(galleryId, subjectId);
+      return this.store.deleteSubject(galleryId, subjectId);
+    });
     // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
     this.model.purgeCache();
     return counts;
@@ -617,7 +684,7 @@ export class GalleryService {
   ): Promise<Reference> {
     const given = defined(rights);
     assertValid({ metadata: metadata == null ? null : metadataProblem(metadata), ...rightsProblems(given) });
-    return this.changes.run(keyOf(galleryId, subjectId), async () => {
+    return this.change(galleryId, subjectId, async () => {
       const old = await this.store.getReference(galleryId, subjectId, referenceId);
       return this.store.updateReference(galleryId, subjectId, referenceId, metadata ?? old.metadata, given);
     });
@@ -629,18 +696,27 @@ export class GalleryService {
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
    */
   async deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void> {
-    const { imageHash } = await this.store.getReference(galleryId, subjectId, referenceId);
-    await this.store.deleteReference(galleryId, subjectId, referenceId);
+    const { imageHash } = await this.change(galleryId, subjectId, async () => {
+      const reference = await this.store.getReference(galleryId, subjectId, referenceId);
+      await this.removeFromCopies(galleryId, subjectId, referenceId);
+      await this.store.deleteReference(galleryId, subjectId, referenceId);
+      return reference;
+    });
     if (imageHash != null) this.model.purgeCache(imageHash);
   }
 
   /**
-   * Deletes a gallery with all its subjects and references, and all cached answers. It is gone when the promise settles.
+   * Deletes a gallery with all its subjects and references, copies of it that migrations have begun, and all cached answers. It
+   * is gone when the promise settles.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND.
    */
   async deleteGallery(galleryId: string): Promise<DeletionCounts> {
-    const counts = await this.store.deleteGallery(galleryId);
+    const counts = await this.galleries.share(galleryId, async () => {
+      for (const { id } of await this.migrations.copiesOf(galleryId))
+        await orNull('GALLERY_NOT_FOUND', this.store.deleteGallery(id));
+      return this.store.deleteGallery(galleryId);
+    });
     this.model.purgeCache();
     return counts;
   }
@@ -655,6 +731,50 @@ export class GalleryService {
     const report = await this.retention.purge();
     if (report.subjectCount + report.referenceCount > 0) this.model.purgeCache();
     return report;
+  }
+
+  /** A gallery that changes for itself. @throws {FaceError} GALLERY_NOT_FOUND; GALLERY_MIGRATING for a copy. */
+  private async ownGallery(galleryId: string): Promise<Gallery> {
+    const gallery = await this.store.getGallery(galleryId);
+    assertNoCopy(gallery);
+    return gallery;
+  }
+
+  /** Changes what belongs to a subject, one change after the other. */
+  private change<T>(galleryId: string, subjectId: string, work: () => Promise<T>): Promise<T> {
+    return this.galleries.share(galleryId, async () => {
+      await this.ownGallery(galleryId);
+      return this.changes.run(subjectKey(galleryId, subjectId), work);
+    });
+  }
+
+  /** Removes a subject, or one of its references, from the copies that migrations have begun. */
+  private async removeFromCopies(galleryId: string, subjectId: string, referenceId?: string): Promise<void> {
+    for (const { id } of await this.migrations.copiesOf(galleryId)) {
+      const removal: Promise<unknown> =
+        referenceId === undefined
+          ? this.store.deleteSubject(id, subjectId)
+          : this.store.deleteReference(id, subjectId, referenceId);
+      await orNull('GALLERY_NOT_FOUND', orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal)));
+    }
+  }
+
+  /**
+   * Works on a gallery, and again where another one of another contract has taken its place meanwhile: embeddings of the one
+   * mean nothing in the other.
+   */
+  private async inGallery<T>(galleryId: string, work: (gallery: Gallery) => Promise<T>): Promise<T> {
+    for (;;) {
+      const gallery = await this.store.getGallery(galleryId);
+      const outcome = await work(gallery).then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error }),
+      );
+      const now = await orNull('GALLERY_NOT_FOUND', this.store.getGallery(galleryId));
+      if (now != null && now.contract !== gallery.contract) continue;
+      if ('error' in outcome) throw outcome.error;
+      return outcome.value;
+    }
   }
 
   /** Leaves out references in which no face was located either: two such images are no ground for a name. */
@@ -680,11 +800,6 @@ export class GalleryService {
     );
     return new Map(subjects.filter((subject) => subject != null).map((subject) => [subject.id, subject]));
   }
-}
-
-/** Ids of galleries have no slash. */
-function keyOf(galleryId: string, subjectId: string): string {
-  return `${galleryId}/${subjectId.normalize()}`;
 }
 
 /** Whether a reference was made of a whole image in which no face was located. */

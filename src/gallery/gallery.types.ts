@@ -43,6 +43,11 @@ export interface GallerySettings {
    * `sinceLastMatchSeconds` is. Set by `GalleryService`.
    */
   matchesSince: number | null;
+  /**
+   * Whether a picture of the face (its crop) is held with each reference that is made of an image from now on, so that the gallery
+   * can be moved to another embedder. Switched off, the crops that are held are erased.
+   */
+  keepCrops: boolean;
   metadata: Metadata;
 }
 
@@ -53,6 +58,8 @@ export interface NewGallery extends GallerySettings {
   contract: string;
   /** Length of every embedding in it, D. */
   dimensions: number;
+  /** Id of the gallery that a migration copies into this one, until it takes its place. @defaultValue `null`: none */
+  copyOf?: string | null;
 }
 
 /** A set of subjects that is searched together. */
@@ -73,6 +80,13 @@ export interface SubjectRights {
   purpose: string | null;
   /** From when on it never matches and is purged, milliseconds since 1970, UTC. `null`: never. */
   expiresAt: number | null;
+}
+
+/** What is given of a subject where it is a copy, so that limits of time hold for it as for the other. */
+export interface SubjectHistory {
+  /** Milliseconds since 1970, UTC. Not read where the subject is there. */
+  createdAt: number;
+  lastMatchedAt: number | null;
 }
 
 /** Whoever the client names so. */
@@ -120,6 +134,13 @@ export interface NewReference {
   imageHash: string | null;
   /** From when on it never matches and is purged, milliseconds since 1970, UTC. @defaultValue `null`: never */
   expiresAt?: number | null;
+  /**
+   * The face with its surroundings, an encoded image. Copied. Kept only where {@link GallerySettings.keepCrops} is on.
+   * @defaultValue `null`: none
+   */
+  crop?: Uint8Array | null;
+  /** Where it is a copy: of the other one, milliseconds since 1970, UTC. @defaultValue now */
+  createdAt?: number;
 }
 
 /** How long a reference is held. */
@@ -129,7 +150,10 @@ export interface ReferenceRights {
 }
 
 /** An embedding of a subject, without the embedding. */
-export interface Reference extends Omit<NewReference, 'embedding' | 'expiresAt'>, ReferenceRights {
+export interface Reference
+  extends Omit<NewReference, 'embedding' | 'expiresAt' | 'crop' | 'createdAt'>, ReferenceRights {
+  /** Whether a picture of the face is held with it, see `GalleryStore.getCrop`. */
+  hasCrop: boolean;
   /** Milliseconds since 1970, UTC. */
   createdAt: number;
 }

@@ -11,6 +11,7 @@ import {
   MAX_FRAME_BYTES,
 } from './gallery-file';
 import { metadataProblem, rightsProblems, subjectIdProblem } from './gallery-rules';
+import { assertNoCopy } from './gallery-migrations';
 import type { GalleryStore } from './gallery-store';
 import type { FaceQuality, Metadata, NewReference, SubjectRights } from './gallery.types';
 
@@ -62,7 +63,9 @@ export async function importGallery(
   galleryId: string,
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<ImportSummary> {
-  const { contract, dimensions } = await store.getGallery(galleryId);
+  const gallery = await store.getGallery(galleryId);
+  assertNoCopy(gallery);
+  const { contract, dimensions } = gallery;
   const imported: ImportSummary = { subjectCount: 0, addedCount: 0, existingCount: 0 };
   let subjects: NewSubject[] = [];
   let references: { position: number; reference: NewReference }[] = [];

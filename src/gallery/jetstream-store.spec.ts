@@ -1,4 +1,4 @@
-import { galleryStoreContract } from '../../test/support/gallery-store-contract';
+import { galleryStoreContract, newGallery } from '../../test/support/gallery-store-contract';
 import { describeWithNats, NatsCluster } from '../../test/support/nats-cluster';
 import { JetstreamStore, type JetstreamStoreOptions } from './jetstream-store';
 
@@ -22,5 +22,24 @@ describeWithNats(JetstreamStore.name, () => {
       ...options,
     });
 
-  galleryStoreContract('JetstreamStore', (options) => open(`contract-${count++}`, options));
+  galleryStoreContract('JetstreamStore', (options) => open(`contract-${count++}`, options), {
+    keepsCrops: false,
+  });
+
+  it('keeps no crops, and says so', async () => {
+    const store = await open('crops');
+    try {
+      const refusal = {
+        code: 'PARAMETER_INVALID',
+        details: { fields: { keepCrops: expect.any(String) as unknown } },
+      };
+      await expect(store.createGallery(newGallery({ keepCrops: true }))).rejects.toMatchObject(refusal);
+      await store.createGallery(newGallery());
+      await expect(store.updateGallery('staff', { keepCrops: true })).rejects.toMatchObject(refusal);
+      await expect(store.replaceGallery()).rejects.toMatchObject(refusal);
+      expect(await store.getGallery('staff')).toMatchObject({ keepCrops: false });
+    } finally {
+      await store.close();
+    }
+  });
 });

@@ -23,7 +23,7 @@ import {
   type ReservedChange,
   takesAway,
 } from './memory-store';
-import type { AddedReference } from './gallery.types';
+import type { AddedReference, Gallery, GallerySettings, NewGallery } from './gallery.types';
 import type { Draft } from './state/draft';
 import type { ReferenceEntry } from './state/entries';
 
@@ -84,6 +84,8 @@ export class JetstreamStore extends MemoryStore {
   private held!: HeldEntries;
   /** What is to be done when an entry that was written here is read, by the number of its write. */
   private readonly written = new Map<number, (isValid: boolean) => void>();
+  /** Whether the entry that is being read took something away. */
+  private hasRemoved = false;
   private readonly attempts = new WeakMap<Member['plan'], Retries>();
 
   private constructor(options: MemoryStoreOptions) {
@@ -121,6 +123,7 @@ export class JetstreamStore extends MemoryStore {
           store.apply({ gallery });
         },
         onOrphan: (version) => store.log.eraseLater(version),
+        onRemoved: () => (store.hasRemoved = true),
       });
       // A gallery whose settings changed comes after its subjects.
       await store.log.readAhead('g.');
@@ -144,6 +147,21 @@ export class JetstreamStore extends MemoryStore {
 
   override waitFor(revision: number, timeoutMs?: number): Promise<boolean> {
     return this.log.waitFor(revision, timeoutMs);
+  }
+
+  override async createGallery(gallery: NewGallery): Promise<Gallery> {
+    refuseCrops(gallery);
+    return super.createGallery(gallery);
+  }
+
+  override async updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery> {
+    refuseCrops(changes);
+    return super.updateGallery(galleryId, changes);
+  }
+
+  /** A gallery is moved to another embedder by its crops, and none are kept here. */
+  override async replaceGallery(): Promise<Gallery> {
+    throw noCrops();
   }
 
   override async close(): Promise<void> {
@@ -175,13 +193,16 @@ export class JetstreamStore extends MemoryStore {
 
   private take(entry: Entry): void {
     let isValid = false;
+    this.hasRemoved = false;
     try {
       isValid = this.held?.take(entry) ?? false;
     } catch (error) {
       // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
       this.stop(error);
     }
-    this.written.get(entry.writeId)?.(isValid);
+    const written = this.written.get(entry.writeId);
+    if (this.hasRemoved && !written) this.onRemoved?.();
+    written?.(isValid);
   }
 
   /** Encodes what a change writes. */
@@ -465,4 +486,15 @@ function answer(attempt: Attempt): void {
     attempt.answer = { error };
   }
   attempt.followers.forEach(answer);
+}
+
+/** An entry has the size of one message of the servers, which pictures would fill soon. */
+function refuseCrops({ keepCrops }: Partial<GallerySettings>): void {
+  if (keepCrops) throw noCrops();
+}
+
+function noCrops(): FaceError {
+  return new FaceError('PARAMETER_INVALID', 'The jetstream store keeps no crops.', {
+    fields: { keepCrops: 'must be false with the jetstream store' },
+  });
 }

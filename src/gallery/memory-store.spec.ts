@@ -196,6 +196,6 @@ function bytesOf(
   return (
     counts.galleries * bytesOfGallery({ id: 'a', metadata: {} }) +
     counts.subjects * bytesOfSubject(details) +
-    counts.references * bytesOfReference({ metadata: {} }, rowBytes)
+    counts.references * bytesOfReference({ metadata: {} }, { rowBytes, holdsCrops: true }).all
   );
 }

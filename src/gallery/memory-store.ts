@@ -19,12 +19,13 @@ import type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectHistory,
   SubjectRights,
 } from './gallery.types';
 import { VectorIndex, type VectorPrecision } from './index/vector-index';
 import { VectorScanner } from './index/vector-scanner';
 import { Draft, type Reservations, WAITS, wholeName } from './state/draft';
-import { type GalleryEntry, type Replacement, toGallery } from './state/entries';
+import { type CropEntry, type GalleryEntry, type Replacement, toGallery } from './state/entries';
 import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
 import * as plans from './state/plan-changes';
@@ -46,6 +47,8 @@ export interface MemoryStoreOptions {
 /** A change with all that it needs reserved. */
 export interface ReservedChange {
   gallery?: Replacement<GalleryEntry>;
+  /** That goes with all that is in it, as another one takes its id. */
+  replaced?: GalleryEntry;
   /** Of what is in a gallery. */
   draft?: Draft;
 }
@@ -155,11 +158,23 @@ export class MemoryStore extends GalleryStore {
     return counts;
   }
 
+  async replaceGallery(galleryId: string, copyId: string): Promise<Gallery> {
+    const { state, gallery } = await this.change(() => {
+      const replaced = this.wholeGallery(galleryId);
+      const before = this.wholeGallery(copyId);
+      const after = { ...before, id: galleryId, copyOf: null, updatedAt: Date.now() };
+      const answer = () => ({ state: replaced.state, gallery: toGallery(after) });
+      return { gallery: { before, after }, replaced, answer };
+    });
+    await state.close();
+    return gallery;
+  }
+
   putSubject(
     galleryId: string,
     subjectId: string,
     metadata: Metadata,
-    rights: Partial<SubjectRights> = {},
+    rights: Partial<SubjectRights & SubjectHistory> = {},
   ): Promise<{ subject: Subject; isNew: boolean }> {
     return this.draft(galleryId, (draft, gallery) => {
       const { isNew } = plans.planSubject(draft, subjectId, metadata, rights, gallery);
@@ -235,6 +250,22 @@ export class MemoryStore extends GalleryStore {
     return subjectIds.flatMap((subjectId) => state.describeReferences(subjectId));
   }
 
+  override async getCrop(
+    galleryId: string,
+    subjectId: string,
+    referenceId: string,
+  ): Promise<Uint8Array | null> {
+    const crop = this.gallery(galleryId).state.getCrop(subjectId, referenceId);
+    return (crop && (await this.readCrop(crop))) ?? null;
+  }
+
+  override deleteCrops(galleryId: string, subjectIds: readonly string[]): Promise<number> {
+    return this.draft(galleryId, (draft) => {
+      const count = plans.planCropDeletion(draft, subjectIds);
+      return () => count;
+    });
+  }
+
   updateReference(
     galleryId: string,
     subjectId: string,
@@ -288,6 +319,14 @@ export class MemoryStore extends GalleryStore {
   /** Settles when all that changes have taken away is gone from the medium too. */
   protected async wipe(): Promise<void> {}
 
+  /** Whether crops are held in memory, and count there. */
+  protected readonly holdsCrops: boolean = true;
+
+  /** @returns a copy; `undefined` where it cannot be read. */
+  protected async readCrop({ content }: CropEntry): Promise<Uint8Array | undefined> {
+    return content?.slice();
+  }
+
   protected makeState({
     uid,
     id,
@@ -300,7 +339,7 @@ export class MemoryStore extends GalleryStore {
     const { precision } = this.options;
     const index = new VectorIndex({ dimensions, precision, scanner: this.scanner });
     const rowBytes = dimensions * (precision === 'int8' ? 5 : 4);
-    return new GalleryState({ uid, id, dimensions, rowBytes }, index);
+    return new GalleryState({ uid, id, dimensions, rowBytes, holdsCrops: this.holdsCrops }, index);
   }
 
   /** Takes over what comes from the medium. */
@@ -445,16 +484,17 @@ export class MemoryStore extends GalleryStore {
     this.queue.unshift(...members);
   }
 
-  private reserve({ gallery, draft }: ReservedChange): void {
+  private reserve({ gallery, replaced, draft }: ReservedChange): void {
     draft?.reserve();
-    if (!gallery) return;
-    this.reserved.names.add((gallery.after ?? gallery.before)!.id);
-    this.count(gallery, 1);
+    for (const entry of [gallery?.before, gallery?.after]) if (entry) this.reserved.names.add(entry.id);
+    if (gallery) this.count(gallery, 1);
+    if (replaced) this.count({ before: replaced }, 1);
   }
 
-  protected release({ gallery, draft }: ReservedChange): void {
+  protected release({ gallery, replaced, draft }: ReservedChange): void {
     draft?.release();
     if (gallery) this.count(gallery, -1);
+    if (replaced) this.count({ before: replaced }, -1);
   }
 
   protected count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
@@ -464,11 +504,14 @@ export class MemoryStore extends GalleryStore {
     if (before) this.reserved.room.take(bytesOfAll(before), sign === 1 ? -1 : 1);
   }
 
-  protected apply({ gallery, draft }: ReservedChange): void {
+  protected apply({ gallery, replaced, draft }: ReservedChange): void {
     draft?.state.apply(draft);
+    if (replaced) this.list.delete(replaced.uid);
     if (!gallery) return;
     const { before, after } = gallery;
     if (after) {
+      if (before && before.id !== after.id) this.galleries.delete(before.id);
+      after.state.id = after.id;
       this.galleries.set(after.id, after);
       this.list.set(after.uid, after);
     } else if (before) {
@@ -485,7 +528,7 @@ export function takesAway({ gallery, draft }: ReservedChange): boolean {
 }
 
 function bytesOfAll(gallery: GalleryEntry): Bytes {
-  const { planned, rowBytes } = gallery.state;
-  const all = bytesOfGallery(gallery) + planned.bytes;
-  return { all, heap: all - planned.references * rowBytes };
+  const own = bytesOfGallery(gallery);
+  const { all, heap } = gallery.state.planned.bytes;
+  return { all: own + all, heap: own + heap };
 }

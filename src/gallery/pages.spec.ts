@@ -21,6 +21,7 @@ describe(pageOfReferences.name, () => {
   const at = (createdAt: number, id: string, text = ''): StoredReference => ({
     ...newReference('ann', id, new Float32Array(8), { metadata: { text } }),
     expiresAt: null,
+    hasCrop: false,
     createdAt,
   });
   /** All ids, page by page; what is deleted goes after the first page. */

@@ -54,7 +54,7 @@ export class Retention {
   }
 
   /**
-   * Removes all that has expired, for good, a little in each turn of the event loop.
+   * Removes all that has expired, for good, a little in each turn of the event loop; and crops in galleries that keep none.
    *
    * @throws {FaceError} GALLERY_STORE_FAILED; what was removed before stays removed.
    */
@@ -68,6 +68,18 @@ export class Retention {
       after = next;
     }
     return report;
+  }
+
+  /** Erases all crops of a gallery. */
+  async eraseCrops(galleryId: string): Promise<void> {
+    for (let after: string | undefined | null; after !== null;) {
+      const { items, next } = await this.store.listSubjects(galleryId, { limit: PAGE_SIZE, after });
+      for (const subjects of chunksOf(items)) {
+        const ids = subjects.map(({ id }) => id);
+        await this.store.deleteCrops(galleryId, ids);
+      }
+      after = next;
+    }
   }
 
   private async purgeGallery(gallery: Gallery, report: PurgeReport): Promise<void> {
@@ -99,6 +111,15 @@ export class Retention {
       return expired.map(({ id }) => this.removeReference(gallery.id, subject.id, id, report));
     });
     await Promise.all(removals);
+    const withCrops = gallery.keepCrops
+      ? []
+      : subjects.filter(({ id }) => referencesOf.get(id)?.some(({ hasCrop }) => hasCrop));
+    // The erasure after the setting was switched off was cut short.
+    if (withCrops.length > 0)
+      await this.store.deleteCrops(
+        gallery.id,
+        withCrops.map(({ id }) => id),
+      );
   }
 
   /** By subject. */

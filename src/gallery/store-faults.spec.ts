@@ -1,12 +1,10 @@
 import { exported, newGallery, newReference } from '../../test/support/gallery-store-contract';
-import { hasNats, NatsCluster } from '../../test/support/nats-cluster';
 import { unitVectors } from '../../test/support/random-unit';
 import { tempFolders } from '../../test/support/temp-folder';
 import { RecordFile } from './durable/record-file';
 import { DurableStore } from './durable-store';
 import type { GalleryStore } from './gallery-store';
 import { VectorIndex } from './index/vector-index';
-import { JetstreamStore } from './jetstream-store';
 import { MemoryStore } from './memory-store';
 import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
@@ -20,6 +18,7 @@ const CHANGES: Record<string, (store: GalleryStore) => Promise<unknown>> = {
   createGallery: (store) => store.createGallery(newGallery({ id: 'new' })),
   updateGallery: (store) => store.updateGallery('staff', { capacity: 7 }),
   deleteGallery: (store) => store.deleteGallery('staff'),
+  replaceGallery: (store) => store.replaceGallery('staff', 'copy'),
   putNewSubject: (store) => store.putSubject('staff', 'new', { a: 1 }),
   putSubject: (store) => store.putSubject('staff', 'ann', { a: 1 }),
   recordMatches: (store) => store.recordMatches('staff', ['ann', 'bob'], 5),
@@ -32,6 +31,9 @@ const CHANGES: Record<string, (store: GalleryStore) => Promise<unknown>> = {
       newReference('new', 'n2', vectors[4]),
     ]),
   updateReference: (store) => store.updateReference('staff', 'ann', 'r0', { a: 1 }),
+  addCrop: (store) =>
+    store.addReferences('staff', [newReference('bob', 'n3', vectors[3], { crop: Uint8Array.of(1, 2) })]),
+  deleteCrops: (store) => store.deleteCrops('staff', ['ann', 'bob']),
   deleteReference: (store) => store.deleteReference('staff', 'ann', 'r0'),
 };
 
@@ -40,22 +42,16 @@ const STORES: Record<string, () => Promise<GalleryStore>> = {
   DurableStore: () => DurableStore.open({ dir: tempFolder(), threadCount: 0, precision: 'float32' }),
 };
 
-let cluster: NatsCluster | undefined;
-let namespaces = 0;
-if (hasNats)
-  STORES.JetstreamStore = async () => {
-    cluster ??= await NatsCluster.start();
-    const nats = { servers: cluster.servers, replicas: 1, namespace: `n${namespaces++}` };
-    return JetstreamStore.open({ nats, key: 'k'.repeat(32), threadCount: 0, precision: 'float32' });
-  };
-afterAll(() => cluster?.stop());
-
 async function fill(store: GalleryStore): Promise<void> {
-  await store.createGallery(newGallery());
+  await store.createGallery(newGallery({ keepCrops: true }));
   await store.addReferences(
     'staff',
-    ['ann', 'ann', 'bob'].map((subject, i) => newReference(subject, `r${i}`, vectors[i])),
+    ['ann', 'ann', 'bob'].map((subject, i) =>
+      newReference(subject, `r${i}`, vectors[i], { crop: Uint8Array.of(i) }),
+    ),
   );
+  await store.createGallery(newGallery({ id: 'copy', copyOf: 'staff' }));
+  await store.putSubject('copy', 'ann', {});
 }
 
 async function everything(store: GalleryStore): Promise<unknown> {

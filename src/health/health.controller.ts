@@ -32,12 +32,20 @@ export class HealthController {
   @ApiOkResponse({
     description: 'They are',
     type: ReadyResponseDto,
-    examples: { ready: { summary: 'Ready', value: { status: 'ready' } } },
+    examples: {
+      ready: { summary: 'Ready', value: { status: 'ready' } },
+      stale: {
+        summary: 'Ready, while the servers of shared galleries are not reached',
+        value: { status: 'ready', gallery: { staleSince: '2026-12-24T18:00:00.000Z' } },
+      },
+    },
   })
   @ApiFaceErrors(['NOT_READY', 'INTERNAL_ERROR'])
   ready(): ReadyResponseDto {
     const reason = this.readiness.problem;
     if (reason !== null) throw new FaceError('NOT_READY', `The service is not ready: ${reason}.`, { reason });
-    return { status: 'ready' };
+    const staleSince = this.readiness.galleryStaleSince;
+    if (staleSince === null) return { status: 'ready' };
+    return { status: 'ready', gallery: { staleSince: new Date(staleSince).toISOString() } };
   }
 }

@@ -14,6 +14,11 @@ export class Readiness {
     private readonly draining: Draining,
   ) {}
 
+  /** Since when the galleries may lack changes of other replicas, milliseconds since 1970, UTC; `null` where they lack none. */
+  get galleryStaleSince(): number | null {
+    return this.store.staleSince;
+  }
+
   /** `null` where they are. */
   get problem(): string | null {
     if (this.draining.isShuttingDown) return 'shutting down';

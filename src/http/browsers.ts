@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import { isIP } from 'node:net';
 import type { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
+import { REVISION_HEADER, STALE_HEADER } from './gallery-revision';
 import type { AppRequest } from './request-id';
 
 /*
@@ -89,7 +90,15 @@ export function refuseOtherOrigins({ corsOrigins }: AppConfig) {
 export function corsOptions({ corsOrigins }: AppConfig) {
   return {
     origin: [...corsOrigins],
-    exposedHeaders: ['x-request-id', 'Server-Timing', 'Retry-After', 'RateLimit', 'RateLimit-Policy'],
+    exposedHeaders: [
+      'x-request-id',
+      'Server-Timing',
+      'Retry-After',
+      'RateLimit',
+      'RateLimit-Policy',
+      REVISION_HEADER,
+      STALE_HEADER,
+    ],
     maxAge: 600,
   };
 }

@@ -65,6 +65,10 @@ export const ERROR_EXAMPLES: Readonly<
     message: 'The subject has no such reference.',
     details: { galleryId: 'staff', subjectId: 'ada', referenceId: '0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77' },
   },
+  GALLERY_MIGRATING: {
+    message: 'The copy lacks 12 references of 7 subjects: enroll them again, or switch with dropMissing.',
+    details: { galleryId: 'staff', subjectCount: 7, referenceCount: 12 },
+  },
   GALLERY_EXISTS: {
     message: 'There is a gallery of this id already.',
     details: { galleryId: 'staff' },
@@ -97,6 +101,10 @@ export const ERROR_EXAMPLES: Readonly<
   GALLERY_STORE_STOPPED: {
     message:
       'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
+  },
+  GALLERY_REVISION_PENDING: {
+    message: 'This replica has not read revision 1042 of the galleries yet; nothing was done.',
+    details: { minRevision: 1042, revision: 1039 },
   },
   MODEL_NOT_LOADED: {
     message: `Model yunet is not loaded. Loaded for detector: ${EXAMPLE_DETECTOR}.`,

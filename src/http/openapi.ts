@@ -4,6 +4,7 @@ import { API_KEY_HEADER } from '../auth/authenticate';
 import { SCOPES_EXTENSION } from '../auth/scopes.decorator';
 import { errorResponse } from './api-errors.decorator';
 import type { RequestErrorCode } from './error-examples';
+import { MIN_REVISION_HEADER, REVISION_HEADERS } from './gallery-revision';
 
 type RequestBody = Extract<
   NonNullable<OpenAPIObject['paths'][string]['post']>['requestBody'],
@@ -60,13 +61,29 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
     (path) => Object.values(path) as Operation[],
   )) {
     addKeyDocs(operation);
+    addRevisionDocs(operation);
   }
+  document.components = { ...document.components, headers: REVISION_HEADERS };
   for (const { post } of Object.values(document.paths)) {
     const body = post?.requestBody as RequestBody | undefined;
     const schema = body?.content['application/json'].schema as Record<string, BodyContent> | undefined;
     if (body != null && schema?.[BODY_CONTENT] != null) body.content = schema[BODY_CONTENT];
   }
   return document;
+}
+
+/**
+ * Adds the headers in which routes of galleries say their revision to their answers. Errors have them too; naming them there as
+ * well would add thousands of lines.
+ */
+function addRevisionDocs({ parameters = [], responses }: Operation): void {
+  if (!parameters.some((parameter) => 'name' in parameter && parameter.name === MIN_REVISION_HEADER)) return;
+  for (const [status, response] of Object.entries(responses)) {
+    if (!status.startsWith('2') || !response || '$ref' in response) continue;
+    const names = Object.keys(REVISION_HEADERS);
+    const references = names.map((name) => [name, { $ref: `#/components/headers/${name}` }]);
+    response.headers = { ...response.headers, ...Object.fromEntries(references) } as typeof response.headers;
+  }
 }
 
 /** Adds the scopes to the description of an operation, and the errors of keys to its responses. */

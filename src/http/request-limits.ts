@@ -33,7 +33,8 @@ export function clientLeft(response: Response): AbortSignal {
   return controller.signal;
 }
 
-function timeoutOf(request: Request): number | undefined {
+/** The caller's own deadline in milliseconds, where it sets one. @throws {FaceError} PARAMETER_INVALID */
+export function timeoutOf(request: Request): number | undefined {
   const value = request.get(TIMEOUT_HEADER);
   if (value === undefined) return undefined;
   if (!/^[1-9]\d{0,8}$/.test(value)) {

@@ -53,7 +53,8 @@ describe('FaceMetrics', () => {
     metrics.onApplicationShutdown();
   });
 
-  const scrape = async () => parseMetrics(await metrics.scrape(model, { listGalleries }));
+  const store = { listGalleries, revision: null as number | null, staleSince: null as number | null };
+  const scrape = async () => parseMetrics(await metrics.scrape(model, store));
 
   it('exports what the table has, each metric fed and with its labels, and nothing else of its own', async () => {
     jest.spyOn(model, 'status').mockResolvedValue(engine);
@@ -242,6 +243,16 @@ describe('FaceMetrics', () => {
     ).toEqual(Object.fromEntries(REJECTIONS.map((code) => [code, 1])));
   });
 
+  it('says how far and for how long a replica is behind the others', async () => {
+    expect(valueOf(await scrape(), 'likeness_gallery_stale_seconds')).toBe(0);
+    expect(valueOf(await scrape(), 'likeness_gallery_revision')).toBe(0);
+    Object.assign(store, { revision: 1042, staleSince: Date.now() - 5000 });
+    expect(valueOf(await scrape(), 'likeness_gallery_stale_seconds')).toBeGreaterThanOrEqual(5);
+    expect(valueOf(await scrape(), 'likeness_gallery_revision')).toBe(1042);
+    Object.assign(store, { staleSince: null });
+    expect(valueOf(await scrape(), 'likeness_gallery_stale_seconds')).toBe(0);
+  });
+
   it('measures the delay of the event loop since the last scrape', async () => {
     const worst = async () => valueOf(await scrape(), 'likeness_event_loop_delay_seconds', { quantile: '1' });
     // The monitor compares with its last look at the loop: it needs one.
@@ -260,7 +271,7 @@ describe('FaceMetrics', () => {
     const other = new FaceMetrics();
     other.observeImage(image);
     const outcome = { task: 'represent', outcome: 'ok' };
-    const theirs = parseMetrics(await other.scrape(new FakeFaceModel(), { listGalleries }));
+    const theirs = parseMetrics(await other.scrape(new FakeFaceModel(), store));
     other.onApplicationShutdown();
     expect(valueOf(theirs, 'likeness_images_total', outcome)).toBe(1);
     expect(valueOf(await scrape(), 'likeness_images_total', outcome)).toBeUndefined();

@@ -107,9 +107,13 @@ export class FaceMetrics implements OnApplicationShutdown {
   /** Everything as text for Prometheus, with what model and galleries say of themselves now. */
   async scrape(
     model: Pick<FaceModel, 'models' | 'status' | 'readiness'>,
-    store: Pick<GalleryStore, 'listGalleries'>,
+    store: Pick<GalleryStore, 'listGalleries' | 'revision' | 'staleSince'>,
   ): Promise<string> {
     await this.readGalleries(store);
+    const { revision, staleSince } = store;
+    replace(this.metrics.likeness_gallery_revision, [[{}, revision ?? 0]]);
+    const staleMs = staleSince === null ? 0 : Date.now() - staleSince;
+    replace(this.metrics.likeness_gallery_stale_seconds, [[{}, Math.max(0, staleMs / 1000)]]);
     this.readEngine(await model.status());
     this.readModels(model.models());
     replace(this.metrics.likeness_ready, [[{}, model.readiness().ready ? 1 : 0]]);

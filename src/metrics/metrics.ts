@@ -105,6 +105,16 @@ export const METRICS = {
   likeness_cache_bytes: { type: 'gauge', help: 'Bytes of the answers in the cache', labels: [] },
   likeness_gallery_subjects: { type: 'gauge', help: 'Subjects of all galleries together', labels: [] },
   likeness_gallery_references: { type: 'gauge', help: 'References of all galleries together', labels: [] },
+  likeness_gallery_revision: {
+    type: 'gauge',
+    help: 'Of the galleries, as far as this replica has read them; 0 where the store has no revisions',
+    labels: [],
+  },
+  likeness_gallery_stale_seconds: {
+    type: 'gauge',
+    help: 'For how long this replica may lack changes of others, as it does not reach the servers of the galleries; 0 while it does',
+    labels: [],
+  },
   likeness_purged_total: {
     type: 'counter',
     help: 'Removed because it had expired; `kind` is `subject` (with all its references) or `reference` (of a subject that stays)',
@@ -143,6 +153,5 @@ export type MetricName = keyof typeof METRICS;
 export const REJECTIONS: readonly FaceErrorCode[] = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
   (code) =>
     code === 'MODEL_NOT_LOADED' ||
-    (!['GALLERY_STORE_FAILED', 'GALLERY_STORE_STOPPED', 'AUDIT_FAILED'].includes(code) &&
-      [429, 503, 504].includes(FACE_ERRORS[code].status ?? 0)),
+    (!/^(GALLERY|AUDIT)_/.test(code) && [429, 503, 504].includes(FACE_ERRORS[code].status ?? 0)),
 );

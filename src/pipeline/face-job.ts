@@ -28,6 +28,8 @@ export interface FaceJob {
   minDetectionScore?: number;
   /** Measure the pixels of every selected face; read by `represent` only. Absent: no. */
   quality?: true;
+  /** Cut every selected face out; read by `represent` only. Absent: no. */
+  crop?: true;
   /** Look at the picture as it is, not at its other turns. Absent: at those too where the first look leaves it in doubt. */
   autoRotate?: false;
   /** When the whole image is the face. Absent: never. */

@@ -17,11 +17,12 @@ import {
   type RepresentedFace,
   type StageTimings,
 } from './face.types';
+import { cropFace } from './face-crop';
 import type { FaceJob } from './face-job';
 import type { ImageLimits } from './image-limits';
 import { toInputTensor } from './input-tensor';
 import { type LocatedFace, locateFaces } from './locate-faces';
-import { Picture } from './picture';
+import { around, Picture } from './picture';
 import { judgePresentations } from './presentation-attack';
 import {
   type DecodedImage,
@@ -101,15 +102,17 @@ export class FacePipeline {
         ? nothingIn(await picture.at(MAX_DECODED_SIDE, 0))
         : await this.find(picture, job, clock);
     const { faces: described, unalignedCount } = await this.describe(look, job, clock);
-    const faces = await this.judge(look.image, described, job, clock);
+    const judged = await this.judge(look.image, described, job, clock);
+    const faces = judged.map((face) => toFilePixels(face, look, file));
+    const rotation = rotationOf(look);
     return {
       imageWidth: file.originalWidth,
       imageHeight: file.originalHeight,
-      rotation: rotationOf(look),
+      rotation,
       detectionScale: look.detectionScale,
       faceCount: look.faceCount,
       unalignedCount,
-      faces: faces.map((face) => toFilePixels(face, look, file)),
+      faces: job.crop ? await withCrops(faces, picture, rotation) : faces,
       timings: clock.timings,
     };
   }
@@ -390,6 +393,16 @@ function isEmbedded<F extends Partial<EmbeddedFace>>(face: F): face is F & Embed
   return face.embedding != null;
 }
 
+async function withCrops<F extends FaceDetection>(
+  faces: readonly F[],
+  picture: Picture,
+  rotation: Rotation,
+): Promise<F[]> {
+  const cropped: F[] = [];
+  for (const face of faces) cropped.push({ ...face, crop: await cropFace(picture, face, rotation) });
+  return cropped;
+}
+
 /** Adds up the wall time of the stages of one job. */
 class StageClock {
   readonly timings: StageTimings = { ...NO_TIMINGS };
@@ -402,12 +415,6 @@ class StageClock {
       this.timings[stage] += performance.now() - start;
     }
   }
-}
-
-/** The square around the middle of a box, so many times as wide as its longer side. */
-function around({ x, y, width, height }: BoundingBox, room: number): BoundingBox {
-  const side = Math.max(width, height) * room;
-  return { x: x + (width - side) / 2, y: y + (height - side) / 2, width: side, height: side };
 }
 
 /** Boxes and landmarks in a picture of another size, or another part of it. @param from, to - where the whole picture lies in each. */

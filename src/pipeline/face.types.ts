@@ -95,6 +95,8 @@ export interface RepresentedFace extends FaceDetection {
   embeddingNorm: number;
   /** Where it was asked for, and the face has landmarks. */
   quality?: PixelQuality;
+  /** Where it was asked for: the face with its surroundings, upright, as an encoded JPEG of at most 400 pixels a side. */
+  crop?: Uint8Array;
 }
 
 /** A face with estimated attributes: those that were asked for. */

@@ -46,7 +46,7 @@ export class Picture {
    */
   async partAt(
     part: BoundingBox,
-    { width, height }: DecodedImage,
+    { width, height }: Pick<DecodedImage, 'width' | 'height'>,
     maxSide: number,
     rotation: Rotation,
   ): Promise<DecodedImage> {
@@ -73,4 +73,10 @@ export class Picture {
 
 function turn(image: DecodedImage, rotation: Rotation): DecodedImage {
   return { ...image, ...turnImage(image, rotation), frame: turnBox(image.frame, rotation, image) };
+}
+
+/** The square around the middle of a box, so many times as wide as its longer side. */
+export function around({ x, y, width, height }: BoundingBox, room: number): BoundingBox {
+  const side = Math.max(width, height) * room;
+  return { x: x + (width - side) / 2, y: y + (height - side) / 2, width: side, height: side };
 }

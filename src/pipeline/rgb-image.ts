@@ -266,3 +266,14 @@ export async function resizeImage(image: RgbImage, width: number, height: number
     .toBuffer();
   return { data, width, height };
 }
+
+/** Quality of {@link encodeJpeg}, 1 to 100; colors in all pixels (4:4:4). */
+const JPEG_QUALITY = 92;
+
+/** @returns a JPEG without metadata, in memory of its own. */
+export async function encodeJpeg({ data, width, height }: RgbImage): Promise<Uint8Array> {
+  const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
+    .jpeg({ quality: JPEG_QUALITY, chromaSubsampling: '4:4:4' })
+    .toBuffer();
+  return new Uint8Array(bytes);
+}

@@ -178,9 +178,9 @@ describe('OpenAPI document', () => {
   });
 
   it('resolves every reference', () => {
-    const { components } = JSON.parse(text) as { components: { schemas: object } };
-    for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-      expect(components.schemas).toHaveProperty(name);
+    const { components } = JSON.parse(text) as { components: Record<string, object> };
+    for (const [, kind, name] of text.matchAll(/"#\/components\/(\w+)\/([\w-]+)"/g)) {
+      expect(components[kind]).toHaveProperty(name);
     }
   });
 

@@ -5,6 +5,7 @@ import {
   bindingOf,
   type BundlePlace,
   fromRow,
+  keyEncodingOf,
   RECORD_KINDS,
   type RecordKind,
   tableOf,
@@ -17,7 +18,7 @@ import { DurableStore, type DurableStoreOptions } from '../../src/gallery/durabl
 import { exported, newGallery, newReference } from './gallery-store-contract';
 import { unitVectors } from './random-unit';
 
-type Table = Database<Buffer, number>;
+type Table = Database<Buffer, ReturnType<typeof toRow>>;
 
 /** A bundle as it lies in the database of a folder, without its key. */
 export interface SealedBundle {
@@ -59,7 +60,7 @@ export async function contentOf(
 export function sealedBundles(dir: string, ...kinds: RecordKind[]): Promise<SealedBundle[]> {
   return inDatabase(dir, (table) =>
     (kinds.length > 0 ? kinds : RECORD_KINDS).flatMap((kind) =>
-      [...table(tableOf(kind)).getRange()].map(({ key, value }) => ({
+      [...table(tableOf(kind), kind).getRange()].map(({ key, value }) => ({
         place: { version: VERSION, kind, ...fromRow(key) },
         sealed: Buffer.from(value),
       })),
@@ -70,16 +71,20 @@ export function sealedBundles(dir: string, ...kinds: RecordKind[]): Promise<Seal
 /** How many bundles there are in the form of version 2. */
 export function countOldBundles(dir: string): Promise<number> {
   return inDatabase(dir, (table) =>
-    RECORD_KINDS.map((kind) => table(kind).getCount()).reduce((sum, count) => sum + count),
+    RECORD_KINDS.map((kind) => table(kind, kind).getCount()).reduce((sum, count) => sum + count),
   );
 }
 
 /** Exchanges what lies at two places of the database, if only at one of them, together with the keys. */
 export async function exchangeBundles(dir: string, a: BundlePlace, b: BundlePlace): Promise<void> {
   await inDatabase(dir, (table) => {
-    const [sealedA, sealedB] = [a, b].map((place) => table(tableOf(place.kind)).get(toRow(place)));
+    const [sealedA, sealedB] = [a, b].map((place) =>
+      table(tableOf(place.kind), place.kind).get(toRow(place)),
+    );
     const set = ({ kind, ...row }: BundlePlace, sealed?: Buffer) =>
-      sealed ? table(tableOf(kind)).putSync(toRow(row), sealed) : table(tableOf(kind)).removeSync(toRow(row));
+      sealed
+        ? table(tableOf(kind), kind).putSync(toRow(row), sealed)
+        : table(tableOf(kind), kind).removeSync(toRow(row));
     set(a, sealedB);
     set(b, sealedA);
   });
@@ -95,8 +100,8 @@ export async function exchangeBundles(dir: string, a: BundlePlace, b: BundlePlac
 /** Puts a copy of a bundle at another place of the database. */
 export function copyBundle(dir: string, from: BundlePlace, to: BundlePlace): Promise<void> {
   return inDatabase(dir, (table) => {
-    const sealed = table(tableOf(from.kind)).get(toRow(from))!;
-    table(tableOf(to.kind)).putSync(toRow(to), sealed);
+    const sealed = table(tableOf(from.kind), from.kind).get(toRow(from))!;
+    table(tableOf(to.kind), to.kind).putSync(toRow(to), sealed);
   });
 }
 
@@ -111,11 +116,11 @@ export async function makeOld(dir: string, key?: string): Promise<void> {
   await keyFile.close();
   const bundles = await sealedBundles(dir);
   await inDatabase(dir, (table) => {
-    for (const kind of RECORD_KINDS) table(tableOf(kind)).dropSync();
+    for (const kind of RECORD_KINDS) table(tableOf(kind), kind).dropSync();
     for (const { place, sealed } of bundles) {
       const bundleKey = slotOf(keys, place.number);
       const content = unseal(bundleKey, sealed, bindingOf(place))!;
-      table(place.kind).putSync(toRow(place), seal(bundleKey, content, Buffer.alloc(0)));
+      table(place.kind, place.kind).putSync(toRow(place), seal(bundleKey, content, Buffer.alloc(0)));
     }
   });
   const { format, encryption } = header;
@@ -126,14 +131,21 @@ function slotOf(keys: Buffer, number: number): Buffer {
   return keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
 }
 
-async function inDatabase<T>(dir: string, work: (table: (name: string) => Table) => T): Promise<T> {
+async function inDatabase<T>(
+  dir: string,
+  work: (table: (name: string, kind: RecordKind) => Table) => T,
+): Promise<T> {
   const database = openDatabase<Buffer, number>({ path: join(dir, 'records'), noSubdir: false });
   const tables = new Map<string, Table>();
   try {
-    return work((name) => {
+    return work((name, kind) => {
       const table =
         tables.get(name) ??
-        database.openDB<Buffer, number>({ name, encoding: 'binary', keyEncoding: 'uint32' });
+        database.openDB<Buffer, ReturnType<typeof toRow>>({
+          name,
+          encoding: 'binary',
+          keyEncoding: keyEncodingOf(kind),
+        });
       tables.set(name, table);
       return table;
     });

@@ -103,11 +103,24 @@ export class GalleryModel {
 
   listReferences(galleryId: string, subjectId: string): object[] {
     return this.subject(galleryId, subjectId).references.map((reference) => ({
-      expiresAt: null,
-      ...reference,
-      subjectId,
+      ...told(reference, subjectId),
       embedding: Array.from(reference.embedding),
     }));
+  }
+
+  listCrops(galleryId: string, subjectId: string): unknown[] {
+    return this.subject(galleryId, subjectId).references.map(({ crop = null }) => crop);
+  }
+
+  deleteCrops(galleryId: string, subjectIds: readonly string[]): number {
+    const { subjects } = this.gallery(galleryId);
+    let count = 0;
+    for (const id of new Set(subjectIds))
+      for (const reference of subjects.get(id)?.references ?? []) {
+        if (reference.crop) count++;
+        reference.crop = null;
+      }
+    return count;
   }
 
   updateReference(galleryId: string, subjectId: string, id: string, metadata: Metadata): object {
@@ -161,8 +174,9 @@ export class GalleryModel {
     const subject = subjects.get(given.subjectId) ?? { metadata: {}, references: [] };
     if (subject.references.length >= settings.maxReferencesPerSubject)
       return galleryErrors.subjectFull(galleryId, given.subjectId, settings.maxReferencesPerSubject);
-    subjects.set(given.subjectId, { ...subject, references: [...subject.references, given] });
-    return { status: 'added', ...this.added(galleryId, given, given.subjectId) };
+    const kept = { ...given, crop: settings.keepCrops ? given.crop : null };
+    subjects.set(given.subjectId, { ...subject, references: [...subject.references, kept] });
+    return { status: 'added', ...this.added(galleryId, kept, given.subjectId) };
   }
 
   private added(galleryId: string, reference: NewReference, subjectId: string): object {
@@ -202,6 +216,6 @@ export class GalleryModel {
   }
 }
 
-function told({ embedding: _embedding, ...reference }: NewReference, subjectId: string): object {
-  return { expiresAt: null, ...reference, subjectId };
+function told({ embedding: _embedding, crop, ...reference }: NewReference, subjectId: string): object {
+  return { expiresAt: null, ...reference, hasCrop: crop != null, subjectId };
 }

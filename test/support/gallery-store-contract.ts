@@ -31,6 +31,7 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     maxAgeSeconds: null,
     sinceLastMatchSeconds: null,
     matchesSince: null,
+    keepCrops: false,
     metadata: {},
     ...changes,
   };
@@ -50,11 +51,18 @@ export interface ContractStoreOptions {
   maxGalleries?: number;
 }
 
-/** What every store does, as its documentation says: one store for each test, from `makeStore`. */
+/**
+ * What every store does, as its documentation says: one store for each test, from `makeStore`.
+ *
+ * @param keepsCrops - false: of a store that keeps no crops, and so moves no gallery to another embedder.
+ */
 export function galleryStoreContract(
   name: string,
   makeStore: (options?: ContractStoreOptions) => Promise<GalleryStore>,
+  { keepsCrops = true }: { keepsCrops?: boolean } = {},
 ): void {
+  const describeCrops = keepsCrops ? describe : () => undefined;
+
   describe(`${name} as a gallery store`, () => {
     let store: GalleryStore;
     const random = unitVectors(1, DIMENSIONS);
@@ -208,6 +216,51 @@ export function galleryStoreContract(
         ];
         for (const call of calls) call.catch(() => undefined);
         for (const call of calls) await refused(call, 'GALLERY_NOT_FOUND');
+      });
+    });
+
+    describeCrops('a gallery in the place of another', () => {
+      beforeEach(async () => {
+        await store.createGallery(
+          newGallery({ id: 'copy', contract: 'contract-2', dimensions: 4, copyOf: 'staff' }),
+        );
+        await add('ann', 'r1');
+        await store.addReferences('copy', [newReference('ann', 'r1', unit([1, 0, 0, 0]))]);
+        await store.putSubject('copy', 'bob', { a: 1 });
+      });
+
+      it('has its id and all that was in it, and the other is gone', async () => {
+        const copy = await store.getGallery('copy');
+        expect(copy).toMatchObject({ copyOf: 'staff' });
+        const gallery = await store.replaceGallery('staff', 'copy');
+        expect(gallery).toEqual({ ...copy, id: 'staff', copyOf: null, updatedAt: expect.any(Number) });
+        expect(await store.getGallery('staff')).toEqual(gallery);
+        await refused(store.getGallery('copy'), 'GALLERY_NOT_FOUND');
+        expect((await store.listGalleries({ limit: 9 })).items.map(({ id }) => id)).toEqual(['staff']);
+        expect((await subjectIds()).sort()).toEqual(['ann', 'bob']);
+        const [[hit]] = await store.search('staff', [unit([1, 0, 0, 0])], { limit: 1 });
+        expect(hit).toMatchObject({ subjectId: 'ann', referenceId: 'r1' });
+        await refused(store.search('staff', [random()], { limit: 1 }), 'EMBEDDING_INVALID');
+        await refused(store.getReference('staff', 'ann', 'r9'), 'REFERENCE_NOT_FOUND');
+      });
+
+      it('takes changes under its new id, beside those that come at the same time', async () => {
+        const changes = [
+          store.putSubject('copy', 'cleo', {}),
+          store.putSubject('staff', 'dan', {}),
+          store.replaceGallery('staff', 'copy'),
+          store.putSubject('staff', 'eve', {}),
+        ];
+        await Promise.all(changes);
+        await refused(store.putSubject('copy', 'fay', {}), 'GALLERY_NOT_FOUND');
+        expect((await subjectIds()).sort()).toEqual(['ann', 'bob', 'cleo', 'eve']);
+        await store.createGallery(newGallery({ id: 'copy' }));
+      });
+
+      it('has to be there, as has the other', async () => {
+        await refused(store.replaceGallery('nobody', 'copy'), 'GALLERY_NOT_FOUND');
+        await refused(store.replaceGallery('staff', 'nobody'), 'GALLERY_NOT_FOUND');
+        expect(await store.getGallery('staff')).toMatchObject({ referenceCount: 1 });
       });
     });
 
@@ -488,6 +541,25 @@ export function galleryStoreContract(
       });
     });
 
+    describe('copies', () => {
+      it('of a subject have the times that they are given', async () => {
+        const history = { createdAt: 1000, lastMatchedAt: 2000 };
+        const { subject } = await store.putSubject('staff', 'ann', {}, history);
+        expect(subject).toMatchObject(history);
+        await store.putSubject('staff', 'ann', { a: 1 }, { createdAt: 5, lastMatchedAt: 3000 });
+        expect(await store.getSubject('staff', 'ann')).toMatchObject({
+          createdAt: 1000,
+          lastMatchedAt: 3000,
+        });
+      });
+
+      it('of a reference have the time that they are given', async () => {
+        const { reference } = await add('ann', 'r1', random(), { createdAt: 1000 });
+        expect(reference).toMatchObject({ createdAt: 1000 });
+        expect(await store.getReference('staff', 'ann', 'r1')).toMatchObject({ createdAt: 1000 });
+      });
+    });
+
     describe('references', () => {
       const quality = {
         detectionScore: 0.98,
@@ -508,6 +580,7 @@ export function galleryStoreContract(
         });
         expect(reference).toEqual({
           id: 'r1',
+          hasCrop: false,
           expiresAt: null,
           subjectId: 'ann',
           metadata: { camera: 'door', shot: 3 },
@@ -673,6 +746,65 @@ export function galleryStoreContract(
         await refused(store.updateReference('staff', 'cleo', 'r1', {}), 'SUBJECT_NOT_FOUND');
         await refused(store.deleteReference('staff', 'cleo', 'r1'), 'SUBJECT_NOT_FOUND');
         expect(await referenceIds('ann')).toEqual(['r1']);
+      });
+    });
+
+    describeCrops('crops', () => {
+      const crop = Uint8Array.of(0xff, 0xd8, 1, 2, 3);
+      const cropOf = (subjectId: string, id: string) => store.getCrop('staff', subjectId, id);
+
+      beforeEach(() => store.updateGallery('staff', { keepCrops: true }));
+
+      it('are kept as they were given, and told of', async () => {
+        const given = crop.slice();
+        const { reference } = await add('ann', 'r1', random(), { crop: given });
+        given.fill(0);
+        expect(reference).toMatchObject({ hasCrop: true });
+        const read = await cropOf('ann', 'r1');
+        expect(read && Uint8Array.from(read)).toEqual(crop);
+        read?.fill(0);
+        expect(await cropOf('ann', 'r1')).toHaveLength(crop.length);
+        expect((await cropOf('ann', 'r1'))?.[0]).toBe(0xff);
+        expect(await store.getReference('staff', 'ann', 'r1')).toMatchObject({ hasCrop: true });
+        expect(await store.getReference('staff', 'ann', 'r1')).not.toHaveProperty('crop');
+      });
+
+      it('are null where there is none, and errors where there is no reference', async () => {
+        await add('ann', 'r1');
+        expect(await cropOf('ann', 'r1')).toBeNull();
+        expect(await store.getReference('staff', 'ann', 'r1')).toMatchObject({ hasCrop: false });
+        await refused(cropOf('ann', 'r2'), 'REFERENCE_NOT_FOUND');
+        await refused(cropOf('bob', 'r1'), 'SUBJECT_NOT_FOUND');
+        await refused(store.getCrop('nobody', 'ann', 'r1'), 'GALLERY_NOT_FOUND');
+        await refused(store.deleteCrops('nobody', ['ann']), 'GALLERY_NOT_FOUND');
+      });
+
+      it('are not kept where the gallery keeps none', async () => {
+        await store.updateGallery('staff', { keepCrops: false });
+        await add('ann', 'r1', random(), { crop });
+        expect(await cropOf('ann', 'r1')).toBeNull();
+      });
+
+      it('stay with their reference through changes, renames and merges', async () => {
+        await add('ann', 'r1', random(), { crop });
+        await add('bob', 'r2', random(), { crop: crop.map((byte) => byte ^ 1) });
+        await store.updateReference('staff', 'ann', 'r1', { a: 1 });
+        await store.renameSubject('staff', 'ann', 'cleo', { merge: false });
+        await store.renameSubject('staff', 'bob', 'cleo', { merge: true });
+        expect((await cropOf('cleo', 'r1'))?.[0]).toBe(0xff);
+        expect((await cropOf('cleo', 'r2'))?.[0]).toBe(0xfe);
+      });
+
+      it('go without their references', async () => {
+        await add('ann', 'r1', random(), { crop });
+        await add('ann', 'r2', random(), { crop });
+        await add('ann', 'r3');
+        await add('bob', 'r4', random(), { crop });
+        expect(await store.deleteCrops('staff', ['ann', 'ann', 'nobody'])).toBe(2);
+        expect(await store.deleteCrops('staff', ['ann'])).toBe(0);
+        expect(await cropOf('ann', 'r1')).toBeNull();
+        expect(await cropOf('bob', 'r4')).not.toBeNull();
+        expect(await referenceIds('ann')).toEqual(['r1', 'r2', 'r3']);
       });
     });
 

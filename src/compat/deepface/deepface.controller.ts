@@ -5,6 +5,7 @@ import type { ApiKey } from '../../auth/api-key';
 import { CallerKey } from '../../auth/key-limits';
 import { Scopes, WithoutKey } from '../../auth/scopes.decorator';
 import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../../http/examples';
+import { GalleryRoutes } from '../../http/gallery-revision';
 import { RequestLimits } from '../../http/request-limits';
 import { createValidationPipe } from '../../http/validation';
 import {
@@ -197,6 +198,7 @@ export class DeepfaceAnalyzeController {
 }
 
 @ApiTags('DeepFace API')
+@GalleryRoutes()
 @Controller()
 export class DeepfaceRegisterController {
   constructor(private readonly store: DeepfaceStoreService) {}
@@ -212,7 +214,13 @@ export class DeepfaceRegisterController {
       curl: 'curl -F img=@a.jpg -F img_name=ada localhost:3000/register',
       options: DeepfaceRegisterDto,
       examples: { named: { summary: 'An image with a name', value: { img_name: 'ada' } } },
-      errors: ['GALLERY_FULL', 'GALLERY_STORE_FAILED', 'GALLERY_STORE_STOPPED'],
+      errors: [
+        'GALLERY_FULL',
+        'GALLERY_STORE_FAILED',
+        'GALLERY_REVISION_PENDING',
+        'GALLERY_CHANGE_UNCERTAIN',
+        'GALLERY_STORE_STOPPED',
+      ],
     },
   )
   @ApiOkResponse({
@@ -233,6 +241,7 @@ export class DeepfaceRegisterController {
 
 @ApiTags('DeepFace API')
 @ApiExtraModels(DeepfaceMatchDto)
+@GalleryRoutes()
 @Controller()
 export class DeepfaceSearchController {
   constructor(private readonly store: DeepfaceStoreService) {}
@@ -250,7 +259,7 @@ export class DeepfaceSearchController {
         image: { summary: 'An image', value: {} },
         similar: { summary: 'The three most similar', value: { similarity_search: true, k: 3 } },
       },
-      errors: ['GALLERY_NOT_FOUND', 'GALLERY_STORE_FAILED'],
+      errors: ['GALLERY_NOT_FOUND', 'GALLERY_STORE_FAILED', 'GALLERY_REVISION_PENDING'],
     },
   )
   @ApiOkResponse({

@@ -4,7 +4,7 @@ import { FORMAT, OLD_VERSION, VERSION } from './folder-header';
 import { seal, unseal } from './seal';
 
 /** In the order in which they are read: what others belong to comes first. */
-export const RECORD_KINDS = ['gallery', 'subject', 'reference'] as const;
+export const RECORD_KINDS = ['gallery', 'subject', 'crop', 'reference'] as const;
 export type RecordKind = RecordContent['kind'];
 
 /** What is small fits a page more than once; pages of the system's own size would hold one reference and much air. */
@@ -23,22 +23,26 @@ export interface BundlePlace {
   number: number;
   /** How many records it holds, so that it is known how many are lost where it does not open. */
   count: number;
+  /** Of a crop, which is alone in its bundle: by it its reference names it. */
+  uid?: number;
 }
 
-type Table = Database<Buffer, number>;
+/** The key of a row in the database. */
+type Row = number | [number, uid: number];
+type Table = Database<Buffer, Row>;
 
 /** Sealed bundles in an LMDB database: one table for each kind of record and version of the format. */
 export class BundleDatabase {
   private readonly tables: { version: BundlePlace['version']; kind: RecordKind; table: Table }[] = [];
 
   private constructor(private readonly database: RootDatabase<Buffer, number>) {
-    const open = (name: string) =>
-      database.openDB<Buffer, number>({ name, encoding: 'binary', keyEncoding: 'uint32' });
+    const open = (name: string, kind: RecordKind) =>
+      database.openDB<Buffer, Row>({ name, encoding: 'binary', keyEncoding: keyEncodingOf(kind) });
     // The root of an LMDB database has the names of its tables for keys.
     const names = new Set<unknown>(database.getKeys());
     for (const kind of RECORD_KINDS) {
-      if (names.has(kind)) this.tables.push({ version: OLD_VERSION, kind, table: open(kind) });
-      this.tables.push({ version: VERSION, kind, table: open(tableOf(kind)) });
+      if (names.has(kind)) this.tables.push({ version: OLD_VERSION, kind, table: open(kind, kind) });
+      this.tables.push({ version: VERSION, kind, table: open(tableOf(kind), kind) });
     }
   }
 
@@ -118,10 +122,10 @@ export function sealBundle(place: BundlePlace, key: Uint8Array, content: Uint8Ar
 }
 
 /** Associated data of a seal: whoever moves a bundle together with its key has one that does not open. */
-export function bindingOf({ version, kind, number, count }: BundlePlace): Buffer {
-  return version === OLD_VERSION
-    ? NO_BINDING
-    : Buffer.from(`${FORMAT} ${version} ${kind} ${number} ${count}`);
+export function bindingOf({ version, kind, number, count, uid }: BundlePlace): Buffer {
+  if (version === OLD_VERSION) return NO_BINDING;
+  const names = [FORMAT, version, kind, number, count, ...(uid === undefined ? [] : [uid])];
+  return Buffer.from(names.join(' '));
 }
 
 /** Name of the table of a kind in this version; the old version has them under the name of the kind alone. */
@@ -129,12 +133,19 @@ export function tableOf(kind: RecordKind): string {
   return `${kind}.${VERSION}`;
 }
 
-/** The key of a row in the database. */
-export function toRow({ number, count }: Pick<BundlePlace, 'number' | 'count'>): number {
-  return number * MAX_BUNDLE_RECORDS + count - 1;
+/** How the keys of the rows of a kind are written. */
+export function keyEncodingOf(kind: RecordKind): 'uint32' | 'ordered-binary' {
+  return kind === 'crop' ? 'ordered-binary' : 'uint32';
 }
 
-export function fromRow(row: number): Pick<BundlePlace, 'number' | 'count'> {
+/** The key of a row in the database. */
+export function toRow({ number, count, uid }: Pick<BundlePlace, 'number' | 'count' | 'uid'>): Row {
+  const row = number * MAX_BUNDLE_RECORDS + count - 1;
+  return uid === undefined ? row : [row, uid];
+}
+
+export function fromRow(row: Row): Pick<BundlePlace, 'number' | 'count' | 'uid'> {
+  if (Array.isArray(row)) return { ...fromRow(row[0]), uid: row[1] };
   return {
     number: Math.floor(row / MAX_BUNDLE_RECORDS),
     count: (row % MAX_BUNDLE_RECORDS) + 1,

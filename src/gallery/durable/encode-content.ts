@@ -6,13 +6,16 @@ import type { GalleryEntry, ReferenceEntry, SubjectDetails } from '../state/entr
 export type RecordContent =
   | { kind: 'gallery'; gallery: GalleryEntry }
   | { kind: 'subject'; galleryUid: number; subject: SubjectDetails }
+  | { kind: 'crop'; uid: number; content: Uint8Array }
   | { kind: 'reference'; subjectUid: number; reference: ReferenceEntry; embedding: Float32Array };
 
 /** What comes back of it. */
 export type StoredGallery = Omit<GalleryEntry, 'record' | 'state'>;
 export type StoredSubject = SubjectDetails & { galleryUid: number };
-export interface StoredReference extends Omit<ReferenceEntry, 'subject' | 'row'> {
+export interface StoredReference extends Omit<ReferenceEntry, 'subject' | 'row' | 'crop'> {
   subjectUid: number;
+  /** `null` where it has no crop. */
+  cropUid: number | null;
   /** Float32Array [D]. Not to be kept. */
   embedding: Float32Array;
 }
@@ -24,14 +27,17 @@ export interface EncodedRecord {
   json: string;
   /** Numbers; NaN stands for `null`. */
   numbers: readonly number[];
-  /** Float32 [D], little-endian; empty where there is none. */
+  /** Float32 [D], little-endian; of a crop its encoded image; empty where there is none. */
   embedding: Uint8Array;
+  /** Of a crop. */
+  uid?: number;
 }
 
 /** How many JSON values and numbers a record of each kind has. */
 const SHAPES = {
   gallery: { valueCount: 1, numberCount: 0 },
   subject: { valueCount: 2, numberCount: 4 },
+  crop: { valueCount: 0, numberCount: 0 },
   reference: { valueCount: 3, numberCount: 11 },
 } as const;
 /** Where the length of the embedding stands among the numbers of a reference. */
@@ -58,10 +64,13 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
       const numbers = [uid, content.galleryUid, createdAt, updatedAt];
       return { kind, json, numbers, embedding: NO_EMBEDDING };
     }
+    case 'crop':
+      return { kind, json: '', numbers: [], embedding: content.content, uid: content.uid };
     case 'reference': {
-      const { uid, id, metadata, quality, imageHash, expiresAt, createdAt } = content.reference;
+      const { uid, id, metadata, quality, imageHash, expiresAt, crop, createdAt } = content.reference;
+      const later = { expiresAt, cropUid: crop?.uid ?? null };
       const { buffer, byteOffset, byteLength, length } = content.embedding;
-      const json = `${JSON.stringify(id)},${encodeMetadata(metadata, { expiresAt })},${JSON.stringify(imageHash)}`;
+      const json = `${JSON.stringify(id)},${encodeMetadata(metadata, later)},${JSON.stringify(imageHash)}`;
       const numbers = [length, uid, content.subjectUid, createdAt, ...encodeQuality(quality)];
       return { kind, json, numbers, embedding: new Uint8Array(buffer, byteOffset, byteLength) };
     }
@@ -71,8 +80,10 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
 /**
  * Records of one kind as they are sealed, little-endian: bytes of the numbers and of the JSON (uint32), the numbers of all
  * records (float64), an array of all their JSON values with blanks up to a multiple of four bytes, all embeddings (float32).
+ * A crop is alone, and sealed as it is.
  */
-export function encodeBundle(records: readonly EncodedRecord[]): Buffer {
+export function encodeBundle(records: readonly EncodedRecord[]): Uint8Array {
+  if (records[0].kind === 'crop') return records[0].embedding;
   const numbers = Float64Array.from(records.flatMap((record) => record.numbers));
   const json = `[${records.map((record) => record.json).join(',')}]`;
   const jsonBytes = Math.ceil(Buffer.byteLength(json) / 4) * 4;
@@ -100,6 +111,7 @@ export function decodeGalleries(content: Buffer): StoredGallery[] {
     maxAgeSeconds: null,
     sinceLastMatchSeconds: null,
     matchesSince: null,
+    keepCrops: false,
   };
   return readParts(content).values.map((value) => ({ ...settings, ...(value as StoredGallery) }));
 }
@@ -135,6 +147,7 @@ export function decodeReferences(content: Buffer): StoredReference[] {
       subjectUid: numbers[n + 2],
       id: values[v] as string,
       expiresAt: null,
+      cropUid: null,
       ...decodeMetadata(values[v + 1]),
       quality: decodeQuality(numbers, n + 4),
       imageHash: values[v + 2] as string | null,

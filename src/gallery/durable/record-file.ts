@@ -32,16 +32,18 @@ import { syncFolder } from './sync-folder';
 const BUNDLE_BYTES = 256 * 1024;
 /** Bundles that are opened or sealed between two turns of the event loop. */
 const BUNDLES_PER_TURN = 8;
+const NOT_READ = Buffer.alloc(0);
 /** Keys of bundles whose records were moved, not removed, are wiped when so many have gathered. A deletion waits for them. */
 const MAX_UNWIPED = 128;
+
+/** Bundles that are upgraded in one transaction: at most so many are on the disk twice. */
+const BUNDLES_PER_UPGRADE = 64;
 
 /** One record that is to be written. */
 export interface RecordWrite {
   number: number;
   content: RecordContent;
 }
-/** Bundles that are upgraded in one transaction: at most so many are on the disk twice. */
-const BUNDLES_PER_UPGRADE = 64;
 
 /** Records of one kind that were written together. */
 interface Bundle {
@@ -56,7 +58,9 @@ interface Bundle {
 interface NewBundle {
   kind: RecordKind;
   records: readonly number[];
-  encode: () => Buffer;
+  /** Of a crop. */
+  uid?: number;
+  encode: () => Uint8Array;
 }
 
 /** One bundle as it was read. */
@@ -64,7 +68,9 @@ export interface StoredBundle {
   kind: RecordKind;
   /** Numbers that its records have got. */
   records: readonly number[];
-  /** `undefined`: damaged. */
+  /** Of a crop. */
+  uid?: number;
+  /** `undefined`: damaged. Of a crop empty: it is read when it is asked for. */
   content: Buffer | undefined;
 }
 
@@ -79,7 +85,7 @@ interface LooseRecord extends EncodedRecord {
  * Records of one kind lie in bundles, which never change: a bundle is written under a number, sealed with a key of its own,
  * and removed. The database leaves what was removed in its file until the place is needed; so the keys lie apart, in a file
  * that is overwritten in place, and without its key a bundle is noise. To remove some records of a bundle is to write the
- * others into another one and to remove it.
+ * others into another one and to remove it. A crop has a bundle to itself: it is written once, and not read at a start.
  *
  * What a kill leaves, by its moment. A commit (1) writes and syncs the keys of its new bundles, into slots that no bundle
  * has; (2) puts the new bundles and removes the old ones in one synced transaction; (3) is acknowledged, where nothing was
@@ -100,6 +106,7 @@ export class RecordFile {
   private readonly small: Record<RecordKind, Set<Bundle>> = {
     gallery: new Set(),
     subject: new Set(),
+    crop: new Set(),
     reference: new Set(),
   };
   /** The bundle of each record, by its number. */
@@ -176,17 +183,19 @@ export class RecordFile {
     let openedCount = 0;
     let bound = isSet.length;
     for (const place of this.database.places()) {
-      const { kind, number, count } = place;
+      const { kind, number, count, uid } = place;
       const first = this.bundleOf.length;
       const records = Array.from({ length: count }, (_, i) => first + i);
       const key = keys.subarray(number * KEY_BYTES, (number + 1) * KEY_BYTES);
-      const content = isSet[number] === 1 ? this.database.read(place, key) : undefined;
-      const bundle = { place, records, fill: content ? fillOf(count, content.length) : 1 };
+      const isCrop = kind === 'crop';
+      const read = () => (isCrop ? NOT_READ : this.database.read(place, key));
+      const content = isSet[number] === 1 ? read() : undefined;
+      const bundle = { place, records, fill: content && !isCrop ? fillOf(count, content.length) : 1 };
       this.add(bundle);
       bound = Math.max(bound, number + 1);
-      if (content) openedCount++;
+      if (content && !isCrop) openedCount++;
       if (content && place.version !== VERSION) outdated.push(bundle);
-      take({ kind, records, content });
+      take({ kind, records, uid, content });
       if (++bundleCount % BUNDLES_PER_TURN === 0) await setImmediate();
     }
     keys.fill(0);
@@ -239,10 +248,26 @@ export class RecordFile {
       packed.map((records) => ({
         kind: records[0].kind,
         records: records.map((record) => record.number),
+        uid: records[0].uid,
         encode: () => encodeBundle(records),
       })),
     );
     this.hasTraces ||= removals.length > 0;
+  }
+
+  /**
+   * Reads a crop.
+   *
+   * @param record - its number.
+   * @returns the encoded image; `undefined` where it is gone, or does not open.
+   */
+  async readCrop(record: number): Promise<Buffer | undefined> {
+    const bundle = this.bundleOf[record];
+    if (bundle?.place.kind !== 'crop') return undefined;
+    let image: Buffer | undefined;
+    // What overtakes the reading of the key has removed the row.
+    for await (const { content } of this.open([bundle])) image = content;
+    return image;
   }
 
   /** Makes noise of what was removed. What was only moved may wait: it is there all the same. */
@@ -262,7 +287,7 @@ export class RecordFile {
   private add(bundle: Bundle): void {
     const { kind, number } = bundle.place;
     this.uses[number] = (this.uses[number] ?? 0) + 1;
-    if (bundle.fill < 1 / 2) this.small[kind].add(bundle);
+    if (bundle.fill < 1 / 2 && kind !== 'crop') this.small[kind].add(bundle);
     for (const record of bundle.records) this.bundleOf[record] = bundle;
   }
 
@@ -350,8 +375,8 @@ export class RecordFile {
     const numbers = added.map(() => this.numbers.take()).sort((a, b) => a - b);
     const keys = randomBytes(added.length * KEY_BYTES);
     const bundles: (Bundle & { sealed: Buffer })[] = [];
-    for (const [i, { kind, records, encode }] of added.entries()) {
-      const place: BundlePlace = { version: VERSION, kind, number: numbers[i], count: records.length };
+    for (const [i, { kind, records, uid, encode }] of added.entries()) {
+      const place: BundlePlace = { version: VERSION, kind, number: numbers[i], count: records.length, uid };
       const content = encode();
       const sealed = sealBundle(place, keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES), content);
       bundles.push({ place, records, fill: fillOf(records.length, content.length), sealed });
@@ -383,7 +408,8 @@ function pack(records: readonly LooseRecord[]): LooseRecord[][] {
     let bytes = 0;
     for (const record of records) {
       if (record.kind !== kind) continue;
-      if (bundle.length > 0 && fillOf(bundle.length + 1, bytes + bytesOf(record)) > 1) {
+      const isFull = kind === 'crop' || fillOf(bundle.length + 1, bytes + bytesOf(record)) > 1;
+      if (bundle.length > 0 && isFull) {
         bundles.push(bundle);
         bundle = [];
         bytes = 0;

@@ -22,6 +22,8 @@ export interface EntryTarget {
   replaceGallery: (gallery: Replacement<GalleryEntry>) => void;
   /** An entry whose gallery is gone. */
   onOrphan: (version: EntryVersion) => void;
+  /** Something went: a gallery, a subject that has not moved, or references. */
+  onRemoved: () => void;
 }
 
 /** The version of a subject's entry that was read last. */
@@ -185,6 +187,7 @@ export class HeldEntries {
     const before = this.target.galleries.get(id);
     if (before) {
       this.target.replaceGallery({ before });
+      this.target.onRemoved();
       void before.state.close();
     }
     this.byUid.delete(uid);
@@ -294,6 +297,10 @@ export class HeldEntries {
     }
     draft.count(1);
     state.apply(draft);
+    const after = new Set(holds?.references.map(({ id }) => id));
+    const isGone = ({ id }: ReferenceEntry) => !after.has(id);
+    if ((before && !holds) || [...old.values(), ...(source?.references ?? [])].some(isGone))
+      this.target.onRemoved();
     return draft.subjects.at(-1)?.after?.references.length ?? 0;
   }
 }

@@ -30,7 +30,7 @@ export class Draft {
   readonly references: ReferenceReplacement[] = [];
   readonly names: string[] = [];
   /** By how much the gallery grows. */
-  bytes = 0;
+  readonly bytes: Bytes = { all: 0, heap: 0 };
   subjectCount = 0;
   referenceCount = 0;
   private readonly numbers: number[] = [];
@@ -81,7 +81,11 @@ export class Draft {
     for (const entry of [before, after])
       if (entry) this.names.push(nameOf(this.state, 's', entry.details.id));
     if (before?.details !== after?.details)
-      this.bytes += bytesOfSubject(after?.details) - bytesOfSubject(before?.details);
+      for (const [details, sign] of [[after?.details, 1] as const, [before?.details, -1] as const]) {
+        const bytes = sign * bytesOfSubject(details);
+        this.bytes.all += bytes;
+        this.bytes.heap += bytes;
+      }
     return replacement;
   }
 
@@ -93,8 +97,9 @@ export class Draft {
     this.references.push({ before, after, embedding });
     this.referenceCount += Number(after !== undefined) - Number(before !== undefined);
     this.names.push(nameOf(this.state, 'r', (after ?? before)!.id));
-    const { rowBytes } = this.state;
-    this.bytes += bytesOfReference(after, rowBytes) - bytesOfReference(before, rowBytes);
+    const [more, less] = [bytesOfReference(after, this.state), bytesOfReference(before, this.state)];
+    this.bytes.all += more.all - less.all;
+    this.bytes.heap += more.heap - less.heap;
   }
 
   /** Whether it removes or replaces anything that may have been written. */
@@ -128,13 +133,13 @@ export class Draft {
 
   /** Why there is no room for so much more than is planned. */
   refusal(more: Bytes): FaceError | undefined {
-    const { all, heap } = this.growth();
+    const { all, heap } = this.bytes;
     return this.reserved.room.refusal(this.state.id, { all: all + more.all, heap: heap + more.heap });
   }
 
   /** @throws {FaceError} GALLERY_FULL where all galleries have no room for what was planned. */
   checkGrowth(): void {
-    const refusal = this.reserved.room.refusal(this.state.id, this.growth());
+    const refusal = this.reserved.room.refusal(this.state.id, this.bytes);
     if (refusal) throw refusal;
   }
 
@@ -158,14 +163,11 @@ export class Draft {
 
   /** Counts it to what there will be, or no longer. */
   count(sign: 1 | -1): void {
-    this.reserved.room.take(this.growth(), sign);
-    this.state.planned.bytes += sign * this.bytes;
+    this.reserved.room.take(this.bytes, sign);
+    this.state.planned.bytes.all += sign * this.bytes.all;
+    this.state.planned.bytes.heap += sign * this.bytes.heap;
     this.state.planned.subjects += sign * this.subjectCount;
     this.state.planned.references += sign * this.referenceCount;
-  }
-
-  private growth(): Bytes {
-    return { all: this.bytes, heap: this.bytes - this.referenceCount * this.state.rowBytes };
   }
 
   private look(kind: 's' | 'r', id: string): true {

@@ -36,12 +36,21 @@ export interface SubjectEntry {
   readonly references: readonly ReferenceEntry[];
 }
 
-export interface ReferenceEntry extends Omit<Reference, 'subjectId'> {
+export interface ReferenceEntry extends Omit<Reference, 'subjectId' | 'hasCrop'> {
   readonly uid: number;
+  /** The same one in every entry of the reference: it never changes. */
+  readonly crop?: CropEntry;
   /** Number of the subject. */
   readonly subject: number;
   /** In the index. */
   readonly row: number;
+  record?: number;
+}
+
+export interface CropEntry {
+  readonly uid: number;
+  /** Encoded image, where it is held in memory. A durable store drops it when it is written. */
+  content?: Uint8Array;
   record?: number;
 }
 
@@ -63,8 +72,8 @@ export function toSubject({ details, references }: SubjectEntry): Subject {
 }
 
 export function toReference(entry: ReferenceEntry, subjectId: string): Reference {
-  const { id, metadata, quality, imageHash, expiresAt, createdAt } = entry;
-  return { id, subjectId, metadata, quality, imageHash, expiresAt, createdAt };
+  const { id, metadata, quality, imageHash, expiresAt, createdAt, crop } = entry;
+  return { id, subjectId, metadata, quality, imageHash, expiresAt, hasCrop: crop !== undefined, createdAt };
 }
 
 export function toStored(entry: ReferenceEntry, subjectId: string, embedding: Float32Array): StoredReference {

@@ -16,6 +16,7 @@ import type {
 import type { IndexHit, VectorIndex } from '../index/vector-index';
 import type { Draft, ReferenceReplacement } from './draft';
 import {
+  type CropEntry,
   type ReferenceEntry,
   type Replacement,
   type SubjectEntry,
@@ -37,7 +38,7 @@ const MAX_SEARCHES = 8;
 /** What one gallery holds, in memory: plain maps, and the index of its embeddings. */
 export class GalleryState {
   /** What there will be when all that is reserved is made. */
-  readonly planned = { subjects: 0, references: 0, bytes: 0 };
+  readonly planned = { subjects: 0, references: 0, bytes: { all: 0, heap: 0 } };
   private readonly subjects = new SplitMap<string, SubjectEntry>();
   private readonly references = new SplitMap<string, ReferenceEntry>();
   /** Ids of references by the hash of their image: one, or several. */
@@ -50,17 +51,21 @@ export class GalleryState {
   private isClosed = false;
 
   readonly uid: number;
-  readonly id: string;
+  /** Changes where the gallery takes the place of another. */
+  id: string;
   /** Of every embedding, D. */
   readonly dimensions: number;
   /** Of a row of the index. */
   readonly rowBytes: number;
+  /** Crops are held in memory. */
+  readonly holdsCrops: boolean;
 
   constructor(
-    identity: Pick<GalleryState, 'uid' | 'id' | 'dimensions' | 'rowBytes'>,
+    identity: Pick<GalleryState, 'uid' | 'id' | 'dimensions' | 'rowBytes' | 'holdsCrops'>,
     private readonly index: VectorIndex,
   ) {
     ({ uid: this.uid, id: this.id, dimensions: this.dimensions, rowBytes: this.rowBytes } = identity);
+    this.holdsCrops = identity.holdsCrops;
   }
 
   get subjectCount(): number {
@@ -90,11 +95,11 @@ export class GalleryState {
   }
 
   getReference(subjectId: string, referenceId: string): StoredReference {
-    const subject = this.requireSubject(subjectId);
-    const reference = this.references.get(referenceId);
-    if (reference?.subject !== subject.number)
-      throw galleryErrors.referenceNotFound(this.id, subjectId, referenceId);
-    return this.toStored(reference, subject);
+    return this.toStored(...this.requireReference(subjectId, referenceId));
+  }
+
+  getCrop(subjectId: string, referenceId: string): CropEntry | undefined {
+    return this.requireReference(subjectId, referenceId)[0].crop;
   }
 
   listReferences(subjectId: string): StoredReference[] {
@@ -292,9 +297,12 @@ export class GalleryState {
     });
     this.planned.subjects++;
     this.planned.references += subject.references.length;
-    this.planned.bytes += bytesOfSubject(subject.details);
-    for (const reference of subject.references)
-      this.planned.bytes += bytesOfReference(reference, this.rowBytes);
+    const sizes = subject.references.map((reference) => bytesOfReference(reference, this));
+    const details = bytesOfSubject(subject.details);
+    for (const { all, heap } of [...sizes, { all: details, heap: details }]) {
+      this.planned.bytes.all += all;
+      this.planned.bytes.heap += heap;
+    }
   }
 
   private addImage({ id, imageHash }: ReferenceEntry): void {
@@ -319,6 +327,14 @@ export class GalleryState {
     const subject = this.subjects.get(subjectId) ?? this.subjects.get(subjectId.normalize());
     if (!subject) throw galleryErrors.subjectNotFound(this.id, subjectId);
     return subject;
+  }
+
+  private requireReference(subjectId: string, referenceId: string): [ReferenceEntry, SubjectEntry] {
+    const subject = this.requireSubject(subjectId);
+    const reference = this.references.get(referenceId);
+    if (reference?.subject !== subject.number)
+      throw galleryErrors.referenceNotFound(this.id, subjectId, referenceId);
+    return [reference, subject];
   }
 
   private ownerOf(reference: ReferenceEntry | undefined): SubjectEntry | undefined {

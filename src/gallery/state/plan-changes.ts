@@ -8,6 +8,7 @@ import type {
   Metadata,
   NewReference,
   ReferenceRights,
+  SubjectHistory,
   SubjectRights,
 } from '../gallery.types';
 import type { Draft } from './draft';
@@ -25,7 +26,7 @@ import { bytesOfReference, bytesOfSubject } from './weigh';
  * nothing but its draft.
  */
 
-type Limits = Pick<GallerySettings, 'capacity' | 'maxSubjects' | 'maxReferencesPerSubject'>;
+type Limits = Pick<GallerySettings, 'capacity' | 'maxSubjects' | 'maxReferencesPerSubject' | 'keepCrops'>;
 
 /** What becomes of a reference that is to be added. */
 export interface PlannedAddition {
@@ -38,20 +39,25 @@ export function planSubject(
   draft: Draft,
   subjectId: string,
   metadata: Metadata,
-  rights: Partial<SubjectRights>,
+  rights: Partial<SubjectRights & SubjectHistory>,
   limits: Limits,
 ): { isNew: boolean } {
   const before = draft.subject(subjectId);
   // A copy: the index takes away what it was given, and callers may go on with theirs.
-  const changes = { ...rights, metadata: Object.freeze({ ...metadata }) };
+  const copy = Object.freeze({ ...metadata });
   if (!before) {
+    const changes = { ...rights, metadata: copy };
     const maxSubjects = subjectLimit(limits);
     if (draft.state.planned.subjects >= maxSubjects)
       throw galleryErrors.subjectsFull(draft.state.id, maxSubjects);
     const details = newDetails(draft, subjectId, changes);
     draft.replaceSubject(undefined, { details, number: draft.takeNumber(), references: [] });
   } else {
-    draft.replaceSubject(before, withDetails(before, { ...changes, updatedAt: Date.now() }));
+    const { createdAt } = before.details;
+    draft.replaceSubject(
+      before,
+      withDetails(before, { ...rights, metadata: copy, createdAt, updatedAt: Date.now() }),
+    );
   }
   return { isNew: !before };
 }
@@ -118,11 +124,13 @@ export function planAdditions(
   const added = new Map<string, ReferenceEntry>();
   const subjects = new Map<string, Replacement<SubjectEntry>>();
   const { state } = draft;
-  const { capacity, maxReferencesPerSubject } = limits;
+  const { capacity, maxReferencesPerSubject, keepCrops } = limits;
   const maxSubjects = subjectLimit(limits);
 
   const add = (reference: NewReference): PlannedAddition | FaceError => {
-    const { id, embedding, metadata, quality, imageHash, expiresAt = null } = reference;
+    const { id, embedding, metadata, quality, imageHash, expiresAt = null, createdAt } = reference;
+    const crop =
+      keepCrops && reference.crop ? { uid: draft.nextUid(), content: reference.crop.slice() } : undefined;
     if (embedding.length !== state.dimensions)
       return galleryErrors.wrongLength(state.dimensions, embedding.length);
     const existing = added.get(id) ?? draft.reference(id);
@@ -141,8 +149,9 @@ export function planAdditions(
     if ((known?.references.length ?? 0) >= maxReferencesPerSubject)
       return galleryErrors.subjectFull(state.id, reference.subjectId, maxReferencesPerSubject);
     const details = known?.details ?? newDetails(draft, reference.subjectId, {});
-    const heap = (known ? 0 : bytesOfSubject(details)) + bytesOfReference(reference, 0);
-    const refusal = draft.refusal({ all: heap + state.rowBytes, heap });
+    const { all, heap } = bytesOfReference({ metadata, crop }, state);
+    const newBytes = known ? 0 : bytesOfSubject(details);
+    const refusal = draft.refusal({ all: all + newBytes, heap: heap + newBytes });
     if (refusal) return refusal;
     const owner = known ?? { details, number: draft.takeNumber(), references: [] };
     const entry: ReferenceEntry = {
@@ -154,7 +163,8 @@ export function planAdditions(
       quality,
       imageHash,
       expiresAt,
-      createdAt: Date.now(),
+      crop,
+      createdAt: createdAt ?? Date.now(),
     };
     added.set(id, entry);
     const replacement = subjects.get(key) ?? draft.replaceSubject(before, owner);
@@ -186,10 +196,28 @@ export function planReferenceDeletion(draft: Draft, subjectId: string, reference
   draft.replaceSubject(subject, { ...subject, references });
 }
 
+/** @returns how many there are. */
+export function planCropDeletion(draft: Draft, subjectIds: readonly string[]): number {
+  let count = 0;
+  for (const subject of new Set(subjectIds.map((id) => draft.subject(id)))) {
+    if (!subject?.references.some(({ crop }) => crop)) continue;
+    const references = subject.references.map((before) => {
+      if (!before.crop) return before;
+      const after = { ...before, crop: undefined };
+      draft.replaceReference(before, after);
+      count++;
+      return after;
+    });
+    draft.replaceSubject(subject, { ...subject, references });
+  }
+  return count;
+}
+
 function newDetails(draft: Draft, id: string, changes: Partial<SubjectDetails>): SubjectDetails {
   const now = Date.now();
   const identity = { uid: draft.nextUid(), id: id.normalize(), metadata: {} };
-  return { ...identity, ...NO_RIGHTS, ...changes, lastMatchedAt: null, createdAt: now, updatedAt: now };
+  const history = { lastMatchedAt: null, createdAt: now };
+  return { ...identity, ...NO_RIGHTS, ...history, ...changes, updatedAt: now };
 }
 
 function withDetails(subject: SubjectEntry, changes: Partial<SubjectDetails>): SubjectEntry {

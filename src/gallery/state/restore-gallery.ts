@@ -78,6 +78,7 @@ export class RestoreGallery {
 
   private leaveOut(reference: ReferenceEntry): void {
     this.older.push(reference);
+    if (reference.crop) this.older.push(reference.crop);
     this.state.leaveOut(reference.row);
   }
 }

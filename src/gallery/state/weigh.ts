@@ -1,5 +1,7 @@
 import type { Metadata, NewGallery } from '../gallery.types';
 import type { ReferenceEntry, SubjectDetails } from './entries';
+import type { GalleryState } from './gallery-state';
+import type { Bytes } from './room';
 
 /*
  * Bytes that entries take in memory, beside the row of an index: about, and rather more than less. Measured
@@ -8,6 +10,8 @@ import type { ReferenceEntry, SubjectDetails } from './entries';
 const GALLERY_BYTES = 5120;
 const SUBJECT_BYTES = 704;
 const REFERENCE_BYTES = 1216;
+/** Beside its content, where that is held. */
+const CROP_BYTES = 192;
 /** A string of one byte for each character has a head; others have two bytes for each. */
 const TEXT_BYTES = 24;
 const METADATA_ENTRY_BYTES = 80;
@@ -28,11 +32,16 @@ export function bytesOfSubject(details: SubjectDetails | undefined): number {
   );
 }
 
+/** @param state - of the gallery: of a crop that lies in a file the content counts nothing. */
 export function bytesOfReference(
-  reference: Pick<ReferenceEntry, 'metadata'> | undefined,
-  rowBytes: number,
-): number {
-  return reference ? REFERENCE_BYTES + rowBytes + bytesOfMetadata(reference.metadata) : 0;
+  reference: Pick<ReferenceEntry, 'metadata' | 'crop'> | undefined,
+  { rowBytes, holdsCrops }: Pick<GalleryState, 'rowBytes' | 'holdsCrops'>,
+): Bytes {
+  if (!reference) return { all: 0, heap: 0 };
+  const { metadata, crop } = reference;
+  const heap = REFERENCE_BYTES + bytesOfMetadata(metadata) + (crop ? CROP_BYTES : 0);
+  const content = holdsCrops ? (crop?.content?.length ?? 0) : 0;
+  return { all: heap + rowBytes + content, heap };
 }
 
 function bytesOfMetadata(metadata: Metadata): number {
