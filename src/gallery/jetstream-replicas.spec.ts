@@ -195,6 +195,23 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       await expectEqual(stores);
     });
 
+    it('take no more changes where one cannot be applied, and leave it to the others', async () => {
+      const [store, other] = await openAll(2);
+      const fault = new Error('injected');
+      const inside = store as unknown as { held: { take: () => boolean } };
+      jest.spyOn(inside.held, 'take').mockImplementation(() => {
+        throw fault;
+      });
+      const stopped = { code: 'GALLERY_STORE_STOPPED', cause: fault };
+      await expect(store.putSubject('staff', 'ann', {})).rejects.toMatchObject(stopped);
+      await expect(store.putSubject('staff', 'bob', {})).rejects.toMatchObject(stopped);
+      expect(store.isStopped).toBe(true);
+      expect(await store.search('staff', [vector()], { limit: 1 })).toEqual([[]]);
+      await agree([store, other]);
+      for (const replica of [other, await open()])
+        expect(await replica.getSubject('staff', 'ann')).toMatchObject({ id: 'ann' });
+    });
+
     it('refuse another key, and no key', async () => {
       await openAll(1);
       for (const key of ['x'.repeat(32), null])
