@@ -39,6 +39,7 @@ export {
   type VerifySubjectOptions,
 } from './gallery/gallery.service';
 export { DurableStore, type DurableStoreOptions } from './gallery/durable-store';
+export type { NatsSettings } from './gallery/jetstream/nats-settings';
 export { GalleryStore } from './gallery/gallery-store';
 export { MemoryStore, type MemoryStoreOptions } from './gallery/memory-store';
 export type {
