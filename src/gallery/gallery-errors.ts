@@ -47,6 +47,12 @@ export const galleryErrors = {
       galleryId,
       maxBytes,
     }),
+  heapFull: (galleryId: string, maxHeapBytes: number) =>
+    new FaceError(
+      'GALLERY_FULL',
+      'The galleries take as much of the heap of JavaScript as they may: start Node with a larger --max-old-space-size.',
+      { galleryId, maxHeapBytes },
+    ),
   /** @param cause - logged, never sent. */
   processFull: (galleryId: string, cause: unknown) =>
     new FaceError(

@@ -57,7 +57,7 @@ export interface GalleryModuleOptions {
   identification?: boolean;
   /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
   defaultGallery?: Partial<GallerySettings>;
-  /** Told of records, or entries, while a durable or jetstream store is opened. */
+  /** Told while a durable or jetstream store is read at boot: of records, or entries. */
   onProgress?: (progress: StoreProgress) => void;
   /** Told what an operator should read: what was taken for `auto`, a gallery that cannot be used, damaged records. */
   onNotice?: (notice: Notice) => void;

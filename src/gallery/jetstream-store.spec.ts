@@ -1,6 +1,6 @@
-import { type ContractStoreOptions, galleryStoreContract } from '../../test/support/gallery-store-contract';
+import { galleryStoreContract } from '../../test/support/gallery-store-contract';
 import { describeWithNats, NatsCluster } from '../../test/support/nats-cluster';
-import { JetstreamStore } from './jetstream-store';
+import { JetstreamStore, type JetstreamStoreOptions } from './jetstream-store';
 
 const KEY = 'k'.repeat(32);
 
@@ -13,7 +13,7 @@ describeWithNats(JetstreamStore.name, () => {
   });
   afterAll(() => cluster?.stop());
 
-  const open = (namespace: string, options: ContractStoreOptions = {}) =>
+  const open = (namespace: string, options: Partial<JetstreamStoreOptions> = {}) =>
     JetstreamStore.open({
       nats: { servers: cluster.servers, namespace, replicas: 1, timeoutMs: 5000 },
       key: KEY,

@@ -16,7 +16,13 @@ import {
 import { EntrySealer } from './jetstream/entry-sealer';
 import { HeldEntries, type Repair, toContent } from './jetstream/held-entries';
 import type { NatsSettings } from './jetstream/nats-settings';
-import { type Member, MemoryStore, type MemoryStoreOptions, takesAway } from './memory-store';
+import {
+  type Member,
+  MemoryStore,
+  type MemoryStoreOptions,
+  type ReservedChange,
+  takesAway,
+} from './memory-store';
 import type { AddedReference } from './gallery.types';
 import type { Draft } from './state/draft';
 import type { ReferenceEntry } from './state/entries';
@@ -53,8 +59,17 @@ interface Attempt {
   followers: Attempt[];
 }
 
+/** What is known of a change that is planned again. */
+interface Retries {
+  count: number;
+  failedAnswers: number;
+  /** Of references that it has added. */
+  addedIds: Set<string>;
+}
+
 /** A change that so often finds that others were first is given up. */
 const MAX_ATTEMPTS = 50;
+const MAX_FAILED_ANSWERS = 10;
 
 /**
  * Galleries in the memory of each replica, fed by a stream of NATS JetStream that they share: a gallery is one entry of the
@@ -71,7 +86,7 @@ export class JetstreamStore extends MemoryStore {
   private readonly written = new Map<number, (isValid: boolean) => void>();
   /** Whether the entry that is being read took something away. */
   private hasRemoved = false;
-  private readonly attempts = new WeakMap<Member['plan'], { count: number; addedIds: Set<string> }>();
+  private readonly attempts = new WeakMap<Member['plan'], Retries>();
 
   private constructor(options: MemoryStoreOptions) {
     super(options);
@@ -253,7 +268,11 @@ export class JetstreamStore extends MemoryStore {
       const { answer: given } = attempt;
       if (!given) throw changeUncertain(new Error('The change was replaced before it was read.'));
       if ('error' in given) {
-        // Another replica has just removed what the change found there already.
+        // Another replica may just have removed a reference that an addition found there already; all else is a mistake of ours.
+        if (!isAddition(planned) || ++this.attemptsOf(member).failedAnswers > MAX_FAILED_ANSWERS) {
+          this.stop(given.error);
+          throw galleryErrors.storeStopped(given.error);
+        }
         this.noteAdded(attempt, steps);
         throw new RevisionConflict();
       }
@@ -306,6 +325,7 @@ export class JetstreamStore extends MemoryStore {
       const version = await this.log.write(key, value, expected, writeId);
       if (!(await this.log.waitFor(version.revision)))
         throw changeUncertain(new Error('The change was not read back in time.'));
+      if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
       if (isVoid) {
         await this.undo(key, version);
         throw new RevisionConflict();
@@ -408,8 +428,8 @@ export class JetstreamStore extends MemoryStore {
     );
   }
 
-  private attemptsOf({ plan }: Member): { count: number; addedIds: Set<string> } {
-    const attempts = this.attempts.get(plan) ?? { count: 0, addedIds: new Set() };
+  private attemptsOf({ plan }: Member): Retries {
+    const attempts = this.attempts.get(plan) ?? { count: 0, failedAnswers: 0, addedIds: new Set() };
     this.attempts.set(plan, attempts);
     return attempts;
   }
@@ -436,6 +456,12 @@ export class JetstreamStore extends MemoryStore {
         message: `${damaged} entries of subjects cannot be read. They are not served, and not removed.`,
       });
   }
+}
+
+/** Whether it adds references, or changes nothing. */
+function isAddition({ draft }: ReservedChange): boolean {
+  if (!draft || draft.references.some(({ before }) => before !== undefined)) return false;
+  return draft.references.length > 0 || draft.subjects.length === 0;
 }
 
 function answer(attempt: Attempt): void {

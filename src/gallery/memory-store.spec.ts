@@ -82,6 +82,25 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
     }
   });
 
+  it('refuses what the heap has no room for, however much memory there is', async () => {
+    const store = new MemoryStore({ threadCount: 1, precision, maxBytes: 1e12, maxHeapBytes: 20_000 });
+    try {
+      await store.createGallery(newGallery({ id: 'a' }));
+      const random = unitVectors(1, newGallery().dimensions);
+      const references = Array.from({ length: 20 }, (_, i) => newReference(`s${i}`, `r${i}`, random()));
+      const outcomes = await store.addReferences('a', references);
+      expect(outcomes[0]).toMatchObject({ status: 'added' });
+      expect(outcomes[19]).toMatchObject({ code: 'GALLERY_FULL', details: { maxHeapBytes: 20_000 } });
+      await expect(store.createGallery(newGallery({ id: 'b' }))).rejects.toMatchObject({
+        code: 'GALLERY_FULL',
+      });
+      await store.deleteGallery('a');
+      await store.createGallery(newGallery({ id: 'b' }));
+    } finally {
+      await store.close();
+    }
+  });
+
   it('makes changes that meet in the order of the calls', async () => {
     const store = new MemoryStore({ threadCount: 1, precision });
     try {

@@ -28,6 +28,7 @@ import { type GalleryEntry, type Replacement, toGallery } from './state/entries'
 import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
 import * as plans from './state/plan-changes';
+import { type Bytes, Room } from './state/room';
 import { bytesOfGallery } from './state/weigh';
 
 export interface MemoryStoreOptions {
@@ -36,6 +37,8 @@ export interface MemoryStoreOptions {
   precision: VectorPrecision;
   /** Bytes that all galleries may take; what would take more is refused with GALLERY_FULL. @defaultValue no limit */
   maxBytes?: number;
+  /** Of these, bytes in the heap of JavaScript: all but vectors. @defaultValue no limit */
+  maxHeapBytes?: number;
   /** Most galleries; one more is refused with GALLERY_FULL. @defaultValue no limit */
   maxGalleries?: number;
 }
@@ -95,8 +98,9 @@ export class MemoryStore extends GalleryStore {
   constructor(private readonly options: MemoryStoreOptions) {
     super();
     this.scanner = new VectorScanner({ threadCount: options.threadCount });
-    const { maxBytes = Infinity } = options;
-    this.reserved = { names: new Set(), bytes: 0, maxBytes, galleryCount: 0 };
+    const { maxBytes = Infinity, maxHeapBytes = Infinity } = options;
+    const room = new Room({ all: maxBytes, heap: maxHeapBytes });
+    this.reserved = { names: new Set(), room, galleryCount: 0 };
   }
 
   override get isStopped(): boolean {
@@ -110,8 +114,7 @@ export class MemoryStore extends GalleryStore {
       const { maxGalleries = Infinity } = this.options;
       if (this.reserved.galleryCount >= maxGalleries)
         throw galleryErrors.galleriesFull(gallery.id, maxGalleries);
-      if (this.reserved.bytes + bytesOfGallery(gallery) > this.reserved.maxBytes)
-        throw galleryErrors.memoryFull(gallery.id, this.reserved.maxBytes);
+      this.checkRoom(gallery.id, bytesOfGallery(gallery));
       const now = Date.now();
       const state = this.makeState({ ...gallery, uid: this.nextUid() });
       return this.toReplace(undefined, {
@@ -136,9 +139,7 @@ export class MemoryStore extends GalleryStore {
     return this.change(() => {
       const before = this.wholeGallery(galleryId);
       const after = { ...before, ...changes, updatedAt: Date.now() };
-      const growth = bytesOfGallery(after) - bytesOfGallery(before);
-      if (growth > 0 && this.reserved.bytes + growth > this.reserved.maxBytes)
-        throw galleryErrors.memoryFull(galleryId, this.reserved.maxBytes);
+      this.checkRoom(galleryId, bytesOfGallery(after) - bytesOfGallery(before));
       return this.toReplace(before, after);
     });
   }
@@ -334,6 +335,12 @@ export class MemoryStore extends GalleryStore {
     if (this.reserved.names.has(name)) throw WAITS;
   }
 
+  /** @param bytes - that a gallery takes more, beside what is in it. */
+  private checkRoom(galleryId: string, bytes: number): void {
+    const refusal = this.reserved.room.refusal(galleryId, { all: bytes, heap: bytes });
+    if (refusal) throw refusal;
+  }
+
   private toReplace(before: GalleryEntry | undefined, after: GalleryEntry): Planned<Gallery> {
     return { gallery: { before, after }, answer: () => toGallery(after) };
   }
@@ -453,7 +460,8 @@ export class MemoryStore extends GalleryStore {
   protected count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
     const [added, removed] = [Number(after !== undefined), Number(before !== undefined)];
     this.reserved.galleryCount += sign * (added - removed);
-    this.reserved.bytes += sign * (bytesOfAll(after) - bytesOfAll(before));
+    if (after) this.reserved.room.take(bytesOfAll(after), sign);
+    if (before) this.reserved.room.take(bytesOfAll(before), sign === 1 ? -1 : 1);
   }
 
   protected apply({ gallery, draft }: ReservedChange): void {
@@ -476,6 +484,8 @@ export function takesAway({ gallery, draft }: ReservedChange): boolean {
   return draft?.takesAway === true;
 }
 
-function bytesOfAll(gallery: GalleryEntry | undefined): number {
-  return gallery ? bytesOfGallery(gallery) + gallery.state.planned.bytes : 0;
+function bytesOfAll(gallery: GalleryEntry): Bytes {
+  const { planned, rowBytes } = gallery.state;
+  const all = bytesOfGallery(gallery) + planned.bytes;
+  return { all, heap: all - planned.references * rowBytes };
 }

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8';
 import { FaceError } from '../errors';
 import { machineLimits } from '../inference/machine-limits';
 import {
@@ -14,6 +15,8 @@ import { MemoryStore } from './memory-store';
 const MAX_AUTO_THREADS = 4;
 /** Models, workers and images need the rest. */
 const AUTO_SHARE_OF_MEMORY = 0.5;
+/** Of the heap's limit; requests and the garbage collector need the rest. */
+const SHARE_OF_HEAP = 0.75;
 
 /**
  * Makes the store that the options name.
@@ -31,37 +34,20 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
   const threadCount = scanThreads === 'auto' ? Math.min(limits.cores, MAX_AUTO_THREADS) : scanThreads;
   const { maxBytes: givenBytes = 'auto', maxGalleries = DEFAULT_MAX_GALLERIES } = options;
   const maxBytes = givenBytes === 'auto' ? limits.memoryBytes * AUTO_SHARE_OF_MEMORY : givenBytes;
+  const maxHeapBytes = getHeapStatistics().heap_size_limit * SHARE_OF_HEAP;
   const megabytes = Math.round(maxBytes / 1024 ** 2);
   onNotice?.({
     level: 'log',
     message: `${store} store, ${threadCount} scan threads, ${precision}, at most ${megabytes} MiB`,
   });
-  if (store === 'memory') return new MemoryStore({ threadCount, precision, maxBytes, maxGalleries });
+  const limited = { threadCount, precision, maxBytes, maxHeapBytes, maxGalleries };
+  if (store === 'memory') return new MemoryStore(limited);
   const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage, nats = { servers: [] } } = options;
   if (store === 'jetstream') {
     // The client is loaded with the first store that needs it. import() would want a flag under Jest.
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     const { JetstreamStore } = require('./jetstream-store') as typeof import('./jetstream-store');
-    return JetstreamStore.open({
-      nats,
-      key,
-      threadCount,
-      precision,
-      maxBytes,
-      maxGalleries,
-      onProgress,
-      onNotice,
-    });
+    return JetstreamStore.open({ ...limited, nats, key, onProgress, onNotice });
   }
-  return DurableStore.open({
-    dir,
-    key: key ?? undefined,
-    acceptDamage,
-    threadCount,
-    precision,
-    maxBytes,
-    maxGalleries,
-    onProgress,
-    onNotice,
-  });
+  return DurableStore.open({ ...limited, dir, key: key ?? undefined, acceptDamage, onProgress, onNotice });
 }

@@ -1,10 +1,12 @@
 import { exported, newGallery, newReference } from '../../test/support/gallery-store-contract';
+import { hasNats, NatsCluster } from '../../test/support/nats-cluster';
 import { unitVectors } from '../../test/support/random-unit';
 import { tempFolders } from '../../test/support/temp-folder';
 import { RecordFile } from './durable/record-file';
 import { DurableStore } from './durable-store';
 import type { GalleryStore } from './gallery-store';
 import { VectorIndex } from './index/vector-index';
+import { JetstreamStore } from './jetstream-store';
 import { MemoryStore } from './memory-store';
 import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
@@ -37,6 +39,16 @@ const STORES: Record<string, () => Promise<GalleryStore>> = {
   MemoryStore: async () => new MemoryStore({ threadCount: 0, precision: 'float32' }),
   DurableStore: () => DurableStore.open({ dir: tempFolder(), threadCount: 0, precision: 'float32' }),
 };
+
+let cluster: NatsCluster | undefined;
+let namespaces = 0;
+if (hasNats)
+  STORES.JetstreamStore = async () => {
+    cluster ??= await NatsCluster.start();
+    const nats = { servers: cluster.servers, replicas: 1, namespace: `n${namespaces++}` };
+    return JetstreamStore.open({ nats, key: 'k'.repeat(32), threadCount: 0, precision: 'float32' });
+  };
+afterAll(() => cluster?.stop());
 
 async function fill(store: GalleryStore): Promise<void> {
   await store.createGallery(newGallery());

@@ -42,15 +42,14 @@ export async function makeFolder(dir: string, key?: string): Promise<void> {
   await store.close();
 }
 
-/** Opens a folder of {@link makeFolder}: what is in it, to be compared, and how many records are set aside. */
+/** Opens a folder of {@link makeFolder}: what is in it, as JSON, and how many records are set aside. */
 export async function contentOf(
   dir: string,
   options: Partial<DurableStoreOptions> = {},
-): Promise<{ records: unknown; asideCount: number }> {
+): Promise<{ records: string; asideCount: number }> {
   const store = await openFolder(dir, options);
   try {
-    const records = JSON.parse(JSON.stringify(await exported(store, 'full'))) as unknown;
-    return { records, asideCount: store.asideCount };
+    return { records: JSON.stringify(await exported(store, 'full')), asideCount: store.asideCount };
   } finally {
     await store.close();
   }

@@ -60,9 +60,12 @@ describe(rekeyFolder.name, () => {
       }
     }
     expect(opening).toHaveLength(1);
+    hasNothingLeft(dir);
+    return opening[0];
+  }
+  function hasNothingLeft(dir: string): void {
     expect(keyFilesOf(dir)).toEqual([headerOf(dir).keys]);
     expect(headerOf(dir)).not.toHaveProperty('leftover');
-    return opening[0];
   }
 
   const changes: [string, string | undefined, string | undefined][] = [
@@ -145,7 +148,7 @@ describe(rekeyFolder.name, () => {
       expect(now).toBe(/not changed/.test(message) ? key : newKey);
       if (now === key) {
         await rekeyFolder(dir, key, newKey);
-        expect(await keyOf(dir, [key, newKey])).toBe(newKey);
+        hasNothingLeft(dir);
       }
     }
     expect(failedCount).toBeGreaterThan(15);

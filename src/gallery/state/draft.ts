@@ -2,6 +2,7 @@ import type { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
 import type { ReferenceEntry, Replacement, SubjectEntry } from './entries';
 import type { GalleryState } from './gallery-state';
+import type { Bytes, Room } from './room';
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
 /** Thrown by a look at what another change of the same group replaces: this one is planned again after the group. */
@@ -11,9 +12,8 @@ export const WAITS = Symbol('waits');
 export interface Reservations {
   /** Names of what its changes replace. */
   readonly names: Set<string>;
-  /** Bytes of all galleries, once the group is made. */
-  bytes: number;
-  readonly maxBytes: number;
+  /** As it is once the group is made. */
+  readonly room: Room;
 }
 
 export interface ReferenceReplacement extends Replacement<ReferenceEntry> {
@@ -126,16 +126,15 @@ export class Draft {
     }
   }
 
-  /** Why all galleries have no room for so many bytes more. */
-  refusal(bytes: number): FaceError | undefined {
-    const { maxBytes, bytes: reserved } = this.reserved;
-    if (reserved + this.bytes + bytes <= maxBytes) return undefined;
-    return galleryErrors.memoryFull(this.state.id, maxBytes);
+  /** Why there is no room for so much more than is planned. */
+  refusal(more: Bytes): FaceError | undefined {
+    const { all, heap } = this.growth();
+    return this.reserved.room.refusal(this.state.id, { all: all + more.all, heap: heap + more.heap });
   }
 
   /** @throws {FaceError} GALLERY_FULL where all galleries have no room for what was planned. */
   checkGrowth(): void {
-    const refusal = this.bytes > 0 ? this.refusal(0) : undefined;
+    const refusal = this.reserved.room.refusal(this.state.id, this.growth());
     if (refusal) throw refusal;
   }
 
@@ -159,10 +158,14 @@ export class Draft {
 
   /** Counts it to what there will be, or no longer. */
   count(sign: 1 | -1): void {
-    this.reserved.bytes += sign * this.bytes;
+    this.reserved.room.take(this.growth(), sign);
     this.state.planned.bytes += sign * this.bytes;
     this.state.planned.subjects += sign * this.subjectCount;
     this.state.planned.references += sign * this.referenceCount;
+  }
+
+  private growth(): Bytes {
+    return { all: this.bytes, heap: this.bytes - this.referenceCount * this.state.rowBytes };
   }
 
   private look(kind: 's' | 'r', id: string): true {

@@ -4,7 +4,6 @@ import type {
   AddedReference,
   GalleryRecord,
   Hit,
-  Metadata,
   MetadataFilter,
   Page,
   PageRequest,
@@ -15,8 +14,6 @@ import type {
   Subject,
 } from '../gallery.types';
 import type { IndexHit, VectorIndex } from '../index/vector-index';
-import { Turns } from '../turns';
-import { compileFilter } from './compile-filter';
 import type { Draft, ReferenceReplacement } from './draft';
 import {
   type ReferenceEntry,
@@ -27,24 +24,25 @@ import {
   toStored,
   toSubject,
 } from './entries';
+import { MetadataIndex } from './metadata-index';
 import { NumberPool } from './number-pool';
-import { PagedList } from './paged-list';
+import { PagedList, uidOfCursor } from './paged-list';
 import type { PlannedAddition } from './plan-changes';
+import { SplitMap } from './split-map';
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
 /** A search is made again where a row of its answer changed meanwhile, so often; then those rows are left out. */
 const MAX_SEARCHES = 8;
 
-const SUBJECTS_PER_LOOK_AT_THE_CLOCK = 256;
-
 /** What one gallery holds, in memory: plain maps, and the index of its embeddings. */
 export class GalleryState {
   /** What there will be when all that is reserved is made. */
   readonly planned = { subjects: 0, references: 0, bytes: 0 };
-  private readonly subjects = new Map<string, SubjectEntry>();
-  private readonly references = new Map<string, ReferenceEntry>();
+  private readonly subjects = new SplitMap<string, SubjectEntry>();
+  private readonly references = new SplitMap<string, ReferenceEntry>();
   /** Ids of references by the hash of their image: one, or several. */
-  private readonly images = new Map<string, string | Set<string>>();
+  private readonly images = new SplitMap<string, string | Set<string>>();
+  private readonly metadata = new MetadataIndex();
   private readonly list = new PagedList<SubjectEntry>();
   private readonly numbers = new NumberPool();
   private readonly byNumber: (SubjectEntry | undefined)[] = [];
@@ -79,9 +77,16 @@ export class GalleryState {
     return toSubject(this.requireSubject(subjectId));
   }
 
-  listSubjects({ filter, ...page }: PageRequest & { filter?: MetadataFilter }): Promise<Page<Subject>> {
-    const passes = filter && compileFilter(filter);
-    return this.list.page(page, toSubject, passes && (({ details }) => passes(details.metadata)));
+  async listSubjects({
+    filter,
+    limit,
+    after,
+  }: PageRequest & { filter?: MetadataFilter }): Promise<Page<Subject>> {
+    if (!filter) return this.list.page({ limit, after }, toSubject);
+    const request = { limit, after: uidOfCursor(after) };
+    const toItem = (number: number) => toSubject(this.byNumber[number]!);
+    const { items, next } = await this.metadata.page(filter, request, toItem);
+    return { items, next: next === null ? null : String(next) };
   }
 
   getReference(subjectId: string, referenceId: string): StoredReference {
@@ -110,7 +115,7 @@ export class GalleryState {
     try {
       for (let searches = 1; ; searches++) {
         const since = this.index.changeCount;
-        const subjects = filter && (await this.subjectsThat(compileFilter(filter)));
+        const subjects = filter && (await this.metadata.mask(filter));
         const found = await this.index.search(probes, { limit, minSimilarity, subjects });
         if (this.isClosed) break;
         const isStale = ({ row }: IndexHit) => this.index.hasChanged(row, since);
@@ -188,9 +193,9 @@ export class GalleryState {
     return this.index.get(row);
   }
 
-  /** All of them, for as long as no change is made. */
+  /** All, as they are now. */
   entries(): Iterable<SubjectEntry> {
-    return this.subjects.values();
+    return this.list.snapshot();
   }
 
   takeNumber(): number {
@@ -225,15 +230,26 @@ export class GalleryState {
   }
 
   private applySubject({ before, after }: Replacement<SubjectEntry>): void {
-    if (before && before.details.id !== after?.details.id) this.subjects.delete(before.details.id);
+    const isSame = before?.details.uid === after?.details.uid;
+    if (before) {
+      const { id, uid, metadata } = before.details;
+      if (id !== after?.details.id) this.subjects.delete(id);
+      if (!isSame) {
+        this.metadata.remove(uid, metadata);
+        this.list.delete(uid);
+      }
+      if (!after) {
+        this.byNumber[before.number] = undefined;
+        this.numbers.give(before.number);
+      }
+    }
     if (after) {
-      this.subjects.set(after.details.id, after);
+      const { id, uid, metadata } = after.details;
       this.byNumber[after.number] = after;
-      this.list.set(after.details.uid, after);
-    } else if (before) {
-      this.byNumber[before.number] = undefined;
-      this.list.delete(before.details.uid);
-      this.numbers.give(before.number);
+      this.subjects.set(id, after);
+      this.list.set(uid, after);
+      if (isSame) this.metadata.update(uid, before!.details.metadata, metadata);
+      else this.metadata.add(uid, after.number, metadata);
     }
   }
 
@@ -311,18 +327,6 @@ export class GalleryState {
 
   private toStored(reference: ReferenceEntry, { details }: SubjectEntry): StoredReference {
     return toStored(reference, details.id, this.index.get(reference.row));
-  }
-
-  /** Mask by subject number, made in several turns of the event loop: each subject counts as it is when its turn comes. */
-  private async subjectsThat(passes: (metadata: Metadata) => boolean): Promise<Uint8Array> {
-    const mask = new Uint8Array(this.numbers.bound);
-    const turns = new Turns();
-    for (let number = 0; number < mask.length; number++) {
-      if (number % SUBJECTS_PER_LOOK_AT_THE_CLOCK === 0) await turns.next();
-      const subject = this.byNumber[number];
-      if (subject && passes(subject.details.metadata)) mask[number] = 1;
-    }
-    return mask;
   }
 
   private toHits(found: readonly IndexHit[]): Hit[] {

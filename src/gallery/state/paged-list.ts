@@ -68,20 +68,13 @@ export class PagedList<T> {
   }
 
   /**
-   * With `passes` a page may look at all items: it does in several turns of the event loop, and meets each as it is then.
-   *
    * @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page.
    */
-  async page<R extends object>(
-    { limit, after }: PageRequest,
-    toItem: (item: T) => R,
-    passes?: (item: T) => boolean,
-  ): Promise<Page<R>> {
-    if (after !== undefined && !/^\d+$/.test(after)) throw galleryErrors.cursorInvalid();
+  async page<R extends object>({ limit, after }: PageRequest, toItem: (item: T) => R): Promise<Page<R>> {
+    let last = uidOfCursor(after);
     const turns = new Turns();
     const page: R[] = [];
     const room = new PageRoom(limit);
-    let last = after === undefined ? -1 : Number(after);
     for (let looks = 1, next = this.following(last); next; next = this.following(next.uid, next)) {
       if (looks++ % ITEMS_PER_LOOK_AT_THE_CLOCK === 0) {
         await turns.next();
@@ -89,7 +82,6 @@ export class PagedList<T> {
         next = this.following(next.uid - 1);
         if (!next) break;
       }
-      if (passes && !passes(next.item)) continue;
       const item = toItem(next.item);
       if (!room.take(item)) return { items: page, next: String(last) };
       page.push(item);
@@ -131,6 +123,17 @@ export class PagedList<T> {
       Object.assign(chunk, { uids: [...chunk.uids], items: [...chunk.items], isShared: false });
     return chunk;
   }
+}
+
+/**
+ * The uid after which a page begins.
+ *
+ * @throws {FaceError} PARAMETER_INVALID where it is no cursor of a page.
+ */
+export function uidOfCursor(after: string | undefined): number {
+  if (after === undefined) return -1;
+  if (!/^\d+$/.test(after)) throw galleryErrors.cursorInvalid();
+  return Number(after);
 }
 
 interface Place<T> {

@@ -42,7 +42,8 @@ export function planSubject(
   limits: Limits,
 ): { isNew: boolean } {
   const before = draft.subject(subjectId);
-  const changes = { ...rights, metadata };
+  // A copy: the index takes away what it was given, and callers may go on with theirs.
+  const changes = { ...rights, metadata: Object.freeze({ ...metadata }) };
   if (!before) {
     const maxSubjects = subjectLimit(limits);
     if (draft.state.planned.subjects >= maxSubjects)
@@ -140,8 +141,8 @@ export function planAdditions(
     if ((known?.references.length ?? 0) >= maxReferencesPerSubject)
       return galleryErrors.subjectFull(state.id, reference.subjectId, maxReferencesPerSubject);
     const details = known?.details ?? newDetails(draft, reference.subjectId, {});
-    const bytes = (known ? 0 : bytesOfSubject(details)) + bytesOfReference(reference, state.rowBytes);
-    const refusal = draft.refusal(bytes);
+    const heap = (known ? 0 : bytesOfSubject(details)) + bytesOfReference(reference, 0);
+    const refusal = draft.refusal({ all: heap + state.rowBytes, heap });
     if (refusal) return refusal;
     const owner = known ?? { details, number: draft.takeNumber(), references: [] };
     const entry: ReferenceEntry = {

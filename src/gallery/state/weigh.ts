@@ -5,12 +5,12 @@ import type { ReferenceEntry, SubjectDetails } from './entries';
  * Bytes that entries take in memory, beside the row of an index: about, and rather more than less. Measured
  * (docs/benchmarks.md, `gallery-stores`).
  */
-const GALLERY_BYTES = 4096;
+const GALLERY_BYTES = 5120;
 const SUBJECT_BYTES = 704;
 const REFERENCE_BYTES = 1216;
 /** A string of one byte for each character has a head; others have two bytes for each. */
 const TEXT_BYTES = 24;
-const METADATA_ENTRY_BYTES = 32;
+const METADATA_ENTRY_BYTES = 80;
 
 export function bytesOfGallery({ id, metadata }: Pick<NewGallery, 'id' | 'metadata'>): number {
   return GALLERY_BYTES + bytesOfText(id) + bytesOfMetadata(metadata);
