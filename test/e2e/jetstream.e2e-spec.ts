@@ -76,7 +76,7 @@ describeWithNats('two replicas of the service over one NATS server', () => {
     const env = {
       HOST: '127.0.0.1',
       ADMIN_KEY,
-      FACE_FEATURES: 'galleries,identify',
+      FACE_FEATURES: 'galleries,identify,deepface',
       FACE_WORKER_COUNT: '1',
       FACE_GALLERY_STORE: 'jetstream',
       FACE_GALLERY_KEY: 'k'.repeat(32),
@@ -136,6 +136,16 @@ describeWithNats('two replicas of the service over one NATS server', () => {
     expect(early.body.error).toMatchObject({
       code: 'GALLERY_REVISION_PENDING',
       details: { minRevision: revision + 1000, revision },
+    });
+    const inDialect = await ask(a, '/search', {
+      photo: 'img',
+      minRevision: revision + 1000,
+      headers: { 'x-request-timeout-ms': '50' },
+    });
+    expect(inDialect).toMatchObject({
+      status: 503,
+      revision,
+      body: { code: 'GALLERY_REVISION_PENDING', requestId: expect.any(String) },
     });
     for (const minRevision of ['-1', '1.5', 'last', '1e3', '9'.repeat(17)]) {
       const { status, body } = await ask(a, SUBJECTS, { minRevision });
