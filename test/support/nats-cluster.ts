@@ -129,9 +129,14 @@ export class NatsCluster {
   private launch(index: number): void {
     const node = this.nodes[index];
     const log = join(this.root, `${node.name}.log`);
-    node.process = spawn(COMMAND, ['-c', join(this.root, `${node.name}.conf`), '-l', log], {
+    const child = spawn(COMMAND, ['-c', join(this.root, `${node.name}.conf`), '-l', log], {
       stdio: 'ignore',
     });
+    node.process = child;
+    // A suite that fails or is cut off must leave no server behind.
+    const kill = () => child.kill('SIGKILL');
+    process.once('exit', kill);
+    child.once('exit', () => process.removeListener('exit', kill));
   }
 
   private async end(index: number, signal: NodeJS.Signals): Promise<void> {
