@@ -176,9 +176,9 @@ export class Draft {
   }
 }
 
-/** Of a gallery that is changed, in whatever part of it. */
+/** Of a gallery that is changed, in whatever part of it: no id of a gallery has a slash. */
 export function wholeName({ uid }: GalleryState): string {
-  return `${uid}`;
+  return `${uid}/`;
 }
 
 function nameOf({ uid }: GalleryState, kind: 's' | 'r', id: string): string {
