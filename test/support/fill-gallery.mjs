@@ -9,7 +9,10 @@ import { join } from 'node:path';
 
 const [, , rootDir, dir] = process.argv;
 const require = createRequire(import.meta.url);
-const { DurableStore } = require(join(rootDir, 'dist', 'gallery', 'durable-store.js'));
+const gallery = (name) => require(join(rootDir, 'dist', 'gallery', name));
+const { DurableStore } = gallery('durable-store.js');
+const { exportGallery } = gallery('export-gallery.js');
+const { importGallery } = gallery('import-gallery.js');
 
 const D = 512;
 const store = await DurableStore.open({ dir, threadCount: 0, precision: 'float32' });
@@ -27,6 +30,20 @@ const add = async (size) => {
   const batch = Array.from({ length: size }, reference);
   const outcomes = await store.addReferences('full', batch);
   for (const { status, reference } of outcomes) if (status === 'added') subjects.add(reference.subjectId);
+};
+/** The export of a gallery with one subject, which is imported. */
+const source = {
+  getGallery: () => store.getGallery('full'),
+  async *exportRecords() {
+    yield { kind: 'subject', subject: { id: 'imported', metadata: {} } };
+    // Unit length: an import looks.
+    const embedding = new Float32Array(D).fill(1 / Math.sqrt(D));
+    yield { kind: 'reference', reference: { ...reference(), subjectId: 'imported', embedding } };
+  },
+};
+const importOne = async () => {
+  await importGallery(store, 'full', exportGallery(source, 'full', 'binary'));
+  subjects.add('imported');
 };
 const outcomes = {};
 const attempt = async (name, change) => {
@@ -49,9 +66,11 @@ if (await attempt('rename', () => store.renameSubject('full', first, 'renamed', 
 if (await attempt('delete', () => store.deleteSubject('full', second))) subjects.delete(second);
 await attempt('update', () => store.putSubject('full', third, { note: 'x'.repeat(1000) }));
 await attempt('create', () => store.createGallery({ id: 'more', dimensions: D, ...settings }));
+await attempt('import', importOne);
 print();
 await new Promise((resolve) => createInterface({ input: process.stdin }).once('line', resolve));
 await attempt('enroll with room', () => add(50));
+if (!subjects.has('imported')) await attempt('import', importOne);
 if (await attempt('delete with room', () => store.deleteSubject('full', third))) subjects.delete(third);
 print();
 await store.close();
