@@ -265,6 +265,7 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
         await delay(2000);
         await cluster.restart(victim);
         await cluster.ready();
+        await cluster.healed(`LIKENESS_n${namespaces}`);
       }
       isOver = true;
       await Promise.all(running);

@@ -35,28 +35,35 @@ const MIN_IOU = 0.3;
  *
  * @param faces - one for each cell, of untouched photos.
  * @param faceSize - shorter side of the boxes, in pixels.
+ * @param arrangement - another number puts the faces elsewhere in their cells.
  */
 export async function makeMontage(
   faces: PhotoFaces,
-  { columns, rows, faceSize }: { columns: number; rows: number; faceSize: number },
+  {
+    columns,
+    rows,
+    faceSize,
+    arrangement = 0,
+  }: { columns: number; rows: number; faceSize: number; arrangement?: number },
 ): Promise<Montage> {
-  const range = seededRange(columns * rows);
+  const range = seededRange(columns * rows + arrangement);
   const cell = { width: MONTAGE_WIDTH / columns, height: MONTAGE_HEIGHT / rows };
   const found = [...faces].flatMap(([path, face]) =>
     face == null ? [] : [{ path, box: face.detection.box }],
   );
   if (found.length < columns * rows) throw new Error('There are fewer faces than cells.');
-  const parts = await Promise.all(
-    found.slice(0, columns * rows).map(async ({ path, box }, i) => {
-      const cut = await cutFace(readFileSync(path), box, faceSize);
-      const left = Math.floor((i % columns) * cell.width + range(0, cell.width - cut.width));
-      const top = Math.floor(Math.floor(i / columns) * cell.height + range(0, cell.height - cut.height));
-      return {
-        layer: { input: cut.image, left, top },
-        box: { ...cut.box, x: left + cut.box.x, y: top + cut.box.y },
-      };
-    }),
+  const cuts = await Promise.all(
+    found.slice(0, columns * rows).map(({ path, box }) => cutFace(readFileSync(path), box, faceSize)),
   );
+  // Not beside the cutting: places would follow from which cut is done first, and differ from run to run.
+  const parts = cuts.map((cut, i) => {
+    const left = Math.floor((i % columns) * cell.width + range(0, cell.width - cut.width));
+    const top = Math.floor(Math.floor(i / columns) * cell.height + range(0, cell.height - cut.height));
+    return {
+      layer: { input: cut.image, left, top },
+      box: { ...cut.box, x: left + cut.box.x, y: top + cut.box.y },
+    };
+  });
   const background = {
     width: MONTAGE_WIDTH,
     height: MONTAGE_HEIGHT,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, type PeerInfo } from '@nats-io/jetstream';
 import { freePort } from './free-port';
 
 const COMMAND = 'nats-server';
@@ -92,6 +92,18 @@ export class NatsCluster {
   async ready(): Promise<void> {
     await Promise.all(this.nodes.map(({ process, port }) => (process ? accepts(port) : undefined)));
     await this.ask((manager) => manager.getAccountInfo());
+  }
+
+  /** Settles when every server has all of a stream: until then another one that ends is one too many of three. */
+  async healed(stream: string): Promise<void> {
+    for (;;) {
+      const replicas = await this.ask(
+        async (manager) => (await manager.streams.info(stream)).cluster?.replicas,
+      );
+      const isWhole = ({ current, offline, lag }: PeerInfo) => current && !offline && !lag;
+      if (this.size === 1 || (replicas?.length === this.size - 1 && replicas.every(isWhole))) return;
+      await delay(100);
+    }
   }
 
   /** Ends all servers and removes their folders. */
