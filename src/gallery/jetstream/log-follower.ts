@@ -54,6 +54,8 @@ const PROBE_MS = 2000;
 /** For the answer of a server to a request about a stream or consumer. */
 export const REQUEST_MS = 1500;
 const RETRY_MS = 250;
+/** A leader that was just elected may still be taking in what it has: only after so long the stream counts as cut. */
+const SETTLE_MS = 5000;
 /** Between two direct reads that found nothing. */
 const DIRECT_READ_MS = 50;
 /** A consumer that nobody listens to is removed by the server after this. */
@@ -86,6 +88,8 @@ export class LogFollower {
   private lastProbe = Date.now();
   private isProbing = false;
   private staleAt: number | null = Date.now();
+  /** The leader has less than was read here, since then. */
+  private behindSince?: number;
   private closed = false;
   private total = -1;
   private done = 0;
@@ -166,7 +170,12 @@ export class LogFollower {
     const { state } = await manager.streams.info(stream);
     if (serial !== this.serial) return;
     this.hasLeader = true;
-    if (state.last_seq < this.position) return onLost(new Error('The stream ends before what was read.'));
+    if (state.last_seq < this.position) {
+      this.behindSince ??= Date.now();
+      if (Date.now() - this.behindSince < SETTLE_MS) return;
+      return onLost(new Error('The stream ends before what was read.'));
+    }
+    this.behindSince = undefined;
     if (this.position > 0 && Date.now() - (this.staleAt ?? Date.now()) > maxGapMs)
       return onLost(new Error('The stream was away for too long.'));
     this.target = state.last_seq;
