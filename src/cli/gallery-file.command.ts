@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { FaceError } from '../errors';
 import { EXPORT_FORMATS, type ExportFormat } from '../gallery/gallery-file';
 import type { ImportSummary } from '../gallery/import-gallery';
-import { galleryOption, type GalleryOption } from './gallery-options';
+import { galleryOption, type GalleryOption, adminPath, unusable } from './gallery-options';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine, withNotices } from './print';
 import { addServerOption, askServer, callServer, type ServerOption } from './server-client';
@@ -90,18 +90,4 @@ async function restore(file: string, { server, apiKey, gallery, json }: FileOpti
       `${gallery}: ${subjectCount} subjects, ${addedCount} references added, ${existingCount} there already`,
     );
   }
-}
-
-function adminPath(gallery: string): string {
-  return `/admin/galleries/${encodeURIComponent(gallery)}`;
-}
-
-function unusable(file: string, error: unknown): FaceError {
-  const { code } = error as NodeJS.ErrnoException;
-  return new FaceError(
-    'PARAMETER_INVALID',
-    `The file ${JSON.stringify(file)} cannot be used: ${code}.`,
-    { file },
-    { cause: error },
-  );
 }

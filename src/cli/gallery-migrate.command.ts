@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import type { MigrationDto, MissingSubjectsDto } from '../galleries/gallery-migration.dto';
 import type { GalleryResponseDto } from '../galleries/gallery.dto';
+import { adminPath, unusable } from './gallery-options';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';
 import { Progress } from './progress';
@@ -46,7 +47,7 @@ export function addGalleryMigrateCommand(gallery: Command): void {
 
 async function migrate(gallery: string, { json, ...options }: MigrateOptions): Promise<void> {
   const { embedder, report, dropMissing } = options;
-  const path = `/admin/galleries/${encodeURIComponent(gallery)}/migration`;
+  const path = `${adminPath(gallery)}/migration`;
   const query = new URLSearchParams({ embedder });
   const status = await run(path, query, options);
   if (status.state === 'failed' && status.error != null)
@@ -104,14 +105,4 @@ async function writeReport(
   await pipeline(Readable.from(lines()), target).catch((error: unknown) => {
     throw error instanceof FaceError ? error : unusable(file, error);
   });
-}
-
-function unusable(file: string, error: unknown): FaceError {
-  const { code } = error as NodeJS.ErrnoException;
-  return new FaceError(
-    'PARAMETER_INVALID',
-    `The file ${JSON.stringify(file)} cannot be used: ${code}.`,
-    { file },
-    { cause: error },
-  );
 }

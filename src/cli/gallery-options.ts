@@ -40,3 +40,19 @@ export function requireFolder(dir: string): void {
 export function galleryPath(id: string): string {
   return `/v1/galleries/${encodeURIComponent(id)}`;
 }
+
+/** Of the administrators' routes of a gallery. */
+export function adminPath(gallery: string): string {
+  return `/admin/galleries/${encodeURIComponent(gallery)}`;
+}
+
+/** An error of the file system about a file that the command was given. */
+export function unusable(file: string, error: unknown): FaceError {
+  const { code } = error as NodeJS.ErrnoException;
+  return new FaceError(
+    'PARAMETER_INVALID',
+    `The file ${JSON.stringify(file)} cannot be used: ${code}.`,
+    { file },
+    { cause: error },
+  );
+}
