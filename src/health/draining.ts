@@ -1,12 +1,15 @@
-import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { NextFunction, Request, Response } from 'express';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppConfig } from '../config/app.config';
 import { FaceError } from '../errors';
 
 const CLOSE_IDLE_EVERY_MS = 50;
+/** Time for a request that is on its way on a connection on which none was made yet; it is refused when it comes. */
+const FIRST_REQUEST_MS = 500;
 
 /**
  * Ends the service in two steps. From the signal on it says that it is not ready, and serves all the same, for
@@ -14,15 +17,26 @@ const CLOSE_IDLE_EVERY_MS = 50;
  * finished, what is asked afterwards, on a connection that is still open, is refused.
  */
 @Injectable()
-export class Draining implements BeforeApplicationShutdown {
+export class Draining implements OnModuleInit, BeforeApplicationShutdown {
   isShuttingDown = false;
   private isDraining = false;
   private readonly unanswered = new Set<Response>();
+  /** Connections on which no request was made yet. */
+  private readonly unasked = new Set<Socket>();
 
   constructor(
     private readonly adapterHost: HttpAdapterHost,
     private readonly config: AppConfig,
   ) {}
+
+  onModuleInit(): void {
+    const server = this.adapterHost.httpAdapter?.getHttpServer() as Server | undefined;
+    server?.on('connection', (socket: Socket) => {
+      this.unasked.add(socket);
+      socket.once('close', () => this.unasked.delete(socket));
+    });
+    server?.on('request', ({ socket }: IncomingMessage) => this.unasked.delete(socket));
+  }
 
   async beforeApplicationShutdown(): Promise<void> {
     this.isShuttingDown = true;
@@ -35,8 +49,15 @@ export class Draining implements BeforeApplicationShutdown {
     // closes those that are idle at that moment only.
     const server = this.adapterHost.httpAdapter.getHttpServer() as Server;
     const timer = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);
-    server.once('close', () => clearInterval(timer));
     timer.unref();
+    // Node does not count these as idle, and no longer limits the time of their headers once the server is closing.
+    const unaskedTimer = setTimeout(() => {
+      for (const socket of this.unasked) socket.destroy();
+    }, FIRST_REQUEST_MS);
+    server.once('close', () => {
+      clearInterval(timer);
+      clearTimeout(unaskedTimer);
+    });
   }
 
   /** Middleware of every route; health goes on answering. */

@@ -6,7 +6,7 @@ import { inParallel, Measurements } from './measure';
 import { countFound, makeMontage, type Montage } from './montage';
 import { dataDir, lfw10, nonface } from './photos';
 import { Table } from './report';
-import { DEFAULT_SET, DETECTORS, loadSets, PLACING_SET } from './sets';
+import { DEFAULT_SET, DETECTORS, IS_WRITING, loadSets, PLACING_SET } from './sets';
 
 /** In one arrangement of a dozen there is a face that is not found: the middle one of so many counts. */
 const ARRANGEMENTS = 9;
@@ -124,6 +124,10 @@ describeWithShared('detection', () => {
       const { found, doubles, falseFaces: wrong } = await montage(which, name);
       return `${found}, ${doubles}, ${wrong}`;
     };
+    expect(things).toHaveLength(60);
+    expect(await falseFaces(name)).toBeLessThanOrEqual(8);
+    // Of other detectors no gate asks for groups and montages.
+    if (name !== detector && !IS_WRITING) return;
     table.add(
       name,
       `${await falseFaces(name)} of ${things.length}`,
@@ -132,8 +136,6 @@ describeWithShared('detection', () => {
       await inMontage('of40'),
       await inMontage('of70'),
     );
-    expect(things).toHaveLength(60);
-    expect(await falseFaces(name)).toBeLessThanOrEqual(8);
   });
 });
 

@@ -66,8 +66,11 @@ export const CFP_SETS: readonly ModelSet[] = [
   RETINAFACE_SET,
 ].filter(isFirst);
 
-/** Sets of the table of groups. */
-export const GROUP_SETS: readonly ModelSet[] = [DEFAULT_SET, YUNET_SET, OLD_EMBEDDER_SET].filter(isFirst);
+/** Sets of the table of groups; gates speak of the default alone. */
+export const GROUP_SETS: readonly ModelSet[] = [
+  DEFAULT_SET,
+  ...(IS_WRITING ? [YUNET_SET, OLD_EMBEDDER_SET] : []),
+].filter(isFirst);
 
 /** Detectors of the table of detection. */
 export const DETECTORS: readonly string[] = [

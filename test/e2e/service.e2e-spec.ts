@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { FACE_ERRORS } from '../../src/errors';
@@ -122,7 +124,7 @@ describe('the service as it is started', () => {
     expect(sent).toBeGreaterThanOrEqual(20);
   });
 
-  it('keeps the loads of every model through 1,000 mixed requests', async () => {
+  it('keeps the loads of every model through 300 mixed requests', async () => {
     const before = await models();
     expect(before.filter(({ state }) => state === 'loaded').map(({ name }) => name)).toEqual([
       'age-gender',
@@ -149,7 +151,7 @@ describe('the service as it is started', () => {
     const wrong: unknown[] = [];
     await Promise.all(
       Array.from({ length: 8 }, async () => {
-        while (next < 1000) {
+        while (next < 300) {
           const [path, body, status] = requests[next++ % requests.length];
           const answer = await post(path, body());
           await answer.arrayBuffer();
@@ -181,6 +183,20 @@ describe('the service as it is started', () => {
     const exit = own.stop();
     expect((await answer).status).toBe(200);
     expect(await exit).toBe(0);
+  });
+
+  it('ends beside connections on which nothing was asked, or half a request', async () => {
+    const own = await startService();
+    const sockets = ['', 'GET /health/live HTTP/1.1\r\nHost: '].map((begun) => {
+      const socket = connect(own.port, '127.0.0.1', () => socket.write(begun));
+      return socket.on('error', () => undefined);
+    });
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    // Answered after the server has accepted both.
+    await fetch(`${own.url}/health/live`);
+    const closed = Promise.all(sockets.map((socket) => once(socket, 'close')));
+    expect(await own.stop()).toBe(0);
+    await closed;
   });
 
   it('refuses what comes after SIGTERM on connections that are open, so that no client can hold it', async () => {
