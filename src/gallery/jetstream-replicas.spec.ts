@@ -166,6 +166,20 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       await expectEqual([store, other, fresh]);
     });
 
+    it('hold a renamed subject also where they have read an older version of it than the last', async () => {
+      const [store, other] = await openAll(2);
+      await store.addReferences('staff', [newReference('ann', 'r1', vector())]);
+      // The version that the rename names is erased, and the one before it is left: its erasure failed.
+      const inside = store as unknown as { log: { eraseLater: () => void; oldestOf: () => unknown } };
+      jest.spyOn(inside.log, 'eraseLater').mockReturnValue();
+      jest.spyOn(inside.log, 'oldestOf').mockReturnValue(undefined);
+      await store.addReferences('staff', [newReference('ann', 'r2', vector())]);
+      await store.renameSubject('staff', 'ann', 'bob', { merge: false });
+      const fresh = await open();
+      for (const replica of [other, fresh]) expect(await replica.listReferences('staff', 'bob')).toHaveLength(2);
+      await expectEqual([store, other, fresh]);
+    });
+
     it('serve, both of two that begin at once on empty storage', async () => {
       for (let round = 0; round < 10; round++) {
         namespaces++;

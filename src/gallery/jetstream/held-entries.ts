@@ -234,10 +234,13 @@ export class HeldEntries {
     return opened && decodeSubject(opened, this.target.galleries.get(gallery.id)!.dimensions);
   }
 
-  /** Whether the other had no later version when its place was taken. At a start it may be gone already. */
+  /**
+   * Whether the other had no later version when its place was taken. The version itself may have been erased before it was read
+   * here, and one before it may be there still.
+   */
   private isTimely({ subjects }: HeldGallery, { from, version }: Move): boolean {
     const source = subjects.get(from);
-    return !source || source.revision === version.revision;
+    return !source || source.revision <= version.revision;
   }
 
   /** @returns the subject that has lost its place, where it is still there. */
