@@ -166,6 +166,18 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       await expectEqual([store, other, fresh]);
     });
 
+    it('do not bring back a subject that was renamed by a process that ended, and deleted by another', async () => {
+      const [store, other] = await openAll(2);
+      await store.addReferences('staff', [newReference('ann', 'r1', vector())]);
+      const inside = store as unknown as { finishMove: () => Promise<void> };
+      jest.spyOn(inside, 'finishMove').mockRejectedValue(new Error('ended'));
+      await expect(store.renameSubject('staff', 'ann', 'bob', { merge: false })).rejects.toThrow();
+      await agree([store, other]);
+      expect(await other.deleteSubject('staff', 'bob')).toMatchObject({ referenceCount: 1 });
+      await expectEqual([store, other]);
+      expect(await exported(await open(), 'staff')).toEqual([]);
+    });
+
     it('hold a renamed subject also where they have read an older version of it than the last', async () => {
       const [store, other] = await openAll(2);
       await store.addReferences('staff', [newReference('ann', 'r1', vector())]);
@@ -176,7 +188,8 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       await store.addReferences('staff', [newReference('ann', 'r2', vector())]);
       await store.renameSubject('staff', 'ann', 'bob', { merge: false });
       const fresh = await open();
-      for (const replica of [other, fresh]) expect(await replica.listReferences('staff', 'bob')).toHaveLength(2);
+      for (const replica of [other, fresh])
+        expect(await replica.listReferences('staff', 'bob')).toHaveLength(2);
       await expectEqual([store, other, fresh]);
     });
 

@@ -245,6 +245,8 @@ export class JetstreamStore extends MemoryStore {
       const held = gallery.held(id);
       // Its place was taken, and its own entry is still there: that goes first.
       if (held?.leftWriteId !== undefined && content) throw new RevisionConflict();
+      // So does the entry whose place it took: without this version, that one would count again.
+      if (this.held.isArriving(key)) throw new RevisionConflict();
       return { key, value: content ? gallery.sealer.seal(key, content) : null, expected: held };
     };
     const removed = subjects.find(({ before, after }) => before && before.details.id !== after?.details.id);
