@@ -155,7 +155,10 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       if (merge) await store.addReferences('staff', [newReference('bob', 'r3', vector())]);
       const inside = store as unknown as { finishMove: () => Promise<void> };
       jest.spyOn(inside, 'finishMove').mockRejectedValue(new Error('ended'));
-      await expect(store.renameSubject('staff', 'ann', 'bob', { merge })).rejects.toThrow();
+      await expect(store.renameSubject('staff', 'ann', 'bob', { merge })).rejects.toMatchObject({
+        code: 'GALLERY_STORE_FAILED',
+        message: expect.stringContaining('The change was made') as unknown,
+      });
       await agree([store, other]);
       const fresh = await open();
       for (const replica of [other, fresh]) {
