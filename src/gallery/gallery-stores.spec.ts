@@ -15,11 +15,17 @@ import { MemoryStore } from './memory-store';
 
 /** Random changes and reads for each store; more with STEPS. */
 const STEPS = Number(process.env.STEPS ?? 4000);
+/** Of all that is random: SEED repeats a run. */
+const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+/** Most that a step may take, on three servers and a busy machine. */
+const STEP_MS = 30;
 /** Most changes that are asked for at the same time. */
 const MAX_BURST = 40;
 const DIMENSIONS = 8;
 /** One less than there are ids of them. */
 const MAX_GALLERIES = 2;
+/** The index adds in another order than the model: similarities closer than this may change places. */
+const ROUNDING = 1e-6;
 
 const tempFolder = tempFolders();
 
@@ -29,11 +35,12 @@ interface Change {
   expected: () => unknown;
 }
 
-describe('stores and the model of them, through the same random changes', () => {
+jest.setTimeout(Math.max(120_000, STEPS * STEP_MS));
+
+describe(`stores and the model of them, through the same random changes (SEED=${SEED})`, () => {
   it.each(['float32', 'int8'] as const)('MemoryStore, %s', async (precision) => {
     await compare(
       async (store) => store ?? new MemoryStore({ threadCount: 1, precision, maxGalleries: MAX_GALLERIES }),
-      11,
     );
   });
 
@@ -51,11 +58,11 @@ describe('stores and the model of them, through the same random changes', () => 
         maxGalleries: MAX_GALLERIES,
         onNotice,
       });
-    }, 12);
+    });
   });
 });
 
-describeWithNats('replicas of JetstreamStore and the model of them, through the same random changes', () => {
+describeWithNats(`replicas of JetstreamStore and the model, through random changes (SEED=${SEED})`, () => {
   it.each([1, 3])('by turns, and opened again every now and then, %i servers', async (size) => {
     const cluster = await NatsCluster.start({ size });
     const open = () =>
@@ -71,20 +78,16 @@ describeWithNats('replicas of JetstreamStore and the model of them, through the 
       });
     let replicas = [await open(), await open()];
     let turn = 0;
-    await compare(
-      async () => {
-        const [last, next] = replicas;
-        expect(await next.waitFor(last.revision)).toBe(true);
-        replicas = [next, last];
-        if (++turn % 3 === 0) {
-          await last.close();
-          replicas[1] = await open();
-        }
-        return next;
-      },
-      13 + size,
-      false,
-    );
+    await compare(async () => {
+      const [last, next] = replicas;
+      expect(await next.waitFor(last.revision)).toBe(true);
+      replicas = [next, last];
+      if (++turn % 3 === 0) {
+        await last.close();
+        replicas[1] = await open();
+      }
+      return next;
+    }, false);
     await replicas[1].close();
     await cluster.stop();
   });
@@ -96,15 +99,14 @@ describeWithNats('replicas of JetstreamStore and the model of them, through the 
  */
 async function compare(
   open: (store?: GalleryStore) => Promise<GalleryStore>,
-  seed: number,
   keepsCrops = true,
 ): Promise<void> {
   const model = new GalleryModel(MAX_GALLERIES);
-  const random = seededRandom(seed);
+  const random = seededRandom(SEED);
   const below = (end: number) => Math.floor(random() * end);
   const pick = <T>(values: readonly T[]): T => values[below(values.length)];
   // Few of each, so that they meet.
-  const vector = unitVectors(seed, DIMENSIONS);
+  const vector = unitVectors(SEED, DIMENSIONS);
   const embeddings = Array.from({ length: 30 }, vector);
   const galleryId = () => pick(['one', 'one', 'one', 'two', 'three']);
   const subjectId = () => `subject-${below(12)}`;
@@ -212,6 +214,7 @@ async function compare(
     if (answers instanceof FaceError || expected instanceof FaceError)
       return expect(codeOf(answers)).toBe(codeOf(expected));
     answers.forEach((hits, p) => {
+      if (isTooClose(expected[p], minSimilarity)) return;
       const best = expected[p]
         .filter((hit) => minSimilarity === undefined || hit.similarity >= minSimilarity)
         .slice(0, limit);
@@ -307,6 +310,16 @@ async function outcome<T>(work: () => T | Promise<T>): Promise<T | FaceError> {
     if (error instanceof FaceError) return error;
     throw error;
   }
+}
+
+/** Whether rounding may decide which of two subjects is first, or whether one is similar enough. */
+function isTooClose(hits: readonly { similarity: number }[], minSimilarity: number | undefined): boolean {
+  const isClose = (a: number, b: number) => a !== b && Math.abs(a - b) < ROUNDING;
+  return hits.some(
+    ({ similarity }, i) =>
+      isClose(similarity, hits[i + 1]?.similarity ?? similarity) ||
+      isClose(similarity, minSimilarity ?? similarity),
+  );
 }
 
 const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);

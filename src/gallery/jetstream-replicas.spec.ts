@@ -155,7 +155,10 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       if (merge) await store.addReferences('staff', [newReference('bob', 'r3', vector())]);
       const inside = store as unknown as { finishMove: () => Promise<void> };
       jest.spyOn(inside, 'finishMove').mockRejectedValue(new Error('ended'));
-      await expect(store.renameSubject('staff', 'ann', 'bob', { merge })).rejects.toThrow();
+      await expect(store.renameSubject('staff', 'ann', 'bob', { merge })).rejects.toMatchObject({
+        code: 'GALLERY_STORE_FAILED',
+        message: expect.stringContaining('The change was made') as unknown,
+      });
       await agree([store, other]);
       const fresh = await open();
       for (const replica of [other, fresh]) {
@@ -163,6 +166,33 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
         expect(await replica.listReferences('staff', 'bob')).toHaveLength(merge ? 3 : 2);
       }
       await fresh.putSubject('staff', 'ann', { again: true });
+      await expectEqual([store, other, fresh]);
+    });
+
+    it('do not bring back a subject that was renamed by a process that ended, and deleted by another', async () => {
+      const [store, other] = await openAll(2);
+      await store.addReferences('staff', [newReference('ann', 'r1', vector())]);
+      const inside = store as unknown as { finishMove: () => Promise<void> };
+      jest.spyOn(inside, 'finishMove').mockRejectedValue(new Error('ended'));
+      await expect(store.renameSubject('staff', 'ann', 'bob', { merge: false })).rejects.toThrow();
+      await agree([store, other]);
+      expect(await other.deleteSubject('staff', 'bob')).toMatchObject({ referenceCount: 1 });
+      await expectEqual([store, other]);
+      expect(await exported(await open(), 'staff')).toEqual([]);
+    });
+
+    it('hold a renamed subject also where they have read an older version of it than the last', async () => {
+      const [store, other] = await openAll(2);
+      await store.addReferences('staff', [newReference('ann', 'r1', vector())]);
+      // The version that the rename names is erased, and the one before it is left: its erasure failed.
+      const inside = store as unknown as { log: { eraseLater: () => void; oldestOf: () => unknown } };
+      jest.spyOn(inside.log, 'eraseLater').mockReturnValue();
+      jest.spyOn(inside.log, 'oldestOf').mockReturnValue(undefined);
+      await store.addReferences('staff', [newReference('ann', 'r2', vector())]);
+      await store.renameSubject('staff', 'ann', 'bob', { merge: false });
+      const fresh = await open();
+      for (const replica of [other, fresh])
+        expect(await replica.listReferences('staff', 'bob')).toHaveLength(2);
       await expectEqual([store, other, fresh]);
     });
 

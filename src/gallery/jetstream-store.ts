@@ -216,6 +216,8 @@ export class JetstreamStore extends MemoryStore {
     try {
       if (gallery) attempt.steps.push(this.galleryStep(gallery));
       if (draft) this.addSubjectSteps(attempt, draft);
+      // Before any is written: a change of several entries is not to stop at the second.
+      for (const { value } of attempt.steps) if (value) this.log.checkSize(value);
     } catch (error) {
       attempt.refusal = error;
     }
@@ -245,6 +247,8 @@ export class JetstreamStore extends MemoryStore {
       const held = gallery.held(id);
       // Its place was taken, and its own entry is still there: that goes first.
       if (held?.leftWriteId !== undefined && content) throw new RevisionConflict();
+      // So does the entry whose place it took: without this version, that one would count again.
+      if (this.held.isArriving(key)) throw new RevisionConflict();
       return { key, value: content ? gallery.sealer.seal(key, content) : null, expected: held };
     };
     const removed = subjects.find(({ before, after }) => before && before.details.id !== after?.details.id);
@@ -273,17 +277,14 @@ export class JetstreamStore extends MemoryStore {
 
   /** @returns whether another replica was first, so that the change is to be planned again. */
   private async complete(attempt: Attempt): Promise<boolean> {
-    const { member, steps, moved } = attempt;
+    const { member, steps } = attempt;
     const { planned, reject, resolve } = member;
     try {
       if (attempt.refusal !== undefined) throw attempt.refusal;
       if (steps.length > 0) await this.writeAll(attempt);
       else if (!attempt.answer) answer(attempt);
-      const isRemoving = takesAway(planned);
-      const versions = steps.map(({ expected }) => expected);
-      if (moved) await this.finishMove(moved.key, moved.expected!);
-      if (isRemoving) await this.erase(attempt);
-      else for (const version of versions) if (version) this.log.eraseLater(version);
+      if (takesAway(planned)) await this.erase(attempt);
+      else for (const { expected } of steps) if (expected) this.log.eraseLater(expected);
       const { answer: given } = attempt;
       if (!given) throw changeUncertain(new Error('The change was replaced before it was read.'));
       if ('error' in given) {
@@ -327,9 +328,11 @@ export class JetstreamStore extends MemoryStore {
       steps.filter((_step, i) => outcomes[i].status === 'fulfilled'),
     );
     const [failure] = failures;
-    if (failures.every((one) => one instanceof RevisionConflict) || failures.length === steps.length)
-      throw failure;
-    // Some were made, and some cannot be: there is no way back.
+    const isRefused = (one: unknown) => one instanceof FaceError && one.code === 'GALLERY_STORE_FAILED';
+    if (steps.length === 1) throw failure;
+    if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
+    if (failures.length === steps.length && failures.every(isRefused)) throw failure;
+    // Some were made, or may be, and some were not: there is no way back.
     throw failures.find((one) => one instanceof RevisionConflict) ?? changeUncertain(failure);
   }
 
@@ -392,10 +395,12 @@ export class JetstreamStore extends MemoryStore {
     }
   }
 
-  private async erase({ steps, member }: Attempt): Promise<void> {
+  /** Removes what a change has taken away. Where that fails, the next change or start of any replica does it. */
+  private async erase({ steps, moved, member }: Attempt): Promise<void> {
     const { gallery } = member.planned;
     const removed = gallery && !gallery.after ? this.held.prefixOf(gallery.before!.uid) : undefined;
     try {
+      if (moved) await this.finishMove(moved.key, moved.expected!);
       await Promise.all(
         steps.map(async ({ key, expected }) => {
           const version = this.held.versionOf(key);
@@ -405,6 +410,7 @@ export class JetstreamStore extends MemoryStore {
       // The key of its subjects is gone with the entry of the gallery.
       if (removed) await this.log.drop(removed);
     } catch (error) {
+      for (const { expected } of steps) if (expected) this.log.eraseLater(expected);
       throw galleryErrors.notWiped(error);
     }
   }

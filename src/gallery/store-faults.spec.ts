@@ -1,5 +1,11 @@
-import { exported, newGallery, newReference } from '../../test/support/gallery-store-contract';
-import { unitVectors } from '../../test/support/random-unit';
+import {
+  CHANGES,
+  CROP_CHANGES,
+  everything,
+  expectReads,
+  fillGalleries,
+  withoutTimes,
+} from '../../test/support/gallery-changes';
 import { tempFolders } from '../../test/support/temp-folder';
 import { RecordFile } from './durable/record-file';
 import { DurableStore } from './durable-store';
@@ -10,62 +16,13 @@ import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
 
 const tempFolder = tempFolders();
-const vectors = Array.from({ length: 5 }, unitVectors(5, 8));
 const fault = new Error('injected');
-
-/** Every kind of change, on what {@link fill} made. */
-const CHANGES: Record<string, (store: GalleryStore) => Promise<unknown>> = {
-  createGallery: (store) => store.createGallery(newGallery({ id: 'new' })),
-  updateGallery: (store) => store.updateGallery('staff', { capacity: 7 }),
-  deleteGallery: (store) => store.deleteGallery('staff'),
-  replaceGallery: (store) => store.replaceGallery('staff', 'copy'),
-  putNewSubject: (store) => store.putSubject('staff', 'new', { a: 1 }),
-  putSubject: (store) => store.putSubject('staff', 'ann', { a: 1 }),
-  recordMatches: (store) => store.recordMatches('staff', ['ann', 'bob'], 5),
-  rename: (store) => store.renameSubject('staff', 'ann', 'new', { merge: false }),
-  merge: (store) => store.renameSubject('staff', 'ann', 'bob', { merge: true }),
-  deleteSubject: (store) => store.deleteSubject('staff', 'ann'),
-  addReferences: (store) =>
-    store.addReferences('staff', [
-      newReference('ann', 'n1', vectors[3]),
-      newReference('new', 'n2', vectors[4]),
-    ]),
-  updateReference: (store) => store.updateReference('staff', 'ann', 'r0', { a: 1 }),
-  addCrop: (store) =>
-    store.addReferences('staff', [newReference('bob', 'n3', vectors[3], { crop: Uint8Array.of(1, 2) })]),
-  deleteCrops: (store) => store.deleteCrops('staff', ['ann', 'bob']),
-  deleteReference: (store) => store.deleteReference('staff', 'ann', 'r0'),
-};
+const ALL_CHANGES = { ...CHANGES, ...CROP_CHANGES };
 
 const STORES: Record<string, () => Promise<GalleryStore>> = {
   MemoryStore: async () => new MemoryStore({ threadCount: 0, precision: 'float32' }),
   DurableStore: () => DurableStore.open({ dir: tempFolder(), threadCount: 0, precision: 'float32' }),
 };
-
-async function fill(store: GalleryStore): Promise<void> {
-  await store.createGallery(newGallery({ keepCrops: true }));
-  await store.addReferences(
-    'staff',
-    ['ann', 'ann', 'bob'].map((subject, i) =>
-      newReference(subject, `r${i}`, vectors[i], { crop: Uint8Array.of(i) }),
-    ),
-  );
-  await store.createGallery(newGallery({ id: 'copy', copyOf: 'staff' }));
-  await store.putSubject('copy', 'ann', {});
-}
-
-async function everything(store: GalleryStore): Promise<unknown> {
-  const { items } = await store.listGalleries({ limit: 100 });
-  const records = await Promise.all(items.map(({ id }) => exported(store, id)));
-  const probe = unitVectors(9, 8)();
-  const found = await Promise.all(items.map(({ id }) => store.search(id, [probe], { limit: 10 })));
-  return JSON.parse(JSON.stringify({ items, records, found })) as unknown;
-}
-
-function withoutTimes(value: unknown): unknown {
-  const isTime = (key: string) => key === 'createdAt' || key === 'updatedAt';
-  return JSON.parse(JSON.stringify(value, (key, one: unknown) => (isTime(key) ? 0 : one)));
-}
 
 describe.each(Object.keys(STORES))('a fault in %s', (name) => {
   let store: GalleryStore;
@@ -73,7 +30,7 @@ describe.each(Object.keys(STORES))('a fault in %s', (name) => {
 
   beforeEach(async () => {
     store = await STORES[name]();
-    await fill(store);
+    await fillGalleries(store);
     before = await everything(store);
   });
   afterEach(async () => {
@@ -91,19 +48,22 @@ describe.each(Object.keys(STORES))('a fault in %s', (name) => {
     expect(await CHANGES.addReferences(store)).toMatchObject([{ status: 'added' }, { status: 'added' }]);
   });
 
-  it.each(Object.keys(CHANGES))('while %s is applied stops changes, and reads go on', async (kind) => {
-    const applied = jest.spyOn(PagedList.prototype, 'set').mockImplementation(() => {
+  it.each(Object.keys(ALL_CHANGES))('while %s is applied stops changes, and reads go on', async (kind) => {
+    jest.spyOn(PagedList.prototype, 'set').mockImplementation(() => {
       throw fault;
     });
     jest.spyOn(PagedList.prototype, 'delete').mockImplementation(() => {
       throw fault;
     });
-    await expect(CHANGES[kind](store)).rejects.toMatchObject({ code: 'GALLERY_STORE_STOPPED', cause: fault });
+    await expect(ALL_CHANGES[kind](store)).rejects.toMatchObject({
+      code: 'GALLERY_STORE_STOPPED',
+      cause: fault,
+    });
     expect(store.isStopped).toBe(true);
-    applied.mockRestore();
-    for (const change of Object.values(CHANGES))
+    jest.restoreAllMocks();
+    for (const change of Object.values(ALL_CHANGES))
       await expect(change(store)).rejects.toMatchObject({ code: 'GALLERY_STORE_STOPPED' });
-    await expect(store.listGalleries({ limit: 10 })).resolves.toBeDefined();
+    await expectReads(store);
   });
 
   it.each(['putSubject', 'rename', 'merge', 'addReferences', 'updateReference'])(
@@ -113,7 +73,7 @@ describe.each(Object.keys(STORES))('a fault in %s', (name) => {
         jest.spyOn(GalleryState.prototype, method).mockImplementation(() => {
           throw fault;
         });
-      await expect(CHANGES[kind](store)).rejects.toMatchObject({ code: 'GALLERY_STORE_STOPPED' });
+      await expect(ALL_CHANGES[kind](store)).rejects.toMatchObject({ code: 'GALLERY_STORE_STOPPED' });
       jest.restoreAllMocks();
       expect(await everything(store)).not.toEqual(before);
       expect(store.isStopped).toBe(true);
@@ -129,26 +89,26 @@ describe('a fault of the disk', () => {
   beforeEach(async () => {
     dir = tempFolder();
     store = await open();
-    await fill(store);
+    await fillGalleries(store);
   });
   afterEach(async () => {
     jest.restoreAllMocks();
     await store.close();
   });
 
-  it.each(Object.keys(CHANGES))(
+  it.each(Object.keys(ALL_CHANGES))(
     'while %s is written changes nothing, here and after a restart',
     async (kind) => {
       const before = await everything(store);
       jest.spyOn(RecordFile.prototype, 'commit').mockRejectedValueOnce(fault);
-      await expect(CHANGES[kind](store)).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
+      await expect(ALL_CHANGES[kind](store)).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
       expect(await everything(store)).toEqual(before);
       expect(store.isStopped).toBe(false);
       await store.close();
       store = await open();
       expect(await everything(store)).toEqual(before);
       // What it had reserved is free again.
-      await CHANGES[kind](store);
+      await ALL_CHANGES[kind](store);
       const after = await everything(store);
       await store.close();
       store = await open();
@@ -156,7 +116,7 @@ describe('a fault of the disk', () => {
     },
   );
 
-  it.each(Object.keys(CHANGES))('before %s is applied: it is there after a restart', async (kind) => {
+  it.each(Object.keys(ALL_CHANGES))('before %s is applied: it is there after a restart', async (kind) => {
     jest.spyOn(GalleryState.prototype, 'apply').mockImplementation(() => {
       throw fault;
     });
@@ -166,15 +126,15 @@ describe('a fault of the disk', () => {
     jest.spyOn(PagedList.prototype, 'delete').mockImplementation(() => {
       throw fault;
     });
-    await expect(CHANGES[kind](store)).rejects.toMatchObject({ code: 'GALLERY_STORE_STOPPED' });
+    await expect(ALL_CHANGES[kind](store)).rejects.toMatchObject({ code: 'GALLERY_STORE_STOPPED' });
     jest.restoreAllMocks();
     await store.close();
     store = await open();
     expect(store.isStopped).toBe(false);
     const restored = await everything(store);
     const twin = new MemoryStore({ threadCount: 0, precision: 'float32' });
-    await fill(twin);
-    await CHANGES[kind](twin);
+    await fillGalleries(twin);
+    await ALL_CHANGES[kind](twin);
     expect(withoutTimes(restored)).toEqual(withoutTimes(await everything(twin)));
     await twin.close();
   });

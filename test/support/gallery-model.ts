@@ -8,7 +8,6 @@ import {
   type NewReference,
   passesFilter,
 } from '../../src/gallery/gallery.types';
-import { cosine } from './random-unit';
 
 interface ModelGallery {
   settings: NewGallery;
@@ -144,7 +143,7 @@ export class GalleryModel {
     const found = [...this.gallery(galleryId).subjects]
       .filter(([, subject]) => subject.references.length > 0 && passesFilter(subject.metadata, filter))
       .map(([subjectId, { references }]) => {
-        const similarities = references.map((reference) => cosine(probe, reference.embedding));
+        const similarities = references.map((reference) => dot(probe, reference.embedding));
         const similarity = Math.max(...similarities);
         const best = references.filter((_, i) => similarities[i] === similarity);
         return { subjectId, similarity, referenceIds: best.map((reference) => reference.id) };
@@ -218,4 +217,9 @@ export class GalleryModel {
 
 function told({ embedding: _embedding, crop, ...reference }: NewReference, subjectId: string): object {
   return { expiresAt: null, ...reference, hasCrop: crop != null, subjectId };
+}
+
+/** To double precision, so that two are equal only where the vectors are. */
+function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, i) => sum + value * b[i], 0);
 }

@@ -234,6 +234,11 @@ export class EntryLog {
     return (this.connection.info?.max_payload ?? 1024 ** 2) - HEADER_BYTES;
   }
 
+  /** @throws {EntryTooLarge} */
+  checkSize({ length }: Uint8Array): void {
+    if (length > this.maxValueBytes) throw new EntryTooLarge(length, this.maxValueBytes);
+  }
+
   /** @returns whether all versions up to `revision` were given to `onEntry` in time. */
   waitFor(revision: number, timeoutMs = this.timeoutMs): Promise<boolean> {
     return this.follower.waitFor(revision, timeoutMs);
@@ -257,8 +262,7 @@ export class EntryLog {
     writeId = newWriteId(),
   ): Promise<EntryVersion> {
     const write: Write = { key, value: value ?? new Uint8Array(0), expected, writeId };
-    if (write.value.length > this.maxValueBytes)
-      throw new EntryTooLarge(write.value.length, this.maxValueBytes);
+    this.checkSize(write.value);
     const deadline = Date.now() + this.timeoutMs;
     // What is sent while the client reconnects would be kept by it, and sent after it was given up here.
     if (!this.isUp) await this.reconnected(Math.min(RECONNECT_MS, this.timeoutMs));

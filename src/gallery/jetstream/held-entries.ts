@@ -32,6 +32,8 @@ export interface HeldSubject extends EntryVersion {
   id: string | null;
   /** The write after which another took its place: later versions that build on it count for nothing. */
   leftWriteId?: number;
+  /** Key of the one that took its place. */
+  leftTo?: string;
 }
 
 /** A gallery, and the versions of its entries. */
@@ -82,8 +84,8 @@ export class HeldEntries {
   private readonly byKey = new Map<string, HeldGalleryEntry>();
   private readonly byPrefix = new Map<string, HeldGallery>();
   private readonly byUid = new Map<number, HeldGallery>();
-  /** Subjects that have lost their place and whose entries are still there, by key. */
-  private readonly left = new Map<string, EntryVersion>();
+  /** Subjects that have lost their place and whose entries are still there, by key; `to`: key of the one that has it. */
+  private readonly left = new Map<string, { version: EntryVersion; to: string }>();
   private readonly repairs = new Map<string, Repair>();
 
   constructor(
@@ -127,7 +129,12 @@ export class HeldEntries {
 
   /** Entries of subjects whose place others have taken. */
   unfinishedMoves(): { key: string; version: EntryVersion }[] {
-    return Array.from(this.left, ([key, version]) => ({ key, version }));
+    return Array.from(this.left, ([key, { version }]) => ({ key, version }));
+  }
+
+  /** Whether a subject has taken the place of another whose entry is still there. */
+  isArriving(key: string): boolean {
+    return Array.from(this.left.values()).some(({ to }) => to === key);
   }
 
   /** What is to be written over the last version of an entry, where that counts for nothing. */
@@ -207,7 +214,7 @@ export class HeldEntries {
     if (value && old?.leftWriteId !== undefined && replacedWriteId === old.leftWriteId) {
       // Its writer did not know yet that the subject had lost its place.
       gallery.subjects.set(name, { ...old, ...version });
-      this.left.set(key, version);
+      this.left.set(key, { version, to: old.leftTo! });
       this.repairs.set(key, { key, version, value: null });
       return false;
     }
@@ -216,7 +223,7 @@ export class HeldEntries {
     if (value && !content) this.damaged++;
     const isTimely = !content?.move || this.isTimely(gallery, content.move);
     const before = old?.id == null ? undefined : state.findSubject(old.id);
-    const source = isTimely && content?.move ? this.leave(gallery, state, content.move) : undefined;
+    const source = isTimely && content?.move ? this.leave(gallery, state, content.move, key) : undefined;
     const holds = isTimely ? content : content?.fallback;
     const taken = this.replace(state, { before, holds: holds ?? undefined, source, revision });
     gallery.subjects.set(name, { ...version, id: holds?.details.id ?? null });
@@ -234,10 +241,13 @@ export class HeldEntries {
     return opened && decodeSubject(opened, this.target.galleries.get(gallery.id)!.dimensions);
   }
 
-  /** Whether the other had no later version when its place was taken. At a start it may be gone already. */
+  /**
+   * Whether the other had no later version when its place was taken. The version itself may have been erased before it was read
+   * here, and one before it may be there still.
+   */
   private isTimely({ subjects }: HeldGallery, { from, version }: Move): boolean {
     const source = subjects.get(from);
-    return !source || source.revision === version.revision;
+    return !source || source.revision <= version.revision;
   }
 
   /** @returns the subject that has lost its place, where it is still there. */
@@ -245,10 +255,11 @@ export class HeldEntries {
     gallery: HeldGallery,
     state: GalleryState,
     { from, version }: Move,
+    to: string,
   ): SubjectEntry | undefined {
     const source = gallery.subjects.get(from);
-    if (source) this.left.set(gallery.prefix + from, version);
-    gallery.subjects.set(from, { ...version, id: null, leftWriteId: version.writeId });
+    if (source) this.left.set(gallery.prefix + from, { version, to });
+    gallery.subjects.set(from, { ...version, id: null, leftWriteId: version.writeId, leftTo: to });
     return source?.id == null ? undefined : state.findSubject(source.id);
   }
 

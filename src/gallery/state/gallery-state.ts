@@ -347,9 +347,11 @@ export class GalleryState {
 
   private toHits(found: readonly IndexHit[]): Hit[] {
     return found
-      .map(({ row, similarity }) => {
-        const reference = this.byRow[row]!;
-        return { ...toKey(reference, this.ownerOf(reference)!), similarity };
+      .flatMap(({ row, similarity }) => {
+        const reference = this.byRow[row];
+        const owner = this.ownerOf(reference);
+        // A store that stopped while it applied a change may have a part of it.
+        return reference && owner ? [{ ...toKey(reference, owner), similarity }] : [];
       })
       .sort((a, b) => b.similarity - a.similarity || (a.subjectId < b.subjectId ? -1 : 1));
   }
