@@ -229,6 +229,24 @@ describeWithNats(EntryLog.name, () => {
     await expect(log.write('s.2', bytes('x'))).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
   });
 
+  it('reads and writes no more where the stream was cut and is longer again than what was read', async () => {
+    const { log, lost, revisions } = await openReplica();
+    await log.write('s.1', bytes('one'));
+    const second = await log.write('s.2', bytes('two'));
+    await log.waitFor(second.revision);
+    await withManager(async (manager) => {
+      const { config } = await manager.streams.info(STREAM);
+      await manager.streams.delete(STREAM);
+      await manager.streams.add(config);
+      const stream = manager.jetstream();
+      for (const value of ['a', 'b', 'c', 'd'])
+        await stream.publish(`likeness.likeness.${value}`, bytes(value));
+    });
+    await until(() => lost.length > 0);
+    expect(revisions.slice(0, 2)).toEqual([1, 2]);
+    await expect(log.write('s.3', bytes('x'))).rejects.toMatchObject({ code: 'GALLERY_STORE_FAILED' });
+  });
+
   it('refuses a stream that would drop messages by itself', async () => {
     await withManager((manager) =>
       manager.streams.add({ name: STREAM, subjects: ['likeness.likeness.>'], max_msgs: 5 }),

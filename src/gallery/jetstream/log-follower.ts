@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import {
   AckPolicy,
   DeliverPolicy,
@@ -88,6 +89,8 @@ export class LogFollower {
   private lastProbe = Date.now();
   private isProbing = false;
   private staleAt: number | null = Date.now();
+  /** The last message that a consumer gave, without its data: another one under its number means another stream. */
+  private landmark?: Pick<StreamMessage, 'sequence' | 'subject' | 'headers'>;
   /** The leader has less than was read here, since then. */
   private behindSince?: number;
   private closed = false;
@@ -176,6 +179,9 @@ export class LogFollower {
       return onLost(new Error('The stream ends before what was read.'));
     }
     this.behindSince = undefined;
+    if (await this.isReplaced())
+      return onLost(new Error('Another message has the number of one that was read.'));
+    if (serial !== this.serial) return;
     if (this.position > 0 && Date.now() - (this.staleAt ?? Date.now()) > maxGapMs)
       return onLost(new Error('The stream was away for too long.'));
     this.target = state.last_seq;
@@ -205,6 +211,19 @@ export class LogFollower {
     if (pending === 0 && delivered.consumer_seq === this.delivered) this.reachEnd();
   }
 
+  /**
+   * Whether the stream was cut and has grown again beyond what was read, as its length alone does not tell. Headers differ
+   * with each write. A message that is gone was replaced and erased, or the stream is another one and erased it too: the
+   * next message that is read makes that case short.
+   */
+  private async isReplaced(): Promise<boolean> {
+    const { landmark } = this;
+    if (!landmark) return false;
+    const { manager, stream } = this.options;
+    const found = await manager.streams.getMessage(stream, { seq: landmark.sequence }).catch(nullOfNone);
+    return found != null && (found.subject !== landmark.subject || !isSame(found.header, landmark.headers));
+  }
+
   private take(msg: Msg): void {
     this.lastContact = Date.now();
     if (msg.headers?.code === CONTROL_STATUS) return this.takeControl(msg);
@@ -215,6 +234,7 @@ export class LogFollower {
     if (delivery.sequence > this.position) {
       const { subject, headers, data } = msg;
       this.options.onMessage({ ...delivery, subject, headers, data });
+      this.landmark = { sequence: delivery.sequence, subject, headers };
       this.advance(delivery.sequence);
       this.countProgress();
     }
@@ -348,9 +368,15 @@ export class LogFollower {
   }
 }
 
+function isSame(a: MsgHdrs | undefined, b: MsgHdrs | undefined): boolean {
+  const values = (given: MsgHdrs | undefined) =>
+    (given?.keys() ?? []).map((key) => [key, given!.get(key)]).sort();
+  return isDeepStrictEqual(values(a), values(b));
+}
+
 /** A question for a message that is not there. */
 function nullOfNone(error: unknown): null {
-  if (isCode(error, CODES.noMessageFound)) return null;
+  if (isCode(error, CODES.noMessageFound) || isCode(error, CODES.sequenceNotFound)) return null;
   throw error;
 }
 
