@@ -76,20 +76,24 @@ describeWithNats(`replicas of JetstreamStore and the model, through random chang
           throw new Error(message);
         },
       });
-    let replicas = [await open(), await open()];
+    let replicas: JetstreamStore[] = [];
     let turn = 0;
-    await compare(async () => {
-      const [last, next] = replicas;
-      expect(await next.waitFor(last.revision)).toBe(true);
-      replicas = [next, last];
-      if (++turn % 3 === 0) {
-        await last.close();
-        replicas[1] = await open();
-      }
-      return next;
-    }, false);
-    await replicas[1].close();
-    await cluster.stop();
+    try {
+      replicas = [await open(), await open()];
+      await compare(async () => {
+        const [last, next] = replicas;
+        expect(await next.waitFor(last.revision)).toBe(true);
+        replicas = [next, last];
+        if (++turn % 3 === 0) {
+          await last.close();
+          replicas[1] = await open();
+        }
+        return next;
+      }, false);
+    } finally {
+      await Promise.all(replicas.map((replica) => replica.close()));
+      await cluster.stop();
+    }
   });
 });
 

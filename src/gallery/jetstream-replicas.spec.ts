@@ -196,6 +196,20 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       await expectEqual([store, other, fresh]);
     });
 
+    it('take the embedding of a reference that was made again, also where its deletion was erased unread', async () => {
+      const [store, other] = await openAll(2);
+      await store.addReferences('staff', [newReference('ann', 'r1', vector())]);
+      const later = await open();
+      await later.createGallery(newGallery({ id: 'guests' }));
+      await agree([store, other, later]);
+      const inside = other as unknown as { held: { take: () => boolean } };
+      jest.spyOn(inside.held, 'take').mockReturnValueOnce(true);
+      await later.deleteSubject('staff', 'ann');
+      await other.waitFor(later.revision);
+      await later.addReferences('staff', [newReference('ann', 'r1', vector())]);
+      await expectEqual([other, later]);
+    });
+
     it('serve, both of two that begin at once on empty storage', async () => {
       for (let round = 0; round < 10; round++) {
         namespaces++;

@@ -173,6 +173,11 @@ export class JetstreamStore extends MemoryStore {
     await this.log?.close();
   }
 
+  /** A reference is known by it on all replicas, in whatever process it was added. */
+  protected override nextUid(): number {
+    return newWriteId();
+  }
+
   protected override async make(group: readonly Member[]): Promise<void> {
     const attempts = group.map((member) => this.attempt(member));
     // What is made comes back from the stream, and takes and counts what it needs then. Nothing is planned before that.
