@@ -7,7 +7,9 @@ import { openPipeline, openPlain } from './models.mjs';
  * its port.
  */
 
-const { compareEmbeddings } = await import('../dist/pipeline/compare-embeddings.js').then((m) => m.default);
+const { compareEmbeddings } = await import('../dist/pipeline/embed/compare-embeddings.js').then(
+  (m) => m.default,
+);
 const models = JSON.parse(process.argv[2]);
 
 const server = createServer(async (request, response) => {

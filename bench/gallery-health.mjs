@@ -13,7 +13,7 @@ import { call, jsonRequest, rootDir, sleep, startService } from './service.mjs';
 import { percentile } from './statistics.mjs';
 
 const require = createRequire(import.meta.url);
-const { exportGallery } = require(join(rootDir, 'dist', 'gallery', 'export-gallery.js'));
+const { exportGallery } = require(join(rootDir, 'dist', 'gallery', 'backup', 'export-gallery.js'));
 
 const SIZE = Number(process.env.SIZE ?? 1_000_000);
 const CLIENTS = 16;

@@ -11,8 +11,8 @@ import { rootDir } from './service.mjs';
  */
 
 const require = createRequire(import.meta.url);
-const { JetstreamStore } = require(join(rootDir, 'dist', 'gallery', 'jetstream-store.js'));
-const { MemoryStore } = require(join(rootDir, 'dist', 'gallery', 'memory-store.js'));
+const { JetstreamStore } = require(join(rootDir, 'dist', 'gallery', 'stores', 'jetstream-store.js'));
+const { MemoryStore } = require(join(rootDir, 'dist', 'gallery', 'stores', 'memory-store.js'));
 
 const GALLERY = 'bench';
 const SETTINGS = {

@@ -18,7 +18,7 @@ const timed =
   };
 
 const images = samples.map((path) => readFileSync(path));
-const sharpSteps = dist('pipeline/rgb-image.js');
+const sharpSteps = dist('pipeline/image/rgb-image.js');
 sharpSteps.decodeImage = timed(sharpSteps.decodeImage);
 sharpSteps.resizeImage = timed(sharpSteps.resizeImage);
 const pipeline = await openPipeline(await verifyModels(), openAsWorker, ({ run }) => ({ run: timed(run) }));

@@ -10,7 +10,7 @@ import { rootDir } from './service.mjs';
 
 const require = createRequire(import.meta.url);
 const dist = (file) => require(join(rootDir, 'dist', file));
-const { readModelFile } = dist('model-store/model-file.js');
+const { readModelFile } = dist('models/model-file.js');
 const { warmUp } = dist('pipeline/face-pipeline.js');
 const { openSession } = dist('pipeline/tensor-session.js');
 

@@ -23,7 +23,7 @@ const MODEL_STAGES = STAGES.slice(1);
 /** The old default set beside the new one: the same photos, in turn. */
 export default async function verify(log) {
   const { compileInto } = createRequire(import.meta.url)(
-    join(rootDir, 'dist', 'model-store', 'compile', 'compile-models.js'),
+    join(rootDir, 'dist', 'model-tools', 'compile', 'compile-models.js'),
   );
   for (const name of OLD_SET) await compileInto(join(rootDir, 'models'), name);
   const newSide = await startService(environment(NEW_SET));

@@ -5,7 +5,7 @@ import { seededRandom } from './statistics.mjs';
 import { writeEmbedder } from './write-embedder.mjs';
 
 const require = createRequire(import.meta.url);
-const { OnnxGraph } = require(join(rootDir, 'dist', 'model-store', 'onnx', 'onnx-builder.js'));
+const { OnnxGraph } = require(join(rootDir, 'dist', 'model-tools', 'onnx', 'onnx-builder.js'));
 
 /** Name of the model, for `FACE_EMBEDDERS`. */
 export const VGG_FACE = 'vgg-face-random';

@@ -13,7 +13,7 @@ const dist = (file) => require(join(rootDir, 'dist', file));
 const { DEFAULT_FACE_OPTIONS, imageLimitsOf } = dist('face/face.options.js');
 const { forkWorker } = dist('inference/fork-worker.js');
 const { prepareInChild } = dist('inference/prepare-models.js');
-const { readModelStore, requireFile } = dist('model-store/model-store.js');
+const { readModelStore, requireFile } = dist('models/model-store.js');
 
 const workerFile = join(rootDir, 'dist', 'inference', 'worker-main.js');
 const WORKERS = [1, 2, 4];

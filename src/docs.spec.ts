@@ -1,13 +1,13 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fieldRows, nameRows, quirkRows } from './compat/deepface/compatibility';
-import { APP_CONFIG } from './config/app.config';
+import { fieldRows, nameRows, quirkRows } from './server/deepface/compatibility';
+import { APP_CONFIG } from './server/config/app.config';
 import { FACE_ERRORS } from './errors';
 import { DEFAULT_FACE_OPTIONS } from './face/face.options';
-import { type MetricEntry, METRICS } from './metrics/metrics';
-import { DEFAULT_COMPILED_MODELS } from './model-store/compile/compile-models';
-import { MODEL_TASKS, type ModelCard, parseModelCard } from './model-store/model-card';
-import { commandToGet } from './model-store/model-store';
+import { type MetricEntry, METRICS } from './server/metrics/metrics';
+import { DEFAULT_COMPILED_MODELS } from './model-tools/compile/compile-models';
+import { MODEL_TASKS, type ModelCard, parseModelCard } from './models/model-card';
+import { commandToGet } from './models/model-store';
 
 /*
  * The tables of the documentation are those of the code. `UPDATE_DOCS=1 npm run test:unit -- docs` writes them anew.

@@ -16,9 +16,9 @@ export {
   REJECTION_REASONS,
   type GateLimits,
   type RejectionReason,
-} from './gallery/enrolment-gate';
+} from './gallery/enrollment/enrollment-gate';
 export type { Decision, DecisionDefaults } from './face/thresholds';
-export type { CalibrationPoint, CalibrationSet, CardCalibration } from './model-store/model-card';
+export type { CalibrationPoint, CalibrationSet, CardCalibration } from './models/model-card';
 export { GalleryModule } from './gallery/gallery.module';
 export {
   DEFAULT_GALLERY_ID,
@@ -38,10 +38,10 @@ export {
   type SubjectVerification,
   type VerifySubjectOptions,
 } from './gallery/gallery.service';
-export { DurableStore, type DurableStoreOptions } from './gallery/durable-store';
-export type { NatsSettings } from './gallery/jetstream/nats-settings';
-export { GalleryStore } from './gallery/gallery-store';
-export { MemoryStore, type MemoryStoreOptions } from './gallery/memory-store';
+export { DurableStore, type DurableStoreOptions } from './gallery/stores/durable-store';
+export type { NatsSettings } from './gallery/stores/jetstream/nats-settings';
+export { GalleryStore } from './gallery/stores/gallery-store';
+export { MemoryStore, type MemoryStoreOptions } from './gallery/stores/memory-store';
 export type {
   AddedReference,
   DeletionCounts,

@@ -1,4 +1,4 @@
-import { releaseBootSignals } from './boot-signals';
+import { releaseBootSignals } from './server/boot-signals';
 import 'reflect-metadata';
 import { Logger, ShutdownSignal } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -6,14 +6,14 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
-import { AppModule } from './app.module';
-import { APP_OPTIONS, configureApp } from './app.setup';
-import { checkExposure } from './auth/exposure';
-import { readKeyFile } from './auth/key-file';
-import { claimPort } from './claim-port';
-import { loadAppConfig } from './config/app.config';
+import { AppModule } from './server/app.module';
+import { APP_OPTIONS, configureApp } from './server/app.setup';
+import { checkExposure } from './server/http/auth/exposure';
+import { readKeyFile } from './server/http/auth/key-file';
+import { claimPort } from './server/claim-port';
+import { loadAppConfig } from './server/config/app.config';
 import { FaceError } from './errors';
-import { PinoLogger } from './logging/pino-logger';
+import { PinoLogger } from './server/logging/pino-logger';
 
 const KEEP_ALIVE_MS = 65_000;
 /** Headers come in one packet or a few: who takes longer holds a connection for nothing. */

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { AnalyzeResponseDto } from '../analysis/analysis.dto';
+import type { AnalyzeResponseDto } from '../server/analysis/analysis.dto';
 import { AnalysisService, type Analysis } from '../face/analysis.service';
 import type { AnalyzeCallOptions } from '../face/face-model';
 import { type AnalyzedFace, type Attribute, ATTRIBUTES } from '../pipeline/face.types';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { auditKeys, hashSubject } from '../audit/audit-chain';
-import { type AuditCheck, verifyAudit } from '../audit/verify-audit';
+import { auditKeys, hashSubject } from '../server/audit/audit-chain';
+import { type AuditCheck, verifyAudit } from '../server/audit/verify-audit';
 import { FaceError } from '../errors';
 import { readConfig } from './face-model';
 import { jsonOption, type JsonOption } from './options';

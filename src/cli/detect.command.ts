@@ -1,11 +1,11 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { writeFile } from 'node:fs/promises';
-import type { DetectResponseDto } from '../detection/detection.dto';
+import type { DetectResponseDto } from '../server/detection/detection.dto';
 import { FaceError } from '../errors';
 import { DetectionService, type Detection } from '../face/detection.service';
 import type { FaceCallOptions } from '../face/face-model';
 import { imageLimitsOf } from '../face/face.options';
-import type { ImageLimits } from '../pipeline/image-limits';
+import type { ImageLimits } from '../pipeline/image/image-limits';
 import { aboutFile, readImage, withFaceModel } from './face-model';
 import { addFaceListOptions, jsonOption, type JsonOption } from './options';
 import { countText, faceJson, faceText, printJson, printLine } from './print';
@@ -55,7 +55,7 @@ async function writeDrawing(
   limits: ImageLimits,
 ): Promise<void> {
   // Imported here: the decoder is of no use to any other command.
-  const { drawFaces } = await import('../pipeline/draw-faces.js');
+  const { drawFaces } = await import('../pipeline/image/draw-faces.js');
   const png = await drawFaces(image, faces, limits);
   try {
     await writeFile(file, png);

@@ -1,13 +1,13 @@
 import { resolve } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { type AppConfig, loadAppConfig } from '../config/app.config';
+import { type AppConfig, loadAppConfig } from '../server/config/app.config';
 import { FaceError } from '../errors';
 import type { FaceModel } from '../face/face-model';
 import { resolveFaceOptions } from '../face/face.options';
 import { readStore } from '../face/model-files';
 import { WorkerFaceModel } from '../face/worker-face-model';
 import { machineLimits } from '../inference/machine-limits';
-import type { ModelTask } from '../model-store/model-card';
+import type { ModelTask } from '../models/model-card';
 import type { PresentationAttackPolicy } from '../pipeline/face.types';
 import { withNotices } from './print';
 

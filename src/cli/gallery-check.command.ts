@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { DurableStore } from '../gallery/durable-store';
+import { DurableStore } from '../gallery/stores/durable-store';
 import { folderOption, type FolderOption, galleryKey, requireFolder } from './gallery-options';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine, withNotices } from './print';

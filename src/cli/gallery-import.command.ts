@@ -8,7 +8,7 @@ import type {
   EnrolmentListResponseDto,
   EnrolOptionsDto,
   RefusedItemDto,
-} from '../galleries/enrol.dto';
+} from '../server/galleries/enroll.dto';
 import { ENROLMENT_GATES, type EnrolmentGate } from '../gallery/gallery.types';
 import { FACE_SELECTIONS } from '../pipeline/face.types';
 import { readImage } from './face-model';

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { FaceError } from '../errors';
-import { HEADER_FILE } from '../gallery/durable/folder-header';
+import { HEADER_FILE } from '../gallery/stores/durable/folder-header';
 import { DEFAULT_GALLERY_DIR } from '../gallery/gallery.options';
 
 /** Option of every command that works on a gallery. */

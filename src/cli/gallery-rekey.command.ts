@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { readFile } from 'node:fs/promises';
-import { secretProblem } from '../config/app.config';
+import { secretProblem } from '../server/config/app.config';
 import { FaceError } from '../errors';
-import { rekeyFolder } from '../gallery/durable/rekey-folder';
+import { rekeyFolder } from '../gallery/stores/durable/rekey-folder';
 import { folderOption, type FolderOption, galleryKey, requireFolder } from './gallery-options';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { basename } from 'node:path';
 import { FaceError } from '../errors';
 import { TARGET_RANGE } from '../face/thresholds';
-import type { IdentifyResponseDto } from '../galleries/identify.dto';
+import type { IdentifyResponseDto } from '../server/galleries/identify.dto';
 import { readImage } from './face-model';
 import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
 import { addDetectorOptions, decimal, integer, jsonOption, type JsonOption } from './options';

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { existsSync } from 'node:fs';
-import { type Scope, SCOPES } from '../auth/api-key';
+import { type Scope, SCOPES } from '../server/http/auth/api-key';
 import {
   generateKey,
   type KeyFileContent,
@@ -11,10 +11,10 @@ import {
   readKeyFileContent,
   sha256,
   timeProblem,
-} from '../auth/key-file';
+} from '../server/http/auth/key-file';
 import { FaceError } from '../errors';
 import { galleryIdProblem } from '../gallery/gallery-rules';
-import { writeSecretAtomically } from '../model-store/compile/write-atomically';
+import { writeSecretAtomically } from '../models/write-atomically';
 import { integer, jsonOption, type JsonOption } from './options';
 import { printJson, printLine, printTable } from './print';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { FaceError } from '../errors';
-import { COMPILED_MODELS, compileInto, DEFAULT_COMPILED_MODELS } from '../model-store/compile/compile-models';
+import { COMPILED_MODELS, compileInto, DEFAULT_COMPILED_MODELS } from '../model-tools/compile/compile-models';
 import { readStore } from '../face/model-files';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';

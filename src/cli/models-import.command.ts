@@ -1,9 +1,9 @@
 import { access, constants } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
-import { ARCHITECTURES } from '../model-store/import/architectures';
-import { importModel } from '../model-store/import/import-model';
-import { type Normalization, NORMALIZATIONS } from '../model-store/import/normalizations';
+import { ARCHITECTURES } from '../model-tools/import/architectures';
+import { importModel } from '../model-tools/import/import-model';
+import { type Normalization, NORMALIZATIONS } from '../model-tools/import/normalizations';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';

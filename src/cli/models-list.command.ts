@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { ModelStatus } from '../face/face-model';
-import { onnxFileName, type StoredModel } from '../model-store/model-store';
+import { onnxFileName, type StoredModel } from '../models/model-store';
 import { readStore } from '../face/model-files';
 import { apiKeyOption, askServer, type ServerOption } from './server-client';
 import { readSettings } from './face-model';

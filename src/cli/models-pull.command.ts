@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { readStore } from '../face/model-files';
-import { type PulledModel, pullModels } from '../model-store/pull/pull-models';
+import { type PulledModel, pullModels } from '../model-tools/pull/pull-models';
 import { readConfig, readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';

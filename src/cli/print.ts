@@ -1,4 +1,4 @@
-import type { FaceDto } from '../http/face.dto';
+import type { FaceDto } from '../server/http/dto/face.dto';
 import type { FaceDetection, Landmarks } from '../pipeline/face.types';
 
 /** Work shorter than this goes without notices. */

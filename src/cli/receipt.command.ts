@@ -2,8 +2,8 @@ import { type Command, Option } from 'commander';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { FaceError } from '../errors';
-import { type ErasureReceipt, receiptProblem } from '../receipts/erasure-receipt';
-import { receiptKeyId } from '../receipts/receipt-key';
+import { type ErasureReceipt, receiptProblem } from '../server/receipts/erasure-receipt';
+import { receiptKeyId } from '../server/receipts/receipt-key';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';
 

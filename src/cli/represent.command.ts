@@ -6,7 +6,7 @@ import type {
   FailedItemDto,
   RepresentationDto,
   RepresentedItemDto,
-} from '../representation/representation.dto';
+} from '../server/representation/representation.dto';
 import { aboutFile, readImage, withFaceModel } from './face-model';
 import { addFaceListOptions, alignOption, embedderOption, jsonOption, type JsonOption } from './options';
 import { countText, faceJson, faceText, printJson, printLine, withNotices } from './print';

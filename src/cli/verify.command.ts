@@ -7,7 +7,7 @@ import {
 } from '../face/verification.service';
 import { TARGET_RANGE } from '../face/thresholds';
 import { METRICS } from '../pipeline/face.types';
-import type { VerifyResponseDto } from '../verification/verification.dto';
+import type { VerifyResponseDto } from '../server/verification/verification.dto';
 import { readImage, withFaceModel } from './face-model';
 import {
   addDetectorOptions,

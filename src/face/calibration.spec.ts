@@ -1,5 +1,5 @@
 import { unitVectors } from '../../test/support/random-unit';
-import { CALIBRATION_FMRS } from '../model-store/model-card';
+import { CALIBRATION_FMRS } from '../models/model-card';
 import { comparePairs, MIN_NON_MATED_PAIRS, SimilarityHistogram } from './calibration';
 
 /** Strangers of whom a share of 10^(-10 s) has a similarity of s or more: one in a million 0.6. */

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
-import { CALIBRATION_FMRS, type CalibrationPoint } from '../model-store/model-card';
+import { CALIBRATION_FMRS, type CalibrationPoint } from '../models/model-card';
 
 /** Bins of a unit of similarity: points are told to four decimals. */
 const BINS_PER_UNIT = 10_000;

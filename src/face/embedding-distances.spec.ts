@@ -1,4 +1,4 @@
-import { assertEmbedding } from '../pipeline/compare-embeddings';
+import { assertEmbedding } from '../pipeline/embed/compare-embeddings';
 import { embeddingDistances } from './embedding-distances';
 
 const vector = (...values: number[]) => {

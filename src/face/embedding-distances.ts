@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { compareEmbeddings, type NormedEmbedding } from '../pipeline/compare-embeddings';
+import { compareEmbeddings, type NormedEmbedding } from '../pipeline/embed/compare-embeddings';
 import type { Metric } from '../pipeline/face.types';
 
 /** Multiplications in one turn of the event loop, about a millisecond: others are answered in between. */

@@ -1,5 +1,5 @@
 import type { FaceError } from '../errors';
-import type { CardCalibration, ModelTask } from '../model-store/model-card';
+import type { CardCalibration, ModelTask } from '../models/model-card';
 import type {
   AnalyzedFace,
   Attribute,

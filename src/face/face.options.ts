@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { FaceJob } from '../pipeline/face-job';
-import type { ImageLimits } from '../pipeline/image-limits';
+import type { ImageLimits } from '../pipeline/image/image-limits';
 import {
   type Attribute,
   ATTRIBUTES,

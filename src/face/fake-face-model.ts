@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
-import { type CardCalibration, CALIBRATION_FMRS } from '../model-store/model-card';
-import { assertEmbedding } from '../pipeline/compare-embeddings';
+import { type CardCalibration, CALIBRATION_FMRS } from '../models/model-card';
+import { assertEmbedding } from '../pipeline/embed/compare-embeddings';
 import {
   type AnalyzedFace,
   ATTRIBUTES,

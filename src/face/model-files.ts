@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { prepareInChild } from '../inference/prepare-models';
-import { checkModelFile } from '../model-store/model-file';
-import { modelId } from '../model-store/model-id';
-import type { ModelCard } from '../model-store/model-card';
-import { type ModelFile, readModelStore, requireFile, type StoredModel } from '../model-store/model-store';
-import { PREPARED_WEIGHTS } from '../model-store/prepared-model';
+import { checkModelFile } from '../models/model-file';
+import { modelId } from '../models/model-id';
+import type { ModelCard } from '../models/model-card';
+import { type ModelFile, readModelStore, requireFile, type StoredModel } from '../models/model-store';
+import { PREPARED_WEIGHTS } from '../models/prepared-model';
 import { PACKAGE_MODELS_DIR, type ResolvedFaceOptions } from './face.options';
 import type { WorkersToReckon } from './memory-plan';
 import { type ModelSelection, modelsToLoad } from './model-selection';

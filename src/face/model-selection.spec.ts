@@ -1,5 +1,5 @@
-import type { ModelCard, ModelTask } from '../model-store/model-card';
-import type { StoredModel } from '../model-store/model-store';
+import type { ModelCard, ModelTask } from '../models/model-card';
+import type { StoredModel } from '../models/model-store';
 import { ATTRIBUTES } from '../pipeline/face.types';
 import {
   attributeServers,

@@ -1,6 +1,6 @@
 import { FaceError } from '../errors';
-import { ATTRIBUTES_OF_TASK, type ModelCard, type ModelTask } from '../model-store/model-card';
-import type { StoredModel } from '../model-store/model-store';
+import { ATTRIBUTES_OF_TASK, type ModelCard, type ModelTask } from '../models/model-card';
+import type { StoredModel } from '../models/model-store';
 import type { Attribute } from '../pipeline/face.types';
 import type { ResolvedFaceOptions } from './face.options';
 

@@ -1,7 +1,7 @@
 import { sampleCalibration } from '../../test/support/sample-calibration';
 import { seededRandom } from '../../test/support/seeded-random';
-import { CALIBRATION_FMRS } from '../model-store/model-card';
-import { thresholdsFromCosine } from '../pipeline/compare-embeddings';
+import { CALIBRATION_FMRS } from '../models/model-card';
+import { thresholdsFromCosine } from '../pipeline/embed/compare-embeddings';
 import {
   decide,
   defaultDistances,

@@ -1,6 +1,6 @@
 import { FaceError } from '../errors';
-import type { CardCalibration, CardEmbedding } from '../model-store/model-card';
-import { thresholdsFromCosine } from '../pipeline/compare-embeddings';
+import type { CardCalibration, CardEmbedding } from '../models/model-card';
+import { thresholdsFromCosine } from '../pipeline/embed/compare-embeddings';
 import type { Metric } from '../pipeline/face.types';
 
 /*

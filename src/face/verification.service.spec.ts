@@ -1,5 +1,5 @@
 import { FaceError } from '../errors';
-import { thresholdsFromCosine } from '../pipeline/compare-embeddings';
+import { thresholdsFromCosine } from '../pipeline/embed/compare-embeddings';
 import { FakeFaceModel } from './fake-face-model';
 import { falseMatchRate, similarityAt } from './thresholds';
 import { VerificationService, type VerifyOptions } from './verification.service';

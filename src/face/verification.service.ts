@@ -1,6 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError } from '../errors';
-import { assertEmbedding, compareEmbeddings, type NormedEmbedding } from '../pipeline/compare-embeddings';
+import {
+  assertEmbedding,
+  compareEmbeddings,
+  type NormedEmbedding,
+} from '../pipeline/embed/compare-embeddings';
 import type {
   FaceDetection,
   Metric,

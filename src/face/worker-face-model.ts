@@ -4,14 +4,9 @@ import { machineLimits } from '../inference/machine-limits';
 import { processMemory } from '../inference/process-memory';
 import { type RunOptions, WorkerPool } from '../inference/worker-pool';
 import type { WorkerPlan } from '../inference/worker-set';
-import { embeddingContract } from '../model-store/embedding-contract';
-import {
-  ATTRIBUTES_OF_TASK,
-  type CardEmbedding,
-  type ModelCard,
-  type ModelTask,
-} from '../model-store/model-card';
-import type { StoredModel } from '../model-store/model-store';
+import { embeddingContract } from '../models/embedding-contract';
+import { ATTRIBUTES_OF_TASK, type CardEmbedding, type ModelCard, type ModelTask } from '../models/model-card';
+import type { StoredModel } from '../models/model-store';
 import type { FaceJob } from '../pipeline/face-job';
 import {
   type AnalyzedFace,

@@ -1,8 +1,8 @@
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
-import { commandToGet } from '../model-store/model-store';
+import { commandToGet } from '../models/model-store';
 import type { FaceSelection, PresentationAttackPolicy, WholeImageMode } from '../pipeline/face.types';
-import type { GalleryStore } from './gallery-store';
+import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Hit, Reference } from './gallery.types';
 
 /** Choices that every call with images takes. */

@@ -8,8 +8,8 @@ import { FakeFaceModel } from '../testing';
 import { GalleryModule } from './gallery.module';
 import type { GalleryModuleOptions } from './gallery.options';
 import { GalleryService } from './gallery.service';
-import { GalleryStore } from './gallery-store';
-import { MemoryStore } from './memory-store';
+import { GalleryStore } from './stores/gallery-store';
+import { MemoryStore } from './stores/memory-store';
 
 @Global()
 @Module({ providers: [{ provide: FaceModel, useClass: FakeFaceModel }], exports: [FaceModel] })

@@ -7,14 +7,14 @@ import {
 } from '@nestjs/common';
 import { FaceModel } from '../face/face-model';
 import { GalleryService } from './gallery.service';
-import { GalleryStore } from './gallery-store';
+import { GalleryStore } from './stores/gallery-store';
 import {
   ConfigurableModuleClass,
   GALLERY_MODULE_OPTIONS,
   type GALLERY_MODULE_OPTIONS_TYPE,
 } from './gallery.module-definition';
 import type { GalleryModuleOptions } from './gallery.options';
-import { openStore } from './open-store';
+import { openStore } from './stores/open-store';
 
 /** Between two purges. */
 const PURGE_INTERVAL_MS = 3_600_000;

@@ -1,9 +1,9 @@
 import type { Auto, Notice } from '../face/face.options';
-import type { GalleryStore } from './gallery-store';
+import type { GalleryStore } from './stores/gallery-store';
 import type { GallerySettings } from './gallery.types';
-import type { NatsSettings } from './jetstream/nats-settings';
+import type { NatsSettings } from './stores/jetstream/nats-settings';
 import type { PurgeReport } from './retention';
-import type { VectorPrecision } from './index/vector-index';
+import type { VectorPrecision } from './search/vector-index';
 
 /** Stores that the module makes. */
 export const GALLERY_STORES = ['memory', 'durable', 'jetstream'] as const;

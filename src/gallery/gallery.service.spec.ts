@@ -3,7 +3,7 @@ import { FaceError } from '../errors';
 import type { EmbedderInfo, ModelStatus } from '../face/face-model';
 import { similarityAt } from '../face/thresholds';
 import type { EmbeddingInput } from '../face/verification.service';
-import type { CardCalibration } from '../model-store/model-card';
+import type { CardCalibration } from '../models/model-card';
 import type { WholeImageMode } from '../pipeline/face.types';
 import { type FakeFace, FakeFaceModel } from '../testing';
 import { galleryErrors } from './gallery-errors';
@@ -16,7 +16,7 @@ import type {
   VerifySubjectOptions,
 } from './gallery.service';
 import { EMBEDDING_NORM_KEY, type Gallery, MAX_SEARCH_LIMIT, type Metadata } from './gallery.types';
-import { MemoryStore } from './memory-store';
+import { MemoryStore } from './stores/memory-store';
 
 const GALLERY = 'staff';
 

@@ -15,9 +15,9 @@ import {
   representInput,
   type VerificationInput,
 } from '../face/verification.service';
-import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/compare-embeddings';
+import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/embed/compare-embeddings';
 import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../pipeline/face.types';
-import { Enroller, type EnrolmentItem, type EnrolmentResult, type EnrolOptions } from './enroller';
+import { Enroller, type EnrolmentItem, type EnrolmentResult, type EnrolOptions } from './enrollment/enroller';
 import {
   distanceOf,
   embedderOf,
@@ -29,7 +29,7 @@ import {
   subjectKey,
   toldDistance,
 } from './gallery-calls';
-import { assertNoCopy, followedSettings, GalleryMigrations } from './gallery-migrations';
+import { assertNoCopy, followedSettings, GalleryMigrations } from './migration/gallery-migrations';
 import {
   assertValid,
   galleryIdProblem,
@@ -41,7 +41,7 @@ import {
   settingsProblems,
   subjectIdProblem,
 } from './gallery-rules';
-import { GalleryStore } from './gallery-store';
+import { GalleryStore } from './stores/gallery-store';
 import { DEFAULT_GALLERY_ID, DEFAULT_GALLERY_SETTINGS, type GalleryModuleOptions } from './gallery.options';
 import {
   type DeletionCounts,
@@ -66,7 +66,7 @@ import { pageOfReferences } from './pages';
 import { type PurgeReport, Retention } from './retention';
 import { SharedLock } from './shared-lock';
 
-export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enroller';
+export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enrollment/enroller';
 
 /** Choices of one {@link GalleryService.identify}. */
 export interface IdentifyOptions extends ImageCallOptions {

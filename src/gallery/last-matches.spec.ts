@@ -3,7 +3,7 @@ import { unitVectors } from '../../test/support/random-unit';
 import { galleryErrors } from './gallery-errors';
 import type { Gallery } from './gallery.types';
 import { LastMatches } from './last-matches';
-import { MemoryStore } from './memory-store';
+import { MemoryStore } from './stores/memory-store';
 
 const DAY_MS = 86_400_000;
 

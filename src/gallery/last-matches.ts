@@ -1,5 +1,5 @@
 import { orNull } from './gallery-calls';
-import type { GalleryStore } from './gallery-store';
+import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Subject } from './gallery.types';
 
 const DAY_MS = 86_400_000;

@@ -3,7 +3,7 @@ import { galleryErrors } from './gallery-errors';
 import { newGallery, newReference } from '../../test/support/gallery-store-contract';
 import { unitVectors } from '../../test/support/random-unit';
 import type { AddedReference, Gallery } from './gallery.types';
-import { MemoryStore } from './memory-store';
+import { MemoryStore } from './stores/memory-store';
 import { type PurgeReport, Retention } from './retention';
 
 describe(Retention.name, () => {

@@ -1,6 +1,6 @@
 import { isFaceError, orNull, referencesBySubject } from './gallery-calls';
 import { lastMatchOf } from './last-matches';
-import type { GalleryStore } from './gallery-store';
+import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
 import { Turns } from './turns';
 

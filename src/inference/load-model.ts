@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FaceError } from '../errors';
-import { readModelFile } from '../model-store/model-file';
-import type { ModelFile } from '../model-store/model-store';
-import { PREPARED_WEIGHTS } from '../model-store/prepared-model';
+import { readModelFile } from '../models/model-file';
+import type { ModelFile } from '../models/model-store';
+import { PREPARED_WEIGHTS } from '../models/prepared-model';
 import { type PipelineModel, warmUp } from '../pipeline/face-pipeline';
 import { openSession } from '../pipeline/tensor-session';
 import { toReason } from './plain-error';

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { findPrepared, removeAbandoned } from '../model-store/prepared-model';
+import { findPrepared, removeAbandoned } from '../models/prepared-model';
 import { forkWorker } from './fork-worker';
 import type { PreparedModel, WorkerReply, WorkerRequest } from './worker-protocol';
 

@@ -1,6 +1,6 @@
 import { FaceError } from '../errors';
-import { readModelFile } from '../model-store/model-file';
-import { publishPrepared } from '../model-store/prepared-model';
+import { readModelFile } from '../models/model-file';
+import { publishPrepared } from '../models/prepared-model';
 import { FacePipeline, type PipelineModel, warmUp } from '../pipeline/face-pipeline';
 import { prepareSession } from '../pipeline/tensor-session';
 import { loadModel } from './load-model';

@@ -1,7 +1,7 @@
 import type { FaceErrorCode } from '../errors';
-import type { ModelFile } from '../model-store/model-store';
+import type { ModelFile } from '../models/model-store';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
-import type { ImageLimits } from '../pipeline/image-limits';
+import type { ImageLimits } from '../pipeline/image/image-limits';
 
 /*
  * Every message between the main process and an inference worker. Plain data only: class instances, getters and

@@ -1,7 +1,7 @@
 import type { BoundingBox, FaceDetection } from './face.types';
-import { around, type Picture } from './picture';
-import { encodeJpeg, MAX_DECODED_SIDE } from './rgb-image';
-import { type Rotation, turnImage } from './turn-image';
+import { around, type Picture } from './image/picture';
+import { encodeJpeg, MAX_DECODED_SIDE } from './image/rgb-image';
+import { type Rotation, turnImage } from './image/turn-image';
 
 /**
  * How many times the longer side of the face box a crop is wide, and its longest side in pixels: a crop is then looked at as a

@@ -1,11 +1,11 @@
 import { FaceError } from '../errors';
-import type { CardDetection, CardEmbedding, ModelCard, ModelTask } from '../model-store/model-card';
-import { alignFaces, type FaceToAlign } from './align-faces';
-import { lengthSignal, MAX_SIGNAL, scoreOf } from './alignment-score';
+import type { CardDetection, CardEmbedding, ModelCard, ModelTask } from '../models/model-card';
+import { alignFaces, type FaceToAlign } from './align/align-faces';
+import { lengthSignal, MAX_SIGNAL, scoreOf } from './align/alignment-score';
 import { type DetectedFace, Detector } from './detect/detect-faces';
-import { type EmbeddedFace, embedFaces } from './embed-faces';
+import { type EmbeddedFace, embedFaces } from './embed/embed-faces';
 import { measureFaces } from './face-quality';
-import { estimateAttributes } from './estimate-attributes';
+import { estimateAttributes } from './attributes/estimate-attributes';
 import {
   type AnalyzedFace,
   type Attribute,
@@ -19,21 +19,21 @@ import {
 } from './face.types';
 import { cropFace } from './face-crop';
 import type { FaceJob } from './face-job';
-import type { ImageLimits } from './image-limits';
+import type { ImageLimits } from './image/image-limits';
 import { toInputTensor } from './input-tensor';
-import { type LocatedFace, locateFaces } from './locate-faces';
-import { around, Picture } from './picture';
-import { judgePresentations } from './presentation-attack';
+import { type LocatedFace, locateFaces } from './detect/locate-faces';
+import { around, Picture } from './image/picture';
+import { judgePresentations } from './liveness/presentation-attack';
 import {
   type DecodedImage,
   type EncodedImage,
   MAX_DECODED_SIDE,
   readImage,
   type RgbImage,
-} from './rgb-image';
+} from './image/rgb-image';
 import { selectFaces } from './select-faces';
 import type { TensorSession } from './tensor-session';
-import { type Rotation, turnBoxBack, turnLandmarkBack } from './turn-image';
+import { type Rotation, turnBoxBack, turnLandmarkBack } from './image/turn-image';
 
 /** A model that is loaded. */
 export interface PipelineModel {

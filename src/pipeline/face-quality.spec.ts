@@ -1,6 +1,6 @@
 import { measureFaces, measureSquare } from './face-quality';
 import type { BoundingBox, Landmarks } from './face.types';
-import type { RgbImage } from './rgb-image';
+import type { RgbImage } from './image/rgb-image';
 
 const SIZE = 112;
 

@@ -1,6 +1,6 @@
-import { alignFaces } from './align-faces';
+import { alignFaces } from './align/align-faces';
 import type { FaceDetection, PixelQuality } from './face.types';
-import type { RgbImage } from './rgb-image';
+import type { RgbImage } from './image/rgb-image';
 
 /** Every face is measured on the same aligned square, whatever the embedder's: figures of all embedders compare. */
 const FAMILY = 'arcface-112';

@@ -1,5 +1,5 @@
-import type { Expression, Gender } from '../model-store/attributes';
-import { PRESENTATION_CLASSES } from '../model-store/model-card';
+import type { Expression, Gender } from '../models/attributes';
+import { PRESENTATION_CLASSES } from '../models/model-card';
 
 export {
   type Attribute,
@@ -8,7 +8,7 @@ export {
   EXPRESSIONS,
   type Gender,
   GENDERS,
-} from '../model-store/attributes';
+} from '../models/attributes';
 
 /** A point in pixels of the image as the file shows it (EXIF applied), origin top-left, x right, y down. May lie outside the image. */
 export interface Point {

@@ -1,5 +1,5 @@
 import { cardInput } from '../../test/support/card-input';
-import type { CardInput } from '../model-store/model-card';
+import type { CardInput } from '../models/model-card';
 import { runBatch, toInputTensor } from './input-tensor';
 import type { TensorSession } from './tensor-session';
 

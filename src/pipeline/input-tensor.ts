@@ -1,4 +1,4 @@
-import type { CardInput } from '../model-store/model-card';
+import type { CardInput } from '../models/model-card';
 import type { OutputTensor, TensorSession } from './tensor-session';
 
 /** Weights of red, green and blue in grey: the luma of ITU-R BT.601, as OpenCV has it. */

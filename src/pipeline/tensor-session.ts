@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { FaceError } from '../errors';
-import type { ModelCard } from '../model-store/model-card';
-import { rewriteModel } from '../model-store/onnx/rewrite-model';
-import { PREPARED_GRAPH, PREPARED_WEIGHTS } from '../model-store/prepared-model';
+import type { ModelCard } from '../models/model-card';
+import { rewriteModel } from '../models/onnx/rewrite-model';
+import { PREPARED_GRAPH, PREPARED_WEIGHTS } from '../models/prepared-model';
 import { toInputTensor } from './input-tensor';
 
 /**

@@ -1,7 +1,7 @@
 import { DEFAULT_GALLERY_SETTINGS } from '../../src/gallery/gallery.options';
 import { MAX_SEARCH_LIMIT } from '../../src/gallery/gallery.types';
-import { MemoryStore } from '../../src/gallery/memory-store';
-import type { VectorPrecision } from '../../src/gallery/index/vector-index';
+import { MemoryStore } from '../../src/gallery/stores/memory-store';
+import type { VectorPrecision } from '../../src/gallery/search/vector-index';
 import { describeWithShared } from '../support/shared';
 import { equalErrorRate, errorsAt, type ScoredPairs, trueAcceptRateAt } from './error-rates';
 import { Gates, rate, share } from './gates';

@@ -1,5 +1,5 @@
 /**
- * Writes src/pipeline/shape-model.ts: how the 68 points of faces differ from the mean face, as the landmark model finds them.
+ * Writes src/pipeline/align/shape-model.ts: how the 68 points of faces differ from the mean face, as the landmark model finds them.
  *
  * Run by hand after `npm run build`, only when the landmark model changes: node test/accuracy/fit-shape-model.mjs
  * The photos are those of the people of cfp250 with odd numbers, so that lfw10 and the even ones judge the result.
@@ -12,14 +12,14 @@ import { fileURLToPath } from 'node:url';
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const from = (path) => require(join(root, 'dist', path));
-const { readModelStore, requireFile } = from('model-store/model-store.js');
+const { readModelStore, requireFile } = from('models/model-store.js');
 const { openSession } = from('pipeline/tensor-session.js');
 const { DEFAULT_FACE_OPTIONS, imageLimitsOf } = from('face/face.options.js');
-const { decodeImage } = from('pipeline/rgb-image.js');
+const { decodeImage } = from('pipeline/image/rgb-image.js');
 const { Detector } = from('pipeline/detect/detect-faces.js');
-const { findLandmarks68 } = from('pipeline/landmarks-68.js');
-const { applySimilarity, estimateSimilarity } = from('pipeline/affine.js');
-const { MEAN_SHAPE } = from('pipeline/align-faces.js');
+const { findLandmarks68 } = from('pipeline/align/landmarks-68.js');
+const { applySimilarity, estimateSimilarity } = from('pipeline/align/affine.js');
+const { MEAN_SHAPE } = from('pipeline/align/align-faces.js');
 
 const MODES = 6;
 /** Shapes that are farther from the mean (root mean square, in its frame) are mistakes of the landmark model. */
@@ -85,7 +85,7 @@ for (let mode = 0; mode < MODES; mode++) {
 
 const text = (values) => `[${values.map((value) => Number(value.toFixed(DIGITS))).join(', ')}]`;
 writeFileSync(
-  join(root, 'src/pipeline/shape-model.ts'),
+  join(root, 'src/pipeline/align/shape-model.ts'),
   `/*
  * How the points 17 to 67 of a face lie, and how they vary: with the turn of the head, its nod, the mouth.
  *

@@ -1,7 +1,7 @@
 import type { FaceModel } from '../../src/face/face-model';
 import type { EmbeddingInput } from '../../src/face/verification.service';
 import { GalleryService } from '../../src/gallery/gallery.service';
-import { MemoryStore } from '../../src/gallery/memory-store';
+import { MemoryStore } from '../../src/gallery/stores/memory-store';
 import type { PhotoFaces } from './measure';
 import type { Photo } from './photos';
 import type { ModelSet } from './sets';

@@ -1,5 +1,5 @@
-import { faceQuality } from '../../src/gallery/enroller';
-import { GATE_LIMITS, qualityReasons } from '../../src/gallery/enrolment-gate';
+import { faceQuality } from '../../src/gallery/enrollment/enroller';
+import { GATE_LIMITS, qualityReasons } from '../../src/gallery/enrollment/enrollment-gate';
 import { describeWithShared } from '../support/shared';
 import { DARK, type Edit, EDITS, ROLLED_45, SMALL, TURNS } from './edits';
 import { equalErrorRate, type ErrorCounts, errorsAt } from './error-rates';

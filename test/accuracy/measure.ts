@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { FaceError } from '../../src/errors';
 import type { FaceModel } from '../../src/face/face-model';
 import { type EmbeddingInput, VerificationService } from '../../src/face/verification.service';
-import { compareEmbeddings, type NormedEmbedding } from '../../src/pipeline/compare-embeddings';
+import { compareEmbeddings, type NormedEmbedding } from '../../src/pipeline/embed/compare-embeddings';
 import type { FaceDetection, Metric, PixelQuality } from '../../src/pipeline/face.types';
 import type { Edit } from './edits';
 import type { ScoredPairs } from './error-rates';

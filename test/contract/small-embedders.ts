@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
+import { OnnxGraph } from '../../src/model-tools/onnx/onnx-builder';
 import { cardInput } from '../support/card-input';
 
 /** DeepFace's recognition models that a card stands for here, and the card. `Dlib` is compiled. */

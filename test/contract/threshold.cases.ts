@@ -7,7 +7,7 @@ import {
   thresholdOf,
   vectorsApart,
 } from './deepface-formulas';
-import { DEEPFACE_THRESHOLDS, findConfidence } from '../../src/compat/deepface/confidence';
+import { DEEPFACE_THRESHOLDS, findConfidence } from '../../src/server/deepface/confidence';
 import { ok, type Setup } from './shapes';
 import { SMALL_DIMENSIONS } from './small-embedders';
 

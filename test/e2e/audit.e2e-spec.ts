@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { auditKeys, hashSubject } from '../../src/audit/audit-chain';
-import { AUDITED_ROUTES, UNAUDITED_ROUTES } from '../../src/audit/audit-routes';
-import { AuditTrail } from '../../src/audit/audit-trail';
-import { verifyAudit } from '../../src/audit/verify-audit';
-import { FREE_FAILURES } from '../../src/auth/failed-keys';
+import { auditKeys, hashSubject } from '../../src/server/audit/audit-chain';
+import { AUDITED_ROUTES, UNAUDITED_ROUTES } from '../../src/server/audit/audit-routes';
+import { AuditTrail } from '../../src/server/audit/audit-trail';
+import { verifyAudit } from '../../src/server/audit/verify-audit';
+import { FREE_FAILURES } from '../../src/server/http/auth/failed-keys';
 import { writeKeyFile } from '../support/key-file';
 import { createApp, type TestApp } from '../support/create-app';
 import { parseMetrics } from '../support/parse-metrics';

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SCOPES, type Scope } from '../../src/auth/api-key';
-import { SCOPES_EXTENSION } from '../../src/auth/scopes.decorator';
+import { SCOPES, type Scope } from '../../src/server/http/auth/api-key';
+import { SCOPES_EXTENSION } from '../../src/server/http/auth/scopes.decorator';
 import { createApp, type TestApp } from '../support/create-app';
 import { type ApiParameter, exampleAddress } from '../support/example-address';
 import { writeKeyFile } from '../support/key-file';

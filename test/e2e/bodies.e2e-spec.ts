@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { BodyReader } from '../../src/http/body-reader';
+import { BodyReader } from '../../src/server/http/images/body-reader';
 import { FaceError } from '../../src/errors';
 import { createApp, type TestApp } from '../support/create-app';
 import { type ApiParameter, exampleAddress } from '../support/example-address';

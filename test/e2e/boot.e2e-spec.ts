@@ -17,8 +17,8 @@ import {
   COMPILED_MODELS,
   compiledFileName,
   DEFAULT_COMPILED_MODELS,
-} from '../../src/model-store/compile/compile-models';
-import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
+} from '../../src/model-tools/compile/compile-models';
+import { OnnxGraph } from '../../src/model-tools/onnx/onnx-builder';
 import { rootDir, workerFile } from '../support/paths';
 
 const cardsDir = join(PACKAGE_MODELS_DIR, 'cards');

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { FaceError } from '../../src/errors';
-import { decodeImage, MAX_DECODED_SIDE, readImage, type RgbImage } from '../../src/pipeline/rgb-image';
+import { decodeImage, MAX_DECODED_SIDE, readImage, type RgbImage } from '../../src/pipeline/image/rgb-image';
 import { matrixProfile, SRGB_COLORANTS, withProfile } from '../support/icc-profiles';
 import {
   BAD_IMAGES,

@@ -8,7 +8,7 @@ import {
   resolveFaceOptions,
 } from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
-import { compareEmbeddings } from '../../src/pipeline/compare-embeddings';
+import { compareEmbeddings } from '../../src/pipeline/embed/compare-embeddings';
 import { type BoundingBox, type Landmarks, METRICS } from '../../src/pipeline/face.types';
 import { BAD_IMAGES, GOOD_IMAGES, plainPng, portraitJpeg, withOrientation } from '../support/image-fixtures';
 import { rootDir, workerFile } from '../support/paths';

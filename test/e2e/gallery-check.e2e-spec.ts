@@ -1,6 +1,6 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DurableStore } from '../../src/gallery/durable-store';
+import { DurableStore } from '../../src/gallery/stores/durable-store';
 import { newGallery, newReference } from '../support/gallery-store-contract';
 import { unitVectors } from '../support/random-unit';
 import { startCli } from '../support/start-cli';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { DurableStore } from '../../src/gallery/durable-store';
+import { DurableStore } from '../../src/gallery/stores/durable-store';
 import { exported, newGallery } from '../support/gallery-store-contract';
 import { unit } from '../support/random-unit';
 import { seededRange } from '../support/seeded-random';

@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
-import { DurableStore } from '../../src/gallery/durable-store';
+import { DurableStore } from '../../src/gallery/stores/durable-store';
 import { exported } from '../support/gallery-store-contract';
 import { rootDir } from '../support/paths';
 import { tempFolders } from '../support/temp-folder';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import sharp from 'sharp';
-import type { MigrationDto } from '../../src/galleries/gallery-migration.dto';
+import type { MigrationDto } from '../../src/server/galleries/gallery-migration.dto';
 import { peoplePhotos } from '../support/people-photos';
 import { startCli } from '../support/start-cli';
 import { type RunningService, startService } from '../support/start-service';

@@ -10,7 +10,7 @@ import {
   compileModel,
   COMPILED_MODELS,
   WEIGHT_PACKAGES,
-} from '../../src/model-store/compile/compile-models';
+} from '../../src/model-tools/compile/compile-models';
 import { rootDir } from '../support/paths';
 import { KINDS, NETWORKS } from '../golden/golden-inputs.cjs';
 

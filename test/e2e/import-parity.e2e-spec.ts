@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ARCHITECTURES } from '../../src/model-store/import/architectures';
+import { ARCHITECTURES } from '../../src/model-tools/import/architectures';
 import {
   type ImportOutcome,
   importModels,

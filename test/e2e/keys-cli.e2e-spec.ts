@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readKeyFileContent, sha256 } from '../../src/auth/key-file';
+import { readKeyFileContent, sha256 } from '../../src/server/http/auth/key-file';
 import { createApp } from '../support/create-app';
 import { startCli } from '../support/start-cli';
 import { tempFolders } from '../support/temp-folder';

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FaceError } from '../../src/errors';
 import { FACE_MODULE_OPTIONS } from '../../src/face/face.module-definition';
 import type { FaceModuleOptions } from '../../src/face/face.options';
-import { METRICS } from '../../src/metrics/metrics';
+import { METRICS } from '../../src/server/metrics/metrics';
 import { createApp, type TestApp } from '../support/create-app';
 import { type ParsedMetrics, parseMetrics, type Sample, valueOf } from '../support/parse-metrics';
 

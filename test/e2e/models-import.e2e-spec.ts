@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { sha256OfFile } from '../../src/model-store/model-file';
+import { sha256OfFile } from '../../src/models/model-file';
 import { makeReferences } from '../support/keras/reference';
 import { rootDir } from '../support/paths';
 import { startCli } from '../support/start-cli';

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FACE_ERRORS, type FaceErrorCode } from '../../src/errors';
-import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER } from '../../src/http/examples';
-import { EXAMPLE_IMAGE_DATA_URI } from '../../src/http/example-image';
+import { EXAMPLE_CONTRACT, EXAMPLE_EMBEDDER } from '../../src/server/http/openapi/examples';
+import { EXAMPLE_IMAGE_DATA_URI } from '../../src/server/http/openapi/example-image';
 import { createApp, type TestApp } from '../support/create-app';
 import { type ApiParameter, exampleAddress } from '../support/example-address';
 

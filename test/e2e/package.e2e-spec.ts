@@ -6,7 +6,7 @@ import {
   compiledFileName,
   DEFAULT_COMPILED_MODELS,
   WEIGHT_PACKAGES,
-} from '../../src/model-store/compile/compile-models';
+} from '../../src/model-tools/compile/compile-models';
 import { rootDir } from '../support/paths';
 import { startService } from '../support/start-service';
 import { tempFolders } from '../support/temp-folder';

@@ -22,10 +22,10 @@ import type {
   WorkerReply,
   WorkerRequest,
 } from '../../src/inference/worker-protocol';
-import type { ModelCard } from '../../src/model-store/model-card';
-import { type ModelFile, readModelStore, requireFile } from '../../src/model-store/model-store';
-import { PREPARED_DIR, PREPARED_GRAPH, PREPARED_WEIGHTS } from '../../src/model-store/prepared-model';
-import { OnnxGraph } from '../../src/model-store/onnx/onnx-builder';
+import type { ModelCard } from '../../src/models/model-card';
+import { type ModelFile, readModelStore, requireFile } from '../../src/models/model-store';
+import { PREPARED_DIR, PREPARED_GRAPH, PREPARED_WEIGHTS } from '../../src/models/prepared-model';
+import { OnnxGraph } from '../../src/model-tools/onnx/onnx-builder';
 import type { FaceJob, FaceJobResult } from '../../src/pipeline/face-job';
 import type { AnalyzedFace, FaceDetection, Landmarks, RepresentedFace } from '../../src/pipeline/face.types';
 import { cardInput } from '../support/card-input';

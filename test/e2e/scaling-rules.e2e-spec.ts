@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
-import { loadAppConfig } from '../../src/config/app.config';
-import { METRICS } from '../../src/metrics/metrics';
+import { loadAppConfig } from '../../src/server/config/app.config';
+import { METRICS } from '../../src/server/metrics/metrics';
 import { parseMetrics, type Sample } from '../support/parse-metrics';
 import { rootDir } from '../support/paths';
 import { readPromql } from '../support/promql';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 export default function buildKernel(): void {
   const root = join(__dirname, '..', '..');
   const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-  const index = join('src', 'gallery', 'index');
+  const index = join('src', 'gallery', 'search', 'thread');
   const args = [asc, join(index, 'kernel.as.ts'), '--config', join(index, 'asconfig.json')];
   execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
 }

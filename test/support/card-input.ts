@@ -1,4 +1,4 @@
-import type { CardInput } from '../../src/model-store/model-card';
+import type { CardInput } from '../../src/models/model-card';
 
 /** Input of a graph that takes uint8 NHWC RGB and normalises inside, as the compiled models do. */
 export function cardInput(width: number, height: number, extra: Partial<CardInput> = {}): CardInput {

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
  * on standard output what it is about to take away and what was acknowledged, one JSON line each.
  */
 const [dir, prefix] = process.argv.slice(2);
-const { DurableStore } = createRequire(import.meta.url)('../../dist/gallery/durable-store.js');
+const { DurableStore } = createRequire(import.meta.url)('../../dist/gallery/stores/durable-store.js');
 
 /** Float32Array [8], unit length, that belongs to the name. */
 function embeddingOf(name) {

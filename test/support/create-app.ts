@@ -1,9 +1,9 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Test } from '@nestjs/testing';
 import request from 'supertest';
-import { AppModule } from '../../src/app.module';
-import { APP_OPTIONS, configureApp } from '../../src/app.setup';
-import { AppConfig, loadAppConfig } from '../../src/config/app.config';
+import { AppModule } from '../../src/server/app.module';
+import { APP_OPTIONS, configureApp } from '../../src/server/app.setup';
+import { AppConfig, loadAppConfig } from '../../src/server/config/app.config';
 import { FaceModel } from '../../src/face/face-model';
 import { FakeFaceModel } from '../../src/testing';
 

@@ -1,5 +1,5 @@
 import promises, { type FileHandle } from 'node:fs/promises';
-import { BundleDatabase } from '../../src/gallery/durable/bundle-database';
+import { BundleDatabase } from '../../src/gallery/stores/durable/bundle-database';
 
 /**
  * Calls `onStep` before each change that a durable folder makes on the disk: in a file, in its name, in the database. What it

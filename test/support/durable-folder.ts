@@ -10,11 +10,11 @@ import {
   type RecordKind,
   tableOf,
   toRow,
-} from '../../src/gallery/durable/bundle-database';
-import { openHeader, VERSION } from '../../src/gallery/durable/folder-header';
-import { KEY_BYTES, KeyFile } from '../../src/gallery/durable/key-file';
-import { seal, unseal } from '../../src/gallery/durable/seal';
-import { DurableStore, type DurableStoreOptions } from '../../src/gallery/durable-store';
+} from '../../src/gallery/stores/durable/bundle-database';
+import { openHeader, VERSION } from '../../src/gallery/stores/durable/folder-header';
+import { KEY_BYTES, KeyFile } from '../../src/gallery/stores/durable/key-file';
+import { seal, unseal } from '../../src/gallery/stores/durable/seal';
+import { DurableStore, type DurableStoreOptions } from '../../src/gallery/stores/durable-store';
 import { exported, newGallery, newReference } from './gallery-store-contract';
 import { unitVectors } from './random-unit';
 

@@ -1,5 +1,5 @@
 import type { FaceError } from '../../src/errors';
-import type { GalleryStore } from '../../src/gallery/gallery-store';
+import type { GalleryStore } from '../../src/gallery/stores/gallery-store';
 import { exported, newGallery, newReference } from './gallery-store-contract';
 import { unitVectors } from './random-unit';
 

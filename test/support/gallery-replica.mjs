@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
  * each line `{ id, method, args }` by `{ id, answer, revision }` or `{ id, code }`. Embeddings go as lists of numbers.
  */
 const require = createRequire(import.meta.url);
-const { JetstreamStore } = require('../../dist/gallery/jetstream-store.js');
+const { JetstreamStore } = require('../../dist/gallery/stores/jetstream-store.js');
 
 const store = await JetstreamStore.open({
   threadCount: 0,

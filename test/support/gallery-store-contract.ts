@@ -1,5 +1,5 @@
 import type { FaceErrorCode } from '../../src/errors';
-import type { GalleryStore } from '../../src/gallery/gallery-store';
+import type { GalleryStore } from '../../src/gallery/stores/gallery-store';
 import type {
   AddedReference,
   GalleryRecord,

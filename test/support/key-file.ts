@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KeyFileEntry } from '../../src/auth/key-file';
-import { generateKey, sha256 } from '../../src/auth/key-file';
+import type { KeyFileEntry } from '../../src/server/http/auth/key-file';
+import { generateKey, sha256 } from '../../src/server/http/auth/key-file';
 
 /** Writes a key file with an entry per name. @returns its path, and the keys by name. */
 export function writeKeyFile(

@@ -1,4 +1,4 @@
-import { CALIBRATION_FMRS, type CardCalibration } from '../../src/model-store/model-card';
+import { CALIBRATION_FMRS, type CardCalibration } from '../../src/models/model-card';
 
 /** A calibration without a source, one copy for each call. Unlike that of FakeFaceModel it is not even in its steps. */
 export function sampleCalibration(): CardCalibration {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { checkExposure as openTo } from '../../auth/exposure';
-import type { AppConfig } from '../../config/app.config';
+import { checkExposure as openTo } from '../../server/http/auth/exposure';
+import type { AppConfig } from '../../server/config/app.config';
 import { type Check, failure, ok, warning } from './check';
 
 /** Below it a secret that a person made up can be guessed; `openssl rand -base64 32` gives 44. */

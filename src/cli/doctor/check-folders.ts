@@ -1,11 +1,11 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { readKeyFile } from '../../auth/key-file';
-import type { AppConfig } from '../../config/app.config';
+import { readKeyFile } from '../../server/http/auth/key-file';
+import type { AppConfig } from '../../server/config/app.config';
 import { FaceError } from '../../errors';
 import { PACKAGE_MODELS_DIR } from '../../face/face.options';
-import { PREPARED_DIR } from '../../model-store/prepared-model';
-import { readReceiptKey } from '../../receipts/receipt-key';
+import { PREPARED_DIR } from '../../models/prepared-model';
+import { readReceiptKey } from '../../server/receipts/receipt-key';
 import { type Check, failure, ok, reasonOf, warning } from './check';
 
 const { R_OK, W_OK, X_OK } = constants;

@@ -1,13 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { AppConfig } from '../../config/app.config';
+import type { AppConfig } from '../../server/config/app.config';
 import { FaceError } from '../../errors';
 import { assertFits, cacheBytesOf, type ModelBytes, planResources } from '../../face/memory-plan';
 import { readStore } from '../../face/model-files';
 import { modelsToLoad } from '../../face/model-selection';
 import { machineLimits } from '../../inference/machine-limits';
-import { checkModelFile } from '../../model-store/model-file';
-import { requireFile, type StoredModel } from '../../model-store/model-store';
+import { checkModelFile } from '../../models/model-file';
+import { requireFile, type StoredModel } from '../../models/model-store';
 import { type Check, failure, ok, warning } from './check';
 
 /** Files, checksums and calibration of what the settings load, and whether it fits into the memory. */

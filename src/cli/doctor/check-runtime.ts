@@ -13,7 +13,7 @@ export async function checkRuntime(): Promise<Check[]> {
     checkUser(),
     checkMachine(),
     await checkLibrary('onnxruntime', () => import('../../pipeline/tensor-session.js')),
-    await checkLibrary('sharp', () => import('../../pipeline/rgb-image.js')),
+    await checkLibrary('sharp', () => import('../../pipeline/image/rgb-image.js')),
   ];
 }
 

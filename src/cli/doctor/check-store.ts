@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { AppConfig } from '../../config/app.config';
+import type { AppConfig } from '../../server/config/app.config';
 import { FaceError } from '../../errors';
-import { HEADER_FILE, openHeader } from '../../gallery/durable/folder-header';
+import { HEADER_FILE, openHeader } from '../../gallery/stores/durable/folder-header';
 import { type Check, failure, ok, warning } from './check';
 import { exists } from './check-folders';
 

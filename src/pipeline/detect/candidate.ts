@@ -1,4 +1,4 @@
-import type { CardDetection } from '../../model-store/model-card';
+import type { CardDetection } from '../../models/model-card';
 import type { Landmarks } from '../face.types';
 import type { OutputTensor } from '../tensor-session';
 

@@ -1,4 +1,4 @@
-import type { CardDetection } from '../../model-store/model-card';
+import type { CardDetection } from '../../models/model-card';
 import type { Candidate } from './candidate';
 import { decodeRetinaface, decodeUltraLight } from './retinaface';
 import { decodeRetinafaceInsightface } from './retinaface-insightface';

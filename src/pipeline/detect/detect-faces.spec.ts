@@ -1,5 +1,5 @@
 import { cardInput } from '../../../test/support/card-input';
-import type { CardInput, DetectionPass, ModelCard } from '../../model-store/model-card';
+import type { CardInput, DetectionPass, ModelCard } from '../../models/model-card';
 import type { TensorSession } from '../tensor-session';
 import { Detector } from './detect-faces';
 

@@ -1,8 +1,8 @@
-import type { CardDetection, DetectionPass, ModelCard } from '../../model-store/model-card';
-import { applySimilarity, squareToSource, warpSquare } from '../affine';
+import type { CardDetection, DetectionPass, ModelCard } from '../../models/model-card';
+import { applySimilarity, squareToSource, warpSquare } from '../align/affine';
 import type { BoundingBox, Landmarks, Point } from '../face.types';
 import { toInputTensor } from '../input-tensor';
-import type { RgbImage } from '../rgb-image';
+import type { RgbImage } from '../image/rgb-image';
 import type { TensorSession } from '../tensor-session';
 import { type Candidate, type DecodeCandidates, MAX_CANDIDATES, suppressOverlaps } from './candidate';
 import { letterbox, type Letterbox } from './letterbox';

@@ -1,7 +1,7 @@
 import { cardInput } from '../../../test/support/card-input';
 import { seededRange } from '../../../test/support/seeded-random';
-import type { CardInput, DetectionPass } from '../../model-store/model-card';
-import type { RgbImage } from '../rgb-image';
+import type { CardInput, DetectionPass } from '../../models/model-card';
+import type { RgbImage } from '../image/rgb-image';
 import { type Letterbox, letterbox } from './letterbox';
 
 const input = (extra: Partial<CardInput> = {}) => cardInput(64, 64, extra);

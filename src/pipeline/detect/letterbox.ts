@@ -1,5 +1,5 @@
-import type { CardInput, DetectionPass } from '../../model-store/model-card';
-import { resizeImage, type RgbImage } from '../rgb-image';
+import type { CardInput, DetectionPass } from '../../models/model-card';
+import { resizeImage, type RgbImage } from '../image/rgb-image';
 
 /** An image put onto a detector's canvas; canvas = image * scale + offset. */
 export interface Letterbox extends RgbImage {

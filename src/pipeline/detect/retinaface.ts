@@ -1,4 +1,4 @@
-import type { CardDetection } from '../../model-store/model-card';
+import type { CardDetection } from '../../models/model-card';
 import type { OutputTensor } from '../tensor-session';
 import { boxAround, type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
 

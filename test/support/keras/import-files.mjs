@@ -12,7 +12,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFi
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { File, ready } from 'h5wasm/node';
-import importer from '../../../dist/model-store/import/import-model.js';
+import importer from '../../../dist/model-tools/import/import-model.js';
 import sessions from '../../../dist/pipeline/tensor-session.js';
 
 await ready;

@@ -9,8 +9,8 @@
  * Without a reference the import must fail before the network is run.
  * Prints a list: { card, differences } or { error: { code, message, details } } for each.
  */
-import architectures from '../../../dist/model-store/import/architectures/index.js';
-import importer from '../../../dist/model-store/import/import-model.js';
+import architectures from '../../../dist/model-tools/import/architectures/index.js';
+import importer from '../../../dist/model-tools/import/import-model.js';
 import { runOnReference } from './compare.mjs';
 
 async function importOne({ architecture: name, reference, ...options }) {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { ModelCard } from '../../../src/model-store/model-card';
+import type { ModelCard } from '../../../src/models/model-card';
 
 const run = promisify(execFile);
 

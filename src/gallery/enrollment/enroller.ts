@@ -1,0 +1,383 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { FaceError, type FaceErrorCode } from '../../errors';
+import type { EmbedderInfo, FaceModel } from '../../face/face-model';
+import { identificationThreshold, verificationThreshold } from '../../face/thresholds';
+import { representInput, type VerificationInput } from '../../face/verification.service';
+import { compareEmbeddings } from '../../pipeline/embed/compare-embeddings';
+import { poseOf } from '../../pipeline/align/face-pose';
+import type {
+  FaceDetection,
+  FacePose,
+  FaceSelection,
+  PixelQuality,
+  StageTimings,
+} from '../../pipeline/face.types';
+import { GATE_LIMITS, qualityReasons, type RejectionReason } from './enrollment-gate';
+import {
+  distanceOf,
+  embedderOf,
+  type ImageCallOptions,
+  minSimilarityOf,
+  orNull,
+  representOptions,
+} from '../gallery-calls';
+import {
+  assertValid,
+  isSameSubject,
+  metadataProblem,
+  rightsProblems,
+  subjectIdProblem,
+} from '../gallery-rules';
+import type { GalleryStore } from '../stores/gallery-store';
+import type {
+  AddedReference,
+  EnrolmentGate,
+  FaceQuality,
+  Gallery,
+  Metadata,
+  NewReference,
+  Reference,
+  StoredReference,
+} from '../gallery.types';
+import { KeyedLock } from '../keyed-lock';
+import type { Retention } from '../retention';
+
+/** A face that is to become a reference. */
+export interface EnrolmentItem {
+  subjectId: string;
+  /** An encoded image (not changed), or an embedding of the gallery's contract. */
+  input: VerificationInput;
+  /** Of the reference. @defaultValue none */
+  metadata?: Metadata;
+  /** From when on the reference never matches and is purged, milliseconds since 1970, UTC. @defaultValue `null`: never */
+  expiresAt?: number | null;
+}
+
+/** Choices of one `GalleryService.enroll`. */
+export interface EnrolOptions extends ImageCallOptions {
+  /** @defaultValue `single` where the gate is on (several faces are a reason to refuse), else `best` */
+  faceSelection?: Exclude<FaceSelection, 'all'>;
+  /** @defaultValue the gallery's */
+  enrolmentGate?: EnrolmentGate;
+  /**
+   * A repeat of the call with the same key adds nothing that the first has added. Any string; belongs to the gallery.
+   * @defaultValue none: every call adds
+   */
+  idempotencyKey?: string;
+}
+
+/** What became of one item. */
+export type EnrolmentResult = AddedReference & {
+  /** The enrolled face; `null` where an embedding came in, or a repeat was recognised before the image was looked at. */
+  face: FaceDetection | null;
+  /** `null` as `face`. */
+  timings: StageTimings | null;
+};
+
+/** Images of one call that are worked on at the same time: more than workers, and a part of what may wait. */
+const IMAGES_AT_A_TIME = 16;
+/** Embeddings of one call that are added with one acknowledgement. */
+const EMBEDDINGS_AT_A_TIME = 1000;
+/** Errors that are none of an item's own: they fail the call. */
+const ERRORS_OF_THE_CALL: readonly FaceErrorCode[] = [
+  'MODEL_UNKNOWN',
+  'MODEL_NOT_LOADED',
+  'GALLERY_NOT_FOUND',
+  'GALLERY_STORE_FAILED',
+  'GALLERY_STORE_STOPPED',
+  'REQUEST_ABORTED',
+];
+
+/** An item that the model has seen and that is to be added. */
+interface Enrolment {
+  reference: NewReference;
+  /** What the gate has against it so far. */
+  reasons: RejectionReason[];
+  face: FaceDetection | null;
+  timings: StageTimings | null;
+}
+
+/** Cosine distances that the strict gate compares by. */
+interface GateThresholds {
+  /** Within it a face is that of another subject: a search among all of them (1:N). */
+  other: number;
+  /** Over it a face is not that of its own subject: a comparison with its references (1:1). */
+  own: number;
+}
+
+/** An item on its way: to be added, or with its result already. */
+type Prepared = Enrolment | EnrolmentResult | FaceError;
+
+/** Makes references of images and embeddings. */
+export class Enroller {
+  /** Strict enrolment, by gallery: a face may be near any subject of it. */
+  private readonly locks = new KeyedLock();
+
+  constructor(
+    private readonly model: FaceModel,
+    private readonly store: GalleryStore,
+    private readonly retention: Retention,
+    /** Whether the strict gate may look among all subjects (1:N). */
+    private readonly isIdentificationOn: boolean,
+  ) {}
+
+  /** See `GalleryService.enroll`. */
+  async enroll(
+    gallery: Gallery,
+    items: readonly EnrolmentItem[],
+    options: EnrolOptions,
+  ): Promise<(EnrolmentResult | FaceError)[]> {
+    const { id: galleryId } = gallery;
+    const { idempotencyKey: key, enrolmentGate: gate = gallery.enrolmentGate } = options;
+    const embedder = embedderOf(this.model, gallery);
+    // Where nothing is compared, a card without a threshold does not matter.
+    const thresholds = gate === 'strict' ? this.thresholdsOf(gallery, embedder) : { other: 0, own: 0 };
+    const atATime = items.some(({ input }) => isImage(input)) ? IMAGES_AT_A_TIME : EMBEDDINGS_AT_A_TIME;
+    const results: (EnrolmentResult | FaceError)[] = [];
+    for (let start = 0; start < items.length; start += atATime) {
+      const prepared = await Promise.all(
+        items.slice(start, start + atATime).map((item, i) => {
+          const id = key == null ? randomUUID() : derivedId(galleryId, key, start + i);
+          return orError(this.prepare(gallery, gate, item, id, options));
+        }),
+      );
+      const add =
+        gate === 'strict'
+          ? this.locks.run(galleryId, () => this.addOneByOne(gallery, prepared, thresholds))
+          : this.add(galleryId, prepared);
+      results.push(...(await add));
+    }
+    return results;
+  }
+
+  private thresholdsOf(gallery: Gallery, embedder: EmbedderInfo): GateThresholds {
+    const defaults = this.model.decisionDefaults;
+    const { subjectCount } = gallery;
+    return {
+      other: identificationThreshold(embedder, subjectCount, [gallery], defaults).threshold,
+      own: verificationThreshold(embedder, 'cosine', [gallery], defaults).threshold,
+    };
+  }
+
+  /** Makes of an item what can be added; or recognises what the same call has added before. */
+  private async prepare(
+    gallery: Gallery,
+    gate: EnrolmentGate,
+    { subjectId, input, metadata = {}, expiresAt = null }: EnrolmentItem,
+    id: string,
+    options: EnrolOptions,
+  ): Promise<Enrolment | EnrolmentResult> {
+    assertValid({
+      subjectId: subjectIdProblem(subjectId),
+      metadata: metadataProblem(metadata),
+      expiresAt: rightsProblems({ expiresAt }).expiresAt,
+    });
+    const imageHash = isImage(input) ? createHash('sha256').update(input).digest('hex') : null;
+    const known = options.idempotencyKey == null ? null : await this.referenceOf(gallery.id, subjectId, id);
+    // Neither worked on again nor judged again, by a gate or a gallery that may have changed since.
+    const hasSameFields = known != null && isSameContent(known, { imageHash, metadata, expiresAt });
+    if (known != null && imageHash != null) return repeated(gallery.id, known, hasSameFields);
+    const isGateOn = gate !== 'off';
+    const { faceSelection = isGateOn ? 'single' : 'best' } = options;
+    const embedder = embedderOf(this.model, gallery);
+    const seen = await representInput(this.model, input, embedder, {
+      ...representOptions(options, embedder),
+      // The gate tells of several faces itself, beside all else that it finds.
+      faceSelection: isGateOn && faceSelection === 'single' ? 'best' : faceSelection,
+      quality: true,
+      crop: gallery.keepCrops,
+    });
+    const [{ embedding, detection, quality: pixels, crop }] = seen.faces;
+    if (known != null) {
+      return repeated(gallery.id, known, hasSameFields && isEqual(known.embedding, embedding));
+    }
+    const quality = detection == null ? null : faceQuality(detection, pixels, seen.image?.rotation);
+    const reasons: RejectionReason[] = [];
+    if (isGateOn && faceSelection === 'single' && seen.faceCount > 1) reasons.push('SEVERAL_FACES');
+    if (isGateOn && quality != null) reasons.push(...qualityReasons(quality, GATE_LIMITS[gate]));
+    return {
+      reference: { id, subjectId, embedding, metadata, quality, imageHash, expiresAt, crop },
+      reasons,
+      face: detection,
+      timings: seen.timings,
+    };
+  }
+
+  /** Adds what nothing speaks against, with one acknowledgement. */
+  private async add(
+    galleryId: string,
+    prepared: readonly Prepared[],
+  ): Promise<(EnrolmentResult | FaceError)[]> {
+    const passing = prepared.filter(isEnrolment).filter(({ reasons }) => reasons.length === 0);
+    const added = await this.store.addReferences(
+      galleryId,
+      passing.map(({ reference }) => reference),
+    );
+    const outcomes = new Map(passing.map((enrolment, i) => [enrolment, added[i]]));
+    return Promise.all(
+      prepared.map(async (item) => {
+        if (!isEnrolment(item)) return item;
+        const outcome = outcomes.get(item);
+        if (outcome == null) return rejected(item);
+        if (outcome instanceof FaceError) return outcome;
+        const isConflict =
+          outcome.status === 'existing' && !(await this.isSame(galleryId, item.reference, outcome.reference));
+        if (isConflict) return idempotencyConflict(galleryId);
+        return { ...outcome, face: item.face, timings: item.timings };
+      }),
+    );
+  }
+
+  /** Adds one after the other, each compared with what is there before it. */
+  private async addOneByOne(
+    gallery: Gallery,
+    prepared: readonly Prepared[],
+    thresholds: GateThresholds,
+  ): Promise<(EnrolmentResult | FaceError)[]> {
+    const results: (EnrolmentResult | FaceError)[] = [];
+    for (const item of prepared) {
+      if (isEnrolment(item)) {
+        item.reasons.push(...(await this.galleryReasons(gallery, item.reference, thresholds)));
+      }
+      results.push(...(await this.add(gallery.id, [item])));
+    }
+    return results;
+  }
+
+  /** What a strict gate has against a face beside those that the gallery holds. */
+  private async galleryReasons(
+    gallery: Gallery,
+    { subjectId, embedding }: NewReference,
+    thresholds: GateThresholds,
+  ): Promise<RejectionReason[]> {
+    // Two: one of them may be the subject itself.
+    const [nearest] = !this.isIdentificationOn
+      ? [[]]
+      : await this.retention.search(gallery, [embedding], {
+          limit: 2,
+          minSimilarity: minSimilarityOf(thresholds.other),
+        });
+    const isNearAnother = nearest.some(
+      (hit) => !isSameSubject(hit.subjectId, subjectId) && distanceOf(hit) <= thresholds.other,
+    );
+    const own = (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId))) ?? [];
+    const isFar = (reference: StoredReference) =>
+      compareEmbeddings({ embedding, norm: 1 }, { embedding: reference.embedding, norm: 1 }, 'cosine')
+        .distance > thresholds.own;
+    const reasons: RejectionReason[] = [];
+    if (isNearAnother) reasons.push('NEAR_ANOTHER_SUBJECT');
+    if (own.length > 0 && own.every(isFar)) reasons.push('FAR_FROM_OWN_REFERENCES');
+    return reasons;
+  }
+
+  /** `null` where the subject has none of this id. */
+  private referenceOf(galleryId: string, subjectId: string, id: string): Promise<StoredReference | null> {
+    const reference = this.store.getReference(galleryId, subjectId, id);
+    return orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reference));
+  }
+
+  /** Whether a reference is the one that is there: subject, image or embedding, metadata and expiry. */
+  private async isSame(galleryId: string, wanted: NewReference, known: Reference): Promise<boolean> {
+    if (
+      !isSameSubject(known.subjectId, wanted.subjectId) ||
+      !isSameContent(known, { expiresAt: null, ...wanted })
+    )
+      return false;
+    if (wanted.imageHash != null) return true;
+    const stored = await this.referenceOf(galleryId, known.subjectId, known.id);
+    return stored != null && isEqual(stored.embedding, wanted.embedding);
+  }
+}
+
+function isEnrolment(item: Prepared): item is Enrolment {
+  return 'reasons' in item;
+}
+
+/**
+ * What a reference tells of the face it was made from.
+ *
+ * @param rotation - degrees clockwise by which the image was turned: the pose is that of the face in the turned image.
+ */
+export function faceQuality(
+  { box, landmarks, detectionScore }: FaceDetection,
+  pixels: PixelQuality | null,
+  rotation = 0,
+): FaceQuality {
+  return {
+    detectionScore,
+    faceSizePx: Math.min(box.width, box.height),
+    sharpness: pixels?.sharpness ?? null,
+    brightness: pixels?.brightness ?? null,
+    pose: landmarks == null ? null : turnedPose(poseOf(landmarks), rotation),
+  };
+}
+
+function turnedPose(pose: FacePose, rotation: number): FacePose {
+  const roll = pose.roll + rotation;
+  return { ...pose, roll: roll > 180 ? roll - 360 : roll };
+}
+
+function rejected({ reasons, reference }: Enrolment): FaceError {
+  return new FaceError('REFERENCE_REJECTED', `The enrolment gate refuses the face: ${reasons.join(', ')}.`, {
+    reasons,
+    quality: reference.quality,
+  });
+}
+
+/** The same call gives the same ids: sha256 in the shape of a UUID (version 8, RFC 9562). */
+function derivedId(galleryId: string, key: string, index: number): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([galleryId, key, index]))
+    .digest();
+  hash[6] = (hash[6] & 0x0f) | 0x80;
+  hash[8] = (hash[8] & 0x3f) | 0x80;
+  const hex = hash.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    '-',
+  );
+}
+
+function isImage(input: VerificationInput): input is Uint8Array {
+  return ArrayBuffer.isView(input);
+}
+
+/** An error of an item becomes its result; what is not the item's own is thrown. */
+function orError<T>(work: Promise<T>): Promise<T | FaceError> {
+  return work.catch((error: unknown) => {
+    if (error instanceof FaceError && !ERRORS_OF_THE_CALL.includes(error.code)) return error;
+    throw error;
+  });
+}
+
+type Content = Pick<Reference, 'imageHash' | 'metadata' | 'expiresAt'>;
+
+/** Whether what was asked for is what is there, but for the embedding. */
+function isSameContent(known: Content, wanted: Content): boolean {
+  return (
+    known.imageHash === wanted.imageHash &&
+    known.expiresAt === wanted.expiresAt &&
+    // Spread, as one of them may have no prototype.
+    isDeepStrictEqual({ ...known.metadata }, { ...wanted.metadata })
+  );
+}
+
+function isEqual(a: Float32Array, b: Float32Array): boolean {
+  return a.every((value, i) => value === b[i]);
+}
+
+/** @throws {FaceError} IDEMPOTENCY_CONFLICT where the content is another. */
+function repeated(
+  galleryId: string,
+  { embedding: _, ...reference }: StoredReference,
+  isSame: boolean,
+): EnrolmentResult {
+  if (!isSame) throw idempotencyConflict(galleryId);
+  return { status: 'existing', reference, sameImage: [], face: null, timings: null };
+}
+
+function idempotencyConflict(galleryId: string): FaceError {
+  return new FaceError('IDEMPOTENCY_CONFLICT', 'The idempotency key was used before for other content.', {
+    galleryId,
+  });
+}

@@ -1,0 +1,267 @@
+import { setTimeout } from 'node:timers/promises';
+import { FaceError, type FaceErrorCode } from '../../errors';
+import type { EmbedderInfo, FaceModel } from '../../face/face-model';
+import { representInput } from '../../face/verification.service';
+import { isFaceError, orNull, referencesBySubject, subjectKey } from '../gallery-calls';
+import type { GalleryStore } from '../stores/gallery-store';
+import {
+  EMBEDDING_NORM_KEY,
+  type Gallery,
+  type Metadata,
+  type NewReference,
+  type Reference,
+  type Subject,
+} from '../gallery.types';
+import type { KeyedLock } from '../keyed-lock';
+import { Turns } from '../turns';
+
+/** The parties of a migration. */
+export interface Parties {
+  source: Gallery;
+  copy: Gallery;
+  embedder: EmbedderInfo;
+}
+
+/** What became of the references of a gallery. */
+export interface CopyCounts {
+  /** In the copy. */
+  done: number;
+  /** Without a picture that could be embedded. */
+  withoutCrop: number;
+  /** In whose picture no face was found again, or that failed otherwise. */
+  failed: number;
+  /** Ids of those that failed: they are not tried again. */
+  readonly failures: Set<string>;
+}
+
+/** Whose work the embedding is, in the queue of the model. */
+const CALLER = 'gallery migration';
+const PAGE_SIZE = 100;
+/** Subjects that are worked on at the same time. */
+const SUBJECTS_AT_A_TIME = 4;
+/** While requests wait, an image of a migration waits so long at most, and looks so often whether they still do. */
+const MAX_WAIT_MS = 1000;
+const LOOK_MS = 20;
+/** Errors that pass by themselves, and how often and after how long an image is tried again. */
+const TRANSIENT: readonly FaceErrorCode[] = ['QUEUE_FULL', 'CALLER_QUEUE_FULL', 'INFERENCE_TIMEOUT'];
+const MAX_ATTEMPTS = 20;
+const RETRY_MS = 500;
+/** Errors that are none of the image: they end the migration. */
+const ERRORS_OF_THE_RUN: readonly FaceErrorCode[] = [
+  ...TRANSIENT,
+  'MODEL_UNKNOWN',
+  'MODEL_NOT_LOADED',
+  'REQUEST_ABORTED',
+  'NOT_READY',
+];
+
+/** Lets the copy that a migration fills follow its gallery: what is new is embedded, what has changed or gone does so too. */
+export class GalleryCopier {
+  private isStopping = false;
+
+  constructor(
+    private readonly model: FaceModel,
+    private readonly store: GalleryStore,
+    /** By subject: of two changes at once the second starts from what the first has left. */
+    private readonly subjects: KeyedLock,
+  ) {}
+
+  /** Ends all work, soon. */
+  stop(): void {
+    this.isStopping = true;
+  }
+
+  /**
+   * Makes the copy what the gallery is, as far as that goes.
+   *
+   * @throws {FaceError} NOT_READY after {@link stop}; GALLERY_FULL, GALLERY_NOT_FOUND; what ends the work of the model.
+   */
+  async catchUp({ source, copy, embedder }: Parties, counts: CopyCounts): Promise<void> {
+    const turns = new Turns();
+    for (let after: string | undefined | null; after !== null;) {
+      const { items, next } = await this.store.listSubjects(source.id, { limit: PAGE_SIZE, after });
+      const ids = items.map(({ id }) => id);
+      const [ours, theirs] = await Promise.all([
+        referencesBySubject(this.store, source.id, ids),
+        referencesBySubject(this.store, copy.id, ids),
+      ]);
+      const waiting = [...items];
+      const parties = { source, copy, embedder };
+      const work = async () => {
+        for (let subject = waiting.shift(); subject != null; subject = waiting.shift()) {
+          if (this.isStopping) throw new FaceError('NOT_READY', 'The service is shutting down.');
+          await turns.next();
+          const { id } = subject;
+          await this.follow(parties, subject, ours.get(id) ?? [], theirs.get(id) ?? [], counts);
+        }
+      };
+      const workers = Array.from({ length: SUBJECTS_AT_A_TIME }, () =>
+        work().finally(() => void waiting.splice(0)),
+      );
+      // None goes on in the background when one has failed.
+      const failure = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
+      if (failure != null) throw (failure as PromiseRejectedResult).reason;
+      after = next;
+    }
+    for (let after: string | undefined | null; after !== null;) {
+      const { items, next } = await this.store.listSubjects(copy.id, { limit: PAGE_SIZE, after });
+      for (const { id } of items) {
+        await turns.next();
+        await this.dropSubject(source, copy, id);
+      }
+      after = next;
+    }
+  }
+
+  /** Makes a subject of the copy what that of the gallery is. */
+  private async follow(
+    { source, copy, embedder }: Parties,
+    { id }: Subject,
+    ours: readonly Reference[],
+    theirs: readonly Reference[],
+    counts: CopyCounts,
+  ): Promise<void> {
+    const there = new Map(theirs.map((reference) => [reference.id, reference]));
+    const added: NewReference[] = [];
+    for (const reference of ours) {
+      if (there.has(reference.id)) counts.done++;
+      else {
+        const copied = await this.embedAgain(source, reference, embedder, counts);
+        if (copied) added.push(copied);
+      }
+    }
+    // A deletion that comes meanwhile is before all this, or after it.
+    await this.subjects.run(subjectKey(source.id, id), async () => {
+      const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id));
+      if (subject == null) return;
+      await this.followSubject(copy, subject);
+      const now = new Map(
+        (await this.store.describeReferences(source.id, [id])).map((reference) => [reference.id, reference]),
+      );
+      for (const reference of theirs) {
+        const ours = now.get(reference.id);
+        if (ours == null) {
+          const removal = this.store.deleteReference(copy.id, id, reference.id);
+          await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal));
+        } else await this.followReference(copy, ours, reference);
+      }
+      const left = added.filter((reference) => now.has(reference.id));
+      for (const outcome of left.length > 0 ? await this.store.addReferences(copy.id, left) : []) {
+        if (!(outcome instanceof FaceError)) counts.done++;
+        else if (isFaceError(outcome, 'GALLERY_FULL')) throw outcome;
+        else counts.failed++;
+      }
+    });
+  }
+
+  private async followSubject(copy: Gallery, subject: Subject): Promise<void> {
+    const { id, metadata, consentRef, purpose, expiresAt, createdAt } = subject;
+    const old = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(copy.id, id));
+    const matches = [subject.lastMatchedAt, old?.lastMatchedAt].filter((match) => match != null);
+    const lastMatchedAt = matches.length === 0 ? null : Math.max(...matches);
+    const rights = { consentRef, purpose, expiresAt, lastMatchedAt };
+    const isSame =
+      old != null &&
+      isSameMetadata(old.metadata, metadata) &&
+      Object.entries(rights).every(([name, value]) => old[name as keyof Subject] === value);
+    if (!isSame) await this.store.putSubject(copy.id, id, metadata, { ...rights, createdAt });
+  }
+
+  private async followReference(copy: Gallery, ours: Reference, theirs: Reference): Promise<void> {
+    const { [EMBEDDING_NORM_KEY]: norm, ...known } = theirs.metadata;
+    const { [EMBEDDING_NORM_KEY]: _norm, ...metadata } = ours.metadata;
+    if (isSameMetadata(known, metadata) && ours.expiresAt === theirs.expiresAt) return;
+    const wanted = norm === undefined ? metadata : { ...metadata, [EMBEDDING_NORM_KEY]: norm };
+    const { id, subjectId, expiresAt } = ours;
+    const update = this.store.updateReference(copy.id, subjectId, id, wanted, { expiresAt });
+    await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', update));
+  }
+
+  /** Removes a subject from the copy that is not in the gallery. */
+  private async dropSubject(source: Gallery, copy: Gallery, id: string): Promise<void> {
+    await this.subjects.run(subjectKey(source.id, id), async () => {
+      if ((await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id))) != null) return;
+      await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(copy.id, id));
+    });
+  }
+
+  /** A reference under the new contract; `null`, and counted, where that cannot be. */
+  private async embedAgain(
+    source: Gallery,
+    reference: Reference,
+    embedder: EmbedderInfo,
+    counts: CopyCounts,
+  ): Promise<NewReference | null> {
+    const { id, subjectId, metadata, quality, imageHash, expiresAt, createdAt } = reference;
+    if (counts.failures.has(id)) {
+      counts.failed++;
+      return null;
+    }
+    const reading = reference.hasCrop ? this.store.getCrop(source.id, subjectId, id) : Promise.resolve(null);
+    const crop = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reading));
+    if (crop == null) {
+      counts.withoutCrop++;
+      return null;
+    }
+    try {
+      const face = await this.represent(crop, embedder, quality?.detectionScore === 0);
+      const { embedding, norm } = face;
+      const hasNorm = metadata[EMBEDDING_NORM_KEY] !== undefined;
+      return {
+        id,
+        subjectId,
+        embedding,
+        metadata: hasNorm ? { ...metadata, [EMBEDDING_NORM_KEY]: norm } : metadata,
+        quality,
+        imageHash,
+        expiresAt,
+        createdAt,
+        crop,
+      };
+    } catch (error) {
+      if (!(error instanceof FaceError) || ERRORS_OF_THE_RUN.includes(error.code)) throw error;
+      counts.failures.add(id);
+      counts.failed++;
+      return null;
+    }
+  }
+
+  /** @param isWhole - in the photo no face was located: the whole of it was taken for one. */
+  private async represent(
+    crop: Uint8Array,
+    embedder: EmbedderInfo,
+    isWhole: boolean,
+  ): Promise<{ embedding: Float32Array; norm: number }> {
+    for (let attempt = 1; ; attempt++) {
+      await this.untilQuiet();
+      try {
+        const { faces } = await representInput(this.model, crop, embedder, {
+          // The face is in the middle, whoever else is beside it.
+          faceSelection: 'centerLargest',
+          wholeImage: isWhole ? 'always' : 'never',
+          presentationAttack: 'off',
+          cache: false,
+          caller: CALLER,
+        });
+        return faces[0];
+      } catch (error) {
+        const isPassing = error instanceof FaceError && TRANSIENT.includes(error.code);
+        if (!isPassing || attempt === MAX_ATTEMPTS || this.isStopping) throw error;
+        await setTimeout(RETRY_MS);
+      }
+    }
+  }
+
+  /** Lets requests go first that wait for the model, for a while. */
+  private async untilQuiet(): Promise<void> {
+    const end = performance.now() + MAX_WAIT_MS;
+    while (performance.now() < end && (await this.model.status()).queue.length > 0) await setTimeout(LOOK_MS);
+  }
+}
+
+function isSameMetadata(a: Metadata, b: Metadata): boolean {
+  const keys = Object.keys(a);
+  return (
+    keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
+  );
+}

@@ -1,0 +1,308 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { MAX_PASS_PROBES } from './thread/block-rows';
+import { type Kernel, scanBlocks } from './thread/scan-blocks';
+import type {
+  ScanHit,
+  ScanPass,
+  ScanQuery,
+  ScanThreadData,
+  ScanThreadReply,
+  ScanThreadRequest,
+  ShardLayout,
+} from './thread/scan-protocol';
+import { Selection } from './thread/selection';
+import type { RowBlocks } from './row-blocks';
+import type { Shard } from './shard';
+import { SmallRows } from './small-rows';
+
+/** The rows of an index, as they are now. */
+export interface ScanSource {
+  /** Of the shards. */
+  readonly layout: ShardLayout;
+  readonly shards: readonly Shard[];
+  /** Where a small index has its rows, instead of shards. */
+  small?: RowBlocks;
+  /** Rows over all shards, empty ones among them. */
+  rowCount: number;
+  /** Changes so far, modulo 2^32. */
+  changeCount: number;
+  isClosed: boolean;
+}
+
+/** Multiplications up to which a search runs on the calling thread: below a millisecond, and no thread is woken. */
+const CALLING_THREAD_OPERATIONS = 2_000_000;
+/**
+ * The event loop comes first: an answer to another request takes far less time than a scan. No more than that, as scans are to
+ * have their share beside workers that are busy.
+ */
+export const NICENESS = 5;
+const CALLING_SLOT = 0;
+
+export interface VectorScannerOptions {
+  /** 0 scans on the calling thread. */
+  threadCount: number;
+  /** Multiplications of the largest search on the calling thread, for tests. @defaultValue some that take less than a ms */
+  callingThreadOperations?: number;
+}
+
+interface Search {
+  source: ScanSource;
+  /** Probes without an answer. */
+  missing: number;
+  answers: Answer[];
+  isSettled: boolean;
+  resolve: (hits: ScanHit[][]) => void;
+  reject: (error: Error) => void;
+}
+
+interface Answer {
+  query: ScanQuery;
+  hits: ScanHit[];
+}
+
+/** A probe that waits. */
+interface Task {
+  search: Search;
+  answer: Answer;
+}
+
+interface Pass {
+  id: number;
+  replies: ScanThreadReply[];
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * Threads that all indexes of a process share; they start with the first large search.
+ *
+ * One pass runs at a time, on all threads, over the rows of one index. Probes that come meanwhile wait and share the next
+ * pass over their index; indexes take turns.
+ */
+export class VectorScanner {
+  /** Threads that may scan at once, the calling one included. */
+  readonly slotCount: number;
+  private readonly kernel = new WebAssembly.Module(readFileSync(join(__dirname, 'kernel.wasm')));
+  private readonly kernels = new WeakMap<WebAssembly.Memory, Kernel>();
+  /** By width. */
+  private readonly small = new Map<number, SmallRows>();
+  private readonly threads: (Worker | undefined)[];
+  /** In the order of their turns. */
+  private readonly waiting = new Map<ScanSource, Task[]>();
+  private pass?: Pass;
+  private lastPassId = 0;
+  private current?: { source: ScanSource; ended: Promise<void> };
+  private isClosed = false;
+
+  constructor(private readonly options: VectorScannerOptions) {
+    this.slotCount = options.threadCount + 1;
+    this.threads = Array.from({ length: options.threadCount });
+  }
+
+  /** @internal For {@link VectorIndex}. */
+  smallRowsOf(width: number): SmallRows {
+    let small = this.small.get(width);
+    if (small == null) this.small.set(width, (small = new SmallRows(width, this.slotCount)));
+    return small;
+  }
+
+  /** @internal For {@link VectorIndex}. */
+  scan(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
+    if (this.isClosed) return Promise.reject(closed());
+    const operations = source.rowCount * queries.length * widthOf(source);
+    const { callingThreadOperations = CALLING_THREAD_OPERATIONS } = this.options;
+    if (this.threads.length === 0 || operations <= callingThreadOperations) {
+      return Promise.resolve(this.scanHere(source, queries));
+    }
+    return new Promise((resolve, reject) => {
+      const answers = queries.map((query) => ({ query, hits: [] }));
+      const search = { source, missing: 0, answers, isSettled: false, resolve, reject };
+      this.enqueue(search, answers);
+      void this.work();
+    });
+  }
+
+  /** @internal Drops what waits for a source, and settles when no pass runs over it. */
+  async forget(source: ScanSource): Promise<void> {
+    for (const { search } of this.waiting.get(source) ?? []) fail(search, indexClosed());
+    this.waiting.delete(source);
+    if (this.current?.source === source) await this.current.ended;
+    if (source.shards.length === 0) return;
+    const request: ScanThreadRequest = { kind: 'forget', shardIds: source.shards.map((shard) => shard.id) };
+    for (const thread of this.threads) thread?.postMessage(request);
+  }
+
+  /** Ends the threads. Searches that wait or run reject. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const line of this.waiting.values()) for (const { search } of line) fail(search, closed());
+    this.waiting.clear();
+    this.pass?.reject(closed());
+    await Promise.all(this.threads.map((thread) => thread?.terminate()));
+  }
+
+  private enqueue(search: Search, answers: Answer[]): void {
+    const line = this.waiting.get(search.source) ?? [];
+    line.push(...answers.map((answer) => ({ search, answer })));
+    search.missing += answers.length;
+    this.waiting.set(search.source, line);
+  }
+
+  private async work(): Promise<void> {
+    if (this.current != null) return;
+    for (let turn = this.takeTurn(); turn != null; turn = this.takeTurn()) {
+      const [source, tasks] = turn;
+      this.current = { source, ended: this.answer(source, tasks) };
+      await this.current.ended;
+    }
+    this.current = undefined;
+  }
+
+  private takeTurn(): [ScanSource, Task[]] | undefined {
+    for (const [source, line] of this.waiting) {
+      this.waiting.delete(source);
+      const open = line.filter(({ search }) => !search.isSettled);
+      const tasks = open.splice(0, MAX_PASS_PROBES);
+      if (open.length > 0) this.waiting.set(source, open);
+      if (tasks.length > 0) return [source, tasks];
+    }
+    return undefined;
+  }
+
+  /** Runs a pass for tasks; the searches that it completes are settled soon after. */
+  private async answer(source: ScanSource, tasks: Task[]): Promise<void> {
+    try {
+      const queries = tasks.map(({ answer }) => answer.query);
+      const hits = await this.runPass(source, queries);
+      tasks.forEach(({ search, answer }, i) => {
+        answer.hits = hits[i];
+        search.missing--;
+      });
+      void this.completeInTurns(new Set(tasks.map((task) => task.search)));
+    } catch (error) {
+      for (const { search } of tasks) fail(search, error as Error);
+    }
+  }
+
+  /**
+   * One in each turn of the event loop, while the next pass runs: who has an answer mostly asks again, and all of them at once
+   * would keep everybody else waiting.
+   */
+  private async completeInTurns(searches: Iterable<Search>): Promise<void> {
+    for (const search of searches) {
+      if (search.missing > 0 || search.isSettled) continue;
+      if (search.source.isClosed) {
+        fail(search, indexClosed());
+      } else {
+        search.isSettled = true;
+        search.resolve(search.answers.map(({ hits }) => hits));
+      }
+      await setImmediate();
+    }
+  }
+
+  private async runPass(source: ScanSource, queries: ScanQuery[]): Promise<ScanHit[][]> {
+    const id = ++this.lastPassId;
+    const request: ScanThreadRequest = {
+      kind: 'scan',
+      id,
+      pass: this.passOver(source, queries, 'onThreads'),
+    };
+    const replies = await new Promise<ScanThreadReply[]>((resolve, reject) => {
+      const pass: Pass = { id, replies: [], resolve: () => resolve(pass.replies), reject };
+      this.pass = pass;
+      for (let i = 0; i < this.threads.length; i++) {
+        const thread = (this.threads[i] ??= this.startThread(i));
+        thread.ref();
+        thread.postMessage(request);
+      }
+    }).finally(() => {
+      this.pass = undefined;
+      for (const thread of this.threads) thread?.unref();
+    });
+    return merge(queries, replies);
+  }
+
+  private startThread(index: number): Worker {
+    const workerData: ScanThreadData = { kernel: this.kernel, slot: index + 1, niceness: NICENESS };
+    const thread = new Worker(join(__dirname, 'scan-thread.js'), { workerData });
+    thread.on('message', (reply: ScanThreadReply) => {
+      const { pass } = this;
+      // A pass that another thread failed is over.
+      if (pass?.id !== reply.id) return;
+      pass.replies.push(reply);
+      if (pass.replies.length === this.threads.length) pass.resolve();
+    });
+    const onEnded = (cause: unknown) => {
+      // An error is followed by the exit, when another may have its place.
+      if (this.threads[index] !== thread) return;
+      this.threads[index] = undefined;
+      this.pass?.reject(new Error('A scan thread ended.', { cause }));
+    };
+    thread.on('error', onEnded);
+    thread.on('exit', onEnded);
+    return thread;
+  }
+
+  /** Blocks until the rows are scanned. */
+  private scanHere(source: ScanSource, queries: ScanQuery[]): ScanHit[][] {
+    const answers: ScanHit[][] = [];
+    for (let first = 0; first < queries.length; first += MAX_PASS_PROBES) {
+      const pass = this.passOver(source, queries.slice(first, first + MAX_PASS_PROBES), 'here');
+      answers.push(...scanBlocks(pass, CALLING_SLOT, ({ memory }) => this.kernelOf(memory)));
+    }
+    return answers;
+  }
+
+  private kernelOf(memory: WebAssembly.Memory): Kernel {
+    let kernel = this.kernels.get(memory);
+    if (kernel == null) {
+      const { exports } = new WebAssembly.Instance(this.kernel, { env: { memory } });
+      kernel = exports as unknown as Kernel;
+      this.kernels.set(memory, kernel);
+    }
+    return kernel;
+  }
+
+  private passOver(source: ScanSource, queries: ScanQuery[], place: 'here' | 'onThreads'): ScanPass {
+    const { small, layout, shards, rowCount } = source;
+    const input = small
+      ? this.smallRowsOf(widthOf(source)).copyFor(place, source, small)
+      : { layout, shards: shards.map(({ id, memory }) => ({ id, memory })) };
+    return { ...input, rowCount, queries, nextBlock: new Int32Array(new SharedArrayBuffer(4)) };
+  }
+}
+
+/** The hits of all threads as those of one. */
+function merge(queries: ScanQuery[], replies: ScanThreadReply[]): ScanHit[][] {
+  const selections = queries.map((query) => new Selection(query));
+  for (const { counts, hits } of replies) {
+    let at = 0;
+    counts.forEach((count, i) => {
+      for (const end = at + 3 * count; at < end; at += 3)
+        selections[i].add(hits[at], hits[at + 1], hits[at + 2]);
+    });
+  }
+  return selections.map((selection) => selection.finish());
+}
+
+/** Elements of a padded vector. */
+function widthOf({ layout }: ScanSource): number {
+  return layout.vectorBytes / 4;
+}
+
+function closed(): Error {
+  return new Error('The scanner is closed.');
+}
+
+function indexClosed(): Error {
+  return new Error('The index is closed.');
+}
+
+function fail(search: Search, error: Error): void {
+  search.isSettled = true;
+  search.reject(error);
+}

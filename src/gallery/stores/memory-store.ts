@@ -1,0 +1,539 @@
+import { FaceError } from '../../errors';
+import { galleryErrors } from '../gallery-errors';
+import { GalleryStore } from './gallery-store';
+import type {
+  AddedReference,
+  DeletionCounts,
+  Gallery,
+  GalleryRecord,
+  GallerySettings,
+  Hit,
+  Metadata,
+  MetadataFilter,
+  NewGallery,
+  NewReference,
+  Page,
+  PageRequest,
+  Reference,
+  ReferenceRights,
+  SearchOptions,
+  StoredReference,
+  Subject,
+  SubjectHistory,
+  SubjectRights,
+} from '../gallery.types';
+import { VectorIndex, type VectorPrecision } from '../search/vector-index';
+import { VectorScanner } from '../search/vector-scanner';
+import { Draft, type Reservations, WAITS, wholeName } from './state/draft';
+import { type CropEntry, type GalleryEntry, type Replacement, toGallery } from './state/entries';
+import { GalleryState } from './state/gallery-state';
+import { PagedList } from './state/paged-list';
+import * as plans from './state/plan-changes';
+import { type Bytes, Room } from './state/room';
+import { bytesOfGallery } from './state/weigh';
+
+export interface MemoryStoreOptions {
+  /** Threads that scan, shared by all galleries. */
+  threadCount: number;
+  precision: VectorPrecision;
+  /** Bytes that all galleries may take; what would take more is refused with GALLERY_FULL. @defaultValue no limit */
+  maxBytes?: number;
+  /** Of these, bytes in the heap of JavaScript: all but vectors. @defaultValue no limit */
+  maxHeapBytes?: number;
+  /** Most galleries; one more is refused with GALLERY_FULL. @defaultValue no limit */
+  maxGalleries?: number;
+}
+
+/** A change with all that it needs reserved. */
+export interface ReservedChange {
+  gallery?: Replacement<GalleryEntry>;
+  /** That goes with all that is in it, as another one takes its id. */
+  replaced?: GalleryEntry;
+  /** Of what is in a gallery. */
+  draft?: Draft;
+}
+
+export interface Planned<T> extends ReservedChange {
+  /** Asked when the change was just made. */
+  answer: () => T;
+}
+
+export interface Waiting {
+  plan: () => Planned<unknown>;
+  resolve: (answer: never) => void;
+  reject: (error: FaceError) => void;
+}
+
+/** A change that is made and whose traces are still to be wiped. */
+interface Made extends Pick<Waiting, 'resolve' | 'reject'> {
+  answer: unknown;
+}
+
+/** A change of a group that is made now. */
+export interface Member extends Waiting {
+  planned: Planned<unknown>;
+}
+
+/** Entries that a group replaces, after which it takes no more changes: it is planned and applied in one turn each. */
+const MAX_GROUP = 1000;
+
+/**
+ * Galleries in the memory of the process, gone with it.
+ *
+ * Changes are made in groups, in the order of the calls. A group is first reserved: each change plans what it puts in the place
+ * of what, and takes all that can run out. Then it is written as a whole ({@link write}, where there is a medium), then applied.
+ * A change that looks at what another of its group replaces waits for the next group: so plans see plain maps alone.
+ *
+ * @publicApi
+ */
+export class MemoryStore extends GalleryStore {
+  protected readonly galleries = new Map<string, GalleryEntry>();
+  private readonly list = new PagedList<GalleryEntry>();
+  private readonly scanner: VectorScanner;
+  private readonly searches = new Set<Promise<unknown>>();
+  protected readonly reserved: Reservations & { galleryCount: number };
+  private readonly queue: Waiting[] = [];
+  /** Settles when all changes are made that were asked for. */
+  private working?: Promise<void>;
+  protected stoppedBy?: unknown;
+  private lastUid = 0;
+
+  constructor(private readonly options: MemoryStoreOptions) {
+    super();
+    this.scanner = new VectorScanner({ threadCount: options.threadCount });
+    const { maxBytes = Infinity, maxHeapBytes = Infinity } = options;
+    const room = new Room({ all: maxBytes, heap: maxHeapBytes });
+    this.reserved = { names: new Set(), room, galleryCount: 0 };
+  }
+
+  override get isStopped(): boolean {
+    return this.stoppedBy !== undefined;
+  }
+
+  override get keepsCrops(): boolean {
+    return true;
+  }
+
+  createGallery(gallery: NewGallery): Promise<Gallery> {
+    return this.change(() => {
+      this.checkName(gallery.id);
+      if (this.galleries.has(gallery.id)) throw galleryErrors.galleryExists(gallery.id);
+      const { maxGalleries = Infinity } = this.options;
+      if (this.reserved.galleryCount >= maxGalleries)
+        throw galleryErrors.galleriesFull(gallery.id, maxGalleries);
+      this.checkRoom(gallery.id, bytesOfGallery(gallery));
+      const now = Date.now();
+      const state = this.makeState({ ...gallery, uid: this.nextUid() });
+      return this.toReplace(undefined, {
+        ...gallery,
+        uid: state.uid,
+        createdAt: now,
+        updatedAt: now,
+        state,
+      });
+    });
+  }
+
+  async getGallery(galleryId: string): Promise<Gallery> {
+    return toGallery(this.gallery(galleryId));
+  }
+
+  async listGalleries(page: PageRequest): Promise<Page<Gallery>> {
+    return this.list.page(page, toGallery);
+  }
+
+  updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery> {
+    return this.change(() => {
+      const before = this.wholeGallery(galleryId);
+      const after = { ...before, ...changes, updatedAt: Date.now() };
+      this.checkRoom(galleryId, bytesOfGallery(after) - bytesOfGallery(before));
+      return this.toReplace(before, after);
+    });
+  }
+
+  async deleteGallery(galleryId: string): Promise<DeletionCounts> {
+    const { state, counts } = await this.change(() => {
+      const before = this.wholeGallery(galleryId);
+      const { state } = before;
+      const counts = { subjectCount: state.subjectCount, referenceCount: state.referenceCount };
+      return { gallery: { before }, answer: () => ({ state, counts }) };
+    });
+    await state.close();
+    return counts;
+  }
+
+  override async replaceGallery(galleryId: string, copyId: string): Promise<Gallery> {
+    const { state, gallery } = await this.change(() => {
+      const replaced = this.wholeGallery(galleryId);
+      const before = this.wholeGallery(copyId);
+      const after = { ...before, id: galleryId, copyOf: null, updatedAt: Date.now() };
+      const answer = () => ({ state: replaced.state, gallery: toGallery(after) });
+      return { gallery: { before, after }, replaced, answer };
+    });
+    await state.close();
+    return gallery;
+  }
+
+  putSubject(
+    galleryId: string,
+    subjectId: string,
+    metadata: Metadata,
+    rights: Partial<SubjectRights & SubjectHistory> = {},
+  ): Promise<{ subject: Subject; isNew: boolean }> {
+    return this.draft(galleryId, (draft, gallery) => {
+      const { isNew } = plans.planSubject(draft, subjectId, metadata, rights, gallery);
+      return () => ({ subject: draft.state.getSubject(subjectId), isNew });
+    });
+  }
+
+  async getSubject(galleryId: string, subjectId: string): Promise<Subject> {
+    return this.gallery(galleryId).state.getSubject(subjectId);
+  }
+
+  async listSubjects(
+    galleryId: string,
+    page: PageRequest & { filter?: MetadataFilter },
+  ): Promise<Page<Subject>> {
+    return this.gallery(galleryId).state.listSubjects(page);
+  }
+
+  recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void> {
+    return this.draft(galleryId, (draft) => {
+      plans.planMatches(draft, subjectIds, matchedAt);
+      return () => undefined;
+    });
+  }
+
+  renameSubject(
+    galleryId: string,
+    subjectId: string,
+    newSubjectId: string,
+    { merge }: { merge: boolean },
+  ): Promise<Subject> {
+    return this.draft(galleryId, (draft, { maxReferencesPerSubject }) => {
+      plans.planRename(draft, subjectId, newSubjectId, { merge, maxReferencesPerSubject });
+      return () => draft.state.getSubject(newSubjectId);
+    });
+  }
+
+  deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
+    return this.draft(galleryId, (draft) => {
+      const counts = plans.planSubjectDeletion(draft, subjectId);
+      return () => counts;
+    });
+  }
+
+  addReferences(
+    galleryId: string,
+    references: readonly NewReference[],
+  ): Promise<(AddedReference | FaceError)[]> {
+    return this.draft(galleryId, (draft, gallery) => {
+      const keepCrops = gallery.keepCrops && this.keepsCrops;
+      const planned = plans.planAdditions(draft, references, { ...gallery, keepCrops });
+      return () => {
+        const later = new Set(draft.references.map(({ after }) => after!.id));
+        // Each is answered as it is when those before it are there, and those after it are not.
+        return planned.map((outcome) => {
+          if (outcome instanceof FaceError) return outcome;
+          later.delete(outcome.entry.id);
+          return draft.state.toAdded(outcome, later);
+        });
+      };
+    });
+  }
+
+  async getReference(galleryId: string, subjectId: string, referenceId: string): Promise<StoredReference> {
+    return this.gallery(galleryId).state.getReference(subjectId, referenceId);
+  }
+
+  async listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]> {
+    return this.gallery(galleryId).state.listReferences(subjectId);
+  }
+
+  override async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
+    const { state } = this.gallery(galleryId);
+    return subjectIds.flatMap((subjectId) => state.describeReferences(subjectId));
+  }
+
+  override async getCrop(
+    galleryId: string,
+    subjectId: string,
+    referenceId: string,
+  ): Promise<Uint8Array | null> {
+    const crop = this.gallery(galleryId).state.getCrop(subjectId, referenceId);
+    return (crop && (await this.readCrop(crop))) ?? null;
+  }
+
+  override deleteCrops(galleryId: string, subjectIds: readonly string[]): Promise<number> {
+    return this.draft(galleryId, (draft) => {
+      const count = plans.planCropDeletion(draft, subjectIds);
+      return () => count;
+    });
+  }
+
+  updateReference(
+    galleryId: string,
+    subjectId: string,
+    referenceId: string,
+    metadata: Metadata,
+    rights: Partial<ReferenceRights> = {},
+  ): Promise<Reference> {
+    return this.draft(galleryId, (draft) => {
+      plans.planReference(draft, subjectId, referenceId, { ...rights, metadata });
+      return () => {
+        const { embedding: _embedding, ...reference } = draft.state.getReference(subjectId, referenceId);
+        return reference;
+      };
+    });
+  }
+
+  deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void> {
+    return this.draft(galleryId, (draft) => {
+      plans.planReferenceDeletion(draft, subjectId, referenceId);
+      return () => undefined;
+    });
+  }
+
+  async search(galleryId: string, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
+    const search = this.gallery(galleryId).state.search(probes, options);
+    this.searches.add(search);
+    try {
+      return await search;
+    } finally {
+      this.searches.delete(search);
+    }
+  }
+
+  async *exportRecords(galleryId: string): AsyncGenerator<GalleryRecord> {
+    yield* this.gallery(galleryId).state.records();
+  }
+
+  async close(): Promise<void> {
+    await this.working;
+    await Promise.allSettled(this.searches);
+    await Promise.all(Array.from(this.galleries.values(), ({ state }) => state.close()));
+    await this.scanner.close();
+  }
+
+  /** Waits for changes that may come along with the first. */
+  protected async gather(): Promise<void> {}
+
+  /** Makes a group of changes safe, as a whole or not at all. Memory is as safe as it gets. */
+  protected async write(_changes: readonly ReservedChange[]): Promise<void> {}
+
+  /** Settles when all that changes have taken away is gone from the medium too. */
+  protected async wipe(): Promise<void> {}
+
+  /** Whether crops are held in memory, and count there. */
+  protected readonly holdsCrops: boolean = true;
+
+  /** @returns a copy; `undefined` where it cannot be read. */
+  protected async readCrop({ content }: CropEntry): Promise<Uint8Array | undefined> {
+    return content?.slice();
+  }
+
+  protected makeState({
+    uid,
+    id,
+    dimensions,
+  }: {
+    uid: number;
+    id: string;
+    dimensions: number;
+  }): GalleryState {
+    const { precision } = this.options;
+    const index = new VectorIndex({ dimensions, precision, scanner: this.scanner });
+    const rowBytes = dimensions * (precision === 'int8' ? 5 : 4);
+    return new GalleryState({ uid, id, dimensions, rowBytes, holdsCrops: this.holdsCrops }, index);
+  }
+
+  /** Takes over what comes from the medium. */
+  protected restore(galleries: readonly GalleryEntry[], lastUid: number): void {
+    for (const gallery of galleries) {
+      this.count({ after: gallery }, 1);
+      this.apply({ gallery: { after: gallery } });
+    }
+    this.lastUid = lastUid;
+  }
+
+  protected nextUid(): number {
+    return ++this.lastUid;
+  }
+
+  /** As it is now. */
+  private gallery(galleryId: string): GalleryEntry {
+    const gallery = this.galleries.get(galleryId);
+    if (!gallery) throw galleryErrors.galleryNotFound(galleryId);
+    return gallery;
+  }
+
+  /** For a change of the gallery itself: nothing in it is being changed. */
+  private wholeGallery(galleryId: string): GalleryEntry {
+    this.checkName(galleryId);
+    const gallery = this.gallery(galleryId);
+    this.checkName(wholeName(gallery.state));
+    return gallery;
+  }
+
+  private checkName(name: string): void {
+    if (this.reserved.names.has(name)) throw WAITS;
+  }
+
+  /** @param bytes - that a gallery takes more, beside what is in it. */
+  private checkRoom(galleryId: string, bytes: number): void {
+    const refusal = this.reserved.room.refusal(galleryId, { all: bytes, heap: bytes });
+    if (refusal) throw refusal;
+  }
+
+  private toReplace(before: GalleryEntry | undefined, after: GalleryEntry): Planned<Gallery> {
+    return { gallery: { before, after }, answer: () => toGallery(after) };
+  }
+
+  /** A change of what is in a gallery. */
+  private draft<T>(galleryId: string, plan: (draft: Draft, gallery: GalleryEntry) => () => T): Promise<T> {
+    return this.change(() => {
+      this.checkName(galleryId);
+      const gallery = this.gallery(galleryId);
+      const draft = new Draft(gallery.state, this.reserved, () => this.nextUid());
+      try {
+        const answer = plan(draft, gallery);
+        draft.checkGrowth();
+        return { draft, answer };
+      } catch (error) {
+        draft.discard();
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Makes one change, all of it or nothing, when it is its turn.
+   *
+   * @param plan - reserves what it needs, or throws and has changed nothing.
+   */
+  private change<T>(plan: () => Planned<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.queue.push({ plan, resolve, reject });
+      this.working ??= this.work();
+    });
+  }
+
+  private async work(): Promise<void> {
+    await this.gather();
+    while (this.queue.length > 0) {
+      const group = this.reserveGroup();
+      if (group.length > 0) await this.make(group);
+    }
+    this.working = undefined;
+  }
+
+  private reserveGroup(): Member[] {
+    const group: Member[] = [];
+    for (let size = 0; this.queue.length > 0 && size < MAX_GROUP;) {
+      const [waiting] = this.queue;
+      try {
+        if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
+        const planned = waiting.plan();
+        this.reserve(planned);
+        size += 1 + (planned.draft?.size ?? 0);
+        group.push({ ...waiting, planned });
+      } catch (error) {
+        if (error === WAITS) break;
+        waiting.reject(error instanceof FaceError ? error : galleryErrors.storeFailed(error));
+      }
+      this.queue.shift();
+    }
+    return group;
+  }
+
+  protected async make(group: readonly Member[]): Promise<void> {
+    try {
+      await this.write(group.map(({ planned }) => planned));
+    } catch (error) {
+      for (const { planned, reject } of group) {
+        this.release(planned);
+        reject(galleryErrors.storeFailed(error));
+      }
+      this.reserved.names.clear();
+      return;
+    }
+    const removing: Made[] = [];
+    for (const { planned, resolve, reject } of group) {
+      try {
+        this.apply(planned);
+        const made = { answer: planned.answer(), resolve, reject };
+        if (takesAway(planned)) removing.push(made);
+        else resolve(made.answer as never);
+      } catch (error) {
+        // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
+        this.stop(error);
+        reject(galleryErrors.storeStopped(error));
+      }
+    }
+    this.reserved.names.clear();
+    try {
+      await this.wipe();
+      for (const { answer, resolve } of removing) resolve(answer as never);
+    } catch (error) {
+      for (const { reject } of removing) reject(galleryErrors.notWiped(error));
+    }
+  }
+
+  /** Takes no more changes from now on. */
+  protected stop(cause: unknown): void {
+    this.stoppedBy ??= cause;
+  }
+
+  /** These are planned again, before all that wait. */
+  protected planAgain(members: readonly Waiting[]): void {
+    this.queue.unshift(...members);
+  }
+
+  private reserve({ gallery, replaced, draft }: ReservedChange): void {
+    draft?.reserve();
+    for (const entry of [gallery?.before, gallery?.after]) if (entry) this.reserved.names.add(entry.id);
+    if (gallery) this.count(gallery, 1);
+    if (replaced) this.count({ before: replaced }, 1);
+  }
+
+  protected release({ gallery, replaced, draft }: ReservedChange): void {
+    draft?.release();
+    if (gallery) this.count(gallery, -1);
+    if (replaced) this.count({ before: replaced }, -1);
+  }
+
+  protected count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
+    const [added, removed] = [Number(after !== undefined), Number(before !== undefined)];
+    this.reserved.galleryCount += sign * (added - removed);
+    if (after) this.reserved.room.take(bytesOfAll(after), sign);
+    if (before) this.reserved.room.take(bytesOfAll(before), sign === 1 ? -1 : 1);
+  }
+
+  protected apply({ gallery, replaced, draft }: ReservedChange): void {
+    draft?.state.apply(draft);
+    if (replaced) this.list.delete(replaced.uid);
+    if (!gallery) return;
+    const { before, after } = gallery;
+    if (after) {
+      if (before && before.id !== after.id) this.galleries.delete(before.id);
+      after.state.id = after.id;
+      this.galleries.set(after.id, after);
+      this.list.set(after.uid, after);
+    } else if (before) {
+      this.galleries.delete(before.id);
+      this.list.delete(before.uid);
+    }
+  }
+}
+
+/** Whether something is to be wiped before the change is acknowledged. */
+export function takesAway({ gallery, draft }: ReservedChange): boolean {
+  if (gallery) return gallery.before !== undefined;
+  return draft?.takesAway === true;
+}
+
+function bytesOfAll(gallery: GalleryEntry): Bytes {
+  const own = bytesOfGallery(gallery);
+  const { all, heap } = gallery.state.planned.bytes;
+  return { all: own + all, heap: own + heap };
+}

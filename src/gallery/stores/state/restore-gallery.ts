@@ -1,0 +1,84 @@
+import { Turns } from '../../turns';
+import type { ReferenceEntry, SubjectDetails } from './entries';
+import type { GalleryState } from './gallery-state';
+
+/** A subject of which more may come. */
+export interface RestoredSubject {
+  readonly details: SubjectDetails;
+  readonly number: number;
+  references: ReferenceEntry[];
+}
+
+/** Fills a gallery with what comes from a medium: subjects before their references, otherwise in any order. */
+export class RestoreGallery {
+  private readonly subjects: RestoredSubject[] = [];
+  /** Records that make way for newer ones. */
+  private readonly older: { record?: number }[] = [];
+
+  constructor(readonly state: GalleryState) {}
+
+  addSubject(details: SubjectDetails): RestoredSubject {
+    const subject = { details, number: this.state.takeNumber(), references: [] };
+    this.subjects.push(subject);
+    return subject;
+  }
+
+  /** @param embedding - Float32Array [D]. Copied. */
+  addReference(
+    subject: RestoredSubject,
+    reference: Omit<ReferenceEntry, 'subject' | 'row'>,
+    embedding: Float32Array,
+  ): void {
+    const row = this.state.restoreVector(embedding, subject.number);
+    subject.references.push({ ...reference, subject: subject.number, row });
+  }
+
+  /**
+   * Puts all in its place. Of two records with one id the newer counts: the older was set aside as damaged when the other was
+   * made, and has come back.
+   *
+   * @returns what made way.
+   */
+  async finish(): Promise<{ record?: number }[]> {
+    this.subjects.sort((a, b) => a.details.uid - b.details.uid);
+    const turns = new Turns();
+    const newest = new Map<string, RestoredSubject>();
+    const references = new Map<string, ReferenceEntry>();
+    for (const subject of this.subjects) {
+      const other = newest.get(subject.details.id);
+      if (other) this.leaveOutSubject(other);
+      newest.set(subject.details.id, subject);
+      await turns.next();
+    }
+    for (const subject of newest.values()) {
+      for (const reference of subject.references) {
+        const other = references.get(reference.id);
+        const isNewer = !other || other.uid < reference.uid;
+        if (isNewer) references.set(reference.id, reference);
+        if (other) this.leaveOut(isNewer ? other : reference);
+      }
+      await turns.next();
+    }
+    for (const subject of this.subjects) {
+      if (newest.get(subject.details.id) !== subject) continue;
+      const kept = subject.references.filter((one) => references.get(one.id) === one);
+      kept.sort((a, b) => a.uid - b.uid);
+      const after = { ...subject, references: kept };
+      this.state.restore(after);
+      await turns.next();
+    }
+    return this.older;
+  }
+
+  private leaveOutSubject({ details, number, references }: RestoredSubject): void {
+    this.older.push(details);
+    for (const reference of references) this.leaveOut(reference);
+    this.state.giveNumber(number);
+  }
+
+  private leaveOut(reference: ReferenceEntry): void {
+    this.older.push(reference);
+    if (reference.crop) this.older.push(reference.crop);
+    this.state.leaveOut(reference.row);
+  }
+}

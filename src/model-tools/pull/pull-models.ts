@@ -1,0 +1,361 @@
+import { createHash } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tryLock } from 'fs-native-extensions';
+import { FaceError } from '../../errors';
+import { writeAtomically } from '../../models/write-atomically';
+import type { CardLicense, ModelCard } from '../../models/model-card';
+import { checksumMismatch, isModelFile, sha256OfFile } from '../../models/model-file';
+import type { StoredModel } from '../../models/model-store';
+import {
+  DEFAULT_PATIENCE,
+  type DownloadEvents,
+  downloadFile,
+  type Patience,
+  publishPart,
+  removePart,
+} from './download-file';
+import { extractEntries, MAX_FILE_BYTES, MAX_PACK_BYTES } from './extract-entries';
+
+/** How often a pull that waits for another one looks whether it is done. */
+const LOCK_POLL_MS = 200;
+
+/** Where models are pulled from and to. */
+export interface PullOptions {
+  /** Models folder that files are written to. */
+  modelsDir: string;
+  /** Folder of a server that has the files by their names, ends in a slash; `null`: each from its publisher. */
+  mirrorUrl: string | null;
+  /** Folder on this machine that has the files, or the packs; `null`: from the network. */
+  from: string | null;
+  /** True to replace files that are there and right. */
+  force: boolean;
+  /** True where the operator accepts licences that forbid commercial use. */
+  acceptLicense: boolean;
+  /** sha256 of the ONNX file, for a model whose card pins none. Of one model only. */
+  sha256: string | null;
+  /** Told how far the file of that name is. */
+  onBytes?(file: string, done: number, total: number | null): void;
+  onNotice?(message: string): void;
+  patience?: Partial<Patience>;
+}
+
+/** What became of one model. */
+export interface PulledModel {
+  name: string;
+  /** Path of the ONNX file. */
+  path: string;
+  /** `present`: the right file was there already. */
+  state: 'present' | 'pulled';
+  license: CardLicense;
+}
+
+/** A model whose card is complete. */
+interface Wanted {
+  card: ModelCard & { file: string; sha256: string };
+  /** True where the operator gave the sha256. */
+  isPinnedHere: boolean;
+  /** The right file, where it is there already. */
+  present: string | null;
+}
+
+/** One file to fetch, and the models that are in it. */
+interface Fetch {
+  /** Name of the file: of an ONNX file, or of a pack. */
+  file: string;
+  /** Absent where the card names no place, and there is no mirror. */
+  url: string | null;
+  sha256: string;
+  bytes: number | null;
+  isPack: boolean;
+  wanted: Wanted[];
+}
+
+/**
+ * Fetches the files of models, from the network or from a folder. A pack is fetched once for all models in it. Nothing is
+ * fetched before every name, licence and hash has been looked at; no file appears under its name before it is checked.
+ *
+ * @yields each model once it is there.
+ * @throws {FaceError} MODEL_UNKNOWN for a name without a card or that is compiled; MODEL_LICENSE_NOT_ACCEPTED;
+ * MODEL_INVALID where no sha256 is pinned or given; MODEL_NOT_FOUND where there is nowhere to take the file from;
+ * PARAMETER_INVALID where `sha256` does not go with the names; MODEL_DOWNLOAD_FAILED; MODEL_ARCHIVE_INVALID;
+ * MODEL_CHECKSUM_MISMATCH where what came is another file.
+ */
+export async function* pullModels(
+  names: readonly string[],
+  store: ReadonlyMap<string, StoredModel>,
+  options: PullOptions,
+): AsyncGenerator<PulledModel, void, void> {
+  const models = await Promise.all([...new Set(names)].map((name) => plan(name, names, store, options)));
+  const fetches = groupByFile(
+    models.filter(({ present }) => present == null),
+    options,
+  );
+  for (const { card, isPinnedHere, present } of models) {
+    if (present == null) continue;
+    if (isPinnedHere) await pinCard(card, present, options.modelsDir);
+    yield { name: card.name, path: present, state: 'present', license: card.license };
+  }
+  if (fetches.length > 0) await mkdir(options.modelsDir, { recursive: true });
+  for (const fetch of fetches) {
+    const state =
+      options.from == null
+        ? await fetchFromNetwork(fetch, options)
+        : await copy(fetch, options.from, options);
+    for (const { card, isPinnedHere } of fetch.wanted) {
+      const path = join(options.modelsDir, card.file);
+      if (isPinnedHere) await pinCard(card, path, options.modelsDir);
+      yield { name: card.name, path, state, license: card.license };
+    }
+  }
+}
+
+async function plan(
+  name: string,
+  names: readonly string[],
+  store: ReadonlyMap<string, StoredModel>,
+  { sha256, force, acceptLicense }: PullOptions,
+): Promise<Wanted> {
+  const model = store.get(name);
+  if (model == null || model.card.compiled) {
+    const available = [...store.values()].flatMap(({ card }) => (card.compiled ? [] : card.name));
+    const reason = model == null ? 'no card has that name' : 'that one is made by `likeness models compile`';
+    throw new FaceError(
+      'MODEL_UNKNOWN',
+      `Expected a model that is pulled but received ${JSON.stringify(name)}: ${reason}. Known: ${available.join(', ')}.`,
+      { model: name, available },
+    );
+  }
+  const { card, path } = model;
+  if (sha256 != null && (new Set(names).size > 1 || (card.sha256 ?? sha256) !== sha256)) {
+    throw new FaceError(
+      'PARAMETER_INVALID',
+      `Option --sha256 is for one model whose card pins none, or the same; the card of ${name} pins ${card.sha256 ?? 'none'}.`,
+      { field: 'sha256' },
+    );
+  }
+  const pinned = card.sha256 ?? sha256;
+  if (pinned == null) {
+    throw new FaceError(
+      'MODEL_INVALID',
+      `The card of model ${name} pins no sha256, because none is published. Say with --sha256 which file you trust. Its source: ${card.source}`,
+      { model: name },
+    );
+  }
+  const complete = { ...card, file: card.file as string, sha256: pinned };
+  const isPresent = !force && path != null && (await isModelFile(path, complete));
+  if (!isPresent && !card.license.commercialUse && !acceptLicense) throw licenseNotAccepted(card);
+  return { card: complete, isPinnedHere: card.sha256 == null, present: isPresent ? path : null };
+}
+
+function licenseNotAccepted({ name, license }: ModelCard): FaceError {
+  const note = license.note == null ? '' : ` ${license.note}`;
+  return new FaceError(
+    'MODEL_LICENSE_NOT_ACCEPTED',
+    `The licence of model ${name} (${license.name}) does not allow commercial use.${note} Repeat with --accept-license where your use is within it.`,
+    { model: name, license },
+  );
+}
+
+function groupByFile(models: readonly Wanted[], { mirrorUrl, from }: PullOptions): Fetch[] {
+  const fetches = new Map<string, Fetch>();
+  for (const wanted of models) {
+    const { card } = wanted;
+    const { url: published = null, pack } = card.download ?? {};
+    const name = published == null ? card.file : basename(published);
+    const file = pack == null ? card.file : name;
+    const url = mirrorUrl == null ? published : mirrorUrl + encodeURIComponent(name);
+    if (url == null && from == null) {
+      throw new FaceError(
+        'MODEL_NOT_FOUND',
+        `The card of model ${card.name} names no place to download ${card.file} from. Get it (source: ${card.source}) and name its folder with --from.`,
+        { model: card.name, file: card.file },
+      );
+    }
+    const known = fetches.get(file);
+    if (known != null && known.isPack && known.sha256 === pack?.sha256) known.wanted.push(wanted);
+    else {
+      const { sha256, bytes = null } = pack ?? card;
+      fetches.set(known == null ? file : card.name, {
+        file,
+        url,
+        sha256,
+        bytes,
+        isPack: pack != null,
+        wanted: [wanted],
+      });
+    }
+  }
+  return [...fetches.values()];
+}
+
+async function fetchFromNetwork(fetch: Fetch, options: PullOptions): Promise<PulledModel['state']> {
+  const { modelsDir, onNotice } = options;
+  const partPath = join(modelsDir, `${fetch.file}.part`);
+  const { part, waited } = await lockPart(partPath, () =>
+    onNotice?.(`waiting for another pull of ${fetch.file}`),
+  );
+  try {
+    // What was waited for has most likely brought the file.
+    if (waited && (await areThere(fetch, modelsDir))) {
+      await removePart(partPath);
+      return 'present';
+    }
+    try {
+      await download(part, partPath, fetch, options);
+      if (fetch.isPack) {
+        await extract(partPath, fetch, modelsDir);
+        await removePart(partPath);
+      } else await publishPart(partPath, join(modelsDir, fetch.file));
+      return 'pulled';
+    } catch (error) {
+      // What has come so far is kept where the next pull may go on with it.
+      const isResumable =
+        error instanceof FaceError && error.code === 'MODEL_DOWNLOAD_FAILED' && (await part.stat()).size > 0;
+      if (!isResumable) await removePart(partPath);
+      throw error;
+    }
+  } finally {
+    await part.close();
+  }
+}
+
+/** Downloads, and once more from the beginning where what was put together of several answers is not the file. */
+async function download(
+  part: FileHandle,
+  partPath: string,
+  fetch: Fetch,
+  options: PullOptions,
+): Promise<void> {
+  const { file, url, bytes, isPack } = fetch;
+  const source = {
+    url: url as string,
+    bytes,
+    maxBytes: isPack ? MAX_PACK_BYTES : MAX_FILE_BYTES,
+    allowHttp: options.mirrorUrl?.startsWith('http:') ?? false,
+  };
+  const events: DownloadEvents = {
+    onBytes: (done, total) => options.onBytes?.(file, done, total),
+    onNotice: (message) => options.onNotice?.(message),
+  };
+  const patience = { ...DEFAULT_PATIENCE, ...options.patience };
+  const { resumed } = await downloadFile(part, partPath, source, events, patience);
+  // Read back from the disk: this is what will be loaded, whichever answers and processes it came by.
+  let received = await sha256OfFile(partPath);
+  if (received !== fetch.sha256 && resumed) {
+    options.onNotice?.(`${file}: what was resumed is not the file; downloading it from the beginning`);
+    await part.truncate(0);
+    await downloadFile(part, partPath, source, events, patience);
+    received = await sha256OfFile(partPath);
+  }
+  if (received !== fetch.sha256) throw mismatch(fetch, received);
+}
+
+/** The lock is the system's own and goes with the process, however that ends. */
+async function lockPart(path: string, onWait: () => void): Promise<{ part: FileHandle; waited: boolean }> {
+  for (let waited = false; ; waited = true) {
+    const part = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+    // Whoever had the lock may have renamed or removed the file meanwhile.
+    if (tryLock(part.fd) && (await isStill(part, path))) return { part, waited };
+    await part.close();
+    if (!waited) onWait();
+    await sleep(LOCK_POLL_MS);
+  }
+}
+
+async function isStill(file: FileHandle, path: string): Promise<boolean> {
+  const [{ ino }, there] = await Promise.all([file.stat(), stat(path).catch(() => null)]);
+  return there?.ino === ino;
+}
+
+async function areThere({ wanted }: Fetch, modelsDir: string): Promise<boolean> {
+  for (const { card } of wanted) {
+    if (!(await isModelFile(join(modelsDir, card.file), card))) return false;
+  }
+  return true;
+}
+
+/** Takes the ONNX file from a folder, or the pack that it is in. */
+async function copy(fetch: Fetch, from: string, { modelsDir }: PullOptions): Promise<PulledModel['state']> {
+  const packed: Wanted[] = [];
+  for (const wanted of fetch.wanted) {
+    const { card } = wanted;
+    const path = join(from, card.file);
+    if (await isFile(path)) {
+      await writeAtomically(join(modelsDir, card.file), checked(createReadStream(path), card));
+    } else if (fetch.isPack) packed.push(wanted);
+    else throw notInFolder(fetch, card.file);
+  }
+  if (packed.length === 0) return 'pulled';
+  const packPath = join(from, fetch.file);
+  if (!(await isFile(packPath))) throw notInFolder(fetch, `${fetch.file} or ${packed[0].card.file}`);
+  if ((await stat(packPath)).size > MAX_PACK_BYTES) {
+    const message = `The pack ${fetch.file} cannot be taken: it has more than ${MAX_PACK_BYTES} bytes.`;
+    throw new FaceError('MODEL_ARCHIVE_INVALID', message, { file: fetch.file });
+  }
+  const received = await sha256OfFile(packPath);
+  if (received !== fetch.sha256) throw mismatch(fetch, received);
+  await extract(packPath, { ...fetch, wanted: packed }, modelsDir);
+  return 'pulled';
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+function extract(packPath: string, { wanted }: Fetch, modelsDir: string): Promise<void> {
+  return extractEntries(
+    packPath,
+    wanted.map(({ card }) => ({
+      name: card.download?.pack?.entry as string,
+      save: (content) => writeAtomically(join(modelsDir, card.file), checked(content, card)),
+    })),
+  );
+}
+
+/**
+ * Passes the content of an ONNX file on, and throws before its end where it is not that of the card.
+ *
+ * @throws {FaceError} MODEL_CHECKSUM_MISMATCH.
+ */
+async function* checked(
+  content: AsyncIterable<Uint8Array>,
+  card: Wanted['card'],
+): AsyncGenerator<Uint8Array, void, void> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    if (bytes > (card.bytes ?? Infinity)) throw checksumMismatch(card, card.file, { bytes: 'more' });
+    hash.update(chunk);
+    yield chunk;
+  }
+  const received = hash.digest('hex');
+  if (received !== card.sha256) throw checksumMismatch(card, card.file, { sha256: received });
+}
+
+function mismatch({ file, sha256, wanted, isPack }: Fetch, received: string): FaceError {
+  if (!isPack) return checksumMismatch(wanted[0].card, file, { sha256: received });
+  const message = `Expected sha256 ${sha256} for the pack ${file} but it is ${received}.`;
+  return new FaceError('MODEL_CHECKSUM_MISMATCH', message, { file, expected: sha256, received });
+}
+
+function notInFolder({ wanted }: Fetch, file: string): FaceError {
+  const { name } = wanted[0].card;
+  const message = `The folder given as --from has no file ${file}, which model ${name} is taken from.`;
+  return new FaceError('MODEL_NOT_FOUND', message, { field: 'from', model: name, file });
+}
+
+/** Boots check files against cards, so a hash that the operator vouches for goes into a card of theirs. */
+async function pinCard(card: ModelCard, path: string, modelsDir: string): Promise<void> {
+  const folder = join(modelsDir, 'cards');
+  await mkdir(folder, { recursive: true });
+  const { size: bytes } = await stat(path);
+  const json = `${JSON.stringify({ ...card, bytes }, null, 2)}\n`;
+  await writeAtomically(join(folder, `${card.name}.json`), Buffer.from(json));
+}

@@ -1,0 +1,128 @@
+import { access, readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { FaceError } from '../errors';
+import { compiledFileName, COMPILED_MODELS } from '../model-tools/compile/compile-models';
+import { type ModelCard, parseModelCard } from './model-card';
+
+/** A card, and where its file is. */
+export interface StoredModel {
+  card: ModelCard;
+  /** Path of the ONNX file; `null` where no models folder has it. */
+  path: string | null;
+}
+
+/** What a worker loads. */
+export interface ModelFile {
+  card: ModelCard;
+  /** Path of the ONNX file. */
+  path: string;
+  /** Path of the graph that was prepared from it for this machine; `null` where there is none: the file is loaded. */
+  preparedPath: string | null;
+}
+
+/**
+ * Reads every card and looks for its file.
+ *
+ * @param cardDirs - folders with `<name>.json`, in order; a card in a later folder replaces one of the same name.
+ * @param modelDirs - folders with ONNX files; the first that has the file wins.
+ * @throws {FaceError} MODEL_INVALID naming the card and every wrong field.
+ */
+export async function readModelStore(
+  cardDirs: readonly string[],
+  modelDirs: readonly string[],
+): Promise<Map<string, StoredModel>> {
+  const models = new Map<string, StoredModel>();
+  for (const dir of cardDirs) {
+    for (const file of (await listJson(dir)).sort()) {
+      const card = parseModelCard(await readJson(join(dir, file)), file);
+      models.set(card.name, { card, path: await findFile(onnxFileName(card), modelDirs) });
+    }
+  }
+  return models;
+}
+
+/** File name of a model's ONNX file, without folder. */
+export function onnxFileName(card: ModelCard): string {
+  return card.compiled ? compiledFileName(card.name) : (card.file as string);
+}
+
+/**
+ * The model of that name.
+ *
+ * @throws {FaceError} MODEL_NOT_FOUND without a card, without a file; MODEL_INVALID where the card pins no sha256.
+ */
+export function requireFile(
+  store: ReadonlyMap<string, StoredModel>,
+  name: string,
+): { card: ModelCard; path: string } {
+  const model = store.get(name);
+  if (model == null) {
+    throw new FaceError('MODEL_NOT_FOUND', `Model ${JSON.stringify(name)} has no card.`, {
+      model: name,
+      available: [...store.keys()],
+    });
+  }
+  const { card, path } = model;
+  if (path == null) {
+    throw new FaceError(
+      'MODEL_NOT_FOUND',
+      `The file ${onnxFileName(card)} of model ${name} is in none of the models folders. ${howToGet(card)}`,
+      { model: name, file: onnxFileName(card) },
+    );
+  }
+  if (card.sha256 == null) {
+    throw new FaceError(
+      'MODEL_INVALID',
+      `The card of model ${name} pins no sha256, because there is no one published file of it. Put a copy of the card with the sha256 of your own ${basename(path)} into the cards folder of your models folder.`,
+      { model: name },
+    );
+  }
+  return { card, path };
+}
+
+/** The command that puts the file of a model into the first models folder. */
+export function commandToGet(name: string): string {
+  return `likeness models ${Object.hasOwn(COMPILED_MODELS, name) ? 'compile' : 'pull'} ${name}`;
+}
+
+function howToGet({ name, source, download, compiled }: ModelCard): string {
+  if (compiled) return `To compile it: npx ${commandToGet(name)}`;
+  const command = download == null ? '' : ` To download it: npx ${commandToGet(name)}`;
+  return `Its source: ${source}.${command}`;
+}
+
+async function listJson(dir: string): Promise<string[]> {
+  try {
+    return (await readdir(dir)).filter((file) => file.endsWith('.json'));
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    throw error;
+  }
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new FaceError(
+      'MODEL_INVALID',
+      `The model card ${basename(path)} is no valid JSON.`,
+      {},
+      { cause: error },
+    );
+  }
+}
+
+async function findFile(file: string, dirs: readonly string[]): Promise<string | null> {
+  for (const dir of dirs) {
+    const path = join(dir, file);
+    try {
+      await access(path);
+      return path;
+    } catch {
+      // Not in this folder: the next one may have it.
+    }
+  }
+  return null;
+}

@@ -1,0 +1,142 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ArrayNotEmpty, ArrayUnique, IsIn } from 'class-validator';
+import type { Analysis } from '../../face/analysis.service';
+import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, EXAMPLE_TIMINGS, exampleImage } from '../http/openapi/examples';
+import { FaceOptionsDto, IsPresentationAttack } from '../http/dto/face-options.dto';
+import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
+import { IsNameList, Omittable } from '../http/request/validation';
+import {
+  type AnalyzedFace,
+  type Attribute,
+  ATTRIBUTES,
+  type Expression,
+  EXPRESSIONS,
+  type Gender,
+  GENDERS,
+  type PresentationAttackPolicy,
+} from '../../pipeline/face.types';
+
+const SOFTMAX = { minimum: 0, maximum: 1 };
+
+/** Body of POST /v1/analyze beside `image`. */
+export class AnalyzeOptionsDto extends FaceOptionsDto {
+  /** What is estimated. */
+  @Omittable()
+  @IsNameList()
+  @ArrayNotEmpty()
+  @ArrayUnique()
+  @IsIn(ATTRIBUTES, { each: true })
+  @ApiPropertyOptional({
+    enum: ATTRIBUTES,
+    isArray: true,
+    uniqueItems: true,
+    minItems: 1,
+    example: ['age', 'gender'],
+    description:
+      'What is estimated; nothing else is run. Text may name them with commas between. Default: all that a loaded model ' +
+      'estimates',
+  })
+  attributes?: Attribute[];
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
+}
+
+/** Outputs of the gender network, [0, 1], sum 1. Not calibrated probabilities. */
+export class GenderScoresDto {
+  @ApiProperty({ ...SOFTMAX, example: 0.06, description: '[0, 1]' })
+  male: number;
+
+  @ApiProperty({ ...SOFTMAX, example: 0.94, description: '[0, 1]' })
+  female: number;
+}
+
+/** A face with estimated attributes: those that were asked for. */
+export class AnalyzedFaceDto extends FaceDto {
+  @ApiPropertyOptional({ example: 31.4, description: 'Estimated age in years' })
+  age?: number;
+
+  @ApiPropertyOptional({
+    enum: GENDERS,
+    description: 'The gender with the larger score, as the network saw it',
+  })
+  gender?: Gender;
+
+  @ApiPropertyOptional({
+    type: GenderScoresDto,
+    description: 'Softmax outputs, sum 1. Not calibrated probabilities',
+  })
+  genderScores?: GenderScoresDto;
+
+  @ApiPropertyOptional({ enum: EXPRESSIONS, description: 'The expression with the largest score' })
+  expression?: Expression;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    properties: Object.fromEntries(EXPRESSIONS.map((name) => [name, { type: 'number', ...SOFTMAX }])),
+    required: [...EXPRESSIONS],
+    description: 'Softmax outputs, sum 1. Not calibrated probabilities',
+  })
+  expressionScores?: Record<Expression, number>;
+
+  @ApiPropertyOptional({
+    example: 'indian',
+    description:
+      'The label with the largest score, as the network saw it: a class of its training data, no fact',
+  })
+  race?: string;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'number', ...SOFTMAX },
+    description: "Softmax outputs by the labels of the model's card, sum 1. Not calibrated probabilities",
+  })
+  raceScores?: Record<string, number>;
+
+  static override from(face: AnalyzedFace): AnalyzedFaceDto {
+    const { box: _b, landmarks: _l, detectionScore: _s, alignmentScore: _a, ...rest } = face;
+    const { presentationAttack: _p, ...attributes } = rest;
+    return { ...FaceDto.from(face), ...attributes };
+  }
+}
+
+/** Answer of POST /v1/analyze. */
+export class AnalyzeResponseDto extends ImageResultDto {
+  @ApiProperty({
+    type: [AnalyzedFaceDto],
+    description: 'Selected faces, largest first; empty where none was found',
+  })
+  faces: AnalyzedFaceDto[];
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: Analysis, requestId: string): AnalyzeResponseDto {
+    const faces = result.faces.map(AnalyzedFaceDto.from);
+    return { ...ImageResultDto.fieldsOf(result), faces, requestId };
+  }
+}
+
+export const ANALYZE_ANSWER = AnalyzeResponseDto.from(
+  {
+    ...exampleImage({
+      ...EXAMPLE_FACE,
+      age: 31.4,
+      gender: 'female' as const,
+      genderScores: { male: 0.06, female: 0.94 },
+      expression: 'happy' as const,
+      expressionScores: {
+        neutral: 0.12,
+        happy: 0.85,
+        sad: 0.01,
+        angry: 0.005,
+        fearful: 0.005,
+        disgusted: 0,
+        surprised: 0.01,
+      },
+    }),
+    timings: { ...EXAMPLE_TIMINGS, embedMs: 0, attributesMs: 9.6 },
+  },
+  EXAMPLE_REQUEST_ID,
+);

@@ -1,0 +1,65 @@
+import type { NestApplicationOptions } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { SwaggerModule } from '@nestjs/swagger';
+import type { Server } from 'node:http';
+import { AuditInterceptor } from './audit/audit.interceptor';
+import { AuditTrail } from './audit/audit-trail';
+import { ApiKeys } from './http/auth/api-keys';
+import { authenticate } from './http/auth/authenticate';
+import { HideDistancesInterceptor } from './http/auth/hide-distances.interceptor';
+import { deepfaceDialect } from './deepface/dialect';
+import { AppConfig } from './config/app.config';
+import { Draining } from './health/draining';
+import {
+  answerHeaders,
+  corsOptions,
+  pageHeaders,
+  refuseOtherHosts,
+  refuseOtherOrigins,
+} from './http/request/browsers';
+import { EventLoopTurns } from './http/request/event-loop-turns';
+import { FaceErrorFilter } from './http/errors/face-error.filter';
+import { createOpenApiDocument } from './http/openapi/openapi';
+import { limitRequests } from './http/request/rate-limit';
+import { requestId } from './http/request/request-id';
+import { RequestLog } from './http/request/request-log';
+import { createValidationPipe } from './http/request/validation';
+import { capConnections } from './http/request/connection-cap';
+import { FaceMetrics } from './metrics/face-metrics';
+import { measureHttp } from './metrics/measure-http';
+
+/** Options that {@link configureApp} counts on: bodies are read by the routes that take one, after their guards (`BodyReader`). */
+export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicationOptions;
+
+/** All that the application does around its controllers; main.ts and the e2e suites share it. */
+export function configureApp(app: NestExpressApplication): void {
+  const config = app.get(AppConfig);
+  app.disable('x-powered-by');
+  // Hashing every embedding sent, for a header that no client of a POST looks at.
+  app.disable('etag');
+  app.set('trust proxy', config.trustProxy);
+  app.use(requestId);
+  const [metrics, log, trail] = [app.get(FaceMetrics), app.get(RequestLog), app.get(AuditTrail)];
+  app.use(measureHttp((event) => metrics.observeHttp(event), log.observe, trail.observeRefusal));
+  app.use(app.get(EventLoopTurns).takeTurns);
+  app.use(capConnections(app.getHttpServer() as Server));
+  app.use(answerHeaders);
+  app.use(pageHeaders);
+  app.use(refuseOtherHosts(config));
+  if (config.corsOrigins.length > 0) app.enableCors(corsOptions(config));
+  app.use(refuseOtherOrigins(config));
+  app.use(deepfaceDialect(config));
+  app.use(authenticate(app.get(ApiKeys), config));
+  app.use(app.get(Draining).refuseWhileDraining);
+  app.use(limitRequests(config));
+  // The audit stream has what the service found, also where the caller must not see it; the interceptors inside may refuse.
+  app.useGlobalInterceptors(new HideDistancesInterceptor(), app.get(AuditInterceptor));
+  app.useGlobalPipes(createValidationPipe());
+  app.useGlobalFilters(new FaceErrorFilter());
+  SwaggerModule.setup('docs', app, createOpenApiDocument(app), {
+    jsonDocumentUrl: 'openapi.json',
+    raw: ['json'],
+    customSiteTitle: 'Likeness',
+    swaggerOptions: { deepLinking: true, tryItOutEnabled: true, defaultModelsExpandDepth: 0 },
+  });
+}

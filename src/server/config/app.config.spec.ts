@@ -1,0 +1,362 @@
+import { delimiter } from 'node:path';
+import { FaceError } from '../../errors';
+import {
+  DECISION_RANGES,
+  DEFAULT_FACE_OPTIONS,
+  FACE_OPTION_RANGES,
+  IDLE_TTL_RANGE,
+} from '../../face/face.options';
+import { GALLERY_STORES } from '../../gallery/gallery.options';
+import { APP_CONFIG, loadAppConfig } from './app.config';
+import { ALL_FEATURES } from './features';
+
+function refusal(env: NodeJS.ProcessEnv): FaceError {
+  try {
+    loadAppConfig(env);
+  } catch (error) {
+    if (error instanceof FaceError) return error;
+    throw error;
+  }
+  throw new Error('The environment was accepted.');
+}
+
+describe(loadAppConfig.name, () => {
+  it('takes every default from the table and the options of FaceModule', () => {
+    const config = loadAppConfig({ HOME: '/root', FACEBOOK: 'no variable of ours' });
+    const { workerFile: _workerFile, ...face } = DEFAULT_FACE_OPTIONS;
+    expect(config).toEqual({
+      port: 3000,
+      host: '127.0.0.1',
+      adminKey: null,
+      apiKeysFile: null,
+      isAuthRequired: true,
+      logLevel: 'log',
+      audit: { file: null, key: null, subjects: 'hashed', onFailure: 'refuse', maxBytes: 104_857_600 },
+      receiptKeyFile: null,
+      features: ALL_FEATURES,
+      maxImages: 16,
+      healthPort: 0,
+      shutdownDelayMs: 0,
+      maxJsonBytes: 33_554_432,
+      uploadBytes: 268_435_456,
+      modelMirrorUrl: null,
+      imageUrlHosts: [],
+      imageUrlTimeoutMs: 10_000,
+      allowedHosts: [],
+      corsOrigins: [],
+      trustProxy: [],
+      requestsPerMinute: 0,
+      face,
+      gallery: {
+        store: 'memory',
+        identification: true,
+        dir: 'data/gallery',
+        key: null,
+        acceptDamage: false,
+        nats: {
+          servers: [],
+          caFile: null,
+          certFile: null,
+          keyFile: null,
+          credentialsFile: null,
+          user: null,
+          password: null,
+          token: null,
+          namespace: 'likeness',
+          replicas: 3,
+          timeoutMs: 15_000,
+        },
+        precision: 'float32',
+        scanThreads: 'auto',
+        maxBytes: 'auto',
+        maxGalleries: 100_000,
+        defaultGallery: {
+          capacity: 100_000,
+          maxSubjects: null,
+          maxReferencesPerSubject: 20,
+          keepCrops: false,
+        },
+      },
+      deepface: { authToken: null, aliases: {} },
+    });
+  });
+
+  it('is frozen, defaults of FaceModule included', () => {
+    const config = loadAppConfig({});
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.face)).toBe(true);
+    expect(Object.isFrozen(config.gallery)).toBe(true);
+    config.face.detectors.push('changed');
+    expect(loadAppConfig({}).face.detectors).toEqual(DEFAULT_FACE_OPTIONS.detectors);
+  });
+
+  it('reads every variable of the table', () => {
+    const env: Record<string, string> = {};
+    for (const [name, variable] of Object.entries(APP_CONFIG)) {
+      if (variable.type === 'integer') env[name] = String(variable.range[1]);
+      if (variable.type === 'list') env[name] = ' one , two';
+      if (variable.type === 'folders') env[name] = ['first', 'second'].join(delimiter);
+      if (variable.type === 'decimal') env[name] = String(variable.range[1]);
+      if (variable.type === 'text') env[name] = '127.0.0.1';
+      if (variable.type === 'url') env[name] = ' https://mirror.example/models ';
+      if (variable.type === 'choice') env[name] = variable.choices[variable.choices.length - 1];
+      if (variable.type === 'secret') env[name] = 'k'.repeat(variable.range[0]);
+      if (variable.type === 'durations')
+        env[name] = ` one = 1000 , two=${variable.range[1]}`.replace(' = ', '=');
+      if (variable.type === 'hosts') env[name] = 'Face.example, *.example';
+      if (variable.type === 'origins') env[name] = 'https://app.example, http://LOCALHOST:5173/';
+      if (variable.type === 'networks') env[name] = ' 10.0.0.0/8 , ::1';
+      if (variable.type === 'features') env[name] = ' verify , galleries';
+      if (variable.type === 'names') env[name] = 'opencv=yunet, VGG-Face=sface';
+    }
+    const names = ['one', 'two'];
+    const largest = Object.fromEntries(
+      Object.entries({ ...FACE_OPTION_RANGES, ...DECISION_RANGES }).map(([option, [, max]]) => [option, max]),
+    );
+    expect(loadAppConfig(env)).toEqual({
+      port: 65_535,
+      host: '127.0.0.1',
+      adminKey: 'k'.repeat(16),
+      apiKeysFile: '127.0.0.1',
+      isAuthRequired: false,
+      logLevel: 'fatal',
+      audit: {
+        file: '127.0.0.1',
+        key: 'k'.repeat(32),
+        subjects: 'plain',
+        onFailure: 'continue',
+        maxBytes: 1024 ** 4,
+      },
+      receiptKeyFile: '127.0.0.1',
+      features: new Set(['verify', 'galleries']),
+      maxImages: 256,
+      healthPort: 65_535,
+      shutdownDelayMs: 600_000,
+      maxJsonBytes: 536_870_912,
+      uploadBytes: 64 * 1024 ** 3,
+      modelMirrorUrl: 'https://mirror.example/models/',
+      imageUrlHosts: names,
+      imageUrlTimeoutMs: 120_000,
+      allowedHosts: ['face.example', '*.example'],
+      corsOrigins: ['https://app.example', 'http://localhost:5173'],
+      trustProxy: ['10.0.0.0/8', '::1'],
+      requestsPerMinute: 1_000_000,
+      face: {
+        ...largest,
+        prepareModels: false,
+        idleTtlsMs: { one: 1000, two: IDLE_TTL_RANGE[1] },
+        cache: 'memory',
+        detectors: names,
+        embedders: names,
+        attributeModels: names,
+        attributes: [],
+        attackModels: names,
+        presentationAttack: 'require',
+        modelDirs: ['first', 'second'],
+      },
+      gallery: {
+        store: 'jetstream',
+        identification: false,
+        dir: '127.0.0.1',
+        key: 'k'.repeat(32),
+        acceptDamage: true,
+        nats: {
+          servers: names,
+          caFile: '127.0.0.1',
+          certFile: '127.0.0.1',
+          keyFile: '127.0.0.1',
+          credentialsFile: '127.0.0.1',
+          user: '127.0.0.1',
+          password: 'k',
+          token: 'k',
+          namespace: '127.0.0.1',
+          replicas: 5,
+          timeoutMs: 60_000,
+        },
+        precision: 'int8',
+        scanThreads: 64,
+        maxBytes: 1024 ** 4,
+        maxGalleries: 1_000_000,
+        defaultGallery: {
+          capacity: 100_000_000,
+          maxSubjects: 100_000_000,
+          maxReferencesPerSubject: 1000,
+          keepCrops: true,
+        },
+      },
+      deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
+    });
+  });
+
+  it('asks for the key of the audit stream where subjects are hashed with it', () => {
+    const file = { FACE_AUDIT_FILE: 'audit.jsonl' };
+    expect(refusal({ FACE_RECEIPT_KEY_FILE: 'key.pem' })).toMatchObject({
+      message: expect.stringContaining('by FACE_RECEIPT_KEY_FILE'),
+      details: { variable: 'FACE_AUDIT_KEY' },
+    });
+    expect(refusal(file)).toMatchObject({
+      code: 'FACE_OPTIONS_INVALID',
+      details: { variable: 'FACE_AUDIT_KEY' },
+    });
+    expect(loadAppConfig({ ...file, FACE_AUDIT_SUBJECTS: 'plain' }).audit.key).toBeNull();
+  });
+
+  it('takes capabilities to offer, or to leave out', () => {
+    expect(loadAppConfig({ FACE_FEATURES: 'verify' })).toMatchObject({
+      features: new Set(['verify']),
+      face: { attributes: [] },
+      gallery: { store: 'memory', identification: false },
+    });
+    const { features, face } = loadAppConfig({ FACE_FEATURES: '-expression, -deepface' });
+    expect(features).toEqual(
+      new Set(['verify', 'identify', 'galleries', 'embeddings', 'detect', 'attributes']),
+    );
+    expect(face.attributes).toEqual(['age', 'gender', 'race']);
+  });
+
+  it('opens no folder of galleries where they are left out', () => {
+    const env = { FACE_GALLERY_STORE: 'durable', FACE_FEATURES: 'verify,detect' };
+    expect(loadAppConfig(env).gallery.store).toBe('memory');
+  });
+
+  it('takes error rates in either notation', () => {
+    const { face } = loadAppConfig({
+      FACE_TARGET_FMR: '1e-4',
+      FACE_TARGET_FPIR: ' 0.02 ',
+      FACE_REVIEW_MARGIN: '0',
+    });
+    expect(face).toMatchObject({ targetFmr: 0.0001, targetFpir: 0.02, reviewMargin: 0 });
+  });
+
+  it('leaves to the machine what is auto, and takes an empty key for none', () => {
+    const config = loadAppConfig({
+      FACE_WORKER_COUNT: 'auto',
+      FACE_INTRA_OP_THREADS: '3',
+      ADMIN_KEY: '',
+      FACE_GALLERY_KEY: '',
+    });
+    expect(config.face).toMatchObject({ workerCount: 'auto', intraOpThreads: 3, memoryBudgetBytes: 'auto' });
+    expect(config.adminKey).toBeNull();
+    expect(config.gallery).toMatchObject({ key: null, scanThreads: 'auto' });
+  });
+
+  it('takes port 0 and an empty list of attribute models', () => {
+    const config = loadAppConfig({ PORT: '0', FACE_ATTRIBUTE_MODELS: '' });
+    expect(config.port).toBe(0);
+    expect(config.face.attributeModels).toEqual([]);
+  });
+
+  it.each([
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['PORT', '0x10'],
+    ['PORT', '80.5'],
+    ['PORT', ''],
+    ['HOST', ' '],
+    ['LOG_LEVEL', 'loud'],
+    ['FACE_DETECTORS', ''],
+    ['FACE_EMBEDDERS', 'secret-a,,secret-b'],
+    ['FACE_MODEL_DIRS', ''],
+    ['FACE_MODEL_MIRROR_URL', 'mirror.example/models'],
+    ['FACE_MODEL_MIRROR_URL', 'ftp://mirror.example/models'],
+    ['FACE_MODEL_MIRROR_URL', 'https://name:word@mirror.example'],
+    ['FACE_MODEL_MIRROR_URL', 'https://mirror.example/?token=abc'],
+    ['FACE_WORKER_COUNT', '0'],
+    ['FACE_MAX_IMAGES', '0'],
+    ['FACE_QUEUE_SIZE', 'many'],
+    ['FACE_WORKERCOUNT', '2'],
+    ['FACE_WORKER_COUNT', 'AUTO'],
+    ['FACE_QUEUE_SIZE', 'auto'],
+    ['FACE_MEMORY_BUDGET_BYTES', '1000'],
+    ['FACE_CACHE', 'disk'],
+    ['FACE_PREPARE_MODELS', 'true'],
+    ['FACE_IDLE_TTLS', 'yunet'],
+    ['FACE_IDLE_TTLS', 'yunet=1'],
+    ['FACE_IDLE_TTLS', 'yunet=5000,'],
+    ['FACE_FEATURES', 'recognize'],
+    ['FACE_FEATURES', ''],
+    ['FACE_FEATURES', 'verify,-detect'],
+    ['FACE_FEATURES', '-galleries'],
+    ['FACE_FEATURES', 'identify,verify'],
+    ['FACE_DEEPFACE_ALIASES', 'opencv'],
+    ['FACE_DEEPFACE_ALIASES', 'opencv=yunet,'],
+    ['DEEPFACE_AUTH_TOKEN', ' secret'],
+    ['FACE_TARGET_FMR', '0'],
+    ['FACE_TARGET_FMR', '0.51'],
+    ['FACE_TARGET_FMR', '1e-7'],
+    ['FACE_TARGET_FPIR', 'one percent'],
+    ['FACE_TARGET_FPIR', '.1'],
+    ['FACE_REVIEW_MARGIN', '-0.1'],
+    ['FACE_REVIEW_MARGIN', ''],
+    ['FACE_GALLERY_STORE', 'postgres'],
+    ['FACE_GALLERY_DIR', ''],
+    ['FACE_GALLERY_KEY', 'too-short-for-a-key-of-galleries'.slice(1)],
+    ['FACE_GALLERY_SCAN_THREADS', '0'],
+    ['FACE_GALLERY_CAPACITY', '0'],
+    ['FACE_GALLERY_MAX_SUBJECTS', '0'],
+    ['FACE_GALLERY_MAX_GALLERIES', 'auto'],
+    ['FACE_ALLOWED_HOSTS', 'https://face.example'],
+    ['FACE_ALLOWED_HOSTS', 'face.example:3000'],
+    ['FACE_ALLOWED_HOSTS', 'face.example,'],
+    ['FACE_ALLOWED_HOSTS', 'face.*'],
+    ['FACE_CORS_ORIGINS', '*'],
+    ['FACE_CORS_ORIGINS', 'app.example'],
+    ['FACE_CORS_ORIGINS', 'https://app.example/page'],
+    ['FACE_CORS_ORIGINS', 'https://user@app.example'],
+    ['FACE_CORS_ORIGINS', 'null'],
+    ['FACE_TRUST_PROXY', 'true'],
+    ['FACE_TRUST_PROXY', 'proxy.example'],
+    ['FACE_TRUST_PROXY', '10.1'],
+    ['FACE_TRUST_PROXY', '10.0.0.0/33'],
+    ['FACE_TRUST_PROXY', '0.0.0.0/0'],
+    ['FACE_TRUST_PROXY', '::/0'],
+    ['FACE_REQUESTS_PER_MINUTE', '-1'],
+    ['ADMIN_KEY', 'too-short-secret'.slice(1)],
+    ['ADMIN_KEY', ' padded-secret-of-length '],
+    ['ADMIN_KEY', 'correct horse battery staple'],
+    ['ADMIN_KEY', 'clé-de-l-administrateur'],
+    ['DEEPFACE_AUTH_TOKEN', 'open sesame'],
+  ])('refuses %s=%j, naming the variable and not its value', (name, value) => {
+    const error = refusal({ [name]: value });
+    expect(error.code).toBe('FACE_OPTIONS_INVALID');
+    expect(error.details).toEqual({ variable: name });
+    expect(error.message).toContain(` ${name} `);
+    if (/[a-z]/.test(value)) expect(error.message).not.toContain(value);
+  });
+
+  it('refuses one secret for both keys of the environment', () => {
+    const secret = 'one-secret-for-both';
+    const error = refusal({ ADMIN_KEY: secret, DEEPFACE_AUTH_TOKEN: secret });
+    expect([error.code, error.details]).toEqual([
+      'FACE_OPTIONS_INVALID',
+      { variable: 'DEEPFACE_AUTH_TOKEN' },
+    ]);
+    expect(error.message).not.toContain(secret);
+  });
+
+  it.each([
+    [{ FACE_GALLERY_STORE: 'lancedb' }, 'FACE_GALLERY_STORE'],
+    [{ FACE_GALLERY_STORE: 'lancedb', FACE_GALLERY_URI: 's3://faces' }, 'FACE_GALLERY_STORE'],
+    [{ FACE_GALLERY_URI: '' }, 'FACE_GALLERY_URI'],
+  ])('says what became of the store that was removed: %j', (env, variable) => {
+    const error = refusal(env);
+    expect(error).toMatchObject({ code: 'FACE_OPTIONS_INVALID', details: { variable } });
+    for (const store of GALLERY_STORES) expect(error.message).toContain(store);
+    expect(error.message).toContain('likeness gallery export');
+    expect(error.message).not.toContain('s3://faces');
+  });
+
+  it('describes every variable in the table', () => {
+    for (const [name, variable] of Object.entries(APP_CONFIG)) {
+      expect([name, variable.doc.length]).toEqual([name, expect.any(Number)]);
+      expect(variable.doc).not.toBe('');
+      if (
+        (variable.type === 'integer' || variable.type === 'decimal') &&
+        typeof variable.default === 'number'
+      ) {
+        expect(variable.default).toBeGreaterThanOrEqual(variable.range[0]);
+        expect(variable.default).toBeLessThanOrEqual(variable.range[1]);
+      }
+    }
+  });
+});

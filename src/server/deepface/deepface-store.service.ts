@@ -1,0 +1,250 @@
+import { Injectable } from '@nestjs/common';
+import { createHash, randomUUID } from 'node:crypto';
+import type { AuditedPerson } from '../audit/audited-person';
+import type { ApiKey } from '../http/auth/api-key';
+import { assertGallery } from '../http/auth/key-limits';
+import { FaceError } from '../../errors';
+import { defaultDistance } from '../../face/thresholds';
+import type { EmbeddingInput } from '../../face/verification.service';
+import { isFaceError, orNull } from '../../gallery/gallery-calls';
+import { GalleryService } from '../../gallery/gallery.service';
+import { GalleryStore } from '../../gallery/stores/gallery-store';
+import { EMBEDDING_NORM_KEY, MAX_SEARCH_LIMIT, type Metadata } from '../../gallery/gallery.types';
+import type { RequestLimits } from '../http/request/request-limits';
+import type { RepresentedFace } from '../../pipeline/face.types';
+import { findConfidence } from './confidence';
+import { type DeepfaceMatchDto, type DeepfaceRegisterAnswerDto, FacialAreaDto } from './deepface-answers.dto';
+import type { Timed } from './deepface-body.interceptor';
+import type {
+  DeepfaceIndexDto,
+  DeepfaceRegisterDto,
+  DeepfaceSearchDto,
+  DeepfaceStoreDto,
+} from './deepface-options.dto';
+import { type DeepfaceFaces, DeepfaceService } from './deepface.service';
+import { DeepfaceModels, type NamedDetector, SKIP } from './model-names';
+
+/**
+ * What DeepFace keeps in a database, in galleries: one for each contract of embeddings, with a subject for each face, whose
+ * metadata are the columns of DeepFace's table.
+ */
+@Injectable()
+export class DeepfaceStoreService {
+  constructor(
+    private readonly models: DeepfaceModels,
+    private readonly deepface: DeepfaceService,
+    private readonly galleries: GalleryService,
+    private readonly store: GalleryStore,
+  ) {}
+
+  /**
+   * Adds every face of an image or of a list, those that are there already left out.
+   *
+   * @param people - gets a line for each face as it is added.
+   */
+  async register(
+    img: Uint8Array | Uint8Array[],
+    options: DeepfaceRegisterDto,
+    limits: RequestLimits,
+    key: ApiKey | undefined,
+    people: AuditedPerson[],
+  ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
+    const images = await this.deepface.facesOf(img, options, limits);
+    for (const { embedder } of images) assertGallery(key, galleryIdOf(embedder.contract));
+    const files = Array.isArray(img) ? img : [img];
+    let inserted = 0;
+    for (const [i, image] of images.entries()) {
+      const galleryId = await this.galleryOf(image, options);
+      const imageHash = createHash('sha256').update(files[i]).digest('hex');
+      for (const face of image.faces) {
+        const metadata = columnsOf(face, image, options);
+        const { subjectId, isAdded } = await this.add(
+          galleryId,
+          { face, metadata, imageHash },
+          image,
+          options,
+        );
+        people.push({ gallery: galleryId, subject: subjectId, outcome: isAdded ? 'added' : 'existing' });
+        if (isAdded) inserted++;
+      }
+    }
+    return { answer: { inserted }, timings: images.map(({ timings }) => timings) };
+  }
+
+  /**
+   * For each face of an image or of a list the registered ones that are close.
+   *
+   * @param people - gets a line for each of them.
+   */
+  async search(
+    img: Uint8Array | Uint8Array[],
+    options: DeepfaceSearchDto,
+    limits: RequestLimits,
+    key: ApiKey | undefined,
+    people: AuditedPerson[],
+  ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
+    const images = await this.deepface.facesOf(img, options, limits);
+    const [{ embedder, namedDetector }] = images;
+    const galleryId = galleryIdOf(embedder.contract);
+    assertGallery(key, galleryId);
+    const filter = filterOf(namedDetector, options);
+    await this.assertRegistered(galleryId, filter);
+    const results = await Promise.all(
+      images.flatMap((image) => image.faces.map((face) => this.matchesOf(galleryId, face, image, options))),
+    );
+    people.push(...results.flatMap((matches) => foundPeople(galleryId, matches)));
+    return { answer: { results }, timings: images.map(({ timings }) => timings) };
+  }
+
+  /** There is no index to build: every search looks at every face. */
+  buildIndex({ model_name, detector_backend }: DeepfaceIndexDto): { message: string } {
+    this.models.embedder(model_name);
+    this.models.detector(detector_backend);
+    return { message: 'Index built successfully' };
+  }
+
+  private async matchesOf(
+    galleryId: string,
+    face: RepresentedFace,
+    image: DeepfaceFaces,
+    options: DeepfaceSearchDto,
+  ): Promise<DeepfaceMatchDto[]> {
+    const { distance_metric: metric, similarity_search: takesAll, k } = options;
+    const { namedEmbedder, namedDetector, embedder } = image;
+    const ownThreshold = this.deepface.thresholdOf(namedEmbedder, metric);
+    const threshold = takesAll ? ownThreshold : (ownThreshold ?? defaultDistance(embedder, metric));
+    const found = await this.galleries.findReferences(galleryId, inputOf(face, image, options), {
+      metric,
+      maxDistance: takesAll ? undefined : (threshold as number),
+      limit: k != null && k > 0 ? Math.min(k, MAX_SEARCH_LIMIT) : MAX_SEARCH_LIMIT,
+      filter: filterOf(namedDetector, options),
+    });
+    const { x, y, w, h } = FacialAreaDto.from(face, image, namedDetector);
+    return found.map(({ subjectId, distance, metadata }) => ({
+      id: subjectId,
+      img_name: String(metadata.img_name),
+      model_name: namedEmbedder.name,
+      detector_backend: namedDetector.name,
+      aligned: options.align,
+      l2_normalized: options.l2_normalize,
+      search_method: options.search_method,
+      target_x: x as number,
+      target_y: y as number,
+      target_w: w as number,
+      target_h: h as number,
+      threshold,
+      distance_metric: metric,
+      distance,
+      confidence: findConfidence(
+        distance,
+        namedEmbedder.deepfaceName,
+        metric,
+        threshold != null && distance <= threshold,
+      ),
+    }));
+  }
+
+  /** @throws {FaceError} GALLERY_NOT_FOUND where nothing was registered that way: an empty answer would pass for "unknown". */
+  private async assertRegistered(galleryId: string, filter: Metadata): Promise<void> {
+    const page = await orNull('GALLERY_NOT_FOUND', this.store.listSubjects(galleryId, { limit: 1, filter }));
+    if (page != null && page.items.length > 0) return;
+    throw new FaceError(
+      'GALLERY_NOT_FOUND',
+      `No face is registered for this model with ${JSON.stringify(filter)}: call /register first, with the same options.`,
+    );
+  }
+
+  /** The gallery of the contract, made where it is not there. */
+  private async galleryOf({ embedder }: DeepfaceFaces, { align }: DeepfaceRegisterDto): Promise<string> {
+    const id = galleryIdOf(embedder.contract);
+    if ((await orNull('GALLERY_NOT_FOUND', this.store.getGallery(id))) != null) return id;
+    try {
+      await this.galleries.createGallery({
+        id,
+        embedder: embedder.name,
+        align,
+        // DeepFace takes every face that it finds.
+        enrolmentGate: 'off',
+        metadata: { embedder: embedder.name, api: 'deepface' },
+      });
+    } catch (error) {
+      // Another request has made it meanwhile.
+      if (!isFaceError(error, 'GALLERY_EXISTS')) throw error;
+    }
+    return id;
+  }
+
+  /** Adds a face as a subject of its own; false where the same face of the same image is there with the same options. */
+  private async add(
+    galleryId: string,
+    { face, metadata, imageHash }: { face: RepresentedFace; metadata: Metadata; imageHash: string },
+    image: DeepfaceFaces,
+    options: DeepfaceRegisterDto,
+  ): Promise<{ subjectId: string; isAdded: boolean }> {
+    const { img_name: _, ...columns } = metadata;
+    const subjectId = createHash('sha256')
+      .update(JSON.stringify([imageHash, columns]))
+      .digest('hex')
+      .slice(0, 32);
+    const known = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
+    if (known != null && known.referenceCount > 0) return { subjectId, isAdded: false };
+    await this.galleries.putSubject(galleryId, subjectId, metadata);
+    const input = inputOf(face, image, options);
+    const [result] = await this.galleries.enroll(
+      galleryId,
+      [{ subjectId, input, metadata: { [EMBEDDING_NORM_KEY]: input.embeddingNorm } }],
+      // Of two requests at once with the same face one adds it.
+      { enrolmentGate: 'off', idempotencyKey: subjectId },
+    );
+    if (!(result instanceof FaceError)) return { subjectId, isAdded: result.status === 'added' };
+    const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
+    if (subject != null && subject.referenceCount > 0) return { subjectId, isAdded: false };
+    await orNull('SUBJECT_NOT_FOUND', this.galleries.deleteSubject(galleryId, subjectId));
+    throw result;
+  }
+}
+
+/** Every face that the caller was told of; none counts as one. */
+function foundPeople(gallery: string, matches: readonly DeepfaceMatchDto[]): AuditedPerson[] {
+  if (matches.length === 0) return [{ gallery, outcome: 'no_match' }];
+  return matches.map(({ id, distance, threshold, distance_metric: metric }) => ({
+    gallery,
+    subject: id,
+    outcome: threshold != null && distance != null && distance <= threshold ? 'match' : 'candidate',
+    similarity: metric === 'cosine' && distance != null ? 1 - distance : undefined,
+  }));
+}
+
+function galleryIdOf(contract: string): string {
+  return `deepface-${contract}`;
+}
+
+/** What must be the same for a search to find what was registered. */
+function filterOf(detector: NamedDetector, options: DeepfaceStoreDto): Metadata {
+  return {
+    detector_backend: detector.card ?? SKIP,
+    aligned: options.align,
+    l2_normalized: options.l2_normalize,
+  };
+}
+
+function columnsOf(face: RepresentedFace, image: DeepfaceFaces, options: DeepfaceRegisterDto): Metadata {
+  const { x, y, w, h } = FacialAreaDto.from(face, image, image.namedDetector);
+  return {
+    img_name: options.img_name ?? randomUUID(),
+    ...filterOf(image.namedDetector, options),
+    x: x as number,
+    y: y as number,
+    w: w as number,
+    h: h as number,
+  };
+}
+
+/** The vector as DeepFace keeps it: as the network gave it, or brought to length 1. */
+function inputOf(
+  { embedding, embeddingNorm }: RepresentedFace,
+  { embedder: { contract } }: DeepfaceFaces,
+  { l2_normalize: isUnit }: DeepfaceStoreDto,
+): EmbeddingInput & { embeddingNorm: number } {
+  return { embedding, contract, embeddingNorm: isUnit ? 1 : embeddingNorm };
+}

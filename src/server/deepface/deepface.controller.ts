@@ -1,0 +1,329 @@
+import { Controller, Get, Header, type Type } from '@nestjs/common';
+import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import { AuditedPeople, type AuditedPerson } from '../audit/audited-person';
+import type { ApiKey } from '../http/auth/api-key';
+import { CallerKey } from '../http/auth/key-limits';
+import { Scopes, WithoutKey } from '../http/auth/scopes.decorator';
+import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../http/openapi/examples';
+import { GalleryRoutes } from '../http/request/gallery-revision';
+import { RequestLimits } from '../http/request/request-limits';
+import { createValidationPipe } from '../http/request/validation';
+import {
+  DeepfaceAnalysisDto,
+  DeepfaceIndexAnswerDto,
+  DeepfaceMatchDto,
+  DeepfaceRegisterAnswerDto,
+  DeepfaceRepresentationDto,
+  DeepfaceVerifyAnswerDto,
+} from './deepface-answers.dto';
+import {
+  type DeepfaceImage,
+  DeepfaceImageField,
+  DeepfaceOptions,
+  type Timed,
+} from './deepface-body.interceptor';
+import { DeepfacePost } from './deepface-docs';
+import { ANALYSIS_EXAMPLE, MATCH_EXAMPLE, REPRESENTATION_EXAMPLE, VERIFY_EXAMPLE } from './deepface-examples';
+import {
+  DeepfaceAnalyzeDto,
+  DeepfaceIndexDto,
+  DeepfaceRegisterDto,
+  DeepfaceRepresentDto,
+  DeepfaceSearchDto,
+  DeepfaceVerifyDto,
+} from './deepface-options.dto';
+import { DeepfaceService } from './deepface.service';
+import { DeepfaceStoreService } from './deepface-store.service';
+import type { DeepfaceRoute } from './dialect';
+
+/** The version of DeepFace whose API this is. */
+const DEEPFACE_VERSION = '0.0.100';
+
+/** Fields of the dialect: unknown ones are passed over, as DeepFace does. */
+const fields = createValidationPipe({ forbidNonWhitelisted: false, validateCustomDecorators: true });
+
+/** Answer of a route with `results`: a list for one image, a list of lists for several. */
+function resultsOf(dto: { name: string; prototype: unknown }) {
+  const list = (items: object) => ({ type: 'array' as const, items });
+  const face = { $ref: getSchemaPath(dto.name) };
+  return {
+    type: 'object' as const,
+    required: ['results'],
+    properties: { results: { oneOf: [list(face), list(list(face))] } },
+  };
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceHomeController {
+  @WithoutKey()
+  @Get()
+  @Header('content-type', 'text/html; charset=utf-8')
+  @ApiOperation({
+    operationId: 'deepfaceHome',
+    summary: 'Say that the API is there',
+    description: 'Needs no key.',
+  })
+  @ApiOkResponse({
+    description: 'A line of HTML',
+    content: {
+      'text/html': {
+        schema: { type: 'string' },
+        examples: { home: { summary: 'The line', value: homePage() } },
+      },
+    },
+  })
+  home(): string {
+    return homePage();
+  }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceVerifyController {
+  constructor(private readonly deepface: DeepfaceService) {}
+
+  @Scopes('verify')
+  @DeepfacePost(
+    '/verify',
+    { fields: ['img1', 'img2'], takesEmbeddings: true },
+    {
+      summary: 'Compare two faces',
+      description: 'The closest pair of all faces of both images decides. Either may be an embedding.',
+      curl: 'curl -F img1=@a.jpg -F img2=@b.jpg localhost:3000/verify',
+      options: DeepfaceVerifyDto,
+      examples: {
+        images: { summary: 'Two images', value: {} },
+        options: {
+          summary: 'With options',
+          value: {
+            model_name: EXAMPLE_EMBEDDER,
+            distance_metric: 'euclidean_l2',
+            enforce_detection: false,
+            threshold: 1,
+          },
+        },
+        embeddings: {
+          summary: 'Two embeddings',
+          value: { img1: exampleEmbedding(), img2: exampleEmbedding(38) },
+        },
+      },
+      errors: ['EMBEDDING_INVALID'],
+    },
+  )
+  @ApiOkResponse({
+    description: 'The decision',
+    type: DeepfaceVerifyAnswerDto,
+    examples: { images: { summary: 'Two images', value: VERIFY_EXAMPLE } },
+  })
+  verify(
+    @DeepfaceImageField('img1') img1: DeepfaceImage,
+    @DeepfaceImageField('img2') img2: DeepfaceImage,
+    @DeepfaceOptions(fields) options: DeepfaceVerifyDto,
+    @RequestLimits() limits: RequestLimits,
+  ): Promise<Timed<DeepfaceVerifyAnswerDto>> {
+    return this.deepface.verify(img1, img2, options, limits);
+  }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceRepresentationDto)
+@Controller()
+export class DeepfaceRepresentController {
+  constructor(private readonly deepface: DeepfaceService) {}
+
+  @Scopes('embeddings')
+  @DeepfacePost(
+    '/represent',
+    { fields: ['img'], takesLists: true },
+    {
+      summary: 'Turn faces into embeddings',
+      description: 'Every face of the image, largest first.',
+      curl: 'curl -F img=@a.jpg localhost:3000/represent',
+      options: DeepfaceRepresentDto,
+      examples: {
+        image: { summary: 'An image', value: {} },
+        options: {
+          summary: 'With options',
+          value: { model_name: EXAMPLE_EMBEDDER, detector_backend: 'skip', max_faces: 1 },
+        },
+      },
+    },
+  )
+  @ApiOkResponse({
+    description: 'The faces with their embeddings',
+    schema: resultsOf(DeepfaceRepresentationDto),
+    examples: { image: { summary: 'An image', value: { results: [REPRESENTATION_EXAMPLE] } } },
+  })
+  represent(
+    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @DeepfaceOptions(fields) options: DeepfaceRepresentDto,
+    @RequestLimits() limits: RequestLimits,
+  ) {
+    return this.deepface.represent(img, options, limits);
+  }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceAnalysisDto)
+@Controller()
+export class DeepfaceAnalyzeController {
+  constructor(private readonly deepface: DeepfaceService) {}
+
+  @Scopes('verify')
+  @DeepfacePost(
+    '/analyze',
+    { fields: ['img'], takesLists: true },
+    {
+      summary: 'Estimate age, gender, emotion and race',
+      description:
+        'Estimates of networks, not facts about a person. Only what `actions` asks for is in the answer.',
+      curl: `curl -F img=@a.jpg -F 'actions=[age, gender]' localhost:3000/analyze`,
+      options: DeepfaceAnalyzeDto,
+      examples: { actions: { summary: 'Two of them', value: { actions: ['age', 'gender'] } } },
+    },
+  )
+  @ApiOkResponse({
+    description: 'The faces with their estimates',
+    schema: resultsOf(DeepfaceAnalysisDto),
+    examples: { actions: { summary: 'Two of them', value: { results: [ANALYSIS_EXAMPLE] } } },
+  })
+  analyze(
+    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @DeepfaceOptions(fields) options: DeepfaceAnalyzeDto,
+    @RequestLimits() limits: RequestLimits,
+  ) {
+    return this.deepface.analyze(img, options, limits);
+  }
+}
+
+@ApiTags('DeepFace API')
+@GalleryRoutes()
+@Controller()
+export class DeepfaceRegisterController {
+  constructor(private readonly store: DeepfaceStoreService) {}
+
+  @Scopes('enroll')
+  @DeepfacePost(
+    '/register',
+    { fields: ['img'], takesLists: true },
+    {
+      summary: 'Add the faces of an image to the store',
+      description:
+        'Every face is added. There is one gallery for each embedder; /v1/galleries shows and deletes them.',
+      curl: 'curl -F img=@a.jpg -F img_name=ada localhost:3000/register',
+      options: DeepfaceRegisterDto,
+      examples: { named: { summary: 'An image with a name', value: { img_name: 'ada' } } },
+      errors: [
+        'GALLERY_FULL',
+        'GALLERY_STORE_FAILED',
+        'GALLERY_REVISION_PENDING',
+        'GALLERY_CHANGE_UNCERTAIN',
+        'GALLERY_STORE_STOPPED',
+      ],
+    },
+  )
+  @ApiOkResponse({
+    description: 'How many faces were added',
+    type: DeepfaceRegisterAnswerDto,
+    examples: { named: { summary: 'One face', value: { inserted: 1 } } },
+  })
+  register(
+    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @DeepfaceOptions(fields) options: DeepfaceRegisterDto,
+    @RequestLimits() limits: RequestLimits,
+    @CallerKey() key: ApiKey | undefined,
+    @AuditedPeople() people: AuditedPerson[],
+  ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
+    return this.store.register(img, options, limits, key, people);
+  }
+}
+
+@ApiTags('DeepFace API')
+@ApiExtraModels(DeepfaceMatchDto)
+@GalleryRoutes()
+@Controller()
+export class DeepfaceSearchController {
+  constructor(private readonly store: DeepfaceStoreService) {}
+
+  @Scopes('identify')
+  @DeepfacePost(
+    '/search',
+    { fields: ['img'], takesLists: true },
+    {
+      summary: 'Find registered faces',
+      description: 'For each face of the image the registered ones within the threshold, closest first.',
+      curl: 'curl -F img=@b.jpg localhost:3000/search',
+      options: DeepfaceSearchDto,
+      examples: {
+        image: { summary: 'An image', value: {} },
+        similar: { summary: 'The three most similar', value: { similarity_search: true, k: 3 } },
+      },
+      errors: ['GALLERY_NOT_FOUND', 'GALLERY_STORE_FAILED', 'GALLERY_REVISION_PENDING'],
+    },
+  )
+  @ApiOkResponse({
+    description: 'A list for each face of the image',
+    schema: {
+      type: 'object',
+      required: ['results'],
+      properties: {
+        results: {
+          type: 'array',
+          items: { type: 'array', items: { $ref: getSchemaPath(DeepfaceMatchDto) } },
+        },
+      },
+    },
+    examples: { image: { summary: 'One face, one match', value: { results: [[MATCH_EXAMPLE]] } } },
+  })
+  search(
+    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @DeepfaceOptions(fields) options: DeepfaceSearchDto,
+    @RequestLimits() limits: RequestLimits,
+    @CallerKey() key: ApiKey | undefined,
+    @AuditedPeople() people: AuditedPerson[],
+  ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
+    return this.store.search(img, options, limits, key, people);
+  }
+}
+
+@ApiTags('DeepFace API')
+@Controller()
+export class DeepfaceIndexController {
+  constructor(private readonly store: DeepfaceStoreService) {}
+
+  @Scopes('enroll')
+  @DeepfacePost(
+    '/build/index',
+    { fields: [] },
+    {
+      summary: 'Do nothing, as there is no index to build',
+      description: 'Every search looks at every face, also with search_method ann.',
+      curl: `curl -H 'content-type: application/json' -d '{}' localhost:3000/build/index`,
+      options: DeepfaceIndexDto,
+      examples: { defaults: { summary: 'Of the default models', value: {} } },
+    },
+  )
+  @ApiOkResponse({
+    description: 'Nothing was done',
+    type: DeepfaceIndexAnswerDto,
+    examples: { done: { summary: 'Always', value: { message: 'Index built successfully' } } },
+  })
+  buildIndex(@DeepfaceOptions(fields) options: DeepfaceIndexDto): Timed<DeepfaceIndexAnswerDto> {
+    return { answer: this.store.buildIndex(options), timings: [] };
+  }
+}
+
+/** The controller of each POST route. */
+export const DEEPFACE_CONTROLLERS = {
+  '/verify': DeepfaceVerifyController,
+  '/represent': DeepfaceRepresentController,
+  '/analyze': DeepfaceAnalyzeController,
+  '/register': DeepfaceRegisterController,
+  '/search': DeepfaceSearchController,
+  '/build/index': DeepfaceIndexController,
+} as const satisfies Record<DeepfaceRoute, Type>;
+
+function homePage(): string {
+  return `<h1>Welcome to DeepFace API v${DEEPFACE_VERSION}!</h1><p>Spoken by Likeness. <a href="/docs">What it takes</a></p>`;
+}

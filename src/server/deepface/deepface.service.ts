@@ -1,0 +1,203 @@
+import { Injectable } from '@nestjs/common';
+import { FaceError, type FaceErrorCode } from '../../errors';
+import { AnalysisService } from '../../face/analysis.service';
+import { type FaceCallOptions, FaceModel, type RepresentCallOptions } from '../../face/face-model';
+import { assertFace } from '../../face/no-face';
+import { type Representation, RepresentationService } from '../../face/representation.service';
+import { VerificationService } from '../../face/verification.service';
+import type { RequestLimits } from '../http/request/request-limits';
+import type { Metric, StageTimings } from '../../pipeline/face.types';
+import { DEEPFACE_THRESHOLDS, findConfidence, round } from './confidence';
+import {
+  DeepfaceAnalysisDto,
+  DeepfaceRepresentationDto,
+  type DeepfaceVerifyAnswerDto,
+  FacialAreaDto,
+} from './deepface-answers.dto';
+import type { DeepfaceImage, Timed } from './deepface-body.interceptor';
+import type {
+  DeepfaceAnalyzeDto,
+  DeepfaceOptionsDto,
+  DeepfaceRepresentDto,
+  DeepfaceVerifyDto,
+} from './deepface-options.dto';
+import { ACTIONS, DeepfaceModels, type NamedDetector, type NamedEmbedder } from './model-names';
+
+/** Faces of one image, with what found and embedded them. */
+export interface DeepfaceFaces extends Representation {
+  namedDetector: NamedDetector;
+  namedEmbedder: NamedEmbedder;
+}
+
+/** Asks the services what the DeepFace API asks, and words their answers as it does. */
+@Injectable()
+export class DeepfaceService {
+  constructor(
+    private readonly model: FaceModel,
+    private readonly models: DeepfaceModels,
+    private readonly verification: VerificationService,
+    private readonly representation: RepresentationService,
+    private readonly analysis: AnalysisService,
+  ) {}
+
+  async verify(
+    img1: DeepfaceImage,
+    img2: DeepfaceImage,
+    options: DeepfaceVerifyDto,
+    limits: RequestLimits,
+  ): Promise<Timed<DeepfaceVerifyAnswerDto>> {
+    const startedAt = performance.now();
+    const { align, distance_metric: metric } = options;
+    const embedder = this.models.embedder(options.model_name);
+    const detector = this.models.detector(options.detector_backend);
+    const { contract } = this.model.embedder(embedder.card, align);
+    const inputOf = (image: DeepfaceImage) => (Array.isArray(image) ? { embedding: image, contract } : image);
+    const ownThreshold = this.thresholdOf(embedder, metric);
+    const result = await about(
+      (details) => (details.field === 'reference' ? 'img2' : 'img1'),
+      this.verification.verify(inputOf(img1), inputOf(img2), {
+        ...this.faceOptions(options, detector, limits),
+        embedder: embedder.card,
+        align,
+        metric,
+        threshold: options.threshold ?? ownThreshold ?? undefined,
+        faceSelection: 'all',
+      }),
+    );
+    const distance = round(result.distance, 6);
+    const { probe, reference, images, threshold, reason, timings } = result;
+    return {
+      answer: {
+        // Of the distance that is told, so that the answer agrees with itself.
+        verified: reason == null && distance <= threshold,
+        ...(reason == null ? {} : { reason }),
+        distance,
+        threshold,
+        confidence: findConfidence(
+          distance,
+          embedder.deepfaceName,
+          metric,
+          reason == null && distance <= (ownThreshold ?? threshold),
+        ),
+        model: embedder.name,
+        detector_backend: detector.name,
+        similarity_metric: metric,
+        facial_areas: {
+          img1: FacialAreaDto.from(probe, images.probe, detector),
+          img2: FacialAreaDto.from(reference, images.reference, detector),
+        },
+        time: round((performance.now() - startedAt) / 1000, 2),
+      },
+      timings: [timings.probe, timings.reference].filter((image): image is StageTimings => image != null),
+    };
+  }
+
+  /** Faces of an image, or of each of a list. */
+  async represent(
+    img: Uint8Array | Uint8Array[],
+    options: DeepfaceRepresentDto,
+    limits: RequestLimits,
+  ): Promise<Timed<{ results: DeepfaceRepresentationDto[] | DeepfaceRepresentationDto[][] }>> {
+    const images = await this.facesOf(img, options, limits);
+    const results = images.map((image) =>
+      image.faces.map((face) => DeepfaceRepresentationDto.from(face, image, image.namedDetector)),
+    );
+    return {
+      answer: { results: Array.isArray(img) ? results : results[0] },
+      timings: images.map(({ timings }) => timings),
+    };
+  }
+
+  /** Attributes of the faces of an image, or of each of a list. */
+  async analyze(
+    img: Uint8Array | Uint8Array[],
+    options: DeepfaceAnalyzeDto,
+    limits: RequestLimits,
+  ): Promise<Timed<{ results: DeepfaceAnalysisDto[] | DeepfaceAnalysisDto[][] }>> {
+    const detector = this.models.detector(options.detector_backend);
+    const actions = this.models.actions(options.actions);
+    const attributes = actions.map((action) => ACTIONS[action].attribute);
+    const images = await eachOf(img, async (image) => {
+      const analysis = await this.analysis.analyze(image, {
+        ...this.faceOptions(options, detector, limits),
+        attributes,
+      });
+      assertFace(analysis);
+      return analysis;
+    });
+    const results = images.map((image) =>
+      image.faces.map((face) => DeepfaceAnalysisDto.from(face, actions, image, detector)),
+    );
+    return {
+      answer: { results: Array.isArray(img) ? results : results[0] },
+      timings: images.map(({ timings }) => timings),
+    };
+  }
+
+  /** The faces of an image, or of each of a list, with their embeddings. */
+  facesOf(
+    img: Uint8Array | Uint8Array[],
+    options: DeepfaceOptionsDto & Pick<DeepfaceRepresentDto, 'model_name' | 'max_faces'>,
+    limits: RequestLimits,
+  ): Promise<DeepfaceFaces[]> {
+    const namedEmbedder = this.models.embedder(options.model_name);
+    const namedDetector = this.models.detector(options.detector_backend);
+    const call: RepresentCallOptions = {
+      ...this.faceOptions(options, namedDetector, limits),
+      embedder: namedEmbedder.card,
+      align: options.align,
+      maxFaces: options.max_faces,
+    };
+    return eachOf(img, async (image) => ({
+      ...(await this.representation.represent(image, call)),
+      namedDetector,
+      namedEmbedder,
+    }));
+  }
+
+  /** DeepFace's threshold of a model; the card's own where DeepFace has none; `null` where neither has one. */
+  thresholdOf({ card, deepfaceName }: NamedEmbedder, metric: Metric): number | null {
+    if (deepfaceName != null) return DEEPFACE_THRESHOLDS[deepfaceName][metric];
+    return this.model.embedder(card).maxDistances[metric] ?? null;
+  }
+
+  private faceOptions(
+    { enforce_detection: enforce, anti_spoofing: antiSpoofing }: DeepfaceOptionsDto,
+    { card }: NamedDetector,
+    limits: RequestLimits,
+  ): FaceCallOptions {
+    return {
+      ...limits,
+      detector: card ?? undefined,
+      wholeImage: card == null ? 'always' : enforce ? 'never' : 'ifNoFace',
+      presentationAttack: this.models.presentationAttack(antiSpoofing),
+    };
+  }
+}
+
+/** Works on an image, or on each of a list at the same time. One that fails, fails all. */
+function eachOf<T>(img: Uint8Array | Uint8Array[], work: (image: Uint8Array) => Promise<T>): Promise<T[]> {
+  const images = Array.isArray(img) ? img : [img];
+  return Promise.all(
+    images.map((image, index) => about(() => (Array.isArray(img) ? `img[${index}]` : 'img'), work(image))),
+  );
+}
+
+/** Errors of an image say which one it was. */
+async function about<T>(nameOf: (details: FaceError['details']) => string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof FaceError) || !/^(IMAGE|FACE|EMBEDDING|PRESENTATION)_/.test(error.code))
+      throw error;
+    const { code, message, details, cause } = error;
+    throw new FaceError(code, `${nameOf(details)}: ${textOf(code, message)}`, details, { cause });
+  }
+}
+
+/** Clients of DeepFace know a spoof by these words. @see serengil/deepface@010bb2b:deepface/modules/representation.py */
+function textOf(code: FaceErrorCode, message: string): string {
+  if (code === 'PRESENTATION_ATTACK_SUSPECTED') return `Spoof detected in the given image. ${message}`;
+  if (code !== 'FACE_NOT_DETECTED') return message;
+  return `${message} Send enforce_detection: false to take the whole image.`;
+}

@@ -1,0 +1,20 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { Detection } from '../../face/detection.service';
+import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, exampleImage } from '../http/openapi/examples';
+import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
+
+/** Answer of POST /v1/detect. */
+export class DetectResponseDto extends ImageResultDto {
+  @ApiProperty({ type: [FaceDto], description: 'Selected faces, largest first; empty where none was found' })
+  faces: FaceDto[];
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: Detection, requestId: string): DetectResponseDto {
+    const faces = result.faces.map(FaceDto.from);
+    return { ...ImageResultDto.fieldsOf(result), faces, requestId };
+  }
+}
+
+export const DETECT_ANSWER = DetectResponseDto.from(exampleImage(EXAMPLE_FACE), EXAMPLE_REQUEST_ID);

@@ -1,0 +1,213 @@
+import { Body, Controller, HttpStatus, Param, Post, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { Scopes } from '../http/auth/scopes.decorator';
+import { FaceError } from '../../errors';
+import { type EnrolmentResult, type EnrolOptions, GalleryService } from '../../gallery/gallery.service';
+import type { Metadata } from '../../gallery/gallery.types';
+import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
+import { ErrorDto } from '../http/errors/error.dto';
+import type { RequestErrorCode } from '../http/errors/error-examples';
+import { GalleryRoutes } from '../http/request/gallery-revision';
+import { ImageBody } from '../http/images/image-body.decorator';
+import { ImageField } from '../http/images/image-body.interceptor';
+import type { ImageInput } from '../http/images/parse-image';
+import { RequestId } from '../http/request/request-id';
+import { RequestLimits } from '../http/request/request-limits';
+import { logServerError } from '../http/errors/to-face-error';
+import { invalidParameters } from '../http/request/validation';
+import {
+  BULK_EXAMPLES,
+  BULK_FORM,
+  BulkEnrolDto,
+  ENROL_EXAMPLES,
+  ENROLMENT_ANSWER,
+  ENROLMENT_LIST_ANSWER,
+  ENROLMENT_LIST_SCHEMA,
+  ENROLMENT_SCHEMAS,
+  EnrolledItemDto,
+  EnrolmentDto,
+  EnrolmentItemDto,
+  EnrolmentListResponseDto,
+  EnrolmentResponseDto,
+  EnrolOptionsDto,
+  EnrolReferenceDto,
+  RefusedItemDto,
+  type SentItem,
+} from './enroll.dto';
+import { WRITE_ERRORS } from './errors';
+import { endProblem, GalleryPathDto, parsedTime, SubjectPathDto } from './fields';
+import { ApiIdempotencyKey, IdempotencyKey } from './idempotency-key';
+
+/** What may become of one image; in a list it is the error of the item. */
+const ITEM_ERRORS: readonly RequestErrorCode[] = [
+  'FACE_NOT_DETECTED',
+  'PRESENTATION_ATTACK_SUSPECTED',
+  'REFERENCE_REJECTED',
+  'EMBEDDING_INVALID',
+  'EMBEDDING_CONTRACT_MISMATCH',
+  'IDEMPOTENCY_CONFLICT',
+  'SUBJECT_FULL',
+  'GALLERY_FULL',
+];
+const ENROL_ERRORS: readonly RequestErrorCode[] = [
+  ...IMAGE_ROUTE_ERRORS,
+  ...ITEM_ERRORS,
+  'GALLERY_NOT_FOUND',
+  'GALLERY_STORE_FAILED',
+  'GALLERY_REVISION_PENDING',
+  ...WRITE_ERRORS,
+];
+const ANSWER_EXAMPLES = {
+  one: { summary: 'One image', value: ENROLMENT_ANSWER },
+  list: { summary: 'A list, one image of which has no face', value: ENROLMENT_LIST_ANSWER },
+};
+const LIST_EXAMPLE = { list: ANSWER_EXAMPLES.list };
+
+/** An item of a call; a FaceError in the place of an image that could not be read, or of an item that is wrong. */
+interface Item {
+  subjectId: string;
+  metadata?: Metadata;
+  /** Milliseconds since 1970, UTC. */
+  expiresAt?: number | null;
+  input: ImageInput | FaceError;
+}
+
+/** An item with its time read. */
+function toItem({ expiresAt, ...item }: SentItem, input: ImageInput | FaceError): Item {
+  if (expiresAt === undefined) return { ...item, input };
+  const end = parsedTime(expiresAt);
+  const problem = endProblem(end);
+  if (problem != null) return { ...item, input: invalidParameters({ expiresAt: problem }) };
+  return { ...item, input, expiresAt: end as number | null };
+}
+
+@ApiTags('references')
+@ApiExtraModels(
+  EnrolmentResponseDto,
+  EnrolmentListResponseDto,
+  EnrolledItemDto,
+  RefusedItemDto,
+  EnrolmentItemDto,
+  EnrolOptionsDto,
+)
+@Scopes('enroll')
+@GalleryRoutes()
+@Controller('v1/galleries/:galleryId')
+export class EnrolmentController {
+  constructor(private readonly galleries: GalleryService) {}
+
+  @Post('subjects/:subjectId/references')
+  @ImageBody(
+    { fields: ['image'], takesLists: true, takesEmbeddings: 'beside', keepsErrors: true },
+    { options: EnrolReferenceDto, examples: ENROL_EXAMPLES },
+  )
+  @ApiIdempotencyKey()
+  @ApiOperation({
+    summary: 'Enrol images, or an embedding, of a subject',
+    description:
+      'The subject is made where it is not there yet. One image: the reference, or an error. A list, or several parts ' +
+      'named image: a result or an error for each. 201 where something was added, else 200. What is added is found by ' +
+      'every search that begins after the answer.',
+  })
+  @ApiCreatedResponse({ description: 'Added', ...json(ENROLMENT_SCHEMAS, ANSWER_EXAMPLES) })
+  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLMENT_SCHEMAS, ANSWER_EXAMPLES) })
+  @ApiFaceErrors(ENROL_ERRORS)
+  async enrollReferences(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @ImageField('image') image: ImageInput | (ImageInput | FaceError)[],
+    @Body() { metadata, expiresAt, ...options }: EnrolReferenceDto,
+    @IdempotencyKey() idempotencyKey: string | undefined,
+    @RequestLimits() limits: RequestLimits,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<EnrolmentResponseDto | EnrolmentListResponseDto> {
+    const items = (Array.isArray(image) ? image : [image]).map((input) => ({
+      subjectId,
+      input,
+      metadata,
+      expiresAt,
+    }));
+    const results = await this.enroll(galleryId, items, { ...options, idempotencyKey, ...limits });
+    if (!Array.isArray(image)) {
+      const [result] = results;
+      if (result instanceof FaceError) throw result;
+      setStatus(response, results);
+      return { ...EnrolmentDto.from(result), requestId };
+    }
+    setStatus(response, results);
+    return listAnswer(results, requestId);
+  }
+
+  @Post('enroll')
+  @ImageBody(
+    { fields: ['image'], takesLists: true, takesEmbeddings: 'beside', keepsErrors: true, itemsIn: 'items' },
+    { options: BulkEnrolDto, examples: BULK_EXAMPLES, form: BULK_FORM },
+  )
+  @ApiIdempotencyKey()
+  @ApiOperation({
+    summary: 'Enrol images, or embeddings, of many subjects',
+    description:
+      'A result or an error for each item, in the order of the items. Subjects are made where they are not there yet. 201 ' +
+      'where something was added, else 200. Where the answer is lost, repeat the call with the same Idempotency-Key.',
+  })
+  @ApiCreatedResponse({ description: 'Some are added', ...json(ENROLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
+  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
+  @ApiFaceErrors(ENROL_ERRORS)
+  async enrollItems(
+    @Param() { galleryId }: GalleryPathDto,
+    @ImageField('image') images: (ImageInput | FaceError)[],
+    @Body() { items, ...options }: BulkEnrolDto,
+    @IdempotencyKey() idempotencyKey: string | undefined,
+    @RequestLimits() limits: RequestLimits,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<EnrolmentListResponseDto> {
+    const results = await this.enroll(
+      galleryId,
+      items.map((item, i) => toItem(item, images[i])),
+      { ...options, idempotencyKey, ...limits },
+    );
+    setStatus(response, results);
+    return listAnswer(results, requestId);
+  }
+
+  private async enroll(
+    galleryId: string,
+    items: readonly Item[],
+    options: EnrolOptions,
+  ): Promise<(EnrolmentResult | FaceError)[]> {
+    const readable = items.flatMap(({ input, ...item }) =>
+      input instanceof FaceError ? [] : [{ ...item, input }],
+    );
+    const results = (await this.galleries.enroll(galleryId, readable, options)).values();
+    return items.map(({ input }) =>
+      input instanceof FaceError ? input : (results.next().value as EnrolmentResult | FaceError),
+    );
+  }
+}
+
+function setStatus(response: Response, results: readonly (EnrolmentResult | FaceError)[]): void {
+  const isNew = results.some((result) => !(result instanceof FaceError) && result.status === 'added');
+  response.status(isNew ? HttpStatus.CREATED : HttpStatus.OK);
+}
+
+function listAnswer(
+  results: readonly (EnrolmentResult | FaceError)[],
+  requestId: string,
+): EnrolmentListResponseDto {
+  return {
+    results: results.map((result, index) => {
+      if (!(result instanceof FaceError)) return { index, ...EnrolmentDto.from(result) };
+      logServerError(result, requestId);
+      return { index, error: ErrorDto.from(result.withDetails({ index })) };
+    }),
+    requestId,
+  };
+}
+
+function json(schema: object, examples: object) {
+  return { content: { 'application/json': { schema, examples } } } as {
+    content: Record<string, { schema: object; examples: Record<string, { summary: string; value: object }> }>;
+  };
+}

@@ -1,0 +1,45 @@
+import { IMAGE_ROUTE_ERRORS, JSON_BODY_ERRORS } from '../http/errors/api-errors.decorator';
+import type { RequestErrorCode } from '../http/errors/error-examples';
+
+/** What every route that reads galleries can answer with. */
+export const READ_ERRORS: readonly RequestErrorCode[] = [
+  'PARAMETER_INVALID',
+  'INTERNAL_ERROR',
+  'GALLERY_STORE_FAILED',
+  'GALLERY_REVISION_PENDING',
+  'AUDIT_FAILED',
+  'NOT_READY',
+];
+
+/** What every route that changes galleries can answer with beside {@link READ_ERRORS}. */
+export const WRITE_ERRORS: readonly RequestErrorCode[] = [
+  'GALLERY_CHANGE_UNCERTAIN',
+  'GALLERY_STORE_STOPPED',
+  'GALLERY_MIGRATING',
+];
+
+/** What every route that deletes can answer with. */
+export const DELETE_ERRORS: readonly RequestErrorCode[] = [
+  ...READ_ERRORS,
+  ...WRITE_ERRORS,
+  'RECEIPTS_DISABLED',
+];
+
+/** What every route with a body can answer with. */
+export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
+  ...READ_ERRORS,
+  ...WRITE_ERRORS,
+  ...JSON_BODY_ERRORS,
+];
+
+/** What every route with a probe can answer with. */
+export const PROBE_ERRORS: readonly RequestErrorCode[] = [
+  ...IMAGE_ROUTE_ERRORS,
+  'FACE_NOT_DETECTED',
+  'PRESENTATION_ATTACK_SUSPECTED',
+  'EMBEDDING_INVALID',
+  'EMBEDDING_CONTRACT_MISMATCH',
+  'GALLERY_NOT_FOUND',
+  'GALLERY_STORE_FAILED',
+  'GALLERY_REVISION_PENDING',
+];

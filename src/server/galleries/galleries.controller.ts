@@ -1,0 +1,159 @@
+import { Body, Controller, Delete, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
+import {
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { Response } from 'express';
+import type { ApiKey } from '../http/auth/api-key';
+import { assertGallery, assertThresholds, CallerKey } from '../http/auth/key-limits';
+import { Scopes } from '../http/auth/scopes.decorator';
+import { GalleryService } from '../../gallery/gallery.service';
+import { orNull } from '../../gallery/gallery-calls';
+import { PageRoom } from '../../gallery/pages';
+import type { Gallery } from '../../gallery/gallery.types';
+import { GalleryStore } from '../../gallery/stores/gallery-store';
+import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
+import { GalleryRoutes } from '../http/request/gallery-revision';
+import { JsonBody } from '../http/request/json-body';
+import { RequestId } from '../http/request/request-id';
+import { ErasureReceipts } from '../receipts/erasure-receipts';
+import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
+import { GalleryPathDto, PageQueryDto } from './fields';
+import {
+  CREATE_GALLERY_EXAMPLES,
+  CreateGalleryDto,
+  GALLERIES_ANSWER,
+  GalleriesResponseDto,
+  GALLERY_ANSWER,
+  GALLERY_SETTINGS_EXAMPLES,
+  GalleryDto,
+  GalleryResponseDto,
+  GallerySettingsDto,
+} from './gallery.dto';
+import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
+
+const ANSWER = { gallery: { summary: 'The gallery', value: GALLERY_ANSWER } };
+
+@ApiTags('galleries')
+@GalleryRoutes()
+@Controller('v1/galleries')
+export class GalleriesController {
+  constructor(
+    private readonly galleries: GalleryService,
+    private readonly store: GalleryStore,
+    private readonly receipts: ErasureReceipts,
+  ) {}
+
+  @Scopes('enroll')
+  @Post()
+  @JsonBody({ type: CreateGalleryDto, examples: CREATE_GALLERY_EXAMPLES })
+  @ApiOperation({
+    summary: 'Make a gallery',
+    description: 'It is bound for good to the contract of one embedder: others cannot be compared with it.',
+  })
+  @ApiCreatedResponse({ description: 'It is made', type: GalleryResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_EXISTS', 'GALLERY_FULL', 'MODEL_UNKNOWN', 'MODEL_NOT_LOADED'])
+  async createGallery(
+    @Body() options: CreateGalleryDto,
+    @CallerKey() key: ApiKey | undefined,
+    @RequestId() requestId: string,
+  ): Promise<GalleryResponseDto> {
+    assertGallery(key, options.id);
+    assertThresholds(key, options);
+    return { ...GalleryDto.from(await this.galleries.createGallery(options)), requestId };
+  }
+
+  @Scopes('read')
+  @Get()
+  @ApiOperation({ summary: 'List the galleries', description: 'In pages.' })
+  @ApiOkResponse({
+    description: 'A page',
+    type: GalleriesResponseDto,
+    examples: { galleries: { summary: 'The last page', value: GALLERIES_ANSWER } },
+  })
+  @ApiFaceErrors(READ_ERRORS)
+  async listGalleries(
+    @Query() { limit, cursor }: PageQueryDto,
+    @CallerKey() key: ApiKey | undefined,
+    @RequestId() requestId: string,
+  ): Promise<GalleriesResponseDto> {
+    const page = { limit, after: cursor };
+    const { items, next } =
+      key?.galleries == null
+        ? await this.store.listGalleries(page)
+        : await this.listSome(key.galleries, page);
+    return { galleries: items.map(GalleryDto.from), nextCursor: next, requestId };
+  }
+
+  @Scopes('read')
+  @Get(':galleryId')
+  @ApiOperation({ summary: 'Show a gallery', description: 'Its settings, and how much is in it.' })
+  @ApiOkResponse({ description: 'The gallery', type: GalleryResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
+  async getGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @RequestId() requestId: string,
+  ): Promise<GalleryResponseDto> {
+    return { ...GalleryDto.from(await this.store.getGallery(galleryId)), requestId };
+  }
+
+  @Scopes('admin')
+  @Patch(':galleryId')
+  @JsonBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
+  @ApiOperation({ summary: 'Change settings of a gallery', description: 'What is absent stays as it is.' })
+  @ApiOkResponse({ description: 'The gallery as it is now', type: GalleryResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'MODEL_NOT_LOADED'])
+  async updateGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @Body() settings: GallerySettingsDto,
+    @RequestId() requestId: string,
+  ): Promise<GalleryResponseDto> {
+    return { ...GalleryDto.from(await this.galleries.updateGallery(galleryId, settings)), requestId };
+  }
+
+  @Scopes('delete')
+  @Delete(':galleryId')
+  @ApiOperation({
+    summary: 'Delete a gallery',
+    description:
+      'With all its subjects and references, and all cached answers. It is gone when the answer comes.',
+  })
+  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiReceipt()
+  @ApiFaceErrors([...DELETE_ERRORS, 'GALLERY_NOT_FOUND'])
+  async deleteGallery(
+    @Param() { galleryId }: GalleryPathDto,
+    @Query() { receipt }: ReceiptQueryDto,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ErasureReceiptDto | undefined> {
+    const remove = () => this.galleries.deleteGallery(galleryId);
+    const signed = await this.receipts.erase(receipt, { galleryId }, remove, requestId);
+    response.status(signed == null ? 204 : 200);
+    return signed;
+  }
+
+  /** A page of the named galleries; those that do not exist are left out. */
+  private async listSome(
+    ids: readonly string[],
+    { limit, after = '' }: { limit: number; after?: string },
+  ): Promise<{ items: Gallery[]; next: string | null }> {
+    const rest = ids.filter((id) => id > after).sort();
+    const names = rest.slice(0, limit);
+    const room = new PageRoom(limit);
+    const items: Gallery[] = [];
+    let next = after;
+    for (const name of names) {
+      const gallery = await orNull('GALLERY_NOT_FOUND', this.store.getGallery(name));
+      if (gallery != null) {
+        if (!room.take(gallery)) return { items, next };
+        items.push(gallery);
+      }
+      next = name;
+    }
+    return { items, next: rest.length > limit ? next : null };
+  }
+}

@@ -1,0 +1,75 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn } from 'class-validator';
+import { EXPORT_FORMATS, type ExportFormat } from '../../gallery/backup/gallery-file';
+import type { ImportSummary } from '../../gallery/backup/import-gallery';
+import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
+import { ApiRequestId } from '../http/dto/face.dto';
+import type { BodyContent } from '../http/openapi/openapi';
+import { Omittable } from '../http/request/validation';
+
+/** Content types of the forms of an export. */
+export const EXPORT_TYPES: Readonly<Record<ExportFormat, string>> = {
+  jsonl: 'application/x-ndjson',
+  binary: 'application/octet-stream',
+};
+
+/** Query of GET /admin/galleries/{galleryId}/export. */
+export class ExportQueryDto {
+  /** Form of the export. */
+  @Omittable()
+  @IsIn(EXPORT_FORMATS)
+  @ApiPropertyOptional({
+    enum: EXPORT_FORMATS,
+    default: 'jsonl',
+    description: 'jsonl: a JSON object in each line; binary: smaller, with a checksum for each record',
+  })
+  format: ExportFormat = 'jsonl';
+}
+
+/** Answer of POST /admin/galleries/{galleryId}/import. */
+export class ImportResponseDto implements ImportSummary {
+  @ApiProperty({ type: 'integer', minimum: 0, example: 812, description: 'Subjects in the file' })
+  subjectCount: number;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 2300, description: 'References that are new' })
+  addedCount: number;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 10,
+    description: 'References that were there already, by id or image',
+  })
+  existingCount: number;
+
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** An export in both forms. */
+export const EXPORT_MEDIA: BodyContent = {
+  [EXPORT_TYPES.jsonl]: {
+    schema: {
+      type: 'string',
+      description:
+        'A JSON object in each line: header, subjects, references (embedding: base64 of little-endian float32), end',
+    },
+    examples: {
+      empty: {
+        summary: 'The last line of an export without subjects',
+        value: '{"end":{"recordCount":0}}\n',
+      },
+    },
+  },
+  [EXPORT_TYPES.binary]: {
+    schema: { type: 'string', format: 'binary' },
+    examples: { binary: { summary: 'Not for the eye', value: '' } },
+  },
+};
+
+export const IMPORT_ANSWER: ImportResponseDto = {
+  subjectCount: 812,
+  addedCount: 2300,
+  existingCount: 10,
+  requestId: EXAMPLE_REQUEST_ID,
+};

@@ -1,0 +1,396 @@
+import { ApiProperty, ApiPropertyOptional, PartialType } from '@nestjs/swagger';
+import { IsInt, Max, Min } from 'class-validator';
+import { REVIEW_MARGIN_RANGE } from '../../face/thresholds';
+import { GALLERY_RANGES } from '../../gallery/gallery-rules';
+import {
+  type Candidate,
+  DEFAULT_CANDIDATES,
+  type Identification,
+  type IdentifiedFace,
+  MAX_CANDIDATES,
+  type SubjectVerification,
+} from '../../gallery/gallery.service';
+import type { Metadata, MetadataFilter } from '../../gallery/gallery.types';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DETECTOR,
+  EXAMPLE_DISTANCE,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_FACE,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_SIMILARITY,
+  EXAMPLE_THRESHOLD,
+  EXAMPLE_TIMINGS,
+  exampleEmbedding,
+} from '../http/openapi/examples';
+import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
+import { ApiFalseMatchRate, DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/dto/decision.dto';
+import {
+  DetectorOptionsDto,
+  IsFaceSelection,
+  IsMaxFaces,
+  IsPresentationAttack,
+  IsReviewMargin,
+  IsTargetRate,
+  TARGET_FMR_DESCRIPTION,
+} from '../http/dto/face-options.dto';
+import { ApiProbeRotation, ApiRequestId, FaceDto, TimingsDto } from '../http/dto/face.dto';
+import { IsDecimal, Omittable } from '../http/request/validation';
+import type { FaceSelection, PresentationAttackPolicy } from '../../pipeline/face.types';
+import {
+  ApiMetadata,
+  EXAMPLE_GALLERY_ID,
+  EXAMPLE_METADATA,
+  EXAMPLE_REFERENCE_ID,
+  EXAMPLE_SUBJECT_ID,
+  IsFilter,
+} from './fields';
+
+const [MIN_THRESHOLD, MAX_THRESHOLD] = GALLERY_RANGES.threshold;
+
+/** Options of both routes. */
+class ProbeOptionsDto extends DetectorOptionsDto {
+  /** Which faces of the probe count; with `all` the closest. */
+  @IsFaceSelection('best')
+  faceSelection: FaceSelection = 'best';
+
+  /** Cosine distance, [0, 2], inclusive. */
+  @Omittable()
+  @IsDecimal()
+  @Min(MIN_THRESHOLD)
+  @Max(MAX_THRESHOLD)
+  @ApiPropertyOptional({
+    type: Number,
+    minimum: MIN_THRESHOLD,
+    maximum: MAX_THRESHOLD,
+    example: EXAMPLE_THRESHOLD,
+    description:
+      'Largest cosine distance that counts, inclusive; 0 is allowed. It wins over a target rate. Default: that of the gallery, ' +
+      'else by the target rate of the gallery or the service',
+  })
+  threshold?: number;
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
+}
+
+/** Body of POST .../subjects/{subjectId}/verify beside `probe`. */
+export class VerifySubjectDto extends ProbeOptionsDto {
+  /** False match rate that the threshold follows from. */
+  @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
+  targetFmr?: number;
+
+  /** How near to the threshold a distance is for review. */
+  @IsReviewMargin(REVIEW_MARGIN_RANGE[1])
+  reviewMargin?: number;
+}
+
+/** Body of POST .../identify beside `probe`. */
+export class IdentifyOptionsDto extends ProbeOptionsDto {
+  /** False positive identification rate that the threshold follows from. */
+  @IsTargetRate(
+    'Share of searches for strangers that may find somebody (1:N): the threshold follows from it and from the number of subjects ' +
+      "in the gallery, by the embedder's calibration. Needs an embedder that has one, see /v1/models",
+    0.001,
+  )
+  targetFpir?: number;
+
+  /** At most this many faces, largest first. */
+  @IsMaxFaces()
+  maxFaces?: number;
+
+  /** Most candidates for each face. */
+  @Omittable()
+  @IsDecimal()
+  @IsInt()
+  @Min(1)
+  @Max(MAX_CANDIDATES)
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_CANDIDATES,
+    default: DEFAULT_CANDIDATES,
+    description: 'Most candidates for each face',
+  })
+  limit: number = DEFAULT_CANDIDATES;
+
+  /** Only subjects whose metadata passes. */
+  @IsFilter()
+  filter?: MetadataFilter;
+}
+
+/** A subject within the threshold. */
+export class CandidateDto implements Omit<Candidate, 'distance'> {
+  @ApiProperty({ type: 'integer', minimum: 1, example: 1, description: 'From 1, the most similar' })
+  rank: number;
+
+  @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
+  subjectId: string;
+
+  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Its most similar reference' })
+  referenceId: string;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    minimum: 0,
+    maximum: 2,
+    example: EXAMPLE_DISTANCE,
+    description: 'Cosine distance, [0, 2]; null for keys that may not see distances',
+  })
+  distance: number | null;
+
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: EXAMPLE_SIMILARITY,
+    description:
+      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
+  })
+  similarity: number;
+
+  @ApiFalseMatchRate('the embedder has no calibration, or the face of the probe was not aligned')
+  falseMatchRate: number | null;
+
+  @ApiMetadata('Of the subject')
+  metadata: Metadata;
+}
+
+/** A face of the probe, and who it may be. */
+export class IdentifiedFaceDto {
+  @ApiProperty({ type: FaceDto, nullable: true, description: 'null where an embedding came in' })
+  face: FaceDto | null;
+
+  @ApiProperty({ example: false, description: 'true where no subject is within the threshold' })
+  unknown: boolean;
+
+  @ApiProperty({ type: [CandidateDto], description: 'Subjects within the threshold, most similar first' })
+  candidates: CandidateDto[];
+
+  static from({ face, unknown, candidates }: IdentifiedFace): IdentifiedFaceDto {
+    return { face: face && FaceDto.from(face), unknown, candidates };
+  }
+}
+
+/** Milliseconds per stage; those of the image are absent where an embedding came in. */
+export class IdentifyTimingsDto extends PartialType(TimingsDto) {
+  @ApiProperty({ example: 0.7, description: 'Search of the gallery for all faces, milliseconds' })
+  searchMs: number;
+}
+
+/** Answer of POST .../identify. */
+export class IdentifyResponseDto {
+  @ApiProperty({ type: [IdentifiedFaceDto], description: 'Selected faces of the probe, largest first' })
+  faces: IdentifiedFaceDto[];
+
+  @ApiProperty({
+    minimum: 0,
+    example: EXAMPLE_THRESHOLD,
+    description: 'Largest cosine distance that counted, inclusive',
+  })
+  threshold: number;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 0.01,
+    description:
+      'The share of searches for strangers that the threshold follows from, with the number of subjects; null where a threshold ' +
+      'was given, or the embedder has no calibration. A gallery so large that the calibration does not reach gets the smallest ' +
+      'threshold that it has',
+  })
+  targetFpir: number | null;
+
+  @ApiProperty({ example: EXAMPLE_GALLERY_ID })
+  galleryId: string;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 2310,
+    description: 'References of the gallery; the more, the likelier is a wrong one within the threshold',
+  })
+  galleryReferenceCount: number;
+
+  @ApiProbeRotation()
+  rotation: number | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: EXAMPLE_DETECTOR,
+    description: 'null where an embedding came in, or none was run',
+  })
+  detector: string | null;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Embedder of the gallery' })
+  embedder: string;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Contract of the gallery' })
+  contract: string;
+
+  @ApiProperty({ type: IdentifyTimingsDto })
+  timings: IdentifyTimingsDto;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: Identification, requestId: string): IdentifyResponseDto {
+    const { threshold, targetFpir, galleryId, galleryReferenceCount } = result;
+    const { rotation, detector, embedder, contract, timings } = result;
+    const faces = result.faces.map(IdentifiedFaceDto.from);
+    return {
+      faces,
+      threshold,
+      targetFpir,
+      galleryId,
+      galleryReferenceCount,
+      rotation,
+      detector,
+      embedder,
+      contract,
+      timings,
+      requestId,
+    };
+  }
+}
+
+/** Answer of POST .../subjects/{subjectId}/verify. */
+export class VerifySubjectResponseDto extends DecisionDto {
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    minimum: 0,
+    maximum: 2,
+    example: EXAMPLE_DISTANCE,
+    description:
+      'Cosine distance to the most similar reference of the subject, [0, 2]; null for keys that may not see distances',
+  })
+  distance: number | null;
+
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: EXAMPLE_SIMILARITY,
+    description:
+      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
+  })
+  similarity: number;
+
+  @ApiProperty({
+    minimum: 0,
+    example: EXAMPLE_THRESHOLD,
+    description: 'The threshold that was applied, inclusive',
+  })
+  threshold: number;
+
+  @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
+  subjectId: string;
+
+  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'The most similar reference' })
+  referenceId: string;
+
+  @ApiProperty({
+    type: FaceDto,
+    nullable: true,
+    description: 'The compared face; null where an embedding came in',
+  })
+  face: FaceDto | null;
+
+  @ApiProbeRotation()
+  rotation: number | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: EXAMPLE_DETECTOR,
+    description: 'null where an embedding came in, or none was run',
+  })
+  detector: string | null;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Embedder of the gallery' })
+  embedder: string;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Contract of the gallery' })
+  contract: string;
+
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  timings: TimingsDto | null;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: SubjectVerification, requestId: string): VerifySubjectResponseDto {
+    const { distance, similarity, threshold, subjectId, referenceId } = result;
+    const { rotation, detector, embedder, contract, timings } = result;
+    const face = result.face && FaceDto.from(result.face);
+    const comparison = { distance, similarity, threshold, subjectId, referenceId, face, rotation };
+    return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
+  }
+}
+
+const IMAGE_EXAMPLE = { summary: 'An image as a data URI', value: { probe: EXAMPLE_IMAGE_DATA_URI } };
+const EMBEDDING_EXAMPLE = {
+  summary: 'An embedding made earlier',
+  value: { probe: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT } },
+};
+
+/** Bodies that can be pasted as they are. */
+export const IDENTIFY_EXAMPLES = {
+  image: IMAGE_EXAMPLE,
+  options: {
+    summary: 'Every face, with options',
+    value: {
+      probe: EXAMPLE_IMAGE_DATA_URI,
+      faceSelection: 'all',
+      limit: 3,
+      threshold: 0.5,
+      filter: { department: ['it', 'hr'] },
+    },
+  },
+  embedding: EMBEDDING_EXAMPLE,
+};
+
+export const VERIFY_SUBJECT_EXAMPLES = { image: IMAGE_EXAMPLE, embedding: EMBEDDING_EXAMPLE };
+
+const FOUND = {
+  subjectId: EXAMPLE_SUBJECT_ID,
+  referenceId: EXAMPLE_REFERENCE_ID,
+  distance: EXAMPLE_DISTANCE,
+  similarity: EXAMPLE_SIMILARITY,
+};
+const MADE_WITH = { detector: EXAMPLE_DETECTOR, embedder: EXAMPLE_EMBEDDER, contract: EXAMPLE_CONTRACT };
+
+const identification = (candidates: Candidate[]): IdentifyResponseDto =>
+  IdentifyResponseDto.from(
+    {
+      faces: [{ face: EXAMPLE_FACE, unknown: candidates.length === 0, candidates }],
+      threshold: EXAMPLE_THRESHOLD,
+      targetFpir: null,
+      galleryId: EXAMPLE_GALLERY_ID,
+      galleryReferenceCount: 2310,
+      rotation: 0,
+      ...MADE_WITH,
+      timings: { ...EXAMPLE_TIMINGS, searchMs: 0.7 },
+    },
+    EXAMPLE_REQUEST_ID,
+  );
+
+export const IDENTIFY_ANSWER = identification([
+  { rank: 1, ...FOUND, falseMatchRate: null, metadata: EXAMPLE_METADATA },
+]);
+export const UNKNOWN_ANSWER = identification([]);
+
+export const VERIFY_SUBJECT_ANSWER = VerifySubjectResponseDto.from(
+  {
+    ...DECISION_EXAMPLE,
+    ...FOUND,
+    threshold: EXAMPLE_THRESHOLD,
+    face: EXAMPLE_FACE,
+    rotation: 0,
+    ...MADE_WITH,
+    timings: EXAMPLE_TIMINGS,
+  },
+  EXAMPLE_REQUEST_ID,
+);

@@ -1,0 +1,67 @@
+import { Controller, HttpCode, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
+import { GalleryService } from '../../gallery/gallery.service';
+import type { PurgeReport } from '../../gallery/retention';
+import { Scopes } from '../http/auth/scopes.decorator';
+import { ADMIN_ERRORS, ApiFaceErrors } from '../http/errors/api-errors.decorator';
+import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
+import { ApiRequestId } from '../http/dto/face.dto';
+import { GalleryRoutes } from '../http/request/gallery-revision';
+import { RequestId } from '../http/request/request-id';
+import { WRITE_ERRORS } from './errors';
+
+/** Answer of POST /admin/galleries/purge. */
+export class PurgeReportDto implements PurgeReport {
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 3,
+    description: 'Subjects removed, with all their references',
+  })
+  subjectCount: number;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 5,
+    description: 'References removed of subjects that stay',
+  })
+  referenceCount: number;
+
+  @ApiRequestId()
+  requestId: string;
+}
+
+const PURGE_ANSWER: PurgeReportDto = { subjectCount: 3, referenceCount: 5, requestId: EXAMPLE_REQUEST_ID };
+
+@ApiTags('admin')
+@GalleryRoutes()
+@Controller('admin/galleries/purge')
+export class PurgeController {
+  constructor(private readonly galleries: GalleryService) {}
+
+  @Scopes('admin')
+  @Post()
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Purge what has expired',
+    description:
+      'Removes expired subjects and references of all galleries for good. The service does so by itself at boot and every ' +
+      'hour; expired ones are never found in between.',
+  })
+  @ApiOkResponse({
+    description: 'What was removed',
+    type: PurgeReportDto,
+    examples: { purged: { summary: 'Some had expired', value: PURGE_ANSWER } },
+  })
+  @ApiFaceErrors([
+    ...ADMIN_ERRORS,
+    'GALLERY_STORE_FAILED',
+    'GALLERY_REVISION_PENDING',
+    ...WRITE_ERRORS,
+    'NOT_READY',
+  ])
+  async purgeExpired(@RequestId() requestId: string): Promise<PurgeReportDto> {
+    return { ...(await this.galleries.purgeExpired()), requestId };
+  }
+}

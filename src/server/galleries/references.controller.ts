@@ -1,0 +1,133 @@
+import { Body, Controller, Delete, Get, Param, Patch, Query, Res } from '@nestjs/common';
+import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { Scopes } from '../http/auth/scopes.decorator';
+import { GalleryService } from '../../gallery/gallery.service';
+import { GalleryStore } from '../../gallery/stores/gallery-store';
+import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
+import type { RequestErrorCode } from '../http/errors/error-examples';
+import { GalleryRoutes } from '../http/request/gallery-revision';
+import { JsonBody } from '../http/request/json-body';
+import { RequestId } from '../http/request/request-id';
+import { ErasureReceipts } from '../receipts/erasure-receipts';
+import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
+import { PageQueryDto, ReferencePathDto, SubjectPathDto } from './fields';
+import {
+  REFERENCE_ANSWER,
+  ReferenceDto,
+  ReferenceResponseDto,
+  REFERENCES_ANSWER,
+  ReferencesResponseDto,
+  UpdateReferenceDto,
+} from './reference.dto';
+import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
+import { METADATA_EXAMPLES } from './subject.dto';
+
+const NOT_FOUND: readonly RequestErrorCode[] = [
+  'GALLERY_NOT_FOUND',
+  'SUBJECT_NOT_FOUND',
+  'REFERENCE_NOT_FOUND',
+];
+const REFERENCE_EXAMPLES = {
+  ...METADATA_EXAMPLES,
+  expiry: { summary: 'Until the end of a contract', value: { expiresAt: '2027-01-31T00:00:00Z' } },
+};
+const ANSWER = { reference: { summary: 'The reference', value: REFERENCE_ANSWER } };
+
+/** What is known of references; never their embeddings. */
+@ApiTags('references')
+@GalleryRoutes()
+@Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
+export class ReferencesController {
+  constructor(
+    private readonly store: GalleryStore,
+    private readonly galleries: GalleryService,
+    private readonly receipts: ErasureReceipts,
+  ) {}
+
+  @Scopes('read')
+  @Get()
+  @ApiOperation({
+    summary: 'List the references of a subject',
+    description: 'In pages, the first enrolled first, without embeddings.',
+  })
+  @ApiOkResponse({
+    description: 'A page',
+    type: ReferencesResponseDto,
+    examples: { references: { summary: 'The last page', value: REFERENCES_ANSWER } },
+  })
+  @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
+  async listReferences(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @Query() { limit, cursor }: PageQueryDto,
+    @RequestId() requestId: string,
+  ): Promise<ReferencesResponseDto> {
+    const page = { limit, after: cursor };
+    const { items, next } = await this.galleries.listReferences(galleryId, subjectId, page);
+    return { references: items.map(ReferenceDto.from), nextCursor: next, requestId };
+  }
+
+  @Scopes('read')
+  @Get(':referenceId')
+  @ApiOperation({
+    summary: 'Show a reference',
+    description: 'Its metadata and quality, without the embedding.',
+  })
+  @ApiOkResponse({ description: 'The reference', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND])
+  async getReference(
+    @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
+    @RequestId() requestId: string,
+  ): Promise<ReferenceResponseDto> {
+    const reference = await this.store.getReference(galleryId, subjectId, referenceId);
+    return { ...ReferenceDto.from(reference), requestId };
+  }
+
+  @Scopes('enroll')
+  @Patch(':referenceId')
+  @JsonBody({ type: UpdateReferenceDto, examples: REFERENCE_EXAMPLES })
+  @ApiOperation({
+    summary: 'Change metadata and expiry of a reference',
+    description: 'What is absent stays. Metadata is replaced as a whole.',
+  })
+  @ApiOkResponse({ description: 'The reference as it is now', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])
+  async updateReference(
+    @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
+    @Body() changes: UpdateReferenceDto,
+    @RequestId() requestId: string,
+  ): Promise<ReferenceResponseDto> {
+    const reference = await this.galleries.updateReference(galleryId, subjectId, referenceId, changes);
+    return { ...ReferenceDto.from(reference), requestId };
+  }
+
+  @Scopes('delete')
+  @Delete(':referenceId')
+  @ApiOperation({
+    summary: 'Delete a reference',
+    description:
+      'The subject stays. Cached answers about the image go too. It is gone when the answer comes.',
+  })
+  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiReceipt()
+  @ApiFaceErrors([...DELETE_ERRORS, ...NOT_FOUND])
+  async deleteReference(
+    @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
+    @Query() { receipt }: ReceiptQueryDto,
+    @RequestId() requestId: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ErasureReceiptDto | undefined> {
+    const remove = async () => {
+      await this.galleries.deleteReference(galleryId, subjectId, referenceId);
+      return { subjectCount: 0, referenceCount: 1 };
+    };
+    const signed = await this.receipts.erase(
+      receipt,
+      { galleryId, subjectId, referenceId },
+      remove,
+      requestId,
+    );
+    response.status(signed == null ? 204 : 200);
+    return signed;
+  }
+}

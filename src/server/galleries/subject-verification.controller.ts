@@ -1,0 +1,54 @@
+import { Body, Controller, HttpCode, Param, Post } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../http/auth/scopes.decorator';
+import { GalleryService } from '../../gallery/gallery.service';
+import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
+import { GalleryRoutes } from '../http/request/gallery-revision';
+import { ImageBody } from '../http/images/image-body.decorator';
+import { ImageField } from '../http/images/image-body.interceptor';
+import type { ImageInput } from '../http/images/parse-image';
+import { RequestId } from '../http/request/request-id';
+import { RequestLimits } from '../http/request/request-limits';
+import { PROBE_ERRORS } from './errors';
+import { SubjectPathDto } from './fields';
+import {
+  VERIFY_SUBJECT_ANSWER,
+  VERIFY_SUBJECT_EXAMPLES,
+  VerifySubjectDto,
+  VerifySubjectResponseDto,
+} from './identify.dto';
+
+@ApiTags('identification')
+@GalleryRoutes()
+@Controller('v1/galleries/:galleryId')
+export class SubjectVerificationController {
+  constructor(private readonly galleries: GalleryService) {}
+
+  @Scopes('verify')
+  @Post('subjects/:subjectId/verify')
+  @HttpCode(200)
+  @ImageBody(
+    { fields: ['probe'], takesEmbeddings: true },
+    { options: VerifySubjectDto, examples: VERIFY_SUBJECT_EXAMPLES },
+  )
+  @ApiOperation({
+    summary: 'Compare a probe with one subject (1:1)',
+    description: 'With all its references: the most similar one decides.',
+  })
+  @ApiOkResponse({
+    description: 'The decision and what it rests on',
+    type: VerifySubjectResponseDto,
+    examples: { verified: { summary: 'It is the subject', value: VERIFY_SUBJECT_ANSWER } },
+  })
+  @ApiFaceErrors([...PROBE_ERRORS, 'SUBJECT_NOT_FOUND', 'REFERENCE_NOT_FOUND'], 'probe')
+  async verifySubject(
+    @Param() { galleryId, subjectId }: SubjectPathDto,
+    @ImageField('probe') probe: ImageInput,
+    @Body() options: VerifySubjectDto,
+    @RequestLimits() limits: RequestLimits,
+    @RequestId() requestId: string,
+  ): Promise<VerifySubjectResponseDto> {
+    const result = await this.galleries.verifySubject(galleryId, subjectId, probe, { ...options, ...limits });
+    return VerifySubjectResponseDto.from(result, requestId);
+  }
+}

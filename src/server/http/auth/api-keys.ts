@@ -1,0 +1,106 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { timingSafeEqual } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { AppConfig } from '../../config/app.config';
+import { type ApiKey, type Scope } from './api-key';
+import { isGeneratedKey, readKeyFile, sha256, type StoredKey } from './key-file';
+
+/**
+ * Period of the check whether the key file has changed. The file is polled, because events of the file system do not
+ * come for files of mounted volumes, nor for a link that is pointed elsewhere, as Kubernetes does with secrets. `watchFile`
+ * would miss a change between the first reading and its own first look.
+ */
+const WATCH_INTERVAL_MS = 1000;
+
+/** A key that was found for a secret. */
+export interface FoundKey {
+  apiKey: ApiKey;
+  /** Whether the secret has 256 random bits; false for one that a person may have chosen. */
+  isGenerated: boolean;
+}
+
+/** The keys of the service: those of the key file, ADMIN_KEY and DEEPFACE_AUTH_TOKEN. Holds their hashes only. */
+@Injectable()
+export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger('Keys');
+  private readonly file: string | null;
+  private readonly chosen: readonly StoredKey[];
+  private generated: readonly StoredKey[] = [];
+  /** Of the file as it was last read. */
+  private version = '';
+  private watchTimer?: NodeJS.Timeout;
+
+  /** @throws {FaceError} API_KEYS_INVALID. */
+  constructor({ apiKeysFile, adminKey, deepface }: AppConfig) {
+    this.file = apiKeysFile;
+    this.chosen = [
+      ...chosenKey('ADMIN_KEY', adminKey, ['admin', 'embeddings', 'metrics']),
+      ...chosenKey('DEEPFACE_AUTH_TOKEN', deepface.authToken, ['verify', 'identify', 'enroll', 'embeddings']),
+    ];
+    if (this.file != null) this.read(this.file);
+  }
+
+  /** Returns the key of a secret. Takes the same time for every secret of the same length. */
+  find(secret: string): FoundKey | null {
+    const digest = sha256(secret);
+    const generated = isGeneratedKey(secret) ? keyOf(digest, this.generated) : null;
+    const apiKey = generated ?? keyOf(digest, this.chosen);
+    return apiKey && { apiKey, isGenerated: generated != null };
+  }
+
+  onApplicationBootstrap(): void {
+    const { file } = this;
+    if (file == null) return;
+    process.on('SIGHUP', this.reload);
+    this.watchTimer = setInterval(() => {
+      if (versionOf(file) !== this.version) this.reload();
+    }, WATCH_INTERVAL_MS).unref();
+    this.logCount('read');
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.watchTimer);
+    process.off('SIGHUP', this.reload);
+  }
+
+  /** Reads the file again; a broken one changes nothing. */
+  readonly reload = (): void => {
+    try {
+      this.read(this.file as string);
+      this.logCount('read again');
+    } catch (error) {
+      this.logger.error(`${(error as Error).message} The keys read before stay valid.`);
+    }
+  };
+
+  private read(file: string): void {
+    // Before the content: a change in between is seen at the next look.
+    this.version = versionOf(file);
+    this.generated = readKeyFile(file);
+  }
+
+  private logCount(what: string): void {
+    const count = this.generated.length;
+    if (count === 0) this.logger.warn('The API key file holds no key.');
+    else this.logger.log(`${what} ${count} API ${count === 1 ? 'key' : 'keys'}`);
+  }
+}
+
+/** Differs after every change; the same for every file that is not there. */
+function versionOf(file: string): string {
+  const { mtimeMs, ctimeMs, size, ino } = statSync(file, { throwIfNoEntry: false }) ?? {};
+  return [mtimeMs, ctimeMs, size, ino].join(' ');
+}
+
+function chosenKey(name: string, secret: string | null, scopes: readonly Scope[]): StoredKey[] {
+  if (secret == null) return [];
+  const apiKey = { name, scopes: new Set(scopes), maySetThresholds: true, maySeeDistances: true };
+  return [{ apiKey, digest: sha256(secret) }];
+}
+
+/** Compares with every key, so that the time says neither whether one is right nor which. */
+function keyOf(digest: Buffer, keys: readonly StoredKey[]): ApiKey | null {
+  let found: ApiKey | null = null;
+  for (const key of keys) if (timingSafeEqual(digest, key.digest)) found = key.apiKey;
+  return found;
+}

@@ -1,0 +1,365 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import type { EmbedderInfo, FaceModel, ModelStatus } from '../../../face/face-model';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DETECTOR,
+  EXAMPLE_DIMENSIONS,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_THRESHOLD,
+} from '../openapi/examples';
+import { ApiRequestId } from './face.dto';
+import {
+  type CalibrationPoint,
+  type CalibrationSet,
+  type CardCalibration,
+  MODEL_TASKS,
+  type ModelTask,
+} from '../../../models/model-card';
+import { type Attribute, ATTRIBUTES, type Metric, METRICS } from '../../../pipeline/face.types';
+
+const STATES = ['loaded', 'available', 'absent'] as const;
+
+/** Licence of a model's weights. */
+export class ModelLicenseDto {
+  @ApiProperty({ example: 'MIT', description: 'SPDX identifier, or a short name where there is none' })
+  name: string;
+
+  @ApiProperty({ example: true, description: 'Whether the licence allows commercial use' })
+  commercialUse: boolean;
+
+  @ApiPropertyOptional({
+    example: 'Weights for non-commercial research only.',
+    description: 'What else to know',
+  })
+  note?: string;
+}
+
+/** Photos that a calibration was counted on. */
+export class CalibrationSetDto implements CalibrationSet {
+  @ApiProperty({ example: 'cfp250 frontal' })
+  name: string;
+
+  @ApiProperty({ type: 'integer', minimum: 2, example: 250, description: 'People in it' })
+  people: number;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 2,
+    example: 1500,
+    description: 'Photos in which a face was found',
+  })
+  photos: number;
+
+  @ApiProperty({ type: 'integer', minimum: 1, example: 1120500, description: 'Pairs of different people' })
+  nonMatedPairs: number;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 3750, description: 'Pairs of one person' })
+  matedPairs: number;
+}
+
+/** The similarity at one false match rate. */
+export class CalibrationPointDto implements CalibrationPoint {
+  @ApiProperty({ example: 0.001, description: 'False match rate: share of pairs of strangers' })
+  fmr: number;
+
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: 0.28,
+    description: 'Cosine similarity that so many pairs of strangers have, or more',
+  })
+  minSimilarity: number;
+
+  @ApiProperty({ type: 'integer', minimum: 0, example: 1140, description: 'Pairs of strangers that have it' })
+  falseMatches: number;
+
+  @ApiProperty({ type: 'integer', minimum: 1, example: 1141000, description: 'Pairs of strangers compared' })
+  nonMatedPairs: number;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 0.012,
+    description: 'False non-match rate: share of pairs of one person below it; null without such pairs',
+  })
+  fnmr: number | null;
+
+  @ApiProperty({
+    example: false,
+    description:
+      'true: too few pairs had it to count the rate, so that the similarity comes from a fitted line',
+  })
+  isExtrapolated: boolean;
+}
+
+/** How often strangers are how similar, counted on photos. */
+export class CalibrationDto implements CardCalibration {
+  @ApiProperty({ type: String, format: 'date', example: '2026-11-28', description: 'Day of the measurement' })
+  date: string;
+
+  @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'Detector that found the faces' })
+  detector: string;
+
+  @ApiProperty({ type: [CalibrationSetDto], description: 'Photos; only those of one set were compared' })
+  sets: CalibrationSetDto[];
+
+  @ApiProperty({ type: [CalibrationPointDto], description: 'Over the pairs of all sets together' })
+  points: CalibrationPointDto[];
+}
+
+/** What a caller must know of an embedder to compare its embeddings. */
+export class EmbedderInfoDto implements EmbedderInfo {
+  @ApiProperty({ example: EXAMPLE_EMBEDDER })
+  name: string;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: EXAMPLE_DIMENSIONS,
+    description: 'Length of its embeddings',
+  })
+  dimensions: number;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
+  contract: string;
+
+  @ApiProperty({
+    type: 'object',
+    properties: Object.fromEntries(METRICS.map((metric) => [metric, { type: 'number', minimum: 0 }])),
+    description:
+      'Default threshold per metric, inclusive; a metric without one needs `threshold` in the call',
+  })
+  maxDistances: Partial<Record<Metric, number>>;
+
+  @ApiProperty({
+    type: () => CalibrationDto,
+    nullable: true,
+    description:
+      'Similarities by false match rate, which target rates are turned into thresholds with; null where the card has none: then ' +
+      'only thresholds can be given',
+  })
+  calibration: CalibrationDto | null;
+}
+
+/** How long one run of a network takes. */
+export class RunMsDto {
+  @ApiProperty({ example: 13.9, description: 'Half of the runs took no longer, milliseconds' })
+  p50: number;
+
+  @ApiProperty({ example: 21.4, description: '99 of 100 runs took no longer, milliseconds' })
+  p99: number;
+}
+
+/** State of one model, loaded or not. */
+export class ModelStatusDto implements ModelStatus {
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name to use in requests and settings' })
+  name: string;
+
+  @ApiProperty({ example: 'MobileFaceNet, 512-d' })
+  title: string;
+
+  @ApiProperty({ enum: MODEL_TASKS, example: 'embed' })
+  task: ModelTask;
+
+  @ApiProperty({ example: 'arcface-112', description: 'Kind of pre- and post-processing' })
+  family: string;
+
+  @ApiProperty({
+    enum: STATES,
+    example: 'loaded',
+    description: 'loaded: answers requests; available: its file is at hand; absent: only its card is',
+  })
+  state: ModelStatus['state'];
+
+  @ApiProperty({ example: true, description: 'Used by calls that name no model of its task' })
+  isDefault: boolean;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 4,
+    description: 'Times it was loaded, all workers together; requests never add to it',
+  })
+  loads: number;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 48.2,
+    description:
+      'Slowest load and warm-up of the workers that are there, milliseconds; null where not loaded',
+  })
+  loadMs: number | null;
+
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 16777216,
+    description: 'Memory of their own that the workers took for it, together, bytes; null where not loaded',
+  })
+  memoryBytes: number | null;
+
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 22558720,
+    description:
+      'Bytes of weights that all workers map from one file; 0 where each has a copy, null where not loaded',
+  })
+  sharedBytes: number | null;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 1284,
+    description: 'Runs of the network since the boot',
+  })
+  runs: number;
+
+  @ApiProperty({
+    type: () => RunMsDto,
+    nullable: true,
+    description: 'Milliseconds of one run, of the last 256 jobs; null where it never ran',
+  })
+  runMs: RunMsDto | null;
+
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 600000,
+    description: 'Milliseconds without a call after which it is unloaded; null: never',
+  })
+  idleTtlMs: number | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: 'aee63d070fb494b0fe77632b34b4ed96a6f46953cd6327f9343e01fc8b6e29b7',
+    description: 'sha256 of the ONNX file; null where the card pins none',
+  })
+  sha256: string | null;
+
+  @ApiProperty({ type: ModelLicenseDto })
+  license: ModelLicenseDto;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: 'The publisher does not say which faces it was trained on.',
+    description:
+      'What the weights were trained on, as far as their publisher says; null where the card does not say',
+  })
+  trainingData: string | null;
+
+  @ApiProperty({
+    example: 'faceplugin-face-recognition-js 0.0.1, model/fr_feature.onnx, compiled to ONNX by the build',
+    description: 'Where the weights come from',
+  })
+  source: string;
+
+  @ApiPropertyOptional({ type: EmbedderInfoDto, description: 'Embedders only' })
+  embedder?: EmbedderInfoDto;
+
+  @ApiPropertyOptional({
+    enum: ATTRIBUTES,
+    isArray: true,
+    description:
+      'Attribute models only: what analyze takes from it. Of several loaded models of an attribute, the first configured serves',
+  })
+  attributes?: Attribute[];
+}
+
+/** Models used where a request names none. */
+export class DefaultModelsDto {
+  @ApiProperty({ example: EXAMPLE_DETECTOR })
+  detector: string;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER })
+  embedder: string;
+}
+
+/** Answer of GET /v1/models. */
+export class ModelsResponseDto {
+  @ApiProperty({ type: [ModelStatusDto], description: 'Every model with a card, loaded ones first' })
+  models: ModelStatusDto[];
+
+  @ApiProperty({ type: DefaultModelsDto })
+  defaults: DefaultModelsDto;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(
+    model: Pick<FaceModel, 'models' | 'defaultDetector' | 'defaultEmbedder'>,
+    requestId: string,
+  ): ModelsResponseDto {
+    const defaults = { detector: model.defaultDetector, embedder: model.defaultEmbedder };
+    return { models: model.models(), defaults, requestId };
+  }
+}
+
+export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
+  name: EXAMPLE_EMBEDDER,
+  title: 'MobileFaceNet, 512-d',
+  task: 'embed',
+  family: 'arcface-112',
+  state: 'loaded',
+  isDefault: true,
+  loads: 2,
+  loadMs: 48.2,
+  memoryBytes: 16_777_216,
+  sharedBytes: 4_810_856,
+  runs: 1284,
+  runMs: { p50: 8.2, p99: 12.9 },
+  idleTtlMs: null,
+  sha256: 'aee63d070fb494b0fe77632b34b4ed96a6f46953cd6327f9343e01fc8b6e29b7',
+  license: {
+    name: 'MIT',
+    commercialUse: true,
+    note: 'As published with the package and its repository; the copyright line names another person than the publisher.',
+  },
+  trainingData: 'The publisher does not say which faces it was trained on.',
+  source: 'faceplugin-face-recognition-js 0.0.1, model/fr_feature.onnx, compiled to ONNX by the build',
+  embedder: {
+    name: EXAMPLE_EMBEDDER,
+    dimensions: EXAMPLE_DIMENSIONS,
+    contract: EXAMPLE_CONTRACT,
+    maxDistances: { cosine: EXAMPLE_THRESHOLD, euclidean_l2: 1.049, angular: 0.351 },
+    calibration: null,
+  },
+};
+
+/** A model that nobody may use before they have read its licence. */
+const ABSENT_MODEL_EXAMPLE: ModelStatusDto = {
+  name: 'scrfd-10g',
+  title: 'SCRFD 10G',
+  task: 'detect',
+  family: 'scrfd',
+  state: 'absent',
+  isDefault: false,
+  loads: 0,
+  loadMs: null,
+  memoryBytes: null,
+  sharedBytes: null,
+  runs: 0,
+  runMs: null,
+  idleTtlMs: null,
+  sha256: '5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91',
+  license: {
+    name: 'InsightFace model licence',
+    commercialUse: false,
+    note: 'Weights for non-commercial research only.',
+  },
+  trainingData: 'WIDER FACE.',
+  source: 'InsightFace model zoo, pack buffalo_l (release v0.7)',
+};
+
+export const MODELS_ANSWER = ModelsResponseDto.from(
+  {
+    defaultDetector: EXAMPLE_DETECTOR,
+    defaultEmbedder: EXAMPLE_EMBEDDER,
+    models: () => [MODEL_STATUS_EXAMPLE, ABSENT_MODEL_EXAMPLE],
+  },
+  EXAMPLE_REQUEST_ID,
+);

@@ -1,0 +1,34 @@
+import type { Response } from 'express';
+import { hasBody, MAX_REST_BYTES } from '../images/body-reader';
+import type { AppRequest } from './request-id';
+
+/** How long the rest may take to arrive. */
+const LINGER_MS = 1000;
+
+/** Whether the body of a request is still arriving. */
+export function isArriving(request: AppRequest): boolean {
+  return hasBody(request) && !request.complete && !request.destroyed;
+}
+
+/**
+ * Answers while the body is still arriving. The answer is sent at once, as a whole; the connection ends a little later: a
+ * client that still writes when it is closed would be told of a reset, and never see the answer.
+ */
+export function answerEarly(request: AppRequest, response: Response, status: number, body: object): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  const announced = Number(request.headers['content-length'] ?? Infinity);
+  const isLong = announced > MAX_REST_BYTES || status === 408;
+  if (isLong) response.setHeader('Connection', 'close');
+  response.status(status).type('json').setHeader('Content-Length', bytes.length);
+  response.write(bytes);
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(() => {
+    response.once('finish', () => request.socket.destroySoon());
+    end();
+  }, LINGER_MS);
+  request.once('end', end).once('close', end);
+  request.resume();
+}

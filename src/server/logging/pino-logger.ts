@@ -1,0 +1,104 @@
+import type { LoggerService } from '@nestjs/common';
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import type { AppLogLevel } from '../config/app.config';
+import { FaceError } from '../../errors';
+import type { RequestLine } from '../http/request/request-log';
+
+/** Levels of pino, by those of Nest. */
+const LEVELS = {
+  verbose: 'trace',
+  debug: 'debug',
+  log: 'info',
+  warn: 'warn',
+  error: 'error',
+  fatal: 'fatal',
+} as const satisfies Record<AppLogLevel, string>;
+
+/**
+ * What an object that is logged may tell. Whatever else is in it is left out: a line can hold no image, embedding, key, file
+ * name or id of a subject, because there is no field for it.
+ */
+const FIELDS = [
+  'requestId',
+  'key',
+  'method',
+  'route',
+  'status',
+  'code',
+  'durationMs',
+  'timings',
+  'count',
+] as const satisfies readonly (keyof RequestLine)[];
+
+/** Nest's logger, written by pino: JSON lines, or readable ones on a terminal. */
+export class PinoLogger implements LoggerService {
+  private readonly pino: Logger;
+
+  /** @param level - minimum level. */
+  constructor(level: AppLogLevel, destination: DestinationStream = defaultDestination()) {
+    this.pino = pino(
+      {
+        level: LEVELS[level],
+        base: null,
+        timestamp: stdTimeFunctions.isoTime,
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      destination,
+    );
+  }
+
+  verbose(message: unknown, ...rest: unknown[]): void {
+    this.write('verbose', message, rest);
+  }
+
+  debug(message: unknown, ...rest: unknown[]): void {
+    this.write('debug', message, rest);
+  }
+
+  log(message: unknown, ...rest: unknown[]): void {
+    this.write('log', message, rest);
+  }
+
+  warn(message: unknown, ...rest: unknown[]): void {
+    this.write('warn', message, rest);
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    // What ends the boot is printed by main.ts in one line; Nest would add its stack trace.
+    if (message instanceof FaceError) return;
+    this.write('error', message, rest);
+  }
+
+  fatal(message: unknown, ...rest: unknown[]): void {
+    this.write('fatal', message, rest);
+  }
+
+  /** @param rest - as Nest passes it: the context last, before it the stack of an error. */
+  private write(level: AppLogLevel, message: unknown, rest: unknown[]): void {
+    const texts = rest.filter((part) => typeof part === 'string');
+    const context = texts.pop();
+    const stack = message instanceof Error ? message.stack : texts.pop();
+    const line = this.pino[LEVELS[level]].bind(this.pino);
+    if (message instanceof Error) line({ context, stack }, message.message);
+    else if (typeof message === 'object' && message != null)
+      line({ context, ...fieldsOf(message) }, 'request');
+    else line({ context, stack }, String(message));
+  }
+}
+
+function fieldsOf(message: object): Partial<RequestLine> {
+  const given = message as Partial<RequestLine>;
+  return Object.fromEntries(FIELDS.filter((name) => given[name] != null).map((name) => [name, given[name]]));
+}
+
+function defaultDestination(): DestinationStream {
+  if (!process.stdout.isTTY) return process.stdout;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- a service without a terminal does not load it.
+  const { build } = require('pino-pretty') as typeof import('pino-pretty');
+  return build({
+    singleLine: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    destination: process.stdout,
+    sync: true,
+  });
+}

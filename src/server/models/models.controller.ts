@@ -1,0 +1,29 @@
+import { Controller, Get } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Scopes } from '../http/auth/scopes.decorator';
+import { FaceModel } from '../../face/face-model';
+import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
+import { RequestId } from '../http/request/request-id';
+import { MODELS_ANSWER, ModelsResponseDto } from '../http/dto/model-status.dto';
+
+@ApiTags('models')
+@Scopes()
+@Controller('v1/models')
+export class ModelsController {
+  constructor(private readonly model: FaceModel) {}
+
+  @Get()
+  @ApiOperation({
+    summary: 'List the models',
+    description: 'What is loaded, what could be, and under which licence.',
+  })
+  @ApiOkResponse({
+    description: 'Every model with a card',
+    type: ModelsResponseDto,
+    examples: { embedder: { summary: 'One loaded embedder', value: MODELS_ANSWER } },
+  })
+  @ApiFaceErrors(['INTERNAL_ERROR'])
+  listModels(@RequestId() requestId: string): ModelsResponseDto {
+    return ModelsResponseDto.from(this.model, requestId);
+  }
+}

@@ -1,0 +1,172 @@
+import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import type { Representation } from '../../face/representation.service';
+import { ErrorDto } from '../http/errors/error.dto';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DIMENSIONS,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_FACE,
+  EXAMPLE_REQUEST_ID,
+  exampleEmbedding,
+  exampleImage,
+  IMAGE_EXAMPLES,
+} from '../http/openapi/examples';
+import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
+import { FaceOptionsDto, IsAlign, IsModelName } from '../http/dto/face-options.dto';
+import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
+import type { RepresentedFace } from '../../pipeline/face.types';
+
+/** Body of POST /v1/represent beside `image`. */
+export class RepresentOptionsDto extends FaceOptionsDto {
+  /** Name of a loaded embedder. */
+  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded', EXAMPLE_EMBEDDER)
+  embedder?: string;
+
+  /** Whether faces are aligned. */
+  @IsAlign()
+  align?: boolean;
+}
+
+/** A face with its embedding. */
+export class RepresentedFaceDto extends FaceDto {
+  @ApiProperty({
+    type: [Number],
+    example: exampleEmbedding(),
+    description: 'Unit vector of `dimensions` numbers; comparable with embeddings of the same contract only',
+  })
+  embedding: number[];
+
+  @ApiProperty({
+    minimum: 0,
+    example: 3.85,
+    description: 'Length of the vector before it was brought to unit length; the metric euclidean needs it',
+  })
+  embeddingNorm: number;
+
+  static override from(face: RepresentedFace): RepresentedFaceDto {
+    return {
+      ...FaceDto.from(face),
+      embedding: Array.from(face.embedding),
+      embeddingNorm: face.embeddingNorm,
+    };
+  }
+}
+
+/** Faces of one image with their embeddings. */
+export class RepresentationDto extends ImageResultDto {
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 0,
+    description:
+      'Selected faces that were left out: they are not upright and aligned well enough to be compared',
+  })
+  unalignedCount: number;
+
+  @ApiProperty({ type: [RepresentedFaceDto], description: 'Selected faces that are aligned, largest first' })
+  faces: RepresentedFaceDto[];
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
+  embedder: string;
+
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
+  contract: string;
+
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: EXAMPLE_DIMENSIONS,
+    description: 'Length of every embedding',
+  })
+  dimensions: number;
+
+  static from(result: Representation): RepresentationDto {
+    const { unalignedCount } = result;
+    const { name: embedder, contract, dimensions } = result.embedder;
+    const faces = result.faces.map(RepresentedFaceDto.from);
+    return { ...ImageResultDto.fieldsOf(result), unalignedCount, faces, embedder, contract, dimensions };
+  }
+}
+
+/** Answer of POST /v1/represent for one image. */
+export class RepresentResponseDto extends RepresentationDto {
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** One image of a list that was represented. */
+export class RepresentedItemDto extends RepresentationDto {
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 0,
+    description: 'Position of the image in the request, from 0',
+  })
+  index: number;
+}
+
+/** One image of a list that could not be represented. */
+export class FailedItemDto {
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 1,
+    description: 'Position of the image in the request, from 0',
+  })
+  index: number;
+
+  @ApiProperty({ type: ErrorDto })
+  error: ErrorDto;
+}
+
+/** Answer of POST /v1/represent for a list of images. */
+export class RepresentListResponseDto {
+  @ApiProperty({
+    type: 'array',
+    items: { oneOf: [{ $ref: getSchemaPath(RepresentedItemDto) }, { $ref: getSchemaPath(FailedItemDto) }] },
+    description: 'A result for each image, in the order of the request; files come before text parts',
+  })
+  results: (RepresentedItemDto | FailedItemDto)[];
+
+  @ApiRequestId()
+  requestId: string;
+}
+
+/** Bodies that can be pasted as they are. */
+export const REPRESENT_EXAMPLES = {
+  ...IMAGE_EXAMPLES,
+  list: {
+    summary: 'Several images: a result for each',
+    value: { image: [EXAMPLE_IMAGE_DATA_URI, EXAMPLE_IMAGE_DATA_URI], faceSelection: 'best' },
+  },
+};
+
+const EXAMPLE = RepresentationDto.from({
+  ...exampleImage({ ...EXAMPLE_FACE, embedding: Float32Array.of(), embeddingNorm: 3.85 }),
+  embedder: {
+    name: EXAMPLE_EMBEDDER,
+    contract: EXAMPLE_CONTRACT,
+    dimensions: EXAMPLE_DIMENSIONS,
+    maxDistances: {},
+    calibration: null,
+  },
+});
+// Put in afterwards: through float32, 0.01 would read 0.009999999776482582.
+EXAMPLE.faces[0].embedding = exampleEmbedding();
+
+export const REPRESENT_ANSWER: RepresentResponseDto = { ...EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
+
+export const REPRESENT_LIST_ANSWER: RepresentListResponseDto = {
+  results: [
+    { index: 0, ...EXAMPLE },
+    {
+      index: 1,
+      error: {
+        code: 'FACE_NOT_DETECTED',
+        message: 'No face was found in the image.',
+        details: { field: 'image', index: 1 },
+      },
+    },
+  ],
+  requestId: EXAMPLE_REQUEST_ID,
+};

@@ -1,0 +1,225 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn, Min } from 'class-validator';
+import type { VerificationResult } from '../../face/verification.service';
+import {
+  EXAMPLE_CONTRACT,
+  EXAMPLE_DETECTOR,
+  EXAMPLE_DISTANCE,
+  EXAMPLE_EMBEDDER,
+  EXAMPLE_FACE,
+  EXAMPLE_COMPARED_IMAGE,
+  EXAMPLE_REQUEST_ID,
+  EXAMPLE_SIMILARITY,
+  EXAMPLE_THRESHOLD,
+  EXAMPLE_TIMINGS,
+  exampleEmbedding,
+} from '../http/openapi/examples';
+import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
+import { DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/dto/decision.dto';
+import {
+  DetectorOptionsDto,
+  IsAlign,
+  IsFaceSelection,
+  IsModelName,
+  IsPresentationAttack,
+  IsReviewMargin,
+  IsTargetRate,
+  TARGET_FMR_DESCRIPTION,
+} from '../http/dto/face-options.dto';
+import { ApiRequestId, ComparedImageDto, FaceDto, TimingsDto } from '../http/dto/face.dto';
+import { IsDecimal, Omittable } from '../http/request/validation';
+import {
+  type FaceSelection,
+  type Metric,
+  METRICS,
+  type PresentationAttackPolicy,
+} from '../../pipeline/face.types';
+
+/** Body of POST /v1/verify beside `probe` and `reference`. */
+export class VerifyOptionsDto extends DetectorOptionsDto {
+  /** Name of a loaded embedder. */
+  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded', EXAMPLE_EMBEDDER)
+  embedder?: string;
+
+  /** Measure of the distance. */
+  @Omittable()
+  @IsIn(METRICS)
+  @ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Measure of the distance' })
+  metric?: Metric;
+
+  /** Largest distance that verifies, inclusive. */
+  @Omittable()
+  @IsDecimal()
+  @Min(0)
+  @ApiPropertyOptional({
+    type: Number,
+    minimum: 0,
+    example: EXAMPLE_THRESHOLD,
+    description:
+      'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. It wins over targetFmr. Default: that ' +
+      'of the embedder for the metric, see /v1/models',
+  })
+  threshold?: number;
+
+  /** False match rate that the threshold follows from. */
+  @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
+  targetFmr?: number;
+
+  /** How near to the threshold a distance is for review. */
+  @IsReviewMargin()
+  reviewMargin?: number;
+
+  /** Which faces are compared; with `all` the closest pair. */
+  @IsFaceSelection('best')
+  faceSelection: FaceSelection = 'best';
+
+  /** Whether faces are aligned; embeddings must be of the same kind. */
+  @IsAlign()
+  align?: boolean;
+
+  /** What is done about presentation attacks. */
+  @IsPresentationAttack()
+  presentationAttack?: PresentationAttackPolicy;
+}
+
+/** Timings of both sides. */
+export class VerifyTimingsDto {
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  probe: TimingsDto | null;
+
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  reference: TimingsDto | null;
+}
+
+/** Both images. */
+export class ComparedImagesDto {
+  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
+  probe: ComparedImageDto | null;
+
+  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
+  reference: ComparedImageDto | null;
+}
+
+/** Answer of POST /v1/verify. */
+export class VerifyResponseDto extends DecisionDto {
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: EXAMPLE_DISTANCE,
+    description:
+      'In the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more ' +
+      'alike. null for keys that may not see distances',
+  })
+  distance: number | null;
+
+  @ApiProperty({
+    minimum: -1,
+    maximum: 1,
+    example: EXAMPLE_SIMILARITY,
+    description:
+      'Cosine similarity, [-1, 1], whatever the metric. Larger is more alike. Rounded to one decimal place for keys that may ' +
+      'not see distances',
+  })
+  similarity: number;
+
+  @ApiProperty({
+    minimum: 0,
+    example: EXAMPLE_THRESHOLD,
+    description: 'The threshold that was applied, inclusive, in the unit of the metric',
+  })
+  threshold: number;
+
+  @ApiProperty({ enum: METRICS, example: 'cosine', description: 'Measure of distance and threshold' })
+  metric: Metric;
+
+  @ApiProperty({
+    type: FaceDto,
+    nullable: true,
+    description: 'The compared face; null where an embedding came in',
+  })
+  probe: FaceDto | null;
+
+  @ApiProperty({
+    type: FaceDto,
+    nullable: true,
+    description: 'The compared face; null where an embedding came in',
+  })
+  reference: FaceDto | null;
+
+  @ApiProperty({ type: ComparedImagesDto })
+  images: ComparedImagesDto;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: EXAMPLE_DETECTOR,
+    description: 'null where no image came in, or none was run',
+  })
+  detector: string | null;
+
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
+  embedder: string;
+
+  @ApiProperty({
+    example: EXAMPLE_CONTRACT,
+    description: 'Contract that both embeddings were compared under',
+  })
+  contract: string;
+
+  @ApiProperty({ type: VerifyTimingsDto })
+  timings: VerifyTimingsDto;
+
+  @ApiRequestId()
+  requestId: string;
+
+  static from(result: VerificationResult, requestId: string): VerifyResponseDto {
+    const { distance, similarity, threshold, metric, images, detector, embedder, contract, timings } = result;
+    const probe = result.probe && FaceDto.from(result.probe);
+    const reference = result.reference && FaceDto.from(result.reference);
+    const comparison = { distance, similarity, threshold, metric, probe, reference, images };
+    return { ...decisionFields(result), ...comparison, detector, embedder, contract, timings, requestId };
+  }
+}
+
+/** Bodies that can be pasted as they are. */
+export const VERIFY_EXAMPLES = {
+  images: {
+    summary: 'Two images as data URIs',
+    value: { probe: EXAMPLE_IMAGE_DATA_URI, reference: EXAMPLE_IMAGE_DATA_URI },
+  },
+  options: {
+    summary: 'With options',
+    value: {
+      probe: EXAMPLE_IMAGE_DATA_URI,
+      reference: EXAMPLE_IMAGE_DATA_URI,
+      metric: 'euclidean_l2',
+      threshold: 1,
+      faceSelection: 'single',
+    },
+  },
+  embeddings: {
+    summary: 'Two embeddings made earlier',
+    value: {
+      probe: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT },
+      reference: { embedding: exampleEmbedding(38), contract: EXAMPLE_CONTRACT },
+    },
+  },
+};
+
+export const VERIFY_ANSWER = VerifyResponseDto.from(
+  {
+    ...DECISION_EXAMPLE,
+    distance: EXAMPLE_DISTANCE,
+    similarity: EXAMPLE_SIMILARITY,
+    threshold: EXAMPLE_THRESHOLD,
+    metric: 'cosine',
+    probe: EXAMPLE_FACE,
+    reference: EXAMPLE_FACE,
+    images: { probe: EXAMPLE_COMPARED_IMAGE, reference: EXAMPLE_COMPARED_IMAGE },
+    detector: EXAMPLE_DETECTOR,
+    embedder: EXAMPLE_EMBEDDER,
+    contract: EXAMPLE_CONTRACT,
+    timings: { probe: EXAMPLE_TIMINGS, reference: EXAMPLE_TIMINGS },
+  },
+  EXAMPLE_REQUEST_ID,
+);
