@@ -8,8 +8,9 @@ import { rootDir, sleep } from './service.mjs';
 import { median, percentile } from './statistics.mjs';
 
 const require = createRequire(import.meta.url);
-const indexDir = join(rootDir, 'dist', 'gallery', 'index');
-const dist = (file) => require(join(indexDir, file));
+const searchDir = join(rootDir, 'dist', 'gallery', 'search');
+const threadDir = join(searchDir, 'thread');
+const dist = (file) => require(join(searchDir, file));
 const { VectorIndex, VECTOR_PRECISIONS } = dist('vector-index.js');
 const { NICENESS, VectorScanner } = dist('vector-scanner.js');
 
@@ -207,12 +208,12 @@ class Reader {
   constructor() {
     // Pages that were never written are all the same one.
     new Uint8Array(this.#far.buffer).fill(1);
-    const kernel = new WebAssembly.Module(readFileSync(join(indexDir, 'kernel.wasm')));
+    const kernel = new WebAssembly.Module(readFileSync(join(threadDir, 'kernel.wasm')));
     this.threads = Array.from(
       { length: threadCount },
       () =>
         new Worker(new URL('read-thread.mjs', import.meta.url), {
-          workerData: { kernel, indexDir, niceness: NICENESS },
+          workerData: { kernel, threadDir, niceness: NICENESS },
         }),
     );
   }

@@ -4,8 +4,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 /* Reads the blocks of an index as its scan threads do, with their priority, and does nothing with them. */
 
-const { kernel, indexDir, niceness } = workerData;
-createRequire(import.meta.url)(join(indexDir, 'give-way.js')).giveWay(niceness);
+const { kernel, threadDir, niceness } = workerData;
+createRequire(import.meta.url)(join(threadDir, 'give-way.js')).lowerThreadPriority(niceness);
 
 /** Of the memory read last. */
 let bound = {};

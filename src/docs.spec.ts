@@ -5,7 +5,7 @@ import { APP_CONFIG } from './server/config/app.config';
 import { FACE_ERRORS } from './errors';
 import { DEFAULT_FACE_OPTIONS } from './face/face.options';
 import { type MetricEntry, METRICS } from './server/metrics/metrics';
-import { DEFAULT_COMPILED_MODELS } from './model-tools/compile/compile-models';
+import { DEFAULT_COMPILED_MODELS } from './models/compiled-models';
 import { MODEL_TASKS, type ModelCard, parseModelCard } from './models/model-card';
 import { commandToGet } from './models/model-store';
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { FaceError } from '../errors';
-import { COMPILED_MODELS, compileInto, DEFAULT_COMPILED_MODELS } from '../model-tools/compile/compile-models';
+import { compileInto } from '../model-tools/compile/compile-models';
+import { COMPILED_MODELS, DEFAULT_COMPILED_MODELS } from '../models/compiled-models';
 import { readStore } from '../face/model-files';
 import { readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';

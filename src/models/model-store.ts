@@ -1,7 +1,7 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { FaceError } from '../errors';
-import { compiledFileName, COMPILED_MODELS } from '../model-tools/compile/compile-models';
+import { compiledFileName, COMPILED_MODELS } from './compiled-models';
 import { type ModelCard, parseModelCard } from './model-card';
 
 /** A card, and where its file is. */

@@ -13,11 +13,7 @@ import {
   resolveFaceOptions,
 } from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
-import {
-  COMPILED_MODELS,
-  compiledFileName,
-  DEFAULT_COMPILED_MODELS,
-} from '../../src/model-tools/compile/compile-models';
+import { COMPILED_MODELS, compiledFileName, DEFAULT_COMPILED_MODELS } from '../../src/models/compiled-models';
 import { OnnxGraph } from '../../src/model-tools/onnx/onnx-builder';
 import { rootDir, workerFile } from '../support/paths';
 

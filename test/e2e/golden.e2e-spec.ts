@@ -4,13 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import {
-  compiledFileName,
-  compileInto,
-  compileModel,
-  COMPILED_MODELS,
-  WEIGHT_PACKAGES,
-} from '../../src/model-tools/compile/compile-models';
+import { compileInto, compileModel } from '../../src/model-tools/compile/compile-models';
+import { compiledFileName, COMPILED_MODELS, WEIGHT_PACKAGES } from '../../src/models/compiled-models';
 import { rootDir } from '../support/paths';
 import { KINDS, NETWORKS } from '../golden/golden-inputs.cjs';
 

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { FaceError } from '../../src/errors';
 import { type FaceModuleOptions, PACKAGE_MODELS_DIR, resolveFaceOptions } from '../../src/face/face.options';
 import { WorkerFaceModel } from '../../src/face/worker-face-model';
-import { COMPILED_MODELS, compiledFileName } from '../../src/model-tools/compile/compile-models';
+import { COMPILED_MODELS, compiledFileName } from '../../src/models/compiled-models';
 import { rootDir, workerFile } from '../support/paths';
 
 const photo = readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', 'sample5.jpg'));

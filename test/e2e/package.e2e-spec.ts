@@ -2,11 +2,7 @@ import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import {
-  compiledFileName,
-  DEFAULT_COMPILED_MODELS,
-  WEIGHT_PACKAGES,
-} from '../../src/model-tools/compile/compile-models';
+import { compiledFileName, DEFAULT_COMPILED_MODELS, WEIGHT_PACKAGES } from '../../src/models/compiled-models';
 import { rootDir } from '../support/paths';
 import { startService } from '../support/start-service';
 import { tempFolders } from '../support/temp-folder';

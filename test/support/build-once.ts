@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { COMPILED_MODELS } from '../../src/model-tools/compile/compile-models';
+import { COMPILED_MODELS } from '../../src/models/compiled-models';
 import buildKernel from './build-kernel';
 
 /**

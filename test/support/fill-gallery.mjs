@@ -10,9 +10,9 @@ import { join } from 'node:path';
 const [, , rootDir, dir] = process.argv;
 const require = createRequire(import.meta.url);
 const gallery = (name) => require(join(rootDir, 'dist', 'gallery', name));
-const { DurableStore } = gallery('durable-store.js');
-const { exportGallery } = gallery('export-gallery.js');
-const { importGallery } = gallery('import-gallery.js');
+const { DurableStore } = gallery('stores/durable-store.js');
+const { exportGallery } = gallery('backup/export-gallery.js');
+const { importGallery } = gallery('backup/import-gallery.js');
 
 const D = 512;
 const store = await DurableStore.open({ dir, threadCount: 0, precision: 'float32' });

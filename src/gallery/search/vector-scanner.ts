@@ -85,7 +85,7 @@ interface Pass {
 export class VectorScanner {
   /** Threads that may scan at once, the calling one included. */
   readonly slotCount: number;
-  private readonly kernel = new WebAssembly.Module(readFileSync(join(__dirname, 'kernel.wasm')));
+  private readonly kernel = new WebAssembly.Module(readFileSync(join(__dirname, 'thread', 'kernel.wasm')));
   private readonly kernels = new WeakMap<WebAssembly.Memory, Kernel>();
   /** By width. */
   private readonly small = new Map<number, SmallRows>();
@@ -228,7 +228,7 @@ export class VectorScanner {
 
   private startThread(index: number): Worker {
     const workerData: ScanThreadData = { kernel: this.kernel, slot: index + 1, niceness: NICENESS };
-    const thread = new Worker(join(__dirname, 'scan-thread.js'), { workerData });
+    const thread = new Worker(join(__dirname, 'thread', 'scan-thread.js'), { workerData });
     thread.on('message', (reply: ScanThreadReply) => {
       const { pass } = this;
       // A pass that another thread failed is over.

@@ -2,13 +2,8 @@ import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { decodeModel } from '../../models/onnx/onnx-schema';
-import {
-  compiledFileName,
-  compileInto,
-  compileModel,
-  COMPILED_MODELS,
-  COMPILER_VERSION,
-} from './compile-models';
+import { compileInto, compileModel } from './compile-models';
+import { compiledFileName, COMPILED_MODELS, COMPILER_VERSION } from '../../models/compiled-models';
 
 /** Smallest of the models, so that the specs stay fast. */
 const MODEL = 'face-expression';

@@ -2,6 +2,12 @@ import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FaceError } from '../../errors';
+import {
+  compiledFileName,
+  compiledModel,
+  COMPILER_VERSION,
+  WEIGHT_PACKAGES,
+} from '../../models/compiled-models';
 import { OnnxGraph } from '../onnx/onnx-builder';
 import { decodeModel, type OnnxModel } from '../../models/onnx/onnx-schema';
 import { buildAgeGender } from './networks/age-gender';
@@ -15,106 +21,37 @@ import { buildSsdMobilenetV1, SSD_LEFTOVERS } from './networks/ssd-mobilenetv1';
 import { readWeightFile, WeightsManifest } from './weights-manifest';
 import { writeAtomically } from '../../models/write-atomically';
 
-/** Version of what the compiler writes. Raise it when the bytes change: it is part of the file names. */
-export const COMPILER_VERSION = 1;
-
 /** Reads the weights of one model and adds its inputs, operations and outputs to an empty graph. */
 type AddNetwork = (graph: OnnxGraph, weightsFolder: string, weights: Buffer) => void | Promise<void>;
 
-/** How one model is made from a weight file in an npm package. */
-export interface CompiledModel {
-  /** Name of the package; only data files of it are read. */
-  package: keyof typeof WEIGHT_PACKAGES;
-  /** Name of the weight file in the folder `model` of the package. */
-  file: string;
-  /** SHA-256 of that file, hexadecimal. */
-  weightsSha256: string;
-  add: AddNetwork;
-}
-
-/** The packages with the weights, in the versions that the hashes belong to. Development dependencies: a boot reads none. */
-export const WEIGHT_PACKAGES = {
-  '@vladmandic/face-api': '1.7.15',
-  'faceplugin-face-recognition-js': '0.0.1',
-} as const;
+/** How the network of each model of `COMPILED_MODELS` is built. */
+const NETWORKS: Readonly<Record<string, AddNetwork>> = {
+  'rfb-320': fromFaceplugin(buildRfb320),
+  'face-landmark-68': fromFaceApi('face_landmark_68_model', buildFaceLandmark68),
+  'mobilefacenet-512': fromFaceplugin(buildMobilefacenet512),
+  'minifasnet-v2-se': fromFaceplugin(buildMinifasnetV2Se),
+  'age-gender': fromFaceApi('age_gender_model', buildAgeGender),
+  'face-expression': fromFaceApi('face_expression_model', buildFaceExpression),
+  'ssd-mobilenetv1': fromFaceApi('ssd_mobilenetv1_model', buildSsdMobilenetV1, SSD_LEFTOVERS),
+  'face-resnet-128': fromFaceApi('face_recognition_model', buildFaceResnet128),
+};
 
 /** @param leftovers - starts of the names of tensors that the network does not need. */
 function fromFaceApi(
   weights: string,
-  weightsSha256: string,
   build: (graph: OnnxGraph, manifest: WeightsManifest) => void,
   leftovers?: readonly string[],
-): CompiledModel {
-  const add: AddNetwork = async (graph, weightsFolder) => {
+): AddNetwork {
+  return async (graph, weightsFolder) => {
     const manifest = await WeightsManifest.read(weightsFolder, weights);
     build(graph, manifest);
     manifest.assertAllUsed(leftovers);
   };
-  return { package: '@vladmandic/face-api', file: `${weights}.bin`, weightsSha256, add };
 }
 
-function fromFaceplugin(
-  file: string,
-  weightsSha256: string,
-  build: (graph: OnnxGraph, source: OnnxModel) => void,
-): CompiledModel {
-  const add: AddNetwork = (graph, _folder, weights) => build(graph, decodeModel(weights));
-  return { package: 'faceplugin-face-recognition-js', file, weightsSha256, add };
+function fromFaceplugin(build: (graph: OnnxGraph, source: OnnxModel) => void): AddNetwork {
+  return (graph, _folder, weights) => build(graph, decodeModel(weights));
 }
-
-/** The models that are compiled and not downloaded. */
-export const COMPILED_MODELS: Readonly<Record<string, CompiledModel>> = {
-  'rfb-320': fromFaceplugin(
-    'fr_detect.onnx',
-    '6c0256ccd3164f844736a401faf936ec2930764a87ae39442180887d0c5c8854',
-    buildRfb320,
-  ),
-  'face-landmark-68': fromFaceApi(
-    'face_landmark_68_model',
-    '4611ef65c87d836d03d684b30eec4d195d8b219fa1dd58fc58945831c6b9299b',
-    buildFaceLandmark68,
-  ),
-  'mobilefacenet-512': fromFaceplugin(
-    'fr_feature.onnx',
-    '87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581',
-    buildMobilefacenet512,
-  ),
-  'minifasnet-v2-se': fromFaceplugin(
-    'fr_liveness.onnx',
-    'afa783b7e902fdfcf323a7240cac2a1c580c25314ea4161129dc1b0d100dc32d',
-    buildMinifasnetV2Se,
-  ),
-  'age-gender': fromFaceApi(
-    'age_gender_model',
-    '49f92bbc0afef2342c4385e4a2b0acb6d7a727c6f0aa539499719a81acf9abaa',
-    buildAgeGender,
-  ),
-  'face-expression': fromFaceApi(
-    'face_expression_model',
-    '9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d',
-    buildFaceExpression,
-  ),
-  'ssd-mobilenetv1': fromFaceApi(
-    'ssd_mobilenetv1_model',
-    '2835640602d53718aa6ae9a42896327eaa21beefed056c218d32ca7d79e1e2f8',
-    buildSsdMobilenetV1,
-    SSD_LEFTOVERS,
-  ),
-  'face-resnet-128': fromFaceApi(
-    'face_recognition_model',
-    'b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589',
-    buildFaceResnet128,
-  ),
-};
-
-/** What the build compiles: the models that are loaded where nothing else is asked for. The others are compiled on request. */
-export const DEFAULT_COMPILED_MODELS: readonly string[] = [
-  'rfb-320',
-  'face-landmark-68',
-  'mobilefacenet-512',
-  'age-gender',
-  'face-expression',
-];
 
 /** Where the weights of a package lie. */
 function packagedWeightsFolder(name: keyof typeof WEIGHT_PACKAGES): string {
@@ -143,7 +80,7 @@ function packagedWeightsFolder(name: keyof typeof WEIGHT_PACKAGES): string {
  * @throws {FaceError} MODEL_INVALID when weights do not fit each other or the network.
  */
 export async function compileModel(name: string, weightsFolder?: string): Promise<Buffer> {
-  const { package: weightsPackage, file, weightsSha256, add } = compiledModel(name);
+  const { package: weightsPackage, file, weightsSha256 } = compiledModel(name);
   const folder = weightsFolder ?? packagedWeightsFolder(weightsPackage);
   const weights = await readWeightFile(folder, file);
   const sha256 = createHash('sha256').update(weights).digest('hex');
@@ -155,20 +92,8 @@ export async function compileModel(name: string, weightsFolder?: string): Promis
     );
   }
   const graph = new OnnxGraph(name, String(COMPILER_VERSION));
-  await add(graph, folder, weights);
+  await NETWORKS[name](graph, folder, weights);
   return graph.toBytes();
-}
-
-/**
- * Name of the file a compiled model is kept in. It changes with the weights and with the compiler, so a file of that
- * name never has to be made again.
- *
- * @throws {FaceError} MODEL_NOT_FOUND when the name is unknown.
- */
-export function compiledFileName(name: string): string {
-  const { weightsSha256 } = compiledModel(name);
-  const key = createHash('sha256').update(`${weightsSha256} ${COMPILER_VERSION} ${name}`).digest('hex');
-  return `${name}.${key.slice(0, 8)}.onnx`;
 }
 
 /**
@@ -198,11 +123,4 @@ function unwritable(cause: NodeJS.ErrnoException): never {
     { option: 'modelDirs' },
     { cause },
   );
-}
-
-function compiledModel(name: string): CompiledModel {
-  if (!Object.hasOwn(COMPILED_MODELS, name)) {
-    throw new FaceError('MODEL_NOT_FOUND', `No compiled model is named "${name}"`, { model: name });
-  }
-  return COMPILED_MODELS[name];
 }

@@ -6,7 +6,7 @@ const { setPriority } = require('node:os');
  *
  * @param {number} niceness
  */
-function giveWay(niceness) {
+function lowerThreadPriority(niceness) {
   if (process.platform !== 'linux') return;
   try {
     const threadId = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
@@ -16,4 +16,4 @@ function giveWay(niceness) {
   }
 }
 
-module.exports = { giveWay };
+module.exports = { lowerThreadPriority };

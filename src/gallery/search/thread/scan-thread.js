@@ -1,5 +1,5 @@
 const { parentPort, workerData } = require('node:worker_threads');
-const { giveWay } = require('./lower-thread-priority');
+const { lowerThreadPriority } = require('./lower-thread-priority');
 const { scanBlocks } = require('./scan-blocks');
 
 /** A thread that scans what it is sent. It never ends by itself. */
@@ -7,7 +7,7 @@ const { scanBlocks } = require('./scan-blocks');
 const { kernel, slot, niceness } = /** @type {import('./scan-protocol').ScanThreadData} */ (workerData);
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
 
-giveWay(niceness);
+lowerThreadPriority(niceness);
 
 /** @type {Map<number, import('./scan-blocks').Kernel>} */
 const kernels = new Map();
