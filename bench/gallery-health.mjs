@@ -118,7 +118,7 @@ async function makeGallery(port) {
   const { method, path, headers, body } = jsonRequest('/v1/galleries', {
     id: GALLERY,
     capacity: 2 * SIZE,
-    enrolmentGate: 'off',
+    enrollmentGate: 'off',
   });
   const answer = await call(port, method, path, headers, body);
   if (answer.status !== 201) throw new Error(`The gallery was refused: ${answer.body}`);

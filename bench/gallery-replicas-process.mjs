@@ -24,7 +24,7 @@ const SETTINGS = {
   capacity: 10_000_000,
   maxSubjects: null,
   maxReferencesPerSubject: 100,
-  enrolmentGate: 'off',
+  enrollmentGate: 'off',
   maxAgeSeconds: null,
   sinceLastMatchSeconds: null,
   matchesSince: null,

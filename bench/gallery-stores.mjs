@@ -17,7 +17,7 @@ const collectGarbage = runInNewContext('gc');
 const SIZE = Number(process.env.SIZE ?? 100_000);
 const DIMENSIONS = [128, 512];
 const BATCH = 1000;
-/** Callers that enrol one reference after the other, and how many each of them enrols. */
+/** Callers that enroll one reference after the other, and how many each of them enrolls. */
 const CALLERS = 64;
 const PER_CALLER = 50;
 const SEARCHES = 100;
@@ -119,7 +119,7 @@ async function measureChanges(store, size, dimensions) {
     threshold: null,
     capacity: 2 * size,
     maxReferencesPerSubject: 100,
-    enrolmentGate: 'off',
+    enrollmentGate: 'off',
     metadata: {},
   });
   const people = new People(dimensions);

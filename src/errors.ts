@@ -111,7 +111,7 @@ export const FACE_ERRORS = {
   },
   REFERENCE_REJECTED: {
     status: 422,
-    when: 'the enrolment gate refuses the image; `details.reasons` says why',
+    when: 'the enrollment gate refuses the image; `details.reasons` says why',
   },
   INFERENCE_FAILED: { status: 500, when: 'a worker failed; the cause is logged, never sent' },
   INTERNAL_ERROR: { status: 500, when: 'anything unexpected; the cause is logged, never sent' },

@@ -10,7 +10,12 @@ export {
   type RepresentCallOptions,
 } from './face/face-model';
 export { FaceModule } from './face/face.module';
-export { DEFAULT_FACE_OPTIONS, type BootProgress, type FaceModuleOptions } from './face/face.options';
+export {
+  DEFAULT_FACE_OPTIONS,
+  type BootProgress,
+  type CacheKind,
+  type FaceModuleOptions,
+} from './face/face.options';
 export {
   GATE_LIMITS,
   REJECTION_REASONS,
@@ -24,14 +29,15 @@ export {
   DEFAULT_GALLERY_ID,
   DEFAULT_GALLERY_SETTINGS,
   type GalleryModuleOptions,
+  type GalleryStoreKind,
 } from './gallery/gallery.options';
 export {
   GalleryService,
   type Candidate,
   type CreateGalleryOptions,
-  type EnrolmentItem,
-  type EnrolmentResult,
-  type EnrolOptions,
+  type EnrollmentItem,
+  type EnrollmentResult,
+  type EnrollOptions,
   type Identification,
   type IdentifiedFace,
   type IdentifyOptions,
@@ -45,7 +51,7 @@ export { MemoryStore, type MemoryStoreOptions } from './gallery/stores/memory-st
 export type {
   AddedReference,
   DeletionCounts,
-  EnrolmentGate,
+  EnrollmentGate,
   FaceQuality,
   Gallery,
   GalleryRecord,

@@ -5,11 +5,11 @@ import { setTimeout } from 'node:timers/promises';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type {
   EnrolledItemDto,
-  EnrolmentListResponseDto,
-  EnrolOptionsDto,
+  EnrollmentListResponseDto,
+  EnrollOptionsDto,
   RefusedItemDto,
 } from '../server/galleries/enroll.dto';
-import { ENROLMENT_GATES, type EnrolmentGate } from '../gallery/gallery.types';
+import { ENROLLMENT_GATES, type EnrollmentGate } from '../gallery/gallery.types';
 import { FACE_SELECTIONS } from '../pipeline/face.types';
 import { readImage } from './face-model';
 import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
@@ -21,8 +21,8 @@ import { errorJson, errorLine, EXIT_ERROR } from './report-error';
 import { addServerOption, askServer, type ServerOption } from './server-client';
 
 interface ImportOptions extends ServerOption, GalleryOption, JsonOption {
-  gate?: EnrolmentGate;
-  faceSelection?: EnrolOptionsDto['faceSelection'];
+  gate?: EnrollmentGate;
+  faceSelection?: EnrollOptionsDto['faceSelection'];
   batch: number;
 }
 
@@ -48,7 +48,7 @@ export function addGalleryImportCommand(gallery: Command): void {
   const command = gallery
     .command('import')
     .description(
-      'Enrol the photos of a folder with one folder per person, whose name is the subject id. A second run adds nothing. ' +
+      'Enroll the photos of a folder with one folder per person, whose name is the subject id. A second run adds nothing. ' +
         'Exit code 2 where photos are refused.',
     )
     .argument('<folder>', 'folder with a folder per person');
@@ -56,7 +56,7 @@ export function addGalleryImportCommand(gallery: Command): void {
     .addOption(galleryOption('is made where it is not there yet'))
     .addOption(
       new Option('--gate <gate>', 'how strictly photos are looked at (default: that of the gallery)').choices(
-        ENROLMENT_GATES,
+        ENROLLMENT_GATES,
       ),
     )
     .addOption(
@@ -78,7 +78,7 @@ async function importFolder(folder: string, { json, ...options }: ImportOptions)
   let added = 0;
   for (let start = 0; start < photos.length; start += options.batch) {
     const batch = photos.slice(start, start + options.batch);
-    const results = await enrol(batch, options);
+    const results = await enroll(batch, options);
     results.forEach((result, i) => {
       if (result instanceof FaceError) refused.push({ file: batch[i].file, error: result });
       else if (result === 'added') added++;
@@ -115,14 +115,14 @@ async function makeGallery({ server, apiKey, gallery }: ImportOptions): Promise<
 }
 
 /** What became of each photo: its status, or why it is refused. Repeats the call while errors are such that pass. */
-async function enrol(
+async function enroll(
   batch: readonly PersonFile[],
   { server, apiKey, gallery, gate, faceSelection }: ImportOptions,
 ): Promise<(EnrolledItemDto['status'] | FaceError)[]> {
   const images = await Promise.all(batch.map(({ file }) => readImage(file, 'folder')));
   const form = new FormData();
   form.append('items', JSON.stringify(batch.map(({ subjectId }) => ({ subjectId }))));
-  if (gate != null) form.append('enrolmentGate', gate);
+  if (gate != null) form.append('enrollmentGate', gate);
   if (faceSelection != null) form.append('faceSelection', faceSelection);
   images.forEach((image, i) =>
     form.append('image', new Blob([new Uint8Array(image)]), basename(batch[i].file)),
@@ -132,7 +132,7 @@ async function enrol(
     const isLast = attempt === MAX_ATTEMPTS;
     try {
       const path = `${galleryPath(gallery)}/enroll`;
-      const { results } = await askServer<EnrolmentListResponseDto>({ server, apiKey }, 'POST', path, {
+      const { results } = await askServer<EnrollmentListResponseDto>({ server, apiKey }, 'POST', path, {
         headers,
         body: form,
       });

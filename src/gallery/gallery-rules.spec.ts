@@ -92,7 +92,7 @@ describe(settingsProblems.name, () => {
       maxSubjects: 0,
       keepCrops: 'yes' as unknown as boolean,
       maxReferencesPerSubject: 0,
-      enrolmentGate: 'lax' as 'off',
+      enrollmentGate: 'lax' as 'off',
       maxAgeSeconds: 0.5,
       sinceLastMatchSeconds: 0,
       metadata: { a: NaN },

@@ -1,7 +1,7 @@
 import { FaceError } from '../errors';
 import { TARGET_RANGE } from '../face/thresholds';
 import {
-  ENROLMENT_GATES,
+  ENROLLMENT_GATES,
   type GallerySettings,
   type Metadata,
   type Subject,
@@ -88,7 +88,7 @@ export const GALLERY_RANGES = {
 /** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
   const { threshold, targetFmr, targetFpir } = settings;
-  const { capacity, maxSubjects, maxReferencesPerSubject, enrolmentGate, metadata } = settings;
+  const { capacity, maxSubjects, maxReferencesPerSubject, enrollmentGate, metadata } = settings;
   const { maxAgeSeconds, sinceLastMatchSeconds, keepCrops } = settings;
   const { threshold: distances, capacity: capacities, maxReferencesPerSubject: counts } = GALLERY_RANGES;
   return {
@@ -99,10 +99,10 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
     maxSubjects: maxSubjects == null ? null : integerProblem(maxSubjects, GALLERY_RANGES.maxSubjects),
     maxReferencesPerSubject:
       maxReferencesPerSubject === undefined ? null : integerProblem(maxReferencesPerSubject, counts),
-    enrolmentGate:
-      enrolmentGate === undefined || ENROLMENT_GATES.includes(enrolmentGate)
+    enrollmentGate:
+      enrollmentGate === undefined || ENROLLMENT_GATES.includes(enrollmentGate)
         ? null
-        : `must be one of ${ENROLMENT_GATES.join(', ')}`,
+        : `must be one of ${ENROLLMENT_GATES.join(', ')}`,
     maxAgeSeconds: maxAgeSeconds == null ? null : integerProblem(maxAgeSeconds, GALLERY_RANGES.maxAgeSeconds),
     sinceLastMatchSeconds:
       sinceLastMatchSeconds == null

@@ -36,7 +36,7 @@ describe(GalleryModule.name, () => {
     expect(await context.get(GalleryStore).getGallery('default')).toMatchObject({
       contract: 'fake00000000',
       capacity: 100_000,
-      enrolmentGate: 'standard',
+      enrollmentGate: 'standard',
     });
     expect(await context.get(GalleryService).createGallery({ id: 'other' })).toMatchObject({ id: 'other' });
   });

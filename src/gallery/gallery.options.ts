@@ -92,7 +92,7 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   capacity: 100_000,
   maxSubjects: null,
   maxReferencesPerSubject: 20,
-  enrolmentGate: 'standard',
+  enrollmentGate: 'standard',
   maxAgeSeconds: null,
   sinceLastMatchSeconds: null,
   matchesSince: null,

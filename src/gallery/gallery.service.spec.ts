@@ -9,8 +9,8 @@ import { type FakeFace, FakeFaceModel } from '../testing';
 import { galleryErrors } from './gallery-errors';
 import { GalleryService } from './gallery.service';
 import type {
-  EnrolmentItem,
-  EnrolmentResult,
+  EnrollmentItem,
+  EnrollmentResult,
   FindReferencesOptions,
   IdentifyOptions,
   VerifySubjectOptions,
@@ -66,8 +66,8 @@ describe(GalleryService.name, () => {
     return { embedding: aside.map((value, i) => cos * from[i] + (sin * value) / length), contract };
   }
 
-  async function enrolled(subjectId: string, input: Uint8Array | EmbeddingInput): Promise<EnrolmentResult> {
-    const [result] = await service.enroll(GALLERY, [{ subjectId, input }], { enrolmentGate: 'off' });
+  async function enrolled(subjectId: string, input: Uint8Array | EmbeddingInput): Promise<EnrollmentResult> {
+    const [result] = await service.enroll(GALLERY, [{ subjectId, input }], { enrollmentGate: 'off' });
     if (result instanceof FaceError) throw result;
     return result;
   }
@@ -76,10 +76,10 @@ describe(GalleryService.name, () => {
     return fake.embedder().calibration as CardCalibration;
   }
 
-  const codes = (results: (EnrolmentResult | FaceError)[]) =>
+  const codes = (results: (EnrollmentResult | FaceError)[]) =>
     results.map((result) => (result instanceof FaceError ? result.code : result.status));
 
-  const reasons = (result: EnrolmentResult | FaceError) =>
+  const reasons = (result: EnrollmentResult | FaceError) =>
     result instanceof FaceError && result.code === 'REFERENCE_REJECTED' ? result.details.reasons : result;
 
   /** As if the default embedder had been swapped for one of another contract. */
@@ -99,17 +99,17 @@ describe(GalleryService.name, () => {
         threshold: null,
         capacity: 7,
         maxReferencesPerSubject: 20,
-        enrolmentGate: 'standard',
+        enrollmentGate: 'standard',
         metadata: {},
       });
     });
 
     it('takes the defaults of the module', async () => {
       const strict = new GalleryService(model, store, {
-        defaultGallery: { enrolmentGate: 'strict', capacity: 3 },
+        defaultGallery: { enrollmentGate: 'strict', capacity: 3 },
       });
       expect(await strict.createGallery({ id: 'new', capacity: 4 })).toMatchObject({
-        enrolmentGate: 'strict',
+        enrollmentGate: 'strict',
         capacity: 4,
       });
     });
@@ -263,7 +263,7 @@ describe(GalleryService.name, () => {
         { subjectId: 'bob', input: await embeddingOf('bob') },
       ]);
       expect(codes(results)).toEqual(['added', 'added']);
-      const [ada, bob] = results as EnrolmentResult[];
+      const [ada, bob] = results as EnrollmentResult[];
       expect(ada.reference).toMatchObject({
         id: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
         subjectId: 'ada',
@@ -290,7 +290,7 @@ describe(GalleryService.name, () => {
       const image = Buffer.from('lies on its side');
       model.addImage(image, { rotation: 90, faces: [{ person: 'ada', landmarks }] });
       const items = [{ subjectId: 'ada', input: image }];
-      const [result] = await service.enroll(GALLERY, items, { enrolmentGate: 'strict' });
+      const [result] = await service.enroll(GALLERY, items, { enrollmentGate: 'strict' });
       expect(result).toMatchObject({
         status: 'added',
         reference: { quality: { pose: { yaw: 0, roll: 0 } } },
@@ -341,7 +341,7 @@ describe(GalleryService.name, () => {
       const add = jest.spyOn(store, 'addReferences');
       const people = Array.from({ length: 40 }, (_, i) => `p${i}`);
       const items = people.map((person) => ({ subjectId: person, input: photo(person) }));
-      const results = (await service.enroll(GALLERY, items)) as EnrolmentResult[];
+      const results = (await service.enroll(GALLERY, items)) as EnrollmentResult[];
       expect(results.map(({ reference }) => reference.subjectId)).toEqual(people);
       expect(add.mock.calls.map(([, references]) => references.length)).toEqual([16, 16, 8]);
     });
@@ -379,12 +379,12 @@ describe(GalleryService.name, () => {
 
     it('needs a threshold for a strict gate only', async () => {
       jest.spyOn(model, 'embedder').mockReturnValue({ ...model.embedder(), maxDistances: {} });
-      const enrol = async (enrolmentGate: 'standard' | 'strict') =>
-        service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], { enrolmentGate });
-      expect(codes(await enrol('standard'))).toEqual(['added']);
-      await expect(enrol('strict')).rejects.toMatchObject({ code: 'PARAMETER_INVALID' });
+      const enroll = async (enrollmentGate: 'standard' | 'strict') =>
+        service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], { enrollmentGate });
+      expect(codes(await enroll('standard'))).toEqual(['added']);
+      await expect(enroll('strict')).rejects.toMatchObject({ code: 'PARAMETER_INVALID' });
       await store.updateGallery(GALLERY, { threshold: 0.4 });
-      expect(codes(await enrol('strict'))).toEqual(['added']);
+      expect(codes(await enroll('strict'))).toEqual(['added']);
     });
 
     it('hands the options of the images on, and no others', async () => {
@@ -403,7 +403,7 @@ describe(GalleryService.name, () => {
       await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], {
         ...image,
         idempotencyKey: 'k',
-        enrolmentGate: 'off',
+        enrollmentGate: 'off',
       });
       expect(represent).toHaveBeenCalledTimes(1);
       expect(represent.mock.calls[0][1]).toEqual({
@@ -418,33 +418,33 @@ describe(GalleryService.name, () => {
     });
   });
 
-  describe('the enrolment gate', () => {
-    const enrolWith = async (
+  describe('the enrollment gate', () => {
+    const enrollWith = async (
       gate: 'off' | 'standard' | 'strict' | undefined,
       ...faces: (string | FakeFace)[]
     ) => {
       const [result] = await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo(...faces) }], {
-        enrolmentGate: gate,
+        enrollmentGate: gate,
       });
       return result;
     };
     const spoilt: FakeFace = { person: 'ada', quality: { sharpness: 1, brightness: 0.01 } };
 
     it('refuses with all reasons, and what was measured', async () => {
-      const result = await enrolWith('standard', spoilt, 'bob');
+      const result = await enrollWith('standard', spoilt, 'bob');
       expect(reasons(result)).toEqual(['SEVERAL_FACES', 'BLURRED', 'TOO_DARK']);
       expect((result as FaceError).details.quality).toMatchObject({ sharpness: 1, brightness: 0.01 });
       expect((await store.getGallery(GALLERY)).referenceCount).toBe(0);
     });
 
     it('refuses a whole image in the place of a face, of which no detector is sure; takes it where it is off', async () => {
-      const enrol = async (enrolmentGate: 'off' | 'strict') => {
+      const enroll = async (enrollmentGate: 'off' | 'strict') => {
         const items = [{ subjectId: 'ada', input: photo('ada') }];
-        const [result] = await service.enroll(GALLERY, items, { enrolmentGate, wholeImage: 'always' });
+        const [result] = await service.enroll(GALLERY, items, { enrollmentGate, wholeImage: 'always' });
         return result;
       };
-      expect(reasons(await enrol('strict'))).toEqual(['LOW_DETECTION_SCORE']);
-      const added = await enrol('off');
+      expect(reasons(await enroll('strict'))).toEqual(['LOW_DETECTION_SCORE']);
+      const added = await enroll('off');
       expect(added).toMatchObject({
         status: 'added',
         face: { landmarks: null },
@@ -453,13 +453,13 @@ describe(GalleryService.name, () => {
     });
 
     it('is that of the gallery where the call names none', async () => {
-      expect(reasons(await enrolWith(undefined, spoilt))).toEqual(['BLURRED', 'TOO_DARK']);
-      await store.updateGallery(GALLERY, { enrolmentGate: 'off' });
-      expect(await enrolWith(undefined, spoilt, 'bob')).toMatchObject({ status: 'added' });
+      expect(reasons(await enrollWith(undefined, spoilt))).toEqual(['BLURRED', 'TOO_DARK']);
+      await store.updateGallery(GALLERY, { enrollmentGate: 'off' });
+      expect(await enrollWith(undefined, spoilt, 'bob')).toMatchObject({ status: 'added' });
     });
 
     it('takes the largest face where it is off, or where the call says so', async () => {
-      expect(await enrolWith('off', 'ada', 'bob')).toMatchObject({ status: 'added' });
+      expect(await enrollWith('off', 'ada', 'bob')).toMatchObject({ status: 'added' });
       const [result] = await service.enroll(GALLERY, [{ subjectId: 'cy', input: photo('cy', 'bob') }], {
         faceSelection: 'best',
       });
@@ -469,7 +469,7 @@ describe(GalleryService.name, () => {
 
     it('lets faceSelection single refuse by its own error where it is off', async () => {
       const [result] = await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada', 'bob') }], {
-        enrolmentGate: 'off',
+        enrollmentGate: 'off',
         faceSelection: 'single',
       });
       expect(result).toMatchObject({ code: 'FACE_AMBIGUOUS' });
@@ -477,16 +477,16 @@ describe(GalleryService.name, () => {
 
     it('is tighter where it is strict', async () => {
       const soft: FakeFace = { person: 'ada', quality: { sharpness: 40 } };
-      expect(reasons(await enrolWith('strict', soft))).toEqual(['BLURRED']);
-      expect(await enrolWith('standard', soft)).toMatchObject({ status: 'added' });
+      expect(reasons(await enrollWith('strict', soft))).toEqual(['BLURRED']);
+      expect(await enrollWith('standard', soft)).toMatchObject({ status: 'added' });
     });
 
     it('refuses, strictly, a face near another subject, beside all other reasons', async () => {
       await enrolled('bob', await near('ada', 0.5));
-      expect(await enrolWith('standard', 'ada')).toMatchObject({ status: 'added' });
+      expect(await enrollWith('standard', 'ada')).toMatchObject({ status: 'added' });
       await store.deleteSubject(GALLERY, 'ada');
-      expect(reasons(await enrolWith('strict', 'ada'))).toEqual(['NEAR_ANOTHER_SUBJECT']);
-      expect(reasons(await enrolWith('strict', spoilt))).toEqual([
+      expect(reasons(await enrollWith('strict', 'ada'))).toEqual(['NEAR_ANOTHER_SUBJECT']);
+      expect(reasons(await enrollWith('strict', spoilt))).toEqual([
         'BLURRED',
         'TOO_DARK',
         'NEAR_ANOTHER_SUBJECT',
@@ -497,7 +497,7 @@ describe(GalleryService.name, () => {
       await enrolled('bob', await near('ada', 0.1));
       const verifying = new GalleryService(model, store, { identification: false });
       const [result] = await verifying.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }], {
-        enrolmentGate: 'strict',
+        enrollmentGate: 'strict',
       });
       expect(result).toMatchObject({ status: 'added' });
     });
@@ -505,25 +505,25 @@ describe(GalleryService.name, () => {
     it('finds, strictly, another subject behind the nearer own one', async () => {
       await enrolled('ada', await near('ada', 0.1));
       await enrolled('bob', await near('ada', 0.4));
-      expect(reasons(await enrolWith('strict', 'ada'))).toEqual(['NEAR_ANOTHER_SUBJECT']);
+      expect(reasons(await enrollWith('strict', 'ada'))).toEqual(['NEAR_ANOTHER_SUBJECT']);
     });
 
     it('refuses, strictly, a face that is far from all references of its subject', async () => {
       await enrolled('ada', await near('ada', 0.54));
-      expect(reasons(await enrolWith('strict', 'ada'))).toEqual(['FAR_FROM_OWN_REFERENCES']);
+      expect(reasons(await enrollWith('strict', 'ada'))).toEqual(['FAR_FROM_OWN_REFERENCES']);
       await enrolled('ada', await near('ada', 0.53));
-      expect(await enrolWith('strict', 'ada')).toMatchObject({ status: 'added' });
+      expect(await enrollWith('strict', 'ada')).toMatchObject({ status: 'added' });
     });
 
     it('compares, strictly, under the threshold of the gallery', async () => {
       await enrolled('bob', await near('ada', 0.4));
       await store.updateGallery(GALLERY, { threshold: 0.3 });
-      expect(await enrolWith('strict', 'ada')).toMatchObject({ status: 'added' });
+      expect(await enrollWith('strict', 'ada')).toMatchObject({ status: 'added' });
     });
 
     it('takes a new subject, and one without references, strictly', async () => {
       await store.putSubject(GALLERY, 'ada', {});
-      expect(await enrolWith('strict', 'ada')).toMatchObject({ status: 'added' });
+      expect(await enrollWith('strict', 'ada')).toMatchObject({ status: 'added' });
     });
 
     it('compares embeddings, strictly, but has no other reason against them', async () => {
@@ -532,14 +532,14 @@ describe(GalleryService.name, () => {
         GALLERY,
         [{ subjectId: 'ada', input: await embeddingOf('ada') }],
         {
-          enrolmentGate: 'strict',
+          enrollmentGate: 'strict',
         },
       );
       expect(reasons(result)).toEqual(['NEAR_ANOTHER_SUBJECT']);
     });
 
     it('lets only one of two calls at once give a face to two subjects, strictly', async () => {
-      const options = { enrolmentGate: 'strict' } as const;
+      const options = { enrollmentGate: 'strict' } as const;
       const results = await Promise.all(
         ['ada', 'bob', 'cy'].map((subjectId) =>
           service.enroll(GALLERY, [{ subjectId, input: photo('the same face') }], options),
@@ -556,14 +556,14 @@ describe(GalleryService.name, () => {
           { subjectId: 'bob', input: photo('ada') },
           { subjectId: 'ada', input: photo('somebody else') },
         ],
-        { enrolmentGate: 'strict' },
+        { enrollmentGate: 'strict' },
       );
       expect(results.slice(1).map(reasons)).toEqual([['NEAR_ANOTHER_SUBJECT'], ['FAR_FROM_OWN_REFERENCES']]);
     });
   });
 
   describe('crops of faces', () => {
-    const cropOf = async ({ reference: { subjectId, id } }: EnrolmentResult) =>
+    const cropOf = async ({ reference: { subjectId, id } }: EnrollmentResult) =>
       store.getCrop(GALLERY, subjectId, id);
 
     it('are not made where the gallery keeps none', async () => {
@@ -585,7 +585,7 @@ describe(GalleryService.name, () => {
 
     it('are erased when the gallery is to keep none any more', async () => {
       await service.updateGallery(GALLERY, { keepCrops: true });
-      const results: EnrolmentResult[] = [];
+      const results: EnrollmentResult[] = [];
       for (let i = 0; i < 3; i++) results.push(await enrolled(`subject ${i}`, photo(`person ${i}`)));
       await service.updateGallery(GALLERY, { capacity: 100 });
       expect(await cropOf(results[0])).not.toBeNull();
@@ -623,9 +623,9 @@ describe(GalleryService.name, () => {
         { subjectId: 'ada', input: photo('ada') },
         { subjectId: 'ada', input: photo('ada') },
       ];
-      const first = (await service.enroll(GALLERY, items, options)) as EnrolmentResult[];
+      const first = (await service.enroll(GALLERY, items, options)) as EnrollmentResult[];
       const represent = jest.spyOn(model, 'represent');
-      const second = (await service.enroll(GALLERY, items, options)) as EnrolmentResult[];
+      const second = (await service.enroll(GALLERY, items, options)) as EnrollmentResult[];
       expect(codes(first)).toEqual(['added', 'added']);
       expect(codes(second)).toEqual(['existing', 'existing']);
       expect(second.map(({ reference }) => reference)).toEqual(first.map(({ reference }) => reference));
@@ -642,8 +642,8 @@ describe(GalleryService.name, () => {
 
     it('is not judged again by a gate', async () => {
       const items = [{ subjectId: 'ada', input: photo({ person: 'ada', quality: { sharpness: 1 } }) }];
-      await service.enroll(GALLERY, items, { ...options, enrolmentGate: 'off' });
-      expect(codes(await service.enroll(GALLERY, items, { ...options, enrolmentGate: 'strict' }))).toEqual([
+      await service.enroll(GALLERY, items, { ...options, enrollmentGate: 'off' });
+      expect(codes(await service.enroll(GALLERY, items, { ...options, enrollmentGate: 'strict' }))).toEqual([
         'existing',
       ]);
     });
@@ -652,27 +652,27 @@ describe(GalleryService.name, () => {
       const input = await embeddingOf('ada');
       const first = await service.enroll(GALLERY, [{ subjectId: 'ada', input }], options);
       await enrolled('bob', await embeddingOf('ada'));
-      const strict = { ...options, enrolmentGate: 'strict' } as const;
+      const strict = { ...options, enrollmentGate: 'strict' } as const;
       const second = await service.enroll(GALLERY, [{ subjectId: 'ada', input }], strict);
       expect([...codes(first), ...codes(second)]).toEqual(['added', 'existing']);
     });
 
     it('conflicts with another image, embedding, kind or subject', async () => {
       const [image, embedding] = [photo('ada'), await embeddingOf('ada')];
-      const enrol = async (subjectId: string, input: Uint8Array | EmbeddingInput, idempotencyKey: string) =>
+      const enroll = async (subjectId: string, input: Uint8Array | EmbeddingInput, idempotencyKey: string) =>
         codes(await service.enroll(GALLERY, [{ subjectId, input }], { idempotencyKey }))[0];
-      expect(await enrol('ada', image, 'image')).toBe('added');
-      expect(await enrol('ada', embedding, 'embedding')).toBe('added');
-      expect(await enrol('ada', photo('ada'), 'image')).toBe('IDEMPOTENCY_CONFLICT');
-      expect(await enrol('ada', embedding, 'image')).toBe('IDEMPOTENCY_CONFLICT');
-      expect(await enrol('bob', image, 'image')).toBe('IDEMPOTENCY_CONFLICT');
-      expect(await enrol('ada', await embeddingOf('bob'), 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
-      expect(await enrol('ada', image, 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
-      expect(await enrol('bob', embedding, 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enroll('ada', image, 'image')).toBe('added');
+      expect(await enroll('ada', embedding, 'embedding')).toBe('added');
+      expect(await enroll('ada', photo('ada'), 'image')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enroll('ada', embedding, 'image')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enroll('bob', image, 'image')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enroll('ada', await embeddingOf('bob'), 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enroll('ada', image, 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
+      expect(await enroll('bob', embedding, 'embedding')).toBe('IDEMPOTENCY_CONFLICT');
       expect((await store.getGallery(GALLERY)).referenceCount).toBe(2);
     });
 
-    it.each<[string, Partial<EnrolmentItem>]>([
+    it.each<[string, Partial<EnrollmentItem>]>([
       ['metadata', { metadata: { camera: 2 } }],
       ['metadata that lack a key', { metadata: {} }],
       ['an expiry', { expiresAt: Date.now() + 1e9 }],
@@ -694,7 +694,7 @@ describe(GalleryService.name, () => {
       const ids = await Promise.all(
         [GALLERY, 'other'].map(async (gallery) => {
           const items = ['ada', 'bob'].map((subjectId) => ({ subjectId, input: image }));
-          const results = (await service.enroll(gallery, items, options)) as EnrolmentResult[];
+          const results = (await service.enroll(gallery, items, options)) as EnrollmentResult[];
           return results.map(({ reference }) => reference.id);
         }),
       );
@@ -729,7 +729,7 @@ describe(GalleryService.name, () => {
       const [added] = await service.enroll(GALLERY, [
         { subjectId: 'ada', input: photo('ada'), metadata: { a: 1 } },
       ]);
-      const { id } = (added as EnrolmentResult).reference;
+      const { id } = (added as EnrollmentResult).reference;
       const expiresAt = Date.now() + 1e9;
       expect(await service.updateReference(GALLERY, 'ada', id, { expiresAt })).toMatchObject({
         metadata: { a: 1 },
@@ -762,7 +762,7 @@ describe(GalleryService.name, () => {
     it('purge cached answers with what is deleted', async () => {
       const purge = jest.spyOn(model, 'purgeCache');
       const [added] = await service.enroll(GALLERY, [{ subjectId: 'ada', input: photo('ada') }]);
-      const { id, imageHash } = (added as EnrolmentResult).reference;
+      const { id, imageHash } = (added as EnrollmentResult).reference;
       await service.deleteReference(GALLERY, 'ada', id);
       expect(purge.mock.calls).toEqual([[imageHash]]);
       expect(await service.deleteSubject(GALLERY, 'ada')).toEqual({ subjectCount: 1, referenceCount: 0 });
@@ -870,7 +870,7 @@ describe(GalleryService.name, () => {
 
     it('names nobody by two images without a face', async () => {
       const things = photo();
-      const options = { wholeImage: 'ifNoFace' as const, enrolmentGate: 'off' as const };
+      const options = { wholeImage: 'ifNoFace' as const, enrollmentGate: 'off' as const };
       await service.enroll(GALLERY, [{ subjectId: 'thing', input: things }], options);
       const named = async (probe: Uint8Array, wholeImage: WholeImageMode) => {
         const { faces } = await service.identify(GALLERY, probe, { wholeImage });
@@ -1053,7 +1053,7 @@ describe(GalleryService.name, () => {
 
   describe('a gallery of faces that are not aligned', () => {
     it('takes and asks for such, with images and with embeddings', async () => {
-      const gallery = await service.createGallery({ id: 'unaligned', align: false, enrolmentGate: 'off' });
+      const gallery = await service.createGallery({ id: 'unaligned', align: false, enrollmentGate: 'off' });
       expect(gallery.contract).toBe(model.embedder(undefined, false).contract);
       const represent = jest.spyOn(model, 'represent');
       await service.enroll('unaligned', [{ subjectId: 'ada', input: photo('ada') }]);
@@ -1170,7 +1170,7 @@ describe(GalleryService.name, () => {
 
     it('never verifies two images without a face', async () => {
       const things = photo();
-      const options = { wholeImage: 'ifNoFace' as const, enrolmentGate: 'off' as const };
+      const options = { wholeImage: 'ifNoFace' as const, enrollmentGate: 'off' as const };
       await service.enroll(GALLERY, [{ subjectId: 'thing', input: things }], options);
       const verify = (probe: Uint8Array, wholeImage: WholeImageMode) =>
         service.verifySubject(GALLERY, 'thing', probe, { wholeImage });

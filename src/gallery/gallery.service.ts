@@ -17,7 +17,12 @@ import {
 } from '../face/verification.service';
 import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/embed/compare-embeddings';
 import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../pipeline/face.types';
-import { Enroller, type EnrolmentItem, type EnrolmentResult, type EnrolOptions } from './enrollment/enroller';
+import {
+  Enroller,
+  type EnrollmentItem,
+  type EnrollmentResult,
+  type EnrollOptions,
+} from './enrollment/enroller';
 import {
   distanceOf,
   embedderOf,
@@ -66,7 +71,7 @@ import { pageOfReferences } from './pages';
 import { type PurgeReport, Retention } from './retention';
 import { SharedLock } from './shared-lock';
 
-export type { EnrolmentItem, EnrolmentResult, EnrolOptions } from './enrollment/enroller';
+export type { EnrollmentItem, EnrollmentResult, EnrollOptions } from './enrollment/enroller';
 
 /** Choices of one {@link GalleryService.identify}. */
 export interface IdentifyOptions extends ImageCallOptions {
@@ -342,9 +347,9 @@ export class GalleryService {
    */
   async enroll(
     galleryId: string,
-    items: readonly EnrolmentItem[],
-    options: EnrolOptions = {},
-  ): Promise<(EnrolmentResult | FaceError)[]> {
+    items: readonly EnrollmentItem[],
+    options: EnrollOptions = {},
+  ): Promise<(EnrollmentResult | FaceError)[]> {
     const { gallery, results } = await this.galleries.share(galleryId, async () => {
       const gallery = await this.ownGallery(galleryId);
       return { gallery, results: await this.enroller.enroll(gallery, items, options) };

@@ -7,8 +7,8 @@ export type Metadata = Readonly<Record<string, string | number | boolean>>;
 export type MetadataFilter = Readonly<Record<string, Metadata[string] | readonly Metadata[string][]>>;
 
 /** How strictly images are looked at before they become references. */
-export const ENROLMENT_GATES = ['off', 'standard', 'strict'] as const;
-export type EnrolmentGate = (typeof ENROLMENT_GATES)[number];
+export const ENROLLMENT_GATES = ['off', 'standard', 'strict'] as const;
+export type EnrollmentGate = (typeof ENROLLMENT_GATES)[number];
 
 /** What of a gallery can be changed after it was made. */
 export interface GallerySettings {
@@ -27,7 +27,7 @@ export interface GallerySettings {
   maxSubjects: number | null;
   /** Most references of one subject. */
   maxReferencesPerSubject: number;
-  enrolmentGate: EnrolmentGate;
+  enrollmentGate: EnrollmentGate;
   /**
    * Seconds for which a reference is held after its enrollment, and a subject after it was made as long as it has no other
    * reference, [1, 3,155,760,000] (100 years); then they never match and are purged. `null`: no limit.

@@ -63,7 +63,7 @@ describeWithShared('answers of the default set', () => {
 
     beforeAll(async () => {
       service = new GalleryService(model, store);
-      await service.createGallery({ id: 'turned', enrolmentGate: 'standard' });
+      await service.createGallery({ id: 'turned', enrollmentGate: 'standard' });
       const items = await inParallel(enrolled, async ({ person, path }) => ({
         subjectId: person,
         input: await editOf(path, UPSIDE_DOWN),

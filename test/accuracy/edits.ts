@@ -59,19 +59,19 @@ const darkened = (factor: number) => ofPixels(`brightness x ${factor}`, (image) 
 
 export const TURNS: readonly Edit[] = [turned(90), turned(180), turned(270)];
 export const DARK = darkened(0.3);
-export const DARKER = darkened(0.1);
+const DARKER = darkened(0.1);
 export const SMALL = ofPixels('shrunk to 110 px', (image) => image.resize(110, 110, { fit: 'inside' }));
 export const ROLLED_45 = rolled(45);
-export const JPEG_10: Edit = {
+const JPEG_10: Edit = {
   name: 'JPEG quality 10',
   apply: (photo) => sharp(photo).jpeg({ quality: 10 }).toBuffer(),
 };
 /** From the tip of the nose to below the chin, as a surgical mask covers it. */
-export const MASKED = drawn(
+const MASKED = drawn(
   'lower half masked',
   '<rect x="-1.05" y="0.5" width="2.1" height="1.4" rx="0.4" fill="#a9c3d6"/>',
 );
-export const SUNGLASSES = drawn(
+const SUNGLASSES = drawn(
   'sunglasses',
   '<g fill="#101010"><ellipse cx="-0.5" cy="0.05" rx="0.42" ry="0.36"/>' +
     '<ellipse cx="0.5" cy="0.05" rx="0.42" ry="0.36"/>' +

@@ -22,8 +22,8 @@ export interface MontageCounts {
   falseFaces: number;
 }
 
-export const MONTAGE_WIDTH = 4000;
-export const MONTAGE_HEIGHT = 3000;
+const MONTAGE_WIDTH = 4000;
+const MONTAGE_HEIGHT = 3000;
 
 /** Side of the square that is cut out around a face, in longer sides of its box: hair and shoulders stay. */
 const CONTEXT = 2;

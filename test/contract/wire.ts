@@ -8,8 +8,6 @@ export interface Answer {
   body: any; // eslint-disable-line @typescript-eslint/no-explicit-any
 }
 
-export type Fields = Record<string, unknown>;
-
 /** The ways in which the same request can be written. */
 export const ENCODINGS = [
   'json with data URIs',

@@ -85,7 +85,7 @@ describe('the audit stream', () => {
   const enroll = (subjectId: string, image: Buffer) =>
     service.http
       .post(`${staff}/subjects/${subjectId}/references`)
-      .send({ image: dataUri(image), enrolmentGate: 'off' });
+      .send({ image: dataUri(image), enrollmentGate: 'off' });
 
   it('knows every route of the OpenAPI document', async () => {
     const { body } = await service.http.get('/openapi.json').expect(200);
@@ -152,7 +152,7 @@ describe('the audit stream', () => {
     await service.http
       .post(`${staff}/enroll`)
       .send({
-        enrolmentGate: 'off',
+        enrollmentGate: 'off',
         items: [
           { subjectId: 'bob', image: dataUri(bob) },
           { subjectId: 'nobody', image: dataUri(empty) },

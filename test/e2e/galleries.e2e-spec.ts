@@ -38,7 +38,7 @@ describe('galleries over HTTP', () => {
   afterEach(() => jest.restoreAllMocks());
   afterAll(() => service.app.close());
 
-  const enrol = (subjectId: string, body: object) =>
+  const enroll = (subjectId: string, body: object) =>
     service.http.post(`${gallery}/subjects/${encodeURIComponent(subjectId)}/references`).send(body);
   const identify = async (image: Buffer, options: object = {}) =>
     (
@@ -74,7 +74,7 @@ describe('galleries over HTTP', () => {
         capacity: 100_000,
         maxSubjects: null,
         maxReferencesPerSubject: 20,
-        enrolmentGate: 'standard',
+        enrollmentGate: 'standard',
         maxAgeSeconds: null,
         sinceLastMatchSeconds: null,
         matchesSince: null,
@@ -89,7 +89,7 @@ describe('galleries over HTTP', () => {
 
       const changed = await service.http
         .patch('/v1/galleries/staff')
-        .send({ threshold: null, targetFmr: null, targetFpir: 0.02, enrolmentGate: 'off' });
+        .send({ threshold: null, targetFmr: null, targetFpir: 0.02, enrollmentGate: 'off' });
       expect([changed.status, changed.body]).toEqual([
         200,
         {
@@ -97,7 +97,7 @@ describe('galleries over HTTP', () => {
           threshold: null,
           targetFmr: null,
           targetFpir: 0.02,
-          enrolmentGate: 'off',
+          enrollmentGate: 'off',
           requestId: expect.any(String),
         },
       ]);
@@ -147,7 +147,7 @@ describe('galleries over HTTP', () => {
       [{ id: 'x', keepCrops: 'yes' }, 'keepCrops', 'must be true or false'],
       [{ id: 'x', maxSubjects: 0 }, 'maxSubjects', 'must not be less than 1'],
       [{ id: 'x', maxReferencesPerSubject: 1.5 }, 'maxReferencesPerSubject', 'must be an integer'],
-      [{ id: 'x', enrolmentGate: 'lax' }, 'enrolmentGate', 'must be one of'],
+      [{ id: 'x', enrollmentGate: 'lax' }, 'enrollmentGate', 'must be one of'],
       [{ id: 'x', metadata: { a: { b: 1 } } }, 'metadata', 'must have values that are'],
       [{ id: 'x', metadata: [1] }, 'metadata', 'must be a flat object'],
       [{ id: 'x', metadata: 'a' }, 'metadata', 'must be a flat object'],
@@ -211,7 +211,7 @@ describe('galleries over HTTP', () => {
       await service.http.patch(gallery).send({ maxReferencesPerSubject: 40 }).expect(200);
       const { embedding, contract } = await embeddingOf(alice);
       const metadata = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`${i}`, 'x'.repeat(1024)]));
-      for (let i = 0; i < 36; i++) await enrol('ada', { embedding, contract, metadata }).expect(201);
+      for (let i = 0; i < 36; i++) await enroll('ada', { embedding, contract, metadata }).expect(201);
       const ids: string[] = [];
       const sizes: number[] = [];
       for (let cursor: string | null | undefined; cursor !== null;) {
@@ -255,8 +255,8 @@ describe('galleries over HTTP', () => {
     });
 
     it('gets another id, or is merged', async () => {
-      await enrol('ada', { image: dataUri(alice) }).expect(201);
-      await enrol('lovelace', { image: dataUri(alice2) }).expect(201);
+      await enroll('ada', { image: dataUri(alice) }).expect(201);
+      await enroll('lovelace', { image: dataUri(alice2) }).expect(201);
       const taken = await service.http
         .post(`${gallery}/subjects/ada/rename`)
         .send({ newSubjectId: 'lovelace' });
@@ -277,7 +277,7 @@ describe('galleries over HTTP', () => {
     });
   });
 
-  describe('enrolment', () => {
+  describe('enrollment', () => {
     it('answers with the reference, and searches find it from then on', async () => {
       const before = await identify(alice);
       expect(before).toMatchObject({ galleryReferenceCount: 0, faces: [{ unknown: true, candidates: [] }] });
@@ -348,7 +348,7 @@ describe('galleries over HTTP', () => {
     });
 
     it('keeps embeddings to itself', async () => {
-      const { body } = await enrol('alice', { image: dataUri(alice) });
+      const { body } = await enroll('alice', { image: dataUri(alice) });
       const path = `${gallery}/subjects/alice/references`;
       const list = await service.http.get(path);
       const one = await service.http.get(`${path}/${body.reference.id}`);
@@ -366,7 +366,7 @@ describe('galleries over HTTP', () => {
     });
 
     it('takes an embedding', async () => {
-      const { status, body } = await enrol('alice', {
+      const { status, body } = await enroll('alice', {
         ...(await embeddingOf(alice)),
         metadata: { from: 'file' },
       });
@@ -385,10 +385,10 @@ describe('galleries over HTTP', () => {
     });
 
     it('answers 200 where nothing is new', async () => {
-      await enrol('alice', { image: dataUri(alice) }).expect(201);
-      const again = await enrol('alice', { image: dataUri(alice) });
+      await enroll('alice', { image: dataUri(alice) }).expect(201);
+      const again = await enroll('alice', { image: dataUri(alice) });
       expect([again.status, again.body.status]).toEqual([200, 'duplicate']);
-      const other = await enrol('bob', { image: dataUri(alice) });
+      const other = await enroll('bob', { image: dataUri(alice) });
       expect([other.status, other.body.sameImage]).toEqual([
         201,
         [{ subjectId: 'alice', referenceId: again.body.reference.id }],
@@ -396,7 +396,7 @@ describe('galleries over HTTP', () => {
     });
 
     it('has a result for each image of a list', async () => {
-      const { status, body } = await enrol('alice', {
+      const { status, body } = await enroll('alice', {
         image: [dataUri(alice), 'no base64!', dataUri(empty), dataUri(crowd)],
       });
       expect(status).toBe(201);
@@ -409,17 +409,17 @@ describe('galleries over HTTP', () => {
           error: { code: 'REFERENCE_REJECTED', details: { index: 3, reasons: ['SEVERAL_FACES'] } },
         },
       ]);
-      const none = await enrol('alice', { image: [dataUri(empty)] });
+      const none = await enroll('alice', { image: [dataUri(empty)] });
       expect([none.status, none.body.results.length]).toEqual([200, 1]);
     });
 
     it('takes the gate of the call', async () => {
-      const refused = await enrol('dora', { image: dataUri(dark) });
+      const refused = await enroll('dora', { image: dataUri(dark) });
       expect([refused.status, refused.body.error]).toMatchObject([
         422,
         { code: 'REFERENCE_REJECTED', details: { reasons: ['TOO_DARK'], quality: { brightness: 0.01 } } },
       ]);
-      await enrol('dora', { image: dataUri(dark), enrolmentGate: 'off' }).expect(201);
+      await enroll('dora', { image: dataUri(dark), enrollmentGate: 'off' }).expect(201);
     });
 
     it('adds nothing where a call is repeated with its key', async () => {
@@ -445,11 +445,11 @@ describe('galleries over HTTP', () => {
 
     it('stops at the limit of a subject and of a gallery', async () => {
       await service.http.patch(gallery).send({ maxReferencesPerSubject: 1, capacity: 2 }).expect(200);
-      await enrol('alice', { image: dataUri(alice) }).expect(201);
-      const full = await enrol('alice', { image: dataUri(alice2) });
+      await enroll('alice', { image: dataUri(alice) }).expect(201);
+      const full = await enroll('alice', { image: dataUri(alice2) });
       expect([full.status, full.body.error.code]).toEqual([409, 'SUBJECT_FULL']);
-      await enrol('bob', { image: dataUri(bob) }).expect(201);
-      const over = await enrol('carol', { image: dataUri(carol) });
+      await enroll('bob', { image: dataUri(bob) }).expect(201);
+      const over = await enroll('carol', { image: dataUri(carol) });
       expect([over.status, over.body.error.code]).toEqual([507, 'GALLERY_FULL']);
     });
 
@@ -467,7 +467,7 @@ describe('galleries over HTTP', () => {
         [{ image: Array(5).fill(dataUri(alice)) }, 413, 'REQUEST_TOO_LARGE'],
       ];
       for (const [body, status, code] of cases) {
-        const answer = await enrol('alice', body);
+        const answer = await enroll('alice', body);
         expect([answer.status, answer.body.error?.code, answer.body.results]).toEqual([
           status,
           code,
@@ -482,7 +482,7 @@ describe('galleries over HTTP', () => {
     });
   });
 
-  describe('bulk enrolment', () => {
+  describe('bulk enrollment', () => {
     const enroll = (body: object, key?: string) => {
       const post = service.http.post(`${gallery}/enroll`);
       if (key != null) void post.set('Idempotency-Key', key);
@@ -578,8 +578,8 @@ describe('galleries over HTTP', () => {
   describe('identification', () => {
     beforeEach(async () => {
       await service.http.put(`${gallery}/subjects/alice`).send({ metadata: { department: 'it' } });
-      await enrol('alice', { image: [dataUri(alice), dataUri(alice2)] }).expect(201);
-      await enrol('bob', { image: dataUri(bob) }).expect(201);
+      await enroll('alice', { image: [dataUri(alice), dataUri(alice2)] }).expect(201);
+      await enroll('bob', { image: dataUri(bob) }).expect(201);
     });
 
     it('names every face of a photo, and says who is unknown', async () => {
@@ -625,7 +625,7 @@ describe('galleries over HTTP', () => {
       };
       // 1 - (1 - 0.0199)^(1/2) is 0.01, where the fake calibration has 0.35.
       expect(await applied({ targetFpir: 0.0199 })).toEqual([0.65, 0.0199]);
-      await enrol('carol', { image: dataUri(carol) }).expect(201);
+      await enroll('carol', { image: dataUri(carol) }).expect(201);
       const [tighter] = await applied({ targetFpir: 0.0199 });
       expect(tighter).toBeLessThan(0.65);
       await service.http.patch(gallery).send({ targetFpir: 0.0199 }).expect(200);
@@ -798,8 +798,8 @@ describe('galleries over HTTP', () => {
 
     beforeEach(async () => {
       await service.http.put(`${gallery}/subjects/alice`).send({ metadata: { department: 'it' } });
-      await enrol('alice', { image: dataUri(alice), metadata: { camera: 'door' } }).expect(201);
-      await enrol('bob', { image: dataUri(bob) }).expect(201);
+      await enroll('alice', { image: dataUri(alice), metadata: { camera: 'door' } }).expect(201);
+      await enroll('bob', { image: dataUri(bob) }).expect(201);
     });
 
     it.each([
@@ -861,7 +861,7 @@ describe('galleries over HTTP', () => {
     people.forEach((image, i) => service.model.addImage(image, { faces: [{ person: `person ${i}` }] }));
     const statuses = await Promise.all(
       people.flatMap((image, i) => [
-        enrol(`person-${i}`, { image: dataUri(image) }).then(async ({ status }) => {
+        enroll(`person-${i}`, { image: dataUri(image) }).then(async ({ status }) => {
           // What was acknowledged is found at once, whatever else goes on.
           const { faces } = await identify(image);
           expect(names(faces[0])).toEqual([`person-${i}`]);

@@ -73,7 +73,7 @@ describe('a gallery that is moved to another embedder', () => {
       id: 'staff',
       embedder: OLD,
       keepCrops: true,
-      enrolmentGate: 'off',
+      enrollmentGate: 'off',
     });
     const total = people.length * VARIANTS;
     for (const { id, photo } of people)
@@ -147,7 +147,7 @@ describe('a gallery that is moved to another embedder', () => {
   });
 
   it('tells who must be enrolled again where there are no pictures', async () => {
-    await call('POST', '/v1/galleries', { id: 'guests', embedder: OLD, enrolmentGate: 'off' });
+    await call('POST', '/v1/galleries', { id: 'guests', embedder: OLD, enrollmentGate: 'off' });
     for (const { id, photo } of people.slice(0, 2)) await enroll('guests', id, photo);
     const report = join(folder, 'report.jsonl');
     const first = await likeness('guests', '--embedder', NEW, '--report', report);

@@ -85,7 +85,7 @@ describe('images by their address', () => {
     expect(requests).toHaveLength(2);
   });
 
-  it('fail alone in an enrolment of many', async () => {
+  it('fail alone in an enrollment of many', async () => {
     const { body } = await service.http
       .post('/v1/galleries/default/enroll')
       .send({

@@ -9,7 +9,7 @@ import { type RunningService, startService } from '../support/start-service';
 
 const ADMIN_KEY = 'a-key-of-the-test-suite';
 const SUBJECTS = '/v1/galleries/default/subjects';
-const ENROLLMENT = { faceSelection: 'best', enrolmentGate: 'off' };
+const ENROLLMENT = { faceSelection: 'best', enrollmentGate: 'off' };
 const photo = readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', 'sample1.jpg'));
 
 interface Answer {

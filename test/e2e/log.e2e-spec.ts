@@ -90,7 +90,7 @@ describe('the log of a service that was used', () => {
     const references = `${staff}/subjects/${SUBJECT}/references`;
     await expectStatus(
       201,
-      call('POST', `${references}?${QUERY_SECRET}=1`, { image: dataUri, enrolmentGate: 'off' }),
+      call('POST', `${references}?${QUERY_SECRET}=1`, { image: dataUri, enrollmentGate: 'off' }),
     );
     await expectStatus(
       201,

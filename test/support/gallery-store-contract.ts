@@ -27,7 +27,7 @@ export function newGallery(changes: Partial<NewGallery> = {}): NewGallery {
     capacity: 1000,
     maxSubjects: null,
     maxReferencesPerSubject: 10,
-    enrolmentGate: 'standard',
+    enrollmentGate: 'standard',
     maxAgeSeconds: null,
     sinceLastMatchSeconds: null,
     matchesSince: null,
@@ -108,7 +108,7 @@ export function galleryStoreContract(
           capacity: 7,
           maxSubjects: 5,
           maxReferencesPerSubject: 3,
-          enrolmentGate: 'strict',
+          enrollmentGate: 'strict',
           metadata: { site: 'north', floor: 2, open: true },
         });
         const made = await store.createGallery(settings);

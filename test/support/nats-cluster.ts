@@ -12,7 +12,7 @@ import { freePort } from './free-port';
 const COMMAND = 'nats-server';
 
 /** Whether `nats-server` is on the path (Debian: `apt-get install nats-server`). */
-export const hasNats = spawnSync(COMMAND, ['--version']).status === 0;
+const hasNats = spawnSync(COMMAND, ['--version']).status === 0;
 
 if (!hasNats && process.env.REQUIRE_NATS) {
   throw new Error('REQUIRE_NATS is set but there is no nats-server on the path.');

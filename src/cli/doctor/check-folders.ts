@@ -144,7 +144,7 @@ async function checkReceiptKey(path: string): Promise<Check> {
  * @param path - as the operator gave it.
  * @param name - what it is.
  */
-export async function checkSecretFile(path: string, name: string): Promise<Check> {
+async function checkSecretFile(path: string, name: string): Promise<Check> {
   if (!(await isAllowed(path, R_OK))) {
     return failure(
       name,

@@ -34,7 +34,7 @@ function checkNode(): Check {
 }
 
 /** Whether a version such as 20.15.1 is the same as another or newer. */
-export function isAtLeast(version: string, wanted: string): boolean {
+function isAtLeast(version: string, wanted: string): boolean {
   const [left, right] = [version, wanted].map((text) => text.split('.').map(Number));
   const at = right.findIndex((part, i) => part !== (left[i] ?? 0));
   return at < 0 || (left[at] ?? 0) > right[at];

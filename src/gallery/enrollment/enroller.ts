@@ -32,7 +32,7 @@ import {
 import type { GalleryStore } from '../stores/gallery-store';
 import type {
   AddedReference,
-  EnrolmentGate,
+  EnrollmentGate,
   FaceQuality,
   Gallery,
   Metadata,
@@ -44,7 +44,7 @@ import { KeyedLock } from '../keyed-lock';
 import type { Retention } from '../retention';
 
 /** A face that is to become a reference. */
-export interface EnrolmentItem {
+export interface EnrollmentItem {
   subjectId: string;
   /** An encoded image (not changed), or an embedding of the gallery's contract. */
   input: VerificationInput;
@@ -55,11 +55,11 @@ export interface EnrolmentItem {
 }
 
 /** Choices of one `GalleryService.enroll`. */
-export interface EnrolOptions extends ImageCallOptions {
+export interface EnrollOptions extends ImageCallOptions {
   /** @defaultValue `single` where the gate is on (several faces are a reason to refuse), else `best` */
   faceSelection?: Exclude<FaceSelection, 'all'>;
   /** @defaultValue the gallery's */
-  enrolmentGate?: EnrolmentGate;
+  enrollmentGate?: EnrollmentGate;
   /**
    * A repeat of the call with the same key adds nothing that the first has added. Any string; belongs to the gallery.
    * @defaultValue none: every call adds
@@ -68,7 +68,7 @@ export interface EnrolOptions extends ImageCallOptions {
 }
 
 /** What became of one item. */
-export type EnrolmentResult = AddedReference & {
+export type EnrollmentResult = AddedReference & {
   /** The enrolled face; `null` where an embedding came in, or a repeat was recognised before the image was looked at. */
   face: FaceDetection | null;
   /** `null` as `face`. */
@@ -90,7 +90,7 @@ const ERRORS_OF_THE_CALL: readonly FaceErrorCode[] = [
 ];
 
 /** An item that the model has seen and that is to be added. */
-interface Enrolment {
+interface Enrollment {
   reference: NewReference;
   /** What the gate has against it so far. */
   reasons: RejectionReason[];
@@ -107,11 +107,11 @@ interface GateThresholds {
 }
 
 /** An item on its way: to be added, or with its result already. */
-type Prepared = Enrolment | EnrolmentResult | FaceError;
+type Prepared = Enrollment | EnrollmentResult | FaceError;
 
 /** Makes references of images and embeddings. */
 export class Enroller {
-  /** Strict enrolment, by gallery: a face may be near any subject of it. */
+  /** Strict enrollment, by gallery: a face may be near any subject of it. */
   private readonly locks = new KeyedLock();
 
   constructor(
@@ -125,16 +125,16 @@ export class Enroller {
   /** See `GalleryService.enroll`. */
   async enroll(
     gallery: Gallery,
-    items: readonly EnrolmentItem[],
-    options: EnrolOptions,
-  ): Promise<(EnrolmentResult | FaceError)[]> {
+    items: readonly EnrollmentItem[],
+    options: EnrollOptions,
+  ): Promise<(EnrollmentResult | FaceError)[]> {
     const { id: galleryId } = gallery;
-    const { idempotencyKey: key, enrolmentGate: gate = gallery.enrolmentGate } = options;
+    const { idempotencyKey: key, enrollmentGate: gate = gallery.enrollmentGate } = options;
     const embedder = embedderOf(this.model, gallery);
     // Where nothing is compared, a card without a threshold does not matter.
     const thresholds = gate === 'strict' ? this.thresholdsOf(gallery, embedder) : { other: 0, own: 0 };
     const atATime = items.some(({ input }) => isImage(input)) ? IMAGES_AT_A_TIME : EMBEDDINGS_AT_A_TIME;
-    const results: (EnrolmentResult | FaceError)[] = [];
+    const results: (EnrollmentResult | FaceError)[] = [];
     for (let start = 0; start < items.length; start += atATime) {
       const prepared = await Promise.all(
         items.slice(start, start + atATime).map((item, i) => {
@@ -163,11 +163,11 @@ export class Enroller {
   /** Makes of an item what can be added; or recognises what the same call has added before. */
   private async prepare(
     gallery: Gallery,
-    gate: EnrolmentGate,
-    { subjectId, input, metadata = {}, expiresAt = null }: EnrolmentItem,
+    gate: EnrollmentGate,
+    { subjectId, input, metadata = {}, expiresAt = null }: EnrollmentItem,
     id: string,
-    options: EnrolOptions,
-  ): Promise<Enrolment | EnrolmentResult> {
+    options: EnrollOptions,
+  ): Promise<Enrollment | EnrollmentResult> {
     assertValid({
       subjectId: subjectIdProblem(subjectId),
       metadata: metadataProblem(metadata),
@@ -208,16 +208,16 @@ export class Enroller {
   private async add(
     galleryId: string,
     prepared: readonly Prepared[],
-  ): Promise<(EnrolmentResult | FaceError)[]> {
-    const passing = prepared.filter(isEnrolment).filter(({ reasons }) => reasons.length === 0);
+  ): Promise<(EnrollmentResult | FaceError)[]> {
+    const passing = prepared.filter(isEnrollment).filter(({ reasons }) => reasons.length === 0);
     const added = await this.store.addReferences(
       galleryId,
       passing.map(({ reference }) => reference),
     );
-    const outcomes = new Map(passing.map((enrolment, i) => [enrolment, added[i]]));
+    const outcomes = new Map(passing.map((enrollment, i) => [enrollment, added[i]]));
     return Promise.all(
       prepared.map(async (item) => {
-        if (!isEnrolment(item)) return item;
+        if (!isEnrollment(item)) return item;
         const outcome = outcomes.get(item);
         if (outcome == null) return rejected(item);
         if (outcome instanceof FaceError) return outcome;
@@ -234,10 +234,10 @@ export class Enroller {
     gallery: Gallery,
     prepared: readonly Prepared[],
     thresholds: GateThresholds,
-  ): Promise<(EnrolmentResult | FaceError)[]> {
-    const results: (EnrolmentResult | FaceError)[] = [];
+  ): Promise<(EnrollmentResult | FaceError)[]> {
+    const results: (EnrollmentResult | FaceError)[] = [];
     for (const item of prepared) {
-      if (isEnrolment(item)) {
+      if (isEnrollment(item)) {
         item.reasons.push(...(await this.galleryReasons(gallery, item.reference, thresholds)));
       }
       results.push(...(await this.add(gallery.id, [item])));
@@ -290,7 +290,7 @@ export class Enroller {
   }
 }
 
-function isEnrolment(item: Prepared): item is Enrolment {
+function isEnrollment(item: Prepared): item is Enrollment {
   return 'reasons' in item;
 }
 
@@ -318,8 +318,8 @@ function turnedPose(pose: FacePose, rotation: number): FacePose {
   return { ...pose, roll: roll > 180 ? roll - 360 : roll };
 }
 
-function rejected({ reasons, reference }: Enrolment): FaceError {
-  return new FaceError('REFERENCE_REJECTED', `The enrolment gate refuses the face: ${reasons.join(', ')}.`, {
+function rejected({ reasons, reference }: Enrollment): FaceError {
+  return new FaceError('REFERENCE_REJECTED', `The enrollment gate refuses the face: ${reasons.join(', ')}.`, {
     reasons,
     quality: reference.quality,
   });
@@ -371,7 +371,7 @@ function repeated(
   galleryId: string,
   { embedding: _, ...reference }: StoredReference,
   isSame: boolean,
-): EnrolmentResult {
+): EnrollmentResult {
   if (!isSame) throw idempotencyConflict(galleryId);
   return { status: 'existing', reference, sameImage: [], face: null, timings: null };
 }

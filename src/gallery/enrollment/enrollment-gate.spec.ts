@@ -1,4 +1,4 @@
-import { ENROLMENT_GATES, type FaceQuality } from '../gallery.types';
+import { ENROLLMENT_GATES, type FaceQuality } from '../gallery.types';
 import { GATE_LIMITS, type GateLimits, qualityReasons, REJECTION_REASONS } from './enrollment-gate';
 
 const good: FaceQuality = {
@@ -54,7 +54,7 @@ describe(qualityReasons.name, () => {
 
 describe('GATE_LIMITS', () => {
   it('are there for every gate but off, strict nowhere wider than standard', () => {
-    expect(['off', ...Object.keys(GATE_LIMITS)]).toEqual(ENROLMENT_GATES);
+    expect(['off', ...Object.keys(GATE_LIMITS)]).toEqual(ENROLLMENT_GATES);
     for (const [limit, value] of Object.entries(standard)) {
       const strict = GATE_LIMITS.strict[limit as keyof GateLimits];
       if (limit.startsWith('min')) expect([limit, strict >= value]).toEqual([limit, true]);

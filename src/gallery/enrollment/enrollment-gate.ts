@@ -1,6 +1,6 @@
-import type { EnrolmentGate, FaceQuality } from '../gallery.types';
+import type { EnrollmentGate, FaceQuality } from '../gallery.types';
 
-/** Why the enrolment gate refuses a face: `details.reasons` of REFERENCE_REJECTED. */
+/** Why the enrollment gate refuses a face: `details.reasons` of REFERENCE_REJECTED. */
 export const REJECTION_REASONS = {
   SEVERAL_FACES: 'the image shows several faces, and no faceSelection says which is meant',
   FACE_TOO_SMALL: 'the shorter side of the face box has too few pixels',
@@ -34,7 +34,7 @@ export interface GateLimits {
  * where the worst of the plain ones are. Brightness has the most room at its dark end, so that dark skin in dim light passes.
  * The figures are in docs/accuracy.md.
  */
-export const GATE_LIMITS: Readonly<Record<Exclude<EnrolmentGate, 'off'>, Readonly<GateLimits>>> = {
+export const GATE_LIMITS: Readonly<Record<Exclude<EnrollmentGate, 'off'>, Readonly<GateLimits>>> = {
   standard: {
     minFaceSizePx: 40,
     minDetectionScore: 0.6,

@@ -56,7 +56,7 @@ describe(GalleryMigrations.name, () => {
     store = new MemoryStore({ threadCount: 0, precision: 'float32' });
     service = new GalleryService(model, store);
     migrations = service.migrations;
-    await service.createGallery({ id: 'staff', keepCrops: true, enrolmentGate: 'off' });
+    await service.createGallery({ id: 'staff', keepCrops: true, enrollmentGate: 'off' });
   });
   afterEach(async () => {
     jest.restoreAllMocks();

@@ -37,6 +37,8 @@ const CALLING_THREAD_OPERATIONS = 2_000_000;
 /**
  * The event loop comes first: an answer to another request takes far less time than a scan. No more than that, as scans are to
  * have their share beside workers that are busy.
+ *
+ * @public to the benchmark of galleries.
  */
 export const NICENESS = 5;
 const CALLING_SLOT = 0;

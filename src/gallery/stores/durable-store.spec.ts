@@ -112,7 +112,7 @@ describe(DurableStore.name, () => {
     await store.deleteSubject('staff', 'two');
     await addOne('subject-0', 'again');
     await store.createGallery(newGallery({ id: 'guests', dimensions: 4, threshold: 0.5, targetFmr: 1e-4 }));
-    await store.updateGallery('guests', { enrolmentGate: 'off' });
+    await store.updateGallery('guests', { enrollmentGate: 'off' });
     await store.addReferences('guests', [newReference('ann', 'r1', unitVectors(3, 4)())]);
     await store.createGallery(newGallery({ id: 'gone' }));
     await store.deleteGallery('gone');

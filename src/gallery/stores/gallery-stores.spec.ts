@@ -9,7 +9,7 @@ import type { Notice } from '../../face/face.options';
 import { DurableStore } from './durable-store';
 import { MAX_SAME_IMAGE } from '../gallery-rules';
 import type { GalleryStore } from './gallery-store';
-import type { EnrolmentGate, Metadata, MetadataFilter, NewReference } from '../gallery.types';
+import type { EnrollmentGate, Metadata, MetadataFilter, NewReference } from '../gallery.types';
 import { JetstreamStore } from './jetstream-store';
 import { MemoryStore } from './memory-store';
 
@@ -157,7 +157,7 @@ async function compare(
         { maxSubjects: pick([null, 4 + below(8)]) },
         { keepCrops: keepsCrops && random() < 0.7 },
         { threshold: random(), metadata: data, maxAgeSeconds: pick([null, 60]) },
-        { maxReferencesPerSubject: 3 + below(4), enrolmentGate: pick<EnrolmentGate>(['off', 'strict']) },
+        { maxReferencesPerSubject: 3 + below(4), enrollmentGate: pick<EnrollmentGate>(['off', 'strict']) },
       ]);
       return {
         ask: () => store.updateGallery(gallery, changes),

@@ -64,7 +64,7 @@ export type OnnxDataType = keyof typeof ONNX_DATA_TYPE;
 export const ONNX_ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, floats: 6, ints: 7 } as const;
 
 /** One dimension of a declared shape: a size, or the name of a size that is known only at run time. */
-export interface OnnxDimension {
+interface OnnxDimension {
   dimValue?: number;
   dimParam?: string;
 }

@@ -5,7 +5,7 @@ import type { RgbImage } from '../image/rgb-image';
 import { cropUpright } from './upright-crop';
 
 /** Landmarks that an alignment can use; all 68 where the detector's landmark model gave them. */
-export interface AlignmentPoints {
+interface AlignmentPoints {
   landmarks: Landmarks;
   landmarks68?: readonly Point[];
 }

@@ -19,7 +19,7 @@ export const MAX_IMAGE_SIDE = 32_768;
  * Longest side over shortest. At the largest size that is decoded, the short side then has 20 pixels, which no detector
  * finds a face in.
  */
-export const MAX_SIDE_RATIO = 100;
+const MAX_SIDE_RATIO = 100;
 
 /** Memory of decoding beside that of the pixels of the file, in bytes: the result of up to 2048 x 2048, row buffers. */
 export const DECODE_BASE_BYTES = 24 * 1024 * 1024;

@@ -15,7 +15,7 @@ export interface AttackModel {
  * Least side of what a network looks at, in longer sides of the face box: all of the face. Photos as tight as that are still
  * told right (docs/accuracy.md); of larger faces the networks would see a part.
  */
-export const MIN_CONTEXT = 1;
+const MIN_CONTEXT = 1;
 
 /**
  * Judges every face with every model, one batched run per network.

@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import type {
-  EnrolmentListResponseDto,
-  EnrolmentResponseDto,
+  EnrollmentListResponseDto,
+  EnrollmentResponseDto,
   EnrolledItemDto,
   RefusedItemDto,
 } from '../galleries/enroll.dto';
@@ -128,7 +128,7 @@ function identifiedPeople({ faces }: IdentifyResponseDto): AuditedPerson[] {
 }
 
 function enrolledPeople(
-  answer: EnrolmentResponseDto | EnrolmentListResponseDto,
+  answer: EnrollmentResponseDto | EnrollmentListResponseDto,
   { params, body }: Request,
 ): AuditedPerson[] {
   const { items } = (body ?? {}) as { items?: { subjectId?: string }[] };

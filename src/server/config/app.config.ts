@@ -33,13 +33,13 @@ import { VECTOR_PRECISIONS } from '../../gallery/search/vector-index';
 import { ALL_FEATURES, type Feature, FEATURES, type Features } from './features';
 
 /** Nest's log levels: the named one and all that are graver are written. */
-export const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
+const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
 export type AppLogLevel = (typeof LOG_LEVELS)[number];
 
 /** How persons are named in the audit stream. */
-export const AUDIT_SUBJECTS = ['hashed', 'plain'] as const;
+const AUDIT_SUBJECTS = ['hashed', 'plain'] as const;
 /** What requests get while the audit stream cannot be written. */
-export const AUDIT_FAILURE_POLICIES = ['refuse', 'continue'] as const;
+const AUDIT_FAILURE_POLICIES = ['refuse', 'continue'] as const;
 
 /** One environment variable. */
 interface ConfigVariable {
@@ -262,7 +262,7 @@ export const APP_CONFIG = {
     type: 'integer',
     default: 16,
     range: [1, 256],
-    doc: 'Most images in one call of /v1/represent, and in one enrolment',
+    doc: 'Most images in one call of /v1/represent, and in one enrollment',
   },
   FACE_MAX_JSON_BYTES: {
     type: 'integer',
@@ -562,7 +562,7 @@ export class AppConfig {
   readonly receiptKeyFile: string | null;
   /** Capabilities that are on. */
   readonly features: Features;
-  /** Most images in one call of /v1/represent, and in one enrolment. */
+  /** Most images in one call of /v1/represent, and in one enrollment. */
   readonly maxImages: number;
   /** Largest JSON body in bytes. */
   readonly maxJsonBytes: number;

@@ -181,7 +181,7 @@ interface QuirkEntry {
   why: string;
 }
 
-export const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
+const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
   {
     what: 'Body: JSON, multipart',
     deepface: 'taken',

@@ -164,7 +164,7 @@ export class DeepfaceStoreService {
         embedder: embedder.name,
         align,
         // DeepFace takes every face that it finds.
-        enrolmentGate: 'off',
+        enrollmentGate: 'off',
         metadata: { embedder: embedder.name, api: 'deepface' },
       });
     } catch (error) {
@@ -194,7 +194,7 @@ export class DeepfaceStoreService {
       galleryId,
       [{ subjectId, input, metadata: { [EMBEDDING_NORM_KEY]: input.embeddingNorm } }],
       // Of two requests at once with the same face one adds it.
-      { enrolmentGate: 'off', idempotencyKey: subjectId },
+      { enrollmentGate: 'off', idempotencyKey: subjectId },
     );
     if (!(result instanceof FaceError)) return { subjectId, isAdded: result.status === 'added' };
     const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));

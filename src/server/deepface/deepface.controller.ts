@@ -80,7 +80,7 @@ export class DeepfaceHomeController {
 
 @ApiTags('DeepFace API')
 @Controller()
-export class DeepfaceVerifyController {
+class DeepfaceVerifyController {
   constructor(private readonly deepface: DeepfaceService) {}
 
   @Scopes('verify')
@@ -129,7 +129,7 @@ export class DeepfaceVerifyController {
 @ApiTags('DeepFace API')
 @ApiExtraModels(DeepfaceRepresentationDto)
 @Controller()
-export class DeepfaceRepresentController {
+class DeepfaceRepresentController {
   constructor(private readonly deepface: DeepfaceService) {}
 
   @Scopes('embeddings')
@@ -167,7 +167,7 @@ export class DeepfaceRepresentController {
 @ApiTags('DeepFace API')
 @ApiExtraModels(DeepfaceAnalysisDto)
 @Controller()
-export class DeepfaceAnalyzeController {
+class DeepfaceAnalyzeController {
   constructor(private readonly deepface: DeepfaceService) {}
 
   @Scopes('verify')
@@ -200,7 +200,7 @@ export class DeepfaceAnalyzeController {
 @ApiTags('DeepFace API')
 @GalleryRoutes()
 @Controller()
-export class DeepfaceRegisterController {
+class DeepfaceRegisterController {
   constructor(private readonly store: DeepfaceStoreService) {}
 
   @Scopes('enroll')
@@ -243,7 +243,7 @@ export class DeepfaceRegisterController {
 @ApiExtraModels(DeepfaceMatchDto)
 @GalleryRoutes()
 @Controller()
-export class DeepfaceSearchController {
+class DeepfaceSearchController {
   constructor(private readonly store: DeepfaceStoreService) {}
 
   @Scopes('identify')
@@ -289,7 +289,7 @@ export class DeepfaceSearchController {
 
 @ApiTags('DeepFace API')
 @Controller()
-export class DeepfaceIndexController {
+class DeepfaceIndexController {
   constructor(private readonly store: DeepfaceStoreService) {}
 
   @Scopes('enroll')

@@ -43,7 +43,7 @@ export const DEEPFACE_DETECTORS: Readonly<Record<string, KnownModel>> = {
 export const SKIP = 'skip';
 
 /** Names of DeepFace for which nothing stands here. */
-export const DEEPFACE_ONLY: readonly string[] = [
+const DEEPFACE_ONLY: readonly string[] = [
   'DeepFace',
   'opencv',
   'ssd',

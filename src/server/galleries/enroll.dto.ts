@@ -1,8 +1,8 @@
 import { ApiProperty, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import { FaceError } from '../../errors';
-import type { EnrolmentResult } from '../../gallery/gallery.service';
-import type { AddedReference, EnrolmentGate, Metadata, ReferenceKey } from '../../gallery/gallery.types';
+import type { EnrollmentResult } from '../../gallery/gallery.service';
+import type { AddedReference, EnrollmentGate, Metadata, ReferenceKey } from '../../gallery/gallery.types';
 import { ErrorDto } from '../http/errors/error.dto';
 import {
   EXAMPLE_CONTRACT,
@@ -22,34 +22,34 @@ import {
   EXAMPLE_REFERENCE_ID,
   EXAMPLE_SUBJECT_ID,
   IsEnd,
-  IsEnrolmentGate,
+  IsEnrollmentGate,
   IsMetadata,
 } from './fields';
 import { ReferenceDto, STORED_REFERENCE_EXAMPLE } from './reference.dto';
 
 /** Ways to choose the one face of an image that is enrolled. */
-const ENROLMENT_SELECTIONS = ['best', 'centerLargest', 'single'] as const;
+const ENROLLMENT_SELECTIONS = ['best', 'centerLargest', 'single'] as const;
 const STATUSES = ['added', 'existing', 'duplicate'] as const satisfies readonly AddedReference['status'][];
 
 /** Most items of one bulk call; images among them are bounded by FACE_MAX_IMAGES. */
-export const MAX_ENROLMENT_ITEMS = 1000;
+const MAX_ENROLLMENT_ITEMS = 1000;
 
-/** Options of every route that enrols. */
-export class EnrolOptionsDto extends DetectorOptionsDto {
+/** Options of every route that enrolls. */
+export class EnrollOptionsDto extends DetectorOptionsDto {
   /** Which face of an image is meant. */
   @Omittable()
-  @IsIn(ENROLMENT_SELECTIONS)
+  @IsIn(ENROLLMENT_SELECTIONS)
   @ApiPropertyOptional({
-    enum: ENROLMENT_SELECTIONS,
+    enum: ENROLLMENT_SELECTIONS,
     description:
       'Which face of an image is meant. best: the largest; centerLargest: the largest near the centre; single: the only ' +
       'one. Default: single where the gate is on (several faces are then a reason to refuse the image), else best',
   })
-  faceSelection?: (typeof ENROLMENT_SELECTIONS)[number];
+  faceSelection?: (typeof ENROLLMENT_SELECTIONS)[number];
 
   /** How strictly images are looked at. */
-  @IsEnrolmentGate('that of the gallery')
-  enrolmentGate?: EnrolmentGate;
+  @IsEnrollmentGate('that of the gallery')
+  enrollmentGate?: EnrollmentGate;
 
   /** What is done about presentation attacks. */
   @IsPresentationAttack()
@@ -57,7 +57,7 @@ export class EnrolOptionsDto extends DetectorOptionsDto {
 }
 
 /** Body of POST .../references beside `image` or the embedding. */
-export class EnrolReferenceDto extends EnrolOptionsDto {
+export class EnrollReferenceDto extends EnrollOptionsDto {
   /** Of every reference that is made. */
   @IsMetadata('Of every reference that is made')
   metadata?: Metadata;
@@ -67,8 +67,8 @@ export class EnrolReferenceDto extends EnrolOptionsDto {
   expiresAt?: number | null;
 }
 
-/** One item of a bulk enrolment, as it is sent. */
-export class EnrolmentItemDto {
+/** One item of a bulk enrollment, as it is sent. */
+export class EnrollmentItemDto {
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID, description: 'Made where it is not there yet' })
   subjectId: string;
 
@@ -95,15 +95,15 @@ export class EnrolmentItemDto {
 export type SentItem = { subjectId: string; metadata?: Metadata; expiresAt?: unknown };
 
 /** Body of POST .../enroll. */
-export class BulkEnrolDto extends EnrolOptionsDto {
+export class BulkEnrollDto extends EnrollOptionsDto {
   /** One each for every image or embedding; a wrong one is a failure of its own. */
   @IsJson()
   @IsFit(itemsProblem)
   @ApiProperty({
     type: 'array',
     minItems: 1,
-    maxItems: MAX_ENROLMENT_ITEMS,
-    items: { $ref: getSchemaPath(EnrolmentItemDto) },
+    maxItems: MAX_ENROLLMENT_ITEMS,
+    items: { $ref: getSchemaPath(EnrollmentItemDto) },
     description: 'At most FACE_MAX_IMAGES of them with images',
   })
   items: SentItem[];
@@ -111,8 +111,8 @@ export class BulkEnrolDto extends EnrolOptionsDto {
 
 /** What is wrong with the form of the items; what is in them is judged item by item. */
 function itemsProblem(items: unknown): string | null {
-  if (!Array.isArray(items) || items.length > MAX_ENROLMENT_ITEMS) {
-    return `must be a list of at most ${MAX_ENROLMENT_ITEMS} objects`;
+  if (!Array.isArray(items) || items.length > MAX_ENROLLMENT_ITEMS) {
+    return `must be a list of at most ${MAX_ENROLLMENT_ITEMS} objects`;
   }
   const known = ['subjectId', 'metadata', 'expiresAt'];
   for (const [index, item] of items.entries()) {
@@ -132,7 +132,7 @@ export class ReferenceKeyDto implements ReferenceKey {
 }
 
 /** What became of one image or embedding. */
-export class EnrolmentDto {
+export class EnrollmentDto {
   @ApiProperty({
     enum: STATUSES,
     example: 'added',
@@ -161,7 +161,7 @@ export class EnrolmentDto {
   @ApiProperty({ type: TimingsDto, nullable: true, description: 'null as face' })
   timings: TimingsDto | null;
 
-  static from({ status, reference, sameImage, face, timings }: EnrolmentResult): EnrolmentDto {
+  static from({ status, reference, sameImage, face, timings }: EnrollmentResult): EnrollmentDto {
     return {
       status,
       reference: ReferenceDto.from(reference),
@@ -173,13 +173,13 @@ export class EnrolmentDto {
 }
 
 /** Answer about one image or embedding. */
-export class EnrolmentResponseDto extends EnrolmentDto {
+export class EnrollmentResponseDto extends EnrollmentDto {
   @ApiRequestId()
   requestId: string;
 }
 
 /** One item of a list that is enrolled. */
-export class EnrolledItemDto extends EnrolmentDto {
+export class EnrolledItemDto extends EnrollmentDto {
   @ApiProperty({ type: 'integer', minimum: 0, example: 0, description: 'Position in the request, from 0' })
   index: number;
 }
@@ -194,7 +194,7 @@ export class RefusedItemDto {
 }
 
 /** Answer about a list. */
-export class EnrolmentListResponseDto {
+export class EnrollmentListResponseDto {
   @ApiProperty({
     type: 'array',
     items: { oneOf: [{ $ref: getSchemaPath(EnrolledItemDto) }, { $ref: getSchemaPath(RefusedItemDto) }] },
@@ -207,16 +207,16 @@ export class EnrolmentListResponseDto {
 }
 
 /** Bodies that can be pasted as they are. The face in them is drawn: no gate would be sure of it. */
-export const ENROL_EXAMPLES = {
+export const ENROLL_EXAMPLES = {
   image: {
     summary: 'An image as a data URI',
-    value: { image: EXAMPLE_IMAGE_DATA_URI, enrolmentGate: 'off' },
+    value: { image: EXAMPLE_IMAGE_DATA_URI, enrollmentGate: 'off' },
   },
   list: {
     summary: 'Several images of the subject: a result for each',
     value: {
       image: [EXAMPLE_IMAGE_DATA_URI, EXAMPLE_IMAGE_DATA_URI],
-      enrolmentGate: 'off',
+      enrollmentGate: 'off',
       metadata: EXAMPLE_METADATA,
     },
   },
@@ -234,7 +234,7 @@ export const BULK_EXAMPLES = {
         { subjectId: EXAMPLE_SUBJECT_ID, image: EXAMPLE_IMAGE_DATA_URI, metadata: EXAMPLE_METADATA },
         { subjectId: 'grace', image: EXAMPLE_IMAGE_DATA_URI },
       ],
-      enrolmentGate: 'off',
+      enrollmentGate: 'off',
     },
   },
   embeddings: {
@@ -264,18 +264,18 @@ export const BULK_FORM = {
           items: { type: 'string', description: 'As in JSON' },
         },
       },
-      { $ref: getSchemaPath(EnrolOptionsDto) },
+      { $ref: getSchemaPath(EnrollOptionsDto) },
     ],
   },
   examples: {
     images: {
       summary: 'Images inside the items; usually these are files',
-      value: { items: JSON.stringify(BULK_EXAMPLES.images.value.items), enrolmentGate: 'off' },
+      value: { items: JSON.stringify(BULK_EXAMPLES.images.value.items), enrollmentGate: 'off' },
     },
   },
 };
 
-const ENROLMENT_EXAMPLE = EnrolmentDto.from({
+const ENROLLMENT_EXAMPLE = EnrollmentDto.from({
   status: 'added',
   reference: STORED_REFERENCE_EXAMPLE,
   sameImage: [],
@@ -283,11 +283,14 @@ const ENROLMENT_EXAMPLE = EnrolmentDto.from({
   timings: EXAMPLE_TIMINGS,
 });
 
-export const ENROLMENT_ANSWER: EnrolmentResponseDto = { ...ENROLMENT_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
+export const ENROLLMENT_ANSWER: EnrollmentResponseDto = {
+  ...ENROLLMENT_EXAMPLE,
+  requestId: EXAMPLE_REQUEST_ID,
+};
 
-export const ENROLMENT_LIST_ANSWER: EnrolmentListResponseDto = {
+export const ENROLLMENT_LIST_ANSWER: EnrollmentListResponseDto = {
   results: [
-    { index: 0, ...ENROLMENT_EXAMPLE },
+    { index: 0, ...ENROLLMENT_EXAMPLE },
     {
       index: 1,
       error: ErrorDto.from(
@@ -298,7 +301,7 @@ export const ENROLMENT_LIST_ANSWER: EnrolmentListResponseDto = {
   requestId: EXAMPLE_REQUEST_ID,
 };
 
-export const ENROLMENT_LIST_SCHEMA = { $ref: getSchemaPath(EnrolmentListResponseDto) };
-export const ENROLMENT_SCHEMAS = {
-  oneOf: [{ $ref: getSchemaPath(EnrolmentResponseDto) }, ENROLMENT_LIST_SCHEMA],
+export const ENROLLMENT_LIST_SCHEMA = { $ref: getSchemaPath(EnrollmentListResponseDto) };
+export const ENROLLMENT_SCHEMAS = {
+  oneOf: [{ $ref: getSchemaPath(EnrollmentResponseDto) }, ENROLLMENT_LIST_SCHEMA],
 };

@@ -3,7 +3,7 @@ import { ApiCreatedResponse, ApiExtraModels, ApiOkResponse, ApiOperation, ApiTag
 import type { Response } from 'express';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { FaceError } from '../../errors';
-import { type EnrolmentResult, type EnrolOptions, GalleryService } from '../../gallery/gallery.service';
+import { type EnrollmentResult, type EnrollOptions, GalleryService } from '../../gallery/gallery.service';
 import type { Metadata } from '../../gallery/gallery.types';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
 import { ErrorDto } from '../http/errors/error.dto';
@@ -19,19 +19,19 @@ import { invalidParameters } from '../http/request/validation';
 import {
   BULK_EXAMPLES,
   BULK_FORM,
-  BulkEnrolDto,
-  ENROL_EXAMPLES,
-  ENROLMENT_ANSWER,
-  ENROLMENT_LIST_ANSWER,
-  ENROLMENT_LIST_SCHEMA,
-  ENROLMENT_SCHEMAS,
+  BulkEnrollDto,
+  ENROLL_EXAMPLES,
+  ENROLLMENT_ANSWER,
+  ENROLLMENT_LIST_ANSWER,
+  ENROLLMENT_LIST_SCHEMA,
+  ENROLLMENT_SCHEMAS,
   EnrolledItemDto,
-  EnrolmentDto,
-  EnrolmentItemDto,
-  EnrolmentListResponseDto,
-  EnrolmentResponseDto,
-  EnrolOptionsDto,
-  EnrolReferenceDto,
+  EnrollmentDto,
+  EnrollmentItemDto,
+  EnrollmentListResponseDto,
+  EnrollmentResponseDto,
+  EnrollOptionsDto,
+  EnrollReferenceDto,
   RefusedItemDto,
   type SentItem,
 } from './enroll.dto';
@@ -50,7 +50,7 @@ const ITEM_ERRORS: readonly RequestErrorCode[] = [
   'SUBJECT_FULL',
   'GALLERY_FULL',
 ];
-const ENROL_ERRORS: readonly RequestErrorCode[] = [
+const ENROLL_ERRORS: readonly RequestErrorCode[] = [
   ...IMAGE_ROUTE_ERRORS,
   ...ITEM_ERRORS,
   'GALLERY_NOT_FOUND',
@@ -59,8 +59,8 @@ const ENROL_ERRORS: readonly RequestErrorCode[] = [
   ...WRITE_ERRORS,
 ];
 const ANSWER_EXAMPLES = {
-  one: { summary: 'One image', value: ENROLMENT_ANSWER },
-  list: { summary: 'A list, one image of which has no face', value: ENROLMENT_LIST_ANSWER },
+  one: { summary: 'One image', value: ENROLLMENT_ANSWER },
+  list: { summary: 'A list, one image of which has no face', value: ENROLLMENT_LIST_ANSWER },
 };
 const LIST_EXAMPLE = { list: ANSWER_EXAMPLES.list };
 
@@ -84,44 +84,44 @@ function toItem({ expiresAt, ...item }: SentItem, input: ImageInput | FaceError)
 
 @ApiTags('references')
 @ApiExtraModels(
-  EnrolmentResponseDto,
-  EnrolmentListResponseDto,
+  EnrollmentResponseDto,
+  EnrollmentListResponseDto,
   EnrolledItemDto,
   RefusedItemDto,
-  EnrolmentItemDto,
-  EnrolOptionsDto,
+  EnrollmentItemDto,
+  EnrollOptionsDto,
 )
 @Scopes('enroll')
 @GalleryRoutes()
 @Controller('v1/galleries/:galleryId')
-export class EnrolmentController {
+export class EnrollmentController {
   constructor(private readonly galleries: GalleryService) {}
 
   @Post('subjects/:subjectId/references')
   @ImageBody(
     { fields: ['image'], takesLists: true, takesEmbeddings: 'beside', keepsErrors: true },
-    { options: EnrolReferenceDto, examples: ENROL_EXAMPLES },
+    { options: EnrollReferenceDto, examples: ENROLL_EXAMPLES },
   )
   @ApiIdempotencyKey()
   @ApiOperation({
-    summary: 'Enrol images, or an embedding, of a subject',
+    summary: 'Enroll images, or an embedding, of a subject',
     description:
       'The subject is made where it is not there yet. One image: the reference, or an error. A list, or several parts ' +
       'named image: a result or an error for each. 201 where something was added, else 200. What is added is found by ' +
       'every search that begins after the answer.',
   })
-  @ApiCreatedResponse({ description: 'Added', ...json(ENROLMENT_SCHEMAS, ANSWER_EXAMPLES) })
-  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLMENT_SCHEMAS, ANSWER_EXAMPLES) })
-  @ApiFaceErrors(ENROL_ERRORS)
+  @ApiCreatedResponse({ description: 'Added', ...json(ENROLLMENT_SCHEMAS, ANSWER_EXAMPLES) })
+  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLLMENT_SCHEMAS, ANSWER_EXAMPLES) })
+  @ApiFaceErrors(ENROLL_ERRORS)
   async enrollReferences(
     @Param() { galleryId, subjectId }: SubjectPathDto,
     @ImageField('image') image: ImageInput | (ImageInput | FaceError)[],
-    @Body() { metadata, expiresAt, ...options }: EnrolReferenceDto,
+    @Body() { metadata, expiresAt, ...options }: EnrollReferenceDto,
     @IdempotencyKey() idempotencyKey: string | undefined,
     @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<EnrolmentResponseDto | EnrolmentListResponseDto> {
+  ): Promise<EnrollmentResponseDto | EnrollmentListResponseDto> {
     const items = (Array.isArray(image) ? image : [image]).map((input) => ({
       subjectId,
       input,
@@ -133,7 +133,7 @@ export class EnrolmentController {
       const [result] = results;
       if (result instanceof FaceError) throw result;
       setStatus(response, results);
-      return { ...EnrolmentDto.from(result), requestId };
+      return { ...EnrollmentDto.from(result), requestId };
     }
     setStatus(response, results);
     return listAnswer(results, requestId);
@@ -142,27 +142,27 @@ export class EnrolmentController {
   @Post('enroll')
   @ImageBody(
     { fields: ['image'], takesLists: true, takesEmbeddings: 'beside', keepsErrors: true, itemsIn: 'items' },
-    { options: BulkEnrolDto, examples: BULK_EXAMPLES, form: BULK_FORM },
+    { options: BulkEnrollDto, examples: BULK_EXAMPLES, form: BULK_FORM },
   )
   @ApiIdempotencyKey()
   @ApiOperation({
-    summary: 'Enrol images, or embeddings, of many subjects',
+    summary: 'Enroll images, or embeddings, of many subjects',
     description:
       'A result or an error for each item, in the order of the items. Subjects are made where they are not there yet. 201 ' +
       'where something was added, else 200. Where the answer is lost, repeat the call with the same Idempotency-Key.',
   })
-  @ApiCreatedResponse({ description: 'Some are added', ...json(ENROLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
-  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
-  @ApiFaceErrors(ENROL_ERRORS)
+  @ApiCreatedResponse({ description: 'Some are added', ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
+  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
+  @ApiFaceErrors(ENROLL_ERRORS)
   async enrollItems(
     @Param() { galleryId }: GalleryPathDto,
     @ImageField('image') images: (ImageInput | FaceError)[],
-    @Body() { items, ...options }: BulkEnrolDto,
+    @Body() { items, ...options }: BulkEnrollDto,
     @IdempotencyKey() idempotencyKey: string | undefined,
     @RequestLimits() limits: RequestLimits,
     @RequestId() requestId: string,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<EnrolmentListResponseDto> {
+  ): Promise<EnrollmentListResponseDto> {
     const results = await this.enroll(
       galleryId,
       items.map((item, i) => toItem(item, images[i])),
@@ -175,30 +175,30 @@ export class EnrolmentController {
   private async enroll(
     galleryId: string,
     items: readonly Item[],
-    options: EnrolOptions,
-  ): Promise<(EnrolmentResult | FaceError)[]> {
+    options: EnrollOptions,
+  ): Promise<(EnrollmentResult | FaceError)[]> {
     const readable = items.flatMap(({ input, ...item }) =>
       input instanceof FaceError ? [] : [{ ...item, input }],
     );
     const results = (await this.galleries.enroll(galleryId, readable, options)).values();
     return items.map(({ input }) =>
-      input instanceof FaceError ? input : (results.next().value as EnrolmentResult | FaceError),
+      input instanceof FaceError ? input : (results.next().value as EnrollmentResult | FaceError),
     );
   }
 }
 
-function setStatus(response: Response, results: readonly (EnrolmentResult | FaceError)[]): void {
+function setStatus(response: Response, results: readonly (EnrollmentResult | FaceError)[]): void {
   const isNew = results.some((result) => !(result instanceof FaceError) && result.status === 'added');
   response.status(isNew ? HttpStatus.CREATED : HttpStatus.OK);
 }
 
 function listAnswer(
-  results: readonly (EnrolmentResult | FaceError)[],
+  results: readonly (EnrollmentResult | FaceError)[],
   requestId: string,
-): EnrolmentListResponseDto {
+): EnrollmentListResponseDto {
   return {
     results: results.map((result, index) => {
-      if (!(result instanceof FaceError)) return { index, ...EnrolmentDto.from(result) };
+      if (!(result instanceof FaceError)) return { index, ...EnrollmentDto.from(result) };
       logServerError(result, requestId);
       return { index, error: ErrorDto.from(result.withDetails({ index })) };
     }),

@@ -14,7 +14,7 @@ import {
   noteProblem,
   subjectIdProblem,
 } from '../../gallery/gallery-rules';
-import { ENROLMENT_GATES } from '../../gallery/gallery.types';
+import { ENROLLMENT_GATES } from '../../gallery/gallery.types';
 import { MAX_FILTER_VALUES, filterProblem } from './filter';
 
 /** The gallery that is there after boot: examples can be sent as they stand. */
@@ -106,11 +106,14 @@ export const GATE_DESCRIPTION =
   'enough, not turned away; strict: tighter, and near to no other subject, and to the references that the subject has';
 
 /** Property: how strictly images are looked at before they become references. */
-export function IsEnrolmentGate(byDefault: string): PropertyDecorator {
+export function IsEnrollmentGate(byDefault: string): PropertyDecorator {
   return applyDecorators(
     Omittable(),
-    IsIn(ENROLMENT_GATES),
-    ApiPropertyOptional({ enum: ENROLMENT_GATES, description: `${GATE_DESCRIPTION}. Default: ${byDefault}` }),
+    IsIn(ENROLLMENT_GATES),
+    ApiPropertyOptional({
+      enum: ENROLLMENT_GATES,
+      description: `${GATE_DESCRIPTION}. Default: ${byDefault}`,
+    }),
   );
 }
 

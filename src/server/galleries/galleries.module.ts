@@ -1,6 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Features } from '../config/features';
-import { EnrolmentController } from './enrollment.controller';
+import { EnrollmentController } from './enrollment.controller';
 import { GalleriesController } from './galleries.controller';
 import { GalleryAdminController } from './gallery-admin.controller';
 import { GalleryMigrationController } from './gallery-migration.controller';
@@ -19,7 +19,7 @@ export class GalleriesModule {
       controllers: [
         GalleriesController,
         SubjectsController,
-        EnrolmentController,
+        EnrollmentController,
         ReferencesController,
         ...(features.has('identify') ? [IdentificationController] : []),
         ...(features.has('verify') ? [SubjectVerificationController] : []),

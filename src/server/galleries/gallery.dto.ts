@@ -5,8 +5,8 @@ import { TARGET_RANGE } from '../../face/thresholds';
 import { GALLERY_RANGES } from '../../gallery/gallery-rules';
 import { DEFAULT_GALLERY_SETTINGS } from '../../gallery/gallery.options';
 import {
-  ENROLMENT_GATES,
-  type EnrolmentGate,
+  ENROLLMENT_GATES,
+  type EnrollmentGate,
   type Gallery,
   type GallerySettings,
   type Metadata,
@@ -28,7 +28,7 @@ import {
   EXAMPLE_GALLERY_ID,
   EXAMPLE_TIME_MS,
   GATE_DESCRIPTION,
-  IsEnrolmentGate,
+  IsEnrollmentGate,
   IsGalleryId,
   IsMetadata,
   isoTime,
@@ -150,8 +150,8 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   maxReferencesPerSubject?: number;
 
   /** How strictly images are looked at before they become references. */
-  @IsEnrolmentGate(DEFAULT_GALLERY_SETTINGS.enrolmentGate)
-  enrolmentGate?: EnrolmentGate;
+  @IsEnrollmentGate(DEFAULT_GALLERY_SETTINGS.enrollmentGate)
+  enrollmentGate?: EnrollmentGate;
 
   /** Seconds; `null`: no limit. */
   @IsLimitOrNull('maxAgeSeconds', MAX_AGE_DESCRIPTION, EXAMPLE_MAX_AGE_SECONDS)
@@ -237,11 +237,11 @@ export class GalleryDto {
   maxReferencesPerSubject: number;
 
   @ApiProperty({
-    enum: ENROLMENT_GATES,
-    example: DEFAULT_GALLERY_SETTINGS.enrolmentGate,
+    enum: ENROLLMENT_GATES,
+    example: DEFAULT_GALLERY_SETTINGS.enrollmentGate,
     description: GATE_DESCRIPTION,
   })
-  enrolmentGate: EnrolmentGate;
+  enrollmentGate: EnrollmentGate;
 
   @ApiProperty({ type: 'integer', nullable: true, example: null, description: MAX_AGE_DESCRIPTION })
   maxAgeSeconds: number | null;
@@ -279,7 +279,7 @@ export class GalleryDto {
 
   static from(gallery: Gallery): GalleryDto {
     const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity, maxSubjects } = gallery;
-    const { maxReferencesPerSubject, enrolmentGate, maxAgeSeconds, sinceLastMatchSeconds } = gallery;
+    const { maxReferencesPerSubject, enrollmentGate, maxAgeSeconds, sinceLastMatchSeconds } = gallery;
     const { keepCrops, metadata } = gallery;
     const matchesSince = gallery.matchesSince == null ? null : isoTime(gallery.matchesSince);
     const limits = { maxAgeSeconds, sinceLastMatchSeconds, matchesSince };
@@ -290,7 +290,7 @@ export class GalleryDto {
       capacity,
       maxSubjects,
       maxReferencesPerSubject,
-      enrolmentGate,
+      enrollmentGate,
       ...limits,
       keepCrops,
       metadata,
@@ -329,7 +329,7 @@ export const CREATE_GALLERY_EXAMPLES = {
       threshold: 0.5,
       capacity: 5000,
       maxReferencesPerSubject: 5,
-      enrolmentGate: 'strict',
+      enrollmentGate: 'strict',
       metadata: { site: 'berlin' },
     },
   },

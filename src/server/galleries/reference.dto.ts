@@ -59,7 +59,7 @@ export class FaceQualityDto implements FaceQuality {
   pose: PoseDto | null;
 }
 
-export const REFERENCE_END_DESCRIPTION = 'From when on it never matches and is purged; null: never';
+const REFERENCE_END_DESCRIPTION = 'From when on it never matches and is purged; null: never';
 
 /** Body of PATCH .../references/{referenceId}: what is absent stays. */
 export class UpdateReferenceDto {

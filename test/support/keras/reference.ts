@@ -6,7 +6,7 @@ import type { ModelCard } from '../../../src/models/model-card';
 const run = promisify(execFile);
 
 /** How a file of Keras is laid out and named; see keras-file.mjs. */
-export interface KerasFileOptions {
+interface KerasFileOptions {
   /** Name of the file in the folder of the reference. */
   name: string;
   /** `weights` (save_weights, the default) or `model` (a whole model). */
@@ -32,15 +32,6 @@ export interface Reference {
   /** Shape of input.f32, NHWC. */
   input: number[];
   outputs: { file: string; shape: number[]; largest: number }[];
-}
-
-/** Builds a network of networks.mjs in TensorFlow.js and writes what it answers into `folder`. */
-export async function makeReference(
-  network: string,
-  folder: string,
-  options: ReferenceOptions = {},
-): Promise<Reference> {
-  return (await makeReferences({ [network]: folder }, options))[network];
 }
 
 /**

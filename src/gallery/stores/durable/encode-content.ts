@@ -1,5 +1,6 @@
 import type { FaceQuality, GallerySettings, Metadata } from '../../gallery.types';
 import { type LaterFields, packMetadata, unpackMetadata } from '../packed-metadata';
+import { readSettings } from '../stored-settings';
 import type { GalleryEntry, ReferenceEntry, SubjectDetails } from '../state/entries';
 
 /** What is written of an entry. */
@@ -113,7 +114,7 @@ export function decodeGalleries(content: Buffer): StoredGallery[] {
     matchesSince: null,
     keepCrops: false,
   };
-  return readParts(content).values.map((value) => ({ ...settings, ...(value as StoredGallery) }));
+  return readParts(content).values.map((value) => ({ ...settings, ...readSettings(value as StoredGallery) }));
 }
 
 export function decodeSubjects(content: Buffer): StoredSubject[] {

@@ -14,7 +14,7 @@ export const VERSION = 3;
 /** Is upgraded when it is opened. */
 export const OLD_VERSION = 2;
 /** Shortest key of an operator, in characters. */
-export const MIN_STORE_KEY_LENGTH = 32;
+const MIN_STORE_KEY_LENGTH = 32;
 /** Bytes of the key that wraps the keys in the folder. */
 const WRAPPING_KEY_BYTES = 32;
 /** File of keys in a new folder, and in every one of the old version. */

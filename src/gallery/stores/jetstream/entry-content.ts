@@ -1,5 +1,5 @@
-import type { ReferenceEntry, SubjectDetails } from '../state/entries';
-import type { GalleryEntry } from '../state/entries';
+import { readSettings } from '../stored-settings';
+import type { GalleryEntry, ReferenceEntry, SubjectDetails } from '../state/entries';
 import type { EntryVersion } from './entry-log';
 
 /** What the entry of a gallery holds. */
@@ -47,7 +47,8 @@ export function encodeGallery({ gallery, key }: GalleryContent): Uint8Array {
 }
 
 export function decodeGallery(content: Buffer): GalleryContent {
-  return JSON.parse(content.toString('utf8')) as GalleryContent;
+  const { gallery, key } = JSON.parse(content.toString('utf8')) as GalleryContent;
+  return { gallery: readSettings(gallery), key };
 }
 
 /**

@@ -2,7 +2,7 @@ import { quote } from '../hdf5-file';
 import { importError } from '../import-error';
 
 /** A dictionary; what `collections.OrderedDict` makes is one too. */
-export type PickleDict = Map<string | number, PickleValue>;
+type PickleDict = Map<string | number, PickleValue>;
 
 /** A class or a function by its name. It is only ever compared, never looked up. */
 export class PickleGlobal {

@@ -225,7 +225,7 @@ function ApiImageHeight(): PropertyDecorator {
 }
 
 /** Property: by how much an image was turned. */
-export function ApiRotation(): PropertyDecorator {
+function ApiRotation(): PropertyDecorator {
   return ApiProperty({
     type: 'integer',
     enum: ROTATIONS,

@@ -2,7 +2,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import { FACE_ERRORS, type FaceError, type FaceErrorCode } from '../../../errors';
 
 /** Codes that a caller can receive; the others end the boot. */
-export const REQUEST_ERROR_CODES = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
+const REQUEST_ERROR_CODES = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
   (code) => FACE_ERRORS[code].status != null,
 );
 

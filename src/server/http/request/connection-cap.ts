@@ -6,7 +6,7 @@ import { isHealth } from './browsers';
 import type { AppRequest } from './request-id';
 
 /** Connections that are served: each costs memory before a byte of it is read. */
-export const MAX_CONNECTIONS = 4096;
+const MAX_CONNECTIONS = 4096;
 /** Connections over the cap that are told so, at the same time; further ones are closed unanswered. */
 const MAX_REFUSED = 512;
 /** How long a connection over the cap may be silent. */

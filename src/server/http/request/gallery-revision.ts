@@ -58,7 +58,7 @@ export function GalleryRoutes(): ClassDecorator & MethodDecorator {
 }
 
 @Injectable()
-export class GalleryRevisionInterceptor implements NestInterceptor {
+class GalleryRevisionInterceptor implements NestInterceptor {
   constructor(private readonly store: GalleryStore) {}
 
   /** @throws {FaceError} PARAMETER_INVALID; GALLERY_REVISION_PENDING */

@@ -25,7 +25,7 @@ const JsonBodySizeOf = Reflector.createDecorator<JsonBodySize>();
 
 /** Reads the JSON body of a route, after its guards, for `@Body()`. */
 @Injectable()
-export class JsonBodyInterceptor implements NestInterceptor {
+class JsonBodyInterceptor implements NestInterceptor {
   constructor(
     private readonly bodies: BodyReader,
     private readonly config: AppConfig,

@@ -6,7 +6,7 @@ import type { AppRequest } from './request-id';
 import { invalidParameters } from './validation';
 
 /** Header by which a caller sets its own deadline. */
-export const TIMEOUT_HEADER = 'x-request-timeout-ms';
+const TIMEOUT_HEADER = 'x-request-timeout-ms';
 
 /**
  * Parameter of a controller method: how long the work may take, and for whom it is. `signal` aborts when the client
