@@ -6,6 +6,7 @@ import {
   type JetStreamManager,
   ReplayPolicy,
   type SeqMsgRequest,
+  type StoredMsg,
   type StreamInfo,
 } from '@nats-io/jetstream';
 import {
@@ -264,8 +265,9 @@ export class LogFollower {
   }
 
   /**
-   * Asks the leader whether there is more. A consumer may be on a server that lags behind; on the other hand the last messages
-   * of a stream may have been removed, and none with their numbers will come.
+   * Asks the leader whether there is more. The last messages of a stream may have been removed, and none with their numbers
+   * will come. A consumer may be on a server that lags behind, or has missed a message that came while a leader was elected
+   * (seen with nats-server 2.9): it gives that with the next one, which may never come, so the message is read here.
    */
   private async confirmEnd(): Promise<void> {
     if (this.isConfirming) return;
@@ -277,9 +279,10 @@ export class LogFollower {
       const next = { seq: position + 1, next_by_subj: filter } as SeqMsgRequest;
       const found =
         state.last_seq > position && (await manager.streams.getMessage(stream, next).catch(nullOfNone));
-      if (found || serial !== this.serial || this.closed) return;
-      this.advance(state.last_seq);
-      this.reachEnd();
+      if (serial !== this.serial || this.closed || this.position !== position) return;
+      if (found) this.give(found);
+      else this.advance(state.last_seq);
+      if (this.position >= this.target) this.reachEnd();
     } catch {
       // The next heartbeat asks again.
     } finally {
@@ -314,19 +317,20 @@ export class LogFollower {
   private async readDirectly(): Promise<void> {
     if (this.isReading) return;
     this.isReading = true;
-    const { manager, stream, filter, onMessage } = this.options;
+    const { manager, stream, filter } = this.options;
     while (!this.closed && !this.isCurrent) {
       const next = { seq: this.position + 1, next_by_subj: filter };
       const found = await manager.direct.getMessage(stream, next).catch(() => null);
       if (!found || this.closed) await delay(DIRECT_READ_MS);
       // A consumer may have been faster.
-      else if (found.seq > this.position) {
-        const { subject, seq, time, header, data } = found;
-        onMessage({ subject, sequence: seq, time: time.getTime(), headers: header, data });
-        this.advance(seq);
-      }
+      else if (found.seq > this.position) this.give(found);
     }
     this.isReading = false;
+  }
+
+  private give({ subject, seq, time, header, data }: StoredMsg): void {
+    this.options.onMessage({ subject, sequence: seq, time: time.getTime(), headers: header, data });
+    this.advance(seq);
   }
 
   /** A server that lost the others still sends heartbeats; only a leader of the stream answers. */
