@@ -4,7 +4,8 @@
  */
 const ROOMS = ['gallery', 'face', 'inference', 'pipeline', 'models'];
 /** Rooms of one Nest module each. */
-const MODULES = 'verification|representation|detection|analysis|galleries|models|admin|health|metrics|deepface';
+const MODULES =
+  'verification|representation|detection|analysis|galleries|models|admin|health|metrics|deepface';
 
 const layers = ROOMS.map((room, i) => ({
   name: `${room}-looks-down`,

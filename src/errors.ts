@@ -261,3 +261,16 @@ export class FaceError extends Error {
     return new FaceError(this.code, this.message, { ...this.details, ...details }, { cause: this.cause });
   }
 }
+
+/** Whether an error has this code. */
+export function isFaceError(error: unknown, code: FaceErrorCode): error is FaceError {
+  return error instanceof FaceError && error.code === code;
+}
+
+/** `null` where the work fails with this code. */
+export function nullOn<T>(code: FaceErrorCode, work: Promise<T>): Promise<T | null> {
+  return work.catch((error: unknown) => {
+    if (isFaceError(error, code)) return null;
+    throw error;
+  });
+}

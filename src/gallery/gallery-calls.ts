@@ -1,4 +1,4 @@
-import { FaceError, type FaceErrorCode } from '../errors';
+import { FaceError } from '../errors';
 import type { EmbedderInfo, FaceModel, RepresentCallOptions } from '../face/face-model';
 import { commandToGet } from '../models/model-store';
 import type { FaceSelection, PresentationAttackPolicy, WholeImageMode } from '../pipeline/face.types';
@@ -113,18 +113,6 @@ export function minSimilarityOf(threshold: number): number {
 /** Names a subject in locks. Ids of galleries have no slash. */
 export function subjectKey(galleryId: string, subjectId: string): string {
   return `${galleryId}/${subjectId.normalize()}`;
-}
-
-export function isFaceError(error: unknown, code: FaceErrorCode): error is FaceError {
-  return error instanceof FaceError && error.code === code;
-}
-
-/** `null` where the work fails with this code. */
-export function orNull<T>(code: FaceErrorCode, work: Promise<T>): Promise<T | null> {
-  return work.catch((error: unknown) => {
-    if (isFaceError(error, code)) return null;
-    throw error;
-  });
 }
 
 /** References of some subjects, without their embeddings, by the id of their subject. */

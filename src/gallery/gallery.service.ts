@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { FaceError } from '../errors';
+import { FaceError, isFaceError, nullOn } from '../errors';
 import { detectorOf, type EmbedderInfo, FaceModel } from '../face/face-model';
 import {
   identificationThreshold,
@@ -27,9 +27,7 @@ import {
   distanceOf,
   embedderOf,
   type ImageCallOptions,
-  isFaceError,
   minSimilarityOf,
-  orNull,
   representOptions,
   subjectKey,
   toldDistance,
@@ -318,7 +316,7 @@ export class GalleryService {
    * is no room for it: the other galleries are served all the same.
    */
   async createDefaultGallery(): Promise<void> {
-    const existing = await orNull('GALLERY_NOT_FOUND', this.store.getGallery(DEFAULT_GALLERY_ID));
+    const existing = await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(DEFAULT_GALLERY_ID));
     try {
       if (existing) embedderOf(this.model, existing);
       else await this.createGallery({ id: DEFAULT_GALLERY_ID });
@@ -554,7 +552,7 @@ export class GalleryService {
     const subjects = await this.subjectsOf(galleryId, hits);
     const references = await Promise.all(
       hits.map(({ subjectId }) =>
-        orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId)),
+        nullOn('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId)),
       ),
     );
     const found = references
@@ -719,7 +717,7 @@ export class GalleryService {
   async deleteGallery(galleryId: string): Promise<DeletionCounts> {
     const counts = await this.galleries.share(galleryId, async () => {
       for (const { id } of await this.migrations.copiesOf(galleryId))
-        await orNull('GALLERY_NOT_FOUND', this.store.deleteGallery(id));
+        await nullOn('GALLERY_NOT_FOUND', this.store.deleteGallery(id));
       return this.store.deleteGallery(galleryId);
     });
     this.model.purgeCache();
@@ -767,7 +765,7 @@ export class GalleryService {
         referenceId === undefined
           ? this.store.deleteSubject(id, subjectId)
           : this.store.deleteReference(id, subjectId, referenceId);
-      await orNull('GALLERY_NOT_FOUND', orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal)));
+      await nullOn('GALLERY_NOT_FOUND', nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', removal)));
     }
   }
 
@@ -782,7 +780,7 @@ export class GalleryService {
         (value) => ({ value }),
         (error: unknown) => ({ error }),
       );
-      const now = await orNull('GALLERY_NOT_FOUND', this.store.getGallery(galleryId));
+      const now = await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(galleryId));
       if (now != null && now.contract !== gallery.contract) continue;
       if ('error' in outcome) throw outcome.error;
       return outcome.value;
@@ -793,9 +791,9 @@ export class GalleryService {
   private async withoutFaceless(galleryId: string, hits: readonly Hit[]): Promise<Hit[]> {
     const references = await Promise.all(
       hits.map(({ subjectId, referenceId }) =>
-        orNull(
+        nullOn(
           'SUBJECT_NOT_FOUND',
-          orNull('REFERENCE_NOT_FOUND', this.store.getReference(galleryId, subjectId, referenceId)),
+          nullOn('REFERENCE_NOT_FOUND', this.store.getReference(galleryId, subjectId, referenceId)),
         ),
       ),
     );
@@ -808,7 +806,7 @@ export class GalleryService {
   private async subjectsOf(galleryId: string, hits: readonly Hit[]): Promise<ReadonlyMap<string, Subject>> {
     const ids = [...new Set(hits.map(({ subjectId }) => subjectId))];
     const subjects = await Promise.all(
-      ids.map((id) => orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, id))),
+      ids.map((id) => nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, id))),
     );
     return new Map(subjects.filter((subject) => subject != null).map((subject) => [subject.id, subject]));
   }

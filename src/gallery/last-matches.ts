@@ -1,4 +1,4 @@
-import { orNull } from './gallery-calls';
+import { nullOn } from '../errors';
 import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Subject } from './gallery.types';
 
@@ -61,7 +61,7 @@ export class LastMatches {
     }
     try {
       const subjects = await Promise.all(
-        due.map((id) => orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, id))),
+        due.map((id) => nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, id))),
       );
       const late = subjects.filter(
         (subject) => subject != null && now - lastMatchOf(gallery, subject) >= toleranceMs,

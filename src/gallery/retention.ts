@@ -1,4 +1,5 @@
-import { isFaceError, orNull, referencesBySubject } from './gallery-calls';
+import { isFaceError, nullOn } from '../errors';
+import { referencesBySubject } from './gallery-calls';
 import { lastMatchOf } from './last-matches';
 import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
@@ -63,7 +64,7 @@ export class Retention {
     for (let after: string | undefined | null; after !== null;) {
       const { items, next } = await this.store.listGalleries({ limit: PAGE_SIZE, after });
       for (const gallery of items) {
-        await orNull('GALLERY_NOT_FOUND', this.purgeGallery(gallery, report));
+        await nullOn('GALLERY_NOT_FOUND', this.purgeGallery(gallery, report));
       }
       after = next;
     }
@@ -126,11 +127,11 @@ export class Retention {
   }
 
   private async hasExpired(gallery: Gallery, { subjectId, referenceId }: Hit): Promise<boolean> {
-    const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
+    const subject = await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
     if (subject != null && this.hasSubjectExpired(gallery, subject)) return true;
-    const reference = await orNull(
+    const reference = await nullOn(
       'SUBJECT_NOT_FOUND',
-      orNull('REFERENCE_NOT_FOUND', this.store.getReference(gallery.id, subjectId, referenceId)),
+      nullOn('REFERENCE_NOT_FOUND', this.store.getReference(gallery.id, subjectId, referenceId)),
     );
     return reference != null && this.hasReferenceExpired(gallery, reference);
   }
@@ -140,7 +141,7 @@ export class Retention {
     const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
     try {
       for (const { subjectId, referenceId } of hits) {
-        const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
+        const subject = await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(gallery.id, subjectId));
         if (subject == null) continue;
         if (this.hasSubjectExpired(gallery, subject)) await this.removeSubject(gallery.id, subjectId, report);
         else await this.removeReference(gallery.id, subjectId, referenceId, report);
@@ -154,7 +155,7 @@ export class Retention {
   }
 
   private async removeSubject(galleryId: string, subjectId: string, report: PurgeReport): Promise<void> {
-    const counts = await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(galleryId, subjectId));
+    const counts = await nullOn('SUBJECT_NOT_FOUND', this.store.deleteSubject(galleryId, subjectId));
     if (counts == null) return;
     report.subjectCount++;
     this.onPurge?.({ subjectCount: 1, referenceCount: 0 });
@@ -167,7 +168,7 @@ export class Retention {
     report: PurgeReport,
   ): Promise<void> {
     const removal = this.store.deleteReference(galleryId, subjectId, id).then(() => true);
-    const isRemoved = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal));
+    const isRemoved = await nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', removal));
     if (isRemoved == null) return;
     report.referenceCount++;
     this.onPurge?.({ subjectCount: 0, referenceCount: 1 });

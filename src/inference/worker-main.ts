@@ -1,7 +1,8 @@
 import { FaceError } from '../errors';
 import { readModelFile } from '../models/model-file';
 import { publishPrepared } from '../models/prepared-model';
-import { FacePipeline, type PipelineModel, warmUp } from '../pipeline/face-pipeline';
+import { FacePipeline, warmUp } from '../pipeline/face-pipeline';
+import type { PipelineModel } from '../pipeline/pipeline-model';
 import { prepareSession } from '../pipeline/tensor-session';
 import { loadModel } from './load-model';
 import { toPlainError, toReason } from './plain-error';

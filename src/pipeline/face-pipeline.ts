@@ -1,5 +1,5 @@
 import { FaceError } from '../errors';
-import type { CardDetection, CardEmbedding, ModelCard, ModelTask } from '../models/model-card';
+import type { CardDetection, CardEmbedding, ModelTask } from '../models/model-card';
 import { alignFaces, type FaceToAlign } from './align/align-faces';
 import { lengthSignal, MAX_SIGNAL, scoreOf } from './align/alignment-score';
 import { type DetectedFace, Detector } from './detect/detect-faces';
@@ -32,14 +32,8 @@ import {
   type RgbImage,
 } from './image/rgb-image';
 import { selectFaces } from './select-faces';
-import type { TensorSession } from './tensor-session';
+import type { PipelineModel } from './pipeline-model';
 import { type Rotation, turnBoxBack, turnLandmarkBack } from './image/turn-image';
-
-/** A model that is loaded. */
-export interface PipelineModel {
-  card: ModelCard;
-  session: TensorSession;
-}
 
 /**
  * Odds, as a logarithm, from which a face counts as aligned without a look at the other turns of the picture: with the length of

@@ -1,6 +1,7 @@
 import { cardInput } from '../../test/support/card-input';
 import type { CardInput } from '../models/model-card';
-import { runBatch, toInputTensor } from './input-tensor';
+import { toInputTensor } from './input-tensor';
+import { runBatch } from './run-batch';
 import type { TensorSession } from './tensor-session';
 
 const input = (extra: Partial<CardInput>) =>

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { FaceError, type FaceErrorCode } from '../../errors';
+import { FaceError, type FaceErrorCode, nullOn } from '../../errors';
 import type { EmbedderInfo, FaceModel } from '../../face/face-model';
 import { identificationThreshold, verificationThreshold } from '../../face/thresholds';
 import { representInput, type VerificationInput } from '../../face/verification.service';
@@ -19,7 +19,6 @@ import {
   embedderOf,
   type ImageCallOptions,
   minSimilarityOf,
-  orNull,
   representOptions,
 } from '../gallery-calls';
 import {
@@ -261,7 +260,7 @@ export class Enroller {
     const isNearAnother = nearest.some(
       (hit) => !isSameSubject(hit.subjectId, subjectId) && distanceOf(hit) <= thresholds.other,
     );
-    const own = (await orNull('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId))) ?? [];
+    const own = (await nullOn('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId))) ?? [];
     const isFar = (reference: StoredReference) =>
       compareEmbeddings({ embedding, norm: 1 }, { embedding: reference.embedding, norm: 1 }, 'cosine')
         .distance > thresholds.own;
@@ -274,7 +273,7 @@ export class Enroller {
   /** `null` where the subject has none of this id. */
   private referenceOf(galleryId: string, subjectId: string, id: string): Promise<StoredReference | null> {
     const reference = this.store.getReference(galleryId, subjectId, id);
-    return orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reference));
+    return nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', reference));
   }
 
   /** Whether a reference is the one that is there: subject, image or embedding, metadata and expiry. */

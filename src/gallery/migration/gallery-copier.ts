@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
-import { FaceError, type FaceErrorCode } from '../../errors';
+import { FaceError, type FaceErrorCode, isFaceError, nullOn } from '../../errors';
 import type { EmbedderInfo, FaceModel } from '../../face/face-model';
 import { representInput } from '../../face/verification.service';
-import { isFaceError, orNull, referencesBySubject, subjectKey } from '../gallery-calls';
+import { referencesBySubject, subjectKey } from '../gallery-calls';
 import type { GalleryStore } from '../stores/gallery-store';
 import {
   EMBEDDING_NORM_KEY,
@@ -132,7 +132,7 @@ export class GalleryCopier {
     }
     // A deletion that comes meanwhile is before all this, or after it.
     await this.subjects.run(subjectKey(source.id, id), async () => {
-      const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id));
+      const subject = await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id));
       if (subject == null) return;
       await this.followSubject(copy, subject);
       const now = new Map(
@@ -142,7 +142,7 @@ export class GalleryCopier {
         const ours = now.get(reference.id);
         if (ours == null) {
           const removal = this.store.deleteReference(copy.id, id, reference.id);
-          await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', removal));
+          await nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', removal));
         } else await this.followReference(copy, ours, reference);
       }
       const left = added.filter((reference) => now.has(reference.id));
@@ -156,7 +156,7 @@ export class GalleryCopier {
 
   private async followSubject(copy: Gallery, subject: Subject): Promise<void> {
     const { id, metadata, consentRef, purpose, expiresAt, createdAt } = subject;
-    const old = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(copy.id, id));
+    const old = await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(copy.id, id));
     const matches = [subject.lastMatchedAt, old?.lastMatchedAt].filter((match) => match != null);
     const lastMatchedAt = matches.length === 0 ? null : Math.max(...matches);
     const rights = { consentRef, purpose, expiresAt, lastMatchedAt };
@@ -174,14 +174,14 @@ export class GalleryCopier {
     const wanted = norm === undefined ? metadata : { ...metadata, [EMBEDDING_NORM_KEY]: norm };
     const { id, subjectId, expiresAt } = ours;
     const update = this.store.updateReference(copy.id, subjectId, id, wanted, { expiresAt });
-    await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', update));
+    await nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', update));
   }
 
   /** Removes a subject from the copy that is not in the gallery. */
   private async dropSubject(source: Gallery, copy: Gallery, id: string): Promise<void> {
     await this.subjects.run(subjectKey(source.id, id), async () => {
-      if ((await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id))) != null) return;
-      await orNull('SUBJECT_NOT_FOUND', this.store.deleteSubject(copy.id, id));
+      if ((await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id))) != null) return;
+      await nullOn('SUBJECT_NOT_FOUND', this.store.deleteSubject(copy.id, id));
     });
   }
 
@@ -198,7 +198,7 @@ export class GalleryCopier {
       return null;
     }
     const reading = reference.hasCrop ? this.store.getCrop(source.id, subjectId, id) : Promise.resolve(null);
-    const crop = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reading));
+    const crop = await nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', reading));
     if (crop == null) {
       counts.withoutCrop++;
       return null;

@@ -1,7 +1,7 @@
-import { FaceError } from '../../errors';
+import { FaceError, isFaceError, nullOn } from '../../errors';
 import type { EmbedderInfo, FaceModel } from '../../face/face-model';
 import { commandToGet } from '../../models/model-store';
-import { isFaceError, orNull, referencesBySubject } from '../gallery-calls';
+import { referencesBySubject } from '../gallery-calls';
 import { type CopyCounts, GalleryCopier, type Parties } from './gallery-copier';
 import { galleryErrors } from '../gallery-errors';
 import { MAX_GALLERY_ID_LENGTH } from '../gallery-rules';
@@ -204,7 +204,7 @@ export class GalleryMigrations {
     }
     const found = await Promise.all(
       Array.from(this.embedders, (name) =>
-        orNull('GALLERY_NOT_FOUND', this.store.getGallery(copyIdOf(galleryId, name))),
+        nullOn('GALLERY_NOT_FOUND', this.store.getGallery(copyIdOf(galleryId, name))),
       ),
     );
     return found.filter((gallery) => gallery?.copyOf === galleryId) as Gallery[];
@@ -254,7 +254,7 @@ export class GalleryMigrations {
       dimensions,
       copyOf: source.id,
     });
-    const copy = (await orNull('GALLERY_EXISTS', created)) ?? (await this.store.getGallery(id));
+    const copy = (await nullOn('GALLERY_EXISTS', created)) ?? (await this.store.getGallery(id));
     if (copy.copyOf !== source.id || copy.contract !== contract) throw galleryErrors.galleryExists(id);
     return copy;
   }

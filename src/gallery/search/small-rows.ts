@@ -3,7 +3,7 @@ import { RowBlocks } from './row-blocks';
 import type { ScanPass, ShardLayout } from './thread/scan-protocol';
 import { Shard } from './shard';
 import { shardLayout } from './shard-layout';
-import type { ScanSource } from './vector-scanner';
+import type { ScanSource } from './scan-source';
 
 /**
  * Vectors up to which an index is small. Copying them for a scan takes some 0.2 ms, if the last scan was of another index.

@@ -4,7 +4,8 @@ import type { ScanHit } from './thread/scan-protocol';
 import { Shard } from './shard';
 import { shardLayout } from './shard-layout';
 import type { SmallRows } from './small-rows';
-import type { ScanSource, VectorScanner } from './vector-scanner';
+import type { ScanSource } from './scan-source';
+import type { VectorScanner } from './vector-scanner';
 
 /**
  * How vectors are scanned. The answers are the same to the bit: `int8` reads codes of a byte, and the vectors only of rows

@@ -11,26 +11,10 @@ import type {
   ScanThreadData,
   ScanThreadReply,
   ScanThreadRequest,
-  ShardLayout,
 } from './thread/scan-protocol';
 import { Selection } from './thread/selection';
-import type { RowBlocks } from './row-blocks';
-import type { Shard } from './shard';
+import type { ScanSource } from './scan-source';
 import { SmallRows } from './small-rows';
-
-/** The rows of an index, as they are now. */
-export interface ScanSource {
-  /** Of the shards. */
-  readonly layout: ShardLayout;
-  readonly shards: readonly Shard[];
-  /** Where a small index has its rows, instead of shards. */
-  small?: RowBlocks;
-  /** Rows over all shards, empty ones among them. */
-  rowCount: number;
-  /** Changes so far, modulo 2^32. */
-  changeCount: number;
-  isClosed: boolean;
-}
 
 /** Multiplications up to which a search runs on the calling thread: below a millisecond, and no thread is woken. */
 const CALLING_THREAD_OPERATIONS = 2_000_000;

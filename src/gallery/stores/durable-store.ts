@@ -12,7 +12,8 @@ import type { RecordFile, RecordWrite, StoredBundle } from './durable/record-fil
 import type { StoreProgress } from '../gallery.options';
 import { MemoryStore, type MemoryStoreOptions, type ReservedChange } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
-import type { CropEntry, GalleryEntry } from './state/entries';
+import type { CropEntry } from './state/entries';
+import type { GalleryEntry } from './state/gallery-entry';
 import type { GalleryState } from './state/gallery-state';
 import { NumberPool } from './state/number-pool';
 import { type RestoredSubject, RestoreGallery } from './state/restore-gallery';

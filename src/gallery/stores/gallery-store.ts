@@ -19,8 +19,7 @@ import type {
   SubjectHistory,
   SubjectRights,
 } from '../gallery.types';
-import type { FaceError } from '../../errors';
-import { orNull } from '../gallery-calls';
+import { type FaceError, nullOn } from '../../errors';
 
 /**
  * Where galleries are kept and searched. Type and injection token at once.
@@ -174,7 +173,7 @@ export abstract class GalleryStore {
    */
   async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
     const lists = await Promise.all(
-      subjectIds.map((id) => orNull('SUBJECT_NOT_FOUND', this.listReferences(galleryId, id))),
+      subjectIds.map((id) => nullOn('SUBJECT_NOT_FOUND', this.listReferences(galleryId, id))),
     );
     return lists.flatMap((list) => (list ?? []).map(({ embedding: _embedding, ...reference }) => reference));
   }

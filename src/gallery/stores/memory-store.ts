@@ -25,7 +25,8 @@ import type {
 import { VectorIndex, type VectorPrecision } from '../search/vector-index';
 import { VectorScanner } from '../search/vector-scanner';
 import { Draft, type Reservations, WAITS, wholeName } from './state/draft';
-import { type CropEntry, type GalleryEntry, type Replacement, toGallery } from './state/entries';
+import type { CropEntry, Replacement } from './state/entries';
+import { type GalleryEntry, toGallery } from './state/gallery-entry';
 import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
 import * as plans from './state/plan-changes';

@@ -1,7 +1,7 @@
 import { newGallery } from '../../../test/support/gallery-store-contract';
 import { decodeGalleries, encodeBundle, encodeRecord } from './durable/encode-content';
 import { decodeGallery } from './jetstream/entry-content';
-import type { GalleryEntry } from './state/entries';
+import type { GalleryEntry } from './state/gallery-entry';
 
 describe('settings of a gallery that were stored under the former name', () => {
   const { enrollmentGate: _gate, ...others } = newGallery({ enrollmentGate: 'off' });

@@ -1,7 +1,7 @@
 import type { CardInput } from '../../models/model-card';
 import { applySimilarity, type Similarity, squareToSource, warpSquare } from './affine';
 import type { BoundingBox, Landmarks, Point } from '../face.types';
-import { runBatch } from '../input-tensor';
+import { runBatch } from '../run-batch';
 import type { RgbImage } from '../image/rgb-image';
 import type { TensorSession } from '../tensor-session';
 

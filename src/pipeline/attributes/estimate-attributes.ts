@@ -10,7 +10,7 @@ import {
   type Gender,
   GENDERS,
 } from '../face.types';
-import { runBatch } from '../input-tensor';
+import { runBatch } from '../run-batch';
 import { boxCrop, middle } from '../align/landmarks-68';
 import type { RgbImage } from '../image/rgb-image';
 import type { OutputTensor, TensorSession } from '../tensor-session';

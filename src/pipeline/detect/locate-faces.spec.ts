@@ -1,7 +1,7 @@
 import { cardInput } from '../../../test/support/card-input';
 import type { ModelCard } from '../../models/model-card';
 import type { DetectedFace, Detector } from './detect-faces';
-import type { PipelineModel } from '../face-pipeline';
+import type { PipelineModel } from '../pipeline-model';
 import type { Landmarks, Point } from '../face.types';
 import { fiveOf68 } from '../align/landmarks-68';
 import { locateFaces } from './locate-faces';

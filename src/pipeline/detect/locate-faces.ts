@@ -3,7 +3,7 @@ import { agreementSignal, pointsSignal } from '../align/alignment-score';
 import type { Landmarks, Point } from '../face.types';
 import { findLandmarks68, fiveOf68, rollOfEyes } from '../align/landmarks-68';
 import type { RgbImage } from '../image/rgb-image';
-import type { PipelineModel } from '../face-pipeline';
+import type { PipelineModel } from '../pipeline-model';
 
 /** A face with its landmarks, and what they say of its alignment. */
 export interface LocatedFace extends Omit<DetectedFace, 'landmarks'> {

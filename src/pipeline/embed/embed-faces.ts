@@ -1,6 +1,6 @@
 import { FaceError } from '../../errors';
 import type { CardEmbedding, ModelCard } from '../../models/model-card';
-import { runBatch } from '../input-tensor';
+import { runBatch } from '../run-batch';
 import type { TensorSession } from '../tensor-session';
 
 /** An embedding, and the length it had. */

@@ -1,6 +1,6 @@
 import type { CardPresentationAttack, ModelCard, PresentationClass } from '../../models/model-card';
 import type { BoundingBox, FaceDetection, PresentationAttack } from '../face.types';
-import { runBatch } from '../input-tensor';
+import { runBatch } from '../run-batch';
 import type { RgbImage } from '../image/rgb-image';
 import type { TensorSession } from '../tensor-session';
 import { linearTaps } from '../align/upright-crop';

@@ -3,10 +3,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { AuditedPerson } from '../audit/audited-person';
 import type { ApiKey } from '../http/auth/api-key';
 import { assertGallery } from '../http/auth/key-limits';
-import { FaceError } from '../../errors';
+import { FaceError, isFaceError, nullOn } from '../../errors';
 import { defaultDistance } from '../../face/thresholds';
 import type { EmbeddingInput } from '../../face/verification.service';
-import { isFaceError, orNull } from '../../gallery/gallery-calls';
 import { GalleryService } from '../../gallery/gallery.service';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
 import { EMBEDDING_NORM_KEY, MAX_SEARCH_LIMIT, type Metadata } from '../../gallery/gallery.types';
@@ -146,7 +145,7 @@ export class DeepfaceStoreService {
 
   /** @throws {FaceError} GALLERY_NOT_FOUND where nothing was registered that way: an empty answer would pass for "unknown". */
   private async assertRegistered(galleryId: string, filter: Metadata): Promise<void> {
-    const page = await orNull('GALLERY_NOT_FOUND', this.store.listSubjects(galleryId, { limit: 1, filter }));
+    const page = await nullOn('GALLERY_NOT_FOUND', this.store.listSubjects(galleryId, { limit: 1, filter }));
     if (page != null && page.items.length > 0) return;
     throw new FaceError(
       'GALLERY_NOT_FOUND',
@@ -157,7 +156,7 @@ export class DeepfaceStoreService {
   /** The gallery of the contract, made where it is not there. */
   private async galleryOf({ embedder }: DeepfaceFaces, { align }: DeepfaceRegisterDto): Promise<string> {
     const id = galleryIdOf(embedder.contract);
-    if ((await orNull('GALLERY_NOT_FOUND', this.store.getGallery(id))) != null) return id;
+    if ((await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(id))) != null) return id;
     try {
       await this.galleries.createGallery({
         id,
@@ -186,7 +185,7 @@ export class DeepfaceStoreService {
       .update(JSON.stringify([imageHash, columns]))
       .digest('hex')
       .slice(0, 32);
-    const known = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
+    const known = await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
     if (known != null && known.referenceCount > 0) return { subjectId, isAdded: false };
     await this.galleries.putSubject(galleryId, subjectId, metadata);
     const input = inputOf(face, image, options);
@@ -197,9 +196,9 @@ export class DeepfaceStoreService {
       { enrollmentGate: 'off', idempotencyKey: subjectId },
     );
     if (!(result instanceof FaceError)) return { subjectId, isAdded: result.status === 'added' };
-    const subject = await orNull('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
+    const subject = await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, subjectId));
     if (subject != null && subject.referenceCount > 0) return { subjectId, isAdded: false };
-    await orNull('SUBJECT_NOT_FOUND', this.galleries.deleteSubject(galleryId, subjectId));
+    await nullOn('SUBJECT_NOT_FOUND', this.galleries.deleteSubject(galleryId, subjectId));
     throw result;
   }
 }

@@ -1,3 +1,4 @@
+import { nullOn } from '../../errors';
 import { Body, Controller, Delete, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import {
   ApiCreatedResponse,
@@ -11,7 +12,6 @@ import type { ApiKey } from '../http/auth/api-key';
 import { assertGallery, assertThresholds, CallerKey } from '../http/auth/key-limits';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { GalleryService } from '../../gallery/gallery.service';
-import { orNull } from '../../gallery/gallery-calls';
 import { PageRoom } from '../../gallery/pages';
 import type { Gallery } from '../../gallery/gallery.types';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
@@ -147,7 +147,7 @@ export class GalleriesController {
     const items: Gallery[] = [];
     let next = after;
     for (const name of names) {
-      const gallery = await orNull('GALLERY_NOT_FOUND', this.store.getGallery(name));
+      const gallery = await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(name));
       if (gallery != null) {
         if (!room.take(gallery)) return { items, next };
         items.push(gallery);

@@ -1,7 +1,7 @@
+import { nullOn } from '../../errors';
 import { StreamableFile } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Readable } from 'node:stream';
-import { orNull } from '../../gallery/gallery-calls';
 import type { GalleryStore } from '../../gallery/stores/gallery-store';
 import type { StoredReference } from '../../gallery/gallery.types';
 import { Turns } from '../../gallery/turns';
@@ -86,7 +86,7 @@ async function* subjectExportJson(
       exported.embedding = Array.from(reference.embedding);
       // What has gone meanwhile is held no more.
       const reading = store.getCrop(head.galleryId, head.subject.id, reference.id);
-      const crop = await orNull('SUBJECT_NOT_FOUND', orNull('REFERENCE_NOT_FOUND', reading));
+      const crop = await nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', reading));
       exported.crop = crop && Buffer.from(crop).toString('base64');
     }
     yield (i === 0 ? '' : ',') + JSON.stringify(exported);

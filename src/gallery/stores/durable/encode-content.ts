@@ -1,7 +1,8 @@
 import type { FaceQuality, GallerySettings, Metadata } from '../../gallery.types';
 import { type LaterFields, packMetadata, unpackMetadata } from '../packed-metadata';
 import { readSettings } from '../stored-settings';
-import type { GalleryEntry, ReferenceEntry, SubjectDetails } from '../state/entries';
+import type { ReferenceEntry, SubjectDetails } from '../state/entries';
+import type { GalleryEntry } from '../state/gallery-entry';
 
 /** What is written of an entry. */
 export type RecordContent =

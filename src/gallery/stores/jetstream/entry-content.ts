@@ -1,5 +1,6 @@
 import { readSettings } from '../stored-settings';
-import type { GalleryEntry, ReferenceEntry, SubjectDetails } from '../state/entries';
+import type { ReferenceEntry, SubjectDetails } from '../state/entries';
+import type { GalleryEntry } from '../state/gallery-entry';
 import type { EntryVersion } from './entry-log';
 
 /** What the entry of a gallery holds. */

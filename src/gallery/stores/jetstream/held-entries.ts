@@ -1,5 +1,6 @@
 import { Draft, type Reservations } from '../state/draft';
-import type { GalleryEntry, ReferenceEntry, Replacement, SubjectEntry } from '../state/entries';
+import type { ReferenceEntry, Replacement, SubjectEntry } from '../state/entries';
+import type { GalleryEntry } from '../state/gallery-entry';
 import type { GalleryState } from '../state/gallery-state';
 import { jetstreamInvalid } from './connect-nats';
 import {

@@ -1,6 +1,6 @@
 import type { FaceError } from '../../../errors';
 import { galleryErrors } from '../../gallery-errors';
-import type { ReferenceEntry, Replacement, SubjectEntry } from './entries';
+import type { ReferenceEntry, ReferenceReplacement, Replacement, SubjectEntry } from './entries';
 import type { GalleryState } from './gallery-state';
 import type { Bytes, Room } from './room';
 import { bytesOfReference, bytesOfSubject } from './weigh';
@@ -14,11 +14,6 @@ export interface Reservations {
   readonly names: Set<string>;
   /** As it is once the group is made. */
   readonly room: Room;
-}
-
-export interface ReferenceReplacement extends Replacement<ReferenceEntry> {
-  /** Float32Array [D] of a new one. */
-  embedding?: Float32Array;
 }
 
 /**

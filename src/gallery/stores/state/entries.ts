@@ -1,26 +1,16 @@
 import type {
-  Gallery,
-  NewGallery,
+  AddedReference,
   Reference,
   ReferenceKey,
   StoredReference,
   Subject,
   SubjectRights,
 } from '../../gallery.types';
-import type { GalleryState } from './gallery-state';
 
 /*
  * What is kept in memory. Entries never change: a change puts another one in the place of the old one. `uid` is unique in the
  * store, grows with time and stays over every change. `record` is the number of the record in the file of a durable store.
  */
-
-export interface GalleryEntry extends NewGallery {
-  readonly uid: number;
-  readonly createdAt: number;
-  readonly updatedAt: number;
-  readonly state: GalleryState;
-  record?: number;
-}
 
 /** Of a subject, all but its references. */
 export interface SubjectDetails extends Omit<Subject, 'referenceCount'> {
@@ -60,11 +50,19 @@ export interface Replacement<T> {
   after?: T;
 }
 
-export const NO_RIGHTS: SubjectRights = { consentRef: null, purpose: null, expiresAt: null };
-
-export function toGallery({ uid: _uid, record: _record, state, ...gallery }: GalleryEntry): Gallery {
-  return { ...gallery, subjectCount: state.subjectCount, referenceCount: state.referenceCount };
+export interface ReferenceReplacement extends Replacement<ReferenceEntry> {
+  /** Float32Array [D] of a new one. */
+  embedding?: Float32Array;
 }
+
+/** What becomes of a reference that is to be added. */
+export interface PlannedAddition {
+  status: AddedReference['status'];
+  /** The one that will be there. */
+  entry: ReferenceEntry;
+}
+
+export const NO_RIGHTS: SubjectRights = { consentRef: null, purpose: null, expiresAt: null };
 
 export function toSubject({ details, references }: SubjectEntry): Subject {
   const { uid: _uid, record: _record, ...subject } = details;

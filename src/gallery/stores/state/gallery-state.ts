@@ -14,10 +14,11 @@ import type {
   Subject,
 } from '../../gallery.types';
 import type { IndexHit, VectorIndex } from '../../search/vector-index';
-import type { Draft, ReferenceReplacement } from './draft';
 import {
   type CropEntry,
+  type PlannedAddition,
   type ReferenceEntry,
+  type ReferenceReplacement,
   type Replacement,
   type SubjectEntry,
   toKey,
@@ -28,12 +29,17 @@ import {
 import { MetadataIndex } from './metadata-index';
 import { NumberPool } from './number-pool';
 import { PagedList, uidOfCursor } from './paged-list';
-import type { PlannedAddition } from './plan-changes';
 import { SplitMap } from './split-map';
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
 /** A search is made again where a row of its answer changed meanwhile, so often; then those rows are left out. */
 const MAX_SEARCHES = 8;
+
+/** What takes the place of what, as a draft has planned it. */
+interface GalleryChanges {
+  readonly subjects: readonly Replacement<SubjectEntry>[];
+  readonly references: readonly ReferenceReplacement[];
+}
 
 /** What one gallery holds, in memory: plain maps, and the index of its embeddings. */
 export class GalleryState {
@@ -223,7 +229,7 @@ export class GalleryState {
   // Changes
 
   /** Makes a change for which all is reserved. Nothing in it can fail. */
-  apply({ subjects, references }: Pick<Draft, 'subjects' | 'references'>): void {
+  apply({ subjects, references }: GalleryChanges): void {
     for (const replacement of references) this.applyReference(replacement);
     for (const replacement of subjects) this.applySubject(replacement);
   }

@@ -2,7 +2,6 @@ import type { FaceError } from '../../../errors';
 import { galleryErrors } from '../../gallery-errors';
 import { mergedRights, subjectLimit } from '../../gallery-rules';
 import type {
-  AddedReference,
   DeletionCounts,
   GallerySettings,
   Metadata,
@@ -14,6 +13,7 @@ import type {
 import type { Draft } from './draft';
 import {
   NO_RIGHTS,
+  type PlannedAddition,
   type ReferenceEntry,
   type Replacement,
   type SubjectDetails,
@@ -27,13 +27,6 @@ import { bytesOfReference, bytesOfSubject } from './weigh';
  */
 
 type Limits = Pick<GallerySettings, 'capacity' | 'maxSubjects' | 'maxReferencesPerSubject' | 'keepCrops'>;
-
-/** What becomes of a reference that is to be added. */
-export interface PlannedAddition {
-  status: AddedReference['status'];
-  /** The one that will be there. */
-  entry: ReferenceEntry;
-}
 
 export function planSubject(
   draft: Draft,

@@ -1,6 +1,5 @@
 import type { Metadata, NewGallery } from '../../gallery.types';
 import type { ReferenceEntry, SubjectDetails } from './entries';
-import type { GalleryState } from './gallery-state';
 import type { Bytes } from './room';
 
 /*
@@ -35,7 +34,7 @@ export function bytesOfSubject(details: SubjectDetails | undefined): number {
 /** @param state - of the gallery: of a crop that lies in a file the content counts nothing. */
 export function bytesOfReference(
   reference: Pick<ReferenceEntry, 'metadata' | 'crop'> | undefined,
-  { rowBytes, holdsCrops }: Pick<GalleryState, 'rowBytes' | 'holdsCrops'>,
+  { rowBytes, holdsCrops }: { rowBytes: number; holdsCrops: boolean },
 ): Bytes {
   if (!reference) return { all: 0, heap: 0 };
   const { metadata, crop } = reference;
