@@ -167,9 +167,9 @@ function configurationTable(): string[] {
 
 function errorTable(): string[] {
   const rows = Object.entries(FACE_ERRORS).map(
-    ([code, { status, when }]) => `| \`${code}\` | ${status ?? 'never sent'} | ${when} |`,
+    ([code, { status, description }]) => `| \`${code}\` | ${status ?? 'never sent'} | ${description} |`,
   );
-  return ['| code | status | when |', '| --- | --- | --- |', ...rows];
+  return ['| code | status | description |', '| --- | --- | --- |', ...rows];
 }
 
 function namesTable(): string[] {

@@ -159,7 +159,7 @@ function errorResponses(
     const keys = [...new Set(ofStatus.flatMap(({ body }) => Object.keys(body)))];
     return ApiResponse({
       status,
-      description: ofStatus.map(({ code }) => `${code}: ${FACE_ERRORS[code].when}`).join('. '),
+      description: ofStatus.map(({ code }) => `${code}: ${FACE_ERRORS[code].description}`).join('. '),
       content: {
         'application/json': {
           schema: {
@@ -167,7 +167,7 @@ function errorResponses(
             properties: Object.fromEntries(keys.map((key) => [key, { type: 'string' }])),
           },
           examples: Object.fromEntries(
-            ofStatus.map(({ code, body }) => [code, { summary: FACE_ERRORS[code].when, value: body }]),
+            ofStatus.map(({ code, body }) => [code, { summary: FACE_ERRORS[code].description, value: body }]),
           ),
         },
       },

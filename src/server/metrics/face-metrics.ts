@@ -31,15 +31,15 @@ const WORKER_STATES = [
   'retiring',
 ] as const satisfies EngineStatus['workers'][number]['state'][];
 
-/** Node looks at the event loop so often, in milliseconds, and counts this pause as part of the delay. */
+/** Sampling interval of the event loop delay, in milliseconds; Node includes it in the delay. */
 const EVENT_LOOP_RESOLUTION_MS = 10;
 /** Label of requests without an API key. */
 const NO_KEY = 'none';
 const GALLERIES_AT_A_TIME = 100;
-/** The longest pause that Node takes. */
+/** The longest timeout that Node accepts. */
 const NEVER_MS = 2 ** 31 - 1;
 
-/** The metrics of one application, in a registry of its own: those of another one in the same process are not its business. */
+/** The metrics of one application, in its own registry: a process may hold several applications. */
 @Injectable()
 export class FaceMetrics implements OnApplicationShutdown {
   private readonly registry = new Registry();
@@ -47,12 +47,12 @@ export class FaceMetrics implements OnApplicationShutdown {
   private readonly eventLoop = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS });
 
   constructor() {
-    // Its own monitor of the event loop cannot be stopped. It is not asked, as there is ours.
+    // The event loop monitor of prom-client cannot be stopped, so it never samples: ours does.
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: NEVER_MS });
     for (const { name } of this.registry.getMetricsAsArray()) {
       if (name.startsWith('nodejs_eventloop_lag')) this.registry.removeSingleMetric(name);
     }
-    // An alert on an increase misses the first one of a series that is not there before it.
+    // Series start at 0: an alert on an increase misses the first one of a new series.
     for (const reason of REJECTIONS) this.metrics.likeness_rejections_total.inc({ reason }, 0);
     this.observePurge({ subjectCount: 0, referenceCount: 0 });
     this.observeAudit({ written: 0, dropped: 0, isFailing: false });
@@ -104,7 +104,7 @@ export class FaceMetrics implements OnApplicationShutdown {
     this.metrics.likeness_audit_failing.set(isFailing ? 1 : 0);
   }
 
-  /** Everything as text for Prometheus, with what model and galleries say of themselves now. */
+  /** All metrics as Prometheus text, with the current state of model and galleries. */
   async scrape(
     model: Pick<FaceModel, 'models' | 'status' | 'readiness'>,
     store: Pick<GalleryStore, 'listGalleries' | 'revision' | 'staleSince'>,
@@ -123,7 +123,7 @@ export class FaceMetrics implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     this.eventLoop.disable();
-    // What prom-client observes the garbage collector with cannot be stopped, and would hold all of it.
+    // The garbage collection observer of prom-client cannot be stopped, and would keep all metrics in memory.
     this.registry.clear();
   }
 
@@ -195,7 +195,7 @@ export class FaceMetrics implements OnApplicationShutdown {
         after = next;
       }
     } catch (error) {
-      // A store that fails must not hide all the other metrics; its own stay what they were.
+      // A failing store must not hide the other metrics; its own keep their last values.
       if (error instanceof FaceError) return;
       throw error;
     }
@@ -223,7 +223,7 @@ function createInstruments(registry: Registry): Instruments {
   return Object.fromEntries(instruments) as Instruments;
 }
 
-/** Gives a metric the values that were counted or measured elsewhere; a series that is not among them ends. */
+/** Replaces all series of a metric with values measured elsewhere. */
 function replace<Label extends string>(
   metric: Counter<Label> | Gauge<Label>,
   samples: readonly (readonly [LabelValues<Label>, number])[],

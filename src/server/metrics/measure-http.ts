@@ -2,21 +2,21 @@ import type { NextFunction, Response } from 'express';
 import { FACE_ERRORS, type FaceErrorCode } from '../../errors';
 import type { AppRequest } from '../http/request/request-id';
 
-/** Route of what was answered before one was reached: unknown addresses, and requests that a middleware refused. */
+/** Route of requests that reach none: unknown URLs, and those that a middleware refuses. */
 export const UNMATCHED = 'unmatched';
 
 /** Methods by name; a client may send any word. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-/** One request of the server, when it has ended. */
+/** One finished request. */
 export interface HttpEvent {
   requestId: string;
   method: string;
-  /** Pattern of the route: a raw URL would make a series of every address that anybody tries. */
+  /** Route pattern: a raw URL would create a series for every URL that anybody tries. */
   route: string;
-  /** 499 where the client left before the answer. */
+  /** 499 if the client disconnected before the response. */
   status: number;
-  /** Of the error that it was answered with; `null` without one. */
+  /** Code of the error response; `null` on success. */
   code: FaceErrorCode | null;
   /** Name of its API key; `null` without one. */
   key: string | null;
@@ -25,19 +25,19 @@ export interface HttpEvent {
   timings?: Readonly<Record<string, number>>;
 }
 
-/** Takes every request when it has ended. */
+/** Called when a request has finished. */
 export type HttpObserver = (event: HttpEvent, request: AppRequest) => void;
 
 /**
- * Middleware after the request id and before all that may refuse a request: it sees what they refuse, which no middleware
- * or interceptor of a Nest module does.
+ * Middleware that measures every request. It runs after the request id and before everything that may refuse a request, which no
+ * middleware or interceptor of a Nest module can see.
  */
 export function measureHttp(...observers: readonly HttpObserver[]) {
   return (request: AppRequest, response: Response, next: NextFunction): void => {
     let isAnswered = false;
-    // An answer to a client that has left during the upload finishes as well: nobody reads it.
+    // A response to a client that disconnected during the upload finishes as well.
     response.once('finish', () => (isAnswered = !request.socket.destroyed));
-    // Comes once, whether the answer was sent or the client left.
+    // Fires once, whether the response was sent or the client disconnected.
     response.once('close', () => {
       const { path } = (request.route ?? {}) as { path?: string };
       const event: HttpEvent = {

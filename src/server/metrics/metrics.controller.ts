@@ -30,14 +30,14 @@ export class MetricsController {
   @Header('Content-Type', Registry.PROMETHEUS_CONTENT_TYPE)
   @ApiOperation({
     summary: 'Metrics of the service',
-    description: 'For Prometheus, text format 0.0.4.',
+    description: 'All metrics, in the Prometheus text format 0.0.4.',
   })
   @ApiOkResponse({
-    description: 'Every metric, as it is now',
+    description: 'Current values of all metrics',
     content: {
       'text/plain': {
         schema: { type: 'string' },
-        examples: { images: { summary: 'One metric of them', value: EXAMPLE } },
+        examples: { images: { summary: 'One metric', value: EXAMPLE } },
       },
     },
   })

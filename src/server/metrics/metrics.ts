@@ -3,7 +3,7 @@ import { FACE_ERRORS, type FaceErrorCode } from '../../errors';
 /** One metric of GET /metrics. */
 export interface MetricEntry {
   readonly type: 'counter' | 'gauge' | 'histogram';
-  /** What it counts or measures, as in its HELP line and in docs/operations.md. */
+  /** As in its HELP line and in docs/operations.md. */
   readonly help: string;
   readonly labels: readonly string[];
   /** Upper bounds of a histogram's buckets. */
@@ -11,50 +11,49 @@ export interface MetricEntry {
 }
 
 /**
- * Seconds. From what alignment takes (a millisecond) to twice the default of FACE_REQUEST_TIMEOUT_MS, which is a bound
- * itself: what lies above it was given up. Three bounds in each power of ten, as the error of a quantile is the width of
- * its bucket; every bound is a series per label, so no more than that.
+ * Seconds. From the duration of an alignment (a millisecond) to twice the default of FACE_REQUEST_TIMEOUT_MS, which is a bound
+ * itself. Three bounds per power of ten: the error of a quantile is the width of its bucket, but every bound is a series per label.
  */
 const DURATION_BUCKETS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 
 /**
- * Every metric of Likeness, in one table; docs/operations.md is tested against it. What prom-client adds of the process is
+ * Every metric of Likeness, in one table; docs/operations.md is tested against it. The process metrics of prom-client are
  * not in it.
  */
 export const METRICS = {
   likeness_http_request_duration_seconds: {
     type: 'histogram',
-    help: 'From the headers of a request to the end of its answer; `route` is the pattern of the route, `unmatched` where none was reached, `status` 499 where the client left',
+    help: 'Time from the headers of a request to the end of its response; `route` is the route pattern, or `unmatched` if no route was reached; `status` is 499 if the client disconnected',
     labels: ['method', 'route', 'status'],
     buckets: DURATION_BUCKETS,
   },
   likeness_images_total: {
     type: 'counter',
-    help: 'Images that were asked about; `outcome` is `ok` or the code of the error',
+    help: 'Images processed; `outcome` is `ok` or the error code',
     labels: ['task', 'outcome'],
   },
-  likeness_faces_total: { type: 'counter', help: 'Faces that were answered with', labels: ['task'] },
+  likeness_faces_total: { type: 'counter', help: 'Faces returned', labels: ['task'] },
   likeness_rejections_total: {
     type: 'counter',
-    help: 'Images that were refused or given up through no fault of theirs; `reason` is the code of the error',
+    help: 'Images refused for the state of the service, not for their content; `reason` is the error code',
     labels: ['reason'],
   },
   likeness_stage_duration_seconds: {
     type: 'histogram',
-    help: 'Time of an image in a stage; what the cache answered went through none. Stage `search` is that of all its faces in a gallery',
+    help: 'Time of an image in a stage; cache hits go through none. Stage `search` covers the gallery search of all its faces',
     labels: ['stage'],
     buckets: DURATION_BUCKETS,
   },
   likeness_ready: {
     type: 'gauge',
-    help: 'Whether images are answered: 1, or 0 where no worker can',
+    help: '1 if the service can process images, 0 if no worker can',
     labels: [],
   },
-  likeness_queue_length: { type: 'gauge', help: 'Images that wait for a worker', labels: [] },
-  likeness_queue_bytes: { type: 'gauge', help: 'Bytes of the images that wait', labels: [] },
-  likeness_running: { type: 'gauge', help: 'Images that are worked on', labels: [] },
+  likeness_queue_length: { type: 'gauge', help: 'Images waiting for a worker', labels: [] },
+  likeness_queue_bytes: { type: 'gauge', help: 'Bytes of the images waiting for a worker', labels: [] },
+  likeness_running: { type: 'gauge', help: 'Images in progress', labels: [] },
   likeness_workers: {
     type: 'gauge',
     help: 'Inference workers; `state` is `starting`, `idle`, `busy` or `retiring`',
@@ -62,82 +61,82 @@ export const METRICS = {
   },
   likeness_worker_restarts_total: {
     type: 'counter',
-    help: 'Workers that ended and were replaced',
+    help: 'Workers that exited and were replaced',
     labels: [],
   },
   likeness_worker_memory_bytes: {
     type: 'gauge',
-    help: 'Memory of a worker; `worker` is its process id, `kind` is `private`, or `shared` for pages mapped from files, which count once for all workers; Linux only',
+    help: 'Memory of a worker; `worker` is its process id, `kind` is `private`, or `shared` for pages mapped from files, which all workers share; Linux only',
     labels: ['worker', 'kind'],
   },
   likeness_memory_reckoned_bytes: {
     type: 'gauge',
-    help: 'What server and workers are reckoned to take',
+    help: 'Estimated memory of the server and its workers',
     labels: [],
   },
   likeness_memory_budget_bytes: {
     type: 'gauge',
-    help: 'What they may take: FACE_MEMORY_BUDGET_BYTES',
+    help: 'Memory budget of the server and its workers: FACE_MEMORY_BUDGET_BYTES',
     labels: [],
   },
   likeness_model_loaded: {
     type: 'gauge',
-    help: '1 where the model answers, 0 where it has a card and is not loaded',
+    help: '1 if the model is loaded, 0 if it has a card but is not loaded',
     labels: ['model'],
   },
   likeness_model_loads_total: {
     type: 'counter',
-    help: 'Times that the model was loaded, all workers together; no request ever adds to it',
+    help: 'Loads of the model in all workers; requests never increase it',
     labels: ['model'],
   },
-  likeness_model_runs_total: { type: 'counter', help: 'Runs of the network', labels: ['model'] },
+  likeness_model_runs_total: { type: 'counter', help: 'Inference runs of the model', labels: ['model'] },
   likeness_model_memory_bytes: {
     type: 'gauge',
-    help: 'Memory of a loaded model, all workers together; `kind` is `private`, or `shared` for weights that they map from one file',
+    help: 'Memory of a loaded model in all workers; `kind` is `private`, or `shared` for weights mapped from one file',
     labels: ['model', 'kind'],
   },
   likeness_cache_requests_total: {
     type: 'counter',
-    help: 'Images that came to the cache; `outcome` is `hit`, `shared` (the same image was being worked on) or `miss`',
+    help: 'Images looked up in the cache; `outcome` is `hit`, `shared` (the same image was in progress) or `miss`',
     labels: ['outcome'],
   },
   likeness_cache_entries: { type: 'gauge', help: 'Answers in the cache', labels: [] },
   likeness_cache_bytes: { type: 'gauge', help: 'Bytes of the answers in the cache', labels: [] },
-  likeness_gallery_subjects: { type: 'gauge', help: 'Subjects of all galleries together', labels: [] },
-  likeness_gallery_references: { type: 'gauge', help: 'References of all galleries together', labels: [] },
+  likeness_gallery_subjects: { type: 'gauge', help: 'Subjects in all galleries', labels: [] },
+  likeness_gallery_references: { type: 'gauge', help: 'References in all galleries', labels: [] },
   likeness_gallery_revision: {
     type: 'gauge',
-    help: 'Of the galleries, as far as this replica has read them; 0 where the store has no revisions',
+    help: 'Latest gallery revision that this replica has read; 0 if the store has no revisions',
     labels: [],
   },
   likeness_gallery_stale_seconds: {
     type: 'gauge',
-    help: 'For how long this replica may lack changes of others, as it does not reach the servers of the galleries; 0 while it does',
+    help: 'Seconds since this replica lost the gallery servers, for which it may lack changes of other replicas; 0 while connected',
     labels: [],
   },
   likeness_purged_total: {
     type: 'counter',
-    help: 'Removed because it had expired; `kind` is `subject` (with all its references) or `reference` (of a subject that stays)',
+    help: 'Expired entries removed; `kind` is `subject` (with all its references) or `reference` (its subject stays)',
     labels: ['kind'],
   },
   likeness_key_requests_total: {
     type: 'counter',
-    help: 'Requests by the name of their API key, `none` without one; `status` as in likeness_http_request_duration_seconds',
+    help: 'Requests by name of the API key, `none` without one; `status` as in likeness_http_request_duration_seconds',
     labels: ['key', 'status'],
   },
   likeness_audit_lines_total: {
     type: 'counter',
-    help: 'Lines of the audit stream; `outcome` is `written`, or `dropped` where the disk was too slow or full',
+    help: 'Lines of the audit stream; `outcome` is `written`, or `dropped` if the disk was too slow or full',
     labels: ['outcome'],
   },
   likeness_audit_failing: {
     type: 'gauge',
-    help: '1 while the audit stream cannot be written, else 0',
+    help: '1 while the audit stream cannot be written, otherwise 0',
     labels: [],
   },
   likeness_event_loop_delay_seconds: {
     type: 'gauge',
-    help: 'How late the event loop of the server was since the last scrape; `quantile` is 0.5, 0.9, 0.99, or 1 for the worst',
+    help: 'Event loop delay of the server since the last scrape; `quantile` is 0.5, 0.9, 0.99, or 1 for the maximum',
     labels: ['quantile'],
   },
 } as const satisfies Record<string, MetricEntry>;
@@ -145,9 +144,9 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS;
 
 /**
- * Codes that say something of the service and not of the image: the same image may be answered at another time.
+ * Codes that concern the service and not the image: the same image may succeed later.
  *
- * By status: too many, not available, too late. Of the conflicts (409) only a model that is not loaded is met by an image;
+ * By status: too many, not available, too late. Of the conflicts (409), an image can only meet a model that is not loaded;
  * the others belong to stored embeddings and to the operator. A store or an audit stream that fails (503) never sees an image.
  */
 export const REJECTIONS: readonly FaceErrorCode[] = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(

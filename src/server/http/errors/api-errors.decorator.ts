@@ -70,7 +70,7 @@ export function errorResponse(codes: readonly RequestErrorCode[], field = 'image
   const { status } = FACE_ERRORS[codes[0]];
   return {
     status,
-    description: codes.map((code) => `${code}: ${FACE_ERRORS[code].when}`).join('. '),
+    description: codes.map((code) => `${code}: ${FACE_ERRORS[code].description}`).join('. '),
     ...(status === 503 || status === 429
       ? { headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds' } } }
       : {}),
@@ -87,7 +87,7 @@ function example(code: RequestErrorCode, field: string) {
   const { message, details = {} } = ERROR_EXAMPLES[code];
   const envelope = { error: { code, message, details }, requestId: EXAMPLE_REQUEST_ID };
   return {
-    summary: FACE_ERRORS[code].when,
+    summary: FACE_ERRORS[code].description,
     value: JSON.parse(JSON.stringify(envelope).replaceAll('{field}', field)) as ErrorEnvelopeDto,
   };
 }
