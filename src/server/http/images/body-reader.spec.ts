@@ -75,6 +75,44 @@ describe(BodyReader.name, () => {
     expect(request.listenerCount('data')).toBe(0);
   });
 
+  it.each<[string, Record<string, string>, string, string]>([
+    ['a compressed body', { 'content-encoding': 'gzip' }, '{}', 'CONTENT_TYPE_UNSUPPORTED'],
+    ['a body of no type', { 'content-type': '' }, '{}', 'CONTENT_TYPE_UNSUPPORTED'],
+    ['a form', { 'content-type': 'multipart/form-data; boundary=x' }, '{}', 'CONTENT_TYPE_UNSUPPORTED'],
+    [
+      'a charset other than UTF-8',
+      { 'content-type': 'application/json; charset=utf-16' },
+      '{}',
+      'CONTENT_TYPE_UNSUPPORTED',
+    ],
+    ['an announced length over the limit', { 'content-length': '1001' }, '{}', 'REQUEST_TOO_LARGE'],
+    ['a body that grows over the limit', {}, `{"a":"${'b'.repeat(1000)}"}`, 'REQUEST_TOO_LARGE'],
+    ['malformed JSON', {}, '{"a":', 'REQUEST_MALFORMED'],
+    ['JSON that is a list', {}, '[]', 'REQUEST_MALFORMED'],
+    ['JSON that is null', {}, 'null', 'REQUEST_MALFORMED'],
+    ['JSON that is nested too deep', {}, '['.repeat(100), 'REQUEST_MALFORMED'],
+    ['a reserved key', {}, '{"constructor":1}', 'PARAMETER_INVALID'],
+  ])('refuses %s', async (_name, headers, body, code) => {
+    Object.assign(
+      request.headers,
+      { 'content-type': 'application/json', 'transfer-encoding': 'chunked' },
+      headers,
+    );
+    const reading = bodies.readJson(request, response, { maxBytes: 1000, maxTokens: 100 });
+    const refused = expect(reading).rejects.toMatchObject({ code });
+    request.end(body);
+    await refused;
+  });
+
+  it('reads no body, and an empty one, as an empty object', async () => {
+    const limits = { maxBytes: 1000, maxTokens: 100 };
+    expect(await bodies.readJson(request, response, limits)).toEqual({});
+    Object.assign(request.headers, { 'content-type': 'application/json', 'transfer-encoding': 'chunked' });
+    const reading = bodies.readJson(request, response, limits);
+    request.end();
+    expect(await reading).toEqual({});
+  });
+
   it('ends with the client that leaves', async () => {
     const reading = read();
     request.destroy();

@@ -95,4 +95,62 @@ describe(parseMultipart.name, () => {
   ])('refuses %s', (_name, body, code) => {
     expect(() => parse(body)).toThrow(expect.objectContaining({ code }));
   });
+
+  it.each<[string, Buffer, object]>([
+    [
+      'a file in an option',
+      form([[part('name="a"; filename="f"')], 'x']),
+      { fields: { a: expect.any(String) } },
+    ],
+    ['a long option', form([[part('name="a"')], 'x'.repeat(1001)]), { fields: { a: expect.any(String) } }],
+    ['a nested name', form([[part('name="a[b]"')], 'x']), { fields: { 'a[b]': expect.any(String) } }],
+    [
+      'images and texts of a field over its limit',
+      form(
+        [[part('name="image"')], jpeg],
+        [[part('name="image"')], 'aGk='],
+        [[part('name="image"')], 'aGk='],
+      ),
+      { field: 'image', maxImages: 2 },
+    ],
+  ])('names the field of %s', (_name, body, details) => {
+    expect(() => parse(body)).toThrow(expect.objectContaining({ details }));
+  });
+
+  it.each([
+    ['no boundary', 'multipart/form-data'],
+    ['an empty boundary', 'multipart/form-data; boundary='],
+    ['another boundary', 'multipart/form-data; boundary=z'],
+    ['a boundary of more than 70 characters', `multipart/form-data; boundary="${'x'.repeat(71)}"`],
+  ])('refuses a content type with %s', (_name, type) => {
+    const body = form([[part('name="a"')], '1']);
+    expect(() => parse(body, type)).toThrow(expect.objectContaining({ code: 'REQUEST_MALFORMED' }));
+  });
+
+  it.each([
+    ['a name of more than 100 characters', form([[part(`name="${'n'.repeat(101)}"`)], 'x'])],
+    ['a part that is no form data', form([['Content-Disposition: attachment; name="a"'], 'x'])],
+    ['headers without an end', Buffer.from('--x\r\nContent-Disposition: form-data; name="a"\r\n')],
+    ['headers over their limit', form([[part('name="a"'), `X: ${'x'.repeat(17_000)}`], 'x'])],
+    ['text right behind the boundary', Buffer.from(form([[part('name="a"')], 'x'])).fill('y', 3, 5)],
+  ])('refuses %s', (_name, body) => {
+    expect(() => parse(body)).toThrow(expect.objectContaining({ code: 'REQUEST_MALFORMED' }));
+  });
+
+  it('accepts as many images, options and bytes as the limits', () => {
+    const options = Array.from({ length: 8 }, (_, i): [string[], string] => [
+      [part(`name="o${i}"`)],
+      'x'.repeat(1000),
+    ]);
+    const { texts, files } = parse(
+      form([[part('name="image"')], jpeg], [[part('name="image"')], jpeg], ...options),
+    );
+    expect([Object.keys(texts).length, files.image.length]).toEqual([8, 2]);
+  });
+
+  it('reads a text in the charset of its part', () => {
+    const latin = Buffer.from([0xe4]);
+    const type = 'Content-Type: text/plain; charset=iso-8859-1';
+    expect(parse(form([[part('name="a"'), type], latin])).texts).toEqual({ a: 'ä' });
+  });
 });
