@@ -2,7 +2,7 @@ import { getMetadataStorage } from 'class-validator';
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants';
 import { COMPATIBILITY_ROUTES } from './compatibility';
-import { DeepfaceImages } from './deepface-body.interceptor';
+import { ImageFieldsOf } from '../http/images/image-body.interceptor';
 import { DEEPFACE_CONTROLLERS } from './deepface.controller';
 import { DEEPFACE_ROUTES } from './dialect';
 
@@ -22,7 +22,7 @@ describe('the table of compatibility', () => {
 
   it.each(Object.entries(COMPATIBILITY_ROUTES))('has the fields of %s', (route, { images, dto, fields }) => {
     const handler = handlers.find((one) => pathOf(one) === route) as object;
-    expect(Reflect.getMetadata(DeepfaceImages.KEY, handler).fields).toEqual(images);
+    expect(Reflect.getMetadata(ImageFieldsOf.KEY, handler).fields).toEqual(images);
     const rules = getMetadataStorage().getTargetValidationMetadatas(dto, '', false, false);
     const names = [...new Set(rules.map(({ propertyName }) => propertyName))];
     expect(Object.keys(fields).sort()).toEqual(names.sort());

@@ -5,11 +5,9 @@ import { ERROR_EXAMPLES, type RequestErrorCode } from '../http/errors/error-exam
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
 import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { type BodyContent, bodySchema } from '../http/openapi/openapi';
-import {
-  DeepfaceBodyInterceptor,
-  type DeepfaceImageFields,
-  DeepfaceImages,
-} from './deepface-body.interceptor';
+import { ImageBodyInterceptor, ImageFieldsOf } from '../http/images/image-body.interceptor';
+import type { ImageFields } from '../http/images/image-body.policy';
+import { DEEPFACE_BODY, DeepfaceTimingInterceptor } from './deepface-body';
 import { deepfaceError, type DeepfaceRoute } from './dialect';
 
 /** Errors of every route. */
@@ -63,18 +61,14 @@ interface RouteDocs {
 type Examples = Record<string, { summary: string; value: unknown }>;
 
 /** A POST route of the dialect: reads its body, and documents it with its errors. */
-export function DeepfacePost(
-  route: DeepfaceRoute,
-  images: DeepfaceImageFields,
-  docs: RouteDocs,
-): MethodDecorator {
+export function DeepfacePost(route: DeepfaceRoute, images: ImageFields, docs: RouteDocs): MethodDecorator {
   const hasImages = images.fields.length > 0;
   const errors = [...COMMON_ERRORS, ...(hasImages ? IMAGE_ERRORS : []), ...(docs.errors ?? [])];
   return applyDecorators(
     Post(route),
     HttpCode(200),
-    DeepfaceImages(images),
-    UseInterceptors(DeepfaceBodyInterceptor),
+    ImageFieldsOf({ ...images, policy: DEEPFACE_BODY }),
+    UseInterceptors(DeepfaceTimingInterceptor, ImageBodyInterceptor),
     ApiOperation({
       operationId: `deepface${route.split('/').map(capitalised).join('')}`,
       summary: docs.summary,
@@ -86,7 +80,7 @@ export function DeepfacePost(
   );
 }
 
-function contentOf(images: DeepfaceImageFields, { options, examples }: RouteDocs): BodyContent {
+function contentOf(images: ImageFields, { options, examples }: RouteDocs): BodyContent {
   const text = {
     type: 'string',
     description:

@@ -13,7 +13,7 @@ import type { RequestLimits } from '../http/request/request-limits';
 import type { RepresentedFace } from '../../pipeline/face.types';
 import { findConfidence } from './confidence';
 import { type DeepfaceMatchDto, type DeepfaceRegisterAnswerDto, FacialAreaDto } from './deepface-answers.dto';
-import type { Timed } from './deepface-body.interceptor';
+import type { Timed } from './deepface-body';
 import type {
   DeepfaceIndexDto,
   DeepfaceRegisterDto,

@@ -4,6 +4,7 @@ import { AuditedPeople, type AuditedPerson } from '../audit/audited-person';
 import type { ApiKey } from '../http/auth/api-key';
 import { CallerKey } from '../http/auth/key-limits';
 import { Scopes, WithoutKey } from '../http/auth/scopes.decorator';
+import { ImageField } from '../http/images/image-body.interceptor';
 import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../http/openapi/examples';
 import { GalleryRoutes } from '../http/request/gallery-revision';
 import { RequestLimits } from '../http/request/request-limits';
@@ -16,12 +17,7 @@ import {
   DeepfaceRepresentationDto,
   DeepfaceVerifyAnswerDto,
 } from './deepface-answers.dto';
-import {
-  type DeepfaceImage,
-  DeepfaceImageField,
-  DeepfaceOptions,
-  type Timed,
-} from './deepface-body.interceptor';
+import { type DeepfaceImage, DeepfaceOptions, type Timed } from './deepface-body';
 import { DeepfacePost } from './deepface-docs';
 import { ANALYSIS_EXAMPLE, MATCH_EXAMPLE, REPRESENTATION_EXAMPLE, VERIFY_EXAMPLE } from './deepface-examples';
 import {
@@ -117,8 +113,8 @@ class DeepfaceVerifyController {
     examples: { images: { summary: 'Two images', value: VERIFY_EXAMPLE } },
   })
   verify(
-    @DeepfaceImageField('img1') img1: DeepfaceImage,
-    @DeepfaceImageField('img2') img2: DeepfaceImage,
+    @ImageField('img1') img1: DeepfaceImage,
+    @ImageField('img2') img2: DeepfaceImage,
     @DeepfaceOptions(fields) options: DeepfaceVerifyDto,
     @RequestLimits() limits: RequestLimits,
   ): Promise<Timed<DeepfaceVerifyAnswerDto>> {
@@ -156,7 +152,7 @@ class DeepfaceRepresentController {
     examples: { image: { summary: 'An image', value: { results: [REPRESENTATION_EXAMPLE] } } },
   })
   represent(
-    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @ImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceRepresentDto,
     @RequestLimits() limits: RequestLimits,
   ) {
@@ -189,7 +185,7 @@ class DeepfaceAnalyzeController {
     examples: { actions: { summary: 'Two of them', value: { results: [ANALYSIS_EXAMPLE] } } },
   })
   analyze(
-    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @ImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceAnalyzeDto,
     @RequestLimits() limits: RequestLimits,
   ) {
@@ -229,7 +225,7 @@ class DeepfaceRegisterController {
     examples: { named: { summary: 'One face', value: { inserted: 1 } } },
   })
   register(
-    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @ImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceRegisterDto,
     @RequestLimits() limits: RequestLimits,
     @CallerKey() key: ApiKey | undefined,
@@ -277,7 +273,7 @@ class DeepfaceSearchController {
     examples: { image: { summary: 'One face, one match', value: { results: [[MATCH_EXAMPLE]] } } },
   })
   search(
-    @DeepfaceImageField('img') img: Uint8Array | Uint8Array[],
+    @ImageField('img') img: Uint8Array | Uint8Array[],
     @DeepfaceOptions(fields) options: DeepfaceSearchDto,
     @RequestLimits() limits: RequestLimits,
     @CallerKey() key: ApiKey | undefined,

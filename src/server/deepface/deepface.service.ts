@@ -14,7 +14,7 @@ import {
   type DeepfaceVerifyAnswerDto,
   FacialAreaDto,
 } from './deepface-answers.dto';
-import type { DeepfaceImage, Timed } from './deepface-body.interceptor';
+import type { DeepfaceImage, Timed } from './deepface-body';
 import type {
   DeepfaceAnalyzeDto,
   DeepfaceOptionsDto,

@@ -1,6 +1,7 @@
 import { applyDecorators, type Type, UseInterceptors } from '@nestjs/common';
 import { ApiBody, ApiExtraModels, getSchemaPath } from '@nestjs/swagger';
-import { ImageBodyInterceptor, type ImageFields, ImageFieldsOf } from './image-body.interceptor';
+import { ImageBodyInterceptor, ImageFieldsOf } from './image-body.interceptor';
+import type { ImageFields } from './image-body.policy';
 import { EmbeddingInputDto } from '../dto/face.dto';
 import { type BodyContent, bodySchema } from '../openapi/openapi';
 import { ServerTimingInterceptor } from '../request/server-timing';

@@ -1,0 +1,147 @@
+import {
+  type CallHandler,
+  createParamDecorator,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+} from '@nestjs/common';
+import type { Response } from 'express';
+import { map, type Observable } from 'rxjs';
+import { FaceError } from '../../errors';
+import { asObject, type JsonBodyLimits } from '../http/images/body-reader';
+import {
+  type ImageBodyPolicy,
+  type ImageFields,
+  type ReceivedField,
+  splitFields,
+} from '../http/images/image-body.policy';
+import { tooManyImages } from '../http/images/parse-multipart';
+import { LARGE_JSON_TOKENS, parseJson } from '../http/request/parse-json';
+import type { AppRequest } from '../http/request/request-id';
+import { setServerTiming } from '../http/request/server-timing';
+import { invalidParameters } from '../http/request/validation';
+import type { StageTimings } from '../../pipeline/face.types';
+
+/** An encoded image, or an embedding in its place. */
+export type DeepfaceImage = Uint8Array | number[];
+
+/** A controller's answer, with the timings of its images for the header. */
+export interface Timed<T> {
+  answer: T;
+  timings: StageTimings[];
+}
+
+/** Parameter of a controller method: the fields beside the images, through a pipe that makes a DTO of them. */
+export const DeepfaceOptions = createParamDecorator(
+  (_data: undefined, context: ExecutionContext): unknown =>
+    context.switchToHttp().getRequest<AppRequest>().body,
+);
+
+/** Sets `Server-Timing`, and sends the answer without the timings. */
+@Injectable()
+export class DeepfaceTimingInterceptor implements NestInterceptor<Timed<unknown>, unknown> {
+  intercept(context: ExecutionContext, next: CallHandler<Timed<unknown>>): Observable<unknown> {
+    const http = context.switchToHttp();
+    return next.handle().pipe(
+      map(({ answer, timings }) => {
+        setServerTiming(http.getRequest<AppRequest>(), http.getResponse<Response>(), timings);
+        return answer;
+      }),
+    );
+  }
+}
+
+/** Options that a form may repeat; of others the first value counts, as in DeepFace. */
+const LISTS = ['actions'];
+/** More than DeepFace has, because unknown options are ignored. */
+const MAX_OPTIONS = 32;
+/** Options, and a list of images in fields of the same name. */
+const MAX_FORM_FIELDS = 300;
+/** A form, or what curl calls one for want of a content type. */
+const TEXT_TYPES = ['application/x-www-form-urlencoded', 'text/plain', ''];
+
+type Body = Record<string, unknown>;
+
+/** JSON, forms and multipart as the DeepFace API takes them. */
+export const DEEPFACE_BODY: ImageBodyPolicy = {
+  contentTypes: 'JSON, multipart/form-data or a form',
+  takesEmbeddingObjects: false,
+  maxOptions: MAX_OPTIONS,
+  text: { types: TEXT_TYPES, read: readText },
+  // Each may also come under the older name with `_path` behind it.
+  namesOf: (field) => [field, `${field}_path`],
+  async split({ values, files }, { fields, takesEmbeddings }) {
+    const names = fields.flatMap(DEEPFACE_BODY.namesOf);
+    const fileValues = Object.entries(files).map(([name, list]) => [name, list.length > 1 ? list : list[0]]);
+    const body = await withLists({ ...values, ...Object.fromEntries(fileValues) }, names);
+    const fieldOf = (field: string): ReceivedField => {
+      const name = DEEPFACE_BODY.namesOf(field).find((one) => isGiven(body[one])) ?? field;
+      const value = body[name];
+      if (!isGiven(value)) return { name, values: [], isList: false };
+      if (!Array.isArray(value)) return { name, values: [value], isList: false };
+      const isEmbedding = takesEmbeddings && value.every((item) => typeof item === 'number');
+      return { name, values: value, isList: true, embedding: isEmbedding ? value : undefined };
+    };
+    return splitFields(body, fields, fieldOf, (name) => names.includes(name));
+  },
+  checkField(field, { name, values, isList, embedding }, { takesLists }, maxImages) {
+    if (values.length === 0) {
+      throw new FaceError('IMAGE_MISSING', `'${field}' not found in the JSON or the form of the request.`, {
+        field,
+      });
+    }
+    if (!isList || embedding != null) return;
+    if (!takesLists) {
+      throw invalidParameters(
+        { [name]: 'must be one image, or an embedding: a list of numbers' },
+        { field: name },
+      );
+    }
+    if (values.length > maxImages) throw tooManyImages(name, maxImages);
+  },
+  // DeepFace treats null and empty options as absent.
+  optionsOf: (options) =>
+    Object.fromEntries(
+      Object.entries(options)
+        .map(([name, value]): [string, unknown] => [
+          name,
+          Array.isArray(value) && !LISTS.includes(name) ? (value as unknown[])[0] : value,
+        ])
+        .filter(([, value]) => value != null && value !== ''),
+    ),
+};
+
+/** What DeepFace takes for an image: anything that Python finds true. */
+function isGiven(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value != null && value !== '' && value !== false;
+}
+
+/** A form, or JSON that was sent without a content type of its own: DeepFace's curl samples do. */
+async function readText(bytes: Buffer, { fields }: ImageFields, limits: JsonBodyLimits): Promise<Body> {
+  const text = bytes.toString();
+  if (text.trimStart().startsWith('{')) return asObject(await parseJson(bytes, limits));
+  if (text.split('&', MAX_FORM_FIELDS + 1).length > MAX_FORM_FIELDS) {
+    throw new FaceError('REQUEST_TOO_LARGE', `Expected a form of at most ${MAX_FORM_FIELDS} fields.`);
+  }
+  const form = new URLSearchParams(text);
+  const names = fields.flatMap(DEEPFACE_BODY.namesOf);
+  return Object.fromEntries(
+    [...new Set(form.keys())].map((key) => {
+      // An unescaped plus sign of base64 reads as a space, which base64 does not have.
+      const values = form
+        .getAll(key)
+        .map((value) => (names.includes(key) ? value.replaceAll(' ', '+') : value));
+      return [key, values.length > 1 ? values : values[0]];
+    }),
+  );
+}
+
+/** The body with lists in its image fields where they came as text, as in a form. */
+async function withLists(body: Body, names: readonly string[]): Promise<Body> {
+  for (const name of names) {
+    const value = body[name];
+    if (typeof value !== 'string' || !value.startsWith('[')) continue;
+    body[name] = await parseJson(Buffer.from(value), { maxTokens: LARGE_JSON_TOKENS });
+  }
+  return body;
+}
