@@ -16,6 +16,8 @@ const BEFORE_MS = 600;
 const AFTER_MS = 2500;
 /** Within which a replica has all changes after the last kill; a server's leader is elected in 4 to 9 s. */
 const CATCH_UP_MS = 20_000;
+/** Within which a replica starts: it reads all changes first. */
+const START_MS = 60_000;
 const GALLERY = 'staff';
 
 interface Answer {
@@ -44,10 +46,18 @@ class Replica {
     // A write to a process that was just killed.
     child.stdin.on('error', () => undefined);
     await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        reject(new Error(`The replica is not ready ${START_MS / 1000} s after its start.`));
+      }, START_MS);
+      child.once('exit', () => clearTimeout(timer));
       child.once('exit', (code) => reject(new Error(`The replica ended at its start: ${code}.`)));
       createInterface({ input: child.stdout }).on('line', (line) => {
         const { id, ready, ...answer } = JSON.parse(line) as Answer & { id: number; ready?: boolean };
-        if (ready) return resolve();
+        if (ready) {
+          clearTimeout(timer);
+          return resolve();
+        }
         this.waiting.get(id)?.(answer);
         this.waiting.delete(id);
       });
@@ -135,19 +145,27 @@ describeWithNats('replicas whose processes and servers are killed', () => {
         }
       };
       const running = [...Array.from({ length: CLIENTS }, (_, i) => client(i)), searcher()];
-      for (let round = 0; round < ROUNDS; round++) {
-        await delay(BEFORE_MS);
-        const leader = await cluster.leaderOf('LIKENESS_likeness');
-        const [ofServer, ofReplica] = [round % 3 !== 1, round % 3 !== 0];
-        const replica = replicas[round % 2];
-        await Promise.all([ofServer && cluster.kill(leader), ofReplica && replica.kill()]);
-        await delay(AFTER_MS);
-        if (ofServer) await cluster.restart(leader);
-        if (ofReplica) await replica.start();
-        await cluster.ready();
-        await cluster.healed('LIKENESS_likeness');
+      try {
+        for (let round = 0; round < ROUNDS; round++) {
+          await delay(BEFORE_MS);
+          const leader = await cluster.leaderOf('LIKENESS_likeness');
+          const [ofServer, ofReplica] = [round % 3 !== 1, round % 3 !== 0];
+          const replica = replicas[round % 2];
+          await Promise.all([ofServer && cluster.kill(leader), ofReplica && replica.kill()]);
+          await delay(AFTER_MS);
+          const restartedAt = Date.now();
+          if (ofServer) await cluster.restart(leader);
+          if (ofReplica) await replica.start();
+          await cluster.ready();
+          await cluster.healed('LIKENESS_likeness');
+          const killed = [ofServer && `server n${leader}`, ofReplica && `replica ${round % 2}`].filter(
+            Boolean,
+          );
+          report(round, `${killed.join(' and ')} killed, healed ${seconds(restartedAt)} s after the restart`);
+        }
+      } finally {
+        isOver = true;
       }
-      isOver = true;
       await Promise.all(running);
 
       // What a client did last may have been written and not answered: this comes after all of it.
@@ -179,6 +197,15 @@ describeWithNats('replicas whose processes and servers are killed', () => {
     60_000 + ROUNDS * 30_000,
   );
 });
+
+/** A long run takes minutes, in which it shows where it is. */
+function report(round: number, text: string): void {
+  if (ROUNDS > 4) process.stderr.write(`round ${round + 1} of ${ROUNDS}: ${text}\n`);
+}
+
+function seconds(since: number): string {
+  return ((Date.now() - since) / 1000).toFixed(1);
+}
 
 function without(ids: readonly string[], others: readonly string[]): string[] {
   const known = new Set(others);

@@ -6,10 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
-import { jetstreamManager, type PeerInfo } from '@nats-io/jetstream';
+import { type ClusterInfo, jetstreamManager } from '@nats-io/jetstream';
 import { freePort } from './free-port';
 
 const COMMAND = 'nats-server';
+
+/** Within which a cluster answers, elects a leader, or is whole again: an election takes 4 to 9 s. */
+const WAIT_MS = 60_000;
 
 /** Whether `nats-server` is on the path (Debian: `apt-get install nats-server`). */
 const hasNats = spawnSync(COMMAND, ['--version']).status === 0;
@@ -79,29 +82,37 @@ export class NatsCluster {
   /** Starts a server that has ended, on the same port and folder. @returns when it takes connections. */
   async restart(index: number): Promise<void> {
     this.launch(index);
-    await accepts(this.nodes[index].port);
+    await accepts(this.nodes[index]);
   }
 
   /** Index of the server that leads a stream. */
   async leaderOf(stream: string): Promise<number> {
-    const leader = await this.ask(async (manager) => (await manager.streams.info(stream)).cluster?.leader);
+    const leader = await this.ask(
+      async (manager) => (await manager.streams.info(stream)).cluster?.leader,
+      `a leader of ${stream}`,
+    );
     return this.size === 1 ? 0 : this.nodes.findIndex(({ name }) => name === leader);
   }
 
   /** Settles when JetStream answers: with several servers, when they have a leader that sees all that run. */
   async ready(): Promise<void> {
-    await Promise.all(this.nodes.map(({ process, port }) => (process ? accepts(port) : undefined)));
-    await this.ask((manager) => manager.getAccountInfo());
+    await Promise.all(this.nodes.map((node) => (node.process ? accepts(node) : undefined)));
+    await this.ask((manager) => manager.getAccountInfo(), 'JetStream');
   }
 
   /** Settles when every server has all of a stream: until then another one that ends is one too many of three. */
   async healed(stream: string): Promise<void> {
+    const deadline = Date.now() + WAIT_MS;
     for (;;) {
-      const replicas = await this.ask(
-        async (manager) => (await manager.streams.info(stream)).cluster?.replicas,
+      const cluster = await this.ask(
+        async (manager) => (await manager.streams.info(stream)).cluster,
+        `a leader of ${stream}`,
       );
-      const isWhole = ({ current, offline, lag }: PeerInfo) => current && !offline && !lag;
-      if (this.size === 1 || (replicas?.length === this.size - 1 && replicas.every(isWhole))) return;
+      if (this.size === 1) return;
+      const replicas = cluster?.replicas ?? [];
+      const behind = replicas.filter(({ current, offline, lag }) => !current || offline || lag);
+      if (replicas.length === this.size - 1 && behind.length === 0) return;
+      if (Date.now() > deadline) throw new Error(`${stream} is not whole: ${stateOf(cluster)}.`);
       await delay(100);
     }
   }
@@ -164,30 +175,47 @@ export class NatsCluster {
   /** Asks until it is answered: a cluster without a leader answers later. */
   private async ask<T>(
     question: (manager: Awaited<ReturnType<typeof jetstreamManager>>) => Promise<T>,
+    awaited: string,
   ): Promise<T> {
-    const servers = this.nodes.filter(({ process }) => process).map(({ port }) => `127.0.0.1:${port}`);
-    for (let tries = 100; ; tries--) {
-      const connection = await connect({ servers, ...this.options.client });
+    const running = this.nodes.filter(({ process }) => process);
+    const servers = running.map(({ port }) => `127.0.0.1:${port}`);
+    const deadline = Date.now() + WAIT_MS;
+    for (;;) {
       try {
-        return await question(await jetstreamManager(connection, { timeout: 1000 }));
+        const connection = await connect({ servers, timeout: 5000, ...this.options.client });
+        try {
+          return await question(await jetstreamManager(connection, { timeout: 1000 }));
+        } finally {
+          await connection.close();
+        }
       } catch (error) {
-        if (tries === 0) throw error;
+        if (Date.now() > deadline) {
+          const names = running.map(({ name }) => name).join(', ');
+          throw new Error(`${awaited} does not answer; servers that run: ${names}.`, { cause: error });
+        }
         await delay(100);
-      } finally {
-        await connection.close();
       }
     }
   }
 }
 
-async function accepts(port: number): Promise<void> {
-  for (let tries = 200; ; tries--) {
+/** The servers of a stream, and how far each is behind. */
+function stateOf(cluster: ClusterInfo | undefined): string {
+  const replicas = (cluster?.replicas ?? []).map(({ name, current, offline, lag }) =>
+    offline ? `${name} is offline` : `${name} is ${current ? 'current' : 'not current'}, lag ${lag ?? 0}`,
+  );
+  return [`leader ${cluster?.leader ?? 'unknown'}`, ...replicas].join('; ');
+}
+
+async function accepts({ name, port }: Node): Promise<void> {
+  const deadline = Date.now() + WAIT_MS;
+  for (;;) {
     const socket = connectSocket(port, '127.0.0.1');
     try {
       await once(socket, 'connect');
       return;
     } catch (error) {
-      if (tries === 0) throw error;
+      if (Date.now() > deadline) throw new Error(`Server ${name} takes no connections.`, { cause: error });
       await delay(50);
     } finally {
       socket.destroy();
