@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fieldRows, nameRows, quirkRows } from './server/deepface/compatibility';
+import { fieldRows, nameRows, quirkRows } from '../test/contract/compatibility';
 import { APP_CONFIG } from './server/config/app.config';
 import { FACE_ERRORS } from './errors';
 import { DEFAULT_FACE_OPTIONS } from './face/face.options';

@@ -6,13 +6,18 @@ import {
   DeepfaceRepresentDto,
   DeepfaceSearchDto,
   DeepfaceVerifyDto,
-} from './deepface-options.dto';
-import type { DeepfaceRoute } from './dialect';
-import { DEEPFACE_DETECTORS, DEEPFACE_EMBEDDERS, howToGet, SKIP } from './model-names';
+} from '../../src/server/deepface/deepface-options.dto';
+import type { DeepfaceRoute } from '../../src/server/deepface/dialect';
+import {
+  DEEPFACE_DETECTORS,
+  DEEPFACE_EMBEDDERS,
+  howToGet,
+  SKIP,
+} from '../../src/server/deepface/model-names';
 
 /*
- * What docs/compatibility.md says of routes, fields and quirks: written from here (src/docs.spec.ts), and held against the
- * DTOs (compatibility.spec.ts).
+ * The tables of routes, fields and quirks in docs/compatibility.md: written from here (src/docs.spec.ts), and checked against
+ * the DTOs (compatibility.spec.ts).
  */
 
 type Verdict = 'same' | 'better' | 'different';

@@ -2,9 +2,9 @@ import { getMetadataStorage } from 'class-validator';
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants';
 import { COMPATIBILITY_ROUTES } from './compatibility';
-import { ImageFieldsOf } from '../http/images/image-body.interceptor';
-import { DEEPFACE_CONTROLLERS } from './deepface.controller';
-import { DEEPFACE_ROUTES } from './dialect';
+import { ImageFieldsOf } from '../../src/server/http/images/image-body.interceptor';
+import { DEEPFACE_CONTROLLERS } from '../../src/server/deepface/deepface.controller';
+import { DEEPFACE_ROUTES } from '../../src/server/deepface/dialect';
 
 const routes = Object.values(DEEPFACE_CONTROLLERS).flatMap(({ prototype }) =>
   Object.getOwnPropertyNames(prototype)
