@@ -92,7 +92,7 @@ export class LogFollower {
   private staleAt: number | null = Date.now();
   /** The last message that a consumer gave, without its data: another one under its number means another stream. */
   private landmark?: Pick<StreamMessage, 'sequence' | 'subject' | 'headers'>;
-  /** The leader has less than was read here, since then. */
+  /** Leaders that answered have less than was read here, since then. */
   private behindSince?: number;
   private closed = false;
   private total = -1;
@@ -164,8 +164,8 @@ export class LogFollower {
         if (!error) this.take(msg);
       },
     });
-    // Silence brings the next attempt where this one fails.
-    this.create(serial, inbox).catch(() => undefined);
+    // Silence brings the next attempt where this one fails. The next leader may have to take in what it has again.
+    this.create(serial, inbox).catch(() => (this.behindSince = undefined));
     if (this.isCaughtUp) void this.readDirectly();
   }
 
