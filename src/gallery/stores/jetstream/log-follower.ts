@@ -214,14 +214,16 @@ export class LogFollower {
 
   /**
    * Whether the stream was cut and has grown again beyond what was read, as its length alone does not tell. Headers differ
-   * with each write. A message that is gone was replaced and erased, or the stream is another one and erased it too: the
-   * next message that is read makes that case short.
+   * with each write. A message that is gone was replaced and erased, or the
+   * stream is another one and erased it too, which is not noticed.
    */
   private async isReplaced(): Promise<boolean> {
     const { landmark } = this;
     if (!landmark) return false;
     const { manager, stream } = this.options;
-    const found = await manager.streams.getMessage(stream, { seq: landmark.sequence }).catch(nullOfNone);
+    const found = await manager.streams
+      .getMessage(stream, { seq: landmark.sequence })
+      .catch((error) => (isCode(error, CODES.sequenceNotFound) ? null : nullOfNone(error)));
     return found != null && (found.subject !== landmark.subject || !isSame(found.header, landmark.headers));
   }
 
@@ -380,7 +382,7 @@ function isSame(a: MsgHdrs | undefined, b: MsgHdrs | undefined): boolean {
 
 /** A question for a message that is not there. */
 function nullOfNone(error: unknown): null {
-  if (isCode(error, CODES.noMessageFound) || isCode(error, CODES.sequenceNotFound)) return null;
+  if (isCode(error, CODES.noMessageFound)) return null;
   throw error;
 }
 
