@@ -45,7 +45,8 @@ createInterface({ input: process.stdin }).on('line', async (line) => {
     const answer = await methods[method](...args);
     say({ id, answer, revision: store.revision });
   } catch (error) {
-    if (error.code === 'GALLERY_STORE_STOPPED') process.stderr.write(`A replica stopped: ${error.cause?.stack}\n`);
+    if (error.code === 'GALLERY_STORE_STOPPED')
+      process.stderr.write(`A replica stopped: ${error.cause?.stack}\n`);
     say({ id, code: error.code ?? String(error) });
   }
 });
