@@ -44,7 +44,7 @@ export class FaceModule extends ConfigurableModuleClass implements OnApplication
     return super.forRoot(options);
   }
 
-  @Inject(FaceModel) private readonly model: FaceModel;
+  @Inject(FaceModel) private readonly model!: FaceModel;
 
   /** After connections have drained: onModuleDestroy would run before (style.md T3). */
   async onApplicationShutdown(): Promise<void> {

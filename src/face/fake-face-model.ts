@@ -275,7 +275,7 @@ export class FakeFaceModel extends FaceModel {
     const { imageWidth = 640, imageHeight = 480 } = known;
     const turn = known.rotation ?? 0;
     const isTurned = turn !== 0 && options.autoRotate !== false && !isSkipped;
-    const about = { imageWidth, imageHeight, rotation: isTurned ? turn : 0, detectionScale: 1 };
+    const described = { imageWidth, imageHeight, rotation: isTurned ? turn : 0, detectionScale: 1 };
     const found = isSkipped
       ? []
       : known.faces.map((announced, index) => {
@@ -305,9 +305,9 @@ export class FakeFaceModel extends FaceModel {
         detectionScore: 0,
         alignmentScore: null,
       };
-      return { ...about, faceCount: found.length, unalignedCount, faces: [answerFace(whole)], timings };
+      return { ...described, faceCount: found.length, unalignedCount, faces: [answerFace(whole)], timings };
     }
-    return { ...about, faceCount: found.length, unalignedCount, faces: usable.map(answerFace), timings };
+    return { ...described, faceCount: found.length, unalignedCount, faces: usable.map(answerFace), timings };
   }
 }
 

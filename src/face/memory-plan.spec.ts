@@ -1,8 +1,8 @@
 import { FaceError } from '../errors';
-import { assertFits, planResources, reckonMemory, type WorkersToReckon } from './memory-plan';
+import { assertFits, planResources, estimateMemory, type WorkersToEstimate } from './memory-plan';
 
 const MIB = 2 ** 20;
-const weights = (bytes: number, isShared: boolean): WorkersToReckon['models'] =>
+const weights = (bytes: number, isShared: boolean): WorkersToEstimate['models'] =>
   new Map([['model', { bytes, isShared }]]);
 const auto = {
   workerCount: 'auto',
@@ -14,16 +14,16 @@ const auto = {
 } as const;
 const machine = (cores: number, memoryBytes: number) => ({ cores, memoryBytes });
 
-describe(reckonMemory.name, () => {
-  const of = (workerCount: number, models: WorkersToReckon['models']) =>
-    reckonMemory([{ workerCount, maxDecodeBytes: 100 * MIB, models }], 0);
+describe(estimateMemory.name, () => {
+  const of = (workerCount: number, models: WorkersToEstimate['models']) =>
+    estimateMemory([{ workerCount, maxDecodeBytes: 100 * MIB, models }], 0);
   const none = new Map();
 
   it('counts mapped weights once, however many workers and sets map them', () => {
     const shared = weights(580 * MIB, true);
     expect(of(4, shared) - of(4, none)).toBe(580 * MIB);
     const set = { workerCount: 2, maxDecodeBytes: 100 * MIB, models: shared };
-    expect(reckonMemory([set, set], 0) - of(4, none)).toBe(580 * MIB);
+    expect(estimateMemory([set, set], 0) - of(4, none)).toBe(580 * MIB);
   });
 
   it('counts weights that are not mapped for every worker, more than once', () => {
@@ -36,12 +36,12 @@ describe(reckonMemory.name, () => {
   it('counts the cache where there is one', () => {
     const with10 = planResources({ ...auto, cache: 'memory' }, none, machine(1, 2 ** 40)).text;
     expect(with10).not.toBe(planResources(auto, none, machine(1, 2 ** 40)).text);
-    expect(reckonMemory([], 10 * MIB) - reckonMemory([], 0)).toBeGreaterThanOrEqual(10 * MIB);
+    expect(estimateMemory([], 10 * MIB) - estimateMemory([], 0)).toBeGreaterThanOrEqual(10 * MIB);
   });
 
   it('counts the worst image for every worker', () => {
     const of = (maxDecodeBytes: number) =>
-      reckonMemory([{ workerCount: 3, maxDecodeBytes, models: none }], 0);
+      estimateMemory([{ workerCount: 3, maxDecodeBytes, models: none }], 0);
     expect(of(100 * MIB) - of(40 * MIB)).toBe(3 * 60 * MIB);
   });
 
@@ -69,13 +69,13 @@ describe(planResources.name, () => {
       large,
       machine(8, 4096 * MIB),
     );
-    const reckon = (count: number) =>
-      reckonMemory([{ workerCount: count, maxDecodeBytes, models: large }], 0);
+    const estimate = (count: number) =>
+      estimateMemory([{ workerCount: count, maxDecodeBytes, models: large }], 0);
     expect(workerCount).toBeGreaterThan(1);
     expect(workerCount).toBeLessThan(8);
     expect(intraOpThreads).toBe(Math.floor(8 / workerCount));
-    expect(reckon(workerCount)).toBeLessThanOrEqual(budgetBytes);
-    expect(reckon(workerCount + 1)).toBeGreaterThan(budgetBytes);
+    expect(estimate(workerCount)).toBeLessThanOrEqual(budgetBytes);
+    expect(estimate(workerCount + 1)).toBeGreaterThan(budgetBytes);
   });
 
   it('keeps one worker whatever the memory: the refusal is another step', () => {
@@ -105,7 +105,7 @@ describe(planResources.name, () => {
     const planned = (mebibytes: number) => planResources(auto, small, machine(2, mebibytes * MIB));
     const { workerCount, maxDecodeBytes, budgetBytes } = planned(512);
     expect(workerCount).toBe(1);
-    expect(reckonMemory([{ workerCount, maxDecodeBytes, models: small }], 0)).toBe(budgetBytes);
+    expect(estimateMemory([{ workerCount, maxDecodeBytes, models: small }], 0)).toBe(budgetBytes);
     expect(planned(700).maxDecodeBytes).toBe(256 * MIB);
     expect(planned(100).maxDecodeBytes).toBe(64 * MIB);
   });
@@ -114,7 +114,7 @@ describe(planResources.name, () => {
 describe(assertFits.name, () => {
   it('refuses what is over the budget by one byte, with both figures', () => {
     const sets = [{ workerCount: 2, maxDecodeBytes: MIB, models: weights(10 * MIB, true) }];
-    const needed = reckonMemory(sets, MIB);
+    const needed = estimateMemory(sets, MIB);
     expect(() => assertFits(sets, MIB, needed)).not.toThrow();
     let error: unknown;
     try {

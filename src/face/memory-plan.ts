@@ -26,7 +26,7 @@ export interface ModelBytes {
 }
 
 /** Workers of one set, and what each holds. */
-export interface WorkersToReckon {
+export interface WorkersToEstimate {
   workerCount: number;
   /** What decoding one image may take: every worker may have the worst one at once. */
   maxDecodeBytes: number;
@@ -39,7 +39,7 @@ export interface WorkersToReckon {
  *
  * @param cacheBytes - bound of the cache of answers; 0 where there is none.
  */
-export function reckonMemory(sets: readonly WorkersToReckon[], cacheBytes: number): number {
+export function estimateMemory(sets: readonly WorkersToEstimate[], cacheBytes: number): number {
   const shared = new Map<string, number>();
   let total = MAIN_BYTES + MEMORY_PER_CACHE_BYTE * cacheBytes;
   for (const { workerCount, maxDecodeBytes, models } of sets) {
@@ -83,17 +83,17 @@ export function planResources(
     ResolvedFaceOptions,
     'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes' | 'maxDecodeBytes' | 'cache' | 'cacheBytes'
   >,
-  models: WorkersToReckon['models'],
+  models: WorkersToEstimate['models'],
   limits: MachineLimits,
 ): ResourcePlan {
   const budgetBytes = options.memoryBudgetBytes === 'auto' ? limits.memoryBytes : options.memoryBudgetBytes;
   const largest = options.maxDecodeBytes === 'auto' ? DEFAULT_DECODE_BYTES : options.maxDecodeBytes;
-  const reckon = (workerCount: number, maxDecodeBytes: number) =>
-    reckonMemory([{ workerCount, maxDecodeBytes, models }], cacheBytesOf(options));
-  const fits = (workerCount: number) => reckon(workerCount, largest) <= budgetBytes;
+  const estimate = (workerCount: number, maxDecodeBytes: number) =>
+    estimateMemory([{ workerCount, maxDecodeBytes, models }], cacheBytesOf(options));
+  const fits = (workerCount: number) => estimate(workerCount, largest) <= budgetBytes;
   let workerCount = options.workerCount === 'auto' ? Math.min(256, limits.cores) : options.workerCount;
   if (options.workerCount === 'auto') while (workerCount > 1 && !fits(workerCount)) workerCount--;
-  const left = Math.floor((budgetBytes - reckon(workerCount, 0)) / workerCount);
+  const left = Math.floor((budgetBytes - estimate(workerCount, 0)) / workerCount);
   const maxDecodeBytes =
     options.maxDecodeBytes === 'auto' ? Math.max(MIN_DECODE_BYTES, Math.min(largest, left)) : largest;
   const intraOpThreads =
@@ -102,7 +102,7 @@ export function planResources(
       : options.intraOpThreads;
   const text =
     `${plural(workerCount, 'worker')} with ${plural(intraOpThreads, 'thread')} each, on ` +
-    `${plural(limits.cores, 'core')}; about ${mebibytes(reckon(workerCount, maxDecodeBytes))} of a memory budget of ` +
+    `${plural(limits.cores, 'core')}; about ${mebibytes(estimate(workerCount, maxDecodeBytes))} of a memory budget of ` +
     `${mebibytes(budgetBytes)}, with up to ${mebibytes(maxDecodeBytes)} per worker to decode an image`;
   return { workerCount, intraOpThreads, maxDecodeBytes, budgetBytes, text };
 }
@@ -112,8 +112,12 @@ export function planResources(
  *
  * @throws {FaceError} MEMORY_BUDGET_EXCEEDED.
  */
-export function assertFits(sets: readonly WorkersToReckon[], cacheBytes: number, budgetBytes: number): void {
-  const neededBytes = reckonMemory(sets, cacheBytes);
+export function assertFits(
+  sets: readonly WorkersToEstimate[],
+  cacheBytes: number,
+  budgetBytes: number,
+): void {
+  const neededBytes = estimateMemory(sets, cacheBytes);
   if (neededBytes <= budgetBytes) return;
   throw new FaceError(
     'MEMORY_BUDGET_EXCEEDED',

@@ -7,7 +7,7 @@ import type { ModelCard } from '../models/model-card';
 import { type ModelFile, readModelStore, requireFile, type StoredModel } from '../models/model-store';
 import { PREPARED_WEIGHTS } from '../models/prepared-model';
 import { PACKAGE_MODELS_DIR, type ResolvedFaceOptions } from './face.options';
-import type { WorkersToReckon } from './memory-plan';
+import type { WorkersToEstimate } from './memory-plan';
 import { type ModelSelection, modelsToLoad } from './model-selection';
 
 /** A model that workers can load: its file is there and is the one that the card pins. */
@@ -108,7 +108,7 @@ async function sizeOf(path: string): Promise<number> {
 }
 
 /** What the models take, for the memory plan. */
-export function weightsOf(models: ReadonlyMap<string, LoadableModel>): WorkersToReckon['models'] {
+export function weightsOf(models: ReadonlyMap<string, LoadableModel>): WorkersToEstimate['models'] {
   return new Map(
     [...models.values()].map(({ path, preparedPath, bytes }) => [
       preparedPath ?? path,

@@ -40,7 +40,7 @@ interface Waiter {
 }
 
 /** A job under way, and who waits for it, in the order they came. */
-interface Flight {
+interface InFlight {
   readonly key: string;
   readonly waiters: Set<Waiter>;
   /** Aborts when the last waiter leaves. */
@@ -74,7 +74,7 @@ const RETRY_AFTER_SECONDS = 1;
  */
 export class ResultCache {
   private readonly answers: LRUCache<string, Uint8Array>;
-  private readonly flights = new Map<string, Flight>();
+  private readonly flights = new Map<string, InFlight>();
   private readonly counts = { hits: 0, shared: 0, misses: 0 };
   private waitingBytes = 0;
 
@@ -148,14 +148,14 @@ export class ResultCache {
   }
 
   private start(key: string, options: RunOptions, work: Work): Promise<Answer> {
-    const flight: Flight = { key, waiters: new Set(), controller: new AbortController(), isPurged: false };
+    const flight: InFlight = { key, waiters: new Set(), controller: new AbortController(), isPurged: false };
     this.flights.set(key, flight);
     const answer = this.join(flight, 0, options, work);
     void this.work(flight);
     return answer;
   }
 
-  private join(flight: Flight, bytes: number, options: RunOptions, work: Work): Promise<Answer> {
+  private join(flight: InFlight, bytes: number, options: RunOptions, work: Work): Promise<Answer> {
     const { signal, timeoutMs, caller } = options;
     const limitMs = Math.min(timeoutMs ?? Infinity, this.options.requestTimeoutMs);
     return new Promise((resolve, reject) => {
@@ -190,7 +190,7 @@ export class ResultCache {
   }
 
   /** Does the work of the first that waits; where that fails for a reason of its own, that of the next. */
-  private async work(flight: Flight): Promise<void> {
+  private async work(flight: InFlight): Promise<void> {
     const { waiters, controller } = flight;
     for (const leader of waiters) {
       const startedAt = performance.now();
@@ -207,11 +207,11 @@ export class ResultCache {
   }
 
   /** @param waitedMs - what the leader waited for the work of others before its own began. */
-  private answer(flight: Flight, leader: Waiter, answer: Answer, waitedMs: number): void {
+  private answer(flight: InFlight, leader: Waiter, answer: Answer, waitedMs: number): void {
     const { imageWidth, imageHeight, rotation, detectionScale, unalignedCount, faceCount, faces, timings } =
       answer;
-    const about = { imageWidth, imageHeight, rotation, detectionScale };
-    const content: Content = { ...about, unalignedCount, faceCount, faces };
+    const image = { imageWidth, imageHeight, rotation, detectionScale };
+    const content: Content = { ...image, unalignedCount, faceCount, faces };
     // An exact copy: the serialiser's own buffer may be twice the size of what it holds.
     const bytes = new Uint8Array(serialize(content));
     if (flight.waiters.size > 0 && !flight.isPurged) this.answers.set(flight.key, bytes);

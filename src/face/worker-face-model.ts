@@ -28,7 +28,7 @@ import {
   type RepresentCallOptions,
 } from './face-model';
 import { type ImageEvent, imageLimitsOf, type ResolvedFaceOptions } from './face.options';
-import { assertFits, cacheBytesOf, planResources, type ResourcePlan, reckonMemory } from './memory-plan';
+import { assertFits, cacheBytesOf, planResources, type ResourcePlan, estimateMemory } from './memory-plan';
 import { type LoadableModel, loadableModels, readSelection, weightsOf } from './model-files';
 import {
   attributeServers,
@@ -61,8 +61,8 @@ interface Loaded {
 
 /** The real model: cards and files checked, workers started, every model loaded and warmed. */
 export class WorkerFaceModel extends FaceModel {
-  private loaded: Loaded;
-  private pool: WorkerPool;
+  private loaded!: Loaded;
+  private pool!: WorkerPool;
   /** Settles when the last change of models that was asked for is done: they are made one after the other. */
   private changes: Promise<unknown> = Promise.resolve();
   /** `null` where answers are not kept. */
@@ -189,7 +189,7 @@ export class WorkerFaceModel extends FaceModel {
       queue,
       cache: this.cache?.stats() ?? null,
       memory: {
-        reckonedBytes: reckonMemory([this.toReckon(this.loaded.models)], cacheBytesOf(this.options)),
+        reckonedBytes: estimateMemory([this.toEstimate(this.loaded.models)], cacheBytesOf(this.options)),
         budgetBytes: this.plan.budgetBytes,
       },
     };
@@ -452,7 +452,7 @@ export class WorkerFaceModel extends FaceModel {
     }
     // Both are there until the new workers have taken over.
     assertFits(
-      [this.toReckon(before.models), this.toReckon(models)],
+      [this.toEstimate(before.models), this.toEstimate(models)],
       cacheBytesOf(this.options),
       this.plan.budgetBytes,
     );
@@ -490,7 +490,7 @@ export class WorkerFaceModel extends FaceModel {
     };
   }
 
-  private toReckon(models: ReadonlyMap<string, LoadableModel>) {
+  private toEstimate(models: ReadonlyMap<string, LoadableModel>) {
     const { workerCount, maxDecodeBytes } = this.plan;
     return { workerCount, maxDecodeBytes, models: weightsOf(models) };
   }

@@ -96,13 +96,13 @@ function notLoaded(model: FaceModel, galleryId: string, contract: string): FaceE
 const DECIMALS = 1e6;
 
 /** A distance to the decimals in which distances are told. */
-export function toldDistance(distance: number): number {
+export function roundDistance(distance: number): number {
   return Math.round(distance * DECIMALS) / DECIMALS;
 }
 
 /** Cosine distance of a hit, [0, 2]. */
 export function distanceOf({ similarity }: Hit): number {
-  return Math.min(2, Math.max(0, toldDistance(1 - similarity)));
+  return Math.min(2, Math.max(0, roundDistance(1 - similarity)));
 }
 
 /** What a search must ask for, so that it misses no hit whose {@link distanceOf} is within a threshold. */

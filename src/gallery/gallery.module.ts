@@ -53,9 +53,9 @@ export class GalleryModule
     return super.forRoot(options);
   }
 
-  @Inject(GalleryStore) private readonly store: GalleryStore;
-  @Inject(GalleryService) private readonly galleries: GalleryService;
-  @Inject(GALLERY_MODULE_OPTIONS) private readonly options: GalleryModuleOptions;
+  @Inject(GalleryStore) private readonly store!: GalleryStore;
+  @Inject(GalleryService) private readonly galleries!: GalleryService;
+  @Inject(GALLERY_MODULE_OPTIONS) private readonly options!: GalleryModuleOptions;
   private purgeTimer?: NodeJS.Timeout;
   /** Settles when the last purge is done; never rejects. */
   private purging: Promise<void> = Promise.resolve();

@@ -30,7 +30,7 @@ import {
   minSimilarityOf,
   representOptions,
   subjectKey,
-  toldDistance,
+  roundDistance,
 } from './gallery-calls';
 import { assertNoCopy, followedSettings, GalleryMigrations } from './migration/gallery-migrations';
 import {
@@ -561,7 +561,7 @@ export class GalleryService {
         const subject = subjects.get(subjectId);
         if (subject == null) return [];
         const norm = Number(metadata[EMBEDDING_NORM_KEY] ?? 1);
-        const distance = toldDistance(compareEmbeddings(face, { embedding, norm }, metric).distance);
+        const distance = roundDistance(compareEmbeddings(face, { embedding, norm }, metric).distance);
         return [{ subjectId, referenceId: id, distance, metadata: subject.metadata }];
       })
       .filter(({ distance }) => distance <= maxDistance)

@@ -8,7 +8,7 @@ interface Answer {
 }
 
 /** Whose image it is, and what it competes with. */
-interface Place {
+interface QueueLoad {
   caller: string;
   /** Callers that wait, this one counted in. */
   callers: number;
@@ -53,7 +53,7 @@ export class DrainRate {
    *
    * The caller is served at the rate of all workers, less what others got of late, and never less than its turn.
    */
-  placesInTime({ caller, callers, workers, limitMs, now }: Place): number {
+  placesInTime({ caller, callers, workers, limitMs, now }: QueueLoad): number {
     const runMs = this.meanRunMs();
     // Nothing is known yet, or it would be late without a queue as well: that is no matter of the queue.
     if (!(runMs > 0) || workers === 0 || limitMs <= runMs) return Infinity;

@@ -20,7 +20,7 @@ export class WorkerSet {
   isRetiring = false;
   /** Settles when the last worker of a retiring set has ended. */
   readonly retired: Promise<void>;
-  private resolveRetired: () => void;
+  private resolveRetired!: () => void;
 
   constructor(readonly plan: WorkerPlan) {
     this.retired = new Promise((resolve) => (this.resolveRetired = resolve));

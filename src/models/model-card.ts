@@ -65,42 +65,42 @@ export const MODEL_FAMILIES = {
  */
 export class CardInput {
   /** Width in pixels. Where `multipleOf` is set: the longest side that is used. */
-  @IsInt() @Min(1) width: number;
-  @IsInt() @Min(1) height: number;
+  @IsInt() @Min(1) width!: number;
+  @IsInt() @Min(1) height!: number;
   /** Set where the graph takes any size that is a multiple of this; absent where the size is fixed. */
   @IsOptional() @IsInt() @Min(1) multipleOf?: number;
-  @IsIn(['NHWC', 'NCHW']) layout: 'NHWC' | 'NCHW';
-  @IsIn(['uint8', 'float32']) dtype: 'uint8' | 'float32';
+  @IsIn(['NHWC', 'NCHW']) layout!: 'NHWC' | 'NCHW';
+  @IsIn(['uint8', 'float32']) dtype!: 'uint8' | 'float32';
   /** Without meaning where there is one channel. */
-  @IsIn(['RGB', 'BGR']) colorOrder: 'RGB' | 'BGR';
+  @IsIn(['RGB', 'BGR']) colorOrder!: 'RGB' | 'BGR';
   /** 1: grey, the luma of ITU-R BT.601. Attribute models only. @defaultValue 3 */
   @IsOptional() @IsIn([1, 3]) channels?: 1 | 3;
   /** Subtracted, a number per channel; must be 0 where `dtype` is uint8, as the graph does it there. */
-  @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) mean: number[];
+  @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) mean!: number[];
   /** Divides each channel after the mean. */
-  @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) std: number[];
+  @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) std!: number[];
   /**
    * `image`: value = (pixel - mean) / standard deviation, both over all channels of the crop, black borders included;
    * `mean` must then be 0 and `std` 1.
    */
   @IsOptional() @IsIn(['image']) standardize?: 'image';
   /** Largest batch of one run: 1 where the graph fixes it. */
-  @IsInt() @Min(1) maxBatch: number;
+  @IsInt() @Min(1) maxBatch!: number;
 }
 
 /** Dimensions of a graph output; -1 stands for a dimension that varies. */
 export class CardOutput {
   /** Name in the graph; absent where the exporter only numbered its outputs: then their order counts. */
   @IsOptional() @IsString() @IsNotEmpty() name?: string;
-  @IsArray() @IsInt({ each: true }) dims: number[];
+  @IsArray() @IsInt({ each: true }) dims!: number[];
 }
 
 /** One try of a detector. Tries run in order until one finds a face. */
 export class DetectionPass {
   /** Black border on each side before detection, as a fraction of the longer side of the image. */
-  @IsNumber() @Min(0) @Max(4) border: number;
+  @IsNumber() @Min(0) @Max(4) border!: number;
   /** Faces below this score are dropped, [0, 1], inclusive. */
-  @IsNumber() @Min(0) @Max(1) minDetectionScore: number;
+  @IsNumber() @Min(0) @Max(1) minDetectionScore!: number;
   /** Longest side of the letterboxed input for this pass; default: the input's own size. */
   @IsOptional() @IsInt() @Min(32) inputSide?: number;
 }
@@ -112,11 +112,11 @@ export class CardDetection {
   @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Type(() => DetectionPass)
-  passes: DetectionPass[];
+  passes!: DetectionPass[];
   /** Boxes that overlap a better one by more than this are dropped (intersection over union). */
-  @IsNumber() @Min(0) @Max(1) nmsIou: number;
+  @IsNumber() @Min(0) @Max(1) nmsIou!: number;
   /** False where small images keep their size on the canvas instead of being enlarged. */
-  @IsBoolean() enlarge: boolean;
+  @IsBoolean() enlarge!: boolean;
   /**
    * Model that finds 68 landmarks: those that faces are aligned by where the detector gives none, and otherwise those that
    * its own are held against.
@@ -136,8 +136,8 @@ export class CardDetection {
 /** The largest distance at which two embeddings still verify, and where the figure comes from. */
 export class CardThreshold {
   /** Inclusive, in the unit of the metric. */
-  @IsNumber() @Min(0) maxDistance: number;
-  @IsString() @IsNotEmpty() source: string;
+  @IsNumber() @Min(0) maxDistance!: number;
+  @IsString() @IsNotEmpty() source!: string;
 }
 
 export class CardThresholds {
@@ -154,8 +154,8 @@ export class CardThresholds {
  */
 export class CardRawLength {
   /** Length at which the odds are even. */
-  @IsNumber() @IsPositive() even: number;
-  @IsNumber() @IsPositive() slope: number;
+  @IsNumber() @IsPositive() even!: number;
+  @IsNumber() @IsPositive() slope!: number;
 }
 
 /** False match rates at which a calibration states a similarity, most frequent first. */
@@ -163,31 +163,31 @@ export const CALIBRATION_FMRS = [0.5, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6] as cons
 
 /** Photos that a calibration was counted on. Pairs are made within a set only, since its photos have one origin. */
 export class CalibrationSet {
-  @IsString() @IsNotEmpty() name: string;
+  @IsString() @IsNotEmpty() name!: string;
   /** People with at least one photo in which a face was found. */
-  @IsInt() @Min(2) people: number;
+  @IsInt() @Min(2) people!: number;
   /** Photos in which a face was found. */
-  @IsInt() @Min(2) photos: number;
+  @IsInt() @Min(2) photos!: number;
   /** Pairs of photos of different people. */
-  @IsInt() @Min(1) nonMatedPairs: number;
+  @IsInt() @Min(1) nonMatedPairs!: number;
   /** Pairs of photos of the same person. */
-  @IsInt() @Min(0) matedPairs: number;
+  @IsInt() @Min(0) matedPairs!: number;
 }
 
 /** The similarity at one false match rate, over the pairs of all sets together. */
 export class CalibrationPoint {
   /** False match rate: the share of pairs of strangers that are at least as similar as `minSimilarity`, (0, 0.5]. */
-  @IsNumber() @IsPositive() @Max(0.5) fmr: number;
+  @IsNumber() @IsPositive() @Max(0.5) fmr!: number;
   /** Cosine similarity of unit vectors, [-1, 1]. */
-  @IsNumber() @Min(-1) @Max(1) minSimilarity: number;
+  @IsNumber() @Min(-1) @Max(1) minSimilarity!: number;
   /** Pairs of strangers that are at least as similar. */
-  @IsInt() @Min(0) falseMatches: number;
+  @IsInt() @Min(0) falseMatches!: number;
   /** Pairs of strangers that were compared. */
-  @IsInt() @Min(1) nonMatedPairs: number;
+  @IsInt() @Min(1) nonMatedPairs!: number;
   /** False non-match rate: the share of pairs of one person that are less similar, [0, 1]; `null` without such pairs. */
-  @ValidateIf((_point, value) => value !== null) @IsNumber() @Min(0) @Max(1) fnmr: number | null;
+  @ValidateIf((_point, value) => value !== null) @IsNumber() @Min(0) @Max(1) fnmr!: number | null;
   /** True where too few pairs were at least as similar to count the rate: the similarity comes from a fitted line. */
-  @IsBoolean() isExtrapolated: boolean;
+  @IsBoolean() isExtrapolated!: boolean;
 }
 
 /**
@@ -196,29 +196,29 @@ export class CalibrationPoint {
  */
 export class CardCalibration {
   /** Day of the measurement, ISO 8601. */
-  @Matches(/^\d{4}-\d{2}-\d{2}$/) date: string;
+  @Matches(/^\d{4}-\d{2}-\d{2}$/) date!: string;
   /** Name of the detector that found the faces. */
-  @IsString() @IsNotEmpty() detector: string;
+  @IsString() @IsNotEmpty() detector!: string;
   @IsArray()
   @ArrayMinSize(1)
   @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Type(() => CalibrationSet)
-  sets: CalibrationSet[];
+  sets!: CalibrationSet[];
   /** One for each of {@link CALIBRATION_FMRS}, in their order; the similarity rises strictly. */
   @IsArray()
   @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Type(() => CalibrationPoint)
-  points: CalibrationPoint[];
+  points!: CalibrationPoint[];
 }
 
 /** What an embedder needs beyond its input. */
 export class CardEmbedding {
   /** Length D of the embedding. */
-  @IsInt() @Min(1) dimensions: number;
+  @IsInt() @Min(1) dimensions!: number;
   /** True where the embedding is the mean of the face and its mirror image, for twice the cost. */
-  @IsBoolean() mirrorAverage: boolean;
+  @IsBoolean() mirrorAverage!: boolean;
   /** Absent where nobody has measured it: then the points of a face alone say whether it is aligned. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardRawLength) rawLength?: CardRawLength;
   /** Fixed distances. That of cosine is needed where there is no calibration, and not read where there is one. */
@@ -233,29 +233,29 @@ export type PresentationClass = (typeof PRESENTATION_CLASSES)[number];
 /** What a presentation attack model needs beyond its input. Its one output is a softmax over `labels`. */
 export class CardPresentationAttack {
   /** Side of the square that the network sees, in longer sides of the face box: how much of the surroundings. */
-  @IsNumber() @Min(1) @Max(8) scale: number;
+  @IsNumber() @Min(1) @Max(8) scale!: number;
   /** Faces whose score for `real` is under this are suspected, [0, 1]. */
-  @IsNumber() @Min(0) @Max(1) minRealScore: number;
+  @IsNumber() @Min(0) @Max(1) minRealScore!: number;
   /** Class of each number of the output's last dimension; those of one class are added up. `real` is needed. */
   @IsArray()
   @ArrayMinSize(2)
   @IsIn(PRESENTATION_CLASSES, { each: true })
-  labels: PresentationClass[];
+  labels!: PresentationClass[];
 }
 
 export class CardLicense {
   /** SPDX identifier, or a short name where there is none. */
-  @IsString() @IsNotEmpty() name: string;
-  @IsBoolean() commercialUse: boolean;
+  @IsString() @IsNotEmpty() name!: string;
+  @IsBoolean() commercialUse!: boolean;
   @IsOptional() @IsString() note?: string;
 }
 
 /** The zip that a model is published in, together with other files. */
 export class CardPack {
   /** File name of the ONNX file in the zip, without its folders. */
-  @Matches(/^[^/\\]+\.onnx$/) entry: string;
+  @Matches(/^[^/\\]+\.onnx$/) entry!: string;
   /** sha256 of the zip. */
-  @Matches(/^[0-9a-f]{64}$/) sha256: string;
+  @Matches(/^[0-9a-f]{64}$/) sha256!: string;
   /** Size of the zip; absent where its publisher states none. */
   @IsOptional() @IsInt() @IsPositive() bytes?: number;
 }
@@ -263,7 +263,7 @@ export class CardPack {
 /** Where `likeness models pull` finds the file of a model. */
 export class CardDownload {
   /** The ONNX file, whose sha256 and bytes are those of the card, or the pack that holds it. Ends in a plain file name. */
-  @Matches(/^https:\/\/[^/?#\s]+(\/[^/?#\s]+)*\/[\w.-]*\w$/) url: string;
+  @Matches(/^https:\/\/[^/?#\s]+(\/[^/?#\s]+)*\/[\w.-]*\w$/) url!: string;
   /** Present where `url` is a zip. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardPack) pack?: CardPack;
 }
@@ -274,10 +274,10 @@ export class CardDownload {
  * @publicApi
  */
 export class ModelCard {
-  @Matches(/^[a-z0-9][a-z0-9.-]*$/) name: string;
-  @IsString() @IsNotEmpty() title: string;
-  @IsIn(MODEL_TASKS) task: ModelTask;
-  @IsString() family: string;
+  @Matches(/^[a-z0-9][a-z0-9.-]*$/) name!: string;
+  @IsString() @IsNotEmpty() title!: string;
+  @IsIn(MODEL_TASKS) task!: ModelTask;
+  @IsString() family!: string;
   /** File name of the ONNX file inside a models folder. Absent for models that are compiled from the weights in an npm package. */
   @IsOptional() @Matches(/^[^/\\]+\.onnx$/) file?: string;
   /** True where `likeness models compile` makes the file from the weights in an npm package. */
@@ -288,13 +288,13 @@ export class ModelCard {
    */
   @IsOptional() @Matches(/^[0-9a-f]{64}$/) sha256?: string;
   @IsOptional() @IsInt() @IsPositive() bytes?: number;
-  @IsObject() @ValidateNested() @Type(() => CardInput) input: CardInput;
+  @IsObject() @ValidateNested() @Type(() => CardInput) input!: CardInput;
   @IsArray()
   @ArrayMinSize(1)
   @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Type(() => CardOutput)
-  outputs: CardOutput[];
+  outputs!: CardOutput[];
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDetection) detection?: CardDetection;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardEmbedding) embedding?: CardEmbedding;
   @IsOptional()
@@ -313,11 +313,11 @@ export class ModelCard {
   @IsString({ each: true })
   @IsNotEmpty({ each: true })
   labels?: string[];
-  @IsObject() @ValidateNested() @Type(() => CardLicense) license: CardLicense;
+  @IsObject() @ValidateNested() @Type(() => CardLicense) license!: CardLicense;
   /** What the weights were trained on, as far as their publisher says. Absent where the author of the card knows nothing. */
   @IsOptional() @IsString() @IsNotEmpty() trainingData?: string;
   /** Where the weights come from. */
-  @IsString() @IsNotEmpty() source: string;
+  @IsString() @IsNotEmpty() source!: string;
   /** Absent where nobody publishes the file as the card wants it. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDownload) download?: CardDownload;
 }

@@ -79,7 +79,7 @@ const IMAGES_AT_A_TIME = 16;
 /** Embeddings of one call that are added with one acknowledgement. */
 const EMBEDDINGS_AT_A_TIME = 1000;
 /** Errors that are none of an item's own: they fail the call. */
-const ERRORS_OF_THE_CALL: readonly FaceErrorCode[] = [
+const CALL_LEVEL_ERRORS: readonly FaceErrorCode[] = [
   'MODEL_UNKNOWN',
   'MODEL_NOT_LOADED',
   'GALLERY_NOT_FOUND',
@@ -344,7 +344,7 @@ function isImage(input: VerificationInput): input is Uint8Array {
 /** An error of an item becomes its result; what is not the item's own is thrown. */
 function orError<T>(work: Promise<T>): Promise<T | FaceError> {
   return work.catch((error: unknown) => {
-    if (error instanceof FaceError && !ERRORS_OF_THE_CALL.includes(error.code)) return error;
+    if (error instanceof FaceError && !CALL_LEVEL_ERRORS.includes(error.code)) return error;
     throw error;
   });
 }

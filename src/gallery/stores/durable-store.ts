@@ -44,7 +44,7 @@ const PROGRESS_STEP = 5000;
  * @publicApi
  */
 export class DurableStore extends MemoryStore {
-  private file: RecordFile;
+  private file!: RecordFile;
   /** Numbers of the records. */
   private records = new NumberPool();
   /** Numbers of records that are gone and not wiped yet. */

@@ -19,7 +19,7 @@ const MAX_RETRY_AFTER_MS = 120_000;
 const UNTRUSTED = /^(ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/;
 
 /** How patient a download is. */
-export interface Patience {
+export interface RetryPolicy {
   /** Milliseconds without a byte after which a connection is given up. */
   stallMs: number;
   /** Tries in all. */
@@ -28,7 +28,7 @@ export interface Patience {
   retryMs: number;
 }
 
-export const DEFAULT_PATIENCE: Patience = { stallMs: 30_000, attempts: 6, retryMs: 1000 };
+export const DEFAULT_RETRY_POLICY: RetryPolicy = { stallMs: 30_000, attempts: 6, retryMs: 1000 };
 
 /** What is downloaded. */
 export interface DownloadSource {
@@ -83,18 +83,18 @@ export async function downloadFile(
   partPath: string,
   source: DownloadSource,
   events: DownloadEvents,
-  patience: Patience,
+  retryPolicy: RetryPolicy,
 ): Promise<{ resumed: boolean }> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const result = await tryOnce(part, partPath, source, events, patience);
+      const result = await tryOnce(part, partPath, source, events, retryPolicy);
       await part.sync();
       return result;
     } catch (error) {
       const isPassing = error instanceof PassingFailure;
       if (!isPassing && !(error instanceof LastingFailure)) throw error;
-      const waitMs = isPassing ? (error.retryAfterMs ?? patience.retryMs * 2 ** (attempt - 1)) : 0;
-      if (!isPassing || attempt === patience.attempts || waitMs > MAX_RETRY_AFTER_MS) {
+      const waitMs = isPassing ? (error.retryAfterMs ?? retryPolicy.retryMs * 2 ** (attempt - 1)) : 0;
+      if (!isPassing || attempt === retryPolicy.attempts || waitMs > MAX_RETRY_AFTER_MS) {
         throw downloadFailed(source.url, error);
       }
       events.onNotice(
@@ -114,7 +114,7 @@ async function tryOnce(
   partPath: string,
   source: DownloadSource,
   { onBytes }: DownloadEvents,
-  { stallMs }: Patience,
+  { stallMs }: RetryPolicy,
 ): Promise<{ resumed: boolean }> {
   const limit = source.bytes ?? source.maxBytes;
   const present = (await part.stat()).size;
@@ -130,25 +130,25 @@ async function tryOnce(
     if (statusCode === 416) {
       // All of a file of no pinned size had come, as the server says; its hash will tell.
       if (answer['content-range'] === `bytes */${from}`) return { resumed: true };
-      await startAnew(part, partPath);
+      await restartPart(part, partPath);
       throw new PassingFailure('it has no more than what is here, which is not the file');
     }
     const resumed = statusCode === 206;
     const { start, total } = resumed ? rangeOf(answer) : { start: 0, total: lengthOf(answer) };
     if (resumed && (from === 0 || start !== from)) {
-      await startAnew(part, partPath);
+      await restartPart(part, partPath);
       throw new PassingFailure('it answers with another part than was asked for');
     }
     if (total != null && source.bytes != null && total !== source.bytes) {
       // The part may be of a file that is no longer there; what the server has now is to be refused by itself.
       if (!resumed) throw new LastingFailure(`it offers ${total} bytes where ${source.bytes} are pinned`);
-      await startAnew(part, partPath);
+      await restartPart(part, partPath);
       throw new PassingFailure(`it resumes a file of ${total} bytes where ${source.bytes} are pinned`);
     }
     if (total != null && total > limit)
       throw new LastingFailure(`it offers ${total} bytes, over the limit of ${limit}`);
     if (!resumed) {
-      await startAnew(part, partPath);
+      await restartPart(part, partPath);
       await writeOrigin(partPath, source.url, answer);
     }
     let position = start;
@@ -333,7 +333,7 @@ async function writeOrigin(
 }
 
 /** The origin goes first: a part never stands beside the origin of another. */
-async function startAnew(part: FileHandle, partPath: string): Promise<void> {
+async function restartPart(part: FileHandle, partPath: string): Promise<void> {
   await rm(originPath(partPath), { force: true });
   await part.truncate(0);
 }

@@ -90,7 +90,7 @@ async function pull(
     onNotice: (message) => notices.push(message),
     onBytes: (_file, done) => server.reached(done),
     ...options,
-    patience: { stallMs: 10_000, retryMs: 1, attempts: 4, ...options.patience },
+    retryPolicy: { stallMs: 10_000, retryMs: 1, attempts: 4, ...options.retryPolicy },
   });
   for await (const result of pulled) results.push(result);
   return results;
@@ -200,7 +200,7 @@ describe('a server that fails in passing', () => {
   ])('is asked again where it %s', async (_, behaviours, asked) => {
     server.next.push(...behaviours);
     const isSlow = behaviours.length === 1 && /stall|never/.test(_);
-    await pull([card()], isSlow ? { patience: { stallMs: 500 } } : {});
+    await pull([card()], isSlow ? { retryPolicy: { stallMs: 500 } } : {});
     expect(ranges()).toEqual(asked);
     expect(notices).toHaveLength(asked.length - 1);
     expect(content().equals(weights)).toBe(true);

@@ -10,10 +10,10 @@ import type { CardLicense, ModelCard } from '../../models/model-card';
 import { checksumMismatch, isModelFile, sha256OfFile } from '../../models/model-file';
 import type { StoredModel } from '../../models/model-store';
 import {
-  DEFAULT_PATIENCE,
+  DEFAULT_RETRY_POLICY,
   type DownloadEvents,
   downloadFile,
-  type Patience,
+  type RetryPolicy,
   publishPart,
   removePart,
 } from './download-file';
@@ -39,7 +39,7 @@ export interface PullOptions {
   /** Told how far the file of that name is. */
   onBytes?(file: string, done: number, total: number | null): void;
   onNotice?(message: string): void;
-  patience?: Partial<Patience>;
+  retryPolicy?: Partial<RetryPolicy>;
 }
 
 /** What became of one model. */
@@ -240,14 +240,14 @@ async function download(
     onBytes: (done, total) => options.onBytes?.(file, done, total),
     onNotice: (message) => options.onNotice?.(message),
   };
-  const patience = { ...DEFAULT_PATIENCE, ...options.patience };
-  const { resumed } = await downloadFile(part, partPath, source, events, patience);
+  const retryPolicy = { ...DEFAULT_RETRY_POLICY, ...options.retryPolicy };
+  const { resumed } = await downloadFile(part, partPath, source, events, retryPolicy);
   // Read back from the disk: this is what will be loaded, whichever answers and processes it came by.
   let received = await sha256OfFile(partPath);
   if (received !== fetch.sha256 && resumed) {
     options.onNotice?.(`${file}: what was resumed is not the file; downloading it from the beginning`);
     await part.truncate(0);
-    await downloadFile(part, partPath, source, events, patience);
+    await downloadFile(part, partPath, source, events, retryPolicy);
     received = await sha256OfFile(partPath);
   }
   if (received !== fetch.sha256) throw mismatch(fetch, received);

@@ -5,7 +5,7 @@ import { IDLE_TTL_RANGE } from '../../face/face.options';
 import { EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { ModelStatusDto } from '../http/dto/model-status.dto';
-import { IsDecimal, Omittable } from '../http/request/validation';
+import { IsDecimal, OptionalField } from '../http/request/validation';
 
 const BYTES = { type: 'integer', minimum: 0 } as const;
 const COUNT = { type: 'integer', minimum: 0 } as const;
@@ -17,13 +17,13 @@ export class ModelNameDto {
   @IsNotEmpty()
   @MaxLength(100)
   @ApiProperty({ example: EXAMPLE_EMBEDDER, maxLength: 100, description: 'Name of a model with a card' })
-  name: string;
+  name!: string;
 }
 
 /** Body of POST /admin/models/{name}/load. */
 export class LoadModelDto {
   /** Milliseconds without a call after which the model is unloaded again. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @IsInt()
   @Min(IDLE_TTL_RANGE[0])
@@ -50,16 +50,16 @@ export class SwapModelDto {
     maxLength: 100,
     description: 'Model of the same task that takes its place; the same name takes up a changed card or file',
   })
-  replacement: string;
+  replacement!: string;
 }
 
 /** Answer of a change of models. */
 export class ModelResponseDto {
   @ApiProperty({ type: ModelStatusDto })
-  model: ModelStatusDto;
+  model!: ModelStatusDto;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from(model: ModelStatus, requestId: string): ModelResponseDto {
     return { model, requestId };
@@ -69,69 +69,69 @@ export class ModelResponseDto {
 /** Memory of a process. */
 export class ProcessMemoryDto implements ProcessMemory {
   @ApiProperty({ ...BYTES, example: 92_274_688, description: 'Pages of its own, bytes' })
-  privateBytes: number;
+  privateBytes!: number;
 
   @ApiProperty({
     ...BYTES,
     example: 83_886_080,
     description: 'Pages mapped from files, bytes; weights are the same memory in every worker',
   })
-  sharedBytes: number;
+  sharedBytes!: number;
 }
 
 /** One inference worker. */
 export class WorkerDto {
   @ApiProperty({ type: 'integer', nullable: true, example: 4211, description: 'Number of the process' })
-  pid: number | null;
+  pid!: number | null;
 
   @ApiProperty({
     enum: ['starting', 'idle', 'busy', 'retiring'],
     example: 'idle',
     description: 'retiring: finishes its image with models that were unloaded, then ends',
   })
-  state: EngineStatus['workers'][number]['state'];
+  state!: EngineStatus['workers'][number]['state'];
 
   @ApiProperty({ type: ProcessMemoryDto, nullable: true, description: 'null where it cannot be read' })
-  memory: ProcessMemoryDto | null;
+  memory!: ProcessMemoryDto | null;
 }
 
 /** Images in front of the workers. */
 export class QueueDto {
   @ApiProperty({ ...COUNT, example: 3, description: 'Images that wait' })
-  length: number;
+  length!: number;
 
   @ApiProperty({ ...BYTES, example: 912_384, description: 'Their bytes' })
-  bytes: number;
+  bytes!: number;
 
   @ApiProperty({ ...COUNT, example: 256, description: 'Images that may wait' })
-  maxLength: number;
+  maxLength!: number;
 
   @ApiProperty({ ...BYTES, example: 268_435_456, description: 'Bytes that may wait' })
-  maxBytes: number;
+  maxBytes!: number;
 
   @ApiProperty({ ...COUNT, example: 2, description: 'Images that are worked on' })
-  running: number;
+  running!: number;
 }
 
 /** What the cache holds, and how it did since the boot. */
 export class CacheDto {
   @ApiProperty({ ...COUNT, example: 1500, description: 'Answers that are kept' })
-  entries: number;
+  entries!: number;
 
   @ApiProperty({ ...BYTES, example: 2_400_000, description: 'Their bytes' })
-  bytes: number;
+  bytes!: number;
 
   @ApiProperty({ ...BYTES, example: 67_108_864, description: 'Bytes that may be kept' })
-  maxBytes: number;
+  maxBytes!: number;
 
   @ApiProperty({ ...COUNT, example: 820, description: 'Images answered from the cache' })
-  hits: number;
+  hits!: number;
 
   @ApiProperty({ ...COUNT, example: 12, description: 'Images that joined the same image under way' })
-  shared: number;
+  shared!: number;
 
   @ApiProperty({ ...COUNT, example: 1511, description: 'Images that were worked on' })
-  misses: number;
+  misses!: number;
 }
 
 /** Memory as it is reckoned before a model is loaded. */
@@ -141,31 +141,31 @@ export class MemoryDto {
     example: 524_288_000,
     description: 'What server, workers and models are reckoned to take, bytes',
   })
-  reckonedBytes: number;
+  reckonedBytes!: number;
 
   @ApiProperty({ ...BYTES, example: 20_615_843_020, description: 'What they may take, bytes' })
-  budgetBytes: number;
+  budgetBytes!: number;
 }
 
 /** Answer of GET /admin/status. */
 export class StatusResponseDto implements EngineStatus {
   @ApiProperty({ type: [WorkerDto] })
-  workers: WorkerDto[];
+  workers!: WorkerDto[];
 
   @ApiProperty({ ...COUNT, example: 0, description: 'Workers that ended and were replaced since the boot' })
-  workerRestarts: number;
+  workerRestarts!: number;
 
   @ApiProperty({ type: QueueDto })
-  queue: QueueDto;
+  queue!: QueueDto;
 
   @ApiProperty({ type: CacheDto, nullable: true, description: 'null where FACE_CACHE is off' })
-  cache: CacheDto | null;
+  cache!: CacheDto | null;
 
   @ApiProperty({ type: MemoryDto })
-  memory: MemoryDto;
+  memory!: MemoryDto;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Image in the path of a purge. */
@@ -176,16 +176,16 @@ export class ImageHashDto {
     example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
     description: 'Hexadecimal sha256 of the encoded image',
   })
-  imageSha256: string;
+  imageSha256!: string;
 }
 
 /** Answer of a purge. */
 export class PurgeResponseDto {
   @ApiProperty({ ...COUNT, example: 1500, description: 'Answers that were forgotten' })
-  purged: number;
+  purged!: number;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 export const STATUS_ANSWER: StatusResponseDto = {

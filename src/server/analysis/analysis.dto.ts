@@ -4,7 +4,7 @@ import type { Analysis } from '../../face/analysis.service';
 import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, EXAMPLE_TIMINGS, exampleImage } from '../http/openapi/examples';
 import { FaceOptionsDto, IsPresentationAttack } from '../http/dto/face-options.dto';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
-import { IsNameList, Omittable } from '../http/request/validation';
+import { IsNameList, OptionalField } from '../http/request/validation';
 import {
   type AnalyzedFace,
   type Attribute,
@@ -21,7 +21,7 @@ const SOFTMAX = { minimum: 0, maximum: 1 };
 /** Body of POST /v1/analyze beside `image`. */
 export class AnalyzeOptionsDto extends FaceOptionsDto {
   /** What is estimated. */
-  @Omittable()
+  @OptionalField()
   @IsNameList()
   @ArrayNotEmpty()
   @ArrayUnique()
@@ -46,10 +46,10 @@ export class AnalyzeOptionsDto extends FaceOptionsDto {
 /** Outputs of the gender network, [0, 1], sum 1. Not calibrated probabilities. */
 export class GenderScoresDto {
   @ApiProperty({ ...SOFTMAX, example: 0.06, description: '[0, 1]' })
-  male: number;
+  male!: number;
 
   @ApiProperty({ ...SOFTMAX, example: 0.94, description: '[0, 1]' })
-  female: number;
+  female!: number;
 }
 
 /** A face with estimated attributes: those that were asked for. */
@@ -107,10 +107,10 @@ export class AnalyzeResponseDto extends ImageResultDto {
     type: [AnalyzedFaceDto],
     description: 'Selected faces, largest first; empty where none was found',
   })
-  faces: AnalyzedFaceDto[];
+  faces!: AnalyzedFaceDto[];
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from(result: Analysis, requestId: string): AnalyzeResponseDto {
     const faces = result.faces.map(AnalyzedFaceDto.from);

@@ -544,47 +544,47 @@ interface DeepfaceConfig {
 
 /** Settings of the service: frozen, made once from the environment by {@link loadAppConfig}. */
 export class AppConfig {
-  readonly port: number;
-  readonly host: string;
+  readonly port!: number;
+  readonly host!: string;
   /** Port of the health thread; 0 where there is none. */
-  readonly healthPort: number;
+  readonly healthPort!: number;
   /** Requests are served for so long after the signal that ends the service. */
-  readonly shutdownDelayMs: number;
+  readonly shutdownDelayMs!: number;
   /** Key of an operator; `null`: none. Never logged. */
-  readonly adminKey: string | null;
+  readonly adminKey!: string | null;
   /** File of the API keys; `null`: requests need none, apart from `adminKey` and `deepface.authToken`. */
-  readonly apiKeysFile: string | null;
+  readonly apiKeysFile!: string | null;
   /** False: a public host may be served without API keys. */
-  readonly isAuthRequired: boolean;
-  readonly logLevel: AppLogLevel;
-  readonly audit: Readonly<AuditConfig>;
+  readonly isAuthRequired!: boolean;
+  readonly logLevel!: AppLogLevel;
+  readonly audit!: Readonly<AuditConfig>;
   /** File of the key that signs receipts; `null`: there are none. */
-  readonly receiptKeyFile: string | null;
+  readonly receiptKeyFile!: string | null;
   /** Capabilities that are on. */
-  readonly features: Features;
+  readonly features!: Features;
   /** Most images in one call of /v1/represent, and in one enrollment. */
-  readonly maxImages: number;
+  readonly maxImages!: number;
   /** Largest JSON body in bytes. */
-  readonly maxJsonBytes: number;
+  readonly maxJsonBytes!: number;
   /** Bytes of request bodies that are received or worked on, together. */
-  readonly uploadBytes: number;
+  readonly uploadBytes!: number;
   /** Hosts from which images are fetched: see `FetchRules`. */
-  readonly imageUrlHosts: readonly string[];
-  readonly imageUrlTimeoutMs: number;
+  readonly imageUrlHosts!: readonly string[];
+  readonly imageUrlTimeoutMs!: number;
   /** Host names that requests may name beside addresses and `localhost`; `*.` before a name, or `*` alone, as wildcard. */
-  readonly allowedHosts: readonly string[];
+  readonly allowedHosts!: readonly string[];
   /** Origins of other sites whose pages may call the service, as browsers write them. */
-  readonly corsOrigins: readonly string[];
+  readonly corsOrigins!: readonly string[];
   /** Addresses and CIDR blocks of proxies whose `X-Forwarded-*` headers are believed. */
-  readonly trustProxy: readonly string[];
+  readonly trustProxy!: readonly string[];
   /** Per caller; 0: no limit. */
-  readonly requestsPerMinute: number;
+  readonly requestsPerMinute!: number;
   /** Folder that models are pulled from, ends in a slash; `null` where each is pulled from its publisher. */
-  readonly modelMirrorUrl: string | null;
-  readonly face: Readonly<FaceConfig>;
+  readonly modelMirrorUrl!: string | null;
+  readonly face!: Readonly<FaceConfig>;
   /** Its `key` is never logged. */
-  readonly gallery: Readonly<GalleryConfig>;
-  readonly deepface: Readonly<DeepfaceConfig>;
+  readonly gallery!: Readonly<GalleryConfig>;
+  readonly deepface!: Readonly<DeepfaceConfig>;
 
   constructor(values: AppConfig) {
     Object.assign(this, values, {

@@ -24,16 +24,16 @@ const POINT = { type: 'array', items: { type: 'integer' }, minItems: 2, maxItems
 /** Where a face is, in whole pixels of the image as the file shows it (EXIF applied). All are null where an embedding came in. */
 export class FacialAreaDto {
   @ApiProperty({ type: 'integer', nullable: true, example: 38, description: 'Left edge, inside the image' })
-  x: number | null;
+  x!: number | null;
 
   @ApiProperty({ type: 'integer', nullable: true, example: 35, description: 'Top edge, inside the image' })
-  y: number | null;
+  y!: number | null;
 
   @ApiProperty({ type: 'integer', nullable: true, example: 77, description: 'Width, inside the image' })
-  w: number | null;
+  w!: number | null;
 
   @ApiProperty({ type: 'integer', nullable: true, example: 92, description: 'Height, inside the image' })
-  h: number | null;
+  h!: number | null;
 
   @ApiProperty({
     ...POINT,
@@ -42,7 +42,7 @@ export class FacialAreaDto {
     description:
       "The person's left eye, on the right of the upright face: [x, y]. null where it is not known",
   })
-  left_eye: number[] | null;
+  left_eye!: number[] | null;
 
   @ApiProperty({
     ...POINT,
@@ -51,7 +51,7 @@ export class FacialAreaDto {
     description:
       "The person's right eye, on the left of the upright face: [x, y]. null where it is not known",
   })
-  right_eye: number[] | null;
+  right_eye!: number[] | null;
 
   @ApiPropertyOptional({ ...POINT, nullable: true, description: 'Detector retinaface only' })
   nose?: number[] | null;
@@ -100,10 +100,10 @@ export class FacialAreaDto {
 /** Areas of the compared faces. */
 export class FacialAreasDto {
   @ApiProperty({ type: FacialAreaDto })
-  img1: FacialAreaDto;
+  img1!: FacialAreaDto;
 
   @ApiProperty({ type: FacialAreaDto })
-  img2: FacialAreaDto;
+  img2!: FacialAreaDto;
 }
 
 /** Answer of POST /verify. */
@@ -112,7 +112,7 @@ export class DeepfaceVerifyAnswerDto {
     example: true,
     description: 'distance <= threshold; false where no face was found in either image',
   })
-  verified: boolean;
+  verified!: boolean;
 
   @ApiPropertyOptional({
     enum: REFUSAL_REASONS,
@@ -128,10 +128,10 @@ export class DeepfaceVerifyAnswerDto {
     example: EXAMPLE_DISTANCE,
     description: 'Of the closest pair of faces, six decimals; null for keys that may not see distances',
   })
-  distance: number | null;
+  distance!: number | null;
 
   @ApiProperty({ example: EXAMPLE_THRESHOLD, description: 'The threshold that was applied, inclusive' })
-  threshold: number;
+  threshold!: number;
 
   @ApiProperty({
     type: Number,
@@ -142,22 +142,22 @@ export class DeepfaceVerifyAnswerDto {
     description:
       "DeepFace's formula, two decimals; by its own threshold, whatever threshold was given; null for keys that may not see distances",
   })
-  confidence: number | null;
+  confidence!: number | null;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'As the request named it' })
-  model: string;
+  model!: string;
 
   @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'As the request named it' })
-  detector_backend: string;
+  detector_backend!: string;
 
   @ApiProperty({ enum: METRICS, example: 'cosine' })
-  similarity_metric: Metric;
+  similarity_metric!: Metric;
 
   @ApiProperty({ type: FacialAreasDto })
-  facial_areas: FacialAreasDto;
+  facial_areas!: FacialAreasDto;
 
   @ApiProperty({ example: 0.08, description: 'Seconds, two decimals' })
-  time: number;
+  time!: number;
 }
 
 const IS_REAL = {
@@ -181,13 +181,13 @@ function spoofAnswer({ presentationAttack }: FaceDetection): { is_real?: boolean
 /** A face with its embedding. */
 export class DeepfaceRepresentationDto {
   @ApiProperty({ type: [Number], description: 'The vector as the network gives it, not brought to length 1' })
-  embedding: number[];
+  embedding!: number[];
 
   @ApiProperty({ type: FacialAreaDto })
-  facial_area: FacialAreaDto;
+  facial_area!: FacialAreaDto;
 
   @ApiProperty({ example: 0.88, description: "Detector's score, two decimals; 0 for a whole image" })
-  face_confidence: number;
+  face_confidence!: number;
 
   @ApiPropertyOptional(IS_REAL)
   is_real?: boolean;
@@ -250,10 +250,10 @@ export class DeepfaceAnalysisDto {
   dominant_race?: string;
 
   @ApiProperty({ type: FacialAreaDto })
-  region: FacialAreaDto;
+  region!: FacialAreaDto;
 
   @ApiProperty({ example: 0.88, description: "Detector's score, two decimals; 0 for a whole image" })
-  face_confidence: number;
+  face_confidence!: number;
 
   @ApiPropertyOptional(IS_REAL)
   is_real?: boolean;
@@ -283,43 +283,43 @@ export class DeepfaceRegisterAnswerDto {
     example: 1,
     description: 'Faces that were added; a face of an image that is there already is not',
   })
-  inserted: number;
+  inserted!: number;
 }
 
 /** A registered face near one of the image. */
 export class DeepfaceMatchDto {
   @ApiProperty({ example: 'b2f1c0…', description: 'Of the registered face' })
-  id: string;
+  id!: string;
 
   @ApiProperty({ example: 'ada.jpg', description: 'Of the registered face' })
-  img_name: string;
+  img_name!: string;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER })
-  model_name: string;
+  model_name!: string;
 
   @ApiProperty({ example: EXAMPLE_DETECTOR })
-  detector_backend: string;
+  detector_backend!: string;
 
   @ApiProperty({ example: true })
-  aligned: boolean;
+  aligned!: boolean;
 
   @ApiProperty({ example: false })
-  l2_normalized: boolean;
+  l2_normalized!: boolean;
 
   @ApiProperty({ enum: ['exact', 'ann'], example: 'exact' })
-  search_method: string;
+  search_method!: string;
 
   @ApiProperty({ type: 'integer', example: 38, description: 'Area of the face in the image of the request' })
-  target_x: number;
+  target_x!: number;
 
   @ApiProperty({ type: 'integer', example: 35 })
-  target_y: number;
+  target_y!: number;
 
   @ApiProperty({ type: 'integer', example: 77 })
-  target_w: number;
+  target_w!: number;
 
   @ApiProperty({ type: 'integer', example: 92 })
-  target_h: number;
+  target_h!: number;
 
   @ApiProperty({
     type: Number,
@@ -327,10 +327,10 @@ export class DeepfaceMatchDto {
     example: EXAMPLE_THRESHOLD,
     description: 'null: there is none for the metric',
   })
-  threshold: number | null;
+  threshold!: number | null;
 
   @ApiProperty({ enum: METRICS, example: 'cosine' })
-  distance_metric: Metric;
+  distance_metric!: Metric;
 
   @ApiProperty({
     type: Number,
@@ -338,7 +338,7 @@ export class DeepfaceMatchDto {
     example: 0,
     description: 'Six decimals; null for keys that may not see distances',
   })
-  distance: number | null;
+  distance!: number | null;
 
   @ApiProperty({
     type: Number,
@@ -348,13 +348,13 @@ export class DeepfaceMatchDto {
     maximum: 100,
     description: 'null for keys that may not see distances',
   })
-  confidence: number | null;
+  confidence!: number | null;
 }
 
 /** Answer of POST /build/index. */
 export class DeepfaceIndexAnswerDto {
   @ApiProperty({ example: 'Index built successfully' })
-  message: string;
+  message!: string;
 }
 
 /** What was asked for is there. */

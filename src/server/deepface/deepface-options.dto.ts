@@ -13,7 +13,7 @@ import {
   Min,
 } from 'class-validator';
 import { MAX_METADATA_VALUE_LENGTH } from '../../gallery/gallery-rules';
-import { IsDecimal, Omittable } from '../http/request/validation';
+import { IsDecimal, OptionalField } from '../http/request/validation';
 import { type Metric, METRICS } from '../../pipeline/face.types';
 import { type Action, ACTIONS } from './model-names';
 import { EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER } from '../http/openapi/examples';
@@ -36,7 +36,7 @@ const FLAGS = new Map<unknown, boolean>([
 /** Property: true or false as it reads, in the spellings of JSON, of forms and of Python. */
 function IsFlag(description: string, byDefault?: boolean): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => {
       const value = obj[key];
       return FLAGS.get(typeof value === 'string' ? value.toLowerCase() : value) ?? value;
@@ -48,7 +48,7 @@ function IsFlag(description: string, byDefault?: boolean): PropertyDecorator {
 
 function IsName(description: string, example: string): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsString(),
     MaxLength(100),
     ApiPropertyOptional({ type: String, maxLength: 100, description, example }),
@@ -64,7 +64,7 @@ function IsModel(): PropertyDecorator {
 
 function IsDistanceMetric(): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsIn(METRICS),
     ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Measure of the distance' }),
   );
@@ -106,7 +106,7 @@ export class DeepfaceVerifyDto extends DeepfaceOptionsDto {
   distance_metric: Metric = 'cosine';
 
   /** Largest distance that verifies, inclusive. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @Min(0)
   @ApiPropertyOptional({
@@ -125,7 +125,7 @@ export class DeepfaceRepresentDto extends DeepfaceOptionsDto {
   model_name?: string;
 
   /** How many faces are answered. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @IsInt()
   @Min(1)
@@ -136,7 +136,7 @@ export class DeepfaceRepresentDto extends DeepfaceOptionsDto {
 /** Body of POST /analyze beside the image. */
 export class DeepfaceAnalyzeDto extends DeepfaceOptionsDto {
   /** What is estimated. */
-  @Omittable()
+  @OptionalField()
   @Transform(({ value }: { value: unknown }) => actionsOf(value))
   @ArrayNotEmpty({ message: '$property must name one at least' })
   @IsIn(Object.keys(ACTIONS), {
@@ -183,14 +183,14 @@ export class DeepfaceStoreDto extends DeepfaceOptionsDto {
   l2_normalize = false;
 
   /** Boxes are as the detector gives them. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @Equals(0, { message: '$property must be 0: boxes are not enlarged here' })
   @ApiPropertyOptional({ type: 'integer', default: 0, description: 'Other values than 0 are refused' })
   expand_percentage = 0;
 
   /** The card of a model says how its input is normalised. */
-  @Omittable()
+  @OptionalField()
   @IsIn(NORMALIZATIONS)
   @ApiPropertyOptional({
     enum: NORMALIZATIONS,
@@ -203,7 +203,7 @@ export class DeepfaceStoreDto extends DeepfaceOptionsDto {
 /** Body of POST /register beside the image. */
 export class DeepfaceRegisterDto extends DeepfaceStoreDto {
   /** Name of the image. */
-  @Omittable()
+  @OptionalField()
   @IsString()
   @IsNotEmpty()
   @MaxLength(MAX_METADATA_VALUE_LENGTH)
@@ -223,7 +223,7 @@ export class DeepfaceSearchDto extends DeepfaceStoreDto {
   distance_metric: Metric = 'cosine';
 
   /** Both are exact. */
-  @Omittable()
+  @OptionalField()
   @IsIn(SEARCH_METHODS)
   @ApiPropertyOptional({ enum: SEARCH_METHODS, default: 'exact', description: 'Both look at every face' })
   search_method: SearchMethod = 'exact';
@@ -233,7 +233,7 @@ export class DeepfaceSearchDto extends DeepfaceStoreDto {
   similarity_search = false;
 
   /** How many registered faces are answered for each face of the image. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @IsInt()
   @ApiPropertyOptional({

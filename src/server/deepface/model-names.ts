@@ -135,7 +135,7 @@ export class DeepfaceModels {
     return {
       name: name ?? deepfaceName ?? card,
       card,
-      deepfaceName: deepfaceName != null && isTabled(deepfaceName) ? deepfaceName : null,
+      deepfaceName: deepfaceName != null && hasThreshold(deepfaceName) ? deepfaceName : null,
     };
   }
 
@@ -249,6 +249,6 @@ function nameOf(card: string, known: Readonly<Record<string, KnownModel>>): stri
   return Object.keys(known).find((name) => known[name].cards.includes(card));
 }
 
-function isTabled(name: string): name is DeepfaceModelName {
+function hasThreshold(name: string): name is DeepfaceModelName {
   return Object.hasOwn(DEEPFACE_THRESHOLDS, name);
 }

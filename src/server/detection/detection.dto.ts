@@ -6,10 +6,10 @@ import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
 /** Answer of POST /v1/detect. */
 export class DetectResponseDto extends ImageResultDto {
   @ApiProperty({ type: [FaceDto], description: 'Selected faces, largest first; empty where none was found' })
-  faces: FaceDto[];
+  faces!: FaceDto[];
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from(result: Detection, requestId: string): DetectResponseDto {
     const faces = result.faces.map(FaceDto.from);

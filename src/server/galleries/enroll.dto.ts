@@ -14,7 +14,7 @@ import {
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
 import { DetectorOptionsDto, IsPresentationAttack } from '../http/dto/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/dto/face.dto';
-import { IsFit, IsJson, Omittable } from '../http/request/validation';
+import { Satisfies, IsJson, OptionalField } from '../http/request/validation';
 import type { PresentationAttackPolicy } from '../../pipeline/face.types';
 import {
   ApiEnd,
@@ -37,7 +37,7 @@ const MAX_ENROLLMENT_ITEMS = 1000;
 /** Options of every route that enrolls. */
 export class EnrollOptionsDto extends DetectorOptionsDto {
   /** Which face of an image is meant. */
-  @Omittable()
+  @OptionalField()
   @IsIn(ENROLLMENT_SELECTIONS)
   @ApiPropertyOptional({
     enum: ENROLLMENT_SELECTIONS,
@@ -70,7 +70,7 @@ export class EnrollReferenceDto extends EnrollOptionsDto {
 /** One item of a bulk enrollment, as it is sent. */
 export class EnrollmentItemDto {
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID, description: 'Made where it is not there yet' })
-  subjectId: string;
+  subjectId!: string;
 
   @ApiPropertyOptional({
     description:
@@ -98,7 +98,7 @@ export type SentItem = { subjectId: string; metadata?: Metadata; expiresAt?: unk
 export class BulkEnrollDto extends EnrollOptionsDto {
   /** One each for every image or embedding; a wrong one is a failure of its own. */
   @IsJson()
-  @IsFit(itemsProblem)
+  @Satisfies(itemsProblem)
   @ApiProperty({
     type: 'array',
     minItems: 1,
@@ -106,7 +106,7 @@ export class BulkEnrollDto extends EnrollOptionsDto {
     items: { $ref: getSchemaPath(EnrollmentItemDto) },
     description: 'At most FACE_MAX_IMAGES of them with images',
   })
-  items: SentItem[];
+  items!: SentItem[];
 }
 
 /** What is wrong with the form of the items; what is in them is judged item by item. */
@@ -125,10 +125,10 @@ function itemsProblem(items: unknown): string | null {
 /** Where a reference is. */
 export class ReferenceKeyDto implements ReferenceKey {
   @ApiProperty({ example: 'lovelace' })
-  subjectId: string;
+  subjectId!: string;
 
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID })
-  referenceId: string;
+  referenceId!: string;
 }
 
 /** What became of one image or embedding. */
@@ -140,26 +140,26 @@ export class EnrollmentDto {
       'added; existing: the same call was made before with the same Idempotency-Key; duplicate: the subject has a ' +
       'reference of this image already. In the last two nothing changed',
   })
-  status: AddedReference['status'];
+  status!: AddedReference['status'];
 
   @ApiProperty({ type: ReferenceDto, description: 'The one that is in the gallery now' })
-  reference: ReferenceDto;
+  reference!: ReferenceDto;
 
   @ApiProperty({
     type: [ReferenceKeyDto],
     description: 'Other references of the same image, of any subject: ten at most',
   })
-  sameImage: ReferenceKeyDto[];
+  sameImage!: ReferenceKeyDto[];
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
     description: 'The enrolled face; null where an embedding came in, or the image was not looked at again',
   })
-  face: FaceDto | null;
+  face!: FaceDto | null;
 
   @ApiProperty({ type: TimingsDto, nullable: true, description: 'null as face' })
-  timings: TimingsDto | null;
+  timings!: TimingsDto | null;
 
   static from({ status, reference, sameImage, face, timings }: EnrollmentResult): EnrollmentDto {
     return {
@@ -175,22 +175,22 @@ export class EnrollmentDto {
 /** Answer about one image or embedding. */
 export class EnrollmentResponseDto extends EnrollmentDto {
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** One item of a list that is enrolled. */
 export class EnrolledItemDto extends EnrollmentDto {
   @ApiProperty({ type: 'integer', minimum: 0, example: 0, description: 'Position in the request, from 0' })
-  index: number;
+  index!: number;
 }
 
 /** One item of a list that is not enrolled. */
 export class RefusedItemDto {
   @ApiProperty({ type: 'integer', minimum: 0, example: 1, description: 'Position in the request, from 0' })
-  index: number;
+  index!: number;
 
   @ApiProperty({ type: ErrorDto })
-  error: ErrorDto;
+  error!: ErrorDto;
 }
 
 /** Answer about a list. */
@@ -200,10 +200,10 @@ export class EnrollmentListResponseDto {
     items: { oneOf: [{ $ref: getSchemaPath(EnrolledItemDto) }, { $ref: getSchemaPath(RefusedItemDto) }] },
     description: 'A result for each, in the order of the request; files come before text parts',
   })
-  results: (EnrolledItemDto | RefusedItemDto)[];
+  results!: (EnrolledItemDto | RefusedItemDto)[];
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Bodies that can be pasted as they are. The face in them is drawn: no gate would be sure of it. */

@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsIn, IsInt, IsNotEmpty, IsString, Max, MaxLength, Min } from 'class-validator';
-import { IsDecimal, IsFit, IsJson, Omittable } from '../http/request/validation';
+import { IsDecimal, Satisfies, IsJson, OptionalField } from '../http/request/validation';
 import {
   galleryIdProblem,
   GALLERY_ID,
@@ -33,7 +33,7 @@ const SCALARS = [{ type: 'string' }, { type: 'number' }, { type: 'boolean' }];
 /** Property: id of a gallery. */
 export function IsGalleryId(): PropertyDecorator {
   return applyDecorators(
-    IsFit(galleryIdProblem),
+    Satisfies(galleryIdProblem),
     ApiProperty({
       type: String,
       pattern: GALLERY_ID.source,
@@ -46,7 +46,7 @@ export function IsGalleryId(): PropertyDecorator {
 /** Property: id of a subject. */
 export function IsSubjectId(description: string, example = EXAMPLE_SUBJECT_ID): PropertyDecorator {
   return applyDecorators(
-    IsFit(subjectIdProblem),
+    Satisfies(subjectIdProblem),
     ApiProperty({
       type: String,
       minLength: 1,
@@ -60,9 +60,9 @@ export function IsSubjectId(description: string, example = EXAMPLE_SUBJECT_ID): 
 /** Property: metadata, flat. In multipart it is JSON text. */
 export function IsMetadata(description: string): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsJson(),
-    IsFit(metadataProblem),
+    Satisfies(metadataProblem),
     ApiPropertyOptional(metadataSchema(description)),
   );
 }
@@ -86,9 +86,9 @@ function metadataSchema(description: string) {
 /** Property: which subjects count, by their metadata. In multipart and query strings it is JSON text. */
 export function IsFilter(): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsJson(),
-    IsFit(filterProblem),
+    Satisfies(filterProblem),
     ApiPropertyOptional({
       type: 'object',
       additionalProperties: {
@@ -108,7 +108,7 @@ export const GATE_DESCRIPTION =
 /** Property: how strictly images are looked at before they become references. */
 export function IsEnrollmentGate(byDefault: string): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsIn(ENROLLMENT_GATES),
     ApiPropertyOptional({
       enum: ENROLLMENT_GATES,
@@ -130,9 +130,9 @@ export function ApiTime(description: string): PropertyDecorator {
 /** Property: when something ends, as ISO 8601 text; `null` for never. The value is milliseconds since 1970. */
 export function IsEnd(description: string): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     Transform(({ value }: { value: unknown }) => parsedTime(value)),
-    IsFit(endProblem),
+    Satisfies(endProblem),
     ApiEnd(description),
   );
 }
@@ -167,8 +167,8 @@ export function parsedTime(value: unknown): unknown {
 /** Property: a short text that an operator notes down; `null` for none. */
 export function IsNote(maxLength: number, description: string, example: string): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
-    IsFit((value) => noteProblem(value, maxLength)),
+    OptionalField(),
+    Satisfies((value) => noteProblem(value, maxLength)),
     ApiPropertyOptional({ type: String, nullable: true, maxLength, example, description }),
   );
 }
@@ -181,13 +181,13 @@ export function isoTime(ms: number): string {
 /** Gallery in the path. */
 export class GalleryPathDto {
   @IsGalleryId()
-  galleryId: string;
+  galleryId!: string;
 }
 
 /** Subject in the path. */
 export class SubjectPathDto extends GalleryPathDto {
   @IsSubjectId('Id of the subject, percent-encoded in the path')
-  subjectId: string;
+  subjectId!: string;
 }
 
 /** Reference in the path. */
@@ -196,13 +196,13 @@ export class ReferencePathDto extends SubjectPathDto {
   @IsNotEmpty()
   @MaxLength(MAX_SUBJECT_ID_LENGTH)
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Id of the reference' })
-  referenceId: string;
+  referenceId!: string;
 }
 
 /** Query of every list that comes in pages. */
 export class PageQueryDto {
   /** Most items of a page. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @IsInt()
   @Min(1)
@@ -217,7 +217,7 @@ export class PageQueryDto {
   limit: number = DEFAULT_PAGE;
 
   /** `nextCursor` of the previous page. */
-  @Omittable()
+  @OptionalField()
   @IsString()
   @IsNotEmpty()
   @MaxLength(1024)

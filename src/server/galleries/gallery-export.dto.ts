@@ -5,7 +5,7 @@ import type { ImportSummary } from '../../gallery/backup/import-gallery';
 import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import type { BodyContent } from '../http/openapi/openapi';
-import { Omittable } from '../http/request/validation';
+import { OptionalField } from '../http/request/validation';
 
 /** Content types of the forms of an export. */
 export const EXPORT_TYPES: Readonly<Record<ExportFormat, string>> = {
@@ -16,7 +16,7 @@ export const EXPORT_TYPES: Readonly<Record<ExportFormat, string>> = {
 /** Query of GET /admin/galleries/{galleryId}/export. */
 export class ExportQueryDto {
   /** Form of the export. */
-  @Omittable()
+  @OptionalField()
   @IsIn(EXPORT_FORMATS)
   @ApiPropertyOptional({
     enum: EXPORT_FORMATS,
@@ -29,10 +29,10 @@ export class ExportQueryDto {
 /** Answer of POST /admin/galleries/{galleryId}/import. */
 export class ImportResponseDto implements ImportSummary {
   @ApiProperty({ type: 'integer', minimum: 0, example: 812, description: 'Subjects in the file' })
-  subjectCount: number;
+  subjectCount!: number;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 2300, description: 'References that are new' })
-  addedCount: number;
+  addedCount!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -40,10 +40,10 @@ export class ImportResponseDto implements ImportSummary {
     example: 10,
     description: 'References that were there already, by id or image',
   })
-  existingCount: number;
+  existingCount!: number;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** An export in both forms. */

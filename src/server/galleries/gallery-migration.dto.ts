@@ -10,7 +10,7 @@ import {
 import { ErrorDto } from '../http/errors/error.dto';
 import { EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
-import { Omittable } from '../http/request/validation';
+import { OptionalField } from '../http/request/validation';
 import { ApiNextCursor, EXAMPLE_GALLERY_ID, EXAMPLE_SUBJECT_ID, PageQueryDto } from './fields';
 
 /** Property: the embedder that a gallery is moved to. */
@@ -31,31 +31,31 @@ function IsNewEmbedder(): PropertyDecorator {
 export class StartMigrationDto {
   /** Name of a loaded embedder. */
   @IsNewEmbedder()
-  embedder: string;
+  embedder!: string;
 }
 
 /** Query of GET /admin/galleries/{galleryId}/migration. */
 export class MigrationQueryDto {
   /** Name of the embedder. */
   @IsNewEmbedder()
-  embedder: string;
+  embedder!: string;
 }
 
 /** Query of GET /admin/galleries/{galleryId}/migration/missing. */
 export class MissingQueryDto extends PageQueryDto {
   /** Name of the embedder. */
   @IsNewEmbedder()
-  embedder: string;
+  embedder!: string;
 }
 
 /** Body of POST /admin/galleries/{galleryId}/migration/switch. */
 export class SwitchMigrationDto {
   /** Name of a loaded embedder. */
   @IsNewEmbedder()
-  embedder: string;
+  embedder!: string;
 
   /** Whether references that the copy lacks are given up. */
-  @Omittable()
+  @OptionalField()
   @IsBoolean({ message: '$property must be true or false' })
   @ApiPropertyOptional({
     default: false,
@@ -68,16 +68,16 @@ export class SwitchMigrationDto {
 /** How far a migration is. */
 export class MigrationDto implements Omit<MigrationStatus, 'error'> {
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
-  galleryId: string;
+  galleryId!: string;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER })
-  embedder: string;
+  embedder!: string;
 
   @ApiProperty({
     example: `${EXAMPLE_GALLERY_ID}.${EXAMPLE_EMBEDDER}`,
     description: 'Id of the gallery of the new contract, which can be searched already',
   })
-  copyId: string;
+  copyId!: string;
 
   @ApiProperty({
     enum: MIGRATION_STATES,
@@ -86,7 +86,7 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
       'idle: not asked for since the start of the service; done: the copy has all that could be embedded; failed: it ended early. ' +
       'To ask for it again goes on with it',
   })
-  state: MigrationState;
+  state!: MigrationState;
 
   @ApiProperty({
     type: 'integer',
@@ -94,10 +94,10 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
     example: 2310,
     description: 'References of the gallery when it began',
   })
-  total: number;
+  total!: number;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 1200, description: 'Of these: in the copy' })
-  done: number;
+  done!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -105,7 +105,7 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
     example: 12,
     description: 'Of these: without a picture to embed again',
   })
-  withoutCrop: number;
+  withoutCrop!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -113,13 +113,13 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
     example: 1,
     description: 'Of these: in whose picture no face was found again',
   })
-  failed: number;
+  failed!: number;
 
   @ApiProperty({ type: ErrorDto, nullable: true, description: 'Why it ended early' })
-  error: ErrorDto | null;
+  error!: ErrorDto | null;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from({ error, ...status }: MigrationStatus, requestId: string): MigrationDto {
     return { ...status, error: error == null ? null : ErrorDto.from(error), requestId };
@@ -129,13 +129,13 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
 /** A subject that must be enrolled again. */
 export class MissingSubjectDto implements MissingSubject {
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
-  subjectId: string;
+  subjectId!: string;
 
   @ApiProperty({ type: 'integer', minimum: 1, example: 3, description: 'References of the subject' })
-  referenceCount: number;
+  referenceCount!: number;
 
   @ApiProperty({ type: 'integer', minimum: 1, example: 2, description: 'Of these: not in the copy' })
-  missingCount: number;
+  missingCount!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -143,7 +143,7 @@ export class MissingSubjectDto implements MissingSubject {
     example: 2,
     description: 'Of those missing: without a picture. The others failed, or were enrolled since',
   })
-  withoutCropCount: number;
+  withoutCropCount!: number;
 }
 
 /** Answer of GET /admin/galleries/{galleryId}/migration/missing. */
@@ -152,13 +152,13 @@ export class MissingSubjectsDto {
     type: [MissingSubjectDto],
     description: 'In the order of the subjects; a page may have none, and others follow',
   })
-  subjects: MissingSubjectDto[];
+  subjects!: MissingSubjectDto[];
 
   @ApiNextCursor()
-  nextCursor: string | null;
+  nextCursor!: string | null;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 export const MIGRATION_ANSWER: MigrationDto = {

@@ -20,7 +20,7 @@ import {
 } from '../http/openapi/examples';
 import { IsModelName } from '../http/dto/face-options.dto';
 import { ApiRequestId } from '../http/dto/face.dto';
-import { IsDecimal, Omittable } from '../http/request/validation';
+import { IsDecimal, OptionalField } from '../http/request/validation';
 import {
   ApiMetadata,
   ApiNextCursor,
@@ -117,7 +117,7 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   targetFpir?: number | null;
 
   /** Most references. */
-  @Omittable()
+  @OptionalField()
   @IsInt()
   @Min(GALLERY_RANGES.capacity[0])
   @Max(GALLERY_RANGES.capacity[1])
@@ -136,7 +136,7 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   maxSubjects?: number | null;
 
   /** Most references of one subject. */
-  @Omittable()
+  @OptionalField()
   @IsInt()
   @Min(GALLERY_RANGES.maxReferencesPerSubject[0])
   @Max(GALLERY_RANGES.maxReferencesPerSubject[1])
@@ -162,7 +162,7 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   sinceLastMatchSeconds?: number | null;
 
   /** Whether pictures of the faces are held. */
-  @Omittable()
+  @OptionalField()
   @IsBoolean({ message: '$property must be true or false' })
   @ApiPropertyOptional({
     example: true,
@@ -179,7 +179,7 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
 export class CreateGalleryDto extends GallerySettingsDto {
   /** Id of the new gallery. */
   @IsGalleryId()
-  id: string;
+  id!: string;
 
   /** Name of a loaded embedder, to whose contract the gallery is bound for good. */
   @IsModelName(
@@ -192,13 +192,13 @@ export class CreateGalleryDto extends GallerySettingsDto {
 /** A gallery as it is. */
 export class GalleryDto {
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
-  id: string;
+  id!: string;
 
   @ApiProperty({
     example: EXAMPLE_CONTRACT,
     description: 'Contract of every embedding in it, see /v1/models; never changes',
   })
-  contract: string;
+  contract!: string;
 
   @ApiProperty({
     type: 'integer',
@@ -206,16 +206,16 @@ export class GalleryDto {
     example: EXAMPLE_DIMENSIONS,
     description: 'Length of every embedding in it',
   })
-  dimensions: number;
+  dimensions!: number;
 
   @ApiProperty({ type: Number, nullable: true, example: null, description: THRESHOLD_DESCRIPTION })
-  threshold: number | null;
+  threshold!: number | null;
 
   @ApiProperty({ type: Number, nullable: true, example: null, description: TARGET_FMR_DESCRIPTION })
-  targetFmr: number | null;
+  targetFmr!: number | null;
 
   @ApiProperty({ type: Number, nullable: true, example: null, description: TARGET_FPIR_DESCRIPTION })
-  targetFpir: number | null;
+  targetFpir!: number | null;
 
   @ApiProperty({
     type: 'integer',
@@ -223,10 +223,10 @@ export class GalleryDto {
     example: DEFAULT_GALLERY_SETTINGS.capacity,
     description: 'Most references',
   })
-  capacity: number;
+  capacity!: number;
 
   @ApiProperty({ type: 'integer', nullable: true, example: null, description: MAX_SUBJECTS_DESCRIPTION })
-  maxSubjects: number | null;
+  maxSubjects!: number | null;
 
   @ApiProperty({
     type: 'integer',
@@ -234,20 +234,20 @@ export class GalleryDto {
     example: DEFAULT_GALLERY_SETTINGS.maxReferencesPerSubject,
     description: 'Most references of one subject',
   })
-  maxReferencesPerSubject: number;
+  maxReferencesPerSubject!: number;
 
   @ApiProperty({
     enum: ENROLLMENT_GATES,
     example: DEFAULT_GALLERY_SETTINGS.enrollmentGate,
     description: GATE_DESCRIPTION,
   })
-  enrollmentGate: EnrollmentGate;
+  enrollmentGate!: EnrollmentGate;
 
   @ApiProperty({ type: 'integer', nullable: true, example: null, description: MAX_AGE_DESCRIPTION })
-  maxAgeSeconds: number | null;
+  maxAgeSeconds!: number | null;
 
   @ApiProperty({ type: 'integer', nullable: true, example: null, description: SINCE_LAST_MATCH_DESCRIPTION })
-  sinceLastMatchSeconds: number | null;
+  sinceLastMatchSeconds!: number | null;
 
   @ApiProperty({
     type: String,
@@ -257,25 +257,25 @@ export class GalleryDto {
     description:
       'Since when times of matches are kept: no subject counts as unmatched for longer; null: they are not',
   })
-  matchesSince: string | null;
+  matchesSince!: string | null;
 
   @ApiProperty({ example: false, description: KEEP_CROPS_DESCRIPTION })
-  keepCrops: boolean;
+  keepCrops!: boolean;
 
   @ApiMetadata('As it was sent')
-  metadata: Metadata;
+  metadata!: Metadata;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 812, description: 'Subjects in it' })
-  subjectCount: number;
+  subjectCount!: number;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 2310, description: 'References in it' })
-  referenceCount: number;
+  referenceCount!: number;
 
   @ApiTime('When it was made')
-  createdAt: string;
+  createdAt!: string;
 
   @ApiTime('When its settings were last changed')
-  updatedAt: string;
+  updatedAt!: string;
 
   static from(gallery: Gallery): GalleryDto {
     const { id, contract, dimensions, threshold, targetFmr, targetFpir, capacity, maxSubjects } = gallery;
@@ -303,19 +303,19 @@ export class GalleryDto {
 /** Answer about one gallery. */
 export class GalleryResponseDto extends GalleryDto {
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Answer of GET /v1/galleries. */
 export class GalleriesResponseDto {
   @ApiProperty({ type: [GalleryDto] })
-  galleries: GalleryDto[];
+  galleries!: GalleryDto[];
 
   @ApiNextCursor()
-  nextCursor: string | null;
+  nextCursor!: string | null;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Bodies that can be pasted as they are. */

@@ -35,7 +35,7 @@ import {
   TARGET_FMR_DESCRIPTION,
 } from '../http/dto/face-options.dto';
 import { ApiProbeRotation, ApiRequestId, FaceDto, TimingsDto } from '../http/dto/face.dto';
-import { IsDecimal, Omittable } from '../http/request/validation';
+import { IsDecimal, OptionalField } from '../http/request/validation';
 import type { FaceSelection, PresentationAttackPolicy } from '../../pipeline/face.types';
 import {
   ApiMetadata,
@@ -55,7 +55,7 @@ class ProbeOptionsDto extends DetectorOptionsDto {
   faceSelection: FaceSelection = 'best';
 
   /** Cosine distance, [0, 2], inclusive. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @Min(MIN_THRESHOLD)
   @Max(MAX_THRESHOLD)
@@ -101,7 +101,7 @@ export class IdentifyOptionsDto extends ProbeOptionsDto {
   maxFaces?: number;
 
   /** Most candidates for each face. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @IsInt()
   @Min(1)
@@ -123,13 +123,13 @@ export class IdentifyOptionsDto extends ProbeOptionsDto {
 /** A subject within the threshold. */
 export class CandidateDto implements Omit<Candidate, 'distance'> {
   @ApiProperty({ type: 'integer', minimum: 1, example: 1, description: 'From 1, the most similar' })
-  rank: number;
+  rank!: number;
 
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
-  subjectId: string;
+  subjectId!: string;
 
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Its most similar reference' })
-  referenceId: string;
+  referenceId!: string;
 
   @ApiProperty({
     type: Number,
@@ -139,7 +139,7 @@ export class CandidateDto implements Omit<Candidate, 'distance'> {
     example: EXAMPLE_DISTANCE,
     description: 'Cosine distance, [0, 2]; null for keys that may not see distances',
   })
-  distance: number | null;
+  distance!: number | null;
 
   @ApiProperty({
     minimum: -1,
@@ -148,25 +148,25 @@ export class CandidateDto implements Omit<Candidate, 'distance'> {
     description:
       'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
   })
-  similarity: number;
+  similarity!: number;
 
   @ApiFalseMatchRate('the embedder has no calibration, or the face of the probe was not aligned')
-  falseMatchRate: number | null;
+  falseMatchRate!: number | null;
 
   @ApiMetadata('Of the subject')
-  metadata: Metadata;
+  metadata!: Metadata;
 }
 
 /** A face of the probe, and who it may be. */
 export class IdentifiedFaceDto {
   @ApiProperty({ type: FaceDto, nullable: true, description: 'null where an embedding came in' })
-  face: FaceDto | null;
+  face!: FaceDto | null;
 
   @ApiProperty({ example: false, description: 'true where no subject is within the threshold' })
-  unknown: boolean;
+  unknown!: boolean;
 
   @ApiProperty({ type: [CandidateDto], description: 'Subjects within the threshold, most similar first' })
-  candidates: CandidateDto[];
+  candidates!: CandidateDto[];
 
   static from({ face, unknown, candidates }: IdentifiedFace): IdentifiedFaceDto {
     return { face: face && FaceDto.from(face), unknown, candidates };
@@ -176,20 +176,20 @@ export class IdentifiedFaceDto {
 /** Milliseconds per stage; those of the image are absent where an embedding came in. */
 export class IdentifyTimingsDto extends PartialType(TimingsDto) {
   @ApiProperty({ example: 0.7, description: 'Search of the gallery for all faces, milliseconds' })
-  searchMs: number;
+  searchMs!: number;
 }
 
 /** Answer of POST .../identify. */
 export class IdentifyResponseDto {
   @ApiProperty({ type: [IdentifiedFaceDto], description: 'Selected faces of the probe, largest first' })
-  faces: IdentifiedFaceDto[];
+  faces!: IdentifiedFaceDto[];
 
   @ApiProperty({
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
     description: 'Largest cosine distance that counted, inclusive',
   })
-  threshold: number;
+  threshold!: number;
 
   @ApiProperty({
     type: Number,
@@ -200,10 +200,10 @@ export class IdentifyResponseDto {
       'was given, or the embedder has no calibration. A gallery so large that the calibration does not reach gets the smallest ' +
       'threshold that it has',
   })
-  targetFpir: number | null;
+  targetFpir!: number | null;
 
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
-  galleryId: string;
+  galleryId!: string;
 
   @ApiProperty({
     type: 'integer',
@@ -211,10 +211,10 @@ export class IdentifyResponseDto {
     example: 2310,
     description: 'References of the gallery; the more, the likelier is a wrong one within the threshold',
   })
-  galleryReferenceCount: number;
+  galleryReferenceCount!: number;
 
   @ApiProbeRotation()
-  rotation: number | null;
+  rotation!: number | null;
 
   @ApiProperty({
     type: String,
@@ -222,19 +222,19 @@ export class IdentifyResponseDto {
     example: EXAMPLE_DETECTOR,
     description: 'null where an embedding came in, or none was run',
   })
-  detector: string | null;
+  detector!: string | null;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Embedder of the gallery' })
-  embedder: string;
+  embedder!: string;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Contract of the gallery' })
-  contract: string;
+  contract!: string;
 
   @ApiProperty({ type: IdentifyTimingsDto })
-  timings: IdentifyTimingsDto;
+  timings!: IdentifyTimingsDto;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from(result: Identification, requestId: string): IdentifyResponseDto {
     const { threshold, targetFpir, galleryId, galleryReferenceCount } = result;
@@ -267,7 +267,7 @@ export class VerifySubjectResponseDto extends DecisionDto {
     description:
       'Cosine distance to the most similar reference of the subject, [0, 2]; null for keys that may not see distances',
   })
-  distance: number | null;
+  distance!: number | null;
 
   @ApiProperty({
     minimum: -1,
@@ -276,30 +276,30 @@ export class VerifySubjectResponseDto extends DecisionDto {
     description:
       'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
   })
-  similarity: number;
+  similarity!: number;
 
   @ApiProperty({
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
     description: 'The threshold that was applied, inclusive',
   })
-  threshold: number;
+  threshold!: number;
 
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
-  subjectId: string;
+  subjectId!: string;
 
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'The most similar reference' })
-  referenceId: string;
+  referenceId!: string;
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
     description: 'The compared face; null where an embedding came in',
   })
-  face: FaceDto | null;
+  face!: FaceDto | null;
 
   @ApiProbeRotation()
-  rotation: number | null;
+  rotation!: number | null;
 
   @ApiProperty({
     type: String,
@@ -307,19 +307,19 @@ export class VerifySubjectResponseDto extends DecisionDto {
     example: EXAMPLE_DETECTOR,
     description: 'null where an embedding came in, or none was run',
   })
-  detector: string | null;
+  detector!: string | null;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Embedder of the gallery' })
-  embedder: string;
+  embedder!: string;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Contract of the gallery' })
-  contract: string;
+  contract!: string;
 
   @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
-  timings: TimingsDto | null;
+  timings!: TimingsDto | null;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from(result: SubjectVerification, requestId: string): VerifySubjectResponseDto {
     const { distance, similarity, threshold, subjectId, referenceId } = result;

@@ -18,7 +18,7 @@ export class PurgeReportDto implements PurgeReport {
     example: 3,
     description: 'Subjects removed, with all their references',
   })
-  subjectCount: number;
+  subjectCount!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -26,10 +26,10 @@ export class PurgeReportDto implements PurgeReport {
     example: 5,
     description: 'References removed of subjects that stay',
   })
-  referenceCount: number;
+  referenceCount!: number;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 const PURGE_ANSWER: PurgeReportDto = { subjectCount: 3, referenceCount: 5, requestId: EXAMPLE_REQUEST_ID };

@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiOkResponse, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
-import { IsTrueOrFalse, Omittable } from '../http/request/validation';
+import { IsTrueOrFalse, OptionalField } from '../http/request/validation';
 import { type ErasureReceipt, RECEIPT_TYPE } from '../receipts/erasure-receipt';
 import { ApiTime, EXAMPLE_GALLERY_ID, EXAMPLE_REFERENCE_ID, EXAMPLE_TIME_MS, isoTime } from './fields';
 
@@ -14,7 +14,7 @@ const EXAMPLE_SIGNATURE =
 /** Query of every deletion. */
 export class ReceiptQueryDto {
   /** Whether the answer is a signed receipt. */
-  @Omittable()
+  @OptionalField()
   @IsTrueOrFalse()
   @ApiPropertyOptional({
     type: Boolean,
@@ -29,17 +29,17 @@ export class ReceiptQueryDto {
 /** A signed statement that something was erased, see docs/security-rights.md. */
 export class ErasureReceiptDto implements ErasureReceipt {
   @ApiProperty({ enum: [RECEIPT_TYPE], description: 'Format of the receipt' })
-  type: typeof RECEIPT_TYPE;
+  type!: typeof RECEIPT_TYPE;
 
   @ApiProperty({
     enum: ['gallery', 'subject', 'reference'],
     example: 'subject',
     description: 'What was erased',
   })
-  erased: 'gallery' | 'subject' | 'reference';
+  erased!: 'gallery' | 'subject' | 'reference';
 
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
-  galleryId: string;
+  galleryId!: string;
 
   @ApiProperty({
     type: String,
@@ -47,7 +47,7 @@ export class ErasureReceiptDto implements ErasureReceipt {
     example: EXAMPLE_HASH,
     description: 'The subject as the audit stream names it; null where a gallery was erased',
   })
-  subject: string | null;
+  subject!: string | null;
 
   @ApiProperty({
     type: String,
@@ -57,7 +57,7 @@ export class ErasureReceiptDto implements ErasureReceipt {
     description:
       'hashed: `subject` is what "likeness audit subject" prints; plain: it is the id; null: there is none',
   })
-  subjectFormat: 'hashed' | 'plain' | null;
+  subjectFormat!: 'hashed' | 'plain' | null;
 
   @ApiProperty({
     type: String,
@@ -65,10 +65,10 @@ export class ErasureReceiptDto implements ErasureReceipt {
     example: null,
     description: 'The one reference that was erased; null where a subject or a gallery was',
   })
-  referenceId: string | null;
+  referenceId!: string | null;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 1, description: 'Subjects erased' })
-  subjectCount: number;
+  subjectCount!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -76,25 +76,25 @@ export class ErasureReceiptDto implements ErasureReceipt {
     example: 3,
     description: 'References erased, those of the subjects included',
   })
-  referenceCount: number;
+  referenceCount!: number;
 
   @ApiTime('When it was erased from memory and store')
-  erasedAt: string;
+  erasedAt!: string;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   @ApiProperty({
     example: EXAMPLE_KEY_ID,
     description: 'JWK thumbprint (RFC 7638) of the key, as "likeness receipt public-key" prints it',
   })
-  keyId: string;
+  keyId!: string;
 
   @ApiProperty({
     example: EXAMPLE_SIGNATURE,
     description: 'Ed25519 of all other fields in canonical JSON (RFC 8785); base64',
   })
-  signature: string;
+  signature!: string;
 }
 
 const SUBJECT_RECEIPT: ErasureReceiptDto = {

@@ -18,22 +18,22 @@ import {
 /** Degrees that a face is turned, as the five landmarks show it. */
 export class PoseDto {
   @ApiProperty({ example: -4.2, description: 'Turned aside, degrees' })
-  yaw: number;
+  yaw!: number;
 
   @ApiProperty({ example: 6.5, description: 'Turned up or down, degrees' })
-  pitch: number;
+  pitch!: number;
 
   @ApiProperty({ example: 0.2, description: 'Rolled, degrees' })
-  roll: number;
+  roll!: number;
 }
 
 /** What was seen of the face when it was enrolled. */
 export class FaceQualityDto implements FaceQuality {
   @ApiProperty({ minimum: 0, maximum: 1, example: 0.88, description: "Detector's own score, [0, 1]" })
-  detectionScore: number;
+  detectionScore!: number;
 
   @ApiProperty({ minimum: 0, example: 76.7, description: 'Shorter side of the face box, pixels' })
-  faceSizePx: number;
+  faceSizePx!: number;
 
   @ApiProperty({
     type: Number,
@@ -43,7 +43,7 @@ export class FaceQualityDto implements FaceQuality {
     description:
       'Variance of the Laplacian of the aligned face, grey levels squared; small is blurred; null: not measured',
   })
-  sharpness: number | null;
+  sharpness!: number | null;
 
   @ApiProperty({
     type: Number,
@@ -53,10 +53,10 @@ export class FaceQualityDto implements FaceQuality {
     example: 0.52,
     description: 'Mean grey level of the aligned face, [0, 1]; null: not measured',
   })
-  brightness: number | null;
+  brightness!: number | null;
 
   @ApiProperty({ type: PoseDto, nullable: true, description: 'null: not measured' })
-  pose: PoseDto | null;
+  pose!: PoseDto | null;
 }
 
 const REFERENCE_END_DESCRIPTION = 'From when on it never matches and is purged; null: never';
@@ -75,16 +75,16 @@ export class UpdateReferenceDto {
 /** A reference as it is. Its embedding never leaves by this API. */
 export class ReferenceDto {
   @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Made by the service' })
-  id: string;
+  id!: string;
 
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
-  subjectId: string;
+  subjectId!: string;
 
   @ApiMetadata('As it was sent')
-  metadata: Metadata;
+  metadata!: Metadata;
 
   @ApiProperty({ type: FaceQualityDto, nullable: true, description: 'null where an embedding was enrolled' })
-  quality: FaceQualityDto | null;
+  quality!: FaceQualityDto | null;
 
   @ApiProperty({
     type: String,
@@ -92,7 +92,7 @@ export class ReferenceDto {
     example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
     description: 'sha256 of the encoded image; null where an embedding was enrolled',
   })
-  imageHash: string | null;
+  imageHash!: string | null;
 
   @ApiProperty({
     type: String,
@@ -101,13 +101,13 @@ export class ReferenceDto {
     example: null,
     description: REFERENCE_END_DESCRIPTION,
   })
-  expiresAt: string | null;
+  expiresAt!: string | null;
 
   @ApiProperty({ example: false, description: 'Whether a picture of the face is held with it' })
-  hasCrop: boolean;
+  hasCrop!: boolean;
 
   @ApiTime('When it was enrolled')
-  createdAt: string;
+  createdAt!: string;
 
   /** Names what goes out: a stored reference has its embedding with it. */
   static from(reference: Reference): ReferenceDto {
@@ -129,7 +129,7 @@ export class ReferenceDto {
 /** Answer about one reference. */
 export class ReferenceResponseDto extends ReferenceDto {
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Answer of GET .../references. */
@@ -138,13 +138,13 @@ export class ReferencesResponseDto {
     type: [ReferenceDto],
     description: 'Those of the subject, the first enrolled first',
   })
-  references: ReferenceDto[];
+  references!: ReferenceDto[];
 
   @ApiNextCursor()
-  nextCursor: string | null;
+  nextCursor!: string | null;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 export const STORED_REFERENCE_EXAMPLE: Reference = {

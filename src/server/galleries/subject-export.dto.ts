@@ -34,22 +34,22 @@ export class ExportedReferenceDto extends ReferenceDto {
 /** All that a gallery holds about one subject. */
 export class SubjectExportDto {
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
-  galleryId: string;
+  galleryId!: string;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'What made the embeddings, see /v1/models' })
-  contract: string;
+  contract!: string;
 
   @ApiProperty({ type: SubjectDto })
-  subject: SubjectDto;
+  subject!: SubjectDto;
 
   @ApiProperty({
     type: [ExportedReferenceDto],
     description: 'All references of the subject, in the order in which they were added',
   })
-  references: ExportedReferenceDto[];
+  references!: ExportedReferenceDto[];
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /**

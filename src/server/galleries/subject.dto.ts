@@ -4,7 +4,7 @@ import { MAX_CONSENT_REF_LENGTH, MAX_PURPOSE_LENGTH } from '../../gallery/galler
 import type { Metadata, MetadataFilter, Subject } from '../../gallery/gallery.types';
 import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
-import { Omittable } from '../http/request/validation';
+import { OptionalField } from '../http/request/validation';
 import {
   ApiMetadata,
   ApiNextCursor,
@@ -68,10 +68,10 @@ export class UpdateSubjectDto extends SubjectRightsDto {
 export class RenameSubjectDto {
   /** The id from now on. */
   @IsSubjectId('The id from now on', 'ada.lovelace')
-  newSubjectId: string;
+  newSubjectId!: string;
 
   /** Whether the references go to the subject that has the new id already. */
-  @Omittable()
+  @OptionalField()
   @IsBoolean()
   @ApiPropertyOptional({
     default: false,
@@ -85,10 +85,10 @@ export class RenameSubjectDto {
 /** A subject as it is. */
 export class SubjectDto {
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID, description: 'Chosen by the client' })
-  id: string;
+  id!: string;
 
   @ApiMetadata('As it was sent')
-  metadata: Metadata;
+  metadata!: Metadata;
 
   @ApiProperty({
     type: String,
@@ -96,10 +96,10 @@ export class SubjectDto {
     example: EXAMPLE_CONSENT_REF,
     description: CONSENT_REF_DESCRIPTION,
   })
-  consentRef: string | null;
+  consentRef!: string | null;
 
   @ApiProperty({ type: String, nullable: true, example: EXAMPLE_PURPOSE, description: PURPOSE_DESCRIPTION })
-  purpose: string | null;
+  purpose!: string | null;
 
   @ApiProperty({
     type: String,
@@ -108,7 +108,7 @@ export class SubjectDto {
     example: null,
     description: EXPIRES_AT_DESCRIPTION,
   })
-  expiresAt: string | null;
+  expiresAt!: string | null;
 
   @ApiProperty({
     type: String,
@@ -119,16 +119,16 @@ export class SubjectDto {
       'When it last matched or was enrolled, up to a day or a tenth of `sinceLastMatchSeconds` before the true time; null: ' +
       'the gallery keeps no such times, or none since it was made',
   })
-  lastMatchedAt: string | null;
+  lastMatchedAt!: string | null;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 3, description: 'References of the subject' })
-  referenceCount: number;
+  referenceCount!: number;
 
   @ApiTime('When it was made')
-  createdAt: string;
+  createdAt!: string;
 
   @ApiTime('When its metadata, its rights or its id were last changed')
-  updatedAt: string;
+  updatedAt!: string;
 
   static from(subject: Subject): SubjectDto {
     const { id, metadata, consentRef, purpose, expiresAt, referenceCount, createdAt, updatedAt } = subject;
@@ -142,19 +142,19 @@ export class SubjectDto {
 /** Answer about one subject. */
 export class SubjectResponseDto extends SubjectDto {
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Answer of GET .../subjects. */
 export class SubjectsResponseDto {
   @ApiProperty({ type: [SubjectDto], description: "In an order of the store's own, the same on every page" })
-  subjects: SubjectDto[];
+  subjects!: SubjectDto[];
 
   @ApiNextCursor()
-  nextCursor: string | null;
+  nextCursor!: string | null;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Bodies that can be pasted as they are. */

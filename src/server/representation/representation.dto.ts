@@ -34,14 +34,14 @@ export class RepresentedFaceDto extends FaceDto {
     example: exampleEmbedding(),
     description: 'Unit vector of `dimensions` numbers; comparable with embeddings of the same contract only',
   })
-  embedding: number[];
+  embedding!: number[];
 
   @ApiProperty({
     minimum: 0,
     example: 3.85,
     description: 'Length of the vector before it was brought to unit length; the metric euclidean needs it',
   })
-  embeddingNorm: number;
+  embeddingNorm!: number;
 
   static override from(face: RepresentedFace): RepresentedFaceDto {
     return {
@@ -61,16 +61,16 @@ export class RepresentationDto extends ImageResultDto {
     description:
       'Selected faces that were left out: they are not upright and aligned well enough to be compared',
   })
-  unalignedCount: number;
+  unalignedCount!: number;
 
   @ApiProperty({ type: [RepresentedFaceDto], description: 'Selected faces that are aligned, largest first' })
-  faces: RepresentedFaceDto[];
+  faces!: RepresentedFaceDto[];
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
-  embedder: string;
+  embedder!: string;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
-  contract: string;
+  contract!: string;
 
   @ApiProperty({
     type: 'integer',
@@ -78,7 +78,7 @@ export class RepresentationDto extends ImageResultDto {
     example: EXAMPLE_DIMENSIONS,
     description: 'Length of every embedding',
   })
-  dimensions: number;
+  dimensions!: number;
 
   static from(result: Representation): RepresentationDto {
     const { unalignedCount } = result;
@@ -91,7 +91,7 @@ export class RepresentationDto extends ImageResultDto {
 /** Answer of POST /v1/represent for one image. */
 export class RepresentResponseDto extends RepresentationDto {
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** One image of a list that was represented. */
@@ -102,7 +102,7 @@ export class RepresentedItemDto extends RepresentationDto {
     example: 0,
     description: 'Position of the image in the request, from 0',
   })
-  index: number;
+  index!: number;
 }
 
 /** One image of a list that could not be represented. */
@@ -113,10 +113,10 @@ export class FailedItemDto {
     example: 1,
     description: 'Position of the image in the request, from 0',
   })
-  index: number;
+  index!: number;
 
   @ApiProperty({ type: ErrorDto })
-  error: ErrorDto;
+  error!: ErrorDto;
 }
 
 /** Answer of POST /v1/represent for a list of images. */
@@ -126,10 +126,10 @@ export class RepresentListResponseDto {
     items: { oneOf: [{ $ref: getSchemaPath(RepresentedItemDto) }, { $ref: getSchemaPath(FailedItemDto) }] },
     description: 'A result for each image, in the order of the request; files come before text parts',
   })
-  results: (RepresentedItemDto | FailedItemDto)[];
+  results!: (RepresentedItemDto | FailedItemDto)[];
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Bodies that can be pasted as they are. */

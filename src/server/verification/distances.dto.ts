@@ -10,7 +10,7 @@ import {
   exampleEmbedding,
 } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
-import { IsFit, IsJson, Omittable } from '../http/request/validation';
+import { Satisfies, IsJson, OptionalField } from '../http/request/validation';
 import { type Metric, METRICS } from '../../pipeline/face.types';
 
 /** Most pairs of one call: their answer is written in one turn of the event loop. */
@@ -27,18 +27,18 @@ const EMBEDDINGS = {
 export class DistancesDto {
   /** Embeddings of one contract: a row of the answer each. */
   @IsJson()
-  @IsFit(embeddingsProblem)
+  @Satisfies(embeddingsProblem)
   @ApiProperty({
     ...EMBEDDINGS,
     description: `A row of the answer each. Probes times references: at most ${MAX_PAIRS}`,
   })
-  probes: number[][];
+  probes!: number[][];
 
   /** Embeddings of the same contract: a column of the answer each. */
   @IsJson()
-  @IsFit(embeddingsProblem)
+  @Satisfies(embeddingsProblem)
   @ApiProperty({ ...EMBEDDINGS, description: 'A column of the answer each' })
-  references: number[][];
+  references!: number[][];
 
   /** Contract of all of them. */
   @IsString()
@@ -49,10 +49,10 @@ export class DistancesDto {
     example: EXAMPLE_CONTRACT,
     description: 'Contract of all of them: that of a loaded embedder, see /v1/models',
   })
-  contract: string;
+  contract!: string;
 
   /** Measure of the distance. */
-  @Omittable()
+  @OptionalField()
   @IsIn(METRICS)
   @ApiPropertyOptional({
     enum: METRICS,
@@ -83,7 +83,7 @@ export class DistancesResponseDto implements EmbeddingDistances {
     example: [[EXAMPLE_DISTANCE]],
     description: 'In the unit of the metric, by probe and reference. Smaller is more alike',
   })
-  distances: number[][];
+  distances!: number[][];
 
   @ApiProperty({
     type: 'array',
@@ -91,19 +91,19 @@ export class DistancesResponseDto implements EmbeddingDistances {
     example: [[EXAMPLE_SIMILARITY]],
     description: 'Cosine, [-1, 1], whatever the metric, by probe and reference',
   })
-  similarities: number[][];
+  similarities!: number[][];
 
   @ApiProperty({ enum: METRICS, example: 'cosine' })
-  metric: Metric;
+  metric!: Metric;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Embedder of the contract' })
-  embedder: string;
+  embedder!: string;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT })
-  contract: string;
+  contract!: string;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 }
 
 /** Bodies that can be pasted as they are. */

@@ -27,7 +27,7 @@ import {
   TARGET_FMR_DESCRIPTION,
 } from '../http/dto/face-options.dto';
 import { ApiRequestId, ComparedImageDto, FaceDto, TimingsDto } from '../http/dto/face.dto';
-import { IsDecimal, Omittable } from '../http/request/validation';
+import { IsDecimal, OptionalField } from '../http/request/validation';
 import {
   type FaceSelection,
   type Metric,
@@ -42,13 +42,13 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
   embedder?: string;
 
   /** Measure of the distance. */
-  @Omittable()
+  @OptionalField()
   @IsIn(METRICS)
   @ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Measure of the distance' })
   metric?: Metric;
 
   /** Largest distance that verifies, inclusive. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @Min(0)
   @ApiPropertyOptional({
@@ -85,19 +85,19 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
 /** Timings of both sides. */
 export class VerifyTimingsDto {
   @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
-  probe: TimingsDto | null;
+  probe!: TimingsDto | null;
 
   @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
-  reference: TimingsDto | null;
+  reference!: TimingsDto | null;
 }
 
 /** Both images. */
 export class ComparedImagesDto {
   @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
-  probe: ComparedImageDto | null;
+  probe!: ComparedImageDto | null;
 
   @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
-  reference: ComparedImageDto | null;
+  reference!: ComparedImageDto | null;
 }
 
 /** Answer of POST /v1/verify. */
@@ -110,7 +110,7 @@ export class VerifyResponseDto extends DecisionDto {
       'In the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more ' +
       'alike. null for keys that may not see distances',
   })
-  distance: number | null;
+  distance!: number | null;
 
   @ApiProperty({
     minimum: -1,
@@ -120,34 +120,34 @@ export class VerifyResponseDto extends DecisionDto {
       'Cosine similarity, [-1, 1], whatever the metric. Larger is more alike. Rounded to one decimal place for keys that may ' +
       'not see distances',
   })
-  similarity: number;
+  similarity!: number;
 
   @ApiProperty({
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
     description: 'The threshold that was applied, inclusive, in the unit of the metric',
   })
-  threshold: number;
+  threshold!: number;
 
   @ApiProperty({ enum: METRICS, example: 'cosine', description: 'Measure of distance and threshold' })
-  metric: Metric;
+  metric!: Metric;
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
     description: 'The compared face; null where an embedding came in',
   })
-  probe: FaceDto | null;
+  probe!: FaceDto | null;
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
     description: 'The compared face; null where an embedding came in',
   })
-  reference: FaceDto | null;
+  reference!: FaceDto | null;
 
   @ApiProperty({ type: ComparedImagesDto })
-  images: ComparedImagesDto;
+  images!: ComparedImagesDto;
 
   @ApiProperty({
     type: String,
@@ -155,22 +155,22 @@ export class VerifyResponseDto extends DecisionDto {
     example: EXAMPLE_DETECTOR,
     description: 'null where no image came in, or none was run',
   })
-  detector: string | null;
+  detector!: string | null;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
-  embedder: string;
+  embedder!: string;
 
   @ApiProperty({
     example: EXAMPLE_CONTRACT,
     description: 'Contract that both embeddings were compared under',
   })
-  contract: string;
+  contract!: string;
 
   @ApiProperty({ type: VerifyTimingsDto })
-  timings: VerifyTimingsDto;
+  timings!: VerifyTimingsDto;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from(result: VerificationResult, requestId: string): VerifyResponseDto {
     const { distance, similarity, threshold, metric, images, detector, embedder, contract, timings } = result;

@@ -236,13 +236,13 @@ export class RecordFile {
       // What was added and removed before it was written never was.
       .filter(({ number }) => !gone.has(number))
       .map(({ number, content }): LooseRecord => ({ number, ...encodeRecord(content) }));
-    const loose = await this.unbundle(rests, gone);
-    if (loose.unreadable.length > 0) throw new Error('A bundle of records cannot be read.');
+    const unpacked = await this.unbundle(rests, gone);
+    if (unpacked.unreadable.length > 0) throw new Error('A bundle of records cannot be read.');
     const merged = await this.unbundle(this.toMerge(written, old), gone);
     // These stay as they are: the next start reports them.
     for (const bundle of merged.unreadable) this.small[bundle.place.kind].delete(bundle);
     for (const bundle of merged.read) old.add(bundle);
-    const packed = pack([...merged.records, ...loose.records, ...written]);
+    const packed = pack([...merged.records, ...unpacked.records, ...written]);
     await this.replace(
       old,
       packed.map((records) => ({

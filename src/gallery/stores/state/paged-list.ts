@@ -95,7 +95,7 @@ export class PagedList<T> {
    *
    * @param from - where that one is, if nothing changed since.
    */
-  private following(uid: number, from?: Place<T>): Place<T> | undefined {
+  private following(uid: number, from?: Position<T>): Position<T> | undefined {
     let { index, at } = from ?? { index: this.chunkAt(uid), at: -1 };
     if (from) at++;
     else if (this.chunks[index]) at = lowerBound(this.chunks[index].uids, uid + 1);
@@ -136,7 +136,7 @@ export function uidOfCursor(after: string | undefined): number {
   return Number(after);
 }
 
-interface Place<T> {
+interface Position<T> {
   index: number;
   at: number;
   uid: number;

@@ -41,16 +41,16 @@ export function embedderCard({
   maxBatch,
   dimensions,
   maxDistances,
-  ...about
+  ...card
 }: Pick<Card, 'title' | 'license' | 'trainingData' | 'source'> &
   Pick<Card['input'], 'width' | 'height' | 'maxBatch'> & {
     dimensions: number;
     maxDistances: MaxDistances;
   }): Card {
-  const source = `DeepFace 0.0.100, config/threshold.py, ${about.title}: for its own alignment and normalisation base`;
+  const source = `DeepFace 0.0.100, config/threshold.py, ${card.title}: for its own alignment and normalisation base`;
   const threshold = (metric: keyof MaxDistances) => ({ maxDistance: maxDistances[metric], source });
   return {
-    ...about,
+    ...card,
     task: 'embed',
     family: 'upright-crop',
     input: colourInput(width, height, maxBatch),

@@ -127,7 +127,7 @@ function inceptionResNetV1(net: KerasNetwork, dimensions: number): KerasValue {
 function facenet(
   title: string,
   dimensions: number,
-  about: Pick<Parameters<typeof embedderCard>[0], 'maxDistances' | 'source'>,
+  card: Pick<Parameters<typeof embedderCard>[0], 'maxDistances' | 'source'>,
 ): KerasArchitecture {
   return {
     build: (net) => net.output('embedding', inceptionResNetV1(net, dimensions)),
@@ -138,7 +138,7 @@ function facenet(
       maxBatch: 16,
       dimensions,
       license: unstatedLicense('The code that DeepFace names for it, davidsandberg/facenet, is MIT.'),
-      ...about,
+      ...card,
     }),
   };
 }

@@ -11,7 +11,7 @@ import { buildDescriptor, VGG_LICENSE } from './vgg-face';
 function attributeNetwork(
   task: ModelTask,
   classes: number,
-  about: Pick<KerasArchitecture['card'], 'title' | 'source' | 'labels'>,
+  card: Pick<KerasArchitecture['card'], 'title' | 'source' | 'labels'>,
 ): KerasArchitecture {
   return {
     build: (net) => {
@@ -20,7 +20,7 @@ function attributeNetwork(
       net.output('scores', net.activation(scores, 'softmax'));
     },
     card: {
-      ...about,
+      ...card,
       task,
       family: 'upright-crop',
       input: colourInput(224, 224, 8),

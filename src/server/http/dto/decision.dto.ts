@@ -22,17 +22,17 @@ export class DecisionDto implements DecisionResult {
     example: true,
     description: 'distance <= threshold; false where `reason` is given, whatever the distance',
   })
-  verified: boolean;
+  verified!: boolean;
 
   @ApiProperty({
     enum: DECISIONS,
     example: 'match',
     description: 'review: the distance is within threshold ± reviewMargin; match, no_match: as `verified`',
   })
-  decision: Decision;
+  decision!: Decision;
 
   @ApiFalseMatchRate('the embedder has no calibration, or a face was not aligned')
-  falseMatchRate: number | null;
+  falseMatchRate!: number | null;
 
   @ApiProperty({
     type: Number,
@@ -41,7 +41,7 @@ export class DecisionDto implements DecisionResult {
     description:
       'The false match rate that the threshold follows from; null where a threshold was given, or the embedder has no calibration',
   })
-  targetFmr: number | null;
+  targetFmr!: number | null;
 
   @ApiProperty({
     type: String,
@@ -51,7 +51,7 @@ export class DecisionDto implements DecisionResult {
     description:
       'Why the pair does not verify whatever its distance. no_face: with wholeImage=ifNoFace, no face was found on either side',
   })
-  reason: RefusalReason | null;
+  reason!: RefusalReason | null;
 }
 
 /** {@link DecisionDto} of a result. */

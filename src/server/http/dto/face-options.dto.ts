@@ -11,12 +11,12 @@ import {
   type WholeImageMode,
 } from '../../../pipeline/face.types';
 import { EXAMPLE_DETECTOR } from '../openapi/examples';
-import { IsDecimal, IsTrueOrFalse, Omittable } from '../request/validation';
+import { IsDecimal, IsTrueOrFalse, OptionalField } from '../request/validation';
 
 /** Property: name of a loaded model. */
 export function IsModelName(description: string, example: string): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsString(),
     IsNotEmpty(),
     MaxLength(100),
@@ -27,7 +27,7 @@ export function IsModelName(description: string, example: string): PropertyDecor
 /** Property: which faces of an image count. */
 export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsIn(FACE_SELECTIONS),
     ApiPropertyOptional({
       enum: FACE_SELECTIONS,
@@ -41,7 +41,7 @@ export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
 /** Property: how many faces count. */
 export function IsMaxFaces(): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsDecimal(),
     IsInt(),
     Min(1),
@@ -60,7 +60,7 @@ export function IsMaxFaces(): PropertyDecorator {
 /** Property: whether faces are aligned before they are embedded. */
 export function IsAlign(): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsTrueOrFalse(),
     ApiPropertyOptional({
       type: Boolean,
@@ -80,7 +80,7 @@ export const TARGET_FMR_DESCRIPTION =
 export function IsTargetRate(description: string, example: number): PropertyDecorator {
   const [minimum, maximum] = TARGET_RANGE;
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsDecimal(),
     Min(minimum),
     Max(maximum),
@@ -91,7 +91,7 @@ export function IsTargetRate(description: string, example: number): PropertyDeco
 /** Property: how near to the threshold a distance is for review. */
 export function IsReviewMargin(maximum?: number): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsDecimal(),
     Min(0),
     ...(maximum == null ? [] : [Max(maximum)]),
@@ -110,7 +110,7 @@ export function IsReviewMargin(maximum?: number): PropertyDecorator {
 /** Property: what is done about presentation attacks. */
 export function IsPresentationAttack(): PropertyDecorator {
   return applyDecorators(
-    Omittable(),
+    OptionalField(),
     IsIn(PRESENTATION_ATTACK_POLICIES),
     ApiPropertyOptional({
       enum: PRESENTATION_ATTACK_POLICIES,
@@ -130,7 +130,7 @@ export class DetectorOptionsDto {
   detector?: string;
 
   /** Overrides the score of the detector's card, [0, 1], inclusive. Less than 0.1 counts as 0.1. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @Min(0)
   @Max(1)
@@ -146,7 +146,7 @@ export class DetectorOptionsDto {
   minDetectionScore?: number;
 
   /** When the whole image is taken for the one face. */
-  @Omittable()
+  @OptionalField()
   @IsIn(WHOLE_IMAGE_MODES)
   @ApiPropertyOptional({
     enum: WHOLE_IMAGE_MODES,
@@ -158,7 +158,7 @@ export class DetectorOptionsDto {
   wholeImage?: WholeImageMode;
 
   /** Whether the other turns of a photo are tried. */
-  @Omittable()
+  @OptionalField()
   @IsTrueOrFalse()
   @ApiPropertyOptional({
     type: Boolean,
@@ -181,7 +181,7 @@ export class FaceOptionsDto extends DetectorOptionsDto {
   maxFaces?: number;
 
   /** Shorter side of a box in pixels of the image as the file shows it. */
-  @Omittable()
+  @OptionalField()
   @IsDecimal()
   @Min(0)
   @ApiPropertyOptional({

@@ -21,25 +21,25 @@ const PIXELS =
 /** A point in pixels of the image as the file shows it (EXIF applied), origin top-left. */
 export class PointDto implements Point {
   @ApiProperty({ example: 61.3, description: `To the right, ${PIXELS}` })
-  x: number;
+  x!: number;
 
   @ApiProperty({ example: 72.4, description: `Downwards, ${PIXELS}` })
-  y: number;
+  y!: number;
 }
 
 /** Axis-aligned box in pixels of the image as the file shows it (EXIF applied), origin top-left. */
 export class BoxDto implements BoundingBox {
   @ApiProperty({ example: 38, description: `Left edge, ${PIXELS}` })
-  x: number;
+  x!: number;
 
   @ApiProperty({ example: 34.8, description: `Top edge, ${PIXELS}` })
-  y: number;
+  y!: number;
 
   @ApiProperty({ example: 76.7, description: 'Width in pixels' })
-  width: number;
+  width!: number;
 
   @ApiProperty({ example: 91.7, description: 'Height in pixels' })
-  height: number;
+  height!: number;
 }
 
 /** Five points of a face. Left and right are sides of the image turned by its `rotation`, not of the person. */
@@ -48,28 +48,28 @@ export class LandmarksDto {
     type: PointDto,
     description: 'Centre of the eye on the left of the upright face, as the image shows it',
   })
-  imageLeftEye: PointDto;
+  imageLeftEye!: PointDto;
 
   @ApiProperty({
     type: PointDto,
     description: 'Centre of the eye on the right of the upright face, as the image shows it',
   })
-  imageRightEye: PointDto;
+  imageRightEye!: PointDto;
 
   @ApiProperty({ type: PointDto, description: 'Tip of the nose' })
-  noseTip: PointDto;
+  noseTip!: PointDto;
 
   @ApiProperty({
     type: PointDto,
     description: 'Corner of the mouth on the left of the upright face, as the image shows it',
   })
-  imageLeftMouth: PointDto;
+  imageLeftMouth!: PointDto;
 
   @ApiProperty({
     type: PointDto,
     description: 'Corner of the mouth on the right of the upright face, as the image shows it',
   })
-  imageRightMouth: PointDto;
+  imageRightMouth!: PointDto;
 
   static from([
     imageLeftEye,
@@ -93,7 +93,7 @@ export class PresentationAttackDto implements PresentationAttack {
     description:
       'Softmax output for a genuine face, [0, 1]; of several models the mean. No calibrated probability. null without context',
   })
-  score: number | null;
+  score!: number | null;
 
   @ApiProperty({
     enum: PRESENTATION_ATTACK_LABELS,
@@ -101,20 +101,20 @@ export class PresentationAttackDto implements PresentationAttack {
       'real: the score is at least that of the card; else the likelier of print_or_screen and mask; insufficient_context: too ' +
       'little of the surroundings is in the image to tell',
   })
-  label: PresentationAttackLabel;
+  label!: PresentationAttackLabel;
 }
 
 /** A face found in an image. */
 export class FaceDto {
   @ApiProperty({ type: BoxDto })
-  box: BoxDto;
+  box!: BoxDto;
 
   @ApiProperty({
     type: LandmarksDto,
     nullable: true,
     description: 'null where the whole image was taken for the face',
   })
-  landmarks: LandmarksDto | null;
+  landmarks!: LandmarksDto | null;
 
   @ApiProperty({
     minimum: 0,
@@ -123,7 +123,7 @@ export class FaceDto {
     description:
       "Detector's own score, [0, 1]. Not comparable between detectors. 0 where the whole image was taken for the face",
   })
-  detectionScore: number;
+  detectionScore!: number;
 
   @ApiProperty({
     type: Number,
@@ -135,7 +135,7 @@ export class FaceDto {
       'How likely the face is upright and aligned: how well its points fit a face and, where it was embedded, how long the raw ' +
       'embedding is. For comparing, not a calibrated probability. null where the whole image was taken for the face',
   })
-  alignmentScore: number | null;
+  alignmentScore!: number | null;
 
   @ApiPropertyOptional({
     type: PresentationAttackDto,
@@ -158,10 +158,10 @@ export class FaceDto {
 /** An embedding made earlier, instead of an image. */
 export class EmbeddingInputDto implements EmbeddingInput {
   @ApiProperty({ type: [Number], description: 'As /v1/represent returned it' })
-  embedding: number[];
+  embedding!: number[];
 
   @ApiProperty({ description: 'As /v1/represent returned it' })
-  contract: string;
+  contract!: string;
 
   @ApiPropertyOptional({
     minimum: 0,
@@ -178,25 +178,25 @@ export class TimingsDto implements StageTimings {
     example: 0.4,
     description: 'Waiting for a free worker, or for work on the same image under way, milliseconds',
   })
-  queueMs: number;
+  queueMs!: number;
 
   @ApiProperty({ example: 6.1, description: 'Decoding the image, milliseconds' })
-  decodeMs: number;
+  decodeMs!: number;
 
   @ApiProperty({ example: 41.7, description: 'Detection, landmarks included, milliseconds' })
-  detectMs: number;
+  detectMs!: number;
 
   @ApiProperty({ example: 0.9, description: 'Alignment, milliseconds' })
-  alignMs: number;
+  alignMs!: number;
 
   @ApiProperty({ example: 28.3, description: 'Embedding, milliseconds' })
-  embedMs: number;
+  embedMs!: number;
 
   @ApiProperty({ example: 0, description: 'Age, gender, expression and race, milliseconds' })
-  attributesMs: number;
+  attributesMs!: number;
 
   @ApiProperty({ example: 0, description: 'Judging presentation attacks, milliseconds' })
-  presentationAttackMs: number;
+  presentationAttackMs!: number;
 
   @ApiPropertyOptional({
     enum: CACHE_OUTCOMES,
@@ -251,25 +251,25 @@ export function ApiProbeRotation(): PropertyDecorator {
 /** An image whose faces were compared. */
 export class ComparedImageDto implements ComparedImage {
   @ApiImageWidth()
-  imageWidth: number;
+  imageWidth!: number;
 
   @ApiImageHeight()
-  imageHeight: number;
+  imageHeight!: number;
 
   @ApiRotation()
-  rotation: number;
+  rotation!: number;
 }
 
 /** Fields that every answer about one image has. */
 export class ImageResultDto {
   @ApiImageWidth()
-  imageWidth: number;
+  imageWidth!: number;
 
   @ApiImageHeight()
-  imageHeight: number;
+  imageHeight!: number;
 
   @ApiRotation()
-  rotation: number;
+  rotation!: number;
 
   @ApiProperty({
     exclusiveMinimum: true,
@@ -279,7 +279,7 @@ export class ImageResultDto {
     description:
       'Size of the picture that the detector had, as a fraction of the image, (0, 1]: under 1 where it was shrunk before',
   })
-  detectionScale: number;
+  detectionScale!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -287,7 +287,7 @@ export class ImageResultDto {
     description:
       'Faces found, before faceSelection and maxFaces; 0 where none was found or none was looked for',
   })
-  faceCount: number;
+  faceCount!: number;
 
   @ApiProperty({
     type: String,
@@ -295,10 +295,10 @@ export class ImageResultDto {
     example: EXAMPLE_DETECTOR,
     description: 'Name of the detector that was used; null where none was run',
   })
-  detector: string | null;
+  detector!: string | null;
 
   @ApiProperty({ type: TimingsDto })
-  timings: TimingsDto;
+  timings!: TimingsDto;
 
   /** The fields of a result that all these answers have. */
   static fieldsOf(result: ImageResultDto): ImageResultDto {

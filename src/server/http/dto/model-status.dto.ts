@@ -23,10 +23,10 @@ const STATES = ['loaded', 'available', 'absent'] as const;
 /** Licence of a model's weights. */
 export class ModelLicenseDto {
   @ApiProperty({ example: 'MIT', description: 'SPDX identifier, or a short name where there is none' })
-  name: string;
+  name!: string;
 
   @ApiProperty({ example: true, description: 'Whether the licence allows commercial use' })
-  commercialUse: boolean;
+  commercialUse!: boolean;
 
   @ApiPropertyOptional({
     example: 'Weights for non-commercial research only.',
@@ -38,10 +38,10 @@ export class ModelLicenseDto {
 /** Photos that a calibration was counted on. */
 export class CalibrationSetDto implements CalibrationSet {
   @ApiProperty({ example: 'cfp250 frontal' })
-  name: string;
+  name!: string;
 
   @ApiProperty({ type: 'integer', minimum: 2, example: 250, description: 'People in it' })
-  people: number;
+  people!: number;
 
   @ApiProperty({
     type: 'integer',
@@ -49,19 +49,19 @@ export class CalibrationSetDto implements CalibrationSet {
     example: 1500,
     description: 'Photos in which a face was found',
   })
-  photos: number;
+  photos!: number;
 
   @ApiProperty({ type: 'integer', minimum: 1, example: 1120500, description: 'Pairs of different people' })
-  nonMatedPairs: number;
+  nonMatedPairs!: number;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 3750, description: 'Pairs of one person' })
-  matedPairs: number;
+  matedPairs!: number;
 }
 
 /** The similarity at one false match rate. */
 export class CalibrationPointDto implements CalibrationPoint {
   @ApiProperty({ example: 0.001, description: 'False match rate: share of pairs of strangers' })
-  fmr: number;
+  fmr!: number;
 
   @ApiProperty({
     minimum: -1,
@@ -69,13 +69,13 @@ export class CalibrationPointDto implements CalibrationPoint {
     example: 0.28,
     description: 'Cosine similarity that so many pairs of strangers have, or more',
   })
-  minSimilarity: number;
+  minSimilarity!: number;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 1140, description: 'Pairs of strangers that have it' })
-  falseMatches: number;
+  falseMatches!: number;
 
   @ApiProperty({ type: 'integer', minimum: 1, example: 1141000, description: 'Pairs of strangers compared' })
-  nonMatedPairs: number;
+  nonMatedPairs!: number;
 
   @ApiProperty({
     type: Number,
@@ -83,35 +83,35 @@ export class CalibrationPointDto implements CalibrationPoint {
     example: 0.012,
     description: 'False non-match rate: share of pairs of one person below it; null without such pairs',
   })
-  fnmr: number | null;
+  fnmr!: number | null;
 
   @ApiProperty({
     example: false,
     description:
       'true: too few pairs had it to count the rate, so that the similarity comes from a fitted line',
   })
-  isExtrapolated: boolean;
+  isExtrapolated!: boolean;
 }
 
 /** How often strangers are how similar, counted on photos. */
 export class CalibrationDto implements CardCalibration {
   @ApiProperty({ type: String, format: 'date', example: '2026-11-28', description: 'Day of the measurement' })
-  date: string;
+  date!: string;
 
   @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'Detector that found the faces' })
-  detector: string;
+  detector!: string;
 
   @ApiProperty({ type: [CalibrationSetDto], description: 'Photos; only those of one set were compared' })
-  sets: CalibrationSetDto[];
+  sets!: CalibrationSetDto[];
 
   @ApiProperty({ type: [CalibrationPointDto], description: 'Over the pairs of all sets together' })
-  points: CalibrationPointDto[];
+  points!: CalibrationPointDto[];
 }
 
 /** What a caller must know of an embedder to compare its embeddings. */
 export class EmbedderInfoDto implements EmbedderInfo {
   @ApiProperty({ example: EXAMPLE_EMBEDDER })
-  name: string;
+  name!: string;
 
   @ApiProperty({
     type: 'integer',
@@ -119,10 +119,10 @@ export class EmbedderInfoDto implements EmbedderInfo {
     example: EXAMPLE_DIMENSIONS,
     description: 'Length of its embeddings',
   })
-  dimensions: number;
+  dimensions!: number;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
-  contract: string;
+  contract!: string;
 
   @ApiProperty({
     type: 'object',
@@ -130,7 +130,7 @@ export class EmbedderInfoDto implements EmbedderInfo {
     description:
       'Default threshold per metric, inclusive; a metric without one needs `threshold` in the call',
   })
-  maxDistances: Partial<Record<Metric, number>>;
+  maxDistances!: Partial<Record<Metric, number>>;
 
   @ApiProperty({
     type: () => CalibrationDto,
@@ -139,41 +139,41 @@ export class EmbedderInfoDto implements EmbedderInfo {
       'Similarities by false match rate, which target rates are turned into thresholds with; null where the card has none: then ' +
       'only thresholds can be given',
   })
-  calibration: CalibrationDto | null;
+  calibration!: CalibrationDto | null;
 }
 
 /** How long one run of a network takes. */
 export class RunMsDto {
   @ApiProperty({ example: 13.9, description: 'Half of the runs took no longer, milliseconds' })
-  p50: number;
+  p50!: number;
 
   @ApiProperty({ example: 21.4, description: '99 of 100 runs took no longer, milliseconds' })
-  p99: number;
+  p99!: number;
 }
 
 /** State of one model, loaded or not. */
 export class ModelStatusDto implements ModelStatus {
   @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name to use in requests and settings' })
-  name: string;
+  name!: string;
 
   @ApiProperty({ example: 'MobileFaceNet, 512-d' })
-  title: string;
+  title!: string;
 
   @ApiProperty({ enum: MODEL_TASKS, example: 'embed' })
-  task: ModelTask;
+  task!: ModelTask;
 
   @ApiProperty({ example: 'arcface-112', description: 'Kind of pre- and post-processing' })
-  family: string;
+  family!: string;
 
   @ApiProperty({
     enum: STATES,
     example: 'loaded',
     description: 'loaded: answers requests; available: its file is at hand; absent: only its card is',
   })
-  state: ModelStatus['state'];
+  state!: ModelStatus['state'];
 
   @ApiProperty({ example: true, description: 'Used by calls that name no model of its task' })
-  isDefault: boolean;
+  isDefault!: boolean;
 
   @ApiProperty({
     type: 'integer',
@@ -181,7 +181,7 @@ export class ModelStatusDto implements ModelStatus {
     example: 4,
     description: 'Times it was loaded, all workers together; requests never add to it',
   })
-  loads: number;
+  loads!: number;
 
   @ApiProperty({
     type: Number,
@@ -190,7 +190,7 @@ export class ModelStatusDto implements ModelStatus {
     description:
       'Slowest load and warm-up of the workers that are there, milliseconds; null where not loaded',
   })
-  loadMs: number | null;
+  loadMs!: number | null;
 
   @ApiProperty({
     type: 'integer',
@@ -198,7 +198,7 @@ export class ModelStatusDto implements ModelStatus {
     example: 16777216,
     description: 'Memory of their own that the workers took for it, together, bytes; null where not loaded',
   })
-  memoryBytes: number | null;
+  memoryBytes!: number | null;
 
   @ApiProperty({
     type: 'integer',
@@ -207,7 +207,7 @@ export class ModelStatusDto implements ModelStatus {
     description:
       'Bytes of weights that all workers map from one file; 0 where each has a copy, null where not loaded',
   })
-  sharedBytes: number | null;
+  sharedBytes!: number | null;
 
   @ApiProperty({
     type: 'integer',
@@ -215,14 +215,14 @@ export class ModelStatusDto implements ModelStatus {
     example: 1284,
     description: 'Runs of the network since the boot',
   })
-  runs: number;
+  runs!: number;
 
   @ApiProperty({
     type: () => RunMsDto,
     nullable: true,
     description: 'Milliseconds of one run, of the last 256 jobs; null where it never ran',
   })
-  runMs: RunMsDto | null;
+  runMs!: RunMsDto | null;
 
   @ApiProperty({
     type: 'integer',
@@ -230,7 +230,7 @@ export class ModelStatusDto implements ModelStatus {
     example: 600000,
     description: 'Milliseconds without a call after which it is unloaded; null: never',
   })
-  idleTtlMs: number | null;
+  idleTtlMs!: number | null;
 
   @ApiProperty({
     type: String,
@@ -238,10 +238,10 @@ export class ModelStatusDto implements ModelStatus {
     example: 'aee63d070fb494b0fe77632b34b4ed96a6f46953cd6327f9343e01fc8b6e29b7',
     description: 'sha256 of the ONNX file; null where the card pins none',
   })
-  sha256: string | null;
+  sha256!: string | null;
 
   @ApiProperty({ type: ModelLicenseDto })
-  license: ModelLicenseDto;
+  license!: ModelLicenseDto;
 
   @ApiProperty({
     type: String,
@@ -250,13 +250,13 @@ export class ModelStatusDto implements ModelStatus {
     description:
       'What the weights were trained on, as far as their publisher says; null where the card does not say',
   })
-  trainingData: string | null;
+  trainingData!: string | null;
 
   @ApiProperty({
     example: 'faceplugin-face-recognition-js 0.0.1, model/fr_feature.onnx, compiled to ONNX by the build',
     description: 'Where the weights come from',
   })
-  source: string;
+  source!: string;
 
   @ApiPropertyOptional({ type: EmbedderInfoDto, description: 'Embedders only' })
   embedder?: EmbedderInfoDto;
@@ -273,22 +273,22 @@ export class ModelStatusDto implements ModelStatus {
 /** Models used where a request names none. */
 export class DefaultModelsDto {
   @ApiProperty({ example: EXAMPLE_DETECTOR })
-  detector: string;
+  detector!: string;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER })
-  embedder: string;
+  embedder!: string;
 }
 
 /** Answer of GET /v1/models. */
 export class ModelsResponseDto {
   @ApiProperty({ type: [ModelStatusDto], description: 'Every model with a card, loaded ones first' })
-  models: ModelStatusDto[];
+  models!: ModelStatusDto[];
 
   @ApiProperty({ type: DefaultModelsDto })
-  defaults: DefaultModelsDto;
+  defaults!: DefaultModelsDto;
 
   @ApiRequestId()
-  requestId: string;
+  requestId!: string;
 
   static from(
     model: Pick<FaceModel, 'models' | 'defaultDetector' | 'defaultEmbedder'>,

@@ -13,13 +13,13 @@ export class ErrorDto {
     enumName: 'ErrorCode',
     description: 'Stable name of the error; branch on this',
   })
-  code: FaceErrorCode;
+  code!: FaceErrorCode;
 
   @ApiProperty({
     example: 'No face was found in the image.',
     description: 'For people; the wording may change',
   })
-  message: string;
+  message!: string;
 
   @ApiProperty({
     type: 'object',
@@ -28,7 +28,7 @@ export class ErrorDto {
     description:
       'Facts for programs. `field`: the field of the request at fault; `index`: the item of a list; `fields`: reason per invalid parameter',
   })
-  details: Readonly<Record<string, unknown>>;
+  details!: Readonly<Record<string, unknown>>;
 
   static from({ code, message, details }: FaceError): ErrorDto {
     return { code, message, details };
@@ -38,13 +38,13 @@ export class ErrorDto {
 /** Body of every error, whatever the route. */
 export class ErrorEnvelopeDto {
   @ApiProperty({ type: ErrorDto })
-  error: ErrorDto;
+  error!: ErrorDto;
 
   @ApiProperty({
     example: '5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11',
     description: 'As in the x-request-id header; quote it when reporting a problem',
   })
-  requestId: string;
+  requestId!: string;
 
   static from(error: FaceError, requestId: string): ErrorEnvelopeDto {
     return { error: ErrorDto.from(error), requestId };

@@ -4,21 +4,21 @@ import {
   createValidationPipe,
   invalidParameters,
   IsDecimal,
-  IsFit,
+  Satisfies,
   IsJson,
   IsNameList,
   IsTrueOrFalse,
-  Omittable,
+  OptionalField,
 } from './validation';
 
 class Options {
-  @Omittable() @IsDecimal() @Min(0) @Max(2) threshold?: number;
-  @Omittable() @IsTrueOrFalse() align?: boolean;
-  @Omittable() @IsNameList() @IsIn(['age', 'gender'], { each: true }) attributes?: string[];
-  @Omittable() @IsIn(['one', 'all']) selection?: string;
-  @Omittable()
+  @OptionalField() @IsDecimal() @Min(0) @Max(2) threshold?: number;
+  @OptionalField() @IsTrueOrFalse() align?: boolean;
+  @OptionalField() @IsNameList() @IsIn(['age', 'gender'], { each: true }) attributes?: string[];
+  @OptionalField() @IsIn(['one', 'all']) selection?: string;
+  @OptionalField()
   @IsJson()
-  @IsFit((value) => (typeof value === 'object' ? null : 'must be an object'))
+  @Satisfies((value) => (typeof value === 'object' ? null : 'must be an object'))
   metadata?: unknown;
 }
 

@@ -37,7 +37,7 @@ export function invalidParameters(reasons: Record<string, string>, details: obje
 }
 
 /** Property: may be absent. Unlike `@IsOptional`, null does not pass for absent. */
-export function Omittable(): PropertyDecorator {
+export function OptionalField(): PropertyDecorator {
   return ValidateIf((_dto, value) => value !== undefined);
 }
 
@@ -71,7 +71,7 @@ export function IsNameList(): PropertyDecorator {
 }
 
 /** Property: what a rule says of it, as the end of a sentence, is what is wrong; `null` where nothing is. */
-export function IsFit(problemOf: (value: unknown) => string | null): PropertyDecorator {
+export function Satisfies(problemOf: (value: unknown) => string | null): PropertyDecorator {
   return ValidateBy({
     name: 'isFit',
     validator: {
