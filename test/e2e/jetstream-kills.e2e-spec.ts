@@ -18,6 +18,8 @@ const AFTER_MS = 2500;
 const CATCH_UP_MS = 20_000;
 /** Within which a replica starts: it reads all changes first. */
 const START_MS = 60_000;
+/** Within which a replica answers anything: the store gives a change up long before. */
+const ANSWER_MS = 60_000;
 const GALLERY = 'staff';
 
 interface Answer {
@@ -80,8 +82,11 @@ class Replica {
     const { child } = this;
     if (!child) return Promise.resolve({ code: 'KILLED', revision: 0 });
     const id = ++this.lastId;
-    return new Promise((resolve) => {
-      this.waiting.set(id, resolve);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error(`The replica does not answer ${method} in ${ANSWER_MS / 1000} s.`));
+      }, ANSWER_MS);
+      this.waiting.set(id, (answer) => (clearTimeout(timer), resolve(answer)));
       child.stdin!.write(`${JSON.stringify({ id, method, args })}\n`);
     });
   }
@@ -144,7 +149,9 @@ describeWithNats('replicas whose processes and servers are killed', () => {
           await delay(10);
         }
       };
-      const running = [...Array.from({ length: CLIENTS }, (_, i) => client(i)), searcher()];
+      const running = Promise.all([...Array.from({ length: CLIENTS }, (_, i) => client(i)), searcher()]);
+      // Awaited after the rounds: a failure before that is not unhandled.
+      running.catch(() => undefined);
       try {
         for (let round = 0; round < ROUNDS; round++) {
           await delay(BEFORE_MS);
@@ -166,7 +173,7 @@ describeWithNats('replicas whose processes and servers are killed', () => {
       } finally {
         isOver = true;
       }
-      await Promise.all(running);
+      await running;
 
       // What a client did last may have been written and not answered: this comes after all of it.
       const last = await replicas[0].call('add', GALLERY, 'last', Array.from(vector()));
