@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { jetstream, jetstreamManager, type StoredMsg } from '@nats-io/jetstream';
+import { connect, headers } from '@nats-io/transport-node';
 import { exported, newGallery, newReference } from '../../../test/support/gallery-store-contract';
 import { describeWithNats, NatsCluster } from '../../../test/support/nats-cluster';
 import { unitVectors } from '../../../test/support/random-unit';
@@ -76,6 +78,31 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       hits: await store.search(id, [unitVectors(1, 8)()], { limit: 20 }),
     }));
     return { items, contents: await Promise.all(contents) };
+  }
+
+  /**
+   * Puts all messages of a stream under numbers without gaps, as a copy of a server of before 2.9.21 has that counted other
+   * writes than the leader.
+   *
+   * @param lost - of the last messages.
+   */
+  async function renumber(stream: string, lost = 0): Promise<void> {
+    const connection = await connect({ servers: cluster.servers });
+    const manager = await jetstreamManager(connection);
+    const { config, state } = await manager.streams.info(stream);
+    const messages: StoredMsg[] = [];
+    for (let seq = 1; seq <= state.last_seq; seq++) {
+      const message = await manager.streams.getMessage(stream, { seq }).catch(() => null);
+      if (message) messages.push(message);
+    }
+    await manager.streams.delete(stream);
+    await manager.streams.add(config);
+    for (const { subject, header, data } of messages.slice(0, messages.length - lost)) {
+      const given = headers();
+      for (const key of header.keys()) if (!key.startsWith('Nats-')) given.set(key, header.get(key));
+      await jetstream(connection).publish(subject, data, { headers: given });
+    }
+    await connection.close();
   }
 
   describe('on one server', () => {
@@ -237,6 +264,67 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       while (stores.some(({ staleSince }) => staleSince !== null)) await delay(20);
       await stores[1].putSubject('staff', 'bob', {});
       await expectEqual(stores);
+    });
+
+    it('read all again where the servers give the messages other numbers', async () => {
+      const [store, other] = await openAll(2);
+      const notices: string[] = [];
+      const onNotice = ({ message }: { message: string }) => notices.push(message);
+      const third = await open({ onNotice });
+      await store.putSubject('staff', 'ann', { first: true });
+      await store.addReferences('staff', [newReference('bob', 'r1', vector())]);
+      await store.addReferences('staff', [newReference('cid', 'r2', vector())]);
+      // Written again, they keep the numbers that their first versions had: others get these now.
+      await store.putSubject('staff', 'ann', { first: false });
+      await store.renameSubject('staff', 'bob', 'dan', { merge: false });
+      await store.createGallery(newGallery({ id: 'guests' }));
+      const stores = [store, other, third];
+      await agree(stores);
+      const before = await everything(store);
+
+      const failures: unknown[] = [];
+      let isOver = false;
+      const search = async () => {
+        while (!isOver) {
+          await third.search('staff', [vector()], { limit: 3 }).catch((error) => failures.push(error));
+          await delay(5);
+        }
+      };
+      const searching = search();
+      await renumber(`LIKENESS_n${namespaces}`);
+      while (notices.length === 0) await delay(20);
+      expect(third.staleSince).not.toBeNull();
+      await expect(third.putSubject('staff', 'eve', {})).rejects.toMatchObject({
+        code: 'GALLERY_STORE_FAILED',
+      });
+      while (notices.length < 2 || stores.some(({ staleSince }) => staleSince !== null)) await delay(20);
+      isOver = true;
+      await searching;
+      expect(failures).toEqual([]);
+      expect(notices).toEqual([
+        expect.stringContaining('All are read again'),
+        expect.stringContaining('were read again'),
+      ]);
+      for (const replica of [...stores, await open()]) expect(await everything(replica)).toEqual(before);
+      const { items } = await third.listSubjects('staff', { limit: 10 });
+      expect(items.map(({ id }) => id).sort()).toEqual(['ann', 'cid', 'dan']);
+      // No compare-and-set fails for a number of before.
+      await third.deleteSubject('staff', 'cid');
+      await other.waitFor(third.revision);
+      await other.putSubject('staff', 'ann', { again: true });
+      await expectEqual(stores);
+    });
+
+    it('take no more changes where messages are gone that were read', async () => {
+      const [store] = await openAll(1);
+      await store.putSubject('staff', 'ann', {});
+      await store.putSubject('staff', 'bob', {});
+      await renumber(`LIKENESS_n${namespaces}`, 1);
+      while (!store.isStopped) await delay(20);
+      expect(await store.getSubject('staff', 'bob')).toMatchObject({ id: 'bob' });
+      await expect(store.putSubject('staff', 'cid', {})).rejects.toMatchObject({
+        code: 'GALLERY_STORE_STOPPED',
+      });
     });
 
     it('take no more changes where one cannot be applied, and leave it to the others', async () => {

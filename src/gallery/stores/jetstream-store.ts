@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { FaceError } from '../../errors';
 import type { Notice } from '../../face/face.options';
 import { galleryErrors } from '../gallery-errors';
@@ -26,6 +27,7 @@ import {
 import type { AddedReference, Gallery, GallerySettings, NewGallery } from '../gallery.types';
 import type { Draft } from './state/draft';
 import type { ReferenceEntry } from './state/entries';
+import type { GalleryTable } from './state/gallery-table';
 
 export interface JetstreamStoreOptions extends MemoryStoreOptions {
   nats: NatsSettings;
@@ -35,6 +37,13 @@ export interface JetstreamStoreOptions extends MemoryStoreOptions {
   onProgress?: (progress: { done: number; total: number }) => void;
   /** Told what an operator should read. */
   onNotice?: (notice: Notice) => void;
+}
+
+/** The stream, and what was made of its messages. */
+interface Reading {
+  log: EntryLog;
+  held: HeldEntries;
+  table: GalleryTable;
 }
 
 /** One entry that a change writes. */
@@ -70,6 +79,10 @@ interface Retries {
 /** A change that so often finds that others were first is given up. */
 const MAX_ATTEMPTS = 50;
 const MAX_FAILED_ANSWERS = 10;
+/** Ids of one process in a millisecond begin at a random one of these. */
+const UIDS_PER_MS = 2048;
+/** Before the stream is read from its start again, and between two attempts. */
+const REREAD_MS = 1000;
 
 /**
  * Galleries in the memory of each replica, fed by a stream of NATS JetStream that they share: a gallery is one entry of the
@@ -88,8 +101,11 @@ export class JetstreamStore extends MemoryStore {
   private hasRemoved = false;
   private readonly attempts = new WeakMap<Member['plan'], Retries>();
 
-  private constructor(options: MemoryStoreOptions) {
-    super(options);
+  private rereading?: Promise<void>;
+  private isClosed = false;
+
+  private constructor(private readonly settings: JetstreamStoreOptions) {
+    super(settings);
   }
 
   /**
@@ -98,37 +114,11 @@ export class JetstreamStore extends MemoryStore {
    * @throws {FaceError} GALLERY_STORE_INVALID where the servers cannot be used, the key is another, or an entry of a gallery
    * is damaged; nothing was changed.
    */
-  static async open({
-    nats,
-    key,
-    onProgress,
-    onNotice,
-    ...options
-  }: JetstreamStoreOptions): Promise<JetstreamStore> {
+  static async open(options: JetstreamStoreOptions): Promise<JetstreamStore> {
     const store = new JetstreamStore(options);
     try {
-      store.log = await EntryLog.open({
-        ...nats,
-        onEntry: (entry) => store.take(entry),
-        onLost: (cause) => store.stop(cause),
-        onProgress,
-        onNotice,
-      });
-      store.held = new HeldEntries(await untilReady(nats, () => EntrySealer.open(store.log, key)), {
-        galleries: store.galleries,
-        reserved: store.reserved,
-        makeState: (gallery) => store.makeState(gallery),
-        replaceGallery: (gallery) => {
-          store.count(gallery, 1);
-          store.apply({ gallery });
-        },
-        onOrphan: (version) => store.log.eraseLater(version),
-        onRemoved: () => (store.hasRemoved = true),
-      });
-      // A gallery whose settings changed comes after its subjects.
-      await store.log.readAhead('g.');
-      await store.log.follow();
-      await store.finishReading(onNotice);
+      store.use(await store.read(options.onProgress));
+      await store.finishReading();
       return store;
     } catch (error) {
       await store.close();
@@ -169,13 +159,16 @@ export class JetstreamStore extends MemoryStore {
   }
 
   override async close(): Promise<void> {
+    this.isClosed = true;
     await super.close();
     await this.log?.close();
+    await this.rereading;
   }
 
-  /** A reference is known by it on all replicas, in whatever process it was added. */
+  /** A gallery or reference is known by it on all replicas, in whatever process it was made: later ones mostly have larger ones. */
   protected override nextUid(): number {
-    return newWriteId();
+    this.lastUid = Math.max(this.lastUid + 1, Date.now() * UIDS_PER_MS + randomInt(UIDS_PER_MS));
+    return this.lastUid;
   }
 
   protected override async make(group: readonly Member[]): Promise<void> {
@@ -185,7 +178,7 @@ export class JetstreamStore extends MemoryStore {
       this.release(planned);
       if (planned.gallery && !planned.gallery.before) void planned.gallery.after?.state.close();
     }
-    this.reserved.names.clear();
+    this.table.reserved.names.clear();
     let last: { attempt: Attempt; done: Promise<unknown> } | undefined;
     const isBehind = attempts.map((attempt) => {
       if (attempt.steps.length > 0 || !last) {
@@ -200,15 +193,92 @@ export class JetstreamStore extends MemoryStore {
     this.planAgain(group.filter((_member, i) => conflicts[i]));
   }
 
-  private take(entry: Entry): void {
+  /** Reads the stream from its start, and follows it from then on. */
+  private async read(onProgress?: JetstreamStoreOptions['onProgress']): Promise<Reading> {
+    const { nats, key, onNotice } = this.settings;
+    let held: HeldEntries | undefined;
+    const log = await EntryLog.open({
+      ...nats,
+      onEntry: (entry) => this.take(entry, held),
+      // Until it is in use, the reading itself fails.
+      onLost: (cause) => held === this.held && this.stop(cause),
+      onRenumbered: () => held === this.held && this.reread(),
+      onProgress,
+      onNotice,
+    });
+    try {
+      const table = this.newTable();
+      held = new HeldEntries(await untilReady(nats, () => EntrySealer.open(log, key)), {
+        table,
+        makeState: (gallery) => this.makeState(gallery),
+        onOrphan: (version) => log.eraseLater(version),
+        onRemoved: () => (this.hasRemoved = true),
+      });
+      // A gallery whose settings changed comes after its subjects.
+      await log.readAhead('g.');
+      await log.follow();
+      return { log, held, table };
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  }
+
+  private use({ log, held, table }: Reading): void {
+    this.log = log;
+    this.held = held;
+    this.table = table;
+  }
+
+  /**
+   * The servers gave messages other numbers, by which versions are known here: all are read again, while searches and reads
+   * go on with what was read before and changes are refused.
+   */
+  private reread(): void {
+    this.rereading ??= this.replaceReading().finally(() => (this.rereading = undefined));
+  }
+
+  private async replaceReading(): Promise<void> {
+    const { onNotice } = this.settings;
+    onNotice?.({
+      level: 'warn',
+      message:
+        'A new leader of the galleries numbers its messages in another way than the one before. All are read again; ' +
+        'changes are refused meanwhile.',
+    });
+    let reading: Reading | undefined;
+    while (!reading && !this.isClosed) {
+      await delay(REREAD_MS);
+      // Servers that are away, or have just elected another leader.
+      reading = await this.read().catch(() => undefined);
+    }
+    // Changes that were asked for before: each ends soon, refused or uncertain.
+    while (this.working) await this.working;
+    if (!reading) return;
+    if (this.isClosed) return reading.log.close();
+    const { log, table } = this;
+    this.use(reading);
+    // What went meanwhile is not known.
+    this.onRemoved?.();
+    await this.searchesEnd();
+    await Promise.all([log.close(), table.close()]);
+    await this.finishReading().catch((error: unknown) => this.stop(error));
+    onNotice?.({
+      level: 'warn',
+      message: 'All messages of the galleries were read again. Changes are taken again.',
+    });
+  }
+
+  private take(entry: Entry, held: HeldEntries | undefined): void {
     let isValid = false;
     this.hasRemoved = false;
     try {
-      isValid = this.held?.take(entry) ?? false;
+      isValid = held?.take(entry) ?? false;
     } catch (error) {
       // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
       this.stop(error);
     }
+    if (held !== this.held) return;
     const written = this.written.get(entry.writeId);
     if (this.hasRemoved && !written) this.onRemoved?.();
     written?.(isValid);
@@ -233,9 +303,9 @@ export class JetstreamStore extends MemoryStore {
     const { id } = (after ?? before)!;
     const { key, version, gallery } = this.held.findGallery(id);
     if (!after) return { key, value: null, expected: version };
-    const { state: _state, record: _record, uid, ...settings } = after;
+    const { state: _state, record: _record, ...settings } = after;
     const content = {
-      gallery: before ? { ...settings, uid } : settings,
+      gallery: settings,
       key: gallery?.secret ?? randomBytes(32).toString('base64'),
     };
     return { key, value: this.held.sealer.seal(key, encodeGallery(content)), expected: version };
@@ -395,7 +465,8 @@ export class JetstreamStore extends MemoryStore {
         if (!(error instanceof RevisionConflict)) throw error;
         // Another replica finished it, or has written over what was gone already.
         const last: Entry | undefined = await this.log.read(key);
-        current = last?.value && last.replacedWriteId === version.writeId ? last : undefined;
+        const isIts = [last?.writeId, last?.replacedWriteId].includes(version.writeId);
+        current = last?.value && isIts ? last : undefined;
       }
     }
   }
@@ -475,13 +546,13 @@ export class JetstreamStore extends MemoryStore {
     );
   }
 
-  private async finishReading(onNotice?: (notice: Notice) => void): Promise<void> {
+  private async finishReading(): Promise<void> {
     if (this.isStopped) throw this.stoppedBy;
     const { damaged } = this.held;
     for (const { key, version } of this.held.unfinishedMoves()) await this.finishMove(key, version);
     for (const repair of this.held.allRepairs()) await this.repair(repair);
     if (damaged > 0)
-      onNotice?.({
+      this.settings.onNotice?.({
         level: 'warn',
         message: `${damaged} entries of subjects cannot be read. They are not served, and not removed.`,
       });

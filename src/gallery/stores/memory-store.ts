@@ -24,13 +24,12 @@ import type {
 } from '../gallery.types';
 import { VectorIndex, type VectorPrecision } from '../search/vector-index';
 import { VectorScanner } from '../search/vector-scanner';
-import { Draft, type Reservations, WAITS, wholeName } from './state/draft';
+import { Draft, WAITS, wholeName } from './state/draft';
 import type { CropEntry, Replacement } from './state/entries';
 import { type GalleryEntry, toGallery } from './state/gallery-entry';
 import { GalleryState } from './state/gallery-state';
-import { PagedList } from './state/paged-list';
+import { GalleryTable } from './state/gallery-table';
 import * as plans from './state/plan-changes';
-import { type Bytes, Room } from './state/room';
 import { bytesOfGallery } from './state/weigh';
 
 export interface MemoryStoreOptions {
@@ -88,23 +87,18 @@ const MAX_GROUP = 1000;
  * @publicApi
  */
 export class MemoryStore extends GalleryStore {
-  protected readonly galleries = new Map<string, GalleryEntry>();
-  private readonly list = new PagedList<GalleryEntry>();
+  protected table = this.newTable();
   private readonly scanner: VectorScanner;
   private readonly searches = new Set<Promise<unknown>>();
-  protected readonly reserved: Reservations & { galleryCount: number };
   private readonly queue: Waiting[] = [];
   /** Settles when all changes are made that were asked for. */
-  private working?: Promise<void>;
+  protected working?: Promise<void>;
   protected stoppedBy?: unknown;
-  private lastUid = 0;
+  protected lastUid = 0;
 
   constructor(private readonly options: MemoryStoreOptions) {
     super();
     this.scanner = new VectorScanner({ threadCount: options.threadCount });
-    const { maxBytes = Infinity, maxHeapBytes = Infinity } = options;
-    const room = new Room({ all: maxBytes, heap: maxHeapBytes });
-    this.reserved = { names: new Set(), room, galleryCount: 0 };
   }
 
   override get isStopped(): boolean {
@@ -118,10 +112,9 @@ export class MemoryStore extends GalleryStore {
   createGallery(gallery: NewGallery): Promise<Gallery> {
     return this.change(() => {
       this.checkName(gallery.id);
-      if (this.galleries.has(gallery.id)) throw galleryErrors.galleryExists(gallery.id);
+      if (this.table.byId.has(gallery.id)) throw galleryErrors.galleryExists(gallery.id);
       const { maxGalleries = Infinity } = this.options;
-      if (this.reserved.galleryCount >= maxGalleries)
-        throw galleryErrors.galleriesFull(gallery.id, maxGalleries);
+      if (this.table.count >= maxGalleries) throw galleryErrors.galleriesFull(gallery.id, maxGalleries);
       this.checkRoom(gallery.id, bytesOfGallery(gallery));
       const now = Date.now();
       const state = this.makeState({ ...gallery, uid: this.nextUid() });
@@ -140,7 +133,7 @@ export class MemoryStore extends GalleryStore {
   }
 
   async listGalleries(page: PageRequest): Promise<Page<Gallery>> {
-    return this.list.page(page, toGallery);
+    return this.table.list.page(page, toGallery);
   }
 
   updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery> {
@@ -311,9 +304,14 @@ export class MemoryStore extends GalleryStore {
 
   async close(): Promise<void> {
     await this.working;
-    await Promise.allSettled(this.searches);
-    await Promise.all(Array.from(this.galleries.values(), ({ state }) => state.close()));
+    await this.searchesEnd();
+    await this.table.close();
     await this.scanner.close();
+  }
+
+  /** Settles when all searches have ended that began before. */
+  protected async searchesEnd(): Promise<void> {
+    await Promise.allSettled(this.searches);
   }
 
   /** Waits for changes that may come along with the first. */
@@ -331,6 +329,11 @@ export class MemoryStore extends GalleryStore {
   /** @returns a copy; `undefined` where it cannot be read. */
   protected async readCrop({ content }: CropEntry): Promise<Uint8Array | undefined> {
     return content?.slice();
+  }
+
+  protected newTable(): GalleryTable {
+    const { maxBytes = Infinity, maxHeapBytes = Infinity } = this.options;
+    return new GalleryTable({ all: maxBytes, heap: maxHeapBytes });
   }
 
   protected makeState({
@@ -351,8 +354,8 @@ export class MemoryStore extends GalleryStore {
   /** Takes over what comes from the medium. */
   protected restore(galleries: readonly GalleryEntry[], lastUid: number): void {
     for (const gallery of galleries) {
-      this.count({ after: gallery }, 1);
-      this.apply({ gallery: { after: gallery } });
+      this.table.reserve({ after: gallery }, 1);
+      this.table.replace({ after: gallery });
     }
     this.lastUid = lastUid;
   }
@@ -363,7 +366,7 @@ export class MemoryStore extends GalleryStore {
 
   /** As it is now. */
   private gallery(galleryId: string): GalleryEntry {
-    const gallery = this.galleries.get(galleryId);
+    const gallery = this.table.byId.get(galleryId);
     if (!gallery) throw galleryErrors.galleryNotFound(galleryId);
     return gallery;
   }
@@ -377,12 +380,12 @@ export class MemoryStore extends GalleryStore {
   }
 
   private checkName(name: string): void {
-    if (this.reserved.names.has(name)) throw WAITS;
+    if (this.table.reserved.names.has(name)) throw WAITS;
   }
 
   /** @param bytes - that a gallery takes more, beside what is in it. */
   private checkRoom(galleryId: string, bytes: number): void {
-    const refusal = this.reserved.room.refusal(galleryId, { all: bytes, heap: bytes });
+    const refusal = this.table.reserved.room.refusal(galleryId, { all: bytes, heap: bytes });
     if (refusal) throw refusal;
   }
 
@@ -395,7 +398,7 @@ export class MemoryStore extends GalleryStore {
     return this.change(() => {
       this.checkName(galleryId);
       const gallery = this.gallery(galleryId);
-      const draft = new Draft(gallery.state, this.reserved, () => this.nextUid());
+      const draft = new Draft(gallery.state, this.table.reserved, () => this.nextUid());
       try {
         const answer = plan(draft, gallery);
         draft.checkGrowth();
@@ -455,7 +458,7 @@ export class MemoryStore extends GalleryStore {
         this.release(planned);
         reject(galleryErrors.storeFailed(error));
       }
-      this.reserved.names.clear();
+      this.table.reserved.names.clear();
       return;
     }
     const removing: Made[] = [];
@@ -471,7 +474,7 @@ export class MemoryStore extends GalleryStore {
         reject(galleryErrors.storeStopped(error));
       }
     }
-    this.reserved.names.clear();
+    this.table.reserved.names.clear();
     try {
       await this.wipe();
       for (const { answer, resolve } of removing) resolve(answer as never);
@@ -492,38 +495,22 @@ export class MemoryStore extends GalleryStore {
 
   private reserve({ gallery, replaced, draft }: ReservedChange): void {
     draft?.reserve();
-    for (const entry of [gallery?.before, gallery?.after]) if (entry) this.reserved.names.add(entry.id);
-    if (gallery) this.count(gallery, 1);
-    if (replaced) this.count({ before: replaced }, 1);
+    for (const entry of [gallery?.before, gallery?.after]) if (entry) this.table.reserved.names.add(entry.id);
+    if (gallery) this.table.reserve(gallery, 1);
+    if (replaced) this.table.reserve({ before: replaced }, 1);
   }
 
   protected release({ gallery, replaced, draft }: ReservedChange): void {
     draft?.release();
-    if (gallery) this.count(gallery, -1);
-    if (replaced) this.count({ before: replaced }, -1);
-  }
-
-  protected count({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
-    const [added, removed] = [Number(after !== undefined), Number(before !== undefined)];
-    this.reserved.galleryCount += sign * (added - removed);
-    if (after) this.reserved.room.take(bytesOfAll(after), sign);
-    if (before) this.reserved.room.take(bytesOfAll(before), sign === 1 ? -1 : 1);
+    if (gallery) this.table.reserve(gallery, -1);
+    if (replaced) this.table.reserve({ before: replaced }, -1);
   }
 
   protected apply({ gallery, replaced, draft }: ReservedChange): void {
     draft?.state.apply(draft);
-    if (replaced) this.list.delete(replaced.uid);
-    if (!gallery) return;
-    const { before, after } = gallery;
-    if (after) {
-      if (before && before.id !== after.id) this.galleries.delete(before.id);
-      after.state.id = after.id;
-      this.galleries.set(after.id, after);
-      this.list.set(after.uid, after);
-    } else if (before) {
-      this.galleries.delete(before.id);
-      this.list.delete(before.uid);
-    }
+    // Its id is taken over.
+    if (replaced) this.table.list.delete(replaced.uid);
+    if (gallery) this.table.replace(gallery);
   }
 }
 
@@ -531,10 +518,4 @@ export class MemoryStore extends GalleryStore {
 export function takesAway({ gallery, draft }: ReservedChange): boolean {
   if (gallery) return gallery.before !== undefined;
   return draft?.takesAway === true;
-}
-
-function bytesOfAll(gallery: GalleryEntry): Bytes {
-  const own = bytesOfGallery(gallery);
-  const { all, heap } = gallery.state.planned.bytes;
-  return { all: own + all, heap: own + heap };
 }

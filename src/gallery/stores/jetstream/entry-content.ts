@@ -5,7 +5,7 @@ import type { EntryVersion } from './entry-log';
 
 /** What the entry of a gallery holds. */
 export interface GalleryContent {
-  /** `uid` is the revision of the first version, which cannot name it. */
+  /** Without `uid`, as before 2026-11-29: it is the revision of the first version. */
   gallery: Omit<GalleryEntry, 'state' | 'record' | 'uid'> & { uid?: number };
   /** Random key under which the entries of its subjects are sealed, base64. */
   key: string;

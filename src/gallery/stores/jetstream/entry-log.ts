@@ -46,6 +46,8 @@ export interface EntryLogOptions extends NatsSettings {
   onEntry: (entry: Entry) => void;
   /** What was read is no longer what the servers hold: nothing more is read or written. */
   onLost?: (cause: unknown) => void;
+  /** As `onLost`, but all is there, with other revisions: it can be read again by another log. */
+  onRenumbered?: () => void;
   /** Messages, while the stream is read for the first time. */
   onProgress?: (progress: { done: number; total: number }) => void;
   onNotice?: (notice: Notice) => void;
@@ -103,17 +105,18 @@ export class EntryLog {
   private readonly jetstream: JetStreamClient;
   private readonly follower: LogFollower;
   private readonly timeoutMs: number;
-  /** Revision of the last version of each key, while the stream is read for the first time. */
-  private firstRead?: Map<string, number> = new Map();
+  /** The last version of each key, while the stream is read for the first time. */
+  private firstRead?: Map<string, EntryVersion> = new Map();
   /** Older versions that a process left behind when it ended. */
-  private leftovers: number[] = [];
-  private markers: { revision: number; time: number }[] = [];
+  private leftovers: EntryVersion[] = [];
+  private markers: (EntryVersion & { time: number })[] = [];
   private sweeper?: NodeJS.Timeout;
   private sweeping?: Promise<void>;
   private isUp = true;
   private cut!: () => void;
   private cutOff = this.nextCutOff();
-  private isLost = false;
+  /** Since when nothing more is read, milliseconds since 1970, UTC. */
+  private lostAt: number | null = null;
   /** Names of servers that have a copy of the stream and do not answer. */
   private away: string[] = [];
   private hasWarned = false;
@@ -134,7 +137,8 @@ export class EntryLog {
       stream,
       filter: `${prefix}>`,
       onMessage: (message) => this.take(message),
-      onLost: (cause) => this.lose(cause),
+      onLost: (cause) => this.lose(() => options.onLost?.(cause)),
+      onRenumbered: () => this.lose(() => options.onRenumbered?.()),
       onProgress: options.onProgress,
       maxGapMs: MARKER_MS / 2,
       onInfo: (info) => this.noteServers(info),
@@ -175,11 +179,15 @@ export class EntryLog {
       stream,
       filter: `${this.prefix}${prefix}>`,
       onMessage: (message) => options.onEntry(this.toEntry(message)),
-      onLost: (cause) => this.lose(cause),
+      onLost: () => reader.close(),
+      onRenumbered: () => reader.close(),
       maxGapMs: MARKER_MS / 2,
     });
-    await reader.start();
-    reader.close();
+    try {
+      await reader.start();
+    } finally {
+      reader.close();
+    }
   }
 
   /**
@@ -226,7 +234,7 @@ export class EntryLog {
 
   /** Since when what was read may be behind the servers, milliseconds since 1970, UTC; `null` where it is not. */
   get staleSince(): number | null {
-    return this.follower.staleSince;
+    return this.lostAt ?? this.follower.staleSince;
   }
 
   /** Bytes that a value may have. */
@@ -266,7 +274,8 @@ export class EntryLog {
     const deadline = Date.now() + this.timeoutMs;
     // What is sent while the client reconnects would be kept by it, and sent after it was given up here.
     if (!this.isUp) await this.reconnected(Math.min(RECONNECT_MS, this.timeoutMs));
-    if (this.isLost || !this.isUp) throw galleryErrors.storeFailed(new Error('The servers are away.'));
+    if (this.lostAt !== null || !this.isUp)
+      throw galleryErrors.storeFailed(new Error('The servers are away.'));
     let mayBeMade = false;
     for (let cause: unknown; ; await delay(RETRY_MS)) {
       const timeout = Math.min(ATTEMPT_MS, deadline - Date.now());
@@ -300,14 +309,17 @@ export class EntryLog {
   async erase(key: string, version: EntryVersion, replaced?: EntryVersion): Promise<void> {
     const deadline = Date.now() + this.timeoutMs;
     let next = replaced?.revision;
-    for (;;) {
+    for (let end: number | undefined = version.revision; ;) {
       try {
+        // After a failure: a new leader may have given the messages other numbers.
+        end ??= (await this.lastOf(key))?.seq ?? 0;
         if (next != null) await this.eraseMessage(next);
         // Other replicas may have left more.
         next = await this.oldestOf(key);
-        if (next == null || next >= version.revision) return;
+        if (next == null || next >= end) return;
       } catch (error) {
         if (Date.now() > deadline || this.connection.isClosed()) throw galleryErrors.storeFailed(error);
+        [next, end] = [undefined, undefined];
         await delay(RETRY_MS);
       }
     }
@@ -315,7 +327,7 @@ export class EntryLog {
 
   /** As {@link erase}, soon and without an answer: for versions that hold nothing that the next one lacks. */
   eraseLater(replaced: EntryVersion): void {
-    this.leftovers.push(replaced.revision);
+    this.leftovers.push(replaced);
     void this.sweep();
   }
 
@@ -356,11 +368,12 @@ export class EntryLog {
 
   private take(message: StreamMessage): void {
     const entry = this.toEntry(message);
-    const { key, revision, value } = entry;
-    if (value === null) this.markers.push({ revision, time: message.time });
+    const { key, revision, writeId, value } = entry;
+    const version = { revision, writeId };
+    if (value === null) this.markers.push({ ...version, time: message.time });
     const older = this.firstRead?.get(key);
-    if (older != null) this.leftovers.push(older);
-    this.firstRead?.set(key, revision);
+    if (older) this.leftovers.push(older);
+    this.firstRead?.set(key, version);
     this.options.onEntry(entry);
   }
 
@@ -374,7 +387,7 @@ export class EntryLog {
   private sweep(): Promise<void> {
     const before = Date.now() - MARKER_MS;
     while (this.markers.length > 0 && this.markers[0].time < before)
-      this.leftovers.push(this.markers.shift()!.revision);
+      this.leftovers.push(this.markers.shift()!);
     this.sweeping ??= Promise.all(Array.from({ length: SWEEP_WIDTH }, () => this.eraseLeftovers())).then(
       () => (this.sweeping = undefined),
     );
@@ -382,12 +395,15 @@ export class EntryLog {
   }
 
   private async eraseLeftovers(): Promise<void> {
-    for (let number = this.leftovers.pop(); number != null; number = this.leftovers.pop()) {
+    for (let version = this.leftovers.pop(); version; version = this.leftovers.pop()) {
       try {
-        await this.eraseMessage(number);
+        // A new leader may have given the number to another message.
+        const found = await this.getMessage({ seq: version.revision });
+        if (found && writeIdsOf(found.header)[0] === version.writeId)
+          await this.eraseMessage(version.revision);
       } catch {
         // The next sweep, or the next start of any replica, finds it again.
-        this.leftovers.push(number);
+        this.leftovers.push(version);
         return;
       }
     }
@@ -465,11 +481,11 @@ export class EntryLog {
     this.options.onNotice?.({ level: 'warn', message });
   }
 
-  private lose(cause: unknown): void {
-    if (this.isLost) return;
-    this.isLost = true;
+  private lose(report: () => void): void {
+    if (this.lostAt !== null) return;
+    this.lostAt = Date.now();
     this.follower.close();
-    this.options.onLost?.(cause);
+    report();
   }
 }
 

@@ -1,7 +1,8 @@
-import { Draft, type Reservations } from '../state/draft';
+import { Draft } from '../state/draft';
 import type { ReferenceEntry, Replacement, SubjectEntry } from '../state/entries';
 import type { GalleryEntry } from '../state/gallery-entry';
 import type { GalleryState } from '../state/gallery-state';
+import type { GalleryTable } from '../state/gallery-table';
 import { jetstreamInvalid } from './connect-nats';
 import {
   type ContentReference,
@@ -17,10 +18,8 @@ import type { EntrySealer } from './entry-sealer';
 
 /** Where the entries come to life. */
 export interface EntryTarget {
-  galleries: ReadonlyMap<string, GalleryEntry>;
-  reserved: Reservations;
+  table: GalleryTable;
   makeState: (gallery: { uid: number; id: string; dimensions: number }) => GalleryState;
-  replaceGallery: (gallery: Replacement<GalleryEntry>) => void;
   /** An entry whose gallery is gone. */
   onOrphan: (version: EntryVersion) => void;
   /** Something went: a gallery, a subject that has not moved, or references. */
@@ -166,15 +165,21 @@ export class HeldEntries {
       return true;
     }
     const { gallery: content, key: secret } = decodeGallery(opened);
+    // Before 2026-11-29 the first version had none. Since servers may give a message another number, its writer names it.
     const { uid = revision, ...settings } = content;
     if (old?.gallery && old.gallery.uid !== uid) this.removeGallery(old.gallery);
     const known = this.byUid.get(uid);
-    const before = known && this.target.galleries.get(settings.id);
+    const before = known && this.target.table.byId.get(settings.id);
     const state = before?.state ?? this.target.makeState({ ...settings, uid });
     const held = known ?? this.addGallery(uid, settings.id, secret);
     this.byKey.set(key, { key, version, gallery: held });
-    this.target.replaceGallery({ before, after: { ...settings, uid, state } });
+    this.replaceGallery({ before, after: { ...settings, uid, state } });
     return true;
+  }
+
+  private replaceGallery(replacement: Replacement<GalleryEntry>): void {
+    this.target.table.reserve(replacement, 1);
+    this.target.table.replace(replacement);
   }
 
   private addGallery(uid: number, id: string, secret: string): HeldGallery {
@@ -192,9 +197,9 @@ export class HeldEntries {
   }
 
   private removeGallery({ uid, id, prefix, subjects }: HeldGallery): void {
-    const before = this.target.galleries.get(id);
+    const before = this.target.table.byId.get(id);
     if (before) {
-      this.target.replaceGallery({ before });
+      this.replaceGallery({ before });
       this.target.onRemoved();
       void before.state.close();
     }
@@ -208,7 +213,7 @@ export class HeldEntries {
 
   private takeSubject(gallery: HeldGallery, name: string, entry: Entry): boolean {
     const { key, revision, writeId, value, replacedWriteId } = entry;
-    const { state } = this.target.galleries.get(gallery.id)!;
+    const { state } = this.target.table.byId.get(gallery.id)!;
     const version = { revision, writeId };
     const old = gallery.subjects.get(name);
     this.repairs.delete(key);
@@ -239,7 +244,7 @@ export class HeldEntries {
 
   private open(gallery: HeldGallery, { key, value }: Entry): SubjectEntryContent | undefined {
     const opened = gallery.sealer.unseal(key, value!);
-    return opened && decodeSubject(opened, this.target.galleries.get(gallery.id)!.dimensions);
+    return opened && decodeSubject(opened, this.target.table.byId.get(gallery.id)!.dimensions);
   }
 
   /**
@@ -248,7 +253,7 @@ export class HeldEntries {
    */
   private isTimely({ subjects }: HeldGallery, { from, version }: Move): boolean {
     const source = subjects.get(from);
-    return !source || source.revision <= version.revision;
+    return !source || source.writeId === version.writeId || source.revision <= version.revision;
   }
 
   /** @returns the subject that has lost its place, where it is still there. */
@@ -259,8 +264,11 @@ export class HeldEntries {
     to: string,
   ): SubjectEntry | undefined {
     const source = gallery.subjects.get(from);
-    if (source) this.left.set(gallery.prefix + from, { version, to });
-    gallery.subjects.set(from, { ...version, id: null, leftWriteId: version.writeId, leftTo: to });
+    // The servers may have given it another number since the move was written.
+    const revision = source?.writeId === version.writeId ? source.revision : version.revision;
+    const left = { revision, writeId: version.writeId };
+    if (source) this.left.set(gallery.prefix + from, { version: left, to });
+    gallery.subjects.set(from, { ...left, id: null, leftWriteId: left.writeId, leftTo: to });
     return source?.id == null ? undefined : state.findSubject(source.id);
   }
 
@@ -279,7 +287,7 @@ export class HeldEntries {
       revision,
     }: { before?: SubjectEntry; holds?: SubjectContent; source?: SubjectEntry; revision: number },
   ): number {
-    const draft = new Draft(state, this.target.reserved, () => revision);
+    const draft = new Draft(state, this.target.table.reserved, () => revision);
     const old = new Map(before?.references.map((one) => [one.id, one]));
     const isKept = ({ id, uid }: ContentReference) => old.get(id)?.uid === uid;
     const kept = new Set(holds?.references.filter(isKept).map(({ id }) => id));
@@ -304,7 +312,8 @@ export class HeldEntries {
           draft.replaceReference(known, after, known ? undefined : embedding);
           return after;
         });
-      const { uid = revision, ...details } = holds.details;
+      const { uid: given = revision, ...details } = holds.details;
+      const uid = before?.details.uid ?? freeUid(state, given, source);
       draft.replaceSubject(before, { details: { ...details, uid }, number, references });
     }
     draft.count(1);
@@ -315,6 +324,13 @@ export class HeldEntries {
       this.target.onRemoved();
     return draft.subjects.at(-1)?.after?.references.length ?? 0;
   }
+}
+
+/** Where the servers gave messages other numbers, two subjects may have been given the same. */
+function freeUid(state: GalleryState, given: number, source: SubjectEntry | undefined): number {
+  let uid = given;
+  while (uid !== source?.details.uid && state.hasUid(uid)) uid++;
+  return uid;
 }
 
 /** What is written of a subject. */

@@ -39,13 +39,18 @@ export interface FollowerOptions {
   onMessage: (message: StreamMessage) => void;
   /** The messages that were read are gone from the stream, or it is another stream: what was read is not what is there. */
   onLost: (cause: unknown) => void;
-  /** Told of the stream now and then. */
+  /** The messages that were read are there, with other numbers. */
+  onRenumbered: () => void;
+  /** Called with the state of the stream now and then. */
   onInfo?: (info: StreamInfo) => void;
   /** After so long without contact messages may have come and gone: that counts as lost. */
   maxGapMs: number;
   /** Messages, while the stream is read for the first time. */
   onProgress?: (progress: { done: number; total: number }) => void;
 }
+
+/** A message without its data. Headers differ with each write. */
+type Landmark = Omit<StreamMessage, 'data'>;
 
 /** The server says so often that it has nothing to send. */
 const HEARTBEAT_MS = 250;
@@ -63,6 +68,8 @@ const DIRECT_READ_MS = 50;
 /** A consumer that nobody listens to is removed by the server after this. */
 const ABANDONED_MS = 10_000;
 const PROGRESS_STEP = 5000;
+/** Last messages that are remembered: of these, most have not been erased. */
+const LANDMARKS = 16;
 /** Codes of status messages (ADR-9 of NATS). */
 const CONTROL_STATUS = 100;
 
@@ -90,8 +97,8 @@ export class LogFollower {
   private lastProbe = Date.now();
   private isProbing = false;
   private staleAt: number | null = Date.now();
-  /** The last message that a consumer gave, without its data: another one under its number means another stream. */
-  private landmark?: Pick<StreamMessage, 'sequence' | 'subject' | 'headers'>;
+  /** The last messages that a consumer gave, the newest first: with another one under its number the numbers are others. */
+  private landmarks: Landmark[] = [];
   /** Leaders that answered have less than was read here, since then. */
   private behindSince?: number;
   private closed = false;
@@ -101,12 +108,19 @@ export class LogFollower {
   private waiters: { revision: number; resolve: () => void }[] = [];
   private readonly caughtUp: Promise<void>;
   private resolveCaughtUp!: () => void;
+  private rejectCaughtUp!: (error: Error) => void;
 
   constructor(private readonly options: FollowerOptions) {
-    this.caughtUp = new Promise((resolve) => (this.resolveCaughtUp = resolve));
+    this.caughtUp = new Promise((resolve, reject) => {
+      [this.resolveCaughtUp, this.rejectCaughtUp] = [resolve, reject];
+    });
+    this.caughtUp.catch(() => undefined);
   }
 
-  /** @returns when all that was in the stream at the start has been read. */
+  /**
+   * @returns when all that was in the stream at the start has been read.
+   * @throws {Error} where it was closed before.
+   */
   async start(): Promise<void> {
     this.restart();
     this.timer = setInterval(() => this.check(), RETRY_MS);
@@ -143,6 +157,7 @@ export class LogFollower {
 
   close(): void {
     this.closed = true;
+    this.rejectCaughtUp(new Error('The stream was closed before it was read.'));
     clearInterval(this.timer);
     this.subscription?.unsubscribe();
     this.removeConsumer();
@@ -177,12 +192,12 @@ export class LogFollower {
     if (state.last_seq < this.position) {
       this.behindSince ??= Date.now();
       if (Date.now() - this.behindSince < SETTLE_MS) return;
+      if (await this.areAllLeft()) return this.options.onRenumbered();
       return onLost(new Error('The stream ends before what was read.'));
     }
     this.behindSince = undefined;
-    if (await this.isReplaced())
-      return onLost(new Error('Another message has the number of one that was read.'));
-    if (serial !== this.serial) return;
+    await this.checkNumbers();
+    if (serial !== this.serial || this.closed) return;
     if (this.position > 0 && Date.now() - (this.staleAt ?? Date.now()) > maxGapMs)
       return onLost(new Error('The stream was away for too long.'));
     this.target = state.last_seq;
@@ -213,18 +228,29 @@ export class LogFollower {
   }
 
   /**
-   * Whether the stream was cut and has grown again beyond what was read, as its length alone does not tell. Headers differ
-   * with each write. A message that is gone was replaced and erased, or the
-   * stream is another one and erased it too, which is not noticed.
+   * Whether what was read has the numbers under which it was read. It has not where the stream was cut and has grown again, and
+   * where a new leader counts in another way: before 2.9.21 of nats-server the numbers of its copies drift apart by writes that
+   * were refused (nats-server#4365).
    */
-  private async isReplaced(): Promise<boolean> {
-    const { landmark } = this;
-    if (!landmark) return false;
+  private async checkNumbers(): Promise<void> {
+    const { manager, stream, onLost, onRenumbered } = this.options;
+    for (const { sequence, subject, headers } of [...this.landmarks]) {
+      const found = await manager.streams.getMessage(stream, { seq: sequence }).catch(nullOfMissing);
+      if (!found) continue;
+      if (found.subject === subject && isSame(found.header, headers)) return;
+      if (await this.areAllLeft()) return onRenumbered();
+      return onLost(new Error('Another message has the number of one that was read.'));
+    }
+  }
+
+  /** Whether the last messages are there under whatever numbers, or were replaced since. */
+  private async areAllLeft(): Promise<boolean> {
     const { manager, stream } = this.options;
-    const found = await manager.streams
-      .getMessage(stream, { seq: landmark.sequence })
-      .catch((error) => (isCode(error, CODES.sequenceNotFound) ? null : nullOfNone(error)));
-    return found != null && (found.subject !== landmark.subject || !isSame(found.header, landmark.headers));
+    for (const { subject, time, headers } of [...this.landmarks]) {
+      const last = await manager.streams.getMessage(stream, { last_by_subj: subject }).catch(nullOfMissing);
+      if (!last || (last.time.getTime() < Math.floor(time) && !isSame(last.header, headers))) return false;
+    }
+    return this.landmarks.length > 0;
   }
 
   private take(msg: Msg): void {
@@ -236,8 +262,9 @@ export class LogFollower {
     this.delivered++;
     if (delivery.sequence > this.position) {
       const { subject, headers, data } = msg;
-      this.options.onMessage({ ...delivery, subject, headers, data });
-      this.landmark = { sequence: delivery.sequence, subject, headers };
+      const { sequence, time } = delivery;
+      this.options.onMessage({ subject, sequence, time, headers, data });
+      this.landmarks = [{ subject, sequence, time, headers }, ...this.landmarks.slice(0, LANDMARKS - 1)];
       this.advance(delivery.sequence);
       this.countProgress();
     }
@@ -344,6 +371,8 @@ export class LogFollower {
       const { state } = info;
       this.hasLeader = true;
       this.options.onInfo?.(info);
+      // A consumer may be on a server that has not noticed that its numbers are others.
+      if (this.isCurrent) await this.checkNumbers();
       if (this.isCurrent && state.last_seq > before && this.position === before) {
         // It did not move, and there may be more: the consumer is stuck, or what was last is gone.
         this.target = state.last_seq;
@@ -374,10 +403,19 @@ export class LogFollower {
   }
 }
 
+/** Headers of the servers tell of the write, and not of the message. */
 function isSame(a: MsgHdrs | undefined, b: MsgHdrs | undefined): boolean {
   const values = (given: MsgHdrs | undefined) =>
-    (given?.keys() ?? []).map((key) => [key, given!.get(key)]).sort();
+    (given?.keys() ?? [])
+      .filter((key) => !key.startsWith('Nats-'))
+      .map((key) => [key, given!.get(key)])
+      .sort();
   return isDeepStrictEqual(values(a), values(b));
+}
+
+/** A question for the message with a number, which is not there. */
+function nullOfMissing(error: unknown): null {
+  return isCode(error, CODES.sequenceNotFound) ? null : nullOfNone(error);
 }
 
 /** A question for a message that is not there. */

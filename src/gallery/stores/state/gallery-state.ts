@@ -228,6 +228,11 @@ export class GalleryState {
 
   // Changes
 
+  /** Whether a subject has this uid. */
+  hasUid(uid: number): boolean {
+    return this.list.get(uid) !== undefined;
+  }
+
   /** Makes a change for which all is reserved. Nothing in it can fail. */
   apply({ subjects, references }: GalleryChanges): void {
     for (const replacement of references) this.applyReference(replacement);
