@@ -11,6 +11,7 @@ const { JetstreamStore } = require('../../dist/gallery/stores/jetstream-store.js
 const store = await JetstreamStore.open({
   threadCount: 0,
   precision: 'float32',
+  onNotice: ({ message }) => process.stderr.write(`${message}\n`),
   ...JSON.parse(process.argv[2]),
 });
 
