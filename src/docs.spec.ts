@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fieldRows, nameRows, quirkRows } from '../test/contract/compatibility';
-import { APP_CONFIG } from './server/config/app.config';
+import { CONFIG_VARIABLES } from './server/config/config-variables';
 import { FACE_ERRORS } from './errors';
 import { DEFAULT_FACE_OPTIONS } from './face/face.options';
 import { type MetricEntry, METRICS } from './server/metrics/metrics';
@@ -151,7 +151,7 @@ function modelsTable(): string[] {
 }
 
 function configurationTable(): string[] {
-  const rows = Object.entries(APP_CONFIG).map(([name, variable]) => {
+  const rows = Object.entries(CONFIG_VARIABLES).map(([name, variable]) => {
     const { doc, ...rest } = variable as {
       doc: string;
       default: unknown;

@@ -11,7 +11,7 @@ import { APP_OPTIONS, configureApp } from './server/app.setup';
 import { checkExposure } from './server/http/auth/exposure';
 import { readKeyFile } from './server/http/auth/key-file';
 import { claimPort } from './server/claim-port';
-import { loadAppConfig } from './server/config/app.config';
+import { loadAppConfig } from './server/config/load-app-config';
 import { FaceError } from './errors';
 import { PinoLogger } from './server/logging/pino-logger';
 

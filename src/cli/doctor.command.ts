@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type AppConfig, loadAppConfig } from '../server/config/app.config';
+import type { AppConfig } from '../server/config/app.config';
+import { loadAppConfig } from '../server/config/load-app-config';
 import { FaceError } from '../errors';
 import { type Check, failure, ok } from './doctor/check';
 import { checkExposure } from './doctor/check-exposure';

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { type AppConfig, loadAppConfig } from '../server/config/app.config';
+import type { AppConfig } from '../server/config/app.config';
+import { loadAppConfig } from '../server/config/load-app-config';
 import { FaceError } from '../errors';
 import type { FaceModel } from '../face/face-model';
 import { resolveFaceOptions } from '../face/face.options';

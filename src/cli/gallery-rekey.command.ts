@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { readFile } from 'node:fs/promises';
-import { secretProblem } from '../server/config/app.config';
+import { secretProblem } from '../server/config/read-variable';
 import { FaceError } from '../errors';
 import { rekeyFolder } from '../gallery/stores/durable/rekey-folder';
 import { folderOption, type FolderOption, galleryKey, requireFolder } from './gallery-options';

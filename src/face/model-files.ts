@@ -116,3 +116,11 @@ export function weightsOf(models: ReadonlyMap<string, LoadableModel>): WorkersTo
     ]),
   );
 }
+
+/** The workers of a resource plan that hold these models, for the memory plan. */
+export function workersToEstimate(
+  { workerCount, maxDecodeBytes }: Pick<WorkersToEstimate, 'workerCount' | 'maxDecodeBytes'>,
+  models: ReadonlyMap<string, LoadableModel>,
+): WorkersToEstimate {
+  return { workerCount, maxDecodeBytes, models: weightsOf(models) };
+}

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
-import { loadAppConfig } from '../../src/server/config/app.config';
+import { loadAppConfig } from '../../src/server/config/load-app-config';
 import { METRICS } from '../../src/server/metrics/metrics';
 import { parseMetrics, type Sample } from '../support/parse-metrics';
 import { rootDir } from '../support/paths';

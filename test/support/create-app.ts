@@ -3,7 +3,8 @@ import { Test } from '@nestjs/testing';
 import request from 'supertest';
 import { AppModule } from '../../src/server/app.module';
 import { APP_OPTIONS, configureApp } from '../../src/server/app.setup';
-import { AppConfig, loadAppConfig } from '../../src/server/config/app.config';
+import { AppConfig } from '../../src/server/config/app.config';
+import { loadAppConfig } from '../../src/server/config/load-app-config';
 import { FaceModel } from '../../src/face/face-model';
 import { FakeFaceModel } from '../../src/testing';
 

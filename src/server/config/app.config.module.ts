@@ -1,5 +1,6 @@
 import { Global, Module } from '@nestjs/common';
-import { AppConfig, loadAppConfig } from './app.config';
+import { AppConfig } from './app.config';
+import { loadAppConfig } from './load-app-config';
 
 /** Provides the one {@link AppConfig} to every module. */
 @Global()

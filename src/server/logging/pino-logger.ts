@@ -1,6 +1,6 @@
 import type { LoggerService } from '@nestjs/common';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
-import type { AppLogLevel } from '../config/app.config';
+import type { AppLogLevel } from '../config/config-variables';
 import { FaceError } from '../../errors';
 import type { RequestLine } from '../http/request/request-log';
 

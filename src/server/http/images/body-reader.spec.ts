@@ -2,7 +2,7 @@ import type { Response } from 'express';
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
-import { loadAppConfig } from '../../config/app.config';
+import { loadAppConfig } from '../../config/load-app-config';
 import { FaceError } from '../../../errors';
 import { FakeFaceModel } from '../../../testing';
 import { BodyReader, MAX_REST_BYTES, MIN_BYTES_PER_WINDOW, WINDOW_MS } from './body-reader';

@@ -1,6 +1,6 @@
 import type { Response } from 'express';
 import type { ApiKey } from '../auth/api-key';
-import { loadAppConfig } from '../../config/app.config';
+import { loadAppConfig } from '../../config/load-app-config';
 import { FaceError } from '../../../errors';
 import { CallerStore, limitRequests } from './rate-limit';
 import type { AppRequest } from './request-id';
