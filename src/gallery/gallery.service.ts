@@ -1,39 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError, isFaceError, nullOn } from '../errors';
-import { detectorOf, type EmbedderInfo, FaceModel } from '../face/face-model';
-import {
-  identificationThreshold,
-  requireCalibration,
-  REVIEW_MARGIN_RANGE,
-  verificationThreshold,
-} from '../face/thresholds';
-import {
-  type DecisionResult,
-  decisionResult,
-  type EmbeddingInput,
-  rateOf,
-  representInput,
-  type VerificationInput,
-} from '../face/verification.service';
-import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/embed/compare-embeddings';
-import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../pipeline/face.types';
+import { FaceModel } from '../face/face-model';
+import { REVIEW_MARGIN_RANGE } from '../face/thresholds';
+import type { EmbeddingInput, VerificationInput } from '../face/verification.service';
 import {
   Enroller,
   type EnrollmentItem,
   type EnrollmentResult,
   type EnrollOptions,
 } from './enrollment/enroller';
-import {
-  distanceOf,
-  embedderOf,
-  type ImageCallOptions,
-  minSimilarityOf,
-  representOptions,
-  subjectKey,
-  roundDistance,
-} from './gallery-calls';
+import { embedderOf, subjectKey } from './gallery-calls';
 import { assertNoCopy, followedSettings, GalleryMigrations } from './migration/gallery-migrations';
 import {
+  assertTargets,
   assertValid,
   galleryIdProblem,
   integerProblem,
@@ -48,153 +27,32 @@ import { GalleryStore } from './stores/gallery-store';
 import { DEFAULT_GALLERY_ID, DEFAULT_GALLERY_SETTINGS, type GalleryModuleOptions } from './gallery.options';
 import {
   type DeletionCounts,
-  EMBEDDING_NORM_KEY,
   type Gallery,
   type GallerySettings,
-  type Hit,
   MAX_SEARCH_LIMIT,
   type Metadata,
-  type MetadataFilter,
   type Page,
   type PageRequest,
   type Reference,
-  type ReferenceKey,
-  type StoredReference,
   type Subject,
   type SubjectRights,
 } from './gallery.types';
 import { KeyedLock } from './keyed-lock';
 import { LastMatches } from './last-matches';
+import { Matcher } from './matching/matcher';
+import {
+  DEFAULT_CANDIDATES,
+  type FindReferencesOptions,
+  type FoundReference,
+  type Identification,
+  type IdentifyOptions,
+  MAX_CANDIDATES,
+  type SubjectVerification,
+  type VerifySubjectOptions,
+} from './matching/matching.types';
 import { pageOfReferences } from './pages';
 import { type PurgeReport, Retention } from './retention';
 import { SharedLock } from './shared-lock';
-
-export type { EnrollmentItem, EnrollmentResult, EnrollOptions } from './enrollment/enroller';
-
-/** Choices of one {@link GalleryService.identify}. */
-export interface IdentifyOptions extends ImageCallOptions {
-  /** @defaultValue `best` */
-  faceSelection?: FaceSelection;
-  /** At most this many faces, largest first. */
-  maxFaces?: number;
-  /** Most candidates for each face, [1, {@link MAX_CANDIDATES}]. @defaultValue {@link DEFAULT_CANDIDATES} */
-  limit?: number;
-  /** Largest cosine distance of a candidate, [0, 2], inclusive. @defaultValue by `targetFpir` */
-  threshold?: number;
-  /**
-   * Share of searches for strangers that may find somebody, [1e-6, 0.5]: the threshold follows from it and from the number of
-   * subjects in the gallery, filtered out or not, by the embedder's calibration. Not read where a threshold is given.
-   * @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a calibration the
-   * threshold of the card
-   */
-  targetFpir?: number;
-  /** Only subjects whose metadata passes. @defaultValue all */
-  filter?: MetadataFilter;
-}
-
-/** Choices of one {@link GalleryService.verifySubject}. */
-export interface VerifySubjectOptions extends ImageCallOptions {
-  /** With `all` the closest face counts. @defaultValue `best` */
-  faceSelection?: FaceSelection;
-  /** Largest cosine distance that verifies, [0, 2], inclusive. @defaultValue by `targetFmr` */
-  threshold?: number;
-  /**
-   * False match rate, [1e-6, 0.5], that the threshold follows from, by the embedder's calibration. Not read where a threshold
-   * is given. @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a
-   * calibration the threshold of the card
-   */
-  targetFmr?: number;
-  /** Distances within `threshold ± reviewMargin` are for review, [0, 2]. @defaultValue that of the module */
-  reviewMargin?: number;
-}
-
-/** A subject within the threshold, with its most similar reference. */
-export interface Candidate extends ReferenceKey {
-  /** From 1, the most similar. */
-  rank: number;
-  /** Cosine distance, [0, 2], to six decimals. */
-  distance: number;
-  /** Cosine similarity, [-1, 1]: `1 - distance`. */
-  similarity: number;
-  /** How often two strangers are at least this similar, see {@link DecisionResult}. */
-  falseMatchRate: number | null;
-  /** Of the subject. */
-  metadata: Metadata;
-}
-
-/** A face of the probe. */
-export interface IdentifiedFace {
-  /** `null` where an embedding came in. */
-  face: FaceDetection | null;
-  /** No subject is within the threshold. */
-  unknown: boolean;
-  /** Within the threshold, most similar first. */
-  candidates: Candidate[];
-}
-
-/** Answer of {@link GalleryService.identify}. */
-export interface Identification {
-  faces: IdentifiedFace[];
-  /** Largest cosine distance of a candidate, [0, 2], inclusive. */
-  threshold: number;
-  /**
-   * The rate that the threshold follows from; `null` where a threshold decided. In a gallery so large that it asks for more than
-   * the calibration covers, the threshold is the one at the calibration's last point.
-   */
-  targetFpir: number | null;
-  galleryId: string;
-  /** References that were searched, before the filter. */
-  galleryReferenceCount: number;
-  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
-  rotation: number | null;
-  /** `null` where an embedding came in. */
-  detector: string | null;
-  embedder: string;
-  contract: string;
-  /** Of the image, where one came in, and milliseconds of the search of all its faces. */
-  timings: (StageTimings & { searchMs: number }) | { searchMs: number };
-}
-
-/** Answer of {@link GalleryService.verifySubject}. */
-export interface SubjectVerification extends ReferenceKey, DecisionResult {
-  /** `distance <= threshold`; false wherever `reason` is given. */
-  verified: boolean;
-  /** Cosine distance to the most similar reference of the subject, [0, 2]. */
-  distance: number;
-  /** Cosine similarity, [-1, 1]. */
-  similarity: number;
-  threshold: number;
-  /** The compared face; `null` where an embedding came in. */
-  face: FaceDetection | null;
-  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
-  rotation: number | null;
-  /** `null` where an embedding came in. */
-  detector: string | null;
-  embedder: string;
-  contract: string;
-  /** `null` where an embedding came in. */
-  timings: StageTimings | null;
-}
-
-/** Choices of one {@link GalleryService.findReferences}. */
-export interface FindReferencesOptions {
-  /** @defaultValue `cosine` */
-  metric?: Metric;
-  /** Largest distance of a reference, in the unit of the metric, inclusive. @defaultValue none */
-  maxDistance?: number;
-  /** Most references, [1, {@link MAX_SEARCH_LIMIT}]. @defaultValue {@link MAX_SEARCH_LIMIT} */
-  limit?: number;
-  /** Only references of subjects whose metadata passes. @defaultValue all */
-  filter?: MetadataFilter;
-}
-
-/** A reference near a probe. */
-export interface FoundReference extends ReferenceKey {
-  /** In the unit of the metric, to six decimals. */
-  distance: number;
-  /** Of the subject. */
-  metadata: Metadata;
-}
 
 /** A gallery that is to be made; settings that are absent take the defaults of the module. */
 export interface CreateGalleryOptions extends Partial<GallerySettings> {
@@ -205,10 +63,6 @@ export interface CreateGalleryOptions extends Partial<GallerySettings> {
   align?: boolean;
 }
 
-/** Most candidates of one face. */
-export const MAX_CANDIDATES = 100;
-export const DEFAULT_CANDIDATES = 5;
-
 /**
  * Faces of known subjects: enrolls, identifies (1:N), verifies against a subject, and makes every change. What only reads goes
  * straight to {@link GalleryStore}.
@@ -218,6 +72,7 @@ export const DEFAULT_CANDIDATES = 5;
 @Injectable()
 export class GalleryService {
   private readonly enroller: Enroller;
+  private readonly matcher: Matcher;
   private readonly retention: Retention;
   private readonly lastMatches: LastMatches;
   /** By subject: of two changes at once the second starts from what the first has left. In this process only. */
@@ -242,6 +97,7 @@ export class GalleryService {
       options.onNotice?.({ level: 'warn', message });
     });
     this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);
+    this.matcher = new Matcher(model, store, this.retention, this.lastMatches, options.onSearch);
     const locks = { subjects: this.changes, galleries: this.galleries };
     this.migrations = new GalleryMigrations(model, store, locks);
   }
@@ -384,60 +240,7 @@ export class GalleryService {
       limit: integerProblem(limit, [1, MAX_CANDIDATES]),
       ...settingsProblems({ threshold: askedThreshold, targetFpir: askedTarget }),
     });
-    return this.inGallery(galleryId, (gallery) => this.identifyIn(gallery, probe, options));
-  }
-
-  private async identifyIn(
-    gallery: Gallery,
-    probe: VerificationInput,
-    options: IdentifyOptions,
-  ): Promise<Identification> {
-    const { limit = DEFAULT_CANDIDATES, filter } = options;
-    const { id: galleryId } = gallery;
-    const embedder = embedderOf(this.model, gallery);
-    const { threshold, targetFpir } = identificationThreshold(
-      embedder,
-      gallery.subjectCount,
-      [options, gallery],
-      this.model.decisionDefaults,
-    );
-    const { faces, isFaceless, image, timings } = await representInput(
-      this.model,
-      probe,
-      embedder,
-      representOptions(options, embedder),
-    );
-    const startedAt = performance.now();
-    const hits = await this.retention.search(
-      gallery,
-      faces.map(({ embedding }) => embedding),
-      { limit, filter, minSimilarity: minSimilarityOf(threshold) },
-    );
-    const searchMs = performance.now() - startedAt;
-    this.options.onSearch?.({ searchMs });
-    const named = isFaceless ? await this.withoutFaceless(galleryId, hits.flat()) : hits.flat();
-    const subjects = await this.subjectsOf(galleryId, named);
-    const identified = faces.map((face, i) => {
-      const rate = (similarity: number) => rateOf(similarity, embedder, [face], embedder.align);
-      const candidates = candidatesOf(hits[i], threshold, subjects, rate);
-      return { face: face.detection, unknown: candidates.length === 0, candidates };
-    });
-    this.lastMatches.record(
-      gallery,
-      identified.flatMap(({ candidates }) => candidates.map(({ subjectId }) => subjectId)),
-    );
-    return {
-      faces: identified,
-      threshold,
-      targetFpir,
-      galleryId,
-      galleryReferenceCount: gallery.referenceCount,
-      rotation: image?.rotation ?? null,
-      detector: timings == null ? null : detectorOf(this.model, options),
-      embedder: embedder.name,
-      contract: embedder.contract,
-      timings: { ...timings, searchMs },
-    };
+    return this.inGallery(galleryId, (gallery) => this.matcher.identify(gallery, probe, options));
   }
 
   /**
@@ -457,64 +260,14 @@ export class GalleryService {
       ...settingsProblems({ threshold: askedThreshold, targetFmr: askedTarget }),
       reviewMargin: askedMargin === undefined ? null : rangeProblem(askedMargin, REVIEW_MARGIN_RANGE),
     });
-    return this.inGallery(galleryId, (gallery) => this.verifyIn(gallery, subjectId, probe, options));
-  }
-
-  private async verifyIn(
-    gallery: Gallery,
-    subjectId: string,
-    probe: VerificationInput,
-    options: VerifySubjectOptions,
-  ): Promise<SubjectVerification> {
-    const { reviewMargin: askedMargin } = options;
-    const { id: galleryId } = gallery;
-    const references = await this.retention.listReferences(gallery, subjectId);
-    if (references.length === 0) {
-      throw new FaceError('REFERENCE_NOT_FOUND', 'The subject has no references.', { galleryId, subjectId });
-    }
-    const embedder = embedderOf(this.model, gallery);
-    const defaults = this.model.decisionDefaults;
-    const { threshold, targetFmr } = verificationThreshold(embedder, 'cosine', [options, gallery], defaults);
-    const { faces, isFaceless, image, timings } = await representInput(
-      this.model,
-      probe,
-      embedder,
-      representOptions(options, embedder),
+    return this.inGallery(galleryId, (gallery) =>
+      this.matcher.verifySubject(gallery, subjectId, probe, options),
     );
-    const pairs = faces.flatMap((face) =>
-      references.map((reference) => ({
-        face,
-        reference,
-        ...compareEmbeddings(face, { embedding: reference.embedding, norm: 1 }, 'cosine'),
-      })),
-    );
-    const closest = pairs.reduce((best, pair) => (pair.distance < best.distance ? pair : best));
-    const { face, reference, distance, similarity } = closest;
-    const isRefused = isFaceless && hasNoFace(reference);
-    const areAligned = embedder.align && !hasNoFace(reference);
-    const decision = decisionResult(closest, threshold, askedMargin ?? defaults.reviewMargin, isRefused);
-    if (decision.verified) this.lastMatches.record(gallery, [subjectId]);
-    return {
-      ...decision,
-      distance,
-      similarity,
-      falseMatchRate: rateOf(similarity, embedder, [face], areAligned),
-      threshold,
-      targetFmr,
-      subjectId,
-      referenceId: reference.id,
-      face: face.detection,
-      rotation: image?.rotation ?? null,
-      detector: timings == null ? null : detectorOf(this.model, options),
-      embedder: embedder.name,
-      contract: embedder.contract,
-      timings,
-    };
   }
 
   /**
    * The closest references to an embedding, closest first, in any metric; a subject comes as often as it has references.
-   * Exact. `euclidean` takes the lengths of raw vectors: that of the probe, and {@link EMBEDDING_NORM_KEY} of references.
+   * Exact. `euclidean` takes the lengths of raw vectors: that of the probe, and `EMBEDDING_NORM_KEY` of references.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED; EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH;
    * PARAMETER_INVALID for `limit`, and for `metric` where the answer by `euclidean` could lie beyond the
@@ -527,65 +280,7 @@ export class GalleryService {
   ): Promise<FoundReference[]> {
     const { limit = MAX_SEARCH_LIMIT } = options;
     assertValid({ limit: integerProblem(limit, [1, MAX_SEARCH_LIMIT]) });
-    return this.inGallery(galleryId, (gallery) => this.findIn(gallery, probe, options));
-  }
-
-  private async findIn(
-    gallery: Gallery,
-    probe: EmbeddingInput,
-    options: FindReferencesOptions,
-  ): Promise<FoundReference[]> {
-    const { metric = 'cosine', maxDistance = Infinity, limit = MAX_SEARCH_LIMIT, filter } = options;
-    const { id: galleryId } = gallery;
-    const embedder = embedderOf(this.model, gallery);
-    const { faces } = await representInput(this.model, probe, embedder, {});
-    const [face] = faces;
-    const startedAt = performance.now();
-    // Of the metrics only euclidean has another order than the cosine.
-    const subjectLimit = metric === 'euclidean' ? MAX_SEARCH_LIMIT : limit;
-    const [hits] = await this.retention.search(gallery, [face.embedding], {
-      limit: subjectLimit,
-      filter,
-      minSimilarity: minSimilarityOf(1 - leastSimilarityWithin(maxDistance, face.norm, metric)),
-    });
-    this.options.onSearch?.({ searchMs: performance.now() - startedAt });
-    const subjects = await this.subjectsOf(galleryId, hits);
-    const references = await Promise.all(
-      hits.map(({ subjectId }) =>
-        nullOn('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId)),
-      ),
-    );
-    const found = references
-      .flatMap((list) => list ?? [])
-      .flatMap(({ subjectId, id, embedding, metadata }) => {
-        const subject = subjects.get(subjectId);
-        if (subject == null) return [];
-        const norm = Number(metadata[EMBEDDING_NORM_KEY] ?? 1);
-        const distance = roundDistance(compareEmbeddings(face, { embedding, norm }, metric).distance);
-        return [{ subjectId, referenceId: id, distance, metadata: subject.metadata }];
-      })
-      .filter(({ distance }) => distance <= maxDistance)
-      .sort((a, b) => a.distance - b.distance)
-      .slice(0, limit);
-    const last = hits.at(-1);
-    if (metric === 'euclidean' && last != null && hits.length >= subjectLimit) {
-      const farthest = found.length < limit ? maxDistance : found[limit - 1].distance;
-      // Whoever was not looked at is less similar than the last one: is that too far away to belong here?
-      if (last.similarity >= minSimilarityOf(1 - leastSimilarityWithin(farthest, face.norm, metric))) {
-        throw new FaceError(
-          'PARAMETER_INVALID',
-          'Invalid: metric euclidean cannot rank so many faces exactly: take another metric, or fewer candidates.',
-          { fields: { metric: 'euclidean cannot rank so many faces exactly' } },
-        );
-      }
-    }
-    if (maxDistance < Infinity) {
-      this.lastMatches.record(
-        gallery,
-        found.map(({ subjectId }) => subjectId),
-      );
-    }
-    return found;
+    return this.inGallery(galleryId, (gallery) => this.matcher.findReferences(gallery, probe, options));
   }
 
   /**
@@ -645,7 +340,8 @@ export class GalleryService {
     return this.change(galleryId, subjectId, async () => {
       const subject = await this.store.renameSubject(galleryId, subjectId, newSubjectId, options);
       // The migration makes it again under the new id.
-      if (!isSameSubject(subjectId, newSubjectId)) await this.removeFromCopies(galleryId, subjectId);
+      if (!isSameSubject(subjectId, newSubjectId))
+        await this.migrations.removeFromCopies(galleryId, subjectId);
       return subject;
     });
   }
@@ -657,7 +353,7 @@ export class GalleryService {
    */
   async deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
     const counts = await this.change(galleryId, subjectId, async () => {
-      await this.removeFromCopies(galleryId, subjectId);
+      await this.migrations.removeFromCopies(galleryId, subjectId);
       return this.store.deleteSubject(galleryId, subjectId);
     });
     // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
@@ -701,7 +397,7 @@ export class GalleryService {
   async deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void> {
     const { imageHash } = await this.change(galleryId, subjectId, async () => {
       const reference = await this.store.getReference(galleryId, subjectId, referenceId);
-      await this.removeFromCopies(galleryId, subjectId, referenceId);
+      await this.migrations.removeFromCopies(galleryId, subjectId, referenceId);
       await this.store.deleteReference(galleryId, subjectId, referenceId);
       return reference;
     });
@@ -758,17 +454,6 @@ export class GalleryService {
     });
   }
 
-  /** Removes a subject, or one of its references, from the copies that migrations have begun. */
-  private async removeFromCopies(galleryId: string, subjectId: string, referenceId?: string): Promise<void> {
-    for (const { id } of await this.migrations.copiesOf(galleryId)) {
-      const removal: Promise<unknown> =
-        referenceId === undefined
-          ? this.store.deleteSubject(id, subjectId)
-          : this.store.deleteReference(id, subjectId, referenceId);
-      await nullOn('GALLERY_NOT_FOUND', nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', removal)));
-    }
-  }
-
   /**
    * Works on a gallery, and again where another one of another contract has taken its place meanwhile: embeddings of the one
    * mean nothing in the other.
@@ -786,60 +471,6 @@ export class GalleryService {
       return outcome.value;
     }
   }
-
-  /** Leaves out references in which no face was located either: two such images are no ground for a name. */
-  private async withoutFaceless(galleryId: string, hits: readonly Hit[]): Promise<Hit[]> {
-    const references = await Promise.all(
-      hits.map(({ subjectId, referenceId }) =>
-        nullOn(
-          'SUBJECT_NOT_FOUND',
-          nullOn('REFERENCE_NOT_FOUND', this.store.getReference(galleryId, subjectId, referenceId)),
-        ),
-      ),
-    );
-    return hits.filter((_, i) => {
-      const reference = references[i];
-      return reference != null && !hasNoFace(reference);
-    });
-  }
-
-  private async subjectsOf(galleryId: string, hits: readonly Hit[]): Promise<ReadonlyMap<string, Subject>> {
-    const ids = [...new Set(hits.map(({ subjectId }) => subjectId))];
-    const subjects = await Promise.all(
-      ids.map((id) => nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, id))),
-    );
-    return new Map(subjects.filter((subject) => subject != null).map((subject) => [subject.id, subject]));
-  }
-}
-
-/** Whether a reference was made of a whole image in which no face was located. */
-function hasNoFace({ quality }: StoredReference): boolean {
-  return quality?.detectionScore === 0;
-}
-
-/** @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration. */
-function assertTargets(settings: Partial<GallerySettings>, embedder: EmbedderInfo): void {
-  for (const field of ['targetFmr', 'targetFpir'] as const) {
-    if (settings[field] != null) requireCalibration(embedder, field);
-  }
-}
-
-function candidatesOf(
-  hits: readonly Hit[],
-  threshold: number,
-  subjects: ReadonlyMap<string, Subject>,
-  rate: (similarity: number) => number | null,
-): Candidate[] {
-  const candidates = hits.flatMap((hit) => {
-    const subject = subjects.get(hit.subjectId);
-    const distance = distanceOf(hit);
-    if (subject == null || distance > threshold) return [];
-    const { subjectId, referenceId } = hit;
-    const similarity = 1 - distance;
-    const { metadata } = subject;
-    return [{ subjectId, referenceId, distance, similarity, falseMatchRate: rate(similarity), metadata }];
-  });
-  return candidates.map((candidate, i) => ({ rank: i + 1, ...candidate }));
 }
 
 /** Without the keys that are there and undefined, which would cover a default. */

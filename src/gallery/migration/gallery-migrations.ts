@@ -210,6 +210,17 @@ export class GalleryMigrations {
     return found.filter((gallery) => gallery?.copyOf === galleryId) as Gallery[];
   }
 
+  /** Removes a subject, or one of its references, from the copies that migrations have begun. */
+  async removeFromCopies(galleryId: string, subjectId: string, referenceId?: string): Promise<void> {
+    for (const { id } of await this.copiesOf(galleryId)) {
+      const removal: Promise<unknown> =
+        referenceId === undefined
+          ? this.store.deleteSubject(id, subjectId)
+          : this.store.deleteReference(id, subjectId, referenceId);
+      await nullOn('GALLERY_NOT_FOUND', nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', removal)));
+    }
+  }
+
   /** Ends what runs; settles when it has ended. */
   async stop(): Promise<void> {
     this.copier.stop();
