@@ -68,11 +68,10 @@ export type {
   Subject,
 } from './gallery/gallery.types';
 export { RepresentationService, type Representation } from './face/representation.service';
+export type { EmbeddingInput, VerificationInput } from './face/represent-input';
 export {
   VerificationService,
   type DecisionResult,
-  type EmbeddingInput,
-  type VerificationInput,
   type VerificationResult,
   type VerifyOptions,
 } from './face/verification.service';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { EmbedderInfo, ModelStatus } from '../face/face-model';
 import { similarityAt } from '../face/thresholds';
-import type { EmbeddingInput } from '../face/verification.service';
+import type { EmbeddingInput } from '../face/represent-input';
 import type { CardCalibration } from '../models/model-card';
 import type { WholeImageMode } from '../pipeline/face.types';
 import { type FakeFace, FakeFaceModel } from '../testing';

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { FaceError, isFaceError, nullOn } from '../errors';
 import { FaceModel } from '../face/face-model';
 import { REVIEW_MARGIN_RANGE } from '../face/thresholds';
-import type { EmbeddingInput, VerificationInput } from '../face/verification.service';
+import type { EmbeddingInput, VerificationInput } from '../face/represent-input';
 import {
   Enroller,
   type EnrollmentItem,

@@ -1,13 +1,8 @@
 import { FaceError, nullOn } from '../../errors';
 import { detectorOf, type FaceModel } from '../../face/face-model';
 import { identificationThreshold, verificationThreshold } from '../../face/thresholds';
-import {
-  decisionResult,
-  type EmbeddingInput,
-  rateOf,
-  representInput,
-  type VerificationInput,
-} from '../../face/verification.service';
+import { type EmbeddingInput, representInput, type VerificationInput } from '../../face/represent-input';
+import { decisionResult, rateOf } from '../../face/verification.service';
 import { compareEmbeddings, leastSimilarityWithin } from '../../pipeline/embed/compare-embeddings';
 import { distanceOf, embedderOf, minSimilarityOf, representOptions, roundDistance } from '../gallery-calls';
 import type { SearchEvent } from '../gallery.options';

@@ -1,5 +1,5 @@
 import { FaceError } from '../../../errors';
-import type { EmbeddingInput } from '../../../face/verification.service';
+import type { EmbeddingInput } from '../../../face/represent-input';
 import { parseShortJson } from '../request/parse-json';
 import { invalidParameters } from '../request/validation';
 
