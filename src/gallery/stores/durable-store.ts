@@ -10,7 +10,8 @@ import {
 } from './durable/encode-content';
 import type { RecordFile, RecordWrite, StoredBundle } from './durable/record-file';
 import type { StoreProgress } from '../gallery.options';
-import { MemoryStore, type MemoryStoreOptions, type ReservedChange } from './memory-store';
+import type { ReservedChange } from './change-queue';
+import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
 import type { CropEntry } from './state/entries';
 import type { GalleryEntry } from './state/gallery-entry';

@@ -16,13 +16,8 @@ import {
 import { EntrySealer } from './jetstream/entry-sealer';
 import { HeldEntries, type Repair, toContent } from './jetstream/held-entries';
 import type { NatsSettings } from './jetstream/nats-settings';
-import {
-  type Member,
-  MemoryStore,
-  type MemoryStoreOptions,
-  type ReservedChange,
-  takesAway,
-} from './memory-store';
+import { type Member, type ReservedChange, takesAway } from './change-queue';
+import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import type { AddedReference, Gallery, GallerySettings, NewGallery } from '../gallery.types';
 import type { Draft } from './state/draft';
 import type { ReferenceEntry } from './state/entries';
@@ -197,7 +192,7 @@ export class JetstreamStore extends MemoryStore {
       return last.done.then(() => this.complete(attempt));
     });
     const conflicts = await Promise.all(isBehind);
-    this.planAgain(group.filter((_member, i) => conflicts[i]));
+    this.queue.planAgain(group.filter((_member, i) => conflicts[i]));
   }
 
   private take(entry: Entry): void {
