@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError, isFaceError, nullOn } from '../errors';
+import { defined } from '../face/defined';
 import { FaceModel } from '../face/face-model';
 import { REVIEW_MARGIN_RANGE } from '../face/thresholds';
 import type { EmbeddingInput, VerificationInput } from '../face/represent-input';
@@ -10,6 +11,7 @@ import {
   type EnrollOptions,
 } from './enrollment/enroller';
 import { embedderOf, subjectKey } from './gallery-calls';
+import { CROPS_PROBLEM } from './gallery-errors';
 import { assertNoCopy, followedSettings, GalleryMigrations } from './migration/gallery-migrations';
 import {
   assertTargets,
@@ -434,8 +436,7 @@ export class GalleryService {
 
   private problemsOf(settings: Partial<GallerySettings>): Record<string, string | null> {
     const problems = settingsProblems(settings);
-    if (settings.keepCrops === true && !this.store.keepsCrops)
-      problems.keepCrops = 'must be false: the store keeps no pictures of faces';
+    if (settings.keepCrops === true && !this.store.keepsCrops) problems.keepCrops = CROPS_PROBLEM;
     return problems;
   }
 
@@ -471,11 +472,4 @@ export class GalleryService {
       return outcome.value;
     }
   }
-}
-
-/** Without the keys that are there and undefined, which would cover a default. */
-function defined<T extends object>(values: T | undefined): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(values ?? {}).filter(([, value]) => value !== undefined),
-  ) as Partial<T>;
 }

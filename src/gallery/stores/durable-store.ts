@@ -99,9 +99,9 @@ export class DurableStore extends MemoryStore {
    */
   async removeAside(): Promise<void> {
     await this.file.commit([], this.aside);
-    await this.file.wipe();
-    for (const record of this.aside) this.records.give(record);
+    this.unwiped = this.unwiped.concat(this.aside);
     this.aside = [];
+    await this.wipe();
   }
 
   override async close(): Promise<void> {

@@ -160,7 +160,7 @@ export class JetstreamStore extends MemoryStore {
 
   /** A gallery is moved to another embedder by its crops, and none are kept here. */
   override async replaceGallery(): Promise<Gallery> {
-    throw noCrops();
+    throw galleryErrors.cropsNotKept();
   }
 
   override async close(): Promise<void> {
@@ -500,11 +500,5 @@ function answer(attempt: Attempt): void {
 
 /** An entry has the size of one message of the servers, which pictures would fill soon. */
 function refuseCrops({ keepCrops }: Partial<GallerySettings>): void {
-  if (keepCrops) throw noCrops();
-}
-
-function noCrops(): FaceError {
-  return new FaceError('PARAMETER_INVALID', 'The jetstream store keeps no crops.', {
-    fields: { keepCrops: 'must be false with the jetstream store' },
-  });
+  if (keepCrops) throw galleryErrors.cropsNotKept();
 }
