@@ -109,6 +109,10 @@ export class GalleryService {
    *
    * @throws {FaceError} PARAMETER_INVALID for the id or a setting; GALLERY_EXISTS; GALLERY_FULL; MODEL_UNKNOWN,
    * MODEL_NOT_LOADED for the embedder.
+   *
+   * @example
+   * const gallery = await galleries.createGallery({ id: 'staff', targetFpir: 0.001, enrollmentGate: 'strict' });
+   * // gallery.referenceCount: 0
    */
   async createGallery({ id, embedder, align, ...given }: CreateGalleryOptions): Promise<Gallery> {
     const info = this.model.embedder(embedder, align);
@@ -130,6 +134,9 @@ export class GalleryService {
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; PARAMETER_INVALID for a setting; MODEL_NOT_LOADED for a rate where no embedder of
    * the gallery's contract is loaded.
+   *
+   * @example
+   * await galleries.updateGallery('staff', { maxAgeSeconds: 31_536_000 });
    */
   async updateGallery(galleryId: string, settings: Partial<GallerySettings>): Promise<Gallery> {
     const changes = defined(settings);
@@ -158,6 +165,11 @@ export class GalleryService {
   /**
    * Lets the copy that a migration has filled take the place of its gallery, see {@link GalleryMigrations.switchOver}. All cached
    * answers go, as with every deletion.
+   *
+   * @example
+   * await galleries.migrations.start('staff', 'face-resnet-128');
+   * // Once migrations.status() says 'done':
+   * const gallery = await galleries.switchMigration('staff', 'face-resnet-128', { dropMissing: false });
    */
   async switchMigration(
     galleryId: string,
@@ -172,6 +184,9 @@ export class GalleryService {
   /**
    * Makes the gallery {@link DEFAULT_GALLERY_ID} where the store has none. A notice says that it cannot be used, or that there
    * is no room for it: the other galleries are served all the same.
+   *
+   * @example
+   * await galleries.createDefaultGallery();
    */
   async createDefaultGallery(): Promise<void> {
     const existing = await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(DEFAULT_GALLERY_ID));
@@ -200,6 +215,12 @@ export class GalleryService {
    * @throws {FaceError} what concerns the whole call: GALLERY_NOT_FOUND; MODEL_NOT_LOADED where no embedder of the gallery's
    * contract is loaded, or with MODEL_UNKNOWN for the detector; REQUEST_ABORTED; GALLERY_STORE_FAILED. Items that were added
    * before stay: the call may be repeated with the same idempotency key.
+   *
+   * @example
+   * const [result] = await galleries.enroll('staff', [{ subjectId: 'alice', input: photo }]);
+   * if (result instanceof FaceError) console.log(result.code, result.details);
+   * else console.log(result.status, result.reference.id);
+   * // added 0d4f2c1e-...
    */
   async enroll(
     galleryId: string,
@@ -219,7 +240,13 @@ export class GalleryService {
     return results;
   }
 
-  /** Settles when the times of all matches so far are written, which no answer waits for. */
+  /**
+   * Settles when the times of all matches so far are written, which no answer waits for.
+   *
+   * @example
+   * await galleries.identify('staff', photo);
+   * await galleries.matchesRecorded();
+   */
   matchesRecorded(): Promise<void> {
     return this.lastMatches.settled();
   }
@@ -231,6 +258,10 @@ export class GalleryService {
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED where no embedder of the gallery's contract is loaded;
    * PARAMETER_INVALID for `limit` and `threshold`; FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws;
    * EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH for embeddings.
+   *
+   * @example
+   * const { faces } = await galleries.identify('staff', photo, { limit: 3 });
+   * // faces[0].candidates[0]: { rank: 1, subjectId: 'alice', distance: 0.31, similarity: 0.69, ... }
    */
   async identify(
     galleryId: string,
@@ -250,6 +281,10 @@ export class GalleryService {
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND; REFERENCE_NOT_FOUND where the subject has no references; the
    * others as {@link GalleryService.identify}.
+   *
+   * @example
+   * const { verified, distance, threshold } = await galleries.verifySubject('staff', 'alice', photo);
+   * // verified: true, distance: 0.31, threshold: 0.554
    */
   async verifySubject(
     galleryId: string,
@@ -274,6 +309,10 @@ export class GalleryService {
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED; EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH;
    * PARAMETER_INVALID for `limit`, and for `metric` where the answer by `euclidean` could lie beyond the
    * {@link MAX_SEARCH_LIMIT} subjects that are closest by cosine.
+   *
+   * @example
+   * const [closest] = await galleries.findReferences('staff', { embedding, contract }, { metric: 'euclidean', limit: 10 });
+   * // closest: { subjectId: 'alice', referenceId: '0d4f2c1e-...', distance: 3.2, metadata: {} }
    */
   async findReferences(
     galleryId: string,
@@ -289,6 +328,9 @@ export class GalleryService {
    * Makes a subject, or replaces its metadata and those of its rights that are given.
    *
    * @throws {FaceError} PARAMETER_INVALID for the id, the metadata or a right; GALLERY_NOT_FOUND, GALLERY_FULL.
+   *
+   * @example
+   * const { isNew } = await galleries.putSubject('staff', 'alice', { team: 'red' }, { consentRef: 'form 12' });
    */
   async putSubject(
     galleryId: string,
@@ -311,6 +353,9 @@ export class GalleryService {
    * Changes what is given of a subject, and makes none.
    *
    * @throws {FaceError} PARAMETER_INVALID for the metadata or a right; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   *
+   * @example
+   * await galleries.updateSubject('staff', 'alice', { expiresAt: Date.parse('2030-01-01') });
    */
   async updateSubject(
     galleryId: string,
@@ -331,6 +376,9 @@ export class GalleryService {
    *
    * @throws {FaceError} PARAMETER_INVALID for the new id; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND; SUBJECT_EXISTS without `merge`,
    * SUBJECT_FULL with it.
+   *
+   * @example
+   * await galleries.renameSubject('staff', 'alice', 'alice.smith', { merge: false });
    */
   async renameSubject(
     galleryId: string,
@@ -352,6 +400,9 @@ export class GalleryService {
    * Deletes a subject with all its references, and all cached answers. It is gone when the promise settles.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   *
+   * @example
+   * const { referenceCount } = await galleries.deleteSubject('staff', 'alice');
    */
   async deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
     const counts = await this.change(galleryId, subjectId, async () => {
@@ -367,6 +418,10 @@ export class GalleryService {
    * Lists the references of a subject in pages, the first enrolled first, without embeddings.
    *
    * @throws {FaceError} PARAMETER_INVALID for a cursor that is none; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   *
+   * @example
+   * const { items, next } = await galleries.listReferences('staff', 'alice', { limit: 50 });
+   * // The next page: { limit: 50, after: next }
    */
   async listReferences(galleryId: string, subjectId: string, page: PageRequest): Promise<Page<Reference>> {
     return pageOfReferences(await this.store.listReferences(galleryId, subjectId), page);
@@ -376,6 +431,9 @@ export class GalleryService {
    * Changes what is given of a reference. Metadata is replaced as a whole.
    *
    * @throws {FaceError} PARAMETER_INVALID for a field; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
+   *
+   * @example
+   * await galleries.updateReference('staff', 'alice', referenceId, { metadata: { camera: 'door' } });
    */
   async updateReference(
     galleryId: string,
@@ -395,6 +453,9 @@ export class GalleryService {
    * Deletes a reference, and the cached answers about its image. The subject stays.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
+   *
+   * @example
+   * await galleries.deleteReference('staff', 'alice', referenceId);
    */
   async deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void> {
     const { imageHash } = await this.change(galleryId, subjectId, async () => {
@@ -411,6 +472,9 @@ export class GalleryService {
    * is gone when the promise settles.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND.
+   *
+   * @example
+   * const { subjectCount, referenceCount } = await galleries.deleteGallery('staff');
    */
   async deleteGallery(galleryId: string): Promise<DeletionCounts> {
     const counts = await this.galleries.share(galleryId, async () => {
@@ -427,6 +491,9 @@ export class GalleryService {
    * are never found, purged or not.
    *
    * @throws {FaceError} GALLERY_STORE_FAILED; what was removed before stays removed.
+   *
+   * @example
+   * const { subjectCount, referenceCount } = await galleries.purgeExpired();
    */
   async purgeExpired(): Promise<PurgeReport> {
     const report = await this.retention.purge();

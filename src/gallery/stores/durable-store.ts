@@ -63,6 +63,10 @@ export class DurableStore extends MemoryStore {
    *
    * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, in use, has another key, or is
    * damaged by more than {@link MAX_DAMAGE}; nothing was changed.
+   *
+   * @example
+   * const store = await DurableStore.open({ dir: 'data/gallery', threadCount: 2, precision: 'float32' });
+   * GalleryModule.forRoot({ store })
    */
   static async open(options: DurableStoreOptions): Promise<DurableStore> {
     const store = new DurableStore(options);
@@ -96,6 +100,9 @@ export class DurableStore extends MemoryStore {
    * Removes for good what is set aside. To be called before any change.
    *
    * @throws {Error} of the disk; what is there is as it was, or removed.
+   *
+   * @example
+   * if (store.asideCount > 0) await store.removeAside();
    */
   async removeAside(): Promise<void> {
     await this.file.commit([], this.aside);
