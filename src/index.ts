@@ -31,19 +31,16 @@ export {
   type GalleryModuleOptions,
   type GalleryStoreKind,
 } from './gallery/gallery.options';
-export {
-  GalleryService,
-  type Candidate,
-  type CreateGalleryOptions,
-  type EnrollmentItem,
-  type EnrollmentResult,
-  type EnrollOptions,
-  type Identification,
-  type IdentifiedFace,
-  type IdentifyOptions,
-  type SubjectVerification,
-  type VerifySubjectOptions,
-} from './gallery/gallery.service';
+export type { EnrollmentItem, EnrollmentResult, EnrollOptions } from './gallery/enrollment/enroller';
+export { GalleryService, type CreateGalleryOptions } from './gallery/gallery.service';
+export type {
+  Candidate,
+  Identification,
+  IdentifiedFace,
+  IdentifyOptions,
+  SubjectVerification,
+  VerifySubjectOptions,
+} from './gallery/matching/matching.types';
 export { DurableStore, type DurableStoreOptions } from './gallery/stores/durable-store';
 export type { NatsSettings } from './gallery/stores/jetstream/nats-settings';
 export { GalleryStore } from './gallery/stores/gallery-store';
@@ -71,11 +68,10 @@ export type {
   Subject,
 } from './gallery/gallery.types';
 export { RepresentationService, type Representation } from './face/representation.service';
+export type { EmbeddingInput, VerificationInput } from './face/represent-input';
 export {
   VerificationService,
   type DecisionResult,
-  type EmbeddingInput,
-  type VerificationInput,
   type VerificationResult,
   type VerifyOptions,
 } from './face/verification.service';

@@ -9,6 +9,7 @@ import {
   type PresentationAttackPolicy,
   type StageTimings,
 } from '../pipeline/face.types';
+import { defined } from './defined';
 import { type DecisionDefaults, DEFAULT_DECISION, REVIEW_MARGIN_RANGE, TARGET_RANGE } from './thresholds';
 
 /** Told while models are prepared, loaded and warmed, at boot and when an operator loads one. */
@@ -234,7 +235,7 @@ export function imageLimitsOf({
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the option.
  */
 export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFaceOptions {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const given = defined(options);
   const resolved: ResolvedFaceOptions = { ...DEFAULT_FACE_OPTIONS, ...given };
   const unknown = Object.keys(given).filter(
     (name) => !Object.hasOwn(DEFAULT_FACE_OPTIONS, name) && !CALLBACKS.includes(name as Callback),

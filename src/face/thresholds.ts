@@ -141,7 +141,7 @@ export function verificationThreshold(
   }
   const isCalibrated = embedder.calibration != null && metric !== 'euclidean';
   return {
-    threshold: defaultDistance(embedder, metric),
+    threshold: requireDefaultDistance(embedder, metric),
     targetFmr: isCalibrated ? defaults.targetFmr : null,
   };
 }
@@ -168,7 +168,7 @@ export function identificationThreshold(
     if (targetFpir != null) return at(requireCalibration(embedder, 'targetFpir'), targetFpir);
   }
   if (embedder.calibration != null) return at(embedder.calibration, defaults.targetFpir);
-  return { threshold: defaultDistance(embedder, 'cosine'), targetFpir: null };
+  return { threshold: requireDefaultDistance(embedder, 'cosine'), targetFpir: null };
 }
 
 /** @param reviewMargin - in the unit of the distance, 0 or more; 0: nothing is for review. */
@@ -199,14 +199,23 @@ function distancesAt(
   return { cosine, ...thresholdsFromCosine(cosine) };
 }
 
+/** The largest distance that verifies where nothing else is asked for; `null` where the metric has none. */
+export function defaultDistance(
+  { maxDistances }: Pick<ThresholdSource, 'maxDistances'>,
+  metric: Metric,
+): number | null {
+  return maxDistances[metric] ?? null;
+}
+
 /**
- * The largest distance that verifies where nothing else is asked for.
+ * As {@link defaultDistance}, for a call that cannot do without one.
  *
- * @throws {FaceError} PARAMETER_INVALID where there is none for the metric.
+ * @throws {FaceError} PARAMETER_INVALID where the metric has none.
  */
-export function defaultDistance({ name, maxDistances }: ThresholdSource, metric: Metric): number {
-  const threshold = maxDistances[metric];
+export function requireDefaultDistance(embedder: ThresholdSource, metric: Metric): number {
+  const threshold = defaultDistance(embedder, metric);
   if (threshold != null) return threshold;
+  const { name } = embedder;
   throw new FaceError(
     'PARAMETER_INVALID',
     `A threshold is required for metric ${metric}: the card of ${name} has none.`,

@@ -1,5 +1,8 @@
 import { FaceError } from '../errors';
 
+/** What is wrong with `keepCrops` of a gallery in a store that keeps none, as the end of a sentence. */
+export const CROPS_PROBLEM = 'must be false: the store keeps no pictures of faces';
+
 /** The errors that every store throws in the same words. Ids are the caller's own and may be told. */
 export const galleryErrors = {
   galleryNotFound: (galleryId: string) =>
@@ -60,6 +63,10 @@ export const galleryErrors = {
       `The copy lacks ${missing.referenceCount} references of ${missing.subjectCount} subjects: enroll them again, or switch with dropMissing.`,
       { galleryId, ...missing },
     ),
+  cropsNotKept: () =>
+    new FaceError('PARAMETER_INVALID', `Invalid: keepCrops ${CROPS_PROBLEM}.`, {
+      fields: { keepCrops: CROPS_PROBLEM },
+    }),
   memoryFull: (galleryId: string, maxBytes: number) =>
     new FaceError('GALLERY_FULL', 'The memory limit for galleries is reached.', {
       galleryId,

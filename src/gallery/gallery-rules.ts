@@ -1,5 +1,5 @@
 import { FaceError } from '../errors';
-import { TARGET_RANGE } from '../face/thresholds';
+import { requireCalibration, TARGET_RANGE, type ThresholdSource } from '../face/thresholds';
 import {
   ENROLLMENT_GATES,
   type GallerySettings,
@@ -111,6 +111,13 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
     keepCrops: keepCrops === undefined || typeof keepCrops === 'boolean' ? null : 'must be true or false',
     metadata: metadata === undefined ? null : metadataProblem(metadata),
   };
+}
+
+/** @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration. */
+export function assertTargets(settings: Partial<GallerySettings>, embedder: ThresholdSource): void {
+  for (const field of ['targetFmr', 'targetFpir'] as const) {
+    if (settings[field] != null) requireCalibration(embedder, field);
+  }
 }
 
 /** Most subjects that a gallery may have. */

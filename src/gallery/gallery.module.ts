@@ -48,7 +48,14 @@ export class GalleryModule
   extends ConfigurableModuleClass
   implements OnApplicationBootstrap, OnApplicationShutdown
 {
-  /** With the options given, the defaults for the rest. */
+  /**
+   * With the options given, the defaults for the rest.
+   *
+   * @example
+   * imports: [FaceModule.forRoot(), GalleryModule.forRoot({ store: 'durable', dir: 'data/gallery' })]
+   * // With options from another provider:
+   * imports: [GalleryModule.forRootAsync({ inject: [Settings], useFactory: ({ gallery }: Settings) => gallery })]
+   */
   static override forRoot(options: typeof GALLERY_MODULE_OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
   }

@@ -2,20 +2,15 @@ import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { EmbedderInfo, ModelStatus } from '../face/face-model';
 import { similarityAt } from '../face/thresholds';
-import type { EmbeddingInput } from '../face/verification.service';
+import type { EmbeddingInput } from '../face/represent-input';
 import type { CardCalibration } from '../models/model-card';
 import type { WholeImageMode } from '../pipeline/face.types';
 import { type FakeFace, FakeFaceModel } from '../testing';
+import type { EnrollmentItem, EnrollmentResult } from './enrollment/enroller';
 import { galleryErrors } from './gallery-errors';
 import { GalleryService } from './gallery.service';
-import type {
-  EnrollmentItem,
-  EnrollmentResult,
-  FindReferencesOptions,
-  IdentifyOptions,
-  VerifySubjectOptions,
-} from './gallery.service';
 import { EMBEDDING_NORM_KEY, type Gallery, MAX_SEARCH_LIMIT, type Metadata } from './gallery.types';
+import type { FindReferencesOptions, IdentifyOptions, VerifySubjectOptions } from './matching/matching.types';
 import { MemoryStore } from './stores/memory-store';
 
 const GALLERY = 'staff';

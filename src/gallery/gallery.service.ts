@@ -1,39 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { FaceError, isFaceError, nullOn } from '../errors';
-import { detectorOf, type EmbedderInfo, FaceModel } from '../face/face-model';
-import {
-  identificationThreshold,
-  requireCalibration,
-  REVIEW_MARGIN_RANGE,
-  verificationThreshold,
-} from '../face/thresholds';
-import {
-  type DecisionResult,
-  decisionResult,
-  type EmbeddingInput,
-  rateOf,
-  representInput,
-  type VerificationInput,
-} from '../face/verification.service';
-import { compareEmbeddings, leastSimilarityWithin } from '../pipeline/embed/compare-embeddings';
-import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../pipeline/face.types';
+import { defined } from '../face/defined';
+import { FaceModel } from '../face/face-model';
+import { REVIEW_MARGIN_RANGE } from '../face/thresholds';
+import type { EmbeddingInput, VerificationInput } from '../face/represent-input';
 import {
   Enroller,
   type EnrollmentItem,
   type EnrollmentResult,
   type EnrollOptions,
 } from './enrollment/enroller';
-import {
-  distanceOf,
-  embedderOf,
-  type ImageCallOptions,
-  minSimilarityOf,
-  representOptions,
-  subjectKey,
-  roundDistance,
-} from './gallery-calls';
+import { embedderOf, subjectKey } from './gallery-calls';
+import { CROPS_PROBLEM } from './gallery-errors';
 import { assertNoCopy, followedSettings, GalleryMigrations } from './migration/gallery-migrations';
 import {
+  assertTargets,
   assertValid,
   galleryIdProblem,
   integerProblem,
@@ -48,153 +29,32 @@ import { GalleryStore } from './stores/gallery-store';
 import { DEFAULT_GALLERY_ID, DEFAULT_GALLERY_SETTINGS, type GalleryModuleOptions } from './gallery.options';
 import {
   type DeletionCounts,
-  EMBEDDING_NORM_KEY,
   type Gallery,
   type GallerySettings,
-  type Hit,
   MAX_SEARCH_LIMIT,
   type Metadata,
-  type MetadataFilter,
   type Page,
   type PageRequest,
   type Reference,
-  type ReferenceKey,
-  type StoredReference,
   type Subject,
   type SubjectRights,
 } from './gallery.types';
 import { KeyedLock } from './keyed-lock';
 import { LastMatches } from './last-matches';
+import { Matcher } from './matching/matcher';
+import {
+  DEFAULT_CANDIDATES,
+  type FindReferencesOptions,
+  type FoundReference,
+  type Identification,
+  type IdentifyOptions,
+  MAX_CANDIDATES,
+  type SubjectVerification,
+  type VerifySubjectOptions,
+} from './matching/matching.types';
 import { pageOfReferences } from './pages';
 import { type PurgeReport, Retention } from './retention';
 import { SharedLock } from './shared-lock';
-
-export type { EnrollmentItem, EnrollmentResult, EnrollOptions } from './enrollment/enroller';
-
-/** Choices of one {@link GalleryService.identify}. */
-export interface IdentifyOptions extends ImageCallOptions {
-  /** @defaultValue `best` */
-  faceSelection?: FaceSelection;
-  /** At most this many faces, largest first. */
-  maxFaces?: number;
-  /** Most candidates for each face, [1, {@link MAX_CANDIDATES}]. @defaultValue {@link DEFAULT_CANDIDATES} */
-  limit?: number;
-  /** Largest cosine distance of a candidate, [0, 2], inclusive. @defaultValue by `targetFpir` */
-  threshold?: number;
-  /**
-   * Share of searches for strangers that may find somebody, [1e-6, 0.5]: the threshold follows from it and from the number of
-   * subjects in the gallery, filtered out or not, by the embedder's calibration. Not read where a threshold is given.
-   * @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a calibration the
-   * threshold of the card
-   */
-  targetFpir?: number;
-  /** Only subjects whose metadata passes. @defaultValue all */
-  filter?: MetadataFilter;
-}
-
-/** Choices of one {@link GalleryService.verifySubject}. */
-export interface VerifySubjectOptions extends ImageCallOptions {
-  /** With `all` the closest face counts. @defaultValue `best` */
-  faceSelection?: FaceSelection;
-  /** Largest cosine distance that verifies, [0, 2], inclusive. @defaultValue by `targetFmr` */
-  threshold?: number;
-  /**
-   * False match rate, [1e-6, 0.5], that the threshold follows from, by the embedder's calibration. Not read where a threshold
-   * is given. @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a
-   * calibration the threshold of the card
-   */
-  targetFmr?: number;
-  /** Distances within `threshold ± reviewMargin` are for review, [0, 2]. @defaultValue that of the module */
-  reviewMargin?: number;
-}
-
-/** A subject within the threshold, with its most similar reference. */
-export interface Candidate extends ReferenceKey {
-  /** From 1, the most similar. */
-  rank: number;
-  /** Cosine distance, [0, 2], to six decimals. */
-  distance: number;
-  /** Cosine similarity, [-1, 1]: `1 - distance`. */
-  similarity: number;
-  /** How often two strangers are at least this similar, see {@link DecisionResult}. */
-  falseMatchRate: number | null;
-  /** Of the subject. */
-  metadata: Metadata;
-}
-
-/** A face of the probe. */
-export interface IdentifiedFace {
-  /** `null` where an embedding came in. */
-  face: FaceDetection | null;
-  /** No subject is within the threshold. */
-  unknown: boolean;
-  /** Within the threshold, most similar first. */
-  candidates: Candidate[];
-}
-
-/** Answer of {@link GalleryService.identify}. */
-export interface Identification {
-  faces: IdentifiedFace[];
-  /** Largest cosine distance of a candidate, [0, 2], inclusive. */
-  threshold: number;
-  /**
-   * The rate that the threshold follows from; `null` where a threshold decided. In a gallery so large that it asks for more than
-   * the calibration covers, the threshold is the one at the calibration's last point.
-   */
-  targetFpir: number | null;
-  galleryId: string;
-  /** References that were searched, before the filter. */
-  galleryReferenceCount: number;
-  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
-  rotation: number | null;
-  /** `null` where an embedding came in. */
-  detector: string | null;
-  embedder: string;
-  contract: string;
-  /** Of the image, where one came in, and milliseconds of the search of all its faces. */
-  timings: (StageTimings & { searchMs: number }) | { searchMs: number };
-}
-
-/** Answer of {@link GalleryService.verifySubject}. */
-export interface SubjectVerification extends ReferenceKey, DecisionResult {
-  /** `distance <= threshold`; false wherever `reason` is given. */
-  verified: boolean;
-  /** Cosine distance to the most similar reference of the subject, [0, 2]. */
-  distance: number;
-  /** Cosine similarity, [-1, 1]. */
-  similarity: number;
-  threshold: number;
-  /** The compared face; `null` where an embedding came in. */
-  face: FaceDetection | null;
-  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
-  rotation: number | null;
-  /** `null` where an embedding came in. */
-  detector: string | null;
-  embedder: string;
-  contract: string;
-  /** `null` where an embedding came in. */
-  timings: StageTimings | null;
-}
-
-/** Choices of one {@link GalleryService.findReferences}. */
-export interface FindReferencesOptions {
-  /** @defaultValue `cosine` */
-  metric?: Metric;
-  /** Largest distance of a reference, in the unit of the metric, inclusive. @defaultValue none */
-  maxDistance?: number;
-  /** Most references, [1, {@link MAX_SEARCH_LIMIT}]. @defaultValue {@link MAX_SEARCH_LIMIT} */
-  limit?: number;
-  /** Only references of subjects whose metadata passes. @defaultValue all */
-  filter?: MetadataFilter;
-}
-
-/** A reference near a probe. */
-export interface FoundReference extends ReferenceKey {
-  /** In the unit of the metric, to six decimals. */
-  distance: number;
-  /** Of the subject. */
-  metadata: Metadata;
-}
 
 /** A gallery that is to be made; settings that are absent take the defaults of the module. */
 export interface CreateGalleryOptions extends Partial<GallerySettings> {
@@ -205,10 +65,6 @@ export interface CreateGalleryOptions extends Partial<GallerySettings> {
   align?: boolean;
 }
 
-/** Most candidates of one face. */
-export const MAX_CANDIDATES = 100;
-export const DEFAULT_CANDIDATES = 5;
-
 /**
  * Faces of known subjects: enrolls, identifies (1:N), verifies against a subject, and makes every change. What only reads goes
  * straight to {@link GalleryStore}.
@@ -218,6 +74,7 @@ export const DEFAULT_CANDIDATES = 5;
 @Injectable()
 export class GalleryService {
   private readonly enroller: Enroller;
+  private readonly matcher: Matcher;
   private readonly retention: Retention;
   private readonly lastMatches: LastMatches;
   /** By subject: of two changes at once the second starts from what the first has left. In this process only. */
@@ -242,6 +99,7 @@ export class GalleryService {
       options.onNotice?.({ level: 'warn', message });
     });
     this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);
+    this.matcher = new Matcher(model, store, this.retention, this.lastMatches, options.onSearch);
     const locks = { subjects: this.changes, galleries: this.galleries };
     this.migrations = new GalleryMigrations(model, store, locks);
   }
@@ -251,6 +109,10 @@ export class GalleryService {
    *
    * @throws {FaceError} PARAMETER_INVALID for the id or a setting; GALLERY_EXISTS; GALLERY_FULL; MODEL_UNKNOWN,
    * MODEL_NOT_LOADED for the embedder.
+   *
+   * @example
+   * const gallery = await galleries.createGallery({ id: 'staff', targetFpir: 0.001, enrollmentGate: 'strict' });
+   * // gallery.referenceCount: 0
    */
   async createGallery({ id, embedder, align, ...given }: CreateGalleryOptions): Promise<Gallery> {
     const info = this.model.embedder(embedder, align);
@@ -272,6 +134,9 @@ export class GalleryService {
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; PARAMETER_INVALID for a setting; MODEL_NOT_LOADED for a rate where no embedder of
    * the gallery's contract is loaded.
+   *
+   * @example
+   * await galleries.updateGallery('staff', { maxAgeSeconds: 31_536_000 });
    */
   async updateGallery(galleryId: string, settings: Partial<GallerySettings>): Promise<Gallery> {
     const changes = defined(settings);
@@ -300,6 +165,11 @@ export class GalleryService {
   /**
    * Lets the copy that a migration has filled take the place of its gallery, see {@link GalleryMigrations.switchOver}. All cached
    * answers go, as with every deletion.
+   *
+   * @example
+   * await galleries.migrations.start('staff', 'face-resnet-128');
+   * // Once migrations.status() says 'done':
+   * const gallery = await galleries.switchMigration('staff', 'face-resnet-128', { dropMissing: false });
    */
   async switchMigration(
     galleryId: string,
@@ -314,6 +184,9 @@ export class GalleryService {
   /**
    * Makes the gallery {@link DEFAULT_GALLERY_ID} where the store has none. A notice says that it cannot be used, or that there
    * is no room for it: the other galleries are served all the same.
+   *
+   * @example
+   * await galleries.createDefaultGallery();
    */
   async createDefaultGallery(): Promise<void> {
     const existing = await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(DEFAULT_GALLERY_ID));
@@ -342,6 +215,12 @@ export class GalleryService {
    * @throws {FaceError} what concerns the whole call: GALLERY_NOT_FOUND; MODEL_NOT_LOADED where no embedder of the gallery's
    * contract is loaded, or with MODEL_UNKNOWN for the detector; REQUEST_ABORTED; GALLERY_STORE_FAILED. Items that were added
    * before stay: the call may be repeated with the same idempotency key.
+   *
+   * @example
+   * const [result] = await galleries.enroll('staff', [{ subjectId: 'alice', input: photo }]);
+   * if (result instanceof FaceError) console.log(result.code, result.details);
+   * else console.log(result.status, result.reference.id);
+   * // added 0d4f2c1e-...
    */
   async enroll(
     galleryId: string,
@@ -361,7 +240,13 @@ export class GalleryService {
     return results;
   }
 
-  /** Settles when the times of all matches so far are written, which no answer waits for. */
+  /**
+   * Settles when the times of all matches so far are written, which no answer waits for.
+   *
+   * @example
+   * await galleries.identify('staff', photo);
+   * await galleries.matchesRecorded();
+   */
   matchesRecorded(): Promise<void> {
     return this.lastMatches.settled();
   }
@@ -373,6 +258,10 @@ export class GalleryService {
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED where no embedder of the gallery's contract is loaded;
    * PARAMETER_INVALID for `limit` and `threshold`; FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws;
    * EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH for embeddings.
+   *
+   * @example
+   * const { faces } = await galleries.identify('staff', photo, { limit: 3 });
+   * // faces[0].candidates[0]: { rank: 1, subjectId: 'alice', distance: 0.31, similarity: 0.69, ... }
    */
   async identify(
     galleryId: string,
@@ -384,60 +273,7 @@ export class GalleryService {
       limit: integerProblem(limit, [1, MAX_CANDIDATES]),
       ...settingsProblems({ threshold: askedThreshold, targetFpir: askedTarget }),
     });
-    return this.inGallery(galleryId, (gallery) => this.identifyIn(gallery, probe, options));
-  }
-
-  private async identifyIn(
-    gallery: Gallery,
-    probe: VerificationInput,
-    options: IdentifyOptions,
-  ): Promise<Identification> {
-    const { limit = DEFAULT_CANDIDATES, filter } = options;
-    const { id: galleryId } = gallery;
-    const embedder = embedderOf(this.model, gallery);
-    const { threshold, targetFpir } = identificationThreshold(
-      embedder,
-      gallery.subjectCount,
-      [options, gallery],
-      this.model.decisionDefaults,
-    );
-    const { faces, isFaceless, image, timings } = await representInput(
-      this.model,
-      probe,
-      embedder,
-      representOptions(options, embedder),
-    );
-    const startedAt = performance.now();
-    const hits = await this.retention.search(
-      gallery,
-      faces.map(({ embedding }) => embedding),
-      { limit, filter, minSimilarity: minSimilarityOf(threshold) },
-    );
-    const searchMs = performance.now() - startedAt;
-    this.options.onSearch?.({ searchMs });
-    const named = isFaceless ? await this.withoutFaceless(galleryId, hits.flat()) : hits.flat();
-    const subjects = await this.subjectsOf(galleryId, named);
-    const identified = faces.map((face, i) => {
-      const rate = (similarity: number) => rateOf(similarity, embedder, [face], embedder.align);
-      const candidates = candidatesOf(hits[i], threshold, subjects, rate);
-      return { face: face.detection, unknown: candidates.length === 0, candidates };
-    });
-    this.lastMatches.record(
-      gallery,
-      identified.flatMap(({ candidates }) => candidates.map(({ subjectId }) => subjectId)),
-    );
-    return {
-      faces: identified,
-      threshold,
-      targetFpir,
-      galleryId,
-      galleryReferenceCount: gallery.referenceCount,
-      rotation: image?.rotation ?? null,
-      detector: timings == null ? null : detectorOf(this.model, options),
-      embedder: embedder.name,
-      contract: embedder.contract,
-      timings: { ...timings, searchMs },
-    };
+    return this.inGallery(galleryId, (gallery) => this.matcher.identify(gallery, probe, options));
   }
 
   /**
@@ -445,6 +281,10 @@ export class GalleryService {
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND; REFERENCE_NOT_FOUND where the subject has no references; the
    * others as {@link GalleryService.identify}.
+   *
+   * @example
+   * const { verified, distance, threshold } = await galleries.verifySubject('staff', 'alice', photo);
+   * // verified: true, distance: 0.31, threshold: 0.554
    */
   async verifySubject(
     galleryId: string,
@@ -457,68 +297,22 @@ export class GalleryService {
       ...settingsProblems({ threshold: askedThreshold, targetFmr: askedTarget }),
       reviewMargin: askedMargin === undefined ? null : rangeProblem(askedMargin, REVIEW_MARGIN_RANGE),
     });
-    return this.inGallery(galleryId, (gallery) => this.verifyIn(gallery, subjectId, probe, options));
-  }
-
-  private async verifyIn(
-    gallery: Gallery,
-    subjectId: string,
-    probe: VerificationInput,
-    options: VerifySubjectOptions,
-  ): Promise<SubjectVerification> {
-    const { reviewMargin: askedMargin } = options;
-    const { id: galleryId } = gallery;
-    const references = await this.retention.listReferences(gallery, subjectId);
-    if (references.length === 0) {
-      throw new FaceError('REFERENCE_NOT_FOUND', 'The subject has no references.', { galleryId, subjectId });
-    }
-    const embedder = embedderOf(this.model, gallery);
-    const defaults = this.model.decisionDefaults;
-    const { threshold, targetFmr } = verificationThreshold(embedder, 'cosine', [options, gallery], defaults);
-    const { faces, isFaceless, image, timings } = await representInput(
-      this.model,
-      probe,
-      embedder,
-      representOptions(options, embedder),
+    return this.inGallery(galleryId, (gallery) =>
+      this.matcher.verifySubject(gallery, subjectId, probe, options),
     );
-    const pairs = faces.flatMap((face) =>
-      references.map((reference) => ({
-        face,
-        reference,
-        ...compareEmbeddings(face, { embedding: reference.embedding, norm: 1 }, 'cosine'),
-      })),
-    );
-    const closest = pairs.reduce((best, pair) => (pair.distance < best.distance ? pair : best));
-    const { face, reference, distance, similarity } = closest;
-    const isRefused = isFaceless && hasNoFace(reference);
-    const areAligned = embedder.align && !hasNoFace(reference);
-    const decision = decisionResult(closest, threshold, askedMargin ?? defaults.reviewMargin, isRefused);
-    if (decision.verified) this.lastMatches.record(gallery, [subjectId]);
-    return {
-      ...decision,
-      distance,
-      similarity,
-      falseMatchRate: rateOf(similarity, embedder, [face], areAligned),
-      threshold,
-      targetFmr,
-      subjectId,
-      referenceId: reference.id,
-      face: face.detection,
-      rotation: image?.rotation ?? null,
-      detector: timings == null ? null : detectorOf(this.model, options),
-      embedder: embedder.name,
-      contract: embedder.contract,
-      timings,
-    };
   }
 
   /**
    * The closest references to an embedding, closest first, in any metric; a subject comes as often as it has references.
-   * Exact. `euclidean` takes the lengths of raw vectors: that of the probe, and {@link EMBEDDING_NORM_KEY} of references.
+   * Exact. `euclidean` takes the lengths of raw vectors: that of the probe, and `EMBEDDING_NORM_KEY` of references.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED; EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH;
    * PARAMETER_INVALID for `limit`, and for `metric` where the answer by `euclidean` could lie beyond the
    * {@link MAX_SEARCH_LIMIT} subjects that are closest by cosine.
+   *
+   * @example
+   * const [closest] = await galleries.findReferences('staff', { embedding, contract }, { metric: 'euclidean', limit: 10 });
+   * // closest: { subjectId: 'alice', referenceId: '0d4f2c1e-...', distance: 3.2, metadata: {} }
    */
   async findReferences(
     galleryId: string,
@@ -527,71 +321,16 @@ export class GalleryService {
   ): Promise<FoundReference[]> {
     const { limit = MAX_SEARCH_LIMIT } = options;
     assertValid({ limit: integerProblem(limit, [1, MAX_SEARCH_LIMIT]) });
-    return this.inGallery(galleryId, (gallery) => this.findIn(gallery, probe, options));
-  }
-
-  private async findIn(
-    gallery: Gallery,
-    probe: EmbeddingInput,
-    options: FindReferencesOptions,
-  ): Promise<FoundReference[]> {
-    const { metric = 'cosine', maxDistance = Infinity, limit = MAX_SEARCH_LIMIT, filter } = options;
-    const { id: galleryId } = gallery;
-    const embedder = embedderOf(this.model, gallery);
-    const { faces } = await representInput(this.model, probe, embedder, {});
-    const [face] = faces;
-    const startedAt = performance.now();
-    // Of the metrics only euclidean has another order than the cosine.
-    const subjectLimit = metric === 'euclidean' ? MAX_SEARCH_LIMIT : limit;
-    const [hits] = await this.retention.search(gallery, [face.embedding], {
-      limit: subjectLimit,
-      filter,
-      minSimilarity: minSimilarityOf(1 - leastSimilarityWithin(maxDistance, face.norm, metric)),
-    });
-    this.options.onSearch?.({ searchMs: performance.now() - startedAt });
-    const subjects = await this.subjectsOf(galleryId, hits);
-    const references = await Promise.all(
-      hits.map(({ subjectId }) =>
-        nullOn('SUBJECT_NOT_FOUND', this.retention.listReferences(gallery, subjectId)),
-      ),
-    );
-    const found = references
-      .flatMap((list) => list ?? [])
-      .flatMap(({ subjectId, id, embedding, metadata }) => {
-        const subject = subjects.get(subjectId);
-        if (subject == null) return [];
-        const norm = Number(metadata[EMBEDDING_NORM_KEY] ?? 1);
-        const distance = roundDistance(compareEmbeddings(face, { embedding, norm }, metric).distance);
-        return [{ subjectId, referenceId: id, distance, metadata: subject.metadata }];
-      })
-      .filter(({ distance }) => distance <= maxDistance)
-      .sort((a, b) => a.distance - b.distance)
-      .slice(0, limit);
-    const last = hits.at(-1);
-    if (metric === 'euclidean' && last != null && hits.length >= subjectLimit) {
-      const farthest = found.length < limit ? maxDistance : found[limit - 1].distance;
-      // Whoever was not looked at is less similar than the last one: is that too far away to belong here?
-      if (last.similarity >= minSimilarityOf(1 - leastSimilarityWithin(farthest, face.norm, metric))) {
-        throw new FaceError(
-          'PARAMETER_INVALID',
-          'Invalid: metric euclidean cannot rank so many faces exactly: take another metric, or fewer candidates.',
-          { fields: { metric: 'euclidean cannot rank so many faces exactly' } },
-        );
-      }
-    }
-    if (maxDistance < Infinity) {
-      this.lastMatches.record(
-        gallery,
-        found.map(({ subjectId }) => subjectId),
-      );
-    }
-    return found;
+    return this.inGallery(galleryId, (gallery) => this.matcher.findReferences(gallery, probe, options));
   }
 
   /**
    * Makes a subject, or replaces its metadata and those of its rights that are given.
    *
    * @throws {FaceError} PARAMETER_INVALID for the id, the metadata or a right; GALLERY_NOT_FOUND, GALLERY_FULL.
+   *
+   * @example
+   * const { isNew } = await galleries.putSubject('staff', 'alice', { team: 'red' }, { consentRef: 'form 12' });
    */
   async putSubject(
     galleryId: string,
@@ -614,6 +353,9 @@ export class GalleryService {
    * Changes what is given of a subject, and makes none.
    *
    * @throws {FaceError} PARAMETER_INVALID for the metadata or a right; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   *
+   * @example
+   * await galleries.updateSubject('staff', 'alice', { expiresAt: Date.parse('2030-01-01') });
    */
   async updateSubject(
     galleryId: string,
@@ -634,6 +376,9 @@ export class GalleryService {
    *
    * @throws {FaceError} PARAMETER_INVALID for the new id; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND; SUBJECT_EXISTS without `merge`,
    * SUBJECT_FULL with it.
+   *
+   * @example
+   * await galleries.renameSubject('staff', 'alice', 'alice.smith', { merge: false });
    */
   async renameSubject(
     galleryId: string,
@@ -645,7 +390,8 @@ export class GalleryService {
     return this.change(galleryId, subjectId, async () => {
       const subject = await this.store.renameSubject(galleryId, subjectId, newSubjectId, options);
       // The migration makes it again under the new id.
-      if (!isSameSubject(subjectId, newSubjectId)) await this.removeFromCopies(galleryId, subjectId);
+      if (!isSameSubject(subjectId, newSubjectId))
+        await this.migrations.removeFromCopies(galleryId, subjectId);
       return subject;
     });
   }
@@ -654,10 +400,13 @@ export class GalleryService {
    * Deletes a subject with all its references, and all cached answers. It is gone when the promise settles.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   *
+   * @example
+   * const { referenceCount } = await galleries.deleteSubject('staff', 'alice');
    */
   async deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts> {
     const counts = await this.change(galleryId, subjectId, async () => {
-      await this.removeFromCopies(galleryId, subjectId);
+      await this.migrations.removeFromCopies(galleryId, subjectId);
       return this.store.deleteSubject(galleryId, subjectId);
     });
     // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
@@ -669,6 +418,10 @@ export class GalleryService {
    * Lists the references of a subject in pages, the first enrolled first, without embeddings.
    *
    * @throws {FaceError} PARAMETER_INVALID for a cursor that is none; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   *
+   * @example
+   * const { items, next } = await galleries.listReferences('staff', 'alice', { limit: 50 });
+   * // The next page: { limit: 50, after: next }
    */
   async listReferences(galleryId: string, subjectId: string, page: PageRequest): Promise<Page<Reference>> {
     return pageOfReferences(await this.store.listReferences(galleryId, subjectId), page);
@@ -678,6 +431,9 @@ export class GalleryService {
    * Changes what is given of a reference. Metadata is replaced as a whole.
    *
    * @throws {FaceError} PARAMETER_INVALID for a field; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
+   *
+   * @example
+   * await galleries.updateReference('staff', 'alice', referenceId, { metadata: { camera: 'door' } });
    */
   async updateReference(
     galleryId: string,
@@ -697,11 +453,14 @@ export class GalleryService {
    * Deletes a reference, and the cached answers about its image. The subject stays.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
+   *
+   * @example
+   * await galleries.deleteReference('staff', 'alice', referenceId);
    */
   async deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void> {
     const { imageHash } = await this.change(galleryId, subjectId, async () => {
       const reference = await this.store.getReference(galleryId, subjectId, referenceId);
-      await this.removeFromCopies(galleryId, subjectId, referenceId);
+      await this.migrations.removeFromCopies(galleryId, subjectId, referenceId);
       await this.store.deleteReference(galleryId, subjectId, referenceId);
       return reference;
     });
@@ -713,6 +472,9 @@ export class GalleryService {
    * is gone when the promise settles.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND.
+   *
+   * @example
+   * const { subjectCount, referenceCount } = await galleries.deleteGallery('staff');
    */
   async deleteGallery(galleryId: string): Promise<DeletionCounts> {
     const counts = await this.galleries.share(galleryId, async () => {
@@ -729,6 +491,9 @@ export class GalleryService {
    * are never found, purged or not.
    *
    * @throws {FaceError} GALLERY_STORE_FAILED; what was removed before stays removed.
+   *
+   * @example
+   * const { subjectCount, referenceCount } = await galleries.purgeExpired();
    */
   async purgeExpired(): Promise<PurgeReport> {
     const report = await this.retention.purge();
@@ -738,8 +503,7 @@ export class GalleryService {
 
   private problemsOf(settings: Partial<GallerySettings>): Record<string, string | null> {
     const problems = settingsProblems(settings);
-    if (settings.keepCrops === true && !this.store.keepsCrops)
-      problems.keepCrops = 'must be false: the store keeps no pictures of faces';
+    if (settings.keepCrops === true && !this.store.keepsCrops) problems.keepCrops = CROPS_PROBLEM;
     return problems;
   }
 
@@ -756,17 +520,6 @@ export class GalleryService {
       await this.ownGallery(galleryId);
       return this.changes.run(subjectKey(galleryId, subjectId), work);
     });
-  }
-
-  /** Removes a subject, or one of its references, from the copies that migrations have begun. */
-  private async removeFromCopies(galleryId: string, subjectId: string, referenceId?: string): Promise<void> {
-    for (const { id } of await this.migrations.copiesOf(galleryId)) {
-      const removal: Promise<unknown> =
-        referenceId === undefined
-          ? this.store.deleteSubject(id, subjectId)
-          : this.store.deleteReference(id, subjectId, referenceId);
-      await nullOn('GALLERY_NOT_FOUND', nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', removal)));
-    }
   }
 
   /**
@@ -786,65 +539,4 @@ export class GalleryService {
       return outcome.value;
     }
   }
-
-  /** Leaves out references in which no face was located either: two such images are no ground for a name. */
-  private async withoutFaceless(galleryId: string, hits: readonly Hit[]): Promise<Hit[]> {
-    const references = await Promise.all(
-      hits.map(({ subjectId, referenceId }) =>
-        nullOn(
-          'SUBJECT_NOT_FOUND',
-          nullOn('REFERENCE_NOT_FOUND', this.store.getReference(galleryId, subjectId, referenceId)),
-        ),
-      ),
-    );
-    return hits.filter((_, i) => {
-      const reference = references[i];
-      return reference != null && !hasNoFace(reference);
-    });
-  }
-
-  private async subjectsOf(galleryId: string, hits: readonly Hit[]): Promise<ReadonlyMap<string, Subject>> {
-    const ids = [...new Set(hits.map(({ subjectId }) => subjectId))];
-    const subjects = await Promise.all(
-      ids.map((id) => nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(galleryId, id))),
-    );
-    return new Map(subjects.filter((subject) => subject != null).map((subject) => [subject.id, subject]));
-  }
-}
-
-/** Whether a reference was made of a whole image in which no face was located. */
-function hasNoFace({ quality }: StoredReference): boolean {
-  return quality?.detectionScore === 0;
-}
-
-/** @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration. */
-function assertTargets(settings: Partial<GallerySettings>, embedder: EmbedderInfo): void {
-  for (const field of ['targetFmr', 'targetFpir'] as const) {
-    if (settings[field] != null) requireCalibration(embedder, field);
-  }
-}
-
-function candidatesOf(
-  hits: readonly Hit[],
-  threshold: number,
-  subjects: ReadonlyMap<string, Subject>,
-  rate: (similarity: number) => number | null,
-): Candidate[] {
-  const candidates = hits.flatMap((hit) => {
-    const subject = subjects.get(hit.subjectId);
-    const distance = distanceOf(hit);
-    if (subject == null || distance > threshold) return [];
-    const { subjectId, referenceId } = hit;
-    const similarity = 1 - distance;
-    const { metadata } = subject;
-    return [{ subjectId, referenceId, distance, similarity, falseMatchRate: rate(similarity), metadata }];
-  });
-  return candidates.map((candidate, i) => ({ rank: i + 1, ...candidate }));
-}
-
-/** Without the keys that are there and undefined, which would cover a default. */
-function defined<T extends object>(values: T | undefined): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(values ?? {}).filter(([, value]) => value !== undefined),
-  ) as Partial<T>;
 }

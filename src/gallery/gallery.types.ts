@@ -1,4 +1,4 @@
-import type { FacePose } from '../pipeline/face.types';
+import type { FacePose, PixelQuality } from '../pipeline/face.types';
 
 /** What an operator or client notes down beside a gallery, subject or reference. Flat, so that every store can filter by it. */
 export type Metadata = Readonly<Record<string, string | number | boolean>>;
@@ -106,17 +106,17 @@ export interface Subject extends SubjectRights {
   updatedAt: number;
 }
 
-/** What was seen of the face when it was enrolled. Lengths in pixels of the image as the file shows it. */
-export interface FaceQuality {
+type Nullable<T> = { [Key in keyof T]: T[Key] | null };
+
+/**
+ * What was seen of the face when it was enrolled; `null`: not measured. Lengths in pixels of the image as the file shows it.
+ */
+export interface FaceQuality extends Nullable<PixelQuality> {
   /** Of the detector, [0, 1]. */
   detectionScore: number;
   /** Shorter side of the face box. */
   faceSizePx: number;
-  /** Variance of the Laplacian of the aligned face, grey levels squared, [0, inf); small is blurred. `null`: not measured. */
-  sharpness: number | null;
-  /** Mean grey level of the aligned face, [0, 1]. `null`: not measured. */
-  brightness: number | null;
-  /** Degrees that the face is turned aside, up or down, and rolled, as the five landmarks show it in the image once it is turned. `null`: not measured. */
+  /** By the five landmarks, in the image once it is turned. */
   pose: FacePose | null;
 }
 

@@ -1,5 +1,5 @@
 import type { FaceModel } from '../../src/face/face-model';
-import type { EmbeddingInput } from '../../src/face/verification.service';
+import type { EmbeddingInput } from '../../src/face/represent-input';
 import { GalleryService } from '../../src/gallery/gallery.service';
 import { MemoryStore } from '../../src/gallery/stores/memory-store';
 import type { PhotoFaces } from './measure';

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { FaceError } from '../../src/errors';
 import type { FaceModel } from '../../src/face/face-model';
-import { type EmbeddingInput, VerificationService } from '../../src/face/verification.service';
+import type { EmbeddingInput } from '../../src/face/represent-input';
+import { VerificationService } from '../../src/face/verification.service';
 import { compareEmbeddings, type NormedEmbedding } from '../../src/pipeline/embed/compare-embeddings';
 import type { FaceDetection, Metric, PixelQuality } from '../../src/pipeline/face.types';
 import type { Edit } from './edits';

@@ -159,7 +159,7 @@ async function* readItems(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Ite
 function* readLines(bytes: Buffer): Generator<Item | number> {
   let from = 0;
   for (let to; (to = bytes.indexOf(10, from)) >= 0; from = to + 1) {
-    const value = parseJson(bytes.toString('utf8', from, to)) as Record<string, unknown>;
+    const value = parseRecord(bytes.toString('utf8', from, to)) as Record<string, unknown>;
     if (typeof value !== 'object' || value === null) throw malformed('has a line that is no object');
     const { format, subject, reference, end } = value;
     yield format === undefined ? { position: 0, subject, reference, end } : { position: 0, header: value };
@@ -184,7 +184,7 @@ function* readFrames(bytes: Buffer): Generator<Item | number> {
 }
 
 function parseFrame(body: Buffer): Item {
-  const text = (begin: number, end?: number) => parseJson(body.toString('utf8', begin, end));
+  const text = (begin: number, end?: number) => parseRecord(body.toString('utf8', begin, end));
   switch (body[0]) {
     case FRAME.header:
       return { position: 0, header: text(1) };
@@ -204,7 +204,7 @@ function parseFrame(body: Buffer): Item {
   }
 }
 
-function parseJson(text: string): unknown {
+function parseRecord(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FaceError, type FaceErrorCode, nullOn } from '../../errors';
 import type { EmbedderInfo, FaceModel } from '../../face/face-model';
 import { identificationThreshold, verificationThreshold } from '../../face/thresholds';
-import { representInput, type VerificationInput } from '../../face/verification.service';
+import { representInput, type VerificationInput } from '../../face/represent-input';
 import { compareEmbeddings } from '../../pipeline/embed/compare-embeddings';
 import { poseOf } from '../../pipeline/align/face-pose';
 import type {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { FaceError, type FaceErrorCode, isFaceError, nullOn } from '../../errors';
 import type { EmbedderInfo, FaceModel } from '../../face/face-model';
-import { representInput } from '../../face/verification.service';
+import { representInput } from '../../face/represent-input';
 import { referencesBySubject, subjectKey } from '../gallery-calls';
 import type { GalleryStore } from '../stores/gallery-store';
 import {

@@ -89,6 +89,10 @@ export class GalleryMigrations {
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_UNKNOWN, MODEL_NOT_LOADED for the embedder; PARAMETER_INVALID where the gallery is
    * of its contract already, or the store keeps no crops; GALLERY_EXISTS where the id of the copy is taken by another gallery; GALLERY_FULL;
    * GALLERY_MIGRATING for a copy.
+   *
+   * @example
+   * const { copyId, total } = await galleries.migrations.start('staff', 'face-resnet-128');
+   * // copyId: 'staff.face-resnet-128', total: 1200
    */
   async start(galleryId: string, embedderName: string): Promise<MigrationStatus> {
     const source = await this.store.getGallery(galleryId);
@@ -115,7 +119,13 @@ export class GalleryMigrations {
     return this.status(galleryId, embedderName);
   }
 
-  /** @throws {FaceError} GALLERY_NOT_FOUND for the gallery, or where there is no copy of it for this embedder. */
+  /**
+   * @throws {FaceError} GALLERY_NOT_FOUND for the gallery, or where there is no copy of it for this embedder.
+   *
+   * @example
+   * const { state, done, total } = await galleries.migrations.status('staff', 'face-resnet-128');
+   * // state: 'running', done: 340, total: 1200
+   */
   async status(galleryId: string, embedder: string): Promise<MigrationStatus> {
     const { copy } = await this.find(galleryId, embedder);
     const run = this.runs.get(copy.id);
@@ -137,6 +147,10 @@ export class GalleryMigrations {
    * migration went over them.
    *
    * @throws {FaceError} as {@link status}.
+   *
+   * @example
+   * const { items } = await galleries.migrations.missing('staff', 'face-resnet-128', { limit: 100 });
+   * // items[0]: { subjectId: 'bob', referenceCount: 3, missingCount: 1, withoutCropCount: 1 }
    */
   async missing(
     galleryId: string,
@@ -210,7 +224,23 @@ export class GalleryMigrations {
     return found.filter((gallery) => gallery?.copyOf === galleryId) as Gallery[];
   }
 
-  /** Ends what runs; settles when it has ended. */
+  /** Removes a subject, or one of its references, from the copies that migrations have begun. */
+  async removeFromCopies(galleryId: string, subjectId: string, referenceId?: string): Promise<void> {
+    for (const { id } of await this.copiesOf(galleryId)) {
+      const removal: Promise<unknown> =
+        referenceId === undefined
+          ? this.store.deleteSubject(id, subjectId)
+          : this.store.deleteReference(id, subjectId, referenceId);
+      await nullOn('GALLERY_NOT_FOUND', nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', removal)));
+    }
+  }
+
+  /**
+   * Ends what runs; settles when it has ended.
+   *
+   * @example
+   * await galleries.migrations.stop();
+   */
   async stop(): Promise<void> {
     this.copier.stop();
     await Promise.all(Array.from(this.runs.values(), ({ ended }) => ended));

@@ -10,7 +10,8 @@ import {
 } from './durable/encode-content';
 import type { RecordFile, RecordWrite, StoredBundle } from './durable/record-file';
 import type { StoreProgress } from '../gallery.options';
-import { MemoryStore, type MemoryStoreOptions, type ReservedChange } from './memory-store';
+import type { ReservedChange } from './change-queue';
+import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import { storeInvalid } from './durable/store-invalid';
 import type { CropEntry } from './state/entries';
 import type { GalleryEntry } from './state/gallery-entry';
@@ -62,6 +63,10 @@ export class DurableStore extends MemoryStore {
    *
    * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, in use, has another key, or is
    * damaged by more than {@link MAX_DAMAGE}; nothing was changed.
+   *
+   * @example
+   * const store = await DurableStore.open({ dir: 'data/gallery', threadCount: 2, precision: 'float32' });
+   * GalleryModule.forRoot({ store })
    */
   static async open(options: DurableStoreOptions): Promise<DurableStore> {
     const store = new DurableStore(options);
@@ -95,12 +100,15 @@ export class DurableStore extends MemoryStore {
    * Removes for good what is set aside. To be called before any change.
    *
    * @throws {Error} of the disk; what is there is as it was, or removed.
+   *
+   * @example
+   * if (store.asideCount > 0) await store.removeAside();
    */
   async removeAside(): Promise<void> {
     await this.file.commit([], this.aside);
-    await this.file.wipe();
-    for (const record of this.aside) this.records.give(record);
+    this.unwiped = this.unwiped.concat(this.aside);
     this.aside = [];
+    await this.wipe();
   }
 
   override async close(): Promise<void> {

@@ -67,6 +67,10 @@ export abstract class GalleryStore {
    * Waits until reads see every change up to a number, of any replica.
    *
    * @returns whether they do, in time.
+   *
+   * @example
+   * // A change on another replica answered revision 812:
+   * if (await store.waitFor(812, 1000)) await store.getSubject('staff', 'alice');
    */
   async waitFor(_revision: number, _timeoutMs?: number): Promise<boolean> {
     return true;
@@ -80,17 +84,40 @@ export abstract class GalleryStore {
     return false;
   }
 
-  /** @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries. */
+  /**
+   * @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries.
+   *
+   * @example
+   * await store.createGallery({ ...DEFAULT_GALLERY_SETTINGS, id: 'staff', contract, dimensions: 512 });
+   */
   abstract createGallery(gallery: NewGallery): Promise<Gallery>;
 
+  /**
+   * @example
+   * const { referenceCount } = await store.getGallery('staff');
+   */
   abstract getGallery(galleryId: string): Promise<Gallery>;
 
+  /**
+   * @example
+   * const { items, next } = await store.listGalleries({ limit: 100 });
+   */
   abstract listGalleries(page: PageRequest): Promise<Page<Gallery>>;
 
-  /** A capacity or limit below what is there already is taken: nothing goes, nothing more comes in. */
+  /**
+   * A capacity or limit below what is there already is taken: nothing goes, nothing more comes in.
+   *
+   * @example
+   * await store.updateGallery('staff', { capacity: 50_000 });
+   */
   abstract updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery>;
 
-  /** With all its subjects and references. @returns exactly how many went, those of changes that were made before included. */
+  /**
+   * With all its subjects and references. @returns exactly how many went, those of changes that were made before included.
+   *
+   * @example
+   * const { referenceCount } = await store.deleteGallery('staff');
+   */
   abstract deleteGallery(galleryId: string): Promise<DeletionCounts>;
 
   /**
@@ -100,6 +127,10 @@ export abstract class GalleryStore {
    *
    * @param copyId - of the gallery that takes the id of the deleted one; that of `copyId` is free then.
    * @returns the gallery under its new id.
+   *
+   * @example
+   * const gallery = await store.replaceGallery('staff', 'staff.face-resnet-128');
+   * // gallery.id: 'staff'
    */
   replaceGallery(_galleryId: string, _copyId: string): Promise<Gallery> {
     return Promise.reject(new Error('This store does not let a gallery take the place of another.'));
@@ -110,6 +141,9 @@ export abstract class GalleryStore {
    * rights of a new subject are `null`.
    *
    * @throws {FaceError} GALLERY_FULL for a new subject in a gallery that has as many as it may have.
+   *
+   * @example
+   * const { isNew } = await store.putSubject('staff', 'alice', { team: 'red' });
    */
   abstract putSubject(
     galleryId: string,
@@ -118,8 +152,16 @@ export abstract class GalleryStore {
     rights?: Partial<SubjectRights & SubjectHistory>,
   ): Promise<{ subject: Subject; isNew: boolean }>;
 
+  /**
+   * @example
+   * const { metadata, referenceCount } = await store.getSubject('staff', 'alice');
+   */
   abstract getSubject(galleryId: string, subjectId: string): Promise<Subject>;
 
+  /**
+   * @example
+   * const { items } = await store.listSubjects('staff', { limit: 100, filter: { team: 'red' } });
+   */
   abstract listSubjects(
     galleryId: string,
     page: PageRequest & { filter?: MetadataFilter },
@@ -130,6 +172,9 @@ export abstract class GalleryStore {
    * as they are.
    *
    * @param matchedAt - milliseconds since 1970, UTC.
+   *
+   * @example
+   * await store.recordMatches('staff', ['alice', 'bob'], Date.now());
    */
   abstract recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void>;
 
@@ -139,6 +184,9 @@ export abstract class GalleryStore {
    *
    * @throws {FaceError} SUBJECT_EXISTS where the new id is taken and `merge` is false; SUBJECT_FULL where both together have
    * more references than a subject may have.
+   *
+   * @example
+   * await store.renameSubject('staff', 'alice', 'alice.smith', { merge: false });
    */
   abstract renameSubject(
     galleryId: string,
@@ -147,7 +195,12 @@ export abstract class GalleryStore {
     options: { merge: boolean },
   ): Promise<Subject>;
 
-  /** With all its references. @returns exactly how many went. */
+  /**
+   * With all its references. @returns exactly how many went.
+   *
+   * @example
+   * const { referenceCount } = await store.deleteSubject('staff', 'alice');
+   */
   abstract deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts>;
 
   /**
@@ -155,21 +208,37 @@ export abstract class GalleryStore {
    * One acknowledgement for all; one that is refused does not keep the others out.
    *
    * A FaceError in the answer: GALLERY_FULL, SUBJECT_FULL, EMBEDDING_INVALID (wrong length).
+   *
+   * @example
+   * const reference = { id: randomUUID(), subjectId: 'alice', embedding, metadata: {}, quality: null, imageHash: null };
+   * const [outcome] = await store.addReferences('staff', [reference]);
    */
   abstract addReferences(
     galleryId: string,
     references: readonly NewReference[],
   ): Promise<(AddedReference | FaceError)[]>;
 
+  /**
+   * @example
+   * const { embedding, quality } = await store.getReference('staff', 'alice', referenceId);
+   */
   abstract getReference(galleryId: string, subjectId: string, referenceId: string): Promise<StoredReference>;
 
-  /** Of a subject, in the order in which they were added. */
+  /**
+   * Of a subject, in the order in which they were added.
+   *
+   * @example
+   * const [first] = await store.listReferences('staff', 'alice');
+   */
   abstract listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]>;
 
   /**
    * References of several subjects, without their embeddings, in any order. Subjects that are not there are left out.
    *
    * This one reads the embeddings and drops them: a store that can leave them alone has its own.
+   *
+   * @example
+   * const references = await store.describeReferences('staff', ['alice', 'bob']);
    */
   async describeReferences(galleryId: string, subjectIds: readonly string[]): Promise<Reference[]> {
     const lists = await Promise.all(
@@ -184,6 +253,9 @@ export abstract class GalleryStore {
    * This one is of a store that keeps none.
    *
    * @returns a copy: safe to keep. `null` where there is none, or none that can be read.
+   *
+   * @example
+   * const crop = await store.getCrop('staff', 'alice', referenceId);
    */
   async getCrop(galleryId: string, subjectId: string, referenceId: string): Promise<Uint8Array | null> {
     await this.getReference(galleryId, subjectId, referenceId);
@@ -194,13 +266,21 @@ export abstract class GalleryStore {
    * Erases the crops of all references of some subjects; the references stay. Subjects that are not there are left out.
    *
    * @returns how many went.
+   *
+   * @example
+   * const count = await store.deleteCrops('staff', ['alice']);
    */
   async deleteCrops(galleryId: string, _subjectIds: readonly string[]): Promise<number> {
     await this.getGallery(galleryId);
     return 0;
   }
 
-  /** Replaces the metadata. Rights that are absent stay. */
+  /**
+   * Replaces the metadata. Rights that are absent stay.
+   *
+   * @example
+   * await store.updateReference('staff', 'alice', referenceId, { camera: 'door' }, { expiresAt: null });
+   */
   abstract updateReference(
     galleryId: string,
     subjectId: string,
@@ -209,7 +289,12 @@ export abstract class GalleryStore {
     rights?: Partial<ReferenceRights>,
   ): Promise<Reference>;
 
-  /** The subject stays, even without references. */
+  /**
+   * The subject stays, even without references.
+   *
+   * @example
+   * await store.deleteReference('staff', 'alice', referenceId);
+   */
   abstract deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void>;
 
   /**
@@ -218,6 +303,10 @@ export abstract class GalleryStore {
    *
    * @param probes - Float32Array [D] each, unit length; not copied: leave them alone until the answer.
    * @throws {FaceError} EMBEDDING_INVALID where a probe has another length than the gallery's embeddings.
+   *
+   * @example
+   * const [hits] = await store.search('staff', [embedding], { limit: 5, minSimilarity: 0.446 });
+   * // hits[0]: { subjectId: 'alice', referenceId: '0d4f2c1e-...', similarity: 0.69 }
    */
   abstract search(
     galleryId: string,
@@ -225,9 +314,19 @@ export abstract class GalleryStore {
     options: SearchOptions,
   ): Promise<Hit[][]>;
 
-  /** All that a gallery holds, while it goes on changing: what is there from beginning to end comes exactly once. */
+  /**
+   * All that a gallery holds, while it goes on changing: what is there from beginning to end comes exactly once.
+   *
+   * @example
+   * for await (const record of store.exportRecords('staff')) console.log(record.kind);
+   */
   abstract exportRecords(galleryId: string): AsyncIterable<GalleryRecord>;
 
-  /** Lets what runs finish; afterwards nothing may be called. */
+  /**
+   * Lets what runs finish; afterwards nothing may be called.
+   *
+   * @example
+   * await store.close();
+   */
   abstract close(): Promise<void>;
 }

@@ -17,13 +17,8 @@ import {
 import { EntrySealer } from './jetstream/entry-sealer';
 import { HeldEntries, type Repair, toContent } from './jetstream/held-entries';
 import type { NatsSettings } from './jetstream/nats-settings';
-import {
-  type Member,
-  MemoryStore,
-  type MemoryStoreOptions,
-  type ReservedChange,
-  takesAway,
-} from './memory-store';
+import { type Member, type ReservedChange, takesAway } from './change-queue';
+import { MemoryStore, type MemoryStoreOptions } from './memory-store';
 import type { AddedReference, Gallery, GallerySettings, NewGallery } from '../gallery.types';
 import type { Draft } from './state/draft';
 import type { ReferenceEntry } from './state/entries';
@@ -155,7 +150,7 @@ export class JetstreamStore extends MemoryStore {
 
   /** A gallery is moved to another embedder by its crops, and none are kept here. */
   override async replaceGallery(): Promise<Gallery> {
-    throw noCrops();
+    throw galleryErrors.cropsNotKept();
   }
 
   override async close(): Promise<void> {
@@ -190,7 +185,7 @@ export class JetstreamStore extends MemoryStore {
       return last.done.then(() => this.complete(attempt));
     });
     const conflicts = await Promise.all(isBehind);
-    this.planAgain(group.filter((_member, i) => conflicts[i]));
+    this.queue.planAgain(group.filter((_member, i) => conflicts[i]));
   }
 
   /** Reads the stream from its start, and follows it from then on. */
@@ -253,7 +248,7 @@ export class JetstreamStore extends MemoryStore {
       reading = await this.read().catch(() => undefined);
     }
     // Changes that were asked for before: each ends soon, refused or uncertain.
-    while (this.working) await this.working;
+    while (this.queue.isWorking) await this.queue.settled();
     if (!reading) return;
     if (this.isClosed) return reading.log.close();
     const { log, table } = this;
@@ -576,11 +571,5 @@ function answer(attempt: Attempt): void {
 
 /** An entry has the size of one message of the servers, which pictures would fill soon. */
 function refuseCrops({ keepCrops }: Partial<GallerySettings>): void {
-  if (keepCrops) throw noCrops();
-}
-
-function noCrops(): FaceError {
-  return new FaceError('PARAMETER_INVALID', 'The jetstream store keeps no crops.', {
-    fields: { keepCrops: 'must be false with the jetstream store' },
-  });
+  if (keepCrops) throw galleryErrors.cropsNotKept();
 }

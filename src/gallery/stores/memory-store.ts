@@ -1,5 +1,6 @@
 import { FaceError } from '../../errors';
 import { galleryErrors } from '../gallery-errors';
+import { ChangeQueue, type Member, type Planned, type ReservedChange, takesAway } from './change-queue';
 import { GalleryStore } from './gallery-store';
 import type {
   AddedReference,
@@ -25,7 +26,7 @@ import type {
 import { VectorIndex, type VectorPrecision } from '../search/vector-index';
 import { VectorScanner } from '../search/vector-scanner';
 import { Draft, WAITS, wholeName } from './state/draft';
-import type { CropEntry, Replacement } from './state/entries';
+import type { CropEntry } from './state/entries';
 import { type GalleryEntry, toGallery } from './state/gallery-entry';
 import { GalleryState } from './state/gallery-state';
 import { GalleryTable } from './state/gallery-table';
@@ -44,45 +45,16 @@ export interface MemoryStoreOptions {
   maxGalleries?: number;
 }
 
-/** A change with all that it needs reserved. */
-export interface ReservedChange {
-  gallery?: Replacement<GalleryEntry>;
-  /** That goes with all that is in it, as another one takes its id. */
-  replaced?: GalleryEntry;
-  /** Of what is in a gallery. */
-  draft?: Draft;
-}
-
-export interface Planned<T> extends ReservedChange {
-  /** Asked when the change was just made. */
-  answer: () => T;
-}
-
-export interface Waiting {
-  plan: () => Planned<unknown>;
-  resolve: (answer: never) => void;
-  reject: (error: FaceError) => void;
-}
-
 /** A change that is made and whose traces are still to be wiped. */
-interface Made extends Pick<Waiting, 'resolve' | 'reject'> {
+interface Made extends Pick<Member, 'resolve' | 'reject'> {
   answer: unknown;
 }
-
-/** A change of a group that is made now. */
-export interface Member extends Waiting {
-  planned: Planned<unknown>;
-}
-
-/** Entries that a group replaces, after which it takes no more changes: it is planned and applied in one turn each. */
-const MAX_GROUP = 1000;
 
 /**
  * Galleries in the memory of the process, gone with it.
  *
- * Changes are made in groups, in the order of the calls. A group is first reserved: each change plans what it puts in the place
- * of what, and takes all that can run out. Then it is written as a whole ({@link write}, where there is a medium), then applied.
- * A change that looks at what another of its group replaces waits for the next group: so plans see plain maps alone.
+ * A group of changes, see {@link ChangeQueue}, is first reserved: each change plans what it puts in the place of what, and takes
+ * all that can run out. Then it is written as a whole ({@link write}, where there is a medium), then applied.
  *
  * @publicApi
  */
@@ -90,9 +62,11 @@ export class MemoryStore extends GalleryStore {
   protected table = this.newTable();
   private readonly scanner: VectorScanner;
   private readonly searches = new Set<Promise<unknown>>();
-  private readonly queue: Waiting[] = [];
-  /** Settles when all changes are made that were asked for. */
-  protected working?: Promise<void>;
+  protected readonly queue = new ChangeQueue({
+    gather: () => this.gather(),
+    reserve: (plan) => this.reserve(plan),
+    make: (group) => this.make(group),
+  });
   protected stoppedBy?: unknown;
   protected lastUid = 0;
 
@@ -110,7 +84,7 @@ export class MemoryStore extends GalleryStore {
   }
 
   createGallery(gallery: NewGallery): Promise<Gallery> {
-    return this.change(() => {
+    return this.queue.change(() => {
       this.checkName(gallery.id);
       if (this.table.byId.has(gallery.id)) throw galleryErrors.galleryExists(gallery.id);
       const { maxGalleries = Infinity } = this.options;
@@ -137,7 +111,7 @@ export class MemoryStore extends GalleryStore {
   }
 
   updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery> {
-    return this.change(() => {
+    return this.queue.change(() => {
       const before = this.wholeGallery(galleryId);
       const after = { ...before, ...changes, updatedAt: Date.now() };
       this.checkRoom(galleryId, bytesOfGallery(after) - bytesOfGallery(before));
@@ -146,7 +120,7 @@ export class MemoryStore extends GalleryStore {
   }
 
   async deleteGallery(galleryId: string): Promise<DeletionCounts> {
-    const { state, counts } = await this.change(() => {
+    const { state, counts } = await this.queue.change(() => {
       const before = this.wholeGallery(galleryId);
       const { state } = before;
       const counts = { subjectCount: state.subjectCount, referenceCount: state.referenceCount };
@@ -157,7 +131,7 @@ export class MemoryStore extends GalleryStore {
   }
 
   override async replaceGallery(galleryId: string, copyId: string): Promise<Gallery> {
-    const { state, gallery } = await this.change(() => {
+    const { state, gallery } = await this.queue.change(() => {
       const replaced = this.wholeGallery(galleryId);
       const before = this.wholeGallery(copyId);
       const after = { ...before, id: galleryId, copyOf: null, updatedAt: Date.now() };
@@ -303,7 +277,7 @@ export class MemoryStore extends GalleryStore {
   }
 
   async close(): Promise<void> {
-    await this.working;
+    await this.queue.settled();
     await this.searchesEnd();
     await this.table.close();
     await this.scanner.close();
@@ -395,7 +369,7 @@ export class MemoryStore extends GalleryStore {
 
   /** A change of what is in a gallery. */
   private draft<T>(galleryId: string, plan: (draft: Draft, gallery: GalleryEntry) => () => T): Promise<T> {
-    return this.change(() => {
+    return this.queue.change(() => {
       this.checkName(galleryId);
       const gallery = this.gallery(galleryId);
       const draft = new Draft(gallery.state, this.table.reserved, () => this.nextUid());
@@ -408,46 +382,6 @@ export class MemoryStore extends GalleryStore {
         throw error;
       }
     });
-  }
-
-  /**
-   * Makes one change, all of it or nothing, when it is its turn.
-   *
-   * @param plan - reserves what it needs, or throws and has changed nothing.
-   */
-  private change<T>(plan: () => Planned<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.queue.push({ plan, resolve, reject });
-      this.working ??= this.work();
-    });
-  }
-
-  private async work(): Promise<void> {
-    await this.gather();
-    while (this.queue.length > 0) {
-      const group = this.reserveGroup();
-      if (group.length > 0) await this.make(group);
-    }
-    this.working = undefined;
-  }
-
-  private reserveGroup(): Member[] {
-    const group: Member[] = [];
-    for (let size = 0; this.queue.length > 0 && size < MAX_GROUP;) {
-      const [waiting] = this.queue;
-      try {
-        if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
-        const planned = waiting.plan();
-        this.reserve(planned);
-        size += 1 + (planned.draft?.size ?? 0);
-        group.push({ ...waiting, planned });
-      } catch (error) {
-        if (error === WAITS) break;
-        waiting.reject(error instanceof FaceError ? error : galleryErrors.storeFailed(error));
-      }
-      this.queue.shift();
-    }
-    return group;
   }
 
   protected async make(group: readonly Member[]): Promise<void> {
@@ -488,16 +422,15 @@ export class MemoryStore extends GalleryStore {
     this.stoppedBy ??= cause;
   }
 
-  /** These are planned again, before all that wait. */
-  protected planAgain(members: readonly Waiting[]): void {
-    this.queue.unshift(...members);
-  }
-
-  private reserve({ gallery, replaced, draft }: ReservedChange): void {
+  private reserve<T>(plan: () => Planned<T>): Planned<T> {
+    if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
+    const planned = plan();
+    const { gallery, replaced, draft } = planned;
     draft?.reserve();
     for (const entry of [gallery?.before, gallery?.after]) if (entry) this.table.reserved.names.add(entry.id);
     if (gallery) this.table.reserve(gallery, 1);
     if (replaced) this.table.reserve({ before: replaced }, 1);
+    return planned;
   }
 
   protected release({ gallery, replaced, draft }: ReservedChange): void {
@@ -512,10 +445,4 @@ export class MemoryStore extends GalleryStore {
     if (replaced) this.table.list.delete(replaced.uid);
     if (gallery) this.table.replace(gallery);
   }
-}
-
-/** Whether something is to be wiped before the change is acknowledged. */
-export function takesAway({ gallery, draft }: ReservedChange): boolean {
-  if (gallery) return gallery.before !== undefined;
-  return draft?.takesAway === true;
 }

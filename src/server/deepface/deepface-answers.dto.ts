@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { type ImageSize, REFUSAL_REASONS, type RefusalReason } from '../../face/verification.service';
+import type { ImageSize } from '../../face/represent-input';
+import { REFUSAL_REASONS, type RefusalReason } from '../../face/verification.service';
 import {
   type AnalyzedFace,
   type Expression,

@@ -4,8 +4,8 @@ import type { AuditedPerson } from '../audit/audited-person';
 import type { ApiKey } from '../http/auth/api-key';
 import { assertGallery } from '../http/auth/key-limits';
 import { FaceError, isFaceError, nullOn } from '../../errors';
-import { defaultDistance } from '../../face/thresholds';
-import type { EmbeddingInput } from '../../face/verification.service';
+import { requireDefaultDistance } from '../../face/thresholds';
+import type { EmbeddingInput } from '../../face/represent-input';
 import { GalleryService } from '../../gallery/gallery.service';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
 import { EMBEDDING_NORM_KEY, MAX_SEARCH_LIMIT, type Metadata } from '../../gallery/gallery.types';
@@ -111,7 +111,7 @@ export class DeepfaceStoreService {
     const { distance_metric: metric, similarity_search: takesAll, k } = options;
     const { namedEmbedder, namedDetector, embedder } = image;
     const ownThreshold = this.deepface.thresholdOf(namedEmbedder, metric);
-    const threshold = takesAll ? ownThreshold : (ownThreshold ?? defaultDistance(embedder, metric));
+    const threshold = takesAll ? ownThreshold : (ownThreshold ?? requireDefaultDistance(embedder, metric));
     const found = await this.galleries.findReferences(galleryId, inputOf(face, image, options), {
       metric,
       maxDistance: takesAll ? undefined : (threshold as number),

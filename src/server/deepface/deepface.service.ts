@@ -4,6 +4,7 @@ import { AnalysisService } from '../../face/analysis.service';
 import { type FaceCallOptions, FaceModel, type RepresentCallOptions } from '../../face/face-model';
 import { assertFace } from '../../face/no-face';
 import { type Representation, RepresentationService } from '../../face/representation.service';
+import { defaultDistance } from '../../face/thresholds';
 import { VerificationService } from '../../face/verification.service';
 import type { RequestLimits } from '../http/request/request-limits';
 import type { Metric, StageTimings } from '../../pipeline/face.types';
@@ -158,7 +159,7 @@ export class DeepfaceService {
   /** DeepFace's threshold of a model; the card's own where DeepFace has none; `null` where neither has one. */
   thresholdOf({ card, deepfaceName }: NamedEmbedder, metric: Metric): number | null {
     if (deepfaceName != null) return DEEPFACE_THRESHOLDS[deepfaceName][metric];
-    return this.model.embedder(card).maxDistances[metric] ?? null;
+    return defaultDistance(this.model.embedder(card), metric);
   }
 
   private faceOptions(

@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import { FaceError } from '../../errors';
-import type { EnrollmentResult } from '../../gallery/gallery.service';
+import type { EnrollmentResult } from '../../gallery/enrollment/enroller';
 import type { AddedReference, EnrollmentGate, Metadata, ReferenceKey } from '../../gallery/gallery.types';
 import { ErrorDto } from '../http/errors/error.dto';
 import {

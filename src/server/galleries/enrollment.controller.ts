@@ -3,7 +3,8 @@ import { ApiCreatedResponse, ApiExtraModels, ApiOkResponse, ApiOperation, ApiTag
 import type { Response } from 'express';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { FaceError } from '../../errors';
-import { type EnrollmentResult, type EnrollOptions, GalleryService } from '../../gallery/gallery.service';
+import type { EnrollmentResult, EnrollOptions } from '../../gallery/enrollment/enroller';
+import { GalleryService } from '../../gallery/gallery.service';
 import type { Metadata } from '../../gallery/gallery.types';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
 import { ErrorDto } from '../http/errors/error.dto';

@@ -9,7 +9,7 @@ import {
   type IdentifiedFace,
   MAX_CANDIDATES,
   type SubjectVerification,
-} from '../../gallery/gallery.service';
+} from '../../gallery/matching/matching.types';
 import type { Metadata, MetadataFilter } from '../../gallery/gallery.types';
 import {
   EXAMPLE_CONTRACT,

@@ -2,7 +2,7 @@ import type { FaceError } from '../../../errors';
 import { galleryErrors } from '../../gallery-errors';
 import type { ReferenceEntry, ReferenceReplacement, Replacement, SubjectEntry } from './entries';
 import type { GalleryState } from './gallery-state';
-import type { Bytes, Room } from './room';
+import { addBytes, type Bytes, type Room } from './room';
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
 /** Thrown by a look at what another change of the same group replaces: this one is planned again after the group. */
@@ -77,9 +77,8 @@ export class Draft {
       if (entry) this.names.push(nameOf(this.state, 's', entry.details.id));
     if (before?.details !== after?.details)
       for (const [details, sign] of [[after?.details, 1] as const, [before?.details, -1] as const]) {
-        const bytes = sign * bytesOfSubject(details);
-        this.bytes.all += bytes;
-        this.bytes.heap += bytes;
+        const bytes = bytesOfSubject(details);
+        addBytes(this.bytes, { all: bytes, heap: bytes }, sign);
       }
     return replacement;
   }
@@ -92,9 +91,8 @@ export class Draft {
     this.references.push({ before, after, embedding });
     this.referenceCount += Number(after !== undefined) - Number(before !== undefined);
     this.names.push(nameOf(this.state, 'r', (after ?? before)!.id));
-    const [more, less] = [bytesOfReference(after, this.state), bytesOfReference(before, this.state)];
-    this.bytes.all += more.all - less.all;
-    this.bytes.heap += more.heap - less.heap;
+    addBytes(this.bytes, bytesOfReference(after, this.state), 1);
+    addBytes(this.bytes, bytesOfReference(before, this.state), -1);
   }
 
   /** Whether it removes or replaces anything that may have been written. */
@@ -159,10 +157,7 @@ export class Draft {
   /** Counts it to what there will be, or no longer. */
   count(sign: 1 | -1): void {
     this.reserved.room.take(this.bytes, sign);
-    this.state.planned.bytes.all += sign * this.bytes.all;
-    this.state.planned.bytes.heap += sign * this.bytes.heap;
-    this.state.planned.subjects += sign * this.subjectCount;
-    this.state.planned.references += sign * this.referenceCount;
+    this.state.plan(this, sign);
   }
 
   private look(kind: 's' | 'r', id: string): true {

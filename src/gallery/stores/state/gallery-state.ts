@@ -29,6 +29,7 @@ import {
 import { MetadataIndex } from './metadata-index';
 import { NumberPool } from './number-pool';
 import { PagedList, uidOfCursor } from './paged-list';
+import { addBytes, type Bytes } from './room';
 import { SplitMap } from './split-map';
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
@@ -39,6 +40,13 @@ const MAX_SEARCHES = 8;
 interface GalleryChanges {
   readonly subjects: readonly Replacement<SubjectEntry>[];
   readonly references: readonly ReferenceReplacement[];
+}
+
+/** By how much a gallery grows. */
+interface Growth {
+  subjectCount: number;
+  referenceCount: number;
+  bytes: Bytes;
 }
 
 /** What one gallery holds, in memory: plain maps, and the index of its embeddings. */
@@ -233,6 +241,13 @@ export class GalleryState {
     return this.list.get(uid) !== undefined;
   }
 
+  /** Counts what a change adds to what is planned, or takes it off again. */
+  plan({ subjectCount, referenceCount, bytes }: Growth, sign: 1 | -1): void {
+    this.planned.subjects += sign * subjectCount;
+    this.planned.references += sign * referenceCount;
+    addBytes(this.planned.bytes, bytes, sign);
+  }
+
   /** Makes a change for which all is reserved. Nothing in it can fail. */
   apply({ subjects, references }: GalleryChanges): void {
     for (const replacement of references) this.applyReference(replacement);
@@ -306,14 +321,10 @@ export class GalleryState {
       subjects: [{ after: subject }],
       references: subject.references.map((after) => ({ after })),
     });
-    this.planned.subjects++;
-    this.planned.references += subject.references.length;
-    const sizes = subject.references.map((reference) => bytesOfReference(reference, this));
-    const details = bytesOfSubject(subject.details);
-    for (const { all, heap } of [...sizes, { all: details, heap: details }]) {
-      this.planned.bytes.all += all;
-      this.planned.bytes.heap += heap;
-    }
+    const ofDetails = bytesOfSubject(subject.details);
+    const bytes = { all: ofDetails, heap: ofDetails };
+    for (const reference of subject.references) addBytes(bytes, bytesOfReference(reference, this), 1);
+    this.plan({ subjectCount: 1, referenceCount: subject.references.length, bytes }, 1);
   }
 
   private addImage({ id, imageHash }: ReferenceEntry): void {

@@ -2,7 +2,7 @@ import { PagedList } from './paged-list';
 import type { Reservations } from './draft';
 import type { Replacement } from './entries';
 import type { GalleryEntry } from './gallery-entry';
-import { type Bytes, Room } from './room';
+import { addBytes, type Bytes, Room } from './room';
 import { bytesOfGallery } from './weigh';
 
 /** The galleries of a store, and what they and the changes that are being made take. */
@@ -48,6 +48,7 @@ export class GalleryTable {
 
 function bytesOfAll(gallery: GalleryEntry): Bytes {
   const own = bytesOfGallery(gallery);
-  const { all, heap } = gallery.state.planned.bytes;
-  return { all: own + all, heap: own + heap };
+  const sum = { all: own, heap: own };
+  addBytes(sum, gallery.state.planned.bytes, 1);
+  return sum;
 }

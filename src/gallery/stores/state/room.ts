@@ -8,6 +8,12 @@ export interface Bytes {
   heap: number;
 }
 
+/** Adds bytes to a sum, or takes them off. */
+export function addBytes(sum: Bytes, { all, heap }: Bytes, sign: 1 | -1): void {
+  sum.all += sign * all;
+  sum.heap += sign * heap;
+}
+
 /** What memory is taken, and how much may be. A process that meets the limit of its heap ends, whatever else is free. */
 export class Room {
   private readonly taken: Bytes = { all: 0, heap: 0 };
@@ -15,9 +21,8 @@ export class Room {
   constructor(private readonly max: Bytes) {}
 
   /** @param sign - of what is given back -1. */
-  take({ all, heap }: Bytes, sign: 1 | -1): void {
-    this.taken.all += sign * all;
-    this.taken.heap += sign * heap;
+  take(bytes: Bytes, sign: 1 | -1): void {
+    addBytes(this.taken, bytes, sign);
   }
 
   /** Why there is no room for more; what takes no more than before has room. */

@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import type { ComparedImage, EmbeddingInput } from '../../../face/verification.service';
+import type { ComparedImage, EmbeddingInput } from '../../../face/represent-input';
 import {
   type BoundingBox,
   CACHE_OUTCOMES,

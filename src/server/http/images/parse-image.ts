@@ -1,5 +1,5 @@
 import { FaceError } from '../../../errors';
-import type { EmbeddingInput } from '../../../face/verification.service';
+import type { EmbeddingInput } from '../../../face/represent-input';
 import { parseShortJson } from '../request/parse-json';
 import { invalidParameters } from '../request/validation';
 
@@ -41,7 +41,7 @@ export function parseImage(value: unknown, place: ImagePlace, rules: ImageRules)
   if (Buffer.isBuffer(value)) return checkSize(value.length, place, rules) && value;
   if (typeof value === 'string') {
     if (rules.takesEmbeddings && value.trimStart().startsWith('{'))
-      return parseEmbedding(parseJson(value, place), place);
+      return parseEmbedding(parseEmbeddingText(value, place), place);
     if (URL_PREFIX.test(value)) return parseUrl(value, place);
     return decodeBase64(value, place, rules);
   }
@@ -120,7 +120,7 @@ function parseEmbedding(value: object, place: ImagePlace): EmbeddingInput {
   return { embedding, contract, embeddingNorm: embeddingNorm as number | undefined };
 }
 
-function parseJson(text: string, place: ImagePlace): object {
+function parseEmbeddingText(text: string, place: ImagePlace): object {
   try {
     return parseShortJson(text, nameOf(place)) as object;
   } catch (error) {
