@@ -1,0 +1,68 @@
+import ts from 'typescript';
+import { emitPublicDeclarations, type PublicDeclarations } from '../test/support/public-declarations';
+
+describe('the library surface', () => {
+  let declarations: PublicDeclarations;
+  beforeAll(() => (declarations = emitPublicDeclarations()));
+
+  it('exports every type that its signatures use', () => {
+    expect(missingTypes(declarations)).toEqual([]);
+  });
+
+  it('is searched for types that are left out', () => {
+    const { exports, resolve } = declarations;
+    const without = new Map([...exports].filter(([name]) => name !== 'ImageFaces'));
+    expect(missingTypes({ exports: without, resolve })).toEqual(
+      expect.arrayContaining(['FaceModel: ImageFaces', 'Representation: ImageFaces']),
+    );
+  });
+});
+
+/** Types of this package that an export uses and no entry exports, as `export: type`. */
+function missingTypes({ exports, resolve }: PublicDeclarations): string[] {
+  const exported = new Set([...exports.values()].map(({ symbol }) => symbol));
+  const missing = new Set<string>();
+  for (const [name, { symbol, isTypeOnly }] of exports) {
+    const seen = new Set(exported);
+    const visit = (node: ts.Node): void => {
+      if (ts.isClassElement(node) && !isPublic(node)) return;
+      if (ts.isConstructorDeclaration(node) && isTypeOnly) return;
+      const target = usedSymbol(node, resolve);
+      if (target != null && !seen.has(target)) {
+        seen.add(target);
+        if (needsName(target)) missing.add(`${name}: ${target.name}`);
+        else target.declarations?.forEach(visit);
+      }
+      ts.forEachChild(node, visit);
+    };
+    symbol.declarations?.forEach(visit);
+  }
+  return [...missing].sort();
+}
+
+function isPublic(member: ts.ClassElement): boolean {
+  const hidden = ts.ModifierFlags.Private | ts.ModifierFlags.Protected;
+  return (ts.getCombinedModifierFlags(member) & hidden) === 0;
+}
+
+/** What a type reference, a base type or a `typeof` names. */
+function usedSymbol(node: ts.Node, resolve: PublicDeclarations['resolve']): ts.Symbol | null {
+  if (ts.isTypeReferenceNode(node)) return resolve(node.typeName);
+  if (ts.isExpressionWithTypeArguments(node)) return resolve(node.expression);
+  if (ts.isTypeQueryNode(node)) return resolve(node.exprName);
+  if (ts.isImportTypeNode(node) && node.qualifier != null) return resolve(node.qualifier);
+  return null;
+}
+
+/**
+ * Whether users must be able to import it. Constants (`typeof REASONS`), type parameters and aliases private to their file only
+ * stand for a type that is spelled out where they are declared.
+ */
+function needsName(symbol: ts.Symbol): boolean {
+  if (symbol.flags & ts.SymbolFlags.TypeParameter) return false;
+  if (symbol.flags & ts.SymbolFlags.TypeAlias)
+    return symbol.declarations!.some(
+      (node) => ts.getCombinedModifierFlags(node as ts.Declaration) & ts.ModifierFlags.Export,
+    );
+  return (symbol.flags & ts.SymbolFlags.Type) !== 0;
+}
