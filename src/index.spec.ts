@@ -1,6 +1,16 @@
 import ts from 'typescript';
 import { emitPublicDeclarations, type PublicDeclarations } from '../test/support/public-declarations';
 
+/** What users inject or import into their modules. */
+const INJECTED = [
+  'FaceModule',
+  'FaceModel',
+  'VerificationService',
+  'RepresentationService',
+  'DetectionService',
+  'AnalysisService',
+];
+
 describe('the library surface', () => {
   let declarations: PublicDeclarations;
   beforeAll(() => (declarations = emitPublicDeclarations()));
@@ -15,6 +25,15 @@ describe('the library surface', () => {
     expect(missingTypes({ exports: without, resolve })).toEqual(
       expect.arrayContaining(['FaceModel: ImageFaces', 'Representation: ImageFaces']),
     );
+  });
+
+  it('shows an example of every public method of what users inject', () => {
+    const methods = INJECTED.flatMap((name) =>
+      publicMethods(declarations.exports.get(name)!.symbol).map((method) => ({ name, method })),
+    );
+    expect(new Set(methods.map(({ name }) => name))).toEqual(new Set(INJECTED));
+    const withoutExample = methods.filter(({ method }) => !hasExample(method));
+    expect(withoutExample.map(({ name, method }) => `${name}.${method.name.getText()}`)).toEqual([]);
   });
 });
 
@@ -38,6 +57,18 @@ function missingTypes({ exports, resolve }: PublicDeclarations): string[] {
     symbol.declarations?.forEach(visit);
   }
   return [...missing].sort();
+}
+
+/** Without those that only Nest calls. */
+function publicMethods({ declarations = [] }: ts.Symbol): ts.MethodDeclaration[] {
+  const members = declarations.filter(ts.isClassDeclaration).flatMap(({ members }) => [...members]);
+  return members
+    .filter(ts.isMethodDeclaration)
+    .filter((method) => isPublic(method) && !/^on(Module|Application)/.test(method.name.getText()));
+}
+
+function hasExample(method: ts.MethodDeclaration): boolean {
+  return ts.getJSDocTags(method).some(({ tagName }) => tagName.text === 'example');
 }
 
 function isPublic(member: ts.ClassElement): boolean {
