@@ -5,16 +5,22 @@ export {
   FaceModel,
   type AnalyzeCallOptions,
   type EmbedderInfo,
+  type EngineStatus,
   type FaceCallOptions,
   type ModelStatus,
+  type ProcessMemory,
   type RepresentCallOptions,
 } from './face/face-model';
 export { FaceModule } from './face/face.module';
 export {
   DEFAULT_FACE_OPTIONS,
+  type Auto,
   type BootProgress,
   type CacheKind,
   type FaceModuleOptions,
+  type ImageEvent,
+  type Notice,
+  type ResolvedFaceOptions,
 } from './face/face.options';
 export {
   GATE_LIMITS,
@@ -23,24 +29,37 @@ export {
   type RejectionReason,
 } from './gallery/enrollment/enrollment-gate';
 export type { Decision, DecisionDefaults } from './face/thresholds';
-export type { CalibrationPoint, CalibrationSet, CardCalibration } from './models/model-card';
+export type { CalibrationPoint, CalibrationSet, CardCalibration, ModelTask } from './models/model-card';
+export type { ImageCallOptions } from './gallery/gallery-calls';
 export { GalleryModule } from './gallery/gallery.module';
 export {
   DEFAULT_GALLERY_ID,
   DEFAULT_GALLERY_SETTINGS,
   type GalleryModuleOptions,
   type GalleryStoreKind,
+  type SearchEvent,
+  type StoreProgress,
 } from './gallery/gallery.options';
 export type { EnrollmentItem, EnrollmentResult, EnrollOptions } from './gallery/enrollment/enroller';
 export { GalleryService, type CreateGalleryOptions } from './gallery/gallery.service';
 export type {
   Candidate,
+  FindReferencesOptions,
+  FoundReference,
   Identification,
   IdentifiedFace,
   IdentifyOptions,
   SubjectVerification,
   VerifySubjectOptions,
 } from './gallery/matching/matching.types';
+export type {
+  GalleryMigrations,
+  MigrationState,
+  MigrationStatus,
+  MissingSubject,
+} from './gallery/migration/gallery-migrations';
+export type { PurgeReport } from './gallery/retention';
+export type { VectorPrecision } from './gallery/search/vector-index';
 export { DurableStore, type DurableStoreOptions } from './gallery/stores/durable-store';
 export type { NatsSettings } from './gallery/stores/jetstream/nats-settings';
 export { GalleryStore } from './gallery/stores/gallery-store';
@@ -66,12 +85,15 @@ export type {
   SearchOptions,
   StoredReference,
   Subject,
+  SubjectHistory,
+  SubjectRights,
 } from './gallery/gallery.types';
 export { RepresentationService, type Representation } from './face/representation.service';
-export type { EmbeddingInput, VerificationInput } from './face/represent-input';
+export type { ComparedImage, EmbeddingInput, ImageSize, VerificationInput } from './face/represent-input';
 export {
   VerificationService,
   type DecisionResult,
+  type RefusalReason,
   type VerificationResult,
   type VerifyOptions,
 } from './face/verification.service';
@@ -79,6 +101,7 @@ export type {
   AnalyzedFace,
   Attribute,
   BoundingBox,
+  CacheOutcome,
   Expression,
   FaceDetection,
   FacePose,
@@ -89,6 +112,9 @@ export type {
   Metric,
   PixelQuality,
   Point,
+  PresentationAttack,
+  PresentationAttackLabel,
+  PresentationAttackPolicy,
   RepresentedFace,
   StageTimings,
   WholeImageMode,

@@ -6,6 +6,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
+import { describeCauses, redact } from './describe-causes';
 import { AppModule } from './server/app.module';
 import { APP_OPTIONS, configureApp } from './server/app.setup';
 import { checkExposure } from './server/http/auth/exposure';
@@ -64,7 +65,8 @@ async function bootstrap(): Promise<void> {
 }
 
 bootstrap().catch((error: unknown) => {
-  const line = error instanceof FaceError ? `${error.code}: ${error.message}` : String(error);
-  process.stderr.write(`${line}\n`);
+  const line = error instanceof FaceError ? `${error.code}: ${error.message}` : redact(String(error));
+  const causes = error instanceof Error ? describeCauses(error) : '';
+  process.stderr.write(`${line}${causes}\n`);
   process.exit(1);
 });

@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { describeCauses } from '../describe-causes';
 import { FaceError } from '../errors';
 import { printJson } from './print';
 
@@ -23,13 +24,13 @@ export function errorJson({ code, message, details }: FaceError) {
   return { code, message, details };
 }
 
-/** One line: code, message, the file it is about, and the cause where the failure is our own and not the caller's. */
+/** One line: code, message, the file it is about, and the causes where the failure is our own and not the caller's. */
 export function errorLine(error: FaceError): string {
-  const { code, message, details, cause } = error;
+  const { code, message, details } = error;
   const file =
     typeof details.file === 'string' && !message.includes(details.file) ? ` (${details.file})` : '';
-  const why = error.status === 500 && cause != null && code !== 'INTERNAL_ERROR' ? ` Cause: ${cause}` : '';
-  return `${code}: ${message}${file}${why}`.replace(/[\r\n]+/g, ' ');
+  const causes = error.status >= 500 ? describeCauses(error) : '';
+  return `${code}: ${message}${file}${causes}`.replace(/[\r\n]+/g, ' ');
 }
 
 function toFaceError(thrown: unknown): FaceError {

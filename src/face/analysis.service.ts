@@ -23,6 +23,10 @@ export class AnalysisService {
    *
    * @throws {FaceError} PRESENTATION_ATTACK_SUSPECTED under `presentationAttack: 'require'`; all that
    * {@link FaceModel.analyze} throws.
+   *
+   * @example
+   * const { faces } = await analysis.analyze(photo, { attributes: ['age', 'expression'] });
+   * // faces[0].age: 34.2, faces[0].expression: 'happy'
    */
   async analyze(image: Uint8Array, options: AnalyzeCallOptions = {}): Promise<Analysis> {
     const { presentationAttack = this.model.presentationAttack } = options;

@@ -187,12 +187,20 @@ export abstract class FaceModel {
    * @throws {FaceError} IMAGE_UNSUPPORTED, IMAGE_CORRUPT, IMAGE_TOO_LARGE, IMAGE_DECODE_TIMEOUT for the image; FACE_AMBIGUOUS for several
    * faces under `single`; MODEL_UNKNOWN, MODEL_NOT_LOADED for the names; QUEUE_FULL, INFERENCE_TIMEOUT,
    * REQUEST_ABORTED, INFERENCE_FAILED.
+   *
+   * @example
+   * const { faces } = await model.detect(photo, { maxFaces: 1 });
+   * // faces[0].detectionScore: 0.998
    */
   abstract detect(image: Uint8Array, options?: FaceCallOptions): Promise<ImageFaces<FaceDetection>>;
 
   /**
    * As {@link FaceModel.detect}, with the embedding of every selected face. Faces that are not plausibly aligned are not
    * embedded: they are left out and counted in `unalignedCount`.
+   *
+   * @example
+   * const { faces, unalignedCount } = await model.represent(photo, { embedder: 'mobilefacenet-512' });
+   * // faces[0].embedding: Float32Array(512), unalignedCount: 0
    */
   abstract represent(image: Uint8Array, options?: RepresentCallOptions): Promise<ImageFaces<RepresentedFace>>;
 
@@ -200,6 +208,10 @@ export abstract class FaceModel {
    * As {@link FaceModel.detect}, with attributes of every selected face.
    *
    * @throws {FaceError} MODEL_NOT_LOADED with `details.attribute` for one that no loaded model estimates.
+   *
+   * @example
+   * const { faces } = await model.analyze(photo, { attributes: ['age'] });
+   * // faces[0].age: 34.2
    */
   abstract analyze(image: Uint8Array, options?: AnalyzeCallOptions): Promise<ImageFaces<AnalyzedFace>>;
 
@@ -208,13 +220,29 @@ export abstract class FaceModel {
    *
    * @param align - of {@link RepresentCallOptions}: faces that were not aligned have another contract. @defaultValue true
    * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED.
+   *
+   * @example
+   * const { name, dimensions } = model.embedder();
+   * // name: 'mobilefacenet-512', dimensions: 512
    */
   abstract embedder(name?: string, align?: boolean): EmbedderInfo;
 
-  /** Every model with a card, loaded ones first. */
+  /**
+   * Every model with a card, loaded ones first.
+   *
+   * @example
+   * const loaded = model.models().filter(({ state }) => state === 'loaded');
+   * // loaded.map(({ task }) => task): ['detect', 'landmarks', 'embed', ...]
+   */
   abstract models(): ModelStatus[];
 
-  /** What serves the calls, as it is now. */
+  /**
+   * What serves the calls, as it is now.
+   *
+   * @example
+   * const { queue, workers } = await model.status();
+   * // queue.length: 0, workers.length: 2
+   */
   abstract status(): Promise<EngineStatus>;
 
   /**
@@ -224,6 +252,10 @@ export abstract class FaceModel {
    * @param options.idleTtlMs - milliseconds without a call after which it is unloaded again.
    * @throws {FaceError} MODEL_UNKNOWN without a card; MODEL_LOAD_FAILED where it cannot be loaded, MEMORY_BUDGET_EXCEEDED
    * where it would not fit: all that was loaded still serves.
+   *
+   * @example
+   * const { state, loadMs } = await model.loadModel('face-resnet-128', { idleTtlMs: 600_000 });
+   * // state: 'loaded', loadMs: 310
    */
   abstract loadModel(name: string, options?: { idleTtlMs?: number }): Promise<ModelStatus>;
 
@@ -231,6 +263,9 @@ export abstract class FaceModel {
    * Runs a loaded model once in every worker, so that its memory is at hand again.
    *
    * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED.
+   *
+   * @example
+   * await model.warmModel('mobilefacenet-512');
    */
   abstract warmModel(name: string): Promise<ModelStatus>;
 
@@ -239,6 +274,10 @@ export abstract class FaceModel {
    * is given back.
    *
    * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED; MODEL_IN_USE for a default and for what another model needs.
+   *
+   * @example
+   * const { state } = await model.unloadModel('face-resnet-128');
+   * // state: 'available'
    */
   abstract unloadModel(name: string): Promise<ModelStatus>;
 
@@ -248,6 +287,10 @@ export abstract class FaceModel {
    *
    * @throws {FaceError} as {@link FaceModel.loadModel} for the new one, MODEL_NOT_LOADED for the old one; the old one still
    * serves then.
+   *
+   * @example
+   * await model.swapModel('mobilefacenet-512', 'face-resnet-128');
+   * // model.defaultEmbedder: 'face-resnet-128'
    */
   abstract swapModel(name: string, replacement: string): Promise<ModelStatus>;
 
@@ -256,10 +299,20 @@ export abstract class FaceModel {
    *
    * @param imageSha256 - hexadecimal sha256 of the encoded image whose answers go; all go where it is absent.
    * @returns how many went.
+   *
+   * @example
+   * const purged = model.purgeCache(createHash('sha256').update(photo).digest('hex'));
+   * // purged: 1
    */
   abstract purgeCache(imageSha256?: string): number;
 
-  /** Whether calls are answered now; the reason where they are not. */
+  /**
+   * Whether calls are answered now; the reason where they are not.
+   *
+   * @example
+   * const { ready, reason } = model.readiness();
+   * if (!ready) throw new ServiceUnavailableException(reason);
+   */
   abstract readiness(): { ready: boolean; reason?: string };
 
   /**
@@ -268,12 +321,21 @@ export abstract class FaceModel {
    *
    * @param caller - as {@link FaceCallOptions.caller}.
    * @returns QUEUE_FULL, CALLER_QUEUE_FULL, CALLER_QUARANTINED or NOT_READY.
+   *
+   * @example
+   * const error = model.refusal('tenant-1');
+   * if (error != null) throw error; // before the upload is read
    */
   refusal(_caller: string): FaceError | null {
     return null;
   }
 
-  /** Ends the workers. Waiting calls are refused, running ones finish or hit their deadline. */
+  /**
+   * Ends the workers. Waiting calls are refused, running ones finish or hit their deadline.
+   *
+   * @example
+   * await model.close(); // only where no FaceModule does it at shutdown
+   */
   abstract close(): Promise<void>;
 }
 

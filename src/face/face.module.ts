@@ -39,7 +39,14 @@ const services = [VerificationService, RepresentationService, DetectionService, 
   exports: [FaceModel, ...services],
 })
 export class FaceModule extends ConfigurableModuleClass implements OnApplicationShutdown {
-  /** With the options given, the defaults for the rest. */
+  /**
+   * With the options given, the defaults for the rest.
+   *
+   * @example
+   * imports: [FaceModule.forRoot({ workerCount: 2 })]
+   * // With options from another provider:
+   * imports: [FaceModule.forRootAsync({ inject: [Settings], useFactory: ({ face }: Settings) => face })]
+   */
   static override forRoot(options: typeof FACE_MODULE_OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
   }

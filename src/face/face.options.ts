@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path';
 import { FaceError, type FaceErrorCode } from '../errors';
-import type { FaceJob } from '../pipeline/face-job';
 import type { ImageLimits } from '../pipeline/image/image-limits';
 import {
   type Attribute,
@@ -22,7 +21,7 @@ export interface BootProgress {
 
 /** What became of one image: for metrics and traces. Holds no image and no embedding. */
 export interface ImageEvent {
-  task: FaceJob['task'];
+  task: 'detect' | 'represent' | 'analyze';
   /** `null` where none was run. */
   detector: string | null;
   /** `null` where the task needs none. */

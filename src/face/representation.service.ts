@@ -25,6 +25,10 @@ export class RepresentationService {
    *
    * @throws {FaceError} FACE_NOT_DETECTED where the image has no face, or none that is aligned, see {@link assertFace}; PRESENTATION_ATTACK_SUSPECTED under
    * `presentationAttack: 'require'`, whose default is `off` here, whatever the module says; all that {@link FaceModel.represent} throws.
+   *
+   * @example
+   * const { faces, embedder } = await representation.represent(photo, { quality: true });
+   * // faces[0].embedding: Float32Array(512), of unit length; embedder.contract: the contract to keep beside it
    */
   async represent(image: Uint8Array, options: RepresentCallOptions = {}): Promise<Representation> {
     const embedder = this.model.embedder(options.embedder, options.align);

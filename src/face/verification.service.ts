@@ -88,6 +88,10 @@ export class VerificationService {
    * {@link FaceModel.represent} throws, with `details.field` of
    * `probe` or `reference`; EMBEDDING_INVALID and EMBEDDING_CONTRACT_MISMATCH for embeddings; PARAMETER_INVALID where
    * nothing gives a threshold, and for `targetFmr` where the embedder has no calibration or the metric is `euclidean`.
+   *
+   * @example
+   * const { verified, distance, threshold } = await verification.verify(doorPhoto, badgePhoto, { faceSelection: 'single' });
+   * // verified: true, distance: 0.31, threshold: 0.554
    */
   async verify(
     probe: VerificationInput,

@@ -299,7 +299,7 @@ describe('the boot', () => {
     [
       'a key file that is absent',
       { FACE_API_KEYS_FILE: '/no/such/keys.json' },
-      /^The service ended with 1: API_KEYS_INVALID: The API key file cannot be read: ENOENT\.\n$/,
+      /^The service ended with 1: API_KEYS_INVALID: The API key file cannot be read: ENOENT\. Cause: ENOENT: .* open 'keys\.json'\n$/,
     ],
   ])('ends on %s, before models are loaded', async (_name, env, message) => {
     // The message is all that is written.
