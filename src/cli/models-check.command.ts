@@ -62,7 +62,7 @@ async function check({ json }: JsonOption): Promise<void> {
     }));
     printJson({ ok: problems.length === 0, models });
   } else {
-    printTable(['name', 'sha256', 'opens', 'licence', 'commercial use', 'file'], results.map(toRow));
+    printTable(['name', 'sha256', 'opens', 'license', 'commercial use', 'file'], results.map(toRow));
     for (const problem of problems) process.stderr.write(`${errorLine(problem)}\n`);
   }
   if (problems.length === 0) return;

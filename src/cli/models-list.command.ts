@@ -28,7 +28,7 @@ async function list({ json, server, apiKey }: JsonOption & Partial<ServerOption>
   const models = [...store.values()].map(describe);
   if (json) return printJson({ models });
   printTable(
-    ['name', 'task', 'state', 'licence', 'commercial use', 'file'],
+    ['name', 'task', 'state', 'license', 'commercial use', 'file'],
     models.map(({ name, task, state, license, file }) => [
       name,
       task,

@@ -23,7 +23,7 @@ export function addModelsPullCommand(models: Command): void {
     )
     .argument('<names...>', 'see "likeness models list"')
     .option('--from <folder>', 'take the files, or the packs they come in, from a folder instead')
-    .option('--accept-license', 'for models whose licence does not allow commercial use')
+    .option('--accept-license', 'for models whose license does not allow commercial use')
     .option('--force', 'also where the right file is there already')
     .option('--sha256 <hex>', 'of the ONNX file, for one model whose card pins none', sha256)
     .addOption(jsonOption())
@@ -69,7 +69,7 @@ async function pull(names: string[], { json, ...options }: PullCommandOptions): 
       const { name, state, license, path } = model;
       if (!json)
         printLine(
-          `${name}: ${state === 'pulled' ? 'pulled' : 'there already'}, licence ${license.name}, ${path}`,
+          `${name}: ${state === 'pulled' ? 'pulled' : 'there already'}, license ${license.name}, ${path}`,
         );
     }
   } finally {

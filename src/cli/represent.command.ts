@@ -64,7 +64,7 @@ async function representAll(
       }
     };
     await withNotices('representing images', async (tell) => {
-      // As many at a time as there are workers: what waits in the queue would count towards its deadline.
+      // As many at a time as there are workers: what waits in the queue would count toward its deadline.
       for (let start = 0; start < files.length; start += workerCount) {
         const batch = files.slice(start, start + workerCount);
         results.push(...(await Promise.all(batch.map((file, i) => represent(file, start + i)))));

@@ -305,7 +305,7 @@ describe('likeness', () => {
         trainingData: 'The publisher does not say which faces it was trained on.',
       });
       const text = await likeness('models', 'list');
-      expect(text.stdout.split('\n')[0]).toMatch(/^name +task +state +licence +commercial use +file$/);
+      expect(text.stdout.split('\n')[0]).toMatch(/^name +task +state +license +commercial use +file$/);
       expect(text.stdout).toMatch(/^rfb-320 +detect +available +MIT +yes +rfb-320\./m);
       expect([code, text.code]).toEqual([0, 0]);
     });

@@ -189,13 +189,13 @@ export class DeepfaceStoreDto extends DeepfaceOptionsDto {
   @ApiPropertyOptional({ type: 'integer', default: 0, description: 'Other values than 0 are refused' })
   expand_percentage = 0;
 
-  /** The card of a model says how its input is normalised. */
+  /** The card of a model says how its input is normalized. */
   @OptionalField()
   @IsIn(NORMALIZATIONS)
   @ApiPropertyOptional({
     enum: NORMALIZATIONS,
     default: 'base',
-    description: 'Has no effect: the card of a model says how its input is normalised',
+    description: 'Has no effect: the card of a model says how its input is normalized',
   })
   normalization: (typeof NORMALIZATIONS)[number] = 'base';
 }

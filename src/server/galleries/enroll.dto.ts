@@ -42,7 +42,7 @@ export class EnrollOptionsDto extends DetectorOptionsDto {
   @ApiPropertyOptional({
     enum: ENROLLMENT_SELECTIONS,
     description:
-      'Which face of an image is meant. best: the largest; centerLargest: the largest near the centre; single: the only ' +
+      'Which face of an image is meant. best: the largest; centerLargest: the largest near the center; single: the only ' +
       'one. Default: single where the gate is on (several faces are then a reason to refuse the image), else best',
   })
   faceSelection?: (typeof ENROLLMENT_SELECTIONS)[number];

@@ -41,7 +41,7 @@ export class FaceQualityDto implements FaceQuality {
     minimum: 0,
     example: 214.6,
     description:
-      'Variance of the Laplacian of the aligned face, grey levels squared; small is blurred; null: not measured',
+      'Variance of the Laplacian of the aligned face, gray levels squared; small is blurred; null: not measured',
   })
   sharpness!: number | null;
 
@@ -51,7 +51,7 @@ export class FaceQualityDto implements FaceQuality {
     minimum: 0,
     maximum: 1,
     example: 0.52,
-    description: 'Mean grey level of the aligned face, [0, 1]; null: not measured',
+    description: 'Mean gray level of the aligned face, [0, 1]; null: not measured',
   })
   brightness!: number | null;
 
