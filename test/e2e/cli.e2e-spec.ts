@@ -45,7 +45,7 @@ describe('likeness', () => {
       [
         'one person',
         ['--set', `a=${sample(1).replace('sample', '{person}ample')}`],
-        /^PARAMETER_INVALID: .*one person only/,
+        /^PARAMETER_INVALID: .*only one person/,
       ],
       [
         'a card that is not written',
@@ -257,7 +257,7 @@ describe('likeness', () => {
     const text = await likeness('analyze', sample(3), ...only);
     expect(text.stdout).toMatch(/^ {2}(fe)?male \(\d\.\d\d\); \d+ x \d+ at/m);
     const wrong = await likeness('analyze', sample(3), '--attributes', 'age,mood');
-    expect(wrong.stderr).toContain('Expected names of age, gender, expression, race');
+    expect(wrong.stderr).toContain('Expected a comma-separated list of age, gender, expression, race');
     const absent = await likeness('analyze', sample(3), '--attributes', 'race');
     expect(absent.stderr).toContain('MODEL_NOT_LOADED: No model for race is loaded');
     expect([json.code, text.code, wrong.code, absent.code]).toEqual([0, 0, 2, 2]);
