@@ -35,7 +35,7 @@ describe('likeness', () => {
       [
         'a pattern without a person',
         ['--set', 'a=photos/*.jpg'],
-        /^PARAMETER_INVALID: .*must have \{person\} once/,
+        /^PARAMETER_INVALID: .*must contain \{person\} exactly once/,
       ],
       [
         'a pattern that finds nothing',

@@ -51,7 +51,7 @@ describe('galleries on the command line, with real photos', () => {
     expect(first.stdout).toBe('staff: 3 of 5 photos added, 0 already present, 2 rejected\n');
     expect(first.stderr).toMatch(/^(FACE_NOT_DETECTED|REFERENCE_REJECTED): .*blank\.jpg\)$/m);
     expect(first.stderr).toMatch(/^IMAGE_UNSUPPORTED: .*broken\.png\)$/m);
-    expect(first.stderr).toMatch(/^passed over: .*notes\.txt\nskipped: .*stray\.jpg$/m);
+    expect(first.stderr).toMatch(/^skipped: .*notes\.txt\nskipped: .*stray\.jpg$/m);
     expect(first.stderr).toContain('photos 5 of 5\n');
     expect(first.code).toBe(2);
     expect(await gallery()).toMatchObject({ subjectCount: 2, referenceCount: 3 });

@@ -123,7 +123,7 @@ describe('a gallery that is moved to another embedder', () => {
 
     const second = await likeness('staff', '--embedder', NEW, '--switch');
     expect(second.stdout).toContain(`staff: ${total} of ${total} references in ${copy}`);
-    expect(second.stdout).toContain(`staff holds embeddings of ${NEW} now`);
+    expect(second.stdout).toContain(`staff now holds embeddings of ${NEW}`);
     expect(second.code).toBe(0);
     for (const { id, photo } of people)
       expect(await identify('staff', photo)).toEqual({ embedder: NEW, subjectId: id });

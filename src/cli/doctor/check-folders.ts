@@ -110,7 +110,7 @@ async function checkKeyFile(path: string): Promise<Check> {
     if (expired.length === 0) return check;
     const names = expired.map(({ apiKey }) => apiKey.name).join(', ');
     const advice = 'Remove them: likeness keys revoke <name>.';
-    return warning(name, `Expired keys: ${names}. The service refuses them.`, advice);
+    return warning(name, `The service refuses these expired keys: ${names}.`, advice);
   } catch (error) {
     if (!(error instanceof FaceError)) throw error;
     return failure(name, error.message, 'Correct the entry; docs/security.md lists the fields.');
