@@ -24,7 +24,7 @@ export function addIdentifyCommand(program: Command): void {
     .argument('<probe>', 'image file');
   addServerOption(addDetectorOptions(command, 'best'))
     .addOption(galleryOption())
-    .option('--limit <count>', 'maximum of candidates per face (default: 5)', integer(1, 100))
+    .option('--limit <count>', 'maximum number of candidates per face (default: 5)', integer(1, 100))
     .option(
       '--threshold <distance>',
       'maximum distance of a candidate, inclusive (default: that of the gallery)',

@@ -52,7 +52,7 @@ export function addKeysCommand(program: Command): void {
     )
     .option(
       '--requests-per-minute <count>',
-      'maximum of requests per minute (default: no limit per key)',
+      'maximum number of requests per minute (default: no limit per key)',
       integer(1, MAX_REQUESTS_PER_MINUTE),
     )
     .option(

@@ -59,7 +59,7 @@ export function addFaceListOptions(command: Command): Command {
   return addDetectorOptions(command, 'all')
     .option(
       '--max-faces <count>',
-      'maximum of faces, largest first (default and upper limit: FACE_MAX_FACES)',
+      'maximum number of faces, largest first (default and upper limit: FACE_MAX_FACES)',
       integer(...FACE_OPTION_RANGES.maxFaces),
     )
     .option(

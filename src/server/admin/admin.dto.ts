@@ -103,7 +103,7 @@ export class QueueDto {
   @ApiProperty({ ...BYTES, example: 912_384, description: 'Bytes in use' })
   bytes!: number;
 
-  @ApiProperty({ ...COUNT, example: 256, description: 'Maximum of waiting images' })
+  @ApiProperty({ ...COUNT, example: 256, description: 'Maximum number of waiting images' })
   maxLength!: number;
 
   @ApiProperty({ ...BYTES, example: 268_435_456, description: 'Maximum bytes of waiting images' })

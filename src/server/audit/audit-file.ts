@@ -12,7 +12,7 @@ import {
   readLine,
 } from './audit-chain';
 
-/** Maximum of lines that wait for a slow or full disk; further ones are rejected or dropped. */
+/** Maximum number of lines that wait for a slow or full disk; further ones are rejected or dropped. */
 const MAX_WAITING = 10_000;
 const RETRY_MS = 1000;
 /** Longer than any line. */

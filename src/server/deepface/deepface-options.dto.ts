@@ -123,12 +123,12 @@ export class DeepfaceRepresentDto extends DeepfaceOptionsDto {
   @IsModel()
   model_name?: string;
 
-  /** Maximum of faces in the response. */
+  /** Maximum number of faces in the response. */
   @OptionalField()
   @IsDecimal()
   @IsInt()
   @Min(1)
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, description: 'Maximum of faces, largest first' })
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, description: 'Maximum number of faces, largest first' })
   max_faces?: number;
 }
 
@@ -235,13 +235,14 @@ export class DeepfaceSearchDto extends DeepfaceStoreDto {
   @IsFlag('true: also return faces beyond the threshold', false)
   similarity_search = false;
 
-  /** Maximum of registered faces per face of the image. */
+  /** Maximum number of registered faces per face of the image. */
   @OptionalField()
   @IsDecimal()
   @IsInt()
   @ApiPropertyOptional({
     type: 'integer',
-    description: 'Maximum of registered faces per face of the image, closest first; 0 or less: no limit',
+    description:
+      'Maximum number of registered faces per face of the image, closest first; 0 or less: no limit',
   })
   k?: number;
 }
