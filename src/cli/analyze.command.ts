@@ -10,12 +10,12 @@ import { countText, faceJson, faceText, printJson, printLine } from './print';
 export function addAnalyzeCommand(program: Command): void {
   const command = program
     .command('analyze')
-    .description('Estimate age, gender, expression and race of the faces of a photo.')
+    .description('Estimate the age, gender, expression and race of the faces in a photo.')
     .argument('<image>', 'image file');
   addFaceListOptions(command)
     .option(
       '--attributes <names>',
-      `what is estimated, of ${ATTRIBUTES.join(',')} (default: all of FACE_ATTRIBUTE_MODELS)`,
+      `comma-separated attributes to estimate: ${ATTRIBUTES.join(',')} (default: all of FACE_ATTRIBUTE_MODELS)`,
       attributeNames,
     )
     .addOption(presentationAttackOption())
@@ -27,7 +27,7 @@ function attributeNames(text: string): Attribute[] {
   const names = text.split(',').map((name) => name.trim());
   const isAttribute = (name: string): name is Attribute => (ATTRIBUTES as readonly string[]).includes(name);
   if (names.every(isAttribute)) return [...new Set(names)];
-  throw new InvalidArgumentError(`Expected names of ${ATTRIBUTES.join(', ')}, with commas between.`);
+  throw new InvalidArgumentError(`Expected a comma-separated list of ${ATTRIBUTES.join(', ')}.`);
 }
 
 async function analyze(file: string, { json, ...options }: AnalyzeCallOptions & JsonOption): Promise<void> {
@@ -54,7 +54,7 @@ function printAnalysis(file: string, { faces, faceCount }: Analysis): void {
   }
 }
 
-/** Each attribute with its score, those that were not estimated left out. */
+/** Each estimated attribute with its score. */
 function attributesText(face: AnalyzedFace): string {
   const { age, gender, genderScores, expression, expressionScores, race, raceScores } = face;
   const scored = (label?: string, scores?: Readonly<Record<string, number>>) =>

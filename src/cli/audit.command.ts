@@ -13,13 +13,12 @@ interface VerifyOptions extends JsonOption {
 }
 
 export function addAuditCommand(program: Command): void {
-  const audit = program.command('audit').description('Check and search the audit stream of a service.');
+  const audit = program.command('audit').description('Verify and search the audit stream of a service.');
   audit
     .command('verify')
     .argument('<files...>', 'files of one stream, oldest first')
     .description(
-      'Check that no line of an audit stream was changed, removed, added or moved. Reads FACE_AUDIT_KEY. Exit code 1 where ' +
-        'one was: the first is named.',
+      'Verify that no line of an audit stream was changed, removed, added or moved. Reads FACE_AUDIT_KEY. If a line fails the check, the first one is reported and the exit code is 1.',
     )
     .option('--partial', 'accept a stream whose oldest files were removed')
     .addOption(jsonOption())
@@ -28,7 +27,9 @@ export function addAuditCommand(program: Command): void {
     .command('subject')
     .argument('<gallery>', 'id of the gallery')
     .argument('<subject>', 'id of the subject')
-    .description('Print how the audit stream names a subject, to search for its lines. Reads FACE_AUDIT_KEY.')
+    .description(
+      'Print the hash by which the audit stream names a subject, to search for its lines. Reads FACE_AUDIT_KEY.',
+    )
     .action(printSubject);
 }
 
@@ -49,12 +50,14 @@ function printCheck({ lineCount, firstSequence, end, endsWithStop, broken }: Aud
     return;
   }
   if (end == null) {
-    printLine('ok: there are no lines');
+    printLine('ok: no lines');
     return;
   }
   printLine(`ok: ${lineCount} lines, ${firstSequence} to ${end.sequence}, last hash ${end.hash}`);
   if (!endsWithStop) {
-    printLine('The last line is not a stop: the service runs, was killed, or lines at the end were removed.');
+    printLine(
+      'The last line does not record a stop: the service is running, it was killed, or lines at the end were removed.',
+    );
   }
 }
 

@@ -29,11 +29,11 @@ interface PhotoSet {
   photos: PersonPhoto[];
 }
 
-/** What was counted on them. */
+/** Result counts of one set. */
 interface CountedSet extends CalibrationSet {
   /** Photos in which no face was found: none of their pairs is counted. */
   withoutFace: number;
-  /** Files that are no image, or damaged. */
+  /** Files that cannot be decoded. */
   unreadable: number;
   histogram: SimilarityHistogram;
 }
@@ -42,20 +42,20 @@ export function addCalibrateCommand(program: Command): void {
   program
     .command('calibrate')
     .description(
-      'Measure how similar strangers are, on your own photos of many people: the calibration of an embedder, from which thresholds by error rate follow.',
+      'Calibrate an embedder on your own photos: measure the similarity of different people, from which thresholds for an error rate follow.',
     )
     .requiredOption(
       '--set <name=pattern>',
-      `photos of one origin; ${PERSON} in the pattern stands for the name of the person: "staff=photos/${PERSON}/*.jpg". May be given several times: only photos of one set are compared`,
+      `photos from one source; ${PERSON} in the pattern stands for the name of the person: "staff=photos/${PERSON}/*.jpg". Repeatable: photos are compared only within a set`,
       (value: string, before: string[] = []) => [...before, value],
     )
     .option('--detector <name>', 'detector, see "likeness models list" (default: first of FACE_DETECTORS)')
     .addOption(embedderOption())
     .option(
       '--write',
-      "write the calibration into the embedder's card, where it lies in a models folder; else into a copy in the first one",
+      "write the calibration to the embedder's card if it is in a models folder, otherwise to a copy in the first models folder",
     )
-    .option('--card <file>', 'with --write: the card file that is changed instead')
+    .option('--card <file>', 'with --write: card file to write to instead')
     .addOption(jsonOption())
     .action(calibrate);
 }
@@ -125,7 +125,7 @@ async function countSet(
     }
   };
   const waiting = [...photos];
-  // Two for each worker: one is decoded while the answer of the other is on its way. No more, as waiting counts to the deadline.
+  // Two per worker keep it busy while a reply is on its way. Not more: time in the queue counts toward the deadline.
   const lanes = Array.from({ length: 2 * workerCount }, async () => {
     for (let photo = waiting.shift(); photo != null; photo = waiting.shift()) await represent(photo);
   });
@@ -142,7 +142,7 @@ function assertPeople(set: string, people: number, what: string): void {
   if (people >= 2) return;
   throw new FaceError(
     'PARAMETER_INVALID',
-    `Set ${JSON.stringify(set)} has ${what} of ${people === 1 ? 'one person only' : 'nobody'}: strangers are compared, so at least two people are needed.`,
+    `Set ${JSON.stringify(set)} has ${what} of ${people === 1 ? 'only one person' : 'nobody'}: calibration compares different people and needs at least two.`,
   );
 }
 
@@ -169,7 +169,7 @@ async function writeCard(name: string, calibration: CardCalibration, card?: stri
   const path = card == null ? cardPath(name, modelDirs) : resolve(card);
   const json = card == null ? await cardOf(name, modelDirs) : await readCard(path);
   if (json.name !== name) {
-    throw new FaceError('PARAMETER_INVALID', `The card ${basename(path)} is not that of ${name}.`);
+    throw new FaceError('PARAMETER_INVALID', `The card ${basename(path)} does not belong to ${name}.`);
   }
   const changed = { ...json, embedding: { ...(json.embedding as object), calibration } };
   parseModelCard(changed, basename(path));
@@ -178,13 +178,15 @@ async function writeCard(name: string, calibration: CardCalibration, card?: stri
   return path;
 }
 
-/** A card in a later folder replaces one of the same name: written before it, the calibration would have no effect. */
+/**
+ * A card in a later folder replaces one of the same name: in an earlier folder the calibration would have no effect.
+ */
 function cardPath(name: string, modelDirs: readonly string[]): string {
   const paths = modelDirs.map((dir) => join(dir, 'cards', `${name}.json`));
   return paths.findLast((path) => existsSync(path)) ?? paths[0];
 }
 
-/** The card that holds now, wherever it lies. */
+/** The card in effect, from any folder. */
 async function cardOf(name: string, modelDirs: readonly string[]): Promise<Record<string, unknown>> {
   const { card } = (await readStore(modelDirs)).get(name) ?? {};
   return JSON.parse(JSON.stringify(card)) as Record<string, unknown>;
@@ -196,7 +198,7 @@ async function readCard(path: string): Promise<Record<string, unknown>> {
   } catch (error) {
     throw new FaceError(
       'PARAMETER_INVALID',
-      `The card ${JSON.stringify(path)} cannot be read, or is no JSON.`,
+      `The card ${JSON.stringify(path)} cannot be read or is not valid JSON.`,
       {},
       { cause: error },
     );
@@ -214,7 +216,7 @@ function printCalibration(
   path: string | null,
 ): void {
   printTable(
-    ['set', 'people', 'photos', 'without face', 'unreadable', 'pairs of one person', 'of strangers'],
+    ['set', 'people', 'photos', 'without face', 'unreadable', 'same-person pairs', 'different-person pairs'],
     counted.map((set) => [
       set.name,
       ...[set.people, set.photos, set.withoutFace, set.unreadable, set.matedPairs, set.nonMatedPairs].map(
@@ -239,7 +241,9 @@ function printCalibration(
   );
   printLine('');
   printLine(`detector ${detector}, embedder ${name}`);
-  printLine(path == null ? 'nothing was written: --write puts it into the card' : `written to ${path}`);
+  printLine(
+    path == null ? 'not saved: use --write to save the calibration to the card' : `written to ${path}`,
+  );
 }
 
 function percent(rate: number | null): string {

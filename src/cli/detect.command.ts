@@ -17,12 +17,12 @@ interface DrawOption {
 export function addDetectCommand(program: Command): void {
   const command = program
     .command('detect')
-    .description('Find the faces of a photo; none is an answer, not an error.')
+    .description('Detect the faces in a photo. A photo without a face is not an error.')
     .argument('<image>', 'image file');
   addFaceListOptions(command)
     .option(
       '--draw <out.png>',
-      'write the photo (EXIF applied) with boxes, landmarks and detection scores; at most 2048 pixels a side',
+      'write a PNG of the upright photo with boxes, landmarks and detection scores, at most 2048 pixels a side',
       pngFile,
     )
     .addOption(jsonOption())
@@ -54,7 +54,7 @@ async function writeDrawing(
   { faces }: Detection,
   limits: ImageLimits,
 ): Promise<void> {
-  // Imported here: the decoder is of no use to any other command.
+  // Imported here: no other command needs the decoder.
   const { drawFaces } = await import('../pipeline/image/draw-faces.js');
   const png = await drawFaces(image, faces, limits);
   try {

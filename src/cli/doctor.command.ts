@@ -18,8 +18,7 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description(
-      'Check what `serve` would run with: runtime, models, memory, folders, keys and exposure, store of the galleries. ' +
-        'Changes nothing and prints no secret. Exit code 1 where a check fails.',
+      'Check the environment of `serve`: runtime, models, memory, folders, keys, exposure and gallery store. Changes nothing and prints no secrets. The exit code is 1 if a check fails.',
     )
     .addOption(jsonOption())
     .action(diagnose);
@@ -47,13 +46,14 @@ async function allChecks(): Promise<Check[]> {
   ];
 }
 
-/** Settings of the whole service, PORT and HOST included: it is what `serve` would read here. */
+/** Settings of the whole service, PORT and HOST included, as `serve` reads them. */
 function readSettings(): [Check, AppConfig | null] {
   try {
     return [ok('settings', 'The environment variables are valid.'), loadAppConfig(process.env)];
   } catch (error) {
     if (!(error instanceof FaceError)) throw error;
-    const advice = 'Correct the variable; README.md lists all of them. The other checks need valid settings.';
+    const advice =
+      'Correct the variable; README.md lists all variables. The other checks need valid settings.';
     return [failure('settings', error.message, advice), null];
   }
 }

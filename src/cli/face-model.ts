@@ -12,7 +12,7 @@ import type { ModelTask } from '../models/model-card';
 import type { PresentationAttackPolicy } from '../pipeline/face.types';
 import { withNotices } from './print';
 
-/** What a command wants loaded. Absent names take the first of the settings. */
+/** Models that a command needs. Absent names default to the first of the settings. */
 export interface ModelNeeds {
   detector?: string;
   embedder?: string;
@@ -22,12 +22,12 @@ export interface ModelNeeds {
   presentationAttack?: PresentationAttackPolicy;
 }
 
-/** Settings of a command; nothing is left for the machine to decide. */
+/** Settings of a command, with `auto` resolved. */
 export type CommandSettings = AppConfig['face'] & { workerCount: number; intraOpThreads: number };
 
 /**
- * Settings of the environment; without FACE_WORKER_COUNT and FACE_INTRA_OP_THREADS, or where they are `auto`, one worker
- * with all cores, which answers a lone image soonest.
+ * Reads the settings from the environment. If FACE_WORKER_COUNT and FACE_INTRA_OP_THREADS are absent or `auto`, one
+ * worker uses all cores, which is fastest for a single image.
  *
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
  */
@@ -42,19 +42,19 @@ export function readSettings(): CommandSettings {
 }
 
 /**
- * What the environment sets beside the settings of the models.
+ * Reads the FACE_* variables of the environment.
  *
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
  */
 export function readConfig(): AppConfig {
-  // PORT and the like belong to `serve`: what other programs mean by them must not stop a command.
+  // PORT and the like belong to `serve`; a value meant for another program must not fail a command.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('FACE_')));
   return loadAppConfig(env);
 }
 
 const STAGE_DONE = { prepare: 'prepared', load: 'loaded' } as const;
 
-/** Loads what is needed and nothing else, runs `work`, and ends the workers whatever comes of it. */
+/** Loads only the needed models, runs `work`, and always ends the workers. */
 export async function withFaceModel<T>(
   needs: ModelNeeds,
   work: (model: FaceModel, settings: CommandSettings) => Promise<T>,
@@ -69,7 +69,7 @@ export async function withFaceModel<T>(
     embedders: [needs.embedder ?? settings.embedders[0]],
     attributeModels: needs.attributes ? settings.attributeModels : [],
     attackModels,
-    // Where there is no model for it, the call says so.
+    // Without a model, the call itself fails with a clear error.
     presentationAttack: attackModels.length === 0 ? 'off' : policy,
   });
   const model = await withNotices('loading models', (tell) =>
@@ -89,7 +89,7 @@ export async function withFaceModel<T>(
   }
 }
 
-/** Tells a wrong name before anything is loaded. */
+/** Rejects unknown names before anything is loaded. */
 async function checkNames({ detector, embedder }: ModelNeeds, modelDirs: readonly string[]): Promise<void> {
   if (detector == null && embedder == null) return;
   const models = [...(await readStore(modelDirs)).values()];
@@ -133,7 +133,7 @@ export async function readImage(file: string, argument: string): Promise<Uint8Ar
   }
 }
 
-/** Names the file in errors about it; the caller typed that name, so it may be shown. */
+/** Adds the file name to errors of `work`. The user typed that name, so it may be shown. */
 export async function aboutFile<T>(file: string, argument: string, work: Promise<T>): Promise<T> {
   try {
     return await work;

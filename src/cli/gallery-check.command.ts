@@ -6,18 +6,17 @@ import { printJson, printLine, withNotices } from './print';
 
 type FolderOptions = FolderOption & JsonOption;
 
-/** Commands that open the folder of a durable store themselves: no service may have it open. */
+/** Commands that open the folder of a durable store directly, which no service may have open. */
 export function addGalleryCheckCommands(gallery: Command): void {
   const add = (name: string) => gallery.command(name).addOption(folderOption()).addOption(jsonOption());
   add('check')
     .description(
-      'Read all records of a durable store, and say how many are set aside because they cannot be read. Exit code 2 where ' +
-        'some are.',
+      'Read all records of a durable store and count the unreadable ones, which are set aside. The exit code is 2 if there are any.',
     )
     .action((options: FolderOptions) => openFolder(options, 'check'));
   add('repair')
     .description(
-      'Remove what is set aside, for good. Bring the files back from a backup first where there is one.',
+      'Permanently remove the records that were set aside. If there is a backup, restore the files first.',
     )
     .action((options: FolderOptions) => openFolder(options, 'repair'));
 }
@@ -41,7 +40,7 @@ async function openFolder({ dir, json }: FolderOptions, what: 'check' | 'repair'
     const removedCount = asideCount - store.asideCount;
     if (json) printJson({ asideCount: store.asideCount, removedCount });
     else if (what === 'repair') printLine(`Records removed: ${removedCount}.`);
-    else printLine(`Records that cannot be read, or belong to none that can: ${asideCount}.`);
+    else printLine(`Records set aside, unreadable or without a readable parent: ${asideCount}.`);
     if (store.asideCount > 0) process.exitCode = 2;
   } finally {
     await store.close();

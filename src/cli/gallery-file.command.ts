@@ -13,29 +13,29 @@ import { addServerOption, askServer, callServer, type ServerOption } from './ser
 
 type FileOptions = ServerOption & GalleryOption & JsonOption;
 
-/** Embeddings are for their owner's eyes only. */
+/** File mode: the exported embeddings are readable by their owner only. */
 const PRIVATE = 0o600;
 
-/** Commands that write a gallery of a running service to a file, and read it back. */
+/** Commands that export a gallery of a running service to a file, and restore it. */
 export function addGalleryFileCommands(gallery: Command): void {
   addServerOption(gallery.command('export'))
     .description(
-      'Write a gallery with its embeddings to a file: a backup. Needs a key with the scopes admin and embeddings.',
+      'Back up a gallery with its embeddings to a file. Requires a key with the scopes admin and embeddings.',
     )
-    .argument('<file>', 'file to be written; a file of that name is replaced when all is there')
+    .argument('<file>', 'file to write; an existing file is replaced once the export is complete')
     .addOption(galleryOption())
     .addOption(
-      new Option('--format <format>', 'lines of JSON, or a smaller form with checksums')
+      new Option('--format <format>', 'JSON Lines, or a compact binary format with checksums')
         .choices(EXPORT_FORMATS)
         .default('jsonl'),
     )
     .action(exportToFile);
   addServerOption(gallery.command('restore'))
     .description(
-      'Read an exported gallery into one of the same contract. A second run adds nothing. Needs a key with the scope admin.',
+      'Import an exported gallery into one with the same contract. A second run adds nothing. Requires a key with the scope admin.',
     )
-    .argument('<file>', 'file that "gallery export" wrote, in either form')
-    .addOption(galleryOption('must be there'))
+    .argument('<file>', 'file written by "gallery export", in either format')
+    .addOption(galleryOption('id of an existing gallery'))
     .addOption(jsonOption())
     .action(restore);
 }
@@ -87,7 +87,7 @@ async function restore(file: string, { server, apiKey, gallery, json }: FileOpti
   if (json) printJson({ gallery, subjectCount, addedCount, existingCount });
   else {
     printLine(
-      `${gallery}: ${subjectCount} subjects, ${addedCount} references added, ${existingCount} there already`,
+      `${gallery}: ${subjectCount} subjects, ${addedCount} references added, ${existingCount} already present`,
     );
   }
 }

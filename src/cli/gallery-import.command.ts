@@ -35,7 +35,7 @@ interface Refusal {
 const BATCH = 16;
 const MAX_BATCH = 256;
 
-/** Errors that pass by themselves. */
+/** Transient errors, which are retried. */
 const TRANSIENT: readonly FaceErrorCode[] = [
   'QUEUE_FULL',
   'CALLER_QUEUE_FULL',
@@ -48,30 +48,29 @@ export function addGalleryImportCommand(gallery: Command): void {
   const command = gallery
     .command('import')
     .description(
-      'Enroll the photos of a folder with one folder per person, whose name is the subject id. A second run adds nothing. ' +
-        'Exit code 2 where photos are refused.',
+      'Enroll the photos of a folder that has one subfolder per person, named by subject id. A second run adds nothing. The exit code is 2 if photos are rejected.',
     )
-    .argument('<folder>', 'folder with a folder per person');
+    .argument('<folder>', 'folder with one subfolder per person');
   addServerOption(command)
-    .addOption(galleryOption('is made where it is not there yet'))
+    .addOption(galleryOption('id of the gallery, which is created if it does not exist'))
     .addOption(
-      new Option('--gate <gate>', 'how strictly photos are looked at (default: that of the gallery)').choices(
+      new Option('--gate <gate>', 'strictness of the quality check (default: that of the gallery)').choices(
         ENROLLMENT_GATES,
       ),
     )
     .addOption(
       new Option(
         '--face-selection <which>',
-        'which face of a photo is meant (default: the only one where the gate is on, else the largest)',
+        'face to enroll from a photo (default: the only one if the gate is on, otherwise the largest)',
       ).choices(FACE_SELECTIONS.filter((which) => which !== 'all')),
     )
-    .option('--batch <count>', 'photos in one call, at most FACE_MAX_IMAGES', integer(1, MAX_BATCH), BATCH)
+    .option('--batch <count>', 'photos per request, at most FACE_MAX_IMAGES', integer(1, MAX_BATCH), BATCH)
     .addOption(jsonOption())
     .action(importFolder);
 }
 
 async function importFolder(folder: string, { json, ...options }: ImportOptions): Promise<void> {
-  const { photos, passedOver } = await listPeople(folder);
+  const { photos, skipped } = await listPeople(folder);
   await makeGallery(options);
   const progress = new Progress('photos', photos.length);
   const refused: Refusal[] = [];
@@ -95,13 +94,13 @@ async function importFolder(folder: string, { json, ...options }: ImportOptions)
       added,
       present,
       refused: refusals,
-      passedOver,
+      passedOver: skipped,
     });
   }
   for (const { file, error } of refused) process.stderr.write(`${errorLine(error.withDetails({ file }))}\n`);
-  for (const file of passedOver) process.stderr.write(`passed over: ${file}\n`);
+  for (const file of skipped) process.stderr.write(`skipped: ${file}\n`);
   printLine(
-    `${options.gallery}: ${added} of ${photos.length} photos added, ${present} there already, ${refused.length} refused`,
+    `${options.gallery}: ${added} of ${photos.length} photos added, ${present} already present, ${refused.length} rejected`,
   );
 }
 
@@ -114,7 +113,7 @@ async function makeGallery({ server, apiKey, gallery }: ImportOptions): Promise<
   }
 }
 
-/** What became of each photo: its status, or why it is refused. Repeats the call while errors are such that pass. */
+/** Returns the status of each photo or the reason for its rejection. Retries transient errors. */
 async function enroll(
   batch: readonly PersonFile[],
   { server, apiKey, gallery, gate, faceSelection }: ImportOptions,
@@ -147,7 +146,7 @@ async function enroll(
   }
 }
 
-/** The same photos of the same people have the same key, whenever and from wherever they are sent. */
+/** Idempotency key that depends only on the photos and subject ids, so that a later run sends the same one. */
 function keyOf(batch: readonly PersonFile[], images: readonly Uint8Array[]): string {
   const hash = createHash('sha256');
   batch.forEach(({ subjectId }, i) => {

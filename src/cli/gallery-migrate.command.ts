@@ -20,7 +20,7 @@ interface MigrateOptions extends ServerOption, JsonOption {
   dropMissing?: boolean;
 }
 
-/** Between two looks at how far it is. */
+/** Interval of progress requests. */
 const LOOK_MS = 500;
 const PAGE_SIZE = 1000;
 
@@ -28,19 +28,14 @@ export function addGalleryMigrateCommand(gallery: Command): void {
   const command = gallery
     .command('migrate')
     .description(
-      'Move a gallery to another embedder: the service embeds the pictures that the gallery holds (keepCrops) again, in the ' +
-        'background, into a copy that can be searched beside it. A second run goes on where the first ended. Exit code 2 where ' +
-        'references are missing in the end.',
+      'Migrate a gallery to another embedder: in the background, the service embeds the stored face crops (keepCrops) again into a copy, which can be searched meanwhile. A second run continues where the first ended. The exit code is 2 if references are missing at the end.',
     )
     .argument('<gallery>', 'id of the gallery')
-    .requiredOption('--embedder <name>', 'loaded embedder that the gallery is moved to');
+    .requiredOption('--embedder <name>', 'loaded embedder to migrate to');
   addServerOption(command)
-    .option(
-      '--report <file>',
-      'write the subjects that must be enrolled again, as a JSON object in each line',
-    )
-    .option('--switch', 'let the copy take the place of the gallery, which is deleted')
-    .option('--drop-missing', 'with --switch: also where references are missing, which are lost')
+    .option('--report <file>', 'write the subjects that must be enrolled again, as JSON Lines')
+    .option('--switch', 'replace the gallery with the copy and delete the original')
+    .option('--drop-missing', 'with --switch: replace it even if references are missing, which are then lost')
     .addOption(jsonOption())
     .action(migrate);
 }
@@ -66,13 +61,13 @@ async function migrate(gallery: string, { json, ...options }: MigrateOptions): P
     return printJson({ gallery, embedder, copy: copyId, ...counts, switched: switched != null });
   }
   printLine(
-    `${gallery}: ${done} of ${total} references in ${copyId}, ${withoutCrop} without a picture, ${failed} failed`,
+    `${gallery}: ${done} of ${total} references in ${copyId}, ${withoutCrop} without a crop, ${failed} failed`,
   );
   if (switched != null)
-    printLine(`${gallery} holds embeddings of ${embedder} now (contract ${switched.contract})`);
+    printLine(`${gallery} now holds embeddings of ${embedder} (contract ${switched.contract})`);
 }
 
-/** Begins it, or goes on with it, and waits until it ends. */
+/** Starts or resumes the migration and waits until it ends. */
 async function run(path: string, query: URLSearchParams, options: MigrateOptions): Promise<MigrationDto> {
   const { embedder } = options;
   let status = await askServer<MigrationDto>(options, 'POST', path, { body: { embedder } });

@@ -10,7 +10,7 @@ export interface GalleryOption {
   gallery: string;
 }
 
-/** Option of every command that opens the folder of a durable store itself: no service may have it open. */
+/** Option of every command that opens the folder of a durable store directly, which no service may have open. */
 export interface FolderOption {
   dir: string;
 }
@@ -25,15 +25,15 @@ export function folderOption(): Option {
     .default(DEFAULT_GALLERY_DIR);
 }
 
-/** The key that the folder has now; `undefined`: none. */
+/** The current key of the folder; `undefined`: not encrypted. */
 export function galleryKey(): string | undefined {
   return process.env.FACE_GALLERY_KEY || undefined;
 }
 
-/** @throws {FaceError} GALLERY_STORE_INVALID where no durable store was made: to open a folder is to make it. */
+/** @throws {FaceError} GALLERY_STORE_INVALID if there is no durable store yet: opening the folder would create one. */
 export function requireFolder(dir: string): void {
   if (!existsSync(join(dir, HEADER_FILE)))
-    throw new FaceError('GALLERY_STORE_INVALID', 'The folder holds no galleries of a durable store.');
+    throw new FaceError('GALLERY_STORE_INVALID', 'The folder does not contain a durable gallery store.');
 }
 
 /** Address of a gallery of a running service. */
@@ -41,12 +41,12 @@ export function galleryPath(id: string): string {
   return `/v1/galleries/${encodeURIComponent(id)}`;
 }
 
-/** Of the administrators' routes of a gallery. */
+/** Address of the admin routes of a gallery. */
 export function adminPath(gallery: string): string {
   return `/admin/galleries/${encodeURIComponent(gallery)}`;
 }
 
-/** An error of the file system about a file that the command was given. */
+/** Converts a file system error about a file argument. */
 export function unusable(file: string, error: unknown): FaceError {
   const { code } = error as NodeJS.ErrnoException;
   return new FaceError(

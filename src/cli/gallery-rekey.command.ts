@@ -12,20 +12,19 @@ interface RekeyOptions extends FolderOption, JsonOption {
   removeKey?: boolean;
 }
 
-/** No option takes a key itself: every user of the machine sees the arguments of a process. */
+/** Keys are never taken from options: every user of the machine can read the arguments of a process. */
 export function addGalleryRekeyCommand(gallery: Command): void {
   gallery
     .command('rekey')
     .description(
-      'Change the key of a durable store. FACE_GALLERY_KEY is its key now (unset: it has none), and FACE_GALLERY_NEW_KEY the new ' +
-        'one. Records stay as they are.',
+      'Change the key of a durable store. FACE_GALLERY_KEY is the current key (unset: not encrypted), FACE_GALLERY_NEW_KEY the new one. Records are not rewritten.',
     )
     .addOption(folderOption())
     .option('--new-key-file <file>', 'file with the new key (default: FACE_GALLERY_NEW_KEY)')
     .addOption(
       new Option(
         '--remove-key',
-        'leave the folder without a key: whoever can read it has all names and embeddings',
+        'remove the key: anyone who can read the folder can then read all subject ids and embeddings',
       ).conflicts('newKeyFile'),
     )
     .addOption(jsonOption())
@@ -36,25 +35,24 @@ async function rekey({ dir, newKeyFile, removeKey, json }: RekeyOptions): Promis
   requireFolder(dir);
   const newKey = await readNewKey(newKeyFile);
   if (removeKey && newKey != null)
-    throw new FaceError('PARAMETER_INVALID', 'Expected --remove-key or FACE_GALLERY_NEW_KEY, not both.');
+    throw new FaceError('PARAMETER_INVALID', '--remove-key and FACE_GALLERY_NEW_KEY cannot be combined.');
   if (!removeKey && newKey == null)
     throw new FaceError(
       'PARAMETER_INVALID',
-      'Expected FACE_GALLERY_NEW_KEY, --new-key-file or --remove-key.',
+      'FACE_GALLERY_NEW_KEY, --new-key-file or --remove-key is required.',
     );
   await rekeyFolder(dir, galleryKey(), newKey);
   const isEncrypted = newKey != null;
   if (json) printJson({ isEncrypted });
   else if (isEncrypted)
-    printLine('The folder has the new key. Set FACE_GALLERY_KEY to it before you start the service.');
+    printLine('The key was changed. Set FACE_GALLERY_KEY to the new key before you start the service.');
   else
     printLine(
-      'The folder has no key now: whoever can read it has all names and embeddings. Unset FACE_GALLERY_KEY before you start ' +
-        'the service.',
+      'The key was removed: anyone who can read the folder can now read all subject ids and embeddings. Unset FACE_GALLERY_KEY before you start the service.',
     );
 }
 
-/** @throws {FaceError} PARAMETER_INVALID for a key that the service would not take, or a file that cannot be read. */
+/** @throws {FaceError} PARAMETER_INVALID for a key that the service would reject, or an unreadable file. */
 async function readNewKey(file: string | undefined): Promise<string | undefined> {
   const key = file == null ? process.env.FACE_GALLERY_NEW_KEY || undefined : await readKeyFile(file);
   const problem = key == null ? null : secretProblem('FACE_GALLERY_NEW_KEY', key);
@@ -65,7 +63,7 @@ async function readNewKey(file: string | undefined): Promise<string | undefined>
 
 async function readKeyFile(file: string): Promise<string> {
   try {
-    // Editors and `echo` end a file with a line break, as $(cat file) knows.
+    // Editors and `echo` end a file with a line break, which $(cat file) removes too.
     return (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;

@@ -9,7 +9,7 @@ export function addGalleryCommand(program: Command): void {
   const gallery = program
     .command('gallery')
     .description(
-      'Fill, export and restore galleries of a running service; check the folder of one that is not running, and change its key.',
+      'Fill, export and restore galleries of a running service; check or rekey the store of a stopped one.',
     );
   addGalleryImportCommand(gallery);
   addGalleryFileCommands(gallery);

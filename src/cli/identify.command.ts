@@ -19,19 +19,23 @@ export function addIdentifyCommand(program: Command): void {
   const command = program
     .command('identify')
     .description(
-      'Look for the people of a photo in a gallery of a running service. Exit code 0 somebody is known, 1 nobody, 2 error.',
+      'Identify the people in a photo against a gallery of a running service. Exit codes: 0 at least one is known, 1 nobody is known, 2 error.',
     )
     .argument('<probe>', 'image file');
   addServerOption(addDetectorOptions(command, 'best'))
     .addOption(galleryOption())
-    .option('--limit <count>', 'most candidates for each face (default: 5)', integer(1, 100))
-    .option('--threshold <distance>', "largest distance that counts (default: the gallery's)", decimal(0, 2))
+    .option('--limit <count>', 'maximum number of candidates per face (default: 5)', integer(1, 100))
+    .option(
+      '--threshold <distance>',
+      'maximum distance of a candidate, inclusive (default: that of the gallery)',
+      decimal(0, 2),
+    )
     .option(
       '--target-fpir <rate>',
-      "share of searches for strangers that may find somebody, 1e-6 to 0.5 (default: the gallery's)",
+      'maximum share of searches for unknown people that return a candidate, 1e-6 to 0.5 (default: that of the gallery)',
       decimal(...TARGET_RANGE),
     )
-    .option('--filter <json>', 'only subjects with such metadata, such as {"department":"it"}', jsonText)
+    .option('--filter <json>', 'subjects to search by metadata, for example {"department":"it"}', jsonText)
     .addOption(jsonOption())
     .action(identify);
 }
@@ -63,7 +67,7 @@ function printIdentification({ faces, threshold }: Omit<IdentifyResponseDto, 're
     const place = face == null ? '' : ` at (${Math.round(face.box.x)}, ${Math.round(face.box.y)})`;
     if (unknown) printLine(`face${place}: unknown, nobody within the threshold of ${threshold}`);
     for (const { rank, subjectId, distance, similarity } of candidates) {
-      // A key may be kept from distances.
+      // A key can be restricted to results without distances.
       const measure =
         distance == null ? `similarity about ${similarity}` : `cosine distance ${distance.toFixed(4)}`;
       printLine(`face${place}: ${rank}. ${subjectId}, ${measure}`);
@@ -76,6 +80,6 @@ function jsonText(text: string): string {
     JSON.parse(text);
     return text;
   } catch {
-    throw new InvalidArgumentError('Expected JSON.');
+    throw new InvalidArgumentError('Expected valid JSON.');
   }
 }

@@ -41,42 +41,42 @@ export function addKeysCommand(program: Command): void {
   keys
     .command('create')
     .description(
-      'Make an API key and print it, once. Its SHA-256 goes to the key file; without one, the entry to be added is printed.',
+      'Create an API key and print it, once. Its SHA-256 is added to the key file; without a key file, the entry to add is printed.',
     )
     .argument('<name>', 'name of the key in logs and metrics', keyName)
-    .requiredOption(
-      '--scopes <list>',
-      `what the key may do, separated by commas: ${SCOPES.join(', ')}`,
-      scopes,
+    .requiredOption('--scopes <list>', `comma-separated scopes of the key: ${SCOPES.join(', ')}`, scopes)
+    .option(
+      '--galleries <list>',
+      'comma-separated galleries that the key can access (default: all)',
+      galleries,
     )
-    .option('--galleries <list>', 'galleries that it may use, separated by commas (default: all)', galleries)
     .option(
       '--requests-per-minute <count>',
-      'requests that are answered in a minute (default: no limit of its own)',
+      'maximum number of requests per minute (default: no limit per key)',
       integer(1, MAX_REQUESTS_PER_MINUTE),
     )
     .option(
       '--expires <when>',
-      'when the key stops working: a time such as 2027-01-31T00:00:00Z, or days from now such as 90d (default: never)',
+      'expiry of the key: a time such as 2027-01-31T00:00:00Z, or days from now such as 90d (default: never)',
       expiry,
     )
-    .option('--no-thresholds', 'its requests must not set thresholds and error rates')
+    .option('--no-thresholds', 'reject thresholds and error rates in its requests')
     .option(
       '--no-distances',
-      'its answers have the decision and a rounded similarity, but no distances; implies --no-thresholds',
+      'return decisions and a rounded similarity only, without distances; implies --no-thresholds',
     )
     .addOption(fileOption())
     .addOption(jsonOption())
     .action(createKey);
   keys
     .command('list')
-    .description('List the keys of the key file: names, scopes, limits and when they expire.')
+    .description('List the keys of the key file: names, scopes, limits and expiry.')
     .addOption(fileOption())
     .addOption(jsonOption())
     .action(listKeys);
   keys
     .command('revoke')
-    .description('Remove a key from the key file. A running service refuses it within a second or so.')
+    .description('Remove a key from the key file. A running service rejects it within about a second.')
     .argument('<name>', 'name of the key', keyName)
     .addOption(fileOption())
     .addOption(jsonOption())
@@ -102,11 +102,11 @@ async function createKey(name: string, { file, json, ...options }: CreateOptions
   if (file) await addToFile(file, entry);
   if (json) return printJson({ key, entry });
   printLine(key);
-  // Apart from the key, so that the key alone can be piped on.
+  // On stderr, so that the key alone can be piped.
   process.stderr.write(
     file
-      ? `${name}: added to ${file}. The key is stored nowhere: keep it now.\n`
-      : `${name}: add this entry to \`keys\` of the key file. The key is stored nowhere: keep it now.\n${JSON.stringify(entry, null, 2)}\n`,
+      ? `${name}: added to ${file}. The key is not stored: save it now.\n`
+      : `${name}: add this entry to \`keys\` of the key file. The key is not stored: save it now.\n${JSON.stringify(entry, null, 2)}\n`,
   );
 }
 
@@ -126,17 +126,17 @@ async function revokeKey(name: string, { file, json }: FileOption): Promise<void
   }
   await writeKeyFile(file as string, others);
   if (json) printJson({ revoked: name, keyCount: others.length });
-  else printLine(`${name}: revoked. Keys left: ${others.length}.`);
+  else printLine(`${name}: revoked. Remaining keys: ${others.length}.`);
 }
 
 function requireFile(file: string | undefined): string {
   if (file) return file;
-  throw new FaceError('PARAMETER_INVALID', 'Expected --file or FACE_API_KEYS_FILE.');
+  throw new FaceError('PARAMETER_INVALID', '--file or FACE_API_KEYS_FILE is required.');
 }
 
 async function writeKeyFile(file: string, keys: readonly KeyFileEntry[]): Promise<void> {
   const text = `${JSON.stringify({ keys }, null, 2)}\n`;
-  // Limits that hold for the file as a whole.
+  // Enforces the limits of the whole file.
   parseKeyFile(text);
   await writeSecretAtomically(file, Buffer.from(text));
 }
@@ -172,7 +172,7 @@ function expiry(text: string): string {
   }
   const ms = days == null ? Date.parse(text) : Date.now() + Number(days) * DAY_MS;
   if (ms > Date.now() && Number(days ?? 1) <= MAX_DAYS) return new Date(ms).toISOString();
-  throw new InvalidArgumentError(`Expected a time to come, or 1 to ${MAX_DAYS} days.`);
+  throw new InvalidArgumentError(`Expected a time in the future, or 1 to ${MAX_DAYS} days.`);
 }
 
 function isPast(time: string): boolean {
@@ -192,7 +192,7 @@ function galleries(list: string): string[] {
   throw new InvalidArgumentError(`Each ${galleryIdProblem('')}.`);
 }
 
-/** Items between commas, each once. */
+/** Splits a comma-separated list, without duplicates. */
 function items(list: string): string[] {
   return [...new Set(list.split(',').map((item) => item.trim()))];
 }

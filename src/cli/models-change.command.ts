@@ -12,7 +12,11 @@ export function addModelsChangeCommands(models: Command): void {
   const add = (usage: string, description: string) =>
     addServerOption(models.command(usage).description(description)).addOption(jsonOption());
   add('load <name>', 'Load and warm a model in a running service.')
-    .option('--idle-ttl-ms <ms>', 'unload it again after so long without a call', integer(...IDLE_TTL_RANGE))
+    .option(
+      '--idle-ttl-ms <ms>',
+      'unload the model after this time without a call',
+      integer(...IDLE_TTL_RANGE),
+    )
     .action((name: string, { idleTtlMs, ...options }: ChangeOptions & { idleTtlMs?: number }) =>
       change('load', name, options, { idleTtlMs }),
     );
@@ -22,7 +26,7 @@ export function addModelsChangeCommands(models: Command): void {
   add('unload <name>', 'Unload a model from a running service.').action(
     (name: string, options: ChangeOptions) => change('unload', name, options),
   );
-  add('swap <name> <replacement>', 'Put another model in the place of a loaded one, while it serves.').action(
+  add('swap <name> <replacement>', 'Replace a loaded model with another one without downtime.').action(
     (name: string, replacement: string, options: ChangeOptions) =>
       change('swap', name, options, { replacement }),
   );

@@ -16,15 +16,15 @@ import { errorJson, errorLine, EXIT_ERROR } from './report-error';
 
 const FILES_WRONG = 1;
 
-/** What is known of one model after the check. */
+/** Result for one model. */
 interface CheckResult {
   name: string;
   path: string | null;
-  /** `wrong` where the sha256 or the size is; `not pinned`: the card has no sha256. `null` where there is no file. */
+  /** `wrong`: sha256 or size differs; `not pinned`: the card has no sha256; `null`: the file is missing. */
   checksum: 'ok' | 'wrong' | 'not pinned' | null;
   /** `null` for a name without a card. */
   license: CardLicense | null;
-  /** Milliseconds of loading and warming in a worker; `null` where it was not or could not be opened. */
+  /** Milliseconds to load and warm the model in a worker; `null`: not opened. */
   loadMs: number | null;
   problem: FaceError | null;
 }
@@ -33,8 +33,7 @@ export function addModelsCheckCommand(models: Command): void {
   models
     .command('check')
     .description(
-      'Check size and sha256 of every model file, and open in a worker what the settings would load. Exit code 1 where files ' +
-        'are wrong, 2 where anything else is.',
+      'Check the size and sha256 of every model file, and open the configured models in a worker. The exit code is 1 if a file is wrong, 2 for any other error.',
     )
     .addOption(jsonOption())
     .action(check);
@@ -62,7 +61,7 @@ async function check({ json }: JsonOption): Promise<void> {
     }));
     printJson({ ok: problems.length === 0, models });
   } else {
-    printTable(['name', 'sha256', 'opens', 'licence', 'commercial use', 'file'], results.map(toRow));
+    printTable(['name', 'sha256', 'opens', 'license', 'commercial use', 'file'], results.map(toRow));
     for (const problem of problems) process.stderr.write(`${errorLine(problem)}\n`);
   }
   if (problems.length === 0) return;
@@ -70,7 +69,7 @@ async function check({ json }: JsonOption): Promise<void> {
   process.exitCode = areFilesWrong ? FILES_WRONG : EXIT_ERROR;
 }
 
-/** Goes on where something is wrong: one run is to name all that is. */
+/** Continues after a failure, so that one run reports all of them. */
 async function checkFiles(
   names: readonly string[],
   store: ReadonlyMap<string, StoredModel>,
@@ -104,7 +103,7 @@ async function checkFiles(
   return results;
 }
 
-/** What is wrong with a file, or `null`. */
+/** The error of a file, or `null`. */
 async function compareFile(
   card: ModelCard,
   path: string,
@@ -138,7 +137,7 @@ async function openModel(
   }
 }
 
-/** A worker of its own for each model, so that one that cannot be opened does not hide the next. */
+/** Opens each model in its own worker, so that a failure does not hide the next one. */
 async function openInWorker(
   model: { card: ModelCard; path: string },
   settings: CommandSettings,

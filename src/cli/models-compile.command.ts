@@ -14,7 +14,7 @@ interface CompileOptions extends JsonOption {
 interface CompileResult {
   name: string;
   path: string;
-  /** False where the file was there already. */
+  /** False if the file already existed. */
   compiled: boolean;
   /** Milliseconds. */
   ms: number;
@@ -28,7 +28,7 @@ export function addModelsCompileCommand(models: Command): void {
       '[names...]',
       `of ${Object.keys(COMPILED_MODELS).join(', ')} (default: ${DEFAULT_COMPILED_MODELS.join(', ')})`,
     )
-    .option('--force', 'also where the file is there already')
+    .option('--force', 'compile even if the file exists')
     .addOption(jsonOption())
     .action(compile);
 }
@@ -44,7 +44,7 @@ async function compile(names: string[], { force, json }: CompileOptions): Promis
       const present = force ? null : (store.get(name)?.path ?? null);
       const result = present == null ? await compileNow(modelDirs[0], name) : thereAlready(name, present);
       results.push(result);
-      const line = `${name}: ${result.compiled ? `compiled in ${result.ms} ms` : 'there already'}, ${result.path}`;
+      const line = `${name}: ${result.compiled ? `compiled in ${result.ms} ms` : 'already present'}, ${result.path}`;
       if (json) tell(line);
       else printLine(line);
     }
@@ -57,7 +57,7 @@ function assertCompilable(name: string): void {
   const available = Object.keys(COMPILED_MODELS);
   throw new FaceError(
     'MODEL_UNKNOWN',
-    `Expected a model that is compiled but received ${JSON.stringify(name)}. Known: ${available.join(', ')}.`,
+    `Expected a compiled model but received ${JSON.stringify(name)}. Known: ${available.join(', ')}.`,
     { model: name, available },
   );
 }

@@ -19,23 +19,20 @@ export function addModelsImportCommand(models: Command): void {
   models
     .command('import')
     .description(
-      'Make a model of the weights that DeepFace publishes (Keras, .h5): an ONNX file and its card in a models folder.',
+      'Convert weights that DeepFace publishes (Keras, .h5) to a model: an ONNX file and its card in a models folder.',
     )
     .addArgument(
-      new Argument('<architecture>', 'what the weights are of').choices(Object.keys(ARCHITECTURES)),
+      new Argument('<architecture>', 'architecture of the weights').choices(Object.keys(ARCHITECTURES)),
     )
     .argument('<file>', 'the .h5 file')
     .addOption(
       new Option(
         '--normalization <name>',
-        'of the pixels, by its name in DeepFace; embedders only (default: base)',
+        'pixel normalization by its DeepFace name; embedders only (default: base)',
       ).choices(Object.keys(NORMALIZATIONS)),
     )
-    .option(
-      '--models-dir <folder>',
-      'where it is put (default: the first of FACE_MODEL_DIRS that can be written)',
-    )
-    .option('--force', 'replace the model of that name')
+    .option('--models-dir <folder>', 'target folder (default: the first writable folder of FACE_MODEL_DIRS)')
+    .option('--force', 'replace an existing model of that name')
     .addOption(jsonOption())
     .action(importCommand);
 }
@@ -46,13 +43,13 @@ async function importCommand(
   { normalization, modelsDir, force, json }: ImportCommandOptions,
 ): Promise<void> {
   const folder = modelsDir == null ? await firstWritable(readSettings().modelDirs) : resolve(modelsDir);
-  // Loaded here and not with the program: other commands leave the runtime to the workers.
+  // Imported here: all other commands load the runtime in workers only.
   const { runOnce } = await import('../pipeline/tensor-session.js');
-  // Without it, half a gigabyte under a temporary name would stay behind.
+  // An interrupted import must not leave a temporary file of half a gigabyte.
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   let progress: Progress | undefined;
-  let told = 0;
+  let reported = 0;
   const { card, path } = await importModel({
     name: architecture,
     architecture: ARCHITECTURES[architecture],
@@ -64,8 +61,8 @@ async function importCommand(
     signal: stop.signal,
     onProgress: (done, total) => {
       progress ??= new Progress('MiB of weights', mebibytes(total));
-      progress.add(mebibytes(done) - told);
-      told = mebibytes(done);
+      progress.add(mebibytes(done) - reported);
+      reported = mebibytes(done);
     },
   });
   if (json) return printJson({ name: card.name, path, sha256: card.sha256, bytes: card.bytes });
@@ -74,7 +71,7 @@ async function importCommand(
 
 const mebibytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
 
-/** The first folder that can be written, or that can be made; the first of all where none can, which tells why. */
+/** The first folder that can be written or created; if there is none, the first one, whose error gives the reason. */
 async function firstWritable(folders: readonly string[]): Promise<string> {
   for (const folder of folders) {
     if (await isWritable(folder)) return folder;
@@ -82,7 +79,7 @@ async function firstWritable(folders: readonly string[]): Promise<string> {
   return folders[0];
 }
 
-/** Of a folder that is not there, the nearest one above counts. */
+/** For a missing folder, its nearest existing parent decides. */
 async function isWritable(folder: string): Promise<boolean> {
   try {
     await access(folder, constants.W_OK);

@@ -10,11 +10,11 @@ import { printJson, printTable } from './print';
 export function addModelsListCommand(models: Command): void {
   models
     .command('list')
-    .description('List every model with a card, and whether its file is there.')
+    .description('List every model that has a card, and the state of its file.')
     .addOption(
       new Option(
         '--server <url>',
-        'of a running service instead, with loads, memory, runs and latency; needs a key with the scope admin',
+        'list the models of a running service, with loads, memory, runs and latency; requires a key with the scope admin',
       ),
     )
     .addOption(apiKeyOption())
@@ -28,7 +28,7 @@ async function list({ json, server, apiKey }: JsonOption & Partial<ServerOption>
   const models = [...store.values()].map(describe);
   if (json) return printJson({ models });
   printTable(
-    ['name', 'task', 'state', 'licence', 'commercial use', 'file'],
+    ['name', 'task', 'state', 'license', 'commercial use', 'file'],
     models.map(({ name, task, state, license, file }) => [
       name,
       task,

@@ -18,18 +18,17 @@ export function addModelsPullCommand(models: Command): void {
   models
     .command('pull')
     .description(
-      'Download the files of models into the first of FACE_MODEL_DIRS, check them against their cards, and go on with what an ' +
-        'interrupted pull left. Models of one pack are downloaded together where they are named together.',
+      'Download model files to the first folder of FACE_MODEL_DIRS and check them against their cards. Interrupted downloads are resumed. Models of one pack that are named together are downloaded once.',
     )
-    .argument('<names...>', 'see "likeness models list"')
-    .option('--from <folder>', 'take the files, or the packs they come in, from a folder instead')
-    .option('--accept-license', 'for models whose licence does not allow commercial use')
-    .option('--force', 'also where the right file is there already')
-    .option('--sha256 <hex>', 'of the ONNX file, for one model whose card pins none', sha256)
+    .argument('<names...>', 'model names, see "likeness models list"')
+    .option('--from <folder>', 'read the files, or the packs that contain them, from a folder instead')
+    .option('--accept-license', 'accept licenses that do not allow commercial use')
+    .option('--force', 'download even if the correct file exists')
+    .option('--sha256 <hex>', 'expected SHA-256 of the ONNX file, for one model whose card has none', sha256)
     .addOption(jsonOption())
     .addHelpText(
       'after',
-      '\nFACE_MODEL_MIRROR_URL names a server of your own to take files from; HTTPS_PROXY, HTTP_PROXY and NO_PROXY are followed.',
+      '\nFACE_MODEL_MIRROR_URL sets your own server as the source of files. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are respected.',
     )
     .action(pull);
 }
@@ -53,7 +52,7 @@ async function pull(names: string[], { json, ...options }: PullCommandOptions): 
       acceptLicense: options.acceptLicense ?? false,
       sha256: options.sha256 ?? null,
       onBytes(file, done, total) {
-        // Without a size there is nothing to tell how far it is.
+        // Progress needs a total size.
         if (total == null) return;
         const bar = bars.get(file) ?? new Progress(file, total, process.stderr, describeBytes());
         bars.set(file, bar);
@@ -69,7 +68,7 @@ async function pull(names: string[], { json, ...options }: PullCommandOptions): 
       const { name, state, license, path } = model;
       if (!json)
         printLine(
-          `${name}: ${state === 'pulled' ? 'pulled' : 'there already'}, licence ${license.name}, ${path}`,
+          `${name}: ${state === 'pulled' ? 'pulled' : 'already present'}, license ${license.name}, ${path}`,
         );
     }
   } finally {

@@ -8,10 +8,10 @@ export interface JsonOption {
 }
 
 export function jsonOption(): Option {
-  return new Option('--json', 'one JSON document on stdout, errors included; nothing else there');
+  return new Option('--json', 'write one JSON document to stdout, errors included, and nothing else');
 }
 
-/** Reader of a decimal number in [min, max]. */
+/** Parses a decimal number in [min, max]. */
 export function decimal(min: number, max = Infinity): (text: string) => number {
   return (text) => {
     const value = text.trim() === '' ? NaN : Number(text);
@@ -22,7 +22,7 @@ export function decimal(min: number, max = Infinity): (text: string) => number {
   };
 }
 
-/** Reader of an integer in [min, max]. */
+/** Parses an integer in [min, max]. */
 export function integer(min: number, max: number): (text: string) => number {
   return (text) => {
     if (/^\d+$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
@@ -30,40 +30,41 @@ export function integer(min: number, max: number): (text: string) => number {
   };
 }
 
-/** Options of every command that looks for faces. */
+/** Options of every command that detects faces. */
 export function addDetectorOptions(command: Command, defaultSelection: string): Command {
   return command
     .option('--detector <name>', 'detector, see "likeness models list" (default: first of FACE_DETECTORS)')
     .addOption(
-      new Option('--face-selection <which>', `which faces count (default: ${defaultSelection})`).choices(
-        FACE_SELECTIONS,
-      ),
+      new Option(
+        '--face-selection <which>',
+        `selection among several faces (default: ${defaultSelection})`,
+      ).choices(FACE_SELECTIONS),
     )
     .option(
       '--min-detection-score <score>',
-      'faces below are passed over, 0 to 1 (default: that of the detector)',
+      'minimum detection score of a face, 0 to 1 (default: that of the detector)',
       decimal(0, 1),
     )
     .addOption(
       new Option(
         '--whole-image <when>',
-        'when the whole image is taken for the one face; always: no detector is run (default: never)',
+        'when to treat the whole image as the face; always: no detector runs (default: never)',
       ).choices(WHOLE_IMAGE_MODES),
     )
-    .option('--no-auto-rotate', 'take photos as they are, do not try whether they have to be turned');
+    .option('--no-auto-rotate', 'do not detect and correct the rotation of photos');
 }
 
-/** Options of the commands that answer with a list of faces. */
+/** Options of the commands that return a list of faces. */
 export function addFaceListOptions(command: Command): Command {
   return addDetectorOptions(command, 'all')
     .option(
       '--max-faces <count>',
-      'at most this many, largest first (default and bound: FACE_MAX_FACES)',
+      'maximum number of faces, largest first (default and upper limit: FACE_MAX_FACES)',
       integer(...FACE_OPTION_RANGES.maxFaces),
     )
     .option(
       '--min-face-size <pixels>',
-      'faces with a shorter box side under this are passed over (default: 0)',
+      'minimum length of the shorter box side of a face (default: 0)',
       decimal(0),
     );
 }
@@ -71,14 +72,14 @@ export function addFaceListOptions(command: Command): Command {
 export function presentationAttackOption(): Option {
   return new Option(
     '--presentation-attack <policy>',
-    'report a score for each face, or require that each is genuine, by FACE_PRESENTATION_ATTACK_MODELS (default: FACE_PRESENTATION_ATTACK)',
+    'score each face with FACE_PRESENTATION_ATTACK_MODELS, or require each one to be genuine (default: FACE_PRESENTATION_ATTACK)',
   ).choices(PRESENTATION_ATTACK_POLICIES);
 }
 
 export function alignOption(): Option {
   return new Option(
     '--no-align',
-    'cut faces out by their boxes, do not turn them; has a contract of its own',
+    'crop faces by their boxes without alignment; embeddings get their own contract',
   );
 }
 

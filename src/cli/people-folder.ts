@@ -4,7 +4,7 @@ import { FaceError } from '../errors';
 
 /** A photo of a person. */
 export interface PersonFile {
-  /** Name of the folder that it is in. */
+  /** Name of its folder. */
   subjectId: string;
   file: string;
 }
@@ -14,29 +14,29 @@ const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.t
 /**
  * Lists the photos of a tree with one folder per person, in the order of their names.
  *
- * @returns `passedOver`: files that have no name of an image, or lie in no person's folder.
- * @throws {FaceError} IMAGE_MISSING where there is no such folder.
+ * @returns `skipped`: files without an image extension, or outside the folder of a person.
+ * @throws {FaceError} IMAGE_MISSING if the folder does not exist.
  */
-export async function listPeople(folder: string): Promise<{ photos: PersonFile[]; passedOver: string[] }> {
+export async function listPeople(folder: string): Promise<{ photos: PersonFile[]; skipped: string[] }> {
   const photos: PersonFile[] = [];
-  const passedOver: string[] = [];
+  const skipped: string[] = [];
   for (const person of await entries(folder)) {
     const path = join(folder, person.name);
     if (!person.isDirectory()) {
-      passedOver.push(path);
+      skipped.push(path);
       continue;
     }
     for (const entry of await entries(path)) {
       const file = join(path, entry.name);
       const isImage = entry.isFile() && IMAGE_EXTENSIONS.includes(extname(entry.name).toLowerCase());
       if (isImage) photos.push({ subjectId: person.name, file });
-      else passedOver.push(file);
+      else skipped.push(file);
     }
   }
-  return { photos, passedOver };
+  return { photos, skipped };
 }
 
-/** Without those that hide: no file manager shows them. */
+/** Directory entries without hidden ones, which file managers do not show. */
 async function entries(folder: string) {
   try {
     const all = await readdir(folder, { withFileTypes: true });

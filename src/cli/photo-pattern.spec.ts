@@ -66,8 +66,8 @@ describe(findPhotos.name, () => {
   });
 
   it.each([
-    ['a/frontal/*.jpg', 'PARAMETER_INVALID', /must have \{person\} once/],
-    ['{person}/{person}_*.jpg', 'PARAMETER_INVALID', /must have \{person\} once/],
+    ['a/frontal/*.jpg', 'PARAMETER_INVALID', /must contain \{person\} exactly once/],
+    ['{person}/{person}_*.jpg', 'PARAMETER_INVALID', /must contain \{person\} exactly once/],
     ['nowhere/{person}/*.jpg', 'IMAGE_MISSING', /No photo matches/],
     ['{person}/*.webp', 'IMAGE_MISSING', /No photo matches/],
   ])('refuses %s with %s', async (pattern, code, message) => {

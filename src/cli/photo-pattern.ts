@@ -7,7 +7,7 @@ export const PERSON = '{person}';
 
 /** A photo of a person. */
 export interface PersonPhoto {
-  /** What stood in the place of `{person}`. */
+  /** The text that matched `{person}`. */
   person: string;
   file: string;
 }
@@ -15,17 +15,17 @@ export interface PersonPhoto {
 /**
  * Finds the photos whose paths match a pattern, in the order of their names.
  *
- * @param pattern - a path with `{person}` once; `*` and `?` stand for any characters and for one, but for slashes. `{person}`
- * takes as many characters as it can: `{person}_*.jpg` finds Aaron_Eckhart in Aaron_Eckhart_0001.jpg. Names that begin with a
- * dot are left out.
- * @throws {FaceError} PARAMETER_INVALID where the pattern lacks `{person}` or has it twice; IMAGE_MISSING where nothing matches
- * or a folder cannot be read.
+ * @param pattern - a path with one `{person}`; `*` and `?` stand for any characters and for one, except slashes.
+ * `{person}` is greedy: `{person}_*.jpg` finds Aaron_Eckhart in Aaron_Eckhart_0001.jpg. Names that begin with a dot are
+ * ignored.
+ * @throws {FaceError} PARAMETER_INVALID if the pattern does not have exactly one `{person}`; IMAGE_MISSING if nothing
+ * matches or a folder cannot be read.
  */
 export async function findPhotos(pattern: string): Promise<PersonPhoto[]> {
   if (pattern.split(PERSON).length !== 2) {
     throw new FaceError(
       'PARAMETER_INVALID',
-      `The pattern ${JSON.stringify(pattern)} must have ${PERSON} once, where the paths of the photos name the person.`,
+      `The pattern ${JSON.stringify(pattern)} must contain ${PERSON} exactly once, in place of the name of the person.`,
     );
   }
   const [first, ...rest] = pattern.split('/');
@@ -72,7 +72,7 @@ function expressionOf(part: string): RegExp {
   return new RegExp(`^${source}$`, 's');
 }
 
-/** Nothing where there is no such folder: another person may have it. */
+/** Empty for a missing folder: another person may have it. */
 async function list(folder: string) {
   try {
     const entries = await readdir(folder, { withFileTypes: true });

@@ -1,7 +1,7 @@
 import type { FaceDto } from '../server/http/dto/face.dto';
 import type { FaceDetection, Landmarks } from '../pipeline/face.types';
 
-/** Work shorter than this goes without notices. */
+/** Shorter work prints no notices. */
 const QUIET_MS = 1000;
 
 export function printLine(text: string): void {
@@ -27,9 +27,9 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
 }
 
 /**
- * Runs `work` and tells on stderr how it goes on: nothing in the first second, then the latest step and each one after.
+ * Runs `work` and reports its progress on stderr: nothing in the first second, then the latest step and each later one.
  *
- * @param first - what is told where no step was done in that second.
+ * @param first - the notice if no step was done in that second.
  */
 export async function withNotices<T>(
   first: string,
@@ -53,8 +53,8 @@ export async function withNotices<T>(
 }
 
 /*
- * JSON is that of the service, without requestId. Its classes serve as types only: importing them would load Swagger,
- * which takes longer than a comparison.
+ * The JSON of the service, without requestId. Its DTO classes are imported as types only: loading Swagger would take
+ * longer than a comparison.
  */
 
 export function faceJson({ landmarks, ...detection }: FaceDetection): FaceDto {
@@ -73,7 +73,7 @@ function landmarksJson([
   return { imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth };
 }
 
-/** For people: whole pixels of the box and two digits of the scores. */
+/** Text output: box in whole pixels, scores with two digits. */
 export function faceText({ box, detectionScore, presentationAttack }: FaceDetection): string {
   const [x, y, width, height] = [box.x, box.y, box.width, box.height].map(Math.round);
   const text = `${width} x ${height} at (${x}, ${y}), detection score ${detectionScore.toFixed(2)}`;
@@ -82,7 +82,7 @@ export function faceText({ box, detectionScore, presentationAttack }: FaceDetect
   return `${text}, presentation: ${label}${score == null ? '' : ` (${score.toFixed(2)})`}`;
 }
 
-/** For people: how many faces, of how many where some were passed over. */
+/** Text output: number of faces, with the total if some were filtered out. */
 export function countText(shown: number, found: number): string {
   if (shown > found) return 'the whole image as the face';
   const count = shown === found ? String(found) : `${shown} of ${found}`;

@@ -1,6 +1,6 @@
 import { describeBytes, Progress } from './progress';
 
-function told(isTTY: boolean, steps: number[], total: number): string {
+function printed(isTTY: boolean, steps: number[], total: number): string {
   let text = '';
   const out = { isTTY, write: (chunk: string) => ((text += chunk), true) };
   const progress = new Progress('files', total, out as unknown as NodeJS.WriteStream);
@@ -10,29 +10,29 @@ function told(isTTY: boolean, steps: number[], total: number): string {
 
 describe(Progress.name, () => {
   it('draws a bar over itself on a terminal', () => {
-    expect(told(true, [1, 1], 2)).toBe(
+    expect(printed(true, [1, 1], 2)).toBe(
       `\r[${'#'.repeat(15)}${'.'.repeat(15)}] files 1 of 2\r[${'#'.repeat(30)}] files 2 of 2\n`,
     );
   });
 
   it('writes ten lines elsewhere, however many steps there are', () => {
-    const lines = told(false, Array(1000).fill(1), 1000).trimEnd().split('\n');
+    const lines = printed(false, Array(1000).fill(1), 1000).trimEnd().split('\n');
     expect(lines).toHaveLength(10);
     expect([lines[0], lines[9]]).toEqual(['files 100 of 1000', 'files 1000 of 1000']);
   });
 
   it('leaves the bar out, and then words, where the terminal is narrow', () => {
-    const told = (columns: number) => {
+    const printed = (columns: number) => {
       let text = '';
       const out = { isTTY: true, columns, write: (chunk: string) => ((text += chunk), true) };
       new Progress('files', 2, out as unknown as NodeJS.WriteStream).to(1);
       return text;
     };
-    expect(told(46)).toBe(`\r[${'#'.repeat(15)}${'.'.repeat(15)}] files 1 of 2`.slice(0, 46));
-    expect([told(45), told(10)]).toEqual(['\rfiles 1 of 2', '\rfiles 1 o']);
+    expect(printed(46)).toBe(`\r[${'#'.repeat(15)}${'.'.repeat(15)}] files 1 of 2`.slice(0, 46));
+    expect([printed(45), printed(10)]).toEqual(['\rfiles 1 of 2', '\rfiles 1 o']);
   });
 
-  it('begins its bar anew where the work does, and ends its line before something else is told', () => {
+  it('restarts its bar with the work, and ends its line before other output', () => {
     let text = '';
     const out = { isTTY: true, write: (chunk: string) => ((text += chunk), true) };
     const progress = new Progress('bytes', 10, out as unknown as NodeJS.WriteStream);
@@ -47,10 +47,10 @@ describe(Progress.name, () => {
 
 describe(describeBytes.name, () => {
   const MiB = 1024 ** 2;
-  it('tells rate and time left of what came since it began, and since it began anew', () => {
+  it('computes rate and time left from the bytes since the start, or the last restart', () => {
     let now = 5000;
     const describeAt = describeBytes(() => now);
-    const told = ([done, at]: [number, number]) => {
+    const printed = ([done, at]: [number, number]) => {
       now = at;
       return describeAt(done * MiB, 10 * MiB).trimEnd();
     };
@@ -61,7 +61,7 @@ describe(describeBytes.name, () => {
       [1, 9000],
       [10, 17_000],
     ];
-    expect(steps.map(told)).toEqual([
+    expect(steps.map(printed)).toEqual([
       '2.0 of 10.0 MiB',
       '4.0 of 10.0 MiB, 2.0 MiB/s, 3 s left',
       '0.0 of 10.0 MiB',

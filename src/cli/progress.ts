@@ -1,11 +1,11 @@
 const BAR_WIDTH = 30;
-/** Lines that tell of the whole work where there is no terminal. */
+/** Progress lines in all, without a terminal. */
 const PLAIN_LINES = 10;
 
-/** Says in words how far work is. */
+/** Formats progress as text. */
 type Describe = (done: number, total: number) => string;
 
-/** Tells on stderr how far work is: a bar on a terminal, else a line for each tenth. */
+/** Reports progress on stderr: a bar on a terminal, otherwise a line for each tenth. */
 export class Progress {
   private done = 0;
   private isLineOpen = false;
@@ -21,7 +21,7 @@ export class Progress {
     this.to(this.done + count);
   }
 
-  /** As {@link add}, by what is done in all; less than before where work begins anew. */
+  /** Sets the total of finished work, which is less than before if the work restarts. */
   to(done: number): void {
     const before = this.done;
     this.done = Math.min(this.total, done);
@@ -29,7 +29,7 @@ export class Progress {
     if (this.out.isTTY) {
       const filled = Math.round((this.done / this.total) * BAR_WIDTH);
       const bar = `[${'#'.repeat(filled).padEnd(BAR_WIDTH, '.')}] `;
-      // A line that wraps could not be drawn over.
+      // A wrapped line cannot be overwritten.
       const columns = this.out.columns || Infinity;
       const hasRoom = bar.length + counts.trimEnd().length < columns;
       this.out.write(`\r${((hasRoom ? bar : '') + counts).slice(0, columns - 1)}`);
@@ -38,7 +38,7 @@ export class Progress {
     } else if (this.tenth(this.done) > this.tenth(before)) this.out.write(`${counts.trimEnd()}\n`);
   }
 
-  /** Ends the line of the bar, so that what is written next has one of its own. */
+  /** Ends the line of the bar, so that later output starts on a new one. */
   end(): void {
     if (this.isLineOpen) this.out.write('\n');
     this.isLineOpen = false;
@@ -50,18 +50,18 @@ export class Progress {
 }
 
 const MEBIBYTE = 1024 ** 2;
-/** Wide enough for what a longer line before it has left on a terminal. */
+/** Wide enough to overwrite a longer previous line on a terminal. */
 const BYTES_WIDTH = 50;
 
 /**
  * Describes bytes with the rate and the time left.
  *
- * @param now - milliseconds of a clock that never goes back.
+ * @param now - monotonic clock in milliseconds.
  */
 export function describeBytes(now: () => number = () => performance.now()): Describe {
   let begin: { at: number; done: number } | null = null;
   return (done, total) => {
-    // What an earlier run left, or what is begun anew, says nothing about the rate.
+    // Bytes of an earlier run or before a restart do not count toward the rate.
     if (begin == null || done < begin.done) begin = { at: now(), done };
     const seconds = (now() - begin.at) / 1000;
     const rate = seconds > 0 ? (done - begin.done) / seconds : 0;

@@ -14,20 +14,19 @@ interface KeyOptions extends JsonOption {
 }
 
 export function addReceiptCommand(program: Command): void {
-  const receipt = program.command('receipt').description('Check receipts of erasures.');
+  const receipt = program.command('receipt').description('Verify erasure receipts.');
   receipt
     .command('verify')
-    .argument('<file>', 'the receipt, as the service has answered')
+    .argument('<file>', 'receipt file, as returned by the service')
     .description(
-      'Check that a receipt was signed by a service and not changed. Needs the public key and nothing else of the service. ' +
-        'Exit code 1 where the receipt does not hold.',
+      'Verify that a receipt was signed by a service and not changed. Only the public key of the service is needed. The exit code is 1 if the receipt is invalid.',
     )
     .addOption(keyOption())
     .addOption(jsonOption())
     .action(verifyReceipt);
   receipt
     .command('public-key')
-    .description('Print the public key of a service in PEM, for those who check receipts.')
+    .description('Print the public key of a service in PEM, for the verification of receipts.')
     .addOption(keyOption())
     .addOption(jsonOption())
     .action(printPublicKey);
@@ -65,21 +64,21 @@ function printPublicKey({ key, json }: KeyOptions): void {
   const keyId = receiptKeyId(publicKey);
   if (json) return printJson({ keyId, pem });
   process.stdout.write(pem);
-  // Apart from the key, so that the key alone can be written to a file.
+  // On stderr, so that the key alone can be redirected to a file.
   process.stderr.write(`key id: ${keyId}\n`);
 }
 
-/** Public key of a file that holds it, or the private key. */
+/** Reads the public key from a file with the public or the private key. */
 function readPublicKey(path: string | undefined): KeyObject {
-  if (path == null) throw new FaceError('PARAMETER_INVALID', 'Expected --key or FACE_RECEIPT_KEY_FILE.');
-  const pem = readText(path, 'The file of the key');
+  if (path == null) throw new FaceError('PARAMETER_INVALID', '--key or FACE_RECEIPT_KEY_FILE is required.');
+  const pem = readText(path, 'The key file');
   try {
     const key = createPublicKey(pem);
     if (key.asymmetricKeyType === 'ed25519') return key;
   } catch {
-    // The message below says this as well.
+    // Reported by the error below.
   }
-  throw new FaceError('PARAMETER_INVALID', 'The file of the key holds no Ed25519 key in PEM.');
+  throw new FaceError('PARAMETER_INVALID', 'The key file does not contain an Ed25519 key in PEM.');
 }
 
 function readReceipt(path: string): unknown {

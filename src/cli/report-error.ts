@@ -3,28 +3,28 @@ import { describeCauses } from '../describe-causes';
 import { FaceError } from '../errors';
 import { printJson } from './print';
 
-/** Exit code of every failure; 1 is kept for commands that did their work and say no, such as `verify`. */
+/** Exit code of every failure; 1 is reserved for a negative result, such as that of `verify`. */
 export const EXIT_ERROR = 2;
 
-/** Reports what ended a command and sets the exit code. Never throws. */
+/** Reports the error that ended a command and sets the exit code. Never throws. */
 export function reportError(thrown: unknown): void {
   if (thrown instanceof CommanderError && thrown.exitCode === 0) return; // --help and --version
   process.exitCode = EXIT_ERROR;
-  // Commander has just written the help where a command is missing; there is nothing to add.
+  // If the command is missing, commander has already written the help.
   if (thrown instanceof CommanderError && thrown.code === 'commander.help') return;
   const error = toFaceError(thrown);
-  // The options may be what is wrong, so they are not there to ask.
+  // The options may have failed to parse, so look at the arguments.
   if (process.argv.includes('--json')) printJson({ error: errorJson(error) });
   else process.stderr.write(`${errorLine(error)}\n`);
   if (error.code === 'INTERNAL_ERROR' && !isSystemError(thrown)) process.stderr.write(`${stackOf(thrown)}\n`);
 }
 
-/** As in the answers of the service. */
+/** The error body of the service. */
 export function errorJson({ code, message, details }: FaceError) {
   return { code, message, details };
 }
 
-/** One line: code, message, the file it is about, and the causes where the failure is our own and not the caller's. */
+/** One line: code, message, file, and for failures of ours the causes. */
 export function errorLine(error: FaceError): string {
   const { code, message, details } = error;
   const file =
@@ -47,7 +47,7 @@ function oneSentence(text: string): string {
   return line.charAt(0).toUpperCase() + line.slice(1);
 }
 
-/** What the operating system refuses says all in its message: a folder that cannot be written, for example. */
+/** System errors, such as a folder without write access, need no stack trace. */
 function isSystemError(thrown: unknown): boolean {
   return thrown instanceof Error && 'syscall' in thrown;
 }

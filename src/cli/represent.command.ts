@@ -17,10 +17,10 @@ type Item = { file: string } & (RepresentedItemDto | FailedItemDto);
 export function addRepresentCommand(program: Command): void {
   const command = program
     .command('represent')
-    .description('Turn the faces of photos into embeddings; --json has their numbers.')
+    .description('Compute embeddings for the faces in photos; --json prints all their numbers.')
     .argument(
       '<image...>',
-      'image files; with several, one that fails does not stop the others (exit code 2)',
+      'image files; if one of several fails, the others are still processed (exit code 2)',
     );
   addFaceListOptions(command)
     .addOption(embedderOption())
@@ -64,7 +64,7 @@ async function representAll(
       }
     };
     await withNotices('representing images', async (tell) => {
-      // As many at a time as there are workers: what waits in the queue would count towards its deadline.
+      // One image per worker at a time: time in the queue would count toward the deadline.
       for (let start = 0; start < files.length; start += workerCount) {
         const batch = files.slice(start, start + workerCount);
         results.push(...(await Promise.all(batch.map((file, i) => represent(file, start + i)))));

@@ -8,10 +8,10 @@ export interface ServerOption {
   apiKey?: string;
 }
 
-/** What is sent beside method and path. */
+/** Headers and body of a request. */
 export interface ServerRequest {
   headers?: Record<string, string>;
-  /** An object goes as JSON. */
+  /** Plain objects are sent as JSON. */
   body?: object | FormData | ReadableStream<Uint8Array>;
 }
 
@@ -20,7 +20,9 @@ const DEFAULT_SERVER = 'http://127.0.0.1:3000';
 export function addServerOption(command: Command): Command {
   return command
     .addOption(
-      new Option('--server <url>', 'the running service').env('LIKENESS_SERVER').default(DEFAULT_SERVER),
+      new Option('--server <url>', 'URL of the running service')
+        .env('LIKENESS_SERVER')
+        .default(DEFAULT_SERVER),
     )
     .addOption(apiKeyOption());
 }
@@ -28,14 +30,14 @@ export function addServerOption(command: Command): Command {
 export function apiKeyOption(): Option {
   return new Option(
     '--api-key <key>',
-    'API key of the service; other users of this machine can see options, so prefer the variable (default: ADMIN_KEY)',
+    'API key of the service; prefer the variable, because other users of this machine can see options (default: ADMIN_KEY)',
   ).env('FACE_API_KEY');
 }
 
 /**
- * Asks a running service for JSON.
+ * Sends a request to a running service and returns its JSON.
  *
- * @throws {FaceError} the error that the service answered with; NOT_READY where it cannot be reached.
+ * @throws {FaceError} the error returned by the service; NOT_READY if it cannot be reached.
  */
 export async function askServer<Answer>(
   server: ServerOption,
@@ -49,7 +51,7 @@ export async function askServer<Answer>(
   return answer as Answer;
 }
 
-/** As {@link askServer}, with the answer as it comes. */
+/** As {@link askServer}, but returns the raw response. */
 export async function callServer(
   { server, apiKey }: ServerOption,
   method: 'GET' | 'POST' | 'DELETE',
@@ -58,7 +60,7 @@ export async function callServer(
 ): Promise<Response> {
   const key = apiKey || process.env.ADMIN_KEY;
   if (key && !/^[\x21-\x7e]+$/.test(key)) {
-    throw new FaceError('PARAMETER_INVALID', 'The API key must be ASCII characters without spaces.');
+    throw new FaceError('PARAMETER_INVALID', 'The API key must consist of ASCII characters without spaces.');
   }
   const isJson = body != null && !(body instanceof FormData) && !(body instanceof ReadableStream);
   let response: Response;
@@ -89,6 +91,6 @@ export async function callServer(
 function strangeAnswer({ server }: ServerOption, { status }: Response): FaceError {
   return new FaceError(
     'INTERNAL_ERROR',
-    `${server} answered with status ${status}, and not as Likeness does.`,
+    `${server} answered with status ${status}, but not in the format of Likeness.`,
   );
 }

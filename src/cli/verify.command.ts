@@ -25,27 +25,29 @@ const NOT_VERIFIED = 1;
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
-    .description('Compare two photos: is it the same person? Exit code 0 verified, 1 not verified, 2 error.')
+    .description(
+      'Verify whether two photos show the same person. Exit codes: 0 verified, 1 not verified, 2 error.',
+    )
     .argument('<probe>', 'image file')
-    .argument('<reference>', 'image file that the probe is checked against');
+    .argument('<reference>', 'image file to compare the probe with');
   addDetectorOptions(command, 'best')
     .addOption(embedderOption())
     .addOption(alignOption())
     .addOption(presentationAttackOption())
-    .addOption(new Option('--metric <metric>', 'measure of the distance (default: cosine)').choices(METRICS))
+    .addOption(new Option('--metric <metric>', 'distance metric (default: cosine)').choices(METRICS))
     .option(
       '--threshold <distance>',
-      'largest distance that verifies, inclusive (default: that of the embedder)',
+      'maximum distance of a match, inclusive (default: that of the embedder)',
       decimal(0),
     )
     .option(
       '--target-fmr <rate>',
-      'false match rate that the threshold follows from, 1e-6 to 0.5; for embedders with a calibration (default: FACE_TARGET_FMR)',
+      'false match rate to derive the threshold from, 1e-6 to 0.5; requires a calibrated embedder (default: FACE_TARGET_FMR)',
       decimal(...TARGET_RANGE),
     )
     .option(
       '--review-margin <distance>',
-      'distances this near to the threshold are for review (default: FACE_REVIEW_MARGIN)',
+      'distance from the threshold within which a result needs review (default: FACE_REVIEW_MARGIN)',
       decimal(0),
     )
     .addOption(jsonOption())
@@ -72,7 +74,7 @@ async function verify(
   if (!result.verified) process.exitCode = NOT_VERIFIED;
 }
 
-/** The service says which side an error is about; a person wants to know which file. */
+/** Adds the file name to an error, which names only the side. */
 function withFile(error: unknown, files: Readonly<Record<string, string>>): unknown {
   if (!(error instanceof FaceError)) return error;
   const file = files[String(error.details.field)];
@@ -91,7 +93,7 @@ function printVerification(result: VerificationResult, files: Record<'probe' | '
   const { verified, distance, threshold, metric, similarity, detector, embedder } = result;
   printLine(verified ? 'verified' : 'not verified');
   if (result.reason === 'no_face') printLine('no face was found in either photo');
-  if (result.decision === 'review') printLine('near the threshold: for review');
+  if (result.decision === 'review') printLine('near the threshold: needs review');
   const relation = distance <= threshold ? 'within' : 'over';
   printLine(`${metric} distance ${distance.toFixed(4)}, ${relation} the threshold of ${threshold}`);
   const rate = result.falseMatchRate;

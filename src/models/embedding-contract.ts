@@ -5,7 +5,7 @@ import type { ModelCard } from './model-card';
 const ALIGNMENT_VERSION = 1;
 
 /**
- * Short hash over all that an embedding depends on: weights, preprocessing, alignment, normalisation.
+ * Short hash over all that an embedding depends on: weights, preprocessing, alignment, normalization.
  * Embeddings can be compared only where it is equal.
  *
  * @param align - false for embeddings of faces that were cut out by their boxes, whatever the family.

@@ -188,7 +188,7 @@ describe(parseModelCard.name, () => {
 
   describe('of models like those of DeepFace', () => {
     const age = { task: 'age', family: 'upright-crop', outputs: [{ dims: [-1, 101] }] };
-    const labelled = (task: string, labels?: unknown, classes = 2) => ({
+    const labeled = (task: string, labels?: unknown, classes = 2) => ({
       task,
       family: 'upright-crop',
       outputs: [{ dims: [-1, classes] }],
@@ -198,20 +198,20 @@ describe(parseModelCard.name, () => {
     const embedder = (input: object) => (card: Json) =>
       Object.assign(card, { family: 'upright-crop', input: { ...(card.input as Json), ...input } });
     const attribute = (given: object) => (card: Json) => Object.assign(card, given);
-    const grey = { width: 48, height: 48, channels: 1, mean: [0], std: [255], dtype: 'float32' };
+    const gray = { width: 48, height: 48, channels: 1, mean: [0], std: [255], dtype: 'float32' };
 
     it.each<[string, string, (card: Json) => void]>([
       ['an embedder turned to another alignment', 'sface', set('family', 'upright-crop')],
       ['an embedder of 47 x 55', 'sface', embedder({ width: 47, height: 55 })],
       ['an embedder that standardises', 'sface', embedder({ standardize: 'image' })],
       ['an age of 101 classes', 'face-expression', attribute(age)],
-      ['a gender', 'face-expression', attribute(labelled('gender', ['female', 'male']))],
-      ['a race', 'face-expression', attribute(labelled('race', ['asian', 'middle eastern', 'white'], 3))],
+      ['a gender', 'face-expression', attribute(labeled('gender', ['female', 'male']))],
+      ['a race', 'face-expression', attribute(labeled('race', ['asian', 'middle eastern', 'white'], 3))],
       ['an expression', 'face-expression', attribute({ labels: emotions, family: 'upright-crop' })],
       [
-        'a grey expression',
+        'a gray expression',
         'face-expression',
-        attribute({ input: { ...(read('face-expression').input as Json), ...grey } }),
+        attribute({ input: { ...(read('face-expression').input as Json), ...gray } }),
       ],
     ])('takes %s', (_, name, change) => {
       expect(problemsOf(name, change)).toEqual([]);
@@ -240,7 +240,7 @@ describe(parseModelCard.name, () => {
         'input.mean: must have 1 numbers',
       ],
       [
-        'a grey embedder',
+        'a gray embedder',
         'sface',
         embedder({ channels: 1, mean: [0], std: [1] }),
         'input.channels must be 3',
@@ -254,28 +254,28 @@ describe(parseModelCard.name, () => {
       [
         'a gender without labels',
         'face-expression',
-        attribute(labelled('gender')),
+        attribute(labeled('gender')),
         'labels are needed by task gender',
       ],
       [
         'a race without labels',
         'face-expression',
-        attribute(labelled('race')),
+        attribute(labeled('race')),
         'labels are needed by task race',
       ],
       [
         'a gender of other labels',
         'face-expression',
-        attribute(labelled('gender', ['Woman', 'Man'])),
+        attribute(labeled('gender', ['Woman', 'Man'])),
         'labels of task gender must be male, female',
       ],
       [
         'too few labels',
         'face-expression',
-        attribute(labelled('race', ['a', 'b'], 6)),
+        attribute(labeled('race', ['a', 'b'], 6)),
         'labels must be as many',
       ],
-      ['a label twice', 'face-expression', attribute(labelled('race', ['a', 'a'])), 'labels: '],
+      ['a label twice', 'face-expression', attribute(labeled('race', ['a', 'a'])), 'labels: '],
       [
         'an expression of other labels',
         'face-expression',
@@ -376,7 +376,7 @@ describe(parseModelCard.name, () => {
   );
 
   it.each([
-    ['yunet', 'colour'],
+    ['yunet', 'color'],
     ['yunet', 'input.widht'],
     ['yunet', 'outputs.11.shape'],
     ['yunet', 'detection.minScore'],

@@ -73,7 +73,7 @@ export class CardInput {
   @IsIn(['uint8', 'float32']) dtype!: 'uint8' | 'float32';
   /** Without meaning where there is one channel. */
   @IsIn(['RGB', 'BGR']) colorOrder!: 'RGB' | 'BGR';
-  /** 1: grey, the luma of ITU-R BT.601. Attribute models only. @defaultValue 3 */
+  /** 1: gray, the luma of ITU-R BT.601. Attribute models only. @defaultValue 3 */
   @IsOptional() @IsIn([1, 3]) channels?: 1 | 3;
   /** Subtracted, a number per channel; must be 0 where `dtype` is uint8, as the graph does it there. */
   @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) mean!: number[];

@@ -7,7 +7,7 @@ import type { ModelCard } from './model-card';
 import { sha256OfFile } from './model-file';
 
 /*
- * A prepared model is the graph as the runtime optimises it for one machine, with its weights in a file beside that every
+ * A prepared model is the graph as the runtime optimizes it for one machine, with its weights in a file beside that every
  * worker maps: all of them share one copy. `prepared/<name>-<key>/` holds the graph, the weights and a manifest; the key
  * says what they were made from and for, so a folder is never changed, only made or removed.
  *
@@ -16,7 +16,7 @@ import { sha256OfFile } from './model-file';
 
 /** Folder of the prepared models, under the first models folder. */
 export const PREPARED_DIR = 'prepared';
-/** The optimised graph. */
+/** The optimized graph. */
 export const PREPARED_GRAPH = 'model.onnx';
 /** Its weights, as they are mapped. */
 export const PREPARED_WEIGHTS = 'model.data';
@@ -27,9 +27,9 @@ const FORMAT_VERSION = 3;
 /** Age of a temporary folder that somebody else, on another machine maybe, will not finish any more. */
 const ABANDONED_MS = 3_600_000;
 
-/** What an optimised graph depends on beside the model. */
+/** What an optimized graph depends on beside the model. */
 export interface Machine {
-  /** Version of the runtime that optimised it. */
+  /** Version of the runtime that optimized it. */
   runtime: string;
   platform: string;
   arch: string;

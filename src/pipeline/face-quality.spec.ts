@@ -4,10 +4,10 @@ import type { RgbImage } from './image/rgb-image';
 
 const SIZE = 112;
 
-function square(grey: (x: number, y: number) => number): Uint8Array {
+function square(gray: (x: number, y: number) => number): Uint8Array {
   const pixels = new Uint8Array(SIZE * SIZE * 3);
   for (let i = 0; i < SIZE * SIZE; i++) {
-    pixels.fill(grey(i % SIZE, Math.floor(i / SIZE)), i * 3, i * 3 + 3);
+    pixels.fill(gray(i % SIZE, Math.floor(i / SIZE)), i * 3, i * 3 + 3);
   }
   return pixels;
 }
@@ -34,7 +34,7 @@ describe(measureSquare.name, () => {
     expect(framed).toEqual({ sharpness: expect.closeTo(0), brightness: expect.closeTo(128 / 255) });
   });
 
-  it('weighs colours as the eye does', () => {
+  it('weighs colors as the eye does', () => {
     const green = new Uint8Array(SIZE * SIZE * 3);
     for (let i = 1; i < green.length; i += 3) green[i] = 255;
     expect(measureSquare(green).brightness).toBeCloseTo(0.587);

@@ -15,7 +15,7 @@ const Y = [36, 100] as const;
 /**
  * Sharpness and brightness of faces, measured on their aligned squares.
  *
- * Grey is the luma of ITU-R BT.601. Sharpness is the variance of its 4-neighbour Laplacian. A face that is smaller in the
+ * Gray is the luma of ITU-R BT.601. Sharpness is the variance of its 4-neighbor Laplacian. A face that is smaller in the
  * image than the square is stretched and so comes out as blurred: what counts is the detail that there is.
  *
  * @returns `null` for a face without landmarks: where its brows and chin are is not known.
@@ -33,9 +33,9 @@ export function measureFaces(
 
 /** @param pixels - `Uint8Array [112 * 112 * 3]` HWC RGB. */
 export function measureSquare(pixels: Uint8Array): PixelQuality {
-  const grey = new Float64Array(SIZE * SIZE);
-  for (let i = 0; i < grey.length; i++) {
-    grey[i] = 0.299 * pixels[i * 3] + 0.587 * pixels[i * 3 + 1] + 0.114 * pixels[i * 3 + 2];
+  const gray = new Float64Array(SIZE * SIZE);
+  for (let i = 0; i < gray.length; i++) {
+    gray[i] = 0.299 * pixels[i * 3] + 0.587 * pixels[i * 3 + 1] + 0.114 * pixels[i * 3 + 2];
   }
   let sum = 0;
   let laplacianSum = 0;
@@ -43,8 +43,8 @@ export function measureSquare(pixels: Uint8Array): PixelQuality {
   for (let y = Y[0]; y < Y[1]; y++) {
     for (let x = X[0]; x < X[1]; x++) {
       const at = y * SIZE + x;
-      const laplacian = grey[at - SIZE] + grey[at + SIZE] + grey[at - 1] + grey[at + 1] - 4 * grey[at];
-      sum += grey[at];
+      const laplacian = gray[at - SIZE] + gray[at + SIZE] + gray[at - 1] + gray[at + 1] - 4 * gray[at];
+      sum += gray[at];
       laplacianSum += laplacian;
       laplacianSquares += laplacian * laplacian;
     }

@@ -71,9 +71,9 @@ export interface FaceDetection {
 
 /** What the pixels of a face tell of its use as a reference. */
 export interface PixelQuality {
-  /** Variance of the Laplacian of the aligned face, grey levels squared, [0, inf); small is blurred. */
+  /** Variance of the Laplacian of the aligned face, gray levels squared, [0, inf); small is blurred. */
   sharpness: number;
-  /** Mean grey level of the aligned face, [0, 1]. */
+  /** Mean gray level of the aligned face, [0, 1]. */
   brightness: number;
 }
 
@@ -185,7 +185,7 @@ export interface ImageFaces<F extends FaceDetection> {
 
 /**
  * Which faces of an image count: `best` the largest; `centerLargest` the largest after subtracting twice the squared
- * distance to the centre; `single` the only one (several are FACE_AMBIGUOUS); `all` every one.
+ * distance to the center; `single` the only one (several are FACE_AMBIGUOUS); `all` every one.
  */
 export const FACE_SELECTIONS = ['best', 'centerLargest', 'single', 'all'] as const;
 export type FaceSelection = (typeof FACE_SELECTIONS)[number];

@@ -22,7 +22,7 @@ describe(toInputTensor.name, () => {
     expect(dims).toEqual([2, 3, 1, 2]);
   });
 
-  it('exchanges red and blue, and normalises in the order of the card', () => {
+  it('exchanges red and blue, and normalizes in the order of the card', () => {
     const { data } = toInputTensor(
       pixels,
       1,
@@ -45,7 +45,7 @@ describe(toInputTensor.name, () => {
     expect(Array.from(data)).toEqual(expected);
   });
 
-  it('normalises NHWC as well, channel by channel', () => {
+  it('normalizes NHWC as well, channel by channel', () => {
     const { data, dims } = toInputTensor(
       pixels,
       2,
@@ -73,7 +73,7 @@ describe(toInputTensor.name, () => {
     expect(Array.from(data)).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
-  it.each(['NHWC', 'NCHW'] as const)('makes grey of colours, %s', (layout) => {
+  it.each(['NHWC', 'NCHW'] as const)('makes gray of colors, %s', (layout) => {
     const colors = Uint8Array.from([255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 10, 10]);
     const { data, dims } = toInputTensor(
       colors,

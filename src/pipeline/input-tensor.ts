@@ -1,10 +1,10 @@
 import type { CardInput } from '../models/model-card';
 
-/** Weights of red, green and blue in grey: the luma of ITU-R BT.601, as OpenCV has it. */
+/** Weights of red, green and blue in gray: the luma of ITU-R BT.601, as OpenCV has it. */
 const LUMA = [0.299, 0.587, 0.114] as const;
 
 /**
- * Brings RGB pixels into the form a graph takes: layout, colour order or grey, value = (pixel - mean) / std, those of the
+ * Brings RGB pixels into the form a graph takes: layout, color order or gray, value = (pixel - mean) / std, those of the
  * card or of each image.
  *
  * @param pixels - `Uint8Array [N * H * W * 3]` NHWC RGB, 0..255.
@@ -26,8 +26,8 @@ export function toInputTensor(
     // Rounded where the graph takes bytes: an array of them would cut off.
     const rounding = dtype === 'uint8' ? 0.5 : 0;
     for (let i = 0, source = 0; i < data.length; i++, source += 3) {
-      const grey = pixels[source] * LUMA[0] + pixels[source + 1] * LUMA[1] + pixels[source + 2] * LUMA[2];
-      data[i] = (grey - mean[0]) / std[0] + rounding;
+      const gray = pixels[source] * LUMA[0] + pixels[source + 1] * LUMA[1] + pixels[source + 2] * LUMA[2];
+      data[i] = (gray - mean[0]) / std[0] + rounding;
     }
   } else {
     for (let channel = 0; channel < 3; channel++) {

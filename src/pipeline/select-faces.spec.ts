@@ -32,16 +32,16 @@ describe(selectFaces.name, () => {
     ]);
   });
 
-  it('weighs area against the distance to the centre with centerLargest', () => {
-    // large: 10000 - 2 * (270^2 + 190^2) < 0; small lies on the centre: 1600.
+  it('weighs area against the distance to the center with centerLargest', () => {
+    // large: 10000 - 2 * (270^2 + 190^2) < 0; small lies on the center: 1600.
     expect(select(faces, { selection: 'centerLargest' })).toEqual(['small']);
-    // Centre of the second face is 20 px off: 1764 - 800 < 1600 - 0.
+    // Center of the second face is 20 px off: 1764 - 800 < 1600 - 0.
     expect(
-      select([face('centre', 300, 220, 40), face('beside', 319, 219, 42)], { selection: 'centerLargest' }),
-    ).toEqual(['centre']);
+      select([face('center', 300, 220, 40), face('beside', 319, 219, 42)], { selection: 'centerLargest' }),
+    ).toEqual(['center']);
     // 5 px off: 1764 - 50 > 1600.
     expect(
-      select([face('centre', 300, 220, 40), face('beside', 304, 219, 42)], { selection: 'centerLargest' }),
+      select([face('center', 300, 220, 40), face('beside', 304, 219, 42)], { selection: 'centerLargest' }),
     ).toEqual(['beside']);
   });
 

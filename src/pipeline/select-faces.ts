@@ -52,7 +52,7 @@ function area({ box }: Located): number {
   return box.width * box.height;
 }
 
-/** @see peers.md 5.2: area minus twice the squared distance to the centre, as InsightFace ranks faces. */
+/** @see peers.md 5.2: area minus twice the squared distance to the center, as InsightFace ranks faces. */
 function squaredDistanceToCenter({ box }: Located, imageWidth: number, imageHeight: number): number {
   const dx = box.x + box.width / 2 - imageWidth / 2;
   const dy = box.y + box.height / 2 - imageHeight / 2;

@@ -22,7 +22,7 @@ import { VerificationModule } from './verification/verification.module';
 const logger = new Logger('Models');
 const galleryLogger = new Logger('Galleries');
 
-/** The service: settings and the models; {@link AppModule.forFeatures} adds a module per feature. */
+/** Root module with settings and models; {@link AppModule.forFeatures} adds a module per feature. */
 @Module({
   imports: [
     AppConfigModule,
@@ -52,7 +52,7 @@ const galleryLogger = new Logger('Galleries');
   ],
 })
 export class AppModule {
-  /** With the routes of these capabilities, and with those that every service has. */
+  /** Adds the routes of these features to those that are always on. */
   static forFeatures(features: Features): DynamicModule {
     return {
       module: AppModule,

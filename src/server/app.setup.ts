@@ -28,14 +28,14 @@ import { capConnections } from './http/request/connection-cap';
 import { FaceMetrics } from './metrics/face-metrics';
 import { measureHttp } from './metrics/measure-http';
 
-/** Options that {@link configureApp} counts on: bodies are read by the routes that take one, after their guards (`BodyReader`). */
+/** Options that {@link configureApp} relies on: routes read their own bodies, after their guards (`BodyReader`). */
 export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicationOptions;
 
-/** All that the application does around its controllers; main.ts and the e2e suites share it. */
+/** Configures everything around the controllers, for main.ts and the e2e suites. */
 export function configureApp(app: NestExpressApplication): void {
   const config = app.get(AppConfig);
   app.disable('x-powered-by');
-  // Hashing every embedding sent, for a header that no client of a POST looks at.
+  // Would hash every response with embeddings, for a header that clients ignore on a POST.
   app.disable('etag');
   app.set('trust proxy', config.trustProxy);
   app.use(requestId);
@@ -52,7 +52,7 @@ export function configureApp(app: NestExpressApplication): void {
   app.use(authenticate(app.get(ApiKeys), config));
   app.use(app.get(Draining).refuseWhileDraining);
   app.use(limitRequests(config));
-  // The audit stream has what the service found, also where the caller must not see it; the interceptors inside may refuse.
+  // Outermost: the audit stream inside records exact results, also those hidden from the caller.
   app.useGlobalInterceptors(new HideDistancesInterceptor(), app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());

@@ -1,6 +1,6 @@
 /*
- * The first import of main.ts: reading the other modules takes long enough for a signal to arrive. Until Nest listens for
- * signals itself, one ends the process at once and cleanly; its workers end with it (`forkWorker`).
+ * The first import of main.ts, because a signal can arrive while the other modules load. Until Nest handles signals,
+ * one ends the process at once with exit code 0; its workers end with it (`forkWorker`).
  */
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
@@ -8,7 +8,7 @@ const end = () => process.exit(0);
 
 for (const signal of SIGNALS) process.on(signal, end);
 
-/** Leaves signals to those who listen from now on. */
+/** Removes these handlers once Nest handles signals. */
 export function releaseBootSignals(): void {
   for (const signal of SIGNALS) process.off(signal, end);
 }

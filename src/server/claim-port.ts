@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { FaceError } from '../errors';
 
 /**
- * Finds out whether a port can be listened on, before models are loaded for nothing.
+ * Checks that the service can listen on a port, before models are loaded.
  *
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
  */
@@ -14,7 +14,7 @@ export async function claimPort(variable: string, port: number, host: string): P
     await once(server, 'listening');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const problem = code === 'EADDRINUSE' ? 'is in use' : `cannot be listened on (${code})`;
+    const problem = code === 'EADDRINUSE' ? 'is in use' : `is not available (${code})`;
     throw new FaceError(
       'FACE_OPTIONS_INVALID',
       `${variable}: port ${port} ${problem}.`,

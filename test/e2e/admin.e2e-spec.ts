@@ -106,7 +106,7 @@ describe('admin routes', () => {
         ['delete', '/admin/cache/abc'],
         400,
         'PARAMETER_INVALID',
-        { fields: { imageSha256: 'must be 64 hexadecimal digits, in small letters' } },
+        { fields: { imageSha256: 'must be 64 lowercase hexadecimal digits' } },
       ],
     ];
     for (const [route, status, code, details] of wrong) {

@@ -171,7 +171,10 @@ describe('API keys', () => {
     const made = await post('/v1/galleries', keys.kiosk, { id: 'mine', threshold: 2 });
     expect(outcome(made)).toEqual([403, 'FORBIDDEN']);
     const dialect = await post('/verify', keys.kiosk, { img1: dataUri, img2: dataUri, threshold: 2 });
-    expect([dialect.status, dialect.body]).toEqual([403, { message: 'The key may not set threshold.' }]);
+    expect([dialect.status, dialect.body]).toEqual([
+      403,
+      { message: 'The key is not allowed to set threshold.' },
+    ]);
   });
 
   it('may be kept from distances', async () => {
@@ -309,7 +312,7 @@ describe('the boot', () => {
   it('ends on a wrong entry of the key file, and names it', async () => {
     const { file } = writeKeyFile(makeFolder(), { door: { scopes: ['everything' as 'verify'] } });
     await expect(startService({ FACE_API_KEYS_FILE: file })).rejects.toThrow(
-      /^The service ended with 1: API_KEYS_INVALID: Entry 1 \("door"\) of the API key file is wrong: `scopes` /,
+      /^The service ended with 1: API_KEYS_INVALID: Entry 1 \("door"\) of the API key file is invalid: `scopes` /,
     );
   });
 

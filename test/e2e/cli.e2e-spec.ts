@@ -35,7 +35,7 @@ describe('likeness', () => {
       [
         'a pattern without a person',
         ['--set', 'a=photos/*.jpg'],
-        /^PARAMETER_INVALID: .*must have \{person\} once/,
+        /^PARAMETER_INVALID: .*must contain \{person\} exactly once/,
       ],
       [
         'a pattern that finds nothing',
@@ -45,7 +45,7 @@ describe('likeness', () => {
       [
         'one person',
         ['--set', `a=${sample(1).replace('sample', '{person}ample')}`],
-        /^PARAMETER_INVALID: .*one person only/,
+        /^PARAMETER_INVALID: .*only one person/,
       ],
       [
         'a card that is not written',
@@ -257,7 +257,7 @@ describe('likeness', () => {
     const text = await likeness('analyze', sample(3), ...only);
     expect(text.stdout).toMatch(/^ {2}(fe)?male \(\d\.\d\d\); \d+ x \d+ at/m);
     const wrong = await likeness('analyze', sample(3), '--attributes', 'age,mood');
-    expect(wrong.stderr).toContain('Expected names of age, gender, expression, race');
+    expect(wrong.stderr).toContain('Expected a comma-separated list of age, gender, expression, race');
     const absent = await likeness('analyze', sample(3), '--attributes', 'race');
     expect(absent.stderr).toContain('MODEL_NOT_LOADED: No model for race is loaded');
     expect([json.code, text.code, wrong.code, absent.code]).toEqual([0, 0, 2, 2]);
@@ -305,7 +305,7 @@ describe('likeness', () => {
         trainingData: 'The publisher does not say which faces it was trained on.',
       });
       const text = await likeness('models', 'list');
-      expect(text.stdout.split('\n')[0]).toMatch(/^name +task +state +licence +commercial use +file$/);
+      expect(text.stdout.split('\n')[0]).toMatch(/^name +task +state +license +commercial use +file$/);
       expect(text.stdout).toMatch(/^rfb-320 +detect +available +MIT +yes +rfb-320\./m);
       expect([code, text.code]).toEqual([0, 0]);
     });

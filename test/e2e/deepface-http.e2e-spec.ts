@@ -636,7 +636,7 @@ describe('the DeepFace API over HTTP', () => {
         'is not loaded. Get its file first: likeness models import vgg-face ~/.deepface/weights/vgg_face_weights.h5',
       ],
       ['SFace', 'is not loaded. Get its file first: likeness models pull sface.'],
-      ['DeepFace', 'is one of DeepFace that this service does not have.'],
+      ['DeepFace', 'of DeepFace is not available in this service.'],
       ['nobody', 'is not known. Loaded: fake-embedder.'],
       ['constructor', 'is not known.'],
     ])('of model_name %s say what to do', async (model_name, text) => {

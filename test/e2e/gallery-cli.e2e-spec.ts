@@ -48,10 +48,10 @@ describe('galleries on the command line, with real photos', () => {
 
   it('imports a folder per person, says what is refused and why, and adds nothing twice', async () => {
     const first = await importPeople('--batch', '2');
-    expect(first.stdout).toBe('staff: 3 of 5 photos added, 0 there already, 2 refused\n');
+    expect(first.stdout).toBe('staff: 3 of 5 photos added, 0 already present, 2 rejected\n');
     expect(first.stderr).toMatch(/^(FACE_NOT_DETECTED|REFERENCE_REJECTED): .*blank\.jpg\)$/m);
     expect(first.stderr).toMatch(/^IMAGE_UNSUPPORTED: .*broken\.png\)$/m);
-    expect(first.stderr).toMatch(/^passed over: .*notes\.txt\npassed over: .*stray\.jpg$/m);
+    expect(first.stderr).toMatch(/^skipped: .*notes\.txt\nskipped: .*stray\.jpg$/m);
     expect(first.stderr).toContain('photos 5 of 5\n');
     expect(first.code).toBe(2);
     expect(await gallery()).toMatchObject({ subjectCount: 2, referenceCount: 3 });
@@ -94,7 +94,7 @@ describe('galleries on the command line, with real photos', () => {
     const restored = await likeness(['gallery', 'restore', file, '--gallery', 'staff']);
     expect([restored.code, restored.stdout]).toEqual([
       0,
-      'staff: 2 subjects, 3 references added, 0 there already\n',
+      'staff: 2 subjects, 3 references added, 0 already present\n',
     ]);
     expect(await gallery()).toMatchObject({ subjectCount: 2, referenceCount: 3 });
   });

@@ -123,7 +123,7 @@ describe('a gallery that is moved to another embedder', () => {
 
     const second = await likeness('staff', '--embedder', NEW, '--switch');
     expect(second.stdout).toContain(`staff: ${total} of ${total} references in ${copy}`);
-    expect(second.stdout).toContain(`staff holds embeddings of ${NEW} now`);
+    expect(second.stdout).toContain(`staff now holds embeddings of ${NEW}`);
     expect(second.code).toBe(0);
     for (const { id, photo } of people)
       expect(await identify('staff', photo)).toEqual({ embedder: NEW, subjectId: id });
@@ -151,9 +151,7 @@ describe('a gallery that is moved to another embedder', () => {
     for (const { id, photo } of people.slice(0, 2)) await enroll('guests', id, photo);
     const report = join(folder, 'report.jsonl');
     const first = await likeness('guests', '--embedder', NEW, '--report', report);
-    expect(first.stdout).toContain(
-      `guests: 0 of 2 references in guests.${NEW}, 2 without a picture, 0 failed`,
-    );
+    expect(first.stdout).toContain(`guests: 0 of 2 references in guests.${NEW}, 2 without a crop, 0 failed`);
     expect(first.code).toBe(2);
     const lines = readFileSync(report, 'utf8').trim().split('\n');
     expect(lines.map((line) => JSON.parse(line) as object)).toEqual(

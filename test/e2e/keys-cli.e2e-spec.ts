@@ -112,7 +112,7 @@ describe('likeness keys', () => {
     const unknown = await likeness(['keys', 'revoke', 'nobody', '--file', file]);
     expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('no key named nobody')]);
     const revoked = await likeness(['keys', 'revoke', 'visitor', '--file', file]);
-    expect([revoked.code, revoked.stdout]).toEqual([0, 'visitor: revoked. Keys left: 1.\n']);
+    expect([revoked.code, revoked.stdout]).toEqual([0, 'visitor: revoked. Remaining keys: 1.\n']);
     expect(read()).toEqual([guest]);
     // As the operator had it.
     expect(statSync(file).mode & 0o777).toBe(0o640);
@@ -140,13 +140,13 @@ describe('likeness keys', () => {
     [['create', 'door', '--scopes', 'verify', '--requests-per-minute', '0'], 'Expected an integer'],
     [
       ['create', 'door', '--scopes', 'verify', '--expires', '2020-01-01T00:00:00Z'],
-      'Expected a time to come',
+      'Expected a time in the future',
     ],
     [['create', 'door', '--scopes', 'verify', '--expires', '2999-01-01'], 'Expected a time such as'],
-    [['create', 'door', '--scopes', 'verify', '--expires', '0d'], 'Expected a time to come'],
-    [['create', 'door', '--scopes', 'verify', '--expires', '9999d'], 'Expected a time to come'],
-    [['revoke', 'door'], 'Expected --file or FACE_API_KEYS_FILE'],
-    [['list'], 'Expected --file or FACE_API_KEYS_FILE'],
+    [['create', 'door', '--scopes', 'verify', '--expires', '0d'], 'Expected a time in the future'],
+    [['create', 'door', '--scopes', 'verify', '--expires', '9999d'], 'Expected a time in the future'],
+    [['revoke', 'door'], '--file or FACE_API_KEYS_FILE is required'],
+    [['list'], '--file or FACE_API_KEYS_FILE is required'],
   ])('refuses %j', async (args, message) => {
     const { code, stderr, stdout } = await likeness(['keys', ...args], { FACE_API_KEYS_FILE: '' });
     expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining(message)]);

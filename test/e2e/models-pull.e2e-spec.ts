@@ -54,7 +54,7 @@ describe('likeness models pull', () => {
   it('pulls, tells how far it is, and leaves alone what is there', async () => {
     const dir = makeModels();
     const pulled = await pull(dir, server.url).ended;
-    expect(pulled.stdout).toBe(`mine: pulled, licence MIT, ${join(dir, 'mine.onnx')}\n`);
+    expect(pulled.stdout).toBe(`mine: pulled, license MIT, ${join(dir, 'mine.onnx')}\n`);
     expect(pulled.stderr).toMatch(/^mine\.onnx 0\.5 of 0\.5 MiB, \d+\.\d MiB\/s$/m);
     const again = await pull(dir, server.url, ['--json']).ended;
     expect(JSON.parse(again.stdout)).toEqual({
@@ -232,7 +232,7 @@ describeWithShared('a model that was pulled', () => {
     const env = { FACE_MODEL_DIRS: makeFolder(), FACE_MODEL_MIRROR_URL: server.url };
     const pulled = await startCli(['models', 'pull', 'yunet'], env).ended;
     await server.stop();
-    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringMatching(/^yunet: pulled, licence MIT, /) });
+    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringMatching(/^yunet: pulled, license MIT, /) });
     expect(server.requests).toEqual([{ path: `/${file}`, range: undefined }]);
     const photo = join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', 'sample1.jpg');
     const found = await startCli(['detect', photo, '--detector', 'yunet', '--json'], env).ended;

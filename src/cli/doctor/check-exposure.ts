@@ -4,12 +4,12 @@ import { checkExposure as openTo } from '../../server/http/auth/exposure';
 import type { AppConfig } from '../../server/config/app.config';
 import { type Check, failure, ok, warning } from './check';
 
-/** Below it a secret that a person made up can be guessed; `openssl rand -base64 32` gives 44. */
+/** Shorter secrets can be guessed when a person chose them; `openssl rand -base64 32` gives 44 characters. */
 const MIN_SECRET_LENGTH = 32;
-/** Different characters of a secret: a repeated word has few. */
+/** Minimum of distinct characters in a secret: a repeated word has few. */
 const MIN_DIFFERENT_CHARACTERS = 10;
 
-/** Who can reach the service, and what they need to know for it. */
+/** Checks the network exposure of the service and the secrets that protect it. */
 export async function checkExposure(config: AppConfig): Promise<Check[]> {
   return [checkHost(config), await checkPort(config), ...checkSecrets(config), ...checkImageUrls(config)];
 }
@@ -19,14 +19,14 @@ function checkHost(config: AppConfig): Check {
   try {
     const open = openTo(config);
     if (open != null)
-      return warning('exposure', open, 'Make keys with "likeness keys create", and remove FACE_AUTH=off.');
+      return warning('exposure', open, 'Create keys with "likeness keys create" and remove FACE_AUTH=off.');
   } catch (error) {
-    return failure('exposure', (error as Error).message, 'The service does not start so.');
+    return failure('exposure', (error as Error).message, 'The service does not start with these settings.');
   }
   return ok(
     'exposure',
     apiKeysFile == null
-      ? `HOST ${host} is reached from this machine only.`
+      ? `HOST ${host} is reachable from this machine only.`
       : `HOST ${host}: requests need a key of FACE_API_KEYS_FILE.`,
   );
 }
@@ -36,19 +36,19 @@ async function checkPort({ host, port }: AppConfig): Promise<Check> {
   try {
     server.listen(port, host);
     await once(server, 'listening');
-    return ok('port', port === 0 ? 'PORT 0 takes a free port.' : `PORT ${port} is free.`);
+    return ok('port', port === 0 ? 'PORT 0 selects a free port.' : `PORT ${port} is free.`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') {
       return warning(
         'port',
-        `PORT ${port} is taken.`,
-        'Stop the program that has it, unless it is this service.',
+        `PORT ${port} is in use.`,
+        'Stop the program that uses it, unless it is this service.',
       );
     }
     return failure(
       'port',
-      `PORT ${port} on HOST ${host} cannot be listened on (${code}).`,
+      `The service cannot listen on PORT ${port} of HOST ${host} (${code}).`,
       'Correct PORT or HOST.',
     );
   } finally {
@@ -63,20 +63,20 @@ function checkSecrets({ adminKey, deepface, gallery }: AppConfig): Check[] {
     FACE_GALLERY_KEY: gallery.key,
   }).flatMap(([name, value]) => (value == null ? [] : [{ name, value }]));
   return secrets.map(({ name, value }) => {
-    const advice = `Make a random one: openssl rand -base64 ${MIN_SECRET_LENGTH}.`;
+    const advice = `Generate a random one: openssl rand -base64 ${MIN_SECRET_LENGTH}.`;
     if (value.length < MIN_SECRET_LENGTH || new Set(value).size < MIN_DIFFERENT_CHARACTERS) {
-      return warning(name, 'It is short or repeats itself, and could be guessed.', advice);
+      return warning(name, 'It is short or repetitive and could be guessed.', advice);
     }
     const twin = secrets.find((other) => other.name !== name && other.value === value);
     if (twin != null) return warning(name, `It is the same as ${twin.name}.`, advice);
-    return ok(name, 'It is set, and long enough.');
+    return ok(name, 'It is set and long enough.');
   });
 }
 
 function checkImageUrls({ imageUrlHosts }: AppConfig): Check[] {
   if (imageUrlHosts.length === 0) return [];
   if (!imageUrlHosts.includes('*'))
-    return [ok('image URLs', 'Images are fetched from the named hosts only.')];
-  const advice = 'Name the hosts in FACE_IMAGE_URL_HOSTS.';
-  return [warning('image URLs', 'Callers can make the service fetch from every public host.', advice)];
+    return [ok('image URLs', 'Images are fetched from the configured hosts only.')];
+  const advice = 'List the allowed hosts in FACE_IMAGE_URL_HOSTS.';
+  return [warning('image URLs', 'Callers can make the service fetch from any public host.', advice)];
 }

@@ -9,12 +9,12 @@ import { readReceiptKey } from '../../server/receipts/receipt-key';
 import { type Check, failure, ok, reasonOf, warning } from './check';
 
 const { R_OK, W_OK, X_OK } = constants;
-/** Bits of a mode: others may write, others may do anything. */
+/** Mode bits: write access for others, any access for others. */
 const OTHERS_WRITE = 0o002;
 const OTHERS = 0o007;
 const GROUP_AND_OTHERS = 0o077;
 
-/** Folders that the service reads and writes. */
+/** Checks the folders that the service reads and writes. */
 export async function checkFolders({
   face,
   gallery,
@@ -38,8 +38,8 @@ async function checkModelDir(dir: string, isWritten: boolean): Promise<Check> {
     !(await exists(dir)) &&
     (await isAllowed(await nearestParent(resolve(dir)), W_OK | X_OK))
   ) {
-    const advice = 'Correct FACE_MODEL_DIRS if you have models elsewhere.';
-    return warning(name, `${shown} does not exist, and is made at the first start.`, advice);
+    const advice = 'Correct FACE_MODEL_DIRS if your models are elsewhere.';
+    return warning(name, `${shown} does not exist; the first start creates it.`, advice);
   }
   try {
     await access(dir, R_OK | X_OK);
@@ -50,20 +50,20 @@ async function checkModelDir(dir: string, isWritten: boolean): Promise<Check> {
       'Correct FACE_MODEL_DIRS or its permissions.',
     );
   }
-  // A card in it decides which file is loaded, so who writes there decides what runs.
+  // Cards decide which files are loaded: whoever can write them can choose the code that runs.
   for (const one of [dir, join(dir, 'cards'), join(dir, PREPARED_DIR)]) {
     if (await hasMode(one, OTHERS_WRITE)) {
-      return failure(name, `${shown} can be written by every user.`, 'Take that away: chmod -R o-w.');
+      return failure(name, `${shown} can be written by every user.`, 'Remove that permission: chmod -R o-w.');
     }
   }
   if (!isWritten) return ok(name, `${shown} can be read.`);
   const prepared = join(dir, PREPARED_DIR);
   const written = (await exists(prepared)) ? prepared : dir;
   if (await isAllowed(written, W_OK)) return ok(name, `${shown} can be read and written.`);
-  const advice = 'Let the user of the service write there, or put another folder first in FACE_MODEL_DIRS.';
+  const advice = 'Give the service user write access, or put another folder first in FACE_MODEL_DIRS.';
   return warning(
     name,
-    `${shown} cannot be written: new models are not prepared, and workers share no weights.`,
+    `${shown} cannot be written: new models are not prepared, and workers do not share weights.`,
     advice,
   );
 }
@@ -73,32 +73,32 @@ async function checkGalleryDir(dir: string, isEncrypted: boolean): Promise<Check
   const shown = `The folder ${dir}`;
   if (!(await exists(dir))) {
     const parent = await nearestParent(resolve(dir));
-    if (await isAllowed(parent, W_OK | X_OK)) return ok(name, `${shown} is made at the first start.`);
-    return failure(
-      name,
-      `${shown} does not exist and cannot be made.`,
-      'Make it for the user of the service.',
-    );
+    if (await isAllowed(parent, W_OK | X_OK)) return ok(name, `${shown} is created at the first start.`);
+    return failure(name, `${shown} does not exist and cannot be created.`, 'Create it for the service user.');
   }
   if (!(await isAllowed(dir, R_OK | W_OK | X_OK))) {
-    return failure(
-      name,
-      `${shown} cannot be read and written.`,
-      'Give it to the user of the service: chown.',
-    );
+    return failure(name, `${shown} cannot be read or written.`, 'Make the service user its owner: chown.');
   }
   if (await hasMode(dir, OTHERS_WRITE)) {
-    return failure(name, `${shown} can be written by every user.`, `Close it to others: chmod 700 ${dir}.`);
+    return failure(
+      name,
+      `${shown} can be written by every user.`,
+      `Restrict it to its owner: chmod 700 ${dir}.`,
+    );
   }
   if (await hasMode(dir, OTHERS)) {
-    return warning(name, `${shown} is open to other users.`, `Close it to them: chmod 700 ${dir}.`);
+    return warning(
+      name,
+      `${shown} is accessible to other users.`,
+      `Restrict it to its owner: chmod 700 ${dir}.`,
+    );
   }
-  if (isEncrypted) return ok(name, `${shown} can be read and written; it is encrypted.`);
-  const advice = 'Give it a key with `likeness gallery rekey`, or keep it on an encrypted disk.';
+  if (isEncrypted) return ok(name, `${shown} can be read and written, and is encrypted.`);
+  const advice = 'Set a key with `likeness gallery rekey`, or keep the folder on an encrypted disk.';
   return warning(name, `${shown} is not encrypted.`, advice);
 }
 
-/** Permissions, then entries, then those that have expired. */
+/** Checks permissions, then entries, then expiry. */
 async function checkKeyFile(path: string): Promise<Check> {
   const name = 'API keys';
   const check = await checkSecretFile(path, name);
@@ -110,22 +110,22 @@ async function checkKeyFile(path: string): Promise<Check> {
     if (expired.length === 0) return check;
     const names = expired.map(({ apiKey }) => apiKey.name).join(', ');
     const advice = 'Remove them: likeness keys revoke <name>.';
-    return warning(name, `Expired keys, which are refused: ${names}.`, advice);
+    return warning(name, `The service refuses these expired keys: ${names}.`, advice);
   } catch (error) {
     if (!(error instanceof FaceError)) throw error;
     return failure(name, error.message, 'Correct the entry; docs/security.md lists the fields.');
   }
 }
 
-/** The key that signs receipts; the service makes it at its first start. */
+/** Checks the key that signs receipts, which the service creates at its first start. */
 async function checkReceiptKey(path: string): Promise<Check> {
   const name = 'receipt key';
   if (!(await exists(path))) {
     if (await isAllowed(dirname(resolve(path)), W_OK | X_OK)) {
-      return ok(name, `The file ${path} is made at the first start.`);
+      return ok(name, `The file ${path} is created at the first start.`);
     }
-    const advice = 'Make its folder for the user of the service.';
-    return failure(name, `The file ${path} does not exist and cannot be made.`, advice);
+    const advice = 'Create its folder for the service user.';
+    return failure(name, `The file ${path} does not exist and cannot be created.`, advice);
   }
   const check = await checkSecretFile(path, name);
   if (check.state === 'failure') return check;
@@ -134,28 +134,36 @@ async function checkReceiptKey(path: string): Promise<Check> {
     return check;
   } catch (error) {
     if (!(error instanceof FaceError)) throw error;
-    return failure(name, error.message, 'Restore the file; without its key, old receipts cannot be checked.');
+    return failure(
+      name,
+      error.message,
+      'Restore the file: earlier receipts cannot be verified without its key.',
+    );
   }
 }
 
 /**
- * A file with secrets: the service alone may read it.
+ * Checks a file with secrets, which only the service may read.
  *
- * @param path - as the operator gave it.
- * @param name - what it is.
+ * @param path - path as configured.
+ * @param name - name of the check.
  */
 async function checkSecretFile(path: string, name: string): Promise<Check> {
   if (!(await isAllowed(path, R_OK))) {
     return failure(
       name,
       `The file ${path} cannot be read.`,
-      'Correct its path, or give it to the user of the service.',
+      'Correct its path, or make the service user its owner.',
     );
   }
   if (await hasMode(path, GROUP_AND_OTHERS)) {
-    return warning(name, `The file ${path} is open to other users.`, `Close it to them: chmod 600 ${path}.`);
+    return warning(
+      name,
+      `The file ${path} is accessible to other users.`,
+      `Restrict it to its owner: chmod 600 ${path}.`,
+    );
   }
-  return ok(name, `The file ${path} can be read by its owner only.`);
+  return ok(name, `The file ${path} is readable by its owner only.`);
 }
 
 async function nearestParent(path: string): Promise<string> {
@@ -174,7 +182,7 @@ async function isAllowed(path: string, mode: number): Promise<boolean> {
   );
 }
 
-/** Whether any of these bits is set; false where there is no such file, and on Windows, where they mean nothing. */
+/** Whether any of these bits is set. False for a missing file, and on Windows, where the bits have no meaning. */
 async function hasMode(path: string, bits: number): Promise<boolean> {
   if (process.platform === 'win32') return false;
   return stat(path).then(

@@ -10,7 +10,7 @@ import { checkModelFile } from '../../models/model-file';
 import { requireFile, type StoredModel } from '../../models/model-store';
 import { type Check, failure, ok, warning } from './check';
 
-/** Files, checksums and calibration of what the settings load, and whether it fits into the memory. */
+/** Checks files, checksums, calibration and memory needs of the configured models. */
 export async function checkModels({ face }: AppConfig): Promise<Check[]> {
   let store: Map<string, StoredModel>;
   let names: string[];
@@ -32,19 +32,18 @@ export async function checkModels({ face }: AppConfig): Promise<Check[]> {
       checks.push(toFailure(`model ${name}`, error, adviceFor(name, store)));
     }
   }
-  // Without all of the files, what they take is not known.
+  // The memory estimate needs all files.
   return checks.some(({ state }) => state === 'failure') ? checks : [...checks, checkMemory(face, weights)];
 }
 
 function checkCalibration(name: string, { task, embedding }: StoredModel['card']): Check {
   const check = `model ${name}`;
-  if (task !== 'embed') return ok(check, 'The file is the one of its card.');
+  if (task !== 'embed') return ok(check, 'The file matches its card.');
   if (embedding?.calibration != null) {
-    return ok(check, 'The file is the one of its card; thresholds follow from its calibration.');
+    return ok(check, 'The file matches its card, which has a calibration.');
   }
-  const advice =
-    'Run "likeness calibrate" with photos such as yours, or set thresholds that you have measured.';
-  return warning(check, 'The card has no calibration: error rates cannot be asked for.', advice);
+  const advice = 'Run "likeness calibrate" with photos like yours, or set thresholds that you have measured.';
+  return warning(check, 'The card has no calibration: thresholds cannot be set by error rate.', advice);
 }
 
 function adviceFor(name: string, store: ReadonlyMap<string, StoredModel>): string {
@@ -66,16 +65,16 @@ function checkMemory(face: AppConfig['face'], weights: ReadonlyMap<string, Model
     return toFailure(
       'memory',
       error,
-      'Give it more memory, or set fewer workers (FACE_WORKER_COUNT) or models.',
+      'Add memory, or configure fewer workers (FACE_WORKER_COUNT) or models.',
     );
   }
   const text = `${plan.text}.`;
   if (plan.budgetBytes <= limits.memoryBytes) return ok('memory', text);
   const advice = 'Lower FACE_MEMORY_BUDGET_BYTES, or raise the limit of the container.';
-  return warning('memory', `${text} The budget is more than there is.`, advice);
+  return warning('memory', `${text} The budget exceeds the available memory.`, advice);
 }
 
-/** Messages of our own errors hold no paths; what went wrong beside them is a fault of the program. */
+/** Messages of FaceError contain no paths. Any other error is a bug and is thrown on. */
 function toFailure(name: string, error: unknown, advice: string): Check {
   if (!(error instanceof FaceError)) throw error;
   return failure(name, error.message, advice);

@@ -6,7 +6,7 @@ import { type Check, failure, ok, warning } from './check';
 
 const MIB = 2 ** 20;
 
-/** Node, the machine, and the two native libraries. */
+/** Checks Node, the machine, and the two native libraries. */
 export async function checkRuntime(): Promise<Check[]> {
   return [
     checkNode(),
@@ -26,14 +26,14 @@ function checkNode(): Check {
   if (!isAtLeast(node, wanted)) {
     return failure('node', `Node ${node} is too old.`, `Install Node ${wanted} or newer.`);
   }
-  // The inspector runs any code for whoever reaches its port.
+  // The inspector executes code for anyone who reaches its port.
   if (/--inspect/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '))) {
-    return failure('node', 'The inspector of Node is on.', 'Remove --inspect from NODE_OPTIONS.');
+    return failure('node', 'The Node inspector is enabled.', 'Remove --inspect from NODE_OPTIONS.');
   }
   return ok('node', `Node ${node} on ${process.platform} ${process.arch}.`);
 }
 
-/** Whether a version such as 20.15.1 is the same as another or newer. */
+/** Whether a version such as 20.15.1 is at least `wanted`. */
 function isAtLeast(version: string, wanted: string): boolean {
   const [left, right] = [version, wanted].map((text) => text.split('.').map(Number));
   const at = right.findIndex((part, i) => part !== (left[i] ?? 0));
@@ -42,22 +42,22 @@ function isAtLeast(version: string, wanted: string): boolean {
 
 function checkUser(): Check {
   if (process.getuid?.() !== 0) return ok('user', 'The process does not run as root.');
-  const advice = 'Run it as a user of its own (docs/operations.md).';
-  return warning('user', 'The process runs as root, and decodes files of strangers.', advice);
+  const advice = 'Run it as a dedicated user (docs/operations.md).';
+  return warning('user', 'The process runs as root and decodes untrusted files.', advice);
 }
 
 function checkMachine(): Check {
   const { cores, memoryBytes } = machineLimits();
   const limit = process.constrainedMemory();
   const isConstrained = limit > 0 && limit < totalmem();
-  const source = isConstrained ? 'the limit of the control group' : '80 % of the machine, without a limit';
+  const source = isConstrained ? 'the limit of the control group' : '80 % of the machine; no limit is set';
   return ok(
     'machine',
     `${cores} ${cores === 1 ? 'core' : 'cores'}, ${Math.round(memoryBytes / MIB)} MiB of memory (${source}).`,
   );
 }
 
-/** Loads a library as the workers do. Only the folders named here may import it, so it is loaded through them. */
+/** Loads a library as the workers do, through the one folder that may import it. */
 async function checkLibrary(name: string, load: () => Promise<unknown>): Promise<Check> {
   try {
     await load();

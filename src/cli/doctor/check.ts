@@ -1,12 +1,15 @@
 /** Result of one check of `likeness doctor`. */
 export interface Check {
-  /** What was checked, in a few words. */
+  /** Short name of the check. */
   name: string;
-  /** `warning`: the service runs, but not as well or as safely as it could; `failure`: it does not start, or is open to others. */
+  /**
+   * `warning`: the service runs, but not as well or as safely as it could; `failure`: it does not start, or is
+   * unprotected.
+   */
   state: 'ok' | 'warning' | 'failure';
-  /** What was found. Never a secret, never a path other than those of the settings. */
+  /** Finding. Never contains a secret, or a path other than those of the settings. */
   message: string;
-  /** What to do about it; `null` where there is nothing to do. */
+  /** Recommended action; `null`: none is needed. */
   advice: string | null;
 }
 
@@ -30,7 +33,7 @@ const REASONS: Partial<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
-/** Why the operating system refused, without the path that its message holds. */
+/** Reason given by the operating system, without the path that its message contains. */
 export function reasonOf(error: unknown): string {
   const { code = 'unknown error' } = error as NodeJS.ErrnoException;
   return REASONS[code] ?? code;

@@ -81,11 +81,11 @@ describe(WeightsManifest.name, () => {
     expect(() => manifest.tensor('stack/axis')).toThrow('"stack/axis" is int32, not float32');
   });
 
-  it('throws MODEL_INVALID for an unknown quantisation', () => {
+  it('throws MODEL_INVALID for an unknown quantization', () => {
     const quantization = { dtype: 'uint16', scale: 1, min: 0 };
     const weights = [{ name: 'x', shape: [1], dtype: 'float32', quantization }];
     expect(() => new WeightsManifest('tiny', [{ paths: [], weights }], Buffer.alloc(2))).toThrow(
-      '"x" is quantised as "uint16", which is not supported',
+      '"x" is quantized as "uint16", which is not supported',
     );
   });
 

@@ -116,7 +116,7 @@ export class WeightsManifest {
     if (dtype !== 'float32' && dtype !== 'int32') throw this.invalid(`"${name}" has unknown type "${dtype}"`);
     if (!quantization) return 4;
     if (quantization.dtype === 'uint8') return 1;
-    throw this.invalid(`"${name}" is quantised as "${quantization.dtype}", which is not supported`);
+    throw this.invalid(`"${name}" is quantized as "${quantization.dtype}", which is not supported`);
   }
 
   private invalid(message: string): FaceError {

@@ -97,7 +97,7 @@ function plainCard(
 ): Omit<ModelCard, 'sha256' | 'bytes'> {
   if (normalization == null) return { name, file: `${name}.onnx`, ...card };
   if (card.task !== 'embed') {
-    throw new FaceError('PARAMETER_INVALID', `Only embedders have a normalisation; ${name} is none.`, {
+    throw new FaceError('PARAMETER_INVALID', `Only embedders have a normalization; ${name} is none.`, {
       fields: ['normalization'],
     });
   }

@@ -1,7 +1,7 @@
 import type { CardInput } from '../../models/model-card';
 
 /**
- * Normalisations of DeepFace by their names there: what its `normalize_input` does to pixels 0 to 255, channels in the
+ * Normalizations of DeepFace by their names there: what its `normalize_input` does to pixels 0 to 255, channels in the
  * order BGR.
  *
  * @see serengil/deepface@243209f:deepface/modules/preprocessing.py
@@ -21,7 +21,7 @@ export const NORMALIZATIONS = {
 
 export type Normalization = keyof typeof NORMALIZATIONS;
 
-/** The input of an embedder with another normalisation. */
+/** The input of an embedder with another normalization. */
 export function normalized(input: CardInput, name: Normalization): CardInput {
   const { mean, std, ...rest } = NORMALIZATIONS[name];
   return { ...input, mean: [...mean], std: [...std], ...rest };

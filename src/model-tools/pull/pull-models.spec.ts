@@ -197,9 +197,9 @@ describe('a server that fails in passing', () => {
       [first(1000, 'reset'), status(416)],
       [undefined, 'bytes=1000-', undefined],
     ],
-  ])('is asked again where it %s', async (_, behaviours, asked) => {
-    server.next.push(...behaviours);
-    const isSlow = behaviours.length === 1 && /stall|never/.test(_);
+  ])('is asked again where it %s', async (_, behaviors, asked) => {
+    server.next.push(...behaviors);
+    const isSlow = behaviors.length === 1 && /stall|never/.test(_);
     await pull([card()], isSlow ? { retryPolicy: { stallMs: 500 } } : {});
     expect(ranges()).toEqual(asked);
     expect(notices).toHaveLength(asked.length - 1);
@@ -332,8 +332,8 @@ describe('a server that has not what the card pins', () => {
       status(307, { location: 'file:///etc/passwd' }),
       /it leads to file:\/\/, which is not https\.$/,
     ],
-  ])('is refused where it %s', async (_, mine, behaviour, reason) => {
-    server.next.push(behaviour);
+  ])('is refused where it %s', async (_, mine, behavior, reason) => {
+    server.next.push(behavior);
     const error = await refusal(pull([mine]));
     expect(error).toMatchObject({ code: 'MODEL_DOWNLOAD_FAILED', message: expect.stringMatching(reason) });
     expect(server.requests).toHaveLength(1);
@@ -454,8 +454,8 @@ describe('a proxy', () => {
   );
 });
 
-describe('a licence that forbids commercial use', () => {
-  const license = { name: 'Research licence', commercialUse: false, note: 'For research only.' };
+describe('a license that forbids commercial use', () => {
+  const license = { name: 'Research license', commercialUse: false, note: 'For research only.' };
   const mine = card({ license });
 
   it('must be accepted, before anything is fetched', async () => {
@@ -463,7 +463,7 @@ describe('a licence that forbids commercial use', () => {
     expect(error).toMatchObject({
       code: 'MODEL_LICENSE_NOT_ACCEPTED',
       message: expect.stringContaining(
-        '(Research licence) does not allow commercial use. For research only. Repeat with --accept-license',
+        '(Research license) does not allow commercial use. For research only. Repeat with --accept-license',
       ),
       details: { model: 'mine', license },
     });

@@ -32,7 +32,7 @@ export interface PullOptions {
   from: string | null;
   /** True to replace files that are there and right. */
   force: boolean;
-  /** True where the operator accepts licences that forbid commercial use. */
+  /** True where the operator accepts licenses that forbid commercial use. */
   acceptLicense: boolean;
   /** sha256 of the ONNX file, for a model whose card pins none. Of one model only. */
   sha256: string | null;
@@ -75,7 +75,7 @@ interface Fetch {
 
 /**
  * Fetches the files of models, from the network or from a folder. A pack is fetched once for all models in it. Nothing is
- * fetched before every name, licence and hash has been looked at; no file appears under its name before it is checked.
+ * fetched before every name, license and hash has been looked at; no file appears under its name before it is checked.
  *
  * @yields each model once it is there.
  * @throws {FaceError} MODEL_UNKNOWN for a name without a card or that is compiled; MODEL_LICENSE_NOT_ACCEPTED;
@@ -154,7 +154,7 @@ function licenseNotAccepted({ name, license }: ModelCard): FaceError {
   const note = license.note == null ? '' : ` ${license.note}`;
   return new FaceError(
     'MODEL_LICENSE_NOT_ACCEPTED',
-    `The licence of model ${name} (${license.name}) does not allow commercial use.${note} Repeat with --accept-license where your use is within it.`,
+    `The license of model ${name} (${license.name}) does not allow commercial use.${note} Repeat with --accept-license where your use is within it.`,
     { model: name, license },
   );
 }

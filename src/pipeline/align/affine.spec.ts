@@ -115,13 +115,13 @@ describe(invertSimilarity.name, () => {
 
 describe(squareToSource.name, () => {
   it('maps the corners of the output to the corner pixels of the square', () => {
-    // 40 px of the image on 20 px: pixel centres of the output lie 0.5 image pixels inside the first two.
+    // 40 px of the image on 20 px: pixel centers of the output lie 0.5 image pixels inside the first two.
     const map = squareToSource({ x: 99.5, y: 49.5 }, 40, 20);
     expect(applySimilarity(map, { x: 0, y: 0 })).toEqual({ x: 80.5, y: 30.5 });
     expect(applySimilarity(map, { x: 19, y: 19 })).toEqual({ x: 118.5, y: 68.5 });
   });
 
-  it('turns clockwise on the screen around the centre', () => {
+  it('turns clockwise on the screen around the center', () => {
     const map = squareToSource({ x: 10, y: 20 }, 5, 5, Math.PI / 2);
     const right = applySimilarity(map, { x: 4, y: 2 });
     expect(right.x).toBeCloseTo(10, 9);

@@ -211,7 +211,7 @@ describe(alignFaces.name, () => {
       },
     );
 
-    it.each(['arcface-112', 'upright-crop'])('centred on black, with the aspect kept: %s', (family) => {
+    it.each(['arcface-112', 'upright-crop'])('centered on black, with the aspect kept: %s', (family) => {
       const white = blank(200, 200);
       white.data.fill(255);
       // 100 by 50 fills rows 28 to 83 of 112.

@@ -37,7 +37,7 @@ const ARCFACE_112: readonly Point[] = [
 /**
  * Mean positions of the points 17 to 67 of the 300-W annotation in a frame of 0 to 1.
  *
- * @see dlib/image_transforms/interpolation.h, get_face_chip_details (Boost licence), with which the 128-d network was
+ * @see dlib/image_transforms/interpolation.h, get_face_chip_details (Boost license), with which the 128-d network was
  * trained. Differs: none.
  */
 const DLIB_MEAN_X = [

@@ -1,7 +1,7 @@
 import { poseOf } from './face-pose';
 import type { Landmarks, Point } from '../face.types';
 
-/** Turns a head in space and looks at it from far away. Angles in degrees; x right, y down, z towards the viewer. */
+/** Turns a head in space and looks at it from far away. Angles in degrees; x right, y down, z toward the viewer. */
 function landmarksOf({ yaw = 0, pitch = 0, roll = 0, scale = 60 }): Landmarks {
   const head: [number, number, number][] = [
     [-0.5, 0, 0],

@@ -59,7 +59,7 @@ async function landmarksOfCrops(
   return crops.map((toSource, i) =>
     Array.from({ length: 68 }, (_, k) =>
       applySimilarity(toSource, {
-        // The network answers in fractions of the square, measured from its corner; pixel centres are half a pixel in.
+        // The network answers in fractions of the square, measured from its corner; pixel centers are half a pixel in.
         x: landmarks.data[i * 136 + 2 * k] * size - 0.5,
         y: landmarks.data[i * 136 + 2 * k + 1] * size - 0.5,
       }),

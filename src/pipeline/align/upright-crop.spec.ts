@@ -25,7 +25,7 @@ function crop(
   return { at, red: (y) => Array.from({ length: width }, (_, x) => at(x, y)[0]), bytes };
 }
 
-const grey =
+const gray =
   (value: (x: number, y: number) => number): Channels =>
   (x, y) => [value(x, y), value(x, y), value(x, y)];
 const box = (x: number, y: number, width: number, height: number): BoundingBox => ({ x, y, width, height });
@@ -55,11 +55,11 @@ describe(cropUpright.name, () => {
     expect(crop(numbered, box(2.9, 5, 4, 6), null, [8, 12]).bytes).not.toEqual(whole.bytes);
   });
 
-  it('enlarges with pixel centres at halves, and the edge for what is outside', () => {
+  it('enlarges with pixel centers at halves, and the edge for what is outside', () => {
     const image = paint(
       2,
       2,
-      grey((x, y) => 100 * x + 40 * y),
+      gray((x, y) => 100 * x + 40 * y),
     );
     const { red } = crop(image, box(0, 0, 2, 2), null, [4, 4]);
     // Output 0 to 3 lies at -0.25, 0.25, 0.75 and 1.25: weights of the second pixel 0, 1/4, 3/4, 1.
@@ -75,7 +75,7 @@ describe(cropUpright.name, () => {
     const image = paint(
       6,
       6,
-      grey((x, y) => [10, 20, 200, 40, 50, 250][x] + (y === 1 || y === 4 ? 0 : 5)),
+      gray((x, y) => [10, 20, 200, 40, 50, 250][x] + (y === 1 || y === 4 ? 0 : 5)),
     );
     // Output 0 and 1 lie at 1 and 4.
     const { red } = crop(image, box(0, 0, 6, 6), null, [2, 2]);
@@ -98,7 +98,7 @@ describe(cropUpright.name, () => {
     const white = paint(
       300,
       300,
-      grey(() => 255),
+      gray(() => 255),
     );
     /** First and last white column and row. */
     const extent = (size: [number, number], output: [number, number]) => {
@@ -132,7 +132,7 @@ describe(cropUpright.name, () => {
     const white = paint(
       30,
       30,
-      grey(() => 255),
+      gray(() => 255),
     );
     const { red } = crop(white, box(-4, 24, 10, 10), null, [10, 10]);
     expect(red(0)).toEqual([0, 0, 0, 0, 255, 255, 255, 255, 255, 255]);
@@ -175,7 +175,7 @@ describe(cropUpright.name, () => {
       const near = (a: Point, x: number, y: number) => Math.max(0, 255 - 60 * Math.hypot(x - a.x, y - a.y));
       const image = paint(160, 160, (x, y) => [near(left, x, y), near(right, x, y), 0]);
       const { at } = crop(image, box(50, 50, 60, 60), landmarks, [120, 120]);
-      const centre = (channel: number) => {
+      const center = (channel: number) => {
         let [sum, sumX, sumY] = [0, 0, 0];
         for (let y = 0; y < 120; y++) {
           for (let x = 0; x < 120; x++) {
@@ -188,9 +188,9 @@ describe(cropUpright.name, () => {
         return { x: sumX / sum, y: sumY / sum };
       };
       // Enlarged twice.
-      expect(Math.abs(centre(0).y - centre(1).y)).toBeLessThan(0.2);
+      expect(Math.abs(center(0).y - center(1).y)).toBeLessThan(0.2);
       const distance = 2 * Math.hypot(right.x - left.x, right.y - left.y);
-      expect(Math.abs(centre(1).x - centre(0).x - distance)).toBeLessThan(0.4);
+      expect(Math.abs(center(1).x - center(0).x - distance)).toBeLessThan(0.4);
     },
   );
 
@@ -226,7 +226,7 @@ describe(cropUpright.name, () => {
     const image = paint(
       80,
       80,
-      grey((x, y) => 128 + 60 * Math.sin(x * 1.1) + 60 * Math.cos(y * 0.9)),
+      gray((x, y) => 128 + 60 * Math.sin(x * 1.1) + 60 * Math.cos(y * 0.9)),
     );
     const face = box(20, 22, 40, 36);
     // 28 right and 11 down, both whole: the angle is known to the last digit.
@@ -258,12 +258,12 @@ describe(cropUpright.name, () => {
     const all = paint(
       300,
       300,
-      grey(() => 255),
+      gray(() => 255),
     );
     const part = paint(
       300,
       300,
-      grey((x, y) => (inside(x, y) ? 255 : 0)),
+      gray((x, y) => (inside(x, y) ? 255 : 0)),
     );
     const turned = crop(all, face, landmarks, [20, 80]);
     expect(turned.bytes).toEqual(crop(part, face, landmarks, [20, 80]).bytes);

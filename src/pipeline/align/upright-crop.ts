@@ -20,7 +20,7 @@ const CUBIC_A = -0.75;
  * @param landmarks - `null`: step 2 is left out.
  * @param output - receives `Uint8Array [height * width * 3]` HWC RGB at `offset`, where it must be black.
  * @see serengil/deepface (MIT) modules/detection.py, modules/preprocessing.py; OpenCV (Apache-2.0) imgproc/src/imgwarp.cpp
- * and resize.cpp. Differs: weights of the turn are not rounded to 32768ths, and the result is rounded to whole grey
+ * and resize.cpp. Differs: weights of the turn are not rounded to 32768ths, and the result is rounded to whole gray
  * levels. Against OpenCV 5.0.0, over 200 crops of blurred noise: 0.1 levels apart in the mean, 0.03 % of the values by more
  * than 1.5, the worst by 4 (a coordinate between two 32nds that falls to the other one).
  */
@@ -69,7 +69,7 @@ function wholePixels({ x, y, width, height }: BoundingBox): BoundingBox {
   };
 }
 
-/** The two neighbours that an output pixel is made of, as positions in `read`, and the weight of the second. */
+/** The two neighbors that an output pixel is made of, as positions in `read`, and the weight of the second. */
 interface LinearTap {
   first: number;
   second: number;
@@ -77,7 +77,7 @@ interface LinearTap {
 }
 
 /**
- * Where a bilinear resize reads: pixel centres lie at halves, what is outside counts as the edge.
+ * Where a bilinear resize reads: pixel centers lie at halves, what is outside counts as the edge.
  *
  * @returns `read` - the source positions that are read at all, ascending.
  */

@@ -13,7 +13,7 @@ export interface Candidate {
   landmarks?: Landmarks;
 }
 
-/** Corners of a box given by its centre and size. */
+/** Corners of a box given by its center and size. */
 export function boxAround(
   centerX: number,
   centerY: number,

@@ -138,7 +138,7 @@ describe(letterbox.name, () => {
         ];
         const [red, green, blue] = pixel(canvas, x, y);
         expect(blue).toBe(255);
-        // Pixel centres, back in the image; a ramp keeps its values wherever it is resized.
+        // Pixel centers, back in the image; a ramp keeps its values wherever it is resized.
         expect(Math.abs(red - ((x + 0.5 - offset) / scaleX - 0.5))).toBeLessThanOrEqual(2);
         expect(Math.abs(green - ((y + 0.5 - offset) / scaleY - 0.5))).toBeLessThanOrEqual(2);
       }

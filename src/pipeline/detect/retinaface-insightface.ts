@@ -8,8 +8,8 @@ const BASE_SIZE = 16;
  * scores (all backgrounds first, then all faces; softmax done), boxes (4 per anchor) and landmarks (10 per anchor). Anchor
  * sides (`minSizes`) come from the card, in the order of the anchors.
  *
- * Anchor centre = (column, row) * stride + 7.5; centre = anchor centre + delta * side; side of the box = side *
- * exp(delta), last pixel included; landmark = anchor centre + delta * side.
+ * Anchor center = (column, row) * stride + 7.5; center = anchor center + delta * side; side of the box = side *
+ * exp(delta), last pixel included; landmark = anchor center + delta * side.
  *
  * @see serengil/retinaface@018a5d2:retinaface/RetinaFace.py and retinaface/commons/postprocess.py
  */

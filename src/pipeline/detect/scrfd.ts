@@ -5,8 +5,8 @@ const ANCHORS_PER_CELL = 2;
 
 /**
  * SCRFD with landmarks: nine outputs, scores, box distances and landmark offsets of strides 8, 16, 32 in that order
- * (three of each). Centre = (column, row) * stride, without half-cell offset; box = centre -/+ distance * stride;
- * landmark = centre + offset * stride.
+ * (three of each). Center = (column, row) * stride, without half-cell offset; box = center -/+ distance * stride;
+ * landmark = center + offset * stride.
  *
  * @see deepinsight/insightface python-package/insightface/model_zoo/scrfd.py
  */

@@ -4,7 +4,7 @@ import { boxAround, type Candidate, type DecodeCandidates, fiveLandmarks } from 
  * YuNet: per stride s of 8, 16, 32 the outputs cls, obj, bbox (4) and kps (10), one row per cell, given in that order
  * (three cls, three obj, three bbox, three kps).
  *
- * detectionScore = sqrt(cls * obj); centre = (column + b0, row + b1) * s; size = exp(b2, b3) * s;
+ * detectionScore = sqrt(cls * obj); center = (column + b0, row + b1) * s; size = exp(b2, b3) * s;
  * landmark i = (column + k2i, row + k2i+1) * s.
  *
  * @see opencv modules/objdetect/src/face_detect.cpp @0692bb4 for the formulas.

@@ -62,7 +62,7 @@ describe(embedFaces.name, () => {
     }
   });
 
-  it('exchanges left and right within each row, not rows or colours', async () => {
+  it('exchanges left and right within each row, not rows or colors', async () => {
     const seen: number[][] = [];
     const session: TensorSession = {
       async run(data, [batch]) {

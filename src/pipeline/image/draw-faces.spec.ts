@@ -4,10 +4,10 @@ import { drawFaces, paintFaces } from './draw-faces';
 import type { FaceDetection } from '../face.types';
 import { MAX_DECODED_SIDE, type RgbImage } from './rgb-image';
 
-const GREY = 128;
+const GRAY = 128;
 
-function greyImage(width: number, height: number): RgbImage {
-  return { data: new Uint8Array(width * height * 3).fill(GREY), width, height };
+function grayImage(width: number, height: number): RgbImage {
+  return { data: new Uint8Array(width * height * 3).fill(GRAY), width, height };
 }
 
 function faceAt(x: number, y: number, size: number): FaceDetection {
@@ -21,7 +21,7 @@ function faceAt(x: number, y: number, size: number): FaceDetection {
 }
 
 function isPainted({ data, width }: RgbImage, x: number, y: number): boolean {
-  return [0, 1, 2].some((channel) => data[(y * width + x) * 3 + channel] !== GREY);
+  return [0, 1, 2].some((channel) => data[(y * width + x) * 3 + channel] !== GRAY);
 }
 
 function paintedCount(image: RgbImage): number {
@@ -34,7 +34,7 @@ function paintedCount(image: RgbImage): number {
 
 describe(paintFaces.name, () => {
   it('paints the edges of the box and the landmarks, and nothing between or far away', () => {
-    const image = greyImage(200, 160);
+    const image = grayImage(200, 160);
     paintFaces(image, [faceAt(60, 50, 80)]);
     for (const [x, y] of [
       [60, 50],
@@ -62,17 +62,17 @@ describe(paintFaces.name, () => {
   });
 
   it('writes the detection score above the box, and inside where there is no room above', () => {
-    const withRoom = greyImage(200, 160);
+    const withRoom = grayImage(200, 160);
     paintFaces(withRoom, [faceAt(60, 50, 80)]);
     expect(isPainted(withRoom, 62, 45)).toBe(true);
-    const withoutRoom = greyImage(200, 160);
+    const withoutRoom = grayImage(200, 160);
     paintFaces(withoutRoom, [faceAt(60, 0, 80)]);
     expect(isPainted(withoutRoom, 64, 4)).toBe(true);
   });
 
   it('writes different scores differently', () => {
     const [high, low] = [0.98, 0.5].map((detectionScore) => {
-      const image = greyImage(100, 100);
+      const image = grayImage(100, 100);
       paintFaces(image, [{ ...faceAt(20, 40, 50), detectionScore }]);
       return image;
     });
@@ -80,14 +80,14 @@ describe(paintFaces.name, () => {
   });
 
   it('keeps to the image where a face leaves it', () => {
-    const image = greyImage(100, 100);
+    const image = grayImage(100, 100);
     paintFaces(image, [faceAt(-40, -40, 80), faceAt(70, 70, 80)]);
     expect(image.data).toHaveLength(100 * 100 * 3);
     expect(isPainted(image, 39, 20)).toBe(true);
     expect(isPainted(image, 70, 90)).toBe(true);
     // A box that leaves the image on the right must not come in again on the left.
     expect(isPainted(image, 0, 90)).toBe(false);
-    const outside = greyImage(100, 100);
+    const outside = grayImage(100, 100);
     paintFaces(outside, [faceAt(-300, 300, 80)]);
     expect(paintedCount(outside)).toBeLessThan(500);
   });
@@ -95,7 +95,7 @@ describe(paintFaces.name, () => {
 
 describe(drawFaces.name, () => {
   const jpeg = (width: number, height: number) =>
-    sharp({ create: { width, height, channels: 3, background: { r: GREY, g: GREY, b: GREY } } }).jpeg();
+    sharp({ create: { width, height, channels: 3, background: { r: GRAY, g: GRAY, b: GRAY } } }).jpeg();
   const decode = async (png: Buffer): Promise<RgbImage> => {
     const { data, info } = await sharp(png).removeAlpha().raw().toBuffer({ resolveWithObject: true });
     return { data, width: info.width, height: info.height };

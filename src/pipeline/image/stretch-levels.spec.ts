@@ -1,7 +1,7 @@
 import { gainOf, stretchLevels } from './stretch-levels';
 import type { RgbImage } from './rgb-image';
 
-/** Grey pixels whose levels go from 0 to `brightest`. */
+/** Gray pixels whose levels go from 0 to `brightest`. */
 function ramp(brightest: number) {
   const [width, height] = [140, 100];
   const data = new Uint8Array(width * height * 3);

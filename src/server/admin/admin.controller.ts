@@ -34,15 +34,15 @@ const LOAD_ERRORS: readonly RequestErrorCode[] = [
 
 const MODEL_ANSWER = {
   model: {
-    summary: 'The model as it is now',
+    summary: 'State of the model',
     value: ModelResponseDto.from(MODEL_STATUS_EXAMPLE, EXAMPLE_REQUEST_ID),
   },
 };
 const PURGE_ANSWER = {
-  purged: { summary: 'What was forgotten', value: { purged: 2, requestId: EXAMPLE_REQUEST_ID } },
+  purged: { summary: 'Number of purged results', value: { purged: 2, requestId: EXAMPLE_REQUEST_ID } },
 };
 
-/** What an operator does while the service runs. Changes of models are made one after the other; answers come when they are done. */
+/** Operations on a running service. Model changes run one at a time; a request is answered once its change is done. */
 @ApiTags('admin')
 @Scopes('admin')
 @Controller('admin')
@@ -52,10 +52,10 @@ export class AdminController {
   @Get('status')
   @ApiOperation({
     summary: 'Workers, queue, cache, memory',
-    description: 'What serves the requests, as it is now.',
+    description: 'Workers, queue, cache and memory.',
   })
   @ApiOkResponse({
-    description: 'The state',
+    description: 'Current state',
     type: StatusResponseDto,
     examples: { status: { summary: 'Two workers', value: STATUS_ANSWER } },
   })
@@ -67,7 +67,7 @@ export class AdminController {
   @Get('models')
   @ApiOperation({
     summary: 'List the models',
-    description: 'State, loads, memory, runs and latency of each. The same as /v1/models.',
+    description: 'State, loads, memory, runs and latency of each model, as in /v1/models.',
   })
   @ApiOkResponse({
     description: 'Every model with a card',
@@ -84,17 +84,16 @@ export class AdminController {
   @JsonBody({
     type: LoadModelDto,
     examples: {
-      toStay: { summary: 'Until it is unloaded', value: {} },
-      whileUsed: { summary: 'Until ten minutes pass without a call', value: { idleTtlMs: 600_000 } },
+      toStay: { summary: 'Keep the model until it is unloaded', value: {} },
+      whileUsed: { summary: 'Unload the model after ten idle minutes', value: { idleTtlMs: 600_000 } },
     },
   })
   @ApiOperation({
     summary: 'Load a model',
     description:
-      'Loads and warms it in workers beside those that serve, which then take over. Where that fails, all stays as it was. ' +
-      'A model that is loaded already stays as it is.',
+      'Starts new workers with the model loaded and warm, then replaces the current ones. If that fails, nothing changes. A loaded model is left as it is.',
   })
-  @ApiOkResponse({ description: 'It is loaded', type: ModelResponseDto, examples: MODEL_ANSWER })
+  @ApiOkResponse({ description: 'Loaded', type: ModelResponseDto, examples: MODEL_ANSWER })
   @ApiFaceErrors(LOAD_ERRORS)
   async loadModel(
     @Param() { name }: ModelNameDto,
@@ -108,9 +107,10 @@ export class AdminController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Warm a model',
-    description: 'Runs it once in every worker, so that its memory is at hand after a long rest.',
+    description:
+      'Runs the model once in every worker, so that the first request after a long idle time is not slow.',
   })
-  @ApiOkResponse({ description: 'It is warm', type: ModelResponseDto, examples: MODEL_ANSWER })
+  @ApiOkResponse({ description: 'Warmed', type: ModelResponseDto, examples: MODEL_ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'MODEL_NOT_LOADED'])
   async warmModel(
     @Param() { name }: ModelNameDto,
@@ -124,9 +124,9 @@ export class AdminController {
   @ApiOperation({
     summary: 'Unload a model',
     description:
-      'Requests that name it are refused from then on; those under way are answered. Answers when its memory is given back.',
+      'New requests that name the model are rejected; running ones finish. The response is sent when the memory is released.',
   })
-  @ApiOkResponse({ description: 'It is unloaded', type: ModelResponseDto, examples: MODEL_ANSWER })
+  @ApiOkResponse({ description: 'Unloaded', type: ModelResponseDto, examples: MODEL_ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'MODEL_NOT_LOADED', 'MODEL_IN_USE', 'MEMORY_BUDGET_EXCEEDED'])
   async unloadModel(
     @Param() { name }: ModelNameDto,
@@ -142,13 +142,12 @@ export class AdminController {
     examples: { other: { summary: 'Another model', value: { replacement: 'sface' } } },
   })
   @ApiOperation({
-    summary: 'Put another model in the place of a loaded one',
+    summary: 'Replace a loaded model with another one',
     description:
-      'The new one loads and warms beside the old one, then takes over, as the default too; what is under way on the old ' +
-      'one finishes. Where the load fails, the old one still serves.',
+      'The new model is loaded and warmed beside the old one, then replaces it, also as the default. Running requests finish with the old model. If loading fails, the old model stays in use.',
   })
   @ApiOkResponse({
-    description: 'The new model, which serves now',
+    description: 'State of the new model',
     type: ModelResponseDto,
     examples: MODEL_ANSWER,
   })
@@ -162,8 +161,11 @@ export class AdminController {
   }
 
   @Delete('cache')
-  @ApiOperation({ summary: 'Forget all cached answers', description: 'Also those that are being made now.' })
-  @ApiOkResponse({ description: 'They are forgotten', type: PurgeResponseDto, examples: PURGE_ANSWER })
+  @ApiOperation({
+    summary: 'Purge the cache',
+    description: 'Removes all cached results, including those still being computed.',
+  })
+  @ApiOkResponse({ description: 'Purged', type: PurgeResponseDto, examples: PURGE_ANSWER })
   @ApiFaceErrors(ADMIN_ERRORS)
   purgeCache(@RequestId() requestId: string): PurgeResponseDto {
     return { purged: this.model.purgeCache(), requestId };
@@ -171,10 +173,10 @@ export class AdminController {
 
   @Delete('cache/:imageSha256')
   @ApiOperation({
-    summary: 'Forget the cached answers about one image',
-    description: 'The image is named by the sha256 of its encoded bytes.',
+    summary: 'Purge the cached results of one image',
+    description: 'The image is identified by the SHA-256 of its encoded bytes.',
   })
-  @ApiOkResponse({ description: 'They are forgotten', type: PurgeResponseDto, examples: PURGE_ANSWER })
+  @ApiOkResponse({ description: 'Purged', type: PurgeResponseDto, examples: PURGE_ANSWER })
   @ApiFaceErrors([...ADMIN_ERRORS, 'PARAMETER_INVALID'])
   purgeImage(@Param() { imageSha256 }: ImageHashDto, @RequestId() requestId: string): PurgeResponseDto {
     return { purged: this.model.purgeCache(imageSha256), requestId };

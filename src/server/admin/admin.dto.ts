@@ -22,7 +22,7 @@ export class ModelNameDto {
 
 /** Body of POST /admin/models/{name}/load. */
 export class LoadModelDto {
-  /** Milliseconds without a call after which the model is unloaded again. */
+  /** Idle time in milliseconds after which the model is unloaded. */
   @OptionalField()
   @IsDecimal()
   @IsInt()
@@ -34,26 +34,26 @@ export class LoadModelDto {
     maximum: IDLE_TTL_RANGE[1],
     example: 600_000,
     description:
-      'Milliseconds without a call after which it is unloaded again. Default: FACE_IDLE_TTLS, or never',
+      'Idle time in milliseconds after which the model is unloaded. Default: FACE_IDLE_TTLS, or never',
   })
   idleTtlMs?: number;
 }
 
 /** Body of POST /admin/models/{name}/swap. */
 export class SwapModelDto {
-  /** Name of the model that takes its place. */
+  /** Name of the replacement. */
   @IsString()
   @IsNotEmpty()
   @MaxLength(100)
   @ApiProperty({
     example: EXAMPLE_EMBEDDER,
     maxLength: 100,
-    description: 'Model of the same task that takes its place; the same name takes up a changed card or file',
+    description: 'Replacement, a model of the same task. The same name reloads a changed card or file',
   })
   replacement!: string;
 }
 
-/** Answer of a change of models. */
+/** Response to a model change. */
 export class ModelResponseDto {
   @ApiProperty({ type: ModelStatusDto })
   model!: ModelStatusDto;
@@ -68,82 +68,86 @@ export class ModelResponseDto {
 
 /** Memory of a process. */
 export class ProcessMemoryDto implements ProcessMemory {
-  @ApiProperty({ ...BYTES, example: 92_274_688, description: 'Pages of its own, bytes' })
+  @ApiProperty({ ...BYTES, example: 92_274_688, description: 'Private memory, bytes' })
   privateBytes!: number;
 
   @ApiProperty({
     ...BYTES,
     example: 83_886_080,
-    description: 'Pages mapped from files, bytes; weights are the same memory in every worker',
+    description: 'Memory mapped from files, bytes; all workers share the memory of the weights',
   })
   sharedBytes!: number;
 }
 
 /** One inference worker. */
 export class WorkerDto {
-  @ApiProperty({ type: 'integer', nullable: true, example: 4211, description: 'Number of the process' })
+  @ApiProperty({ type: 'integer', nullable: true, example: 4211, description: 'Process id' })
   pid!: number | null;
 
   @ApiProperty({
     enum: ['starting', 'idle', 'busy', 'retiring'],
     example: 'idle',
-    description: 'retiring: finishes its image with models that were unloaded, then ends',
+    description: 'retiring: finishes its current image with a previous set of models, then exits',
   })
   state!: EngineStatus['workers'][number]['state'];
 
-  @ApiProperty({ type: ProcessMemoryDto, nullable: true, description: 'null where it cannot be read' })
+  @ApiProperty({ type: ProcessMemoryDto, nullable: true, description: 'null if it cannot be read' })
   memory!: ProcessMemoryDto | null;
 }
 
-/** Images in front of the workers. */
+/** Queue of images in front of the workers. */
 export class QueueDto {
-  @ApiProperty({ ...COUNT, example: 3, description: 'Images that wait' })
+  @ApiProperty({ ...COUNT, example: 3, description: 'Images waiting' })
   length!: number;
 
-  @ApiProperty({ ...BYTES, example: 912_384, description: 'Their bytes' })
+  @ApiProperty({ ...BYTES, example: 912_384, description: 'Bytes in use' })
   bytes!: number;
 
-  @ApiProperty({ ...COUNT, example: 256, description: 'Images that may wait' })
+  @ApiProperty({ ...COUNT, example: 256, description: 'Maximum number of waiting images' })
   maxLength!: number;
 
-  @ApiProperty({ ...BYTES, example: 268_435_456, description: 'Bytes that may wait' })
+  @ApiProperty({ ...BYTES, example: 268_435_456, description: 'Maximum bytes of waiting images' })
   maxBytes!: number;
 
-  @ApiProperty({ ...COUNT, example: 2, description: 'Images that are worked on' })
+  @ApiProperty({ ...COUNT, example: 2, description: 'Images in progress' })
   running!: number;
 }
 
-/** What the cache holds, and how it did since the boot. */
+/** Content of the cache, and its statistics since the start. */
 export class CacheDto {
-  @ApiProperty({ ...COUNT, example: 1500, description: 'Answers that are kept' })
+  @ApiProperty({ ...COUNT, example: 1500, description: 'Results in the cache' })
   entries!: number;
 
-  @ApiProperty({ ...BYTES, example: 2_400_000, description: 'Their bytes' })
+  @ApiProperty({ ...BYTES, example: 2_400_000, description: 'Bytes in use' })
   bytes!: number;
 
-  @ApiProperty({ ...BYTES, example: 67_108_864, description: 'Bytes that may be kept' })
+  @ApiProperty({ ...BYTES, example: 67_108_864, description: 'Maximum bytes of the cache' })
   maxBytes!: number;
 
   @ApiProperty({ ...COUNT, example: 820, description: 'Images answered from the cache' })
   hits!: number;
 
-  @ApiProperty({ ...COUNT, example: 12, description: 'Images that joined the same image under way' })
+  @ApiProperty({
+    ...COUNT,
+    example: 12,
+    description: 'Images that shared the result of the same image in progress',
+  })
   shared!: number;
 
-  @ApiProperty({ ...COUNT, example: 1511, description: 'Images that were worked on' })
+  @ApiProperty({ ...COUNT, example: 1511, description: 'Images processed' })
   misses!: number;
 }
 
-/** Memory as it is reckoned before a model is loaded. */
+/** Memory estimate, which decides whether a model can be loaded. */
 export class MemoryDto {
   @ApiProperty({
     ...BYTES,
     example: 524_288_000,
-    description: 'What server, workers and models are reckoned to take, bytes',
+    description: 'Estimated memory of the server, its workers and models, bytes',
   })
   reckonedBytes!: number;
 
-  @ApiProperty({ ...BYTES, example: 20_615_843_020, description: 'What they may take, bytes' })
+  @ApiProperty({ ...BYTES, example: 20_615_843_020, description: 'Memory budget, bytes' })
   budgetBytes!: number;
 }
 
@@ -152,13 +156,13 @@ export class StatusResponseDto implements EngineStatus {
   @ApiProperty({ type: [WorkerDto] })
   workers!: WorkerDto[];
 
-  @ApiProperty({ ...COUNT, example: 0, description: 'Workers that ended and were replaced since the boot' })
+  @ApiProperty({ ...COUNT, example: 0, description: 'Workers that exited and were replaced since the start' })
   workerRestarts!: number;
 
   @ApiProperty({ type: QueueDto })
   queue!: QueueDto;
 
-  @ApiProperty({ type: CacheDto, nullable: true, description: 'null where FACE_CACHE is off' })
+  @ApiProperty({ type: CacheDto, nullable: true, description: 'null if FACE_CACHE is off' })
   cache!: CacheDto | null;
 
   @ApiProperty({ type: MemoryDto })
@@ -171,7 +175,7 @@ export class StatusResponseDto implements EngineStatus {
 /** Image in the path of a purge. */
 export class ImageHashDto {
   /** Hexadecimal sha256 of the encoded image. */
-  @Matches(/^[0-9a-f]{64}$/, { message: '$property must be 64 hexadecimal digits, in small letters' })
+  @Matches(/^[0-9a-f]{64}$/, { message: '$property must be 64 lowercase hexadecimal digits' })
   @ApiProperty({
     example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
     description: 'Hexadecimal sha256 of the encoded image',
@@ -179,9 +183,9 @@ export class ImageHashDto {
   imageSha256!: string;
 }
 
-/** Answer of a purge. */
+/** Response to a purge. */
 export class PurgeResponseDto {
-  @ApiProperty({ ...COUNT, example: 1500, description: 'Answers that were forgotten' })
+  @ApiProperty({ ...COUNT, example: 1500, description: 'Results removed' })
   purged!: number;
 
   @ApiRequestId()

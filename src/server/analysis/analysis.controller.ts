@@ -20,13 +20,12 @@ export class AnalysisController {
   @HttpCode(200)
   @ImageBody({ fields: ['image'] }, { options: AnalyzeOptionsDto, examples: IMAGE_EXAMPLES })
   @ApiOperation({
-    summary: 'Estimate age, gender, expression and race of the faces of an image',
+    summary: 'Estimate the age, gender, expression and race of the faces in an image',
     description:
-      'Estimates of a network, not facts about a person. Only what `attributes` asks for is run; without it, all that a ' +
-      'loaded model estimates. An image without a face is answered with an empty list.',
+      'The results are estimates of a network, not facts about a person. `attributes` selects the attributes to estimate; by default, all attributes that have a loaded model. If the image has no face, the list is empty.',
   })
   @ApiOkResponse({
-    description: 'The faces with their estimates',
+    description: 'Faces with their estimates',
     type: AnalyzeResponseDto,
     examples: { oneFace: { summary: 'One face', value: ANALYZE_ANSWER } },
   })

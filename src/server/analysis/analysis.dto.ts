@@ -20,7 +20,7 @@ const SOFTMAX = { minimum: 0, maximum: 1 };
 
 /** Body of POST /v1/analyze beside `image`. */
 export class AnalyzeOptionsDto extends FaceOptionsDto {
-  /** What is estimated. */
+  /** Attributes to estimate. */
   @OptionalField()
   @IsNameList()
   @ArrayNotEmpty()
@@ -33,12 +33,11 @@ export class AnalyzeOptionsDto extends FaceOptionsDto {
     minItems: 1,
     example: ['age', 'gender'],
     description:
-      'What is estimated; nothing else is run. Text may name them with commas between. Default: all that a loaded model ' +
-      'estimates',
+      'Attributes to estimate, as a list or comma-separated. Default: all attributes that have a loaded model',
   })
   attributes?: Attribute[];
 
-  /** What is done about presentation attacks. */
+  /** Policy for presentation attacks. */
   @IsPresentationAttack()
   presentationAttack?: PresentationAttackPolicy;
 }
@@ -52,14 +51,14 @@ export class GenderScoresDto {
   female!: number;
 }
 
-/** A face with estimated attributes: those that were asked for. */
+/** A face with the requested attributes. */
 export class AnalyzedFaceDto extends FaceDto {
   @ApiPropertyOptional({ example: 31.4, description: 'Estimated age in years' })
   age?: number;
 
   @ApiPropertyOptional({
     enum: GENDERS,
-    description: 'The gender with the larger score, as the network saw it',
+    description: 'Gender with the larger score',
   })
   gender?: Gender;
 
@@ -69,7 +68,7 @@ export class AnalyzedFaceDto extends FaceDto {
   })
   genderScores?: GenderScoresDto;
 
-  @ApiPropertyOptional({ enum: EXPRESSIONS, description: 'The expression with the largest score' })
+  @ApiPropertyOptional({ enum: EXPRESSIONS, description: 'Expression with the largest score' })
   expression?: Expression;
 
   @ApiPropertyOptional({
@@ -82,8 +81,7 @@ export class AnalyzedFaceDto extends FaceDto {
 
   @ApiPropertyOptional({
     example: 'indian',
-    description:
-      'The label with the largest score, as the network saw it: a class of its training data, no fact',
+    description: 'Label with the largest score: a class of the training data, not a fact about the person',
   })
   race?: string;
 
@@ -105,7 +103,7 @@ export class AnalyzedFaceDto extends FaceDto {
 export class AnalyzeResponseDto extends ImageResultDto {
   @ApiProperty({
     type: [AnalyzedFaceDto],
-    description: 'Selected faces, largest first; empty where none was found',
+    description: 'Selected faces, largest first; empty if no face was found',
   })
   faces!: AnalyzedFaceDto[];
 

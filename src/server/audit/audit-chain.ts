@@ -1,7 +1,7 @@
 import { createHash, createHmac, hkdfSync } from 'node:crypto';
 import { MAX_SUBJECT_ID_LENGTH } from '../../gallery/gallery-rules';
 
-/** What an operator or a caller did. `start`, `stop` and `gap` are the service's own. */
+/** Action of an operator or a caller; `start`, `stop` and `gap` are written by the service itself. */
 export type AuditAction =
   | 'verify'
   | 'identify'
@@ -21,14 +21,14 @@ export type AuditAction =
   | 'stop'
   | 'gap';
 
-/** What one line of the audit stream says, beside its place in the chain. */
+/** Content of one line of the audit stream, without its chain fields. */
 export interface AuditEntry {
   /** ISO 8601, UTC. */
   time: string;
   action: AuditAction;
   /** Name of the key of the request; `null` without one. */
   key: string | null;
-  /** IP address that the request came from; `null` for lines of the service's own. */
+  /** IP address of the caller; `null` for lines of the service itself. */
   address: string | null;
   gallery: string | null;
   /** The person: by default a keyed hash of gallery and subject id. */
@@ -38,31 +38,31 @@ export interface AuditEntry {
   /** Identify only: cosine similarity, [-1, 1]. */
   similarity?: number;
   requestId: string | null;
-  /** How many lines or results this one stands for, where it is not one. */
+  /** Number of lines or results that this one stands for, if not 1. */
   count?: number;
 }
 
-/** Where a chain stands: the number and the hash of its last line. */
+/** Position in a chain: sequence number and hash of its last line. */
 export interface ChainEnd {
   sequence: number;
   /** 64 hexadecimal digits. */
   hash: string;
 }
 
-/** Before the first line. */
+/** Position before the first line. */
 export const CHAIN_START: ChainEnd = { sequence: 0, hash: '0'.repeat(64) };
 
 const OWN_HASH = /,"hash":"([0-9a-f]{64})"}$/;
 
-/** Keys of the two uses of FACE_AUDIT_KEY (HKDF, RFC 5869), so that one says nothing about the other. */
+/** Derives independent keys (HKDF, RFC 5869) for the two uses of FACE_AUDIT_KEY. */
 export function auditKeys(secret: string): { chain: Buffer; subjects: Buffer } {
   const derive = (use: string) => Buffer.from(hkdfSync('sha256', secret, '', `likeness audit ${use}`, 32));
   return { chain: derive('chain'), subjects: derive('subjects') };
 }
 
 /**
- * The line that follows `end`: the entry with `sequence`, `previous` (the hash of the line before) and, last, `hash`, that of
- * the rest of the line. The hash is SHA-256, or HMAC-SHA-256 where there is a key.
+ * Formats the line after `end`: the entry with `sequence`, `previous` (hash of the previous line) and, last, `hash`
+ * over the rest of the line: SHA-256, or HMAC-SHA-256 with a key.
  */
 export function chainLine(end: ChainEnd, entry: AuditEntry, key: Buffer | null): ChainEnd & { line: string } {
   const sequence = end.sequence + 1;
@@ -72,16 +72,16 @@ export function chainLine(end: ChainEnd, entry: AuditEntry, key: Buffer | null):
 }
 
 /**
- * Reads a line of a chain, for itself.
+ * Reads one line of a chain and checks its own hash.
  *
- * @throws {Error} where it is no such line, or its hash is not that of its content.
+ * @throws {Error} if it is not a line of an audit stream, or its hash does not match.
  */
 export function readLine(line: string, key: Buffer | null): ChainEnd & { previous: string; action: string } {
   const [tail, hash] = OWN_HASH.exec(line) ?? [];
   if (tail == null) throw new Error('it is not a line of an audit stream');
   const content = `${line.slice(0, -tail.length)}}`;
   if (hashOf(content, key) !== hash) {
-    throw new Error('it was changed, or FACE_AUDIT_KEY is not the key that it was written with');
+    throw new Error('it was changed, or was written with another FACE_AUDIT_KEY');
   }
   const { sequence, previous, action } = JSON.parse(content) as AuditEntry & {
     sequence: number;
@@ -95,13 +95,13 @@ function hashOf(content: string, key: Buffer | null): string {
   return hash.update(content).digest('hex');
 }
 
-/** The person of a line: HMAC-SHA-256 of gallery and subject id, its first 128 bits in hexadecimal digits. */
+/** Hash of a subject: the first 128 bits of HMAC-SHA-256 over gallery and subject id, hexadecimal. */
 export function hashSubject(gallery: string, subjectId: string, key: Buffer): string {
-  // Ids of galleries have no slash.
+  // Gallery ids contain no slash.
   return createHmac('sha256', key).update(`${gallery}/${subjectId.normalize()}`).digest('hex').slice(0, 32);
 }
 
-/** How the settings name a person: as a hash, or by the id itself. Ids from paths of refused requests may be of any length. */
+/** Formats subjects as configured, as a hash or by id. Ids in the paths of rejected requests can have any length. */
 export function subjectNamer(settings: {
   key: string | null;
   subjects: 'hashed' | 'plain';

@@ -97,7 +97,7 @@ describe(AuditFile.name, () => {
     expect(await check()).toMatchObject({ lineCount: 6, broken: null });
   });
 
-  it('removes a line that a crash left half written, and says so in the stream', async () => {
+  it('removes a line that a crash left incomplete, and reports it in the stream', async () => {
     await (await open()).close();
     appendFileSync(path, '{"sequence":3,"time":"20');
     await (await open()).close();
@@ -172,7 +172,7 @@ describe(AuditFile.name, () => {
     const file = await open();
     await file.close();
     file.append(entry('ada'));
-    expect(notices).toContain('error: the audit stream has ended: a line of action verify is lost');
+    expect(notices).toContain('error: the audit stream is closed: a line of action verify is lost');
     expect(lines().map(({ action }) => action)).toEqual(['start', 'stop']);
   });
 

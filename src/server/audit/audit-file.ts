@@ -12,23 +12,23 @@ import {
   readLine,
 } from './audit-chain';
 
-/** Lines that wait for a disk that is slow or full, before further ones are refused or dropped. */
+/** Maximum number of lines that wait for a slow or full disk; further ones are rejected or dropped. */
 const MAX_WAITING = 10_000;
 const RETRY_MS = 1000;
-/** More than any line has. */
+/** Longer than any line. */
 const MAX_LINE_BYTES = 16 * 1024;
-/** Digits of the sequence in the names of full files, so that they sort by age. */
+/** Digits of the sequence number in file names, so that files sort by age. */
 const SEQUENCE_DIGITS = 12;
 const NEWLINE = 10;
 
 export interface AuditFileOptions {
   path: string;
-  /** Key of the chain; `null`: anyone who may write the file can write it anew. */
+  /** Key of the chain; `null`: anyone with write access to the file can rewrite the whole chain. */
   key: Buffer | null;
-  /** Size at which a file is full: it gets the number of its last line as its ending, and a new one begins. */
+  /** Size at which a file is rotated: the number of its last line becomes its suffix, and a new file begins. */
   maxBytes: number;
   onNotice?: (level: 'log' | 'warn' | 'error', message: string) => void;
-  /** Is called whenever lines were written or dropped, or the state has changed. */
+  /** Called after lines were written or dropped, or the state has changed. */
   onChange?: (change: AuditChange) => void;
 }
 
@@ -48,7 +48,7 @@ interface WaitingLine extends ChainEnd {
  */
 export class AuditFile {
   private readonly waiting: WaitingLine[] = [];
-  /** The first of the lines that wait: those that are being written, with what is left of them. */
+  /** The lines being written, and their bytes not written yet. */
   private batch: { bytes: Buffer; lineCount: number } | null = null;
   private writing: Promise<void> | null = null;
   private dropped = 0;
@@ -64,10 +64,10 @@ export class AuditFile {
   ) {}
 
   /**
-   * Goes on with the chain of the file, or of the full file before it. Cuts off a last line that a crash has left half written.
+   * Continues the chain of the file, or of the last rotated one. Removes a last line that a crash left incomplete.
    *
-   * @throws {FaceError} AUDIT_FILE_INVALID where the file cannot be opened, is in use by another process, or its last line
-   * does not hold.
+   * @throws {FaceError} AUDIT_FILE_INVALID if the file cannot be opened, is in use by another process, or its last line
+   * is invalid.
    */
   static async open(options: AuditFileOptions): Promise<AuditFile> {
     const { path, key } = options;
@@ -81,9 +81,8 @@ export class AuditFile {
       const end = lastFull == null ? CHAIN_START : endOf(lastFull, key);
       const file = new AuditFile(options, handle, size, end);
       const from = end.sequence + 1;
-      options.onNotice?.('log', `the audit stream goes on with line ${from}, after the hash ${end.hash}`);
-      if (isTorn)
-        options.onNotice?.('warn', 'the last line of the audit stream was half written and is removed');
+      options.onNotice?.('log', `the audit stream continues with line ${from}, after hash ${end.hash}`);
+      if (isTorn) options.onNotice?.('warn', 'removed an incomplete last line of the audit stream');
       file.append(ownEntry('start', isTorn ? 'recovered' : 'ok'));
       return file;
     } catch (error) {
@@ -92,18 +91,18 @@ export class AuditFile {
     }
   }
 
-  /** Lines cannot be written, or too many wait. */
+  /** Whether lines cannot be written, or too many wait. */
   get isFailing(): boolean {
     return this.failed || this.waiting.length >= MAX_WAITING;
   }
 
-  /** Takes a line; drops and counts it where too many wait. */
+  /** Appends a line, or drops and counts it if too many wait. */
   append(entry: AuditEntry): void {
     if (this.isClosing) {
-      // The work of a client that has left may end after the connections: the last line cannot be followed by another.
+      // Work for a client that disconnected can end after `stop`, which must remain the last line.
       this.options.onNotice?.(
         'error',
-        `the audit stream has ended: a line of action ${entry.action} is lost`,
+        `the audit stream is closed: a line of action ${entry.action} is lost`,
       );
       return;
     }
@@ -113,11 +112,11 @@ export class AuditFile {
       return;
     }
     this.chain(entry);
-    // Not before the next turn: what one request appends is one batch.
+    // Deferred, so that all lines of one request form one batch.
     this.writing ??= new Promise<void>(setImmediate).then(() => this.writeAll());
   }
 
-  /** Ends the stream with a line that says so, and waits until all is written, or cannot be. */
+  /** Appends the `stop` line, and waits until everything is written or cannot be. */
   async close(): Promise<void> {
     if (this.isClosing) return;
     this.append(ownEntry('stop', 'ok'));
@@ -163,7 +162,7 @@ export class AuditFile {
       const bytes = Buffer.from(this.waiting.map(({ line }) => `${line}\n`).join(''));
       this.batch = { bytes, lineCount: this.waiting.length };
     }
-    // A failed write may have left a part of it in the file: only the rest is written again.
+    // A failed write can leave a part in the file: write only the rest again.
     while (this.batch.bytes.length > 0) {
       const { bytesWritten } = await this.handle.write(this.batch.bytes);
       this.batch.bytes = this.batch.bytes.subarray(bytesWritten);
@@ -184,7 +183,7 @@ export class AuditFile {
   private setFailed(failed: boolean, written = 0): void {
     const wasFailed = this.failed;
     this.failed = failed;
-    if (wasFailed && !failed) this.options.onNotice?.('log', 'the audit stream is written again');
+    if (wasFailed && !failed) this.options.onNotice?.('log', 'the audit stream can be written again');
     if (written > 0 || wasFailed !== failed) {
       this.options.onChange?.({ written, dropped: 0, isFailing: this.isFailing });
     }
@@ -194,7 +193,7 @@ export class AuditFile {
     const { path } = this.options;
     const full = `${path}.${String(this.writtenEnd.sequence).padStart(SEQUENCE_DIGITS, '0')}`;
     await rename(path, full).catch((error: NodeJS.ErrnoException) => {
-      // An earlier try has renamed it, and then could not open the next one.
+      // An earlier attempt renamed it, then failed to open the next one.
       if (error.code !== 'ENOENT') throw error;
     });
     const handle = await open(path, 'a+', 0o600);
@@ -218,7 +217,7 @@ function ownEntry(action: AuditAction, outcome: string): AuditEntry {
   };
 }
 
-/** The last whole line of a file, `null` without one. What stands behind it is cut off. */
+/** The last complete line of a file, or `null`. Truncates the file after it. */
 async function readTail(handle: FileHandle): Promise<{ size: number; last: string | null; isTorn: boolean }> {
   const { size } = await handle.stat();
   const length = Math.min(size, 2 * MAX_LINE_BYTES);
@@ -232,7 +231,7 @@ async function readTail(handle: FileHandle): Promise<{ size: number; last: strin
   return { size: size - tornBytes, last, isTorn: tornBytes > 0 };
 }
 
-/** Where the process ended between two files. */
+/** For a process that ended between two files. */
 async function lastLineOfFullFiles(path: string): Promise<string | null> {
   const prefix = `${basename(path)}.`;
   const isFull = (name: string) =>
@@ -254,7 +253,7 @@ function endOf(line: string, key: Buffer | null): ChainEnd {
     const { sequence, hash } = readLine(line, key);
     return { sequence, hash };
   } catch (error) {
-    throw invalid(`has a last line that does not hold: ${(error as Error).message}`);
+    throw invalid(`has an invalid last line: ${(error as Error).message}`);
   }
 }
 

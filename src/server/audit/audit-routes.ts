@@ -13,14 +13,14 @@ import type { DecisionDto } from '../http/dto/decision.dto';
 import type { AuditAction } from './audit-chain';
 import type { AuditedPerson } from './audited-person';
 
-/** What the audit stream says of a route. */
+/** Audit settings of a route. */
 export interface AuditedRoute {
   action: AuditAction;
-  /** Whom the answer concerns; by default the gallery and the subject of the path. */
+  /** People concerned by the response; by default the gallery and subject of the path. */
   people: (answer: unknown, request: Request) => AuditedPerson[];
 }
 
-/** Routes that show and change no data of people: they are not in the stream. */
+/** Routes that neither show nor change personal data, and are not recorded. */
 export const UNAUDITED_ROUTES: readonly string[] = [
   'POST /v1/galleries',
   'GET /v1/galleries',
@@ -35,7 +35,7 @@ export const UNAUDITED_ROUTES: readonly string[] = [
 
 const SUBJECT = '/v1/galleries/:galleryId/subjects/:subjectId';
 
-/** The routes that are in the stream, by method and pattern. */
+/** Recorded routes, by method and pattern. */
 export const AUDITED_ROUTES: Readonly<Record<string, AuditedRoute>> = {
   'POST /v1/verify': route('verify', ({ decision }: DecisionDto) => [{ outcome: decision }]),
   'POST /v1/distances': route('verify'),
@@ -97,10 +97,10 @@ export const AUDITED_ROUTES: Readonly<Record<string, AuditedRoute>> = {
   'DELETE /admin/cache/:imageSha256': route('admin'),
 };
 
-/** A route that is in neither table is in the stream all the same. */
+/** A route in neither table is recorded as well. */
 const UNKNOWN_ROUTE = route('other');
 
-/** @returns `null` for a route that is not in the stream. */
+/** @returns `null` for a route that is not recorded. */
 export function auditedRouteOf(method: string, pattern: string): AuditedRoute | null {
   const name = `${method} ${pattern}`;
   if (UNAUDITED_ROUTES.includes(name)) return null;
@@ -118,7 +118,7 @@ function personOfPath(_answer: unknown, { params }: Request): AuditedPerson[] {
   return [{ subject: params.subjectId as string | undefined, outcome: 'ok' }];
 }
 
-/** Every candidate that the caller was told; a face that nobody is like counts as one. */
+/** Every candidate in the response; an unknown face counts as one entry. */
 function identifiedPeople({ faces }: IdentifyResponseDto): AuditedPerson[] {
   return faces.flatMap(({ candidates }) =>
     candidates.length === 0

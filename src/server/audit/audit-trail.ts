@@ -10,12 +10,12 @@ import { type AuditChange, AuditFile } from './audit-file';
 import { auditedRouteOf } from './audit-routes';
 import type { AuditedPerson } from './audited-person';
 
-/** Statuses of requests that were refused before any work: floods of them must not fill the disk. */
+/** Statuses of requests rejected before any work, which are summarized: a flood of them must not fill the disk. */
 const REFUSED = [401, 403, 429, 503];
 
 const logger = new Logger('Audit');
 
-/** Writes what requests did into the audit stream, where FACE_AUDIT_FILE asks for one. */
+/** Records requests in the audit stream, if FACE_AUDIT_FILE is set. */
 export class AuditTrail implements OnApplicationShutdown {
   private readonly subjectName: ReturnType<typeof subjectNamer>;
   private readonly refusals = new Bursts<AuditEntry>(
@@ -23,7 +23,7 @@ export class AuditTrail implements OnApplicationShutdown {
     (entry) => ({ ...entry, key: null, address: null, gallery: null, subject: null, requestId: null }),
   );
 
-  /** Opens the stream of the settings. @throws {FaceError} AUDIT_FILE_INVALID */
+  /** Opens the configured stream. @throws {FaceError} AUDIT_FILE_INVALID */
   static async open(
     settings: AppConfig['audit'],
     onChange: (change: AuditChange) => void,
@@ -51,17 +51,17 @@ export class AuditTrail implements OnApplicationShutdown {
     return this.file != null;
   }
 
-  /** Nothing that belongs into the stream may be done now. */
+  /** Whether recorded actions must be rejected now. */
   get isRefusing(): boolean {
     return this.settings.onFailure === 'refuse' && this.file?.isFailing === true;
   }
 
-  /** Writes a line for each person that a request has concerned. */
+  /** Writes a line for each person concerned by a request. */
   record(request: AppRequest, action: AuditAction, people: readonly AuditedPerson[]): void {
     for (const person of people) this.file?.append(this.entryOf(request, action, person));
   }
 
-  /** Writes a line for a request that has failed, and few for a burst of refused ones. */
+  /** Writes a line for a failed request, and summarizes bursts of rejected ones. */
   recordError(
     request: AppRequest,
     action: AuditAction,
@@ -76,7 +76,7 @@ export class AuditTrail implements OnApplicationShutdown {
     else this.file?.append(entry);
   }
 
-  /** Takes what no interceptor sees: requests that were refused for their key, or the lack of one, or for many wrong ones. */
+  /** Records requests that no interceptor sees: those rejected for a missing or invalid key. */
   readonly observeRefusal: HttpObserver = ({ status, code, method, route }, request): void => {
     const isRefused = status === 401 || status === 403 || code === 'AUTH_ATTEMPTS_EXCEEDED';
     if (!isRefused || request.isAudited) return;
@@ -93,7 +93,7 @@ export class AuditTrail implements OnApplicationShutdown {
 
   private entryOf(request: AppRequest, action: AuditAction, person: AuditedPerson): AuditEntry {
     const { subject, outcome, similarity, count } = person;
-    // What is in the path of a refused request may be anything.
+    // The path of a rejected request is not validated.
     const given = person.gallery ?? request.params?.galleryId;
     const gallery = typeof given === 'string' && GALLERY_ID.test(given) ? given : null;
     return {

@@ -16,14 +16,14 @@ import type { AuditedPerson } from './audited-person';
 const logger = new Logger('Audit');
 
 /**
- * Interceptor around those of every route: what the request did, or why it failed, goes into the audit stream. Only what
- * hides distances from the caller is farther out.
+ * Records the result or the failure of each request in the audit stream. Runs outside all route interceptors, but
+ * inside the one that hides distances from the caller.
  */
 @Injectable()
 export class AuditInterceptor implements NestInterceptor {
   constructor(private readonly trail: AuditTrail) {}
 
-  /** @throws {FaceError} AUDIT_FAILED where the stream cannot be written, and the operator wants nothing done without it. */
+  /** @throws {FaceError} AUDIT_FAILED if the stream cannot be written and the settings require it. */
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const request = context.switchToHttp().getRequest<AppRequest>();
     const { path } = request.route as { path: string };
@@ -51,8 +51,8 @@ function peopleOf(route: AuditedRoute, answer: unknown, request: AppRequest): Au
   try {
     return route.people(answer, request);
   } catch (error) {
-    // The action was done: it is in the stream, if without its details, and its caller gets the answer.
-    logger.error('what an answer says of people could not be read', (error as Error).stack);
+    // The action is done: it is recorded without its details, and the caller gets the response.
+    logger.error('the people in a response could not be determined', (error as Error).stack);
     return [{ outcome: 'ok' }];
   }
 }

@@ -5,7 +5,7 @@ import { FaceMetrics } from '../metrics/face-metrics';
 import { AuditInterceptor } from './audit.interceptor';
 import { AuditTrail } from './audit-trail';
 
-/** Who did what: the log of requests, and the audit stream. Global: health is not ready where the stream fails. */
+/** Request log and audit stream. Global, because readiness depends on the stream. */
 @Global()
 @Module({
   providers: [

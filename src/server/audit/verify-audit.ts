@@ -2,26 +2,26 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { CHAIN_START, type ChainEnd, readLine } from './audit-chain';
 
-/** What a check of audit files found. */
+/** Result of a check of audit files. */
 export interface AuditCheck {
   lineCount: number;
   /** Number of the first line; `null` without lines. */
   firstSequence: number | null;
-  /** Where the chain ends: keep it elsewhere, and a cut end is found too. */
+  /** End of the chain. If kept elsewhere, it also reveals lines removed at the end. */
   end: ChainEnd | null;
-  /** The last line says that the service was stopped; else it runs, was killed, or lines are missing. */
+  /** Whether the last line records a stop; if not, the service is running, was killed, or lines are missing. */
   endsWithStop: boolean;
-  /** The first line that does not hold; `null` where all do. */
+  /** The first invalid line; `null`: all are valid. */
   broken: { file: string; line: number; problem: string } | null;
 }
 
 export interface VerifyAuditOptions {
   key: Buffer | null;
-  /** Accepts a chain that begins later than at its first line, because older files were removed. @defaultValue false */
+  /** Accepts a chain that does not begin at its first line, because older files were removed. @defaultValue false */
   isPartial?: boolean;
 }
 
-/** Checks the lines of files that follow each other, oldest first. Stops at the first line that does not hold. */
+/** Checks the lines of consecutive files, oldest first. Stops at the first invalid line. */
 export async function verifyAudit(
   files: readonly string[],
   { key, isPartial = false }: VerifyAuditOptions,
@@ -41,9 +41,7 @@ export async function verifyAudit(
       try {
         const { previous, sequence, hash, action } = readLine(line, key);
         if (expected != null && (previous !== expected.hash || sequence !== expected.sequence + 1)) {
-          throw new Error(
-            `line ${expected.sequence + 1} of the stream must stand here, but this is line ${sequence}`,
-          );
+          throw new Error(`expected line ${expected.sequence + 1} of the stream but found line ${sequence}`);
         }
         expected = { sequence, hash };
         check.firstSequence ??= sequence;

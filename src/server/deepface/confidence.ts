@@ -1,10 +1,10 @@
 import type { Metric } from '../../pipeline/face.types';
 
-/** Models of DeepFace that have thresholds there, by the names that it gives them. */
+/** DeepFace models that have thresholds, by their DeepFace names. */
 export type DeepfaceModelName = keyof typeof DEEPFACE_THRESHOLDS;
 
 /**
- * Largest distance that verifies, inclusive, by model and metric.
+ * Verification thresholds by model and metric, inclusive.
  *
  * @see serengil/deepface@243209f:deepface/config/threshold.py. Tuned there with its own alignment, see docs/compatibility.md.
  */
@@ -94,15 +94,15 @@ const CONFIDENCE_ROWS: Partial<Record<DeepfaceModelName, Record<Metric, Confiden
   },
 };
 
-/** What DeepFace answers for a model without parameters. */
+/** Confidence in DeepFace for a model without parameters. */
 const PLAIN_CONFIDENCE = { verified: 51, not: 49 };
 
 /**
- * DeepFace's confidence that a decision is right that both faces are one person: [0, 100], two decimals; 51 and more where
- * the distance is within the model's own threshold, 49 and less where it is not.
+ * DeepFace's confidence that both faces show one person: [0, 100], two decimals; at least 51 if the distance is within
+ * the model's own threshold, otherwise at most 49.
  *
- * @param model - `null` for one that DeepFace has no parameters for.
- * @param isWithin - whether the distance is within the model's own threshold, whatever threshold the caller gave.
+ * @param model - `null`: DeepFace has no parameters for it.
+ * @param isWithin - whether the distance is within the model's own threshold, regardless of the caller's.
  * @see serengil/deepface@243209f:deepface/modules/verification.py, find_confidence; peers.md 3.5.
  */
 export function findConfidence(
@@ -123,7 +123,7 @@ export function findConfidence(
   return round(Math.min(100, Math.max(0, confidence)), 2);
 }
 
-/** Rounded half away from zero to some decimals, as numbers are told on the wire. */
+/** Rounds half away from zero, as for all numbers in responses. */
 export function round(value: number, decimals: number): number {
   return Number(value.toFixed(decimals));
 }

@@ -22,7 +22,7 @@ import {
 
 const POINT = { type: 'array', items: { type: 'integer' }, minItems: 2, maxItems: 2 } as const;
 
-/** Where a face is, in whole pixels of the image as the file shows it (EXIF applied). All are null where an embedding came in. */
+/** Position of a face in whole pixels of the upright image (EXIF applied). All fields are null for an embedding. */
 export class FacialAreaDto {
   @ApiProperty({ type: 'integer', nullable: true, example: 38, description: 'Left edge, inside the image' })
   x!: number | null;
@@ -40,8 +40,7 @@ export class FacialAreaDto {
     ...POINT,
     nullable: true,
     example: [95, 72],
-    description:
-      "The person's left eye, on the right of the upright face: [x, y]. null where it is not known",
+    description: "The person's left eye, on the right of the upright face: [x, y]. null if unknown",
   })
   left_eye!: number[] | null;
 
@@ -49,8 +48,7 @@ export class FacialAreaDto {
     ...POINT,
     nullable: true,
     example: [61, 72],
-    description:
-      "The person's right eye, on the left of the upright face: [x, y]. null where it is not known",
+    description: "The person's right eye, on the left of the upright face: [x, y]. null if unknown",
   })
   right_eye!: number[] | null;
 
@@ -60,25 +58,25 @@ export class FacialAreaDto {
   @ApiPropertyOptional({
     ...POINT,
     nullable: true,
-    description: "The person's left. Detector retinaface only",
+    description: "On the person's left. Detector retinaface only",
   })
   mouth_left?: number[] | null;
 
   @ApiPropertyOptional({
     ...POINT,
     nullable: true,
-    description: "The person's right. Detector retinaface only",
+    description: "On the person's right. Detector retinaface only",
   })
   mouth_right?: number[] | null;
 
-  /** @param face - `null` where an embedding came in. */
+  /** @param face - `null` for an embedding. */
   static from(face: FaceDetection | null, image: ImageSize | null, detector: NamedDetector): FacialAreaDto {
     if (face == null || image == null) {
       return { x: null, y: null, w: null, h: null, left_eye: null, right_eye: null };
     }
     const { imageWidth, imageHeight } = image;
     const { box, landmarks } = face;
-    // DeepFace keeps the box of a detector off the last column and row.
+    // DeepFace excludes the last column and row from the box of a detector.
     const edge = landmarks == null ? 0 : 1;
     const [left, width] = insideOf(box.x, box.width, imageWidth - edge);
     const [top, height] = insideOf(box.y, box.height, imageHeight - edge);
@@ -107,19 +105,18 @@ export class FacialAreasDto {
   img2!: FacialAreaDto;
 }
 
-/** Answer of POST /verify. */
+/** Response of POST /verify. */
 export class DeepfaceVerifyAnswerDto {
   @ApiProperty({
     example: true,
-    description: 'distance <= threshold; false where no face was found in either image',
+    description: 'distance <= threshold; false if neither image has a face',
   })
   verified!: boolean;
 
   @ApiPropertyOptional({
     enum: REFUSAL_REASONS,
     description:
-      'Only where the pair does not verify whatever its distance. no_face: with enforce_detection=false, no face was found in ' +
-      'either image',
+      'Only if the pair is rejected regardless of the distance. no_face: with enforce_detection=false, neither image has a face',
   })
   reason?: RefusalReason;
 
@@ -127,11 +124,12 @@ export class DeepfaceVerifyAnswerDto {
     type: Number,
     nullable: true,
     example: EXAMPLE_DISTANCE,
-    description: 'Of the closest pair of faces, six decimals; null for keys that may not see distances',
+    description:
+      'Distance of the closest pair of faces, six decimals; null for keys without access to distances',
   })
   distance!: number | null;
 
-  @ApiProperty({ example: EXAMPLE_THRESHOLD, description: 'The threshold that was applied, inclusive' })
+  @ApiProperty({ example: EXAMPLE_THRESHOLD, description: 'Applied threshold, inclusive' })
   threshold!: number;
 
   @ApiProperty({
@@ -141,14 +139,14 @@ export class DeepfaceVerifyAnswerDto {
     minimum: 0,
     maximum: 100,
     description:
-      "DeepFace's formula, two decimals; by its own threshold, whatever threshold was given; null for keys that may not see distances",
+      "DeepFace's confidence, two decimals; relative to its own threshold, regardless of the requested one; null for keys without access to distances",
   })
   confidence!: number | null;
 
-  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'As the request named it' })
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name as requested' })
   model!: string;
 
-  @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'As the request named it' })
+  @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'Name as requested' })
   detector_backend!: string;
 
   @ApiProperty({ enum: METRICS, example: 'cosine' })
@@ -163,16 +161,16 @@ export class DeepfaceVerifyAnswerDto {
 
 const IS_REAL = {
   type: Boolean,
-  description: 'Where anti_spoofing was asked for: the face was judged genuine',
+  description: 'With anti_spoofing only: whether the face is genuine',
 } as const;
 const ANTISPOOF_SCORE = {
   type: Number,
   minimum: 0,
   maximum: 1,
-  description: 'Where anti_spoofing was asked for: mean softmax output for a genuine face',
+  description: 'With anti_spoofing only: mean softmax output for a genuine face',
 } as const;
 
-/** As `extract_faces` of DeepFace tells it. Its routes answer genuine faces without it. */
+/** Fields of DeepFace's `extract_faces`. Its routes omit them for genuine faces. */
 function spoofAnswer({ presentationAttack }: FaceDetection): { is_real?: boolean; antispoof_score?: number } {
   if (presentationAttack == null) return {};
   const { label, score } = presentationAttack;
@@ -181,7 +179,7 @@ function spoofAnswer({ presentationAttack }: FaceDetection): { is_real?: boolean
 
 /** A face with its embedding. */
 export class DeepfaceRepresentationDto {
-  @ApiProperty({ type: [Number], description: 'The vector as the network gives it, not brought to length 1' })
+  @ApiProperty({ type: [Number], description: 'Raw output of the network, not normalized' })
   embedding!: number[];
 
   @ApiProperty({ type: FacialAreaDto })
@@ -214,7 +212,7 @@ const PERCENTS = (keys: readonly string[], description: string) =>
     description,
   }) as const;
 
-/** Expressions as DeepFace calls them, in its order. */
+/** DeepFace's names of the expressions, in its order. */
 const EMOTIONS = {
   angry: 'angry',
   disgust: 'disgusted',
@@ -227,9 +225,9 @@ const EMOTIONS = {
 
 const RACES = ['asian', 'indian', 'black', 'white', 'middle eastern', 'latino hispanic'] as const;
 
-/** A face with what was asked for. */
+/** A face with the requested attributes. */
 export class DeepfaceAnalysisDto {
-  @ApiPropertyOptional({ type: 'integer', example: 31, description: 'Estimated years' })
+  @ApiPropertyOptional({ type: 'integer', example: 31, description: 'Estimated age in years' })
   age?: number;
 
   @ApiPropertyOptional({ ...PERCENTS(['Woman', 'Man'], 'Percent'), example: { Woman: 94, Man: 6 } })
@@ -244,7 +242,7 @@ export class DeepfaceAnalysisDto {
   @ApiPropertyOptional({ enum: Object.keys(EMOTIONS), example: 'happy' })
   dominant_emotion?: string;
 
-  @ApiPropertyOptional(PERCENTS(RACES, 'Percent. Classes of the training data, no facts'))
+  @ApiPropertyOptional(PERCENTS(RACES, 'Percent. Classes of the training data, not facts about the person'))
   race?: Record<string, number>;
 
   @ApiPropertyOptional({ enum: RACES })
@@ -277,22 +275,22 @@ export class DeepfaceAnalysisDto {
   }
 }
 
-/** Answer of POST /register. */
+/** Response of POST /register. */
 export class DeepfaceRegisterAnswerDto {
   @ApiProperty({
     type: 'integer',
     example: 1,
-    description: 'Faces that were added; a face of an image that is there already is not',
+    description: 'Number of faces added; faces of an image registered before are not added again',
   })
   inserted!: number;
 }
 
-/** A registered face near one of the image. */
+/** A registered face that matches one in the image. */
 export class DeepfaceMatchDto {
-  @ApiProperty({ example: 'b2f1c0…', description: 'Of the registered face' })
+  @ApiProperty({ example: 'b2f1c0…', description: 'Value of the registered face' })
   id!: string;
 
-  @ApiProperty({ example: 'ada.jpg', description: 'Of the registered face' })
+  @ApiProperty({ example: 'ada.jpg', description: 'Value of the registered face' })
   img_name!: string;
 
   @ApiProperty({ example: EXAMPLE_EMBEDDER })
@@ -326,7 +324,7 @@ export class DeepfaceMatchDto {
     type: Number,
     nullable: true,
     example: EXAMPLE_THRESHOLD,
-    description: 'null: there is none for the metric',
+    description: 'null: no threshold for the metric',
   })
   threshold!: number | null;
 
@@ -337,7 +335,7 @@ export class DeepfaceMatchDto {
     type: Number,
     nullable: true,
     example: 0,
-    description: 'Six decimals; null for keys that may not see distances',
+    description: 'Six decimals; null for keys without access to distances',
   })
   distance!: number | null;
 
@@ -347,18 +345,18 @@ export class DeepfaceMatchDto {
     example: 100,
     minimum: 0,
     maximum: 100,
-    description: 'null for keys that may not see distances',
+    description: 'null for keys without access to distances',
   })
   confidence!: number | null;
 }
 
-/** Answer of POST /build/index. */
+/** Response of POST /build/index. */
 export class DeepfaceIndexAnswerDto {
   @ApiProperty({ example: 'Index built successfully' })
   message!: string;
 }
 
-/** What was asked for is there. */
+/** Fields of one requested action. */
 function actionAnswer(action: Action, face: AnalyzedFace): Partial<DeepfaceAnalysisDto> {
   switch (action) {
     case 'age':
@@ -390,7 +388,7 @@ function dominant(scores: Readonly<Record<string, number>>): string {
   return Object.keys(scores).reduce((best, name) => (scores[name] > scores[best] ? name : best));
 }
 
-/** Start and length in whole pixels of the part of a span that lies in [0, size]. */
+/** Clips a span to [0, size] and returns its start and length in whole pixels. */
 function insideOf(start: number, length: number, size: number): [number, number] {
   const from = Math.min(Math.max(0, Math.round(start)), size);
   const to = Math.min(Math.max(from, Math.round(start + length)), size);

@@ -25,19 +25,19 @@ import type { StageTimings } from '../../pipeline/face.types';
 /** An encoded image, or an embedding in its place. */
 export type DeepfaceImage = Uint8Array | number[];
 
-/** A controller's answer, with the timings of its images for the header. */
+/** A response with the timings of its images, for the header. */
 export interface Timed<T> {
   answer: T;
   timings: StageTimings[];
 }
 
-/** Parameter of a controller method: the fields beside the images, through a pipe that makes a DTO of them. */
+/** Parameter of a controller method: the fields other than images, validated by a pipe. */
 export const DeepfaceOptions = createParamDecorator(
   (_data: undefined, context: ExecutionContext): unknown =>
     context.switchToHttp().getRequest<AppRequest>().body,
 );
 
-/** Sets `Server-Timing`, and sends the answer without the timings. */
+/** Sets `Server-Timing` and removes the timings from the response. */
 @Injectable()
 export class DeepfaceTimingInterceptor implements NestInterceptor<Timed<unknown>, unknown> {
   intercept(context: ExecutionContext, next: CallHandler<Timed<unknown>>): Observable<unknown> {
@@ -51,24 +51,24 @@ export class DeepfaceTimingInterceptor implements NestInterceptor<Timed<unknown>
   }
 }
 
-/** Options that a form may repeat; of others the first value counts, as in DeepFace. */
+/** Options that a form can repeat; of all others the first value counts, as in DeepFace. */
 const LISTS = ['actions'];
-/** More than DeepFace has, because unknown options are ignored. */
+/** More options than DeepFace has, because unknown ones are ignored. */
 const MAX_OPTIONS = 32;
 /** Options, and a list of images in fields of the same name. */
 const MAX_FORM_FIELDS = 300;
-/** A form, or what curl calls one for want of a content type. */
+/** Content types of a form, including those that curl sends by default. */
 const TEXT_TYPES = ['application/x-www-form-urlencoded', 'text/plain', ''];
 
 type Body = Record<string, unknown>;
 
-/** JSON, forms and multipart as the DeepFace API takes them. */
+/** Bodies of the DeepFace API: JSON, forms and multipart. */
 export const DEEPFACE_BODY: ImageBodyPolicy = {
   contentTypes: 'JSON, multipart/form-data or a form',
   takesEmbeddingObjects: false,
   maxOptions: MAX_OPTIONS,
   text: { types: TEXT_TYPES, read: readText },
-  // Each may also come under the older name with `_path` behind it.
+  // Up to 0.0.90, DeepFace names fields with the suffix `_path`.
   namesOf: (field) => [field, `${field}_path`],
   async split({ values, files }, { fields, takesEmbeddings }) {
     const names = fields.flatMap(DEEPFACE_BODY.namesOf);
@@ -111,12 +111,12 @@ export const DEEPFACE_BODY: ImageBodyPolicy = {
     ),
 };
 
-/** What DeepFace takes for an image: anything that Python finds true. */
+/** Whether DeepFace treats a value as an image: anything truthy in Python. */
 function isGiven(value: unknown): boolean {
   return Array.isArray(value) ? value.length > 0 : value != null && value !== '' && value !== false;
 }
 
-/** A form, or JSON that was sent without a content type of its own: DeepFace's curl samples do. */
+/** Reads a form, or JSON without its content type, as in DeepFace's curl samples. */
 async function readText(bytes: Buffer, { fields }: ImageFields, limits: JsonBodyLimits): Promise<Body> {
   const text = bytes.toString();
   if (text.trimStart().startsWith('{')) return asObject(await parseJson(bytes, limits));
@@ -127,7 +127,7 @@ async function readText(bytes: Buffer, { fields }: ImageFields, limits: JsonBody
   const names = fields.flatMap(DEEPFACE_BODY.namesOf);
   return Object.fromEntries(
     [...new Set(form.keys())].map((key) => {
-      // An unescaped plus sign of base64 reads as a space, which base64 does not have.
+      // An unescaped plus sign of base64 is decoded as a space, which is not part of base64.
       const values = form
         .getAll(key)
         .map((value) => (names.includes(key) ? value.replaceAll(' ', '+') : value));
@@ -136,7 +136,7 @@ async function readText(bytes: Buffer, { fields }: ImageFields, limits: JsonBody
   );
 }
 
-/** The body with lists in its image fields where they came as text, as in a form. */
+/** Parses lists in image fields that were sent as text, as in a form. */
 async function withLists(body: Body, names: readonly string[]): Promise<Body> {
   for (const name of names) {
     const value = body[name];

@@ -49,18 +49,18 @@ const IMAGE_ERRORS: readonly RequestErrorCode[] = [
 interface RouteDocs {
   summary: string;
   description: string;
-  /** Lines that can be pasted. */
+  /** Commands that can be pasted into a shell. */
   curl: string;
-  /** DTO of the fields beside the images. */
+  /** DTO of the fields other than images. */
   options: Type;
-  /** Bodies beside the images. */
+  /** Example bodies without images. */
   examples: Record<string, { summary: string; value: object }>;
   errors?: readonly RequestErrorCode[];
 }
 
 type Examples = Record<string, { summary: string; value: unknown }>;
 
-/** A POST route of the dialect: reads its body, and documents it with its errors. */
+/** A POST route of the dialect: reads its body, and documents the body and the errors. */
 export function DeepfacePost(route: DeepfaceRoute, images: ImageFields, docs: RouteDocs): MethodDecorator {
   const hasImages = images.fields.length > 0;
   const errors = [...COMMON_ERRORS, ...(hasImages ? IMAGE_ERRORS : []), ...(docs.errors ?? [])];
@@ -83,20 +83,19 @@ export function DeepfacePost(route: DeepfaceRoute, images: ImageFields, docs: Ro
 function contentOf(images: ImageFields, { options, examples }: RouteDocs): BodyContent {
   const text = {
     type: 'string',
-    description:
-      'Encoded image as a data URI or as padded base64; its address, where the service may fetch it',
+    description: 'Encoded image as a data URI or padded base64, or its URL if its host is allowed',
   };
   const file = { type: 'string', format: 'binary', description: 'Encoded image, or a text part as in JSON' };
   const embedding = {
     type: 'array',
     items: { type: 'number' },
-    description: 'An embedding, as /represent gave it',
+    description: 'An embedding returned by /represent',
   };
   const listOf = (items: object) => ({
     type: 'array',
     minItems: 1,
     items,
-    description: 'Several images: a list for each',
+    description: 'Several images, with one list of results each',
   });
   const { fields, takesLists, takesEmbeddings } = images;
   const schema = (field: object) => ({
@@ -119,7 +118,7 @@ function contentOf(images: ImageFields, { options, examples }: RouteDocs): BodyC
   );
   const [[name, { summary, value }]] = Object.entries(bodies);
   const forms: Examples = {
-    [name]: { summary: `${summary}, in text parts; images are usually files`, value: asForm(value) },
+    [name]: { summary: `${summary}, as text parts; images are usually sent as files`, value: asForm(value) },
   };
   return {
     'application/json': {
@@ -131,7 +130,7 @@ function contentOf(images: ImageFields, { options, examples }: RouteDocs): BodyC
   };
 }
 
-/** Every value as the text of a form. */
+/** Formats every value as form text. */
 function asForm(value: unknown): Record<string, string> {
   return Object.fromEntries(
     Object.entries(value as object).map(([name, field]: [string, unknown]) => [

@@ -17,7 +17,7 @@ import {
 } from './deepface-answers.dto';
 
 /*
- * What the OpenAPI document shows, made by the same mappers as real answers.
+ * Examples of the OpenAPI document, created by the mappers of real responses.
  */
 
 const DETECTOR = { name: EXAMPLE_DETECTOR, card: EXAMPLE_DETECTOR };

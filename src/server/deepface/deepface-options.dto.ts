@@ -21,7 +21,7 @@ import { EXAMPLE_DETECTOR, EXAMPLE_EMBEDDER } from '../http/openapi/examples';
 const SEARCH_METHODS = ['exact', 'ann'] as const;
 export type SearchMethod = (typeof SEARCH_METHODS)[number];
 
-/** What DeepFace calls its preprocessing; here it is a matter of the model's card. */
+/** DeepFace's names of its preprocessing, which is defined here by the model's card. */
 const NORMALIZATIONS = ['base', 'raw', 'Facenet', 'Facenet2018', 'VGGFace', 'VGGFace2', 'ArcFace'] as const;
 
 const FLAGS = new Map<unknown, boolean>([
@@ -33,7 +33,7 @@ const FLAGS = new Map<unknown, boolean>([
   [0, false],
 ]);
 
-/** Property: true or false as it reads, in the spellings of JSON, of forms and of Python. */
+/** Property: true or false, in the spelling of JSON, forms or Python. */
 function IsFlag(description: string, byDefault?: boolean): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -57,7 +57,7 @@ function IsName(description: string, example: string): PropertyDecorator {
 
 function IsModel(): PropertyDecorator {
   return IsName(
-    'A model of DeepFace, or a card of this service. Default: the default embedder of the service',
+    "DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service",
     EXAMPLE_EMBEDDER,
   );
 }
@@ -66,46 +66,45 @@ function IsDistanceMetric(): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
     IsIn(METRICS),
-    ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Measure of the distance' }),
+    ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Distance metric' }),
   );
 }
 
-/** Fields of every route that looks for faces. */
+/** Fields of every route that detects faces. */
 export class DeepfaceOptionsDto {
   /** A detector. */
   @IsName(
-    'A detector of DeepFace, a card of this service, or skip: the whole image is the face. Default: the default detector of the service',
+    "DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service",
     EXAMPLE_DETECTOR,
   )
   detector_backend?: string;
 
   /** Whether an image without a face is an error. */
-  @IsFlag('false: where no face is found, the whole image is the face', true)
+  @IsFlag('false: if no face is found, the whole image is the face', true)
   enforce_detection = true;
 
-  /** Whether faces are turned upright before they are looked at. */
-  @IsFlag('false: faces are cut out by their boxes and not turned; /analyze does not read it', true)
+  /** Whether faces are aligned before they are embedded. */
+  @IsFlag('false: faces are cropped by their boxes without alignment; ignored by /analyze', true)
   align = true;
 
-  /** Whether faces that may be pictures or masks are an error. */
+  /** Whether suspected presentation attacks are an error. */
   @IsFlag(
-    'true: an image with a face that may be a picture or a mask of one is an error. Default: as FACE_PRESENTATION_ATTACK of ' +
-      'the service says',
+    'true: a face that is suspected to be a picture or a mask is an error. Default: FACE_PRESENTATION_ATTACK of the service',
   )
   anti_spoofing?: boolean;
 }
 
-/** Body of POST /verify beside the images. */
+/** Body of POST /verify without the images. */
 export class DeepfaceVerifyDto extends DeepfaceOptionsDto {
   /** An embedder. */
   @IsModel()
   model_name?: string;
 
-  /** Measure of the distance. */
+  /** Distance metric. */
   @IsDistanceMetric()
   distance_metric: Metric = 'cosine';
 
-  /** Largest distance that verifies, inclusive. */
+  /** Threshold, inclusive. */
   @OptionalField()
   @IsDecimal()
   @Min(0)
@@ -113,32 +112,32 @@ export class DeepfaceVerifyDto extends DeepfaceOptionsDto {
     type: Number,
     minimum: 0,
     description:
-      'Largest distance that verifies, inclusive; 0 is allowed. Default: that of DeepFace for model and metric',
+      "Maximum distance of a match, inclusive; 0 is allowed. Default: DeepFace's threshold for model and metric",
   })
   threshold?: number;
 }
 
-/** Body of POST /represent beside the image. */
+/** Body of POST /represent without the image. */
 export class DeepfaceRepresentDto extends DeepfaceOptionsDto {
   /** An embedder. */
   @IsModel()
   model_name?: string;
 
-  /** How many faces are answered. */
+  /** Maximum number of faces in the response. */
   @OptionalField()
   @IsDecimal()
   @IsInt()
   @Min(1)
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, description: 'At most this many faces, largest first' })
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, description: 'Maximum number of faces, largest first' })
   max_faces?: number;
 }
 
-/** Body of POST /analyze beside the image. */
+/** Body of POST /analyze without the image. */
 export class DeepfaceAnalyzeDto extends DeepfaceOptionsDto {
-  /** What is estimated. */
+  /** Attributes to estimate. */
   @OptionalField()
   @Transform(({ value }: { value: unknown }) => actionsOf(value))
-  @ArrayNotEmpty({ message: '$property must name one at least' })
+  @ArrayNotEmpty({ message: '$property must have at least one item' })
   @IsIn(Object.keys(ACTIONS), {
     each: true,
     message: `$property must be of ${Object.keys(ACTIONS).join(', ')}`,
@@ -147,7 +146,7 @@ export class DeepfaceAnalyzeDto extends DeepfaceOptionsDto {
     type: [String],
     enum: Object.keys(ACTIONS),
     description:
-      'What is estimated, or text such as "[age, gender]". Default: all that a loaded model estimates',
+      'Attributes to estimate, as a list or text such as "[age, gender]". Default: all attributes that have a loaded model',
     example: ['age', 'gender'],
   })
   actions?: Action[];
@@ -160,47 +159,47 @@ export class DeepfaceIndexDto {
   model_name?: string;
 
   /** A detector. */
-  @IsName('A detector of DeepFace, or a card of this service', EXAMPLE_DETECTOR)
+  @IsName("DeepFace's name of a detector, or the name of a model card", EXAMPLE_DETECTOR)
   detector_backend?: string;
 
-  /** As the faces were registered. */
-  @IsFlag('As the faces were registered', true)
+  /** Value used to register the faces. */
+  @IsFlag('Value used to register the faces', true)
   align = true;
 
-  /** As the faces were registered. */
-  @IsFlag('As the faces were registered', false)
+  /** Value used to register the faces. */
+  @IsFlag('Value used to register the faces', false)
   l2_normalize = false;
 }
 
 /** Fields that /register and /search share. */
 export class DeepfaceStoreDto extends DeepfaceOptionsDto {
-  /** An embedder: each has a store of its own. */
+  /** An embedder: each has its own store. */
   @IsModel()
   model_name?: string;
 
-  /** Whether embeddings are brought to length 1. */
-  @IsFlag('Bring embeddings to length 1. Registered faces are found by searches with the same setting', false)
+  /** Whether embeddings are normalized to length 1. */
+  @IsFlag('Normalize embeddings to length 1. Searches find faces registered with the same setting', false)
   l2_normalize = false;
 
-  /** Boxes are as the detector gives them. */
+  /** Boxes are never enlarged. */
   @OptionalField()
   @IsDecimal()
-  @Equals(0, { message: '$property must be 0: boxes are not enlarged here' })
-  @ApiPropertyOptional({ type: 'integer', default: 0, description: 'Other values than 0 are refused' })
+  @Equals(0, { message: '$property must be 0: boxes cannot be enlarged' })
+  @ApiPropertyOptional({ type: 'integer', default: 0, description: 'Must be 0: boxes cannot be enlarged' })
   expand_percentage = 0;
 
-  /** The card of a model says how its input is normalised. */
+  /** The card of a model defines the normalization of its input. */
   @OptionalField()
   @IsIn(NORMALIZATIONS)
   @ApiPropertyOptional({
     enum: NORMALIZATIONS,
     default: 'base',
-    description: 'Has no effect: the card of a model says how its input is normalised',
+    description: 'Has no effect: the card of a model defines the normalization of its input',
   })
   normalization: (typeof NORMALIZATIONS)[number] = 'base';
 }
 
-/** Body of POST /register beside the image. */
+/** Body of POST /register without the image. */
 export class DeepfaceRegisterDto extends DeepfaceStoreDto {
   /** Name of the image. */
   @OptionalField()
@@ -211,40 +210,44 @@ export class DeepfaceRegisterDto extends DeepfaceStoreDto {
     type: String,
     maxLength: MAX_METADATA_VALUE_LENGTH,
     example: 'ada.jpg',
-    description: 'What /search answers for the faces of the image. Default: a UUID for each face',
+    description: 'Name that /search returns for the faces of the image. Default: a UUID per face',
   })
   img_name?: string;
 }
 
-/** Body of POST /search beside the image. */
+/** Body of POST /search without the image. */
 export class DeepfaceSearchDto extends DeepfaceStoreDto {
-  /** Measure of the distance. */
+  /** Distance metric. */
   @IsDistanceMetric()
   distance_metric: Metric = 'cosine';
 
-  /** Both are exact. */
+  /** Both search methods are exact. */
   @OptionalField()
   @IsIn(SEARCH_METHODS)
-  @ApiPropertyOptional({ enum: SEARCH_METHODS, default: 'exact', description: 'Both look at every face' })
+  @ApiPropertyOptional({
+    enum: SEARCH_METHODS,
+    default: 'exact',
+    description: 'Both methods compare every face',
+  })
   search_method: SearchMethod = 'exact';
 
-  /** Whether faces beyond the threshold are answered too. */
-  @IsFlag('true: faces beyond the threshold too', false)
+  /** Whether to return faces beyond the threshold too. */
+  @IsFlag('true: also return faces beyond the threshold', false)
   similarity_search = false;
 
-  /** How many registered faces are answered for each face of the image. */
+  /** Maximum number of registered faces per face of the image. */
   @OptionalField()
   @IsDecimal()
   @IsInt()
   @ApiPropertyOptional({
     type: 'integer',
     description:
-      'Most registered faces for each face of the image, closest first; 0 and less stand for no limit',
+      'Maximum number of registered faces per face of the image, closest first; 0 or less: no limit',
   })
   k?: number;
 }
 
-/** A list of names, or text such as `[age, 'gender']`, each once. */
+/** Parses a list of names, or text such as `[age, 'gender']`, without duplicates. */
 function actionsOf(value: unknown): unknown {
   const list: unknown = typeof value === 'string' ? value.split(',') : value;
   if (!Array.isArray(list)) return list;

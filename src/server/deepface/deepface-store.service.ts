@@ -24,8 +24,8 @@ import { type DeepfaceFaces, DeepfaceService } from './deepface.service';
 import { DeepfaceModels, type NamedDetector, SKIP } from './model-names';
 
 /**
- * What DeepFace keeps in a database, in galleries: one for each contract of embeddings, with a subject for each face, whose
- * metadata are the columns of DeepFace's table.
+ * DeepFace's database, as galleries: one per embedding contract, with one subject per face. Metadata hold the columns
+ * of DeepFace's table.
  */
 @Injectable()
 export class DeepfaceStoreService {
@@ -37,9 +37,9 @@ export class DeepfaceStoreService {
   ) {}
 
   /**
-   * Adds every face of an image or of a list, those that are there already left out.
+   * Adds every face of an image or of a list, except those registered before.
    *
-   * @param people - gets a line for each face as it is added.
+   * @param people - receives an entry for each face when it is added.
    */
   async register(
     img: Uint8Array | Uint8Array[],
@@ -71,9 +71,9 @@ export class DeepfaceStoreService {
   }
 
   /**
-   * For each face of an image or of a list the registered ones that are close.
+   * Finds the registered faces close to each face of an image or of a list.
    *
-   * @param people - gets a line for each of them.
+   * @param people - receives an entry for each of them.
    */
   async search(
     img: Uint8Array | Uint8Array[],
@@ -95,7 +95,7 @@ export class DeepfaceStoreService {
     return { answer: { results }, timings: images.map(({ timings }) => timings) };
   }
 
-  /** There is no index to build: every search looks at every face. */
+  /** Does nothing: every search compares every face, without an index. */
   buildIndex({ model_name, detector_backend }: DeepfaceIndexDto): { message: string } {
     this.models.embedder(model_name);
     this.models.detector(detector_backend);
@@ -143,7 +143,10 @@ export class DeepfaceStoreService {
     }));
   }
 
-  /** @throws {FaceError} GALLERY_NOT_FOUND where nothing was registered that way: an empty answer would pass for "unknown". */
+  /**
+   * @throws {FaceError} GALLERY_NOT_FOUND if nothing was registered with these options: an empty result would mean
+   * "unknown".
+   */
   private async assertRegistered(galleryId: string, filter: Metadata): Promise<void> {
     const page = await nullOn('GALLERY_NOT_FOUND', this.store.listSubjects(galleryId, { limit: 1, filter }));
     if (page != null && page.items.length > 0) return;
@@ -153,7 +156,7 @@ export class DeepfaceStoreService {
     );
   }
 
-  /** The gallery of the contract, made where it is not there. */
+  /** The gallery of the contract, created if it does not exist. */
   private async galleryOf({ embedder }: DeepfaceFaces, { align }: DeepfaceRegisterDto): Promise<string> {
     const id = galleryIdOf(embedder.contract);
     if ((await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(id))) != null) return id;
@@ -162,18 +165,18 @@ export class DeepfaceStoreService {
         id,
         embedder: embedder.name,
         align,
-        // DeepFace takes every face that it finds.
+        // DeepFace registers every face that it finds.
         enrollmentGate: 'off',
         metadata: { embedder: embedder.name, api: 'deepface' },
       });
     } catch (error) {
-      // Another request has made it meanwhile.
+      // Another request has created it meanwhile.
       if (!isFaceError(error, 'GALLERY_EXISTS')) throw error;
     }
     return id;
   }
 
-  /** Adds a face as a subject of its own; false where the same face of the same image is there with the same options. */
+  /** Adds a face as its own subject; false if the same face of the same image was registered with the same options. */
   private async add(
     galleryId: string,
     { face, metadata, imageHash }: { face: RepresentedFace; metadata: Metadata; imageHash: string },
@@ -192,7 +195,7 @@ export class DeepfaceStoreService {
     const [result] = await this.galleries.enroll(
       galleryId,
       [{ subjectId, input, metadata: { [EMBEDDING_NORM_KEY]: input.embeddingNorm } }],
-      // Of two requests at once with the same face one adds it.
+      // Of two concurrent requests with the same face, one adds it.
       { enrollmentGate: 'off', idempotencyKey: subjectId },
     );
     if (!(result instanceof FaceError)) return { subjectId, isAdded: result.status === 'added' };
@@ -203,7 +206,7 @@ export class DeepfaceStoreService {
   }
 }
 
-/** Every face that the caller was told of; none counts as one. */
+/** Every face in the response; an empty result counts as one entry. */
 function foundPeople(gallery: string, matches: readonly DeepfaceMatchDto[]): AuditedPerson[] {
   if (matches.length === 0) return [{ gallery, outcome: 'no_match' }];
   return matches.map(({ id, distance, threshold, distance_metric: metric }) => ({
@@ -218,7 +221,7 @@ function galleryIdOf(contract: string): string {
   return `deepface-${contract}`;
 }
 
-/** What must be the same for a search to find what was registered. */
+/** Options that a search must share with the registration. */
 function filterOf(detector: NamedDetector, options: DeepfaceStoreDto): Metadata {
   return {
     detector_backend: detector.card ?? SKIP,
@@ -239,7 +242,7 @@ function columnsOf(face: RepresentedFace, image: DeepfaceFaces, options: Deepfac
   };
 }
 
-/** The vector as DeepFace keeps it: as the network gave it, or brought to length 1. */
+/** The vector that DeepFace stores: the raw output of the network, or normalized to length 1. */
 function inputOf(
   { embedding, embeddingNorm }: RepresentedFace,
   { embedder: { contract } }: DeepfaceFaces,

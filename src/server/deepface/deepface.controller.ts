@@ -35,10 +35,10 @@ import type { DeepfaceRoute } from './dialect';
 /** The version of DeepFace whose API this is. */
 const DEEPFACE_VERSION = '0.0.100';
 
-/** Fields of the dialect: unknown ones are passed over, as DeepFace does. */
+/** Fields of the dialect: unknown ones are ignored, as in DeepFace. */
 const fields = createValidationPipe({ forbidNonWhitelisted: false, validateCustomDecorators: true });
 
-/** Answer of a route with `results`: a list for one image, a list of lists for several. */
+/** Response with `results`: a list for one image, a list of lists for several. */
 function resultsOf(dto: { name: string; prototype: unknown }) {
   const list = (items: object) => ({ type: 'array' as const, items });
   const face = { $ref: getSchemaPath(dto.name) };
@@ -57,15 +57,15 @@ export class DeepfaceHomeController {
   @Header('content-type', 'text/html; charset=utf-8')
   @ApiOperation({
     operationId: 'deepfaceHome',
-    summary: 'Say that the API is there',
-    description: 'Needs no key.',
+    summary: 'Welcome page',
+    description: 'Clients use it to check that the API is available. No key is required.',
   })
   @ApiOkResponse({
-    description: 'A line of HTML',
+    description: 'HTML',
     content: {
       'text/html': {
         schema: { type: 'string' },
-        examples: { home: { summary: 'The line', value: homePage() } },
+        examples: { home: { summary: 'Welcome page', value: homePage() } },
       },
     },
   })
@@ -84,8 +84,9 @@ class DeepfaceVerifyController {
     '/verify',
     { fields: ['img1', 'img2'], takesEmbeddings: true },
     {
-      summary: 'Compare two faces',
-      description: 'The closest pair of all faces of both images decides. Either may be an embedding.',
+      summary: 'Verify two faces',
+      description:
+        'Compares all faces of both images and decides by the closest pair. Each image can be replaced by an embedding.',
       curl: 'curl -F img1=@a.jpg -F img2=@b.jpg localhost:3000/verify',
       options: DeepfaceVerifyDto,
       examples: {
@@ -108,7 +109,7 @@ class DeepfaceVerifyController {
     },
   )
   @ApiOkResponse({
-    description: 'The decision',
+    description: 'Decision',
     type: DeepfaceVerifyAnswerDto,
     examples: { images: { summary: 'Two images', value: VERIFY_EXAMPLE } },
   })
@@ -133,8 +134,8 @@ class DeepfaceRepresentController {
     '/represent',
     { fields: ['img'], takesLists: true },
     {
-      summary: 'Turn faces into embeddings',
-      description: 'Every face of the image, largest first.',
+      summary: 'Compute embeddings',
+      description: 'Returns an embedding for every face in the image, largest first.',
       curl: 'curl -F img=@a.jpg localhost:3000/represent',
       options: DeepfaceRepresentDto,
       examples: {
@@ -147,7 +148,7 @@ class DeepfaceRepresentController {
     },
   )
   @ApiOkResponse({
-    description: 'The faces with their embeddings',
+    description: 'Faces with their embeddings',
     schema: resultsOf(DeepfaceRepresentationDto),
     examples: { image: { summary: 'An image', value: { results: [REPRESENTATION_EXAMPLE] } } },
   })
@@ -173,14 +174,14 @@ class DeepfaceAnalyzeController {
     {
       summary: 'Estimate age, gender, emotion and race',
       description:
-        'Estimates of networks, not facts about a person. Only what `actions` asks for is in the answer.',
+        'The results are estimates of networks, not facts about a person. `actions` selects the attributes to estimate.',
       curl: `curl -F img=@a.jpg -F 'actions=[age, gender]' localhost:3000/analyze`,
       options: DeepfaceAnalyzeDto,
       examples: { actions: { summary: 'Two of them', value: { actions: ['age', 'gender'] } } },
     },
   )
   @ApiOkResponse({
-    description: 'The faces with their estimates',
+    description: 'Faces with their estimates',
     schema: resultsOf(DeepfaceAnalysisDto),
     examples: { actions: { summary: 'Two of them', value: { results: [ANALYSIS_EXAMPLE] } } },
   })
@@ -204,9 +205,9 @@ class DeepfaceRegisterController {
     '/register',
     { fields: ['img'], takesLists: true },
     {
-      summary: 'Add the faces of an image to the store',
+      summary: 'Register the faces of an image',
       description:
-        'Every face is added. There is one gallery for each embedder; /v1/galleries shows and deletes them.',
+        'Adds every face to the store. The store has one gallery per embedder, which /v1/galleries lists and deletes.',
       curl: 'curl -F img=@a.jpg -F img_name=ada localhost:3000/register',
       options: DeepfaceRegisterDto,
       examples: { named: { summary: 'An image with a name', value: { img_name: 'ada' } } },
@@ -220,7 +221,7 @@ class DeepfaceRegisterController {
     },
   )
   @ApiOkResponse({
-    description: 'How many faces were added',
+    description: 'Number of faces added',
     type: DeepfaceRegisterAnswerDto,
     examples: { named: { summary: 'One face', value: { inserted: 1 } } },
   })
@@ -248,7 +249,8 @@ class DeepfaceSearchController {
     { fields: ['img'], takesLists: true },
     {
       summary: 'Find registered faces',
-      description: 'For each face of the image the registered ones within the threshold, closest first.',
+      description:
+        'Returns the registered faces within the threshold for each face of the image, closest first.',
       curl: 'curl -F img=@b.jpg localhost:3000/search',
       options: DeepfaceSearchDto,
       examples: {
@@ -259,7 +261,7 @@ class DeepfaceSearchController {
     },
   )
   @ApiOkResponse({
-    description: 'A list for each face of the image',
+    description: 'One list per face of the image',
     schema: {
       type: 'object',
       required: ['results'],
@@ -293,15 +295,16 @@ class DeepfaceIndexController {
     '/build/index',
     { fields: [] },
     {
-      summary: 'Do nothing, as there is no index to build',
-      description: 'Every search looks at every face, also with search_method ann.',
+      summary: 'Build the index (no effect)',
+      description:
+        'Accepted for compatibility. Every search compares every face without an index, also with search_method ann.',
       curl: `curl -H 'content-type: application/json' -d '{}' localhost:3000/build/index`,
       options: DeepfaceIndexDto,
-      examples: { defaults: { summary: 'Of the default models', value: {} } },
+      examples: { defaults: { summary: 'Default models', value: {} } },
     },
   )
   @ApiOkResponse({
-    description: 'Nothing was done',
+    description: 'Accepted',
     type: DeepfaceIndexAnswerDto,
     examples: { done: { summary: 'Always', value: { message: 'Index built successfully' } } },
   })
@@ -321,5 +324,5 @@ export const DEEPFACE_CONTROLLERS = {
 } as const satisfies Record<DeepfaceRoute, Type>;
 
 function homePage(): string {
-  return `<h1>Welcome to DeepFace API v${DEEPFACE_VERSION}!</h1><p>Spoken by Likeness. <a href="/docs">What it takes</a></p>`;
+  return `<h1>Welcome to DeepFace API v${DEEPFACE_VERSION}!</h1><p>Served by Likeness. <a href="/docs">API documentation</a></p>`;
 }

@@ -9,7 +9,7 @@ import { DeepfaceModels } from './model-names';
 /** The API of DeepFace at the root: see docs/compatibility.md. */
 @Module({ providers: [DeepfaceModels, DeepfaceService, DeepfaceStoreService] })
 export class DeepfaceModule {
-  /** With the routes whose capability is on. */
+  /** Adds the routes of the enabled features. */
   static forFeatures(features: Features): DynamicModule {
     const routes = Object.keys(DEEPFACE_CONTROLLERS) as DeepfaceRoute[];
     return {

@@ -24,13 +24,13 @@ import type {
 } from './deepface-options.dto';
 import { ACTIONS, DeepfaceModels, type NamedDetector, type NamedEmbedder } from './model-names';
 
-/** Faces of one image, with what found and embedded them. */
+/** Faces of one image, with the detector and embedder used. */
 export interface DeepfaceFaces extends Representation {
   namedDetector: NamedDetector;
   namedEmbedder: NamedEmbedder;
 }
 
-/** Asks the services what the DeepFace API asks, and words their answers as it does. */
+/** Maps requests of the DeepFace API to services, and their results to its responses. */
 @Injectable()
 export class DeepfaceService {
   constructor(
@@ -69,7 +69,7 @@ export class DeepfaceService {
     const { probe, reference, images, threshold, reason, timings } = result;
     return {
       answer: {
-        // Of the distance that is told, so that the answer agrees with itself.
+        // Compares the rounded distance, so that the response is consistent.
         verified: reason == null && distance <= threshold,
         ...(reason == null ? {} : { reason }),
         distance,
@@ -93,7 +93,7 @@ export class DeepfaceService {
     };
   }
 
-  /** Faces of an image, or of each of a list. */
+  /** Represents the faces of an image, or of each image in a list. */
   async represent(
     img: Uint8Array | Uint8Array[],
     options: DeepfaceRepresentDto,
@@ -109,7 +109,7 @@ export class DeepfaceService {
     };
   }
 
-  /** Attributes of the faces of an image, or of each of a list. */
+  /** Estimates attributes of the faces of an image, or of each image in a list. */
   async analyze(
     img: Uint8Array | Uint8Array[],
     options: DeepfaceAnalyzeDto,
@@ -135,7 +135,7 @@ export class DeepfaceService {
     };
   }
 
-  /** The faces of an image, or of each of a list, with their embeddings. */
+  /** Detects and embeds the faces of an image, or of each image in a list. */
   facesOf(
     img: Uint8Array | Uint8Array[],
     options: DeepfaceOptionsDto & Pick<DeepfaceRepresentDto, 'model_name' | 'max_faces'>,
@@ -156,7 +156,7 @@ export class DeepfaceService {
     }));
   }
 
-  /** DeepFace's threshold of a model; the card's own where DeepFace has none; `null` where neither has one. */
+  /** DeepFace's threshold of a model, otherwise that of its card; `null` if neither has one. */
   thresholdOf({ card, deepfaceName }: NamedEmbedder, metric: Metric): number | null {
     if (deepfaceName != null) return DEEPFACE_THRESHOLDS[deepfaceName][metric];
     return defaultDistance(this.model.embedder(card), metric);
@@ -176,7 +176,7 @@ export class DeepfaceService {
   }
 }
 
-/** Works on an image, or on each of a list at the same time. One that fails, fails all. */
+/** Processes an image, or all images of a list in parallel. One failure fails them all. */
 function eachOf<T>(img: Uint8Array | Uint8Array[], work: (image: Uint8Array) => Promise<T>): Promise<T[]> {
   const images = Array.isArray(img) ? img : [img];
   return Promise.all(
@@ -184,7 +184,7 @@ function eachOf<T>(img: Uint8Array | Uint8Array[], work: (image: Uint8Array) => 
   );
 }
 
-/** Errors of an image say which one it was. */
+/** Adds the name of the image to its errors. */
 async function about<T>(nameOf: (details: FaceError['details']) => string, work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -196,9 +196,11 @@ async function about<T>(nameOf: (details: FaceError['details']) => string, work:
   }
 }
 
-/** Clients of DeepFace know a spoof by these words. @see serengil/deepface@010bb2b:deepface/modules/representation.py */
+/**
+ * Clients of DeepFace detect a spoof by this text. @see serengil/deepface@010bb2b:deepface/modules/representation.py
+ */
 function textOf(code: FaceErrorCode, message: string): string {
   if (code === 'PRESENTATION_ATTACK_SUSPECTED') return `Spoof detected in the given image. ${message}`;
   if (code !== 'FACE_NOT_DETECTED') return message;
-  return `${message} Send enforce_detection: false to take the whole image.`;
+  return `${message} Send enforce_detection: false to use the whole image.`;
 }

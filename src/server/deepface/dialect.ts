@@ -4,7 +4,7 @@ import { type Features, hasAnalysis } from '../config/features';
 import { FaceError, type FaceErrorCode } from '../../errors';
 import type { AppRequest } from '../http/request/request-id';
 
-/** The POST routes, with what DeepFace says of them in its errors. */
+/** The POST routes, with the verb of each in DeepFace's error messages. */
 export const DEEPFACE_ROUTES = {
   '/verify': 'verifying',
   '/represent': 'representing',
@@ -15,7 +15,7 @@ export const DEEPFACE_ROUTES = {
 } as const;
 export type DeepfaceRoute = keyof typeof DEEPFACE_ROUTES;
 
-/** Capabilities that each route needs beside `deepface`. */
+/** Features that each route needs besides `deepface`. */
 const ROUTE_NEEDS: Readonly<Record<DeepfaceRoute, (features: Features) => boolean>> = {
   '/verify': (features) => features.has('verify'),
   '/represent': (features) => features.has('embeddings'),
@@ -25,30 +25,30 @@ const ROUTE_NEEDS: Readonly<Record<DeepfaceRoute, (features: Features) => boolea
   '/build/index': (features) => features.has('identify'),
 };
 
-/** Whether a route of the dialect is there. */
+/** Whether a route of the dialect is enabled. */
 export function hasDeepfaceRoute(route: DeepfaceRoute, features: Features): boolean {
   return features.has('deepface') && ROUTE_NEEDS[route](features);
 }
 
-/** A request that {@link deepfaceDialect} has seen. */
+/** A request after {@link deepfaceDialect}. */
 export interface DeepfaceRequest extends AppRequest {
-  /** An image came as a file: DeepFace decodes those, and no others, before its route begins. */
+  /** Whether an image was sent as a file: DeepFace decodes only these before its route runs. */
   hasFiles?: boolean;
 }
 
-/** Codes that DeepFace answers with `exception`: it did not find an image in the request. */
+/** Codes that DeepFace returns as `exception`, because the request has no image. */
 const EXTRACTION_CODES: readonly FaceErrorCode[] = ['IMAGE_MISSING', 'CONTENT_TYPE_UNSUPPORTED'];
-/** The same where the image came as a file. */
+/** The same for images sent as files. */
 const FILE_CODES: readonly FaceErrorCode[] = ['IMAGE_EMPTY', 'IMAGE_UNSUPPORTED', 'IMAGE_CORRUPT'];
-/** Statuses under 500 that DeepFace has no answer for; all others are its 400. */
+/** Statuses under 500 that DeepFace does not have; all others become its 400. */
 const OWN_STATUSES = [408, 413, 429, 499];
-/** What DeepFace says where its token is wrong. */
+/** DeepFace's message for a wrong token. */
 const TOKEN_MESSAGE = 'Invalid or missing authentication token';
 
 /**
- * Middleware before the key is checked: marks requests of the DeepFace routes, and gives their errors DeepFace's shapes.
+ * Middleware before authentication: marks requests of the DeepFace routes, so that their errors have DeepFace's format.
  *
- * Not for routes of capabilities that are switched off: neither their shapes nor the token are for routes that are not there.
+ * Skips routes of disabled features, which have neither this format nor the token.
  */
 export function deepfaceDialect({ features }: AppConfig) {
   return (request: AppRequest, _response: Response, next: NextFunction): void => {
@@ -60,14 +60,14 @@ export function deepfaceDialect({ features }: AppConfig) {
   };
 }
 
-/** The dialect's route that Express will take, by the same rules: case and a slash at the end do not matter. */
+/** The route of the dialect, matched as Express does: ignoring case and a trailing slash. */
 function routeOf({ method, path }: AppRequest): DeepfaceRoute | '/' | null {
   const plain = path.toLowerCase().replace(/(?<=.)\/$/, '');
   if (method === 'POST' && Object.hasOwn(DEEPFACE_ROUTES, plain)) return plain as DeepfaceRoute;
   return method === 'GET' && plain === '/' ? '/' : null;
 }
 
-/** Status and body of an error as DeepFace has them; as it words its errors, without its traceback. */
+/** Status and body of an error in DeepFace's format, without its traceback. */
 export function deepfaceError(
   { code, message, status }: FaceError,
   route: DeepfaceRoute,

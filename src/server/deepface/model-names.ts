@@ -7,15 +7,15 @@ import type { ModelTask } from '../../models/model-card';
 import { commandToGet } from '../../models/model-store';
 import { DEEPFACE_THRESHOLDS, type DeepfaceModelName } from './confidence';
 
-/** What stands for a model of DeepFace here. */
+/** Equivalent of a DeepFace model. */
 interface KnownModel {
-  /** The first of them that is loaded serves. */
+  /** Cards in order of preference; the first loaded one is used. */
   cards: readonly string[];
-  /** File of DeepFace that `likeness models import` makes the first card of; absent where there is none to import. */
+  /** DeepFace file that `likeness models import` converts to the first card; absent if there is none. */
   weights?: string;
 }
 
-/** Embedders by the names of DeepFace. */
+/** Embedders by DeepFace name. */
 export const DEEPFACE_EMBEDDERS: Readonly<Record<string, KnownModel>> = {
   'VGG-Face': { cards: ['vgg-face'], weights: 'vgg_face_weights.h5' },
   Facenet: { cards: ['facenet'], weights: 'facenet_weights.h5' },
@@ -30,7 +30,7 @@ export const DEEPFACE_EMBEDDERS: Readonly<Record<string, KnownModel>> = {
   Buffalo_L: { cards: ['arcface-w600k-r50'] },
 };
 
-/** Detectors by the names of DeepFace. */
+/** Detectors by DeepFace name. */
 export const DEEPFACE_DETECTORS: Readonly<Record<string, KnownModel>> = {
   retinaface: {
     cards: ['retinaface', 'retinaface-resnet50', 'retinaface-mnet025'],
@@ -42,7 +42,7 @@ export const DEEPFACE_DETECTORS: Readonly<Record<string, KnownModel>> = {
 /** Runs no detector: the whole image is the face. */
 export const SKIP = 'skip';
 
-/** Names of DeepFace for which nothing stands here. */
+/** DeepFace names without an equivalent. */
 const DEEPFACE_ONLY: readonly string[] = [
   'DeepFace',
   'opencv',
@@ -56,7 +56,7 @@ const DEEPFACE_ONLY: readonly string[] = [
   ...['yolov8', 'yolov11', 'yolov12'].flatMap((yolo) => ['n', 's', 'm', 'l'].map((size) => `${yolo}${size}`)),
 ];
 
-/** What `actions` of /analyze are called here, and the card of DeepFace's own model of each. */
+/** Attribute and card of DeepFace's own model for each of the `actions` of /analyze. */
 export const ACTIONS = {
   age: { attribute: 'age', card: 'age', weights: 'age_model_weights.h5' },
   gender: { attribute: 'gender', card: 'gender', weights: 'gender_model_weights.h5' },
@@ -65,7 +65,7 @@ export const ACTIONS = {
 } as const satisfies Record<string, { attribute: Attribute; card: string; weights: string }>;
 export type Action = keyof typeof ACTIONS;
 
-/** Cards of the networks that DeepFace judges spoofs with, and its files of their weights. */
+/** Cards of DeepFace's anti-spoofing networks, and its weight files. */
 const ANTI_SPOOFING = {
   'minifasnet-v2': '2.7_80x80_MiniFASNetV2.pth',
   'minifasnet-v1-se': '4_0_0_80x80_MiniFASNetV1SE.pth',
@@ -73,10 +73,10 @@ const ANTI_SPOOFING = {
 
 /** An embedder that a request named, or the default. */
 export interface NamedEmbedder {
-  /** As the answer calls it: as the request did; else DeepFace's name, where it has one. */
+  /** Name in the response: the requested one; by default DeepFace's name, if it has one. */
   name: string;
   card: string;
-  /** Whose thresholds hold: DeepFace's name of the card; `null` where it has none. */
+  /** DeepFace's name of the card, which selects the thresholds; `null`: none. */
   deepfaceName: DeepfaceModelName | null;
 }
 
@@ -84,7 +84,7 @@ export interface NamedEmbedder {
 export interface NamedDetector {
   /** As in {@link NamedEmbedder}. */
   name: string;
-  /** `null`: none is run. */
+  /** `null`: no detector runs. */
   card: string | null;
 }
 
@@ -101,7 +101,7 @@ const PARTS = {
 /**
  * Finds the loaded model for a name of the DeepFace API. Never loads one.
  *
- * Ends the boot with FACE_OPTIONS_INVALID where an alias leads to no card.
+ * Fails at startup with FACE_OPTIONS_INVALID if an alias names an unknown card.
  */
 @Injectable()
 export class DeepfaceModels {
@@ -118,16 +118,16 @@ export class DeepfaceModels {
       if (known.includes(target)) continue;
       throw new FaceError(
         'FACE_OPTIONS_INVALID',
-        'Environment variable FACE_DEEPFACE_ALIASES names a card that is not there.',
+        'Environment variable FACE_DEEPFACE_ALIASES names an unknown card.',
         { variable: 'FACE_DEEPFACE_ALIASES' },
       );
     }
   }
 
   /**
-   * The embedder of that name: of DeepFace, of an alias, or of a card.
+   * Finds an embedder by the name of DeepFace, of an alias, or of a card.
    *
-   * @throws {FaceError} MODEL_NOT_LOADED, with how to load it; MODEL_UNKNOWN.
+   * @throws {FaceError} MODEL_NOT_LOADED, with instructions to load it; MODEL_UNKNOWN.
    */
   embedder(name?: string): NamedEmbedder {
     const card = name == null ? this.model.defaultEmbedder : this.cardOf('model_name', name);
@@ -140,7 +140,7 @@ export class DeepfaceModels {
   }
 
   /**
-   * The detector of that name, as {@link DeepfaceModels.embedder}.
+   * Finds a detector by name, as {@link DeepfaceModels.embedder}.
    *
    * @throws {FaceError} MODEL_NOT_LOADED, MODEL_UNKNOWN.
    */
@@ -151,9 +151,9 @@ export class DeepfaceModels {
   }
 
   /**
-   * The actions that are to be answered: those asked for, or all that a loaded model serves.
+   * Resolves the actions: those requested, by default all that have a loaded model.
    *
-   * @throws {FaceError} MODEL_NOT_LOADED for one that no loaded model serves, with how to load one.
+   * @throws {FaceError} MODEL_NOT_LOADED for an action without a loaded model, with instructions to load one.
    */
   actions(given?: readonly Action[]): Action[] {
     const attributes = this.model
@@ -174,9 +174,9 @@ export class DeepfaceModels {
   }
 
   /**
-   * What `anti_spoofing` asks for; absent: what the service does by default.
+   * Policy for `anti_spoofing`; by default that of the service.
    *
-   * @throws {FaceError} MODEL_NOT_LOADED where it is asked for and no model is there, with how to load one.
+   * @throws {FaceError} MODEL_NOT_LOADED if it is requested without a loaded model, with instructions to load one.
    */
   presentationAttack(antiSpoofing?: boolean): PresentationAttackPolicy {
     if (antiSpoofing == null) return this.model.presentationAttack;
@@ -191,7 +191,7 @@ export class DeepfaceModels {
     throw new FaceError(
       'MODEL_NOT_LOADED',
       `anti_spoofing must be false: no presentation attack model is loaded. For the two of DeepFace: ${imports.join('; ')}. ` +
-        `Then name them in FACE_PRESENTATION_ATTACK_MODELS=${Object.keys(ANTI_SPOOFING).join(',')}.`,
+        `Then set FACE_PRESENTATION_ATTACK_MODELS=${Object.keys(ANTI_SPOOFING).join(',')}.`,
       { field: 'anti_spoofing', available: [] },
     );
   }
@@ -219,9 +219,9 @@ export class DeepfaceModels {
     throw new FaceError(
       'MODEL_UNKNOWN',
       DEEPFACE_ONLY.includes(target)
-        ? `${part} ${shown} is one of DeepFace that this service does not have. ${list} The operator may let a card stand in ` +
+        ? `${part} ${shown} of DeepFace is not available in this service. ${list} The operator can substitute a card ` +
             `for it: FACE_DEEPFACE_ALIASES=${target}=${loaded[0]}.`
-        : `${part} ${shown} is not known. ${list}`,
+        : `${part} ${shown} is unknown. ${list}`,
       { field: part, available },
     );
   }
@@ -231,20 +231,20 @@ export class DeepfaceModels {
   }
 }
 
-/** The command that gets the file of a card: from weights of DeepFace where there are some. */
+/** The command that provides the file of a card, from DeepFace's weights if there are any. */
 export function howToGet(card: string, weights?: string): string {
   return weights == null
     ? commandToGet(card)
     : `likeness models import ${card} ~/.deepface/weights/${weights}`;
 }
 
-/** What an operator does to load a card, with or without its file at hand. */
+/** Instructions to load a card, with or without its file. */
 function howToLoad(card: string, variable: string, state: ModelStatus['state'], weights?: string): string {
-  const first = state === 'absent' ? `Get its file first: ${howToGet(card, weights)}. Then name` : 'Name';
-  return `${first} it in ${variable}=…,${card}, or load it now: POST /admin/models/${card}/load.`;
+  const first = state === 'absent' ? `Get its file first: ${howToGet(card, weights)}. Then add` : 'Add';
+  return `${first} it to ${variable}=…,${card}, or load it now: POST /admin/models/${card}/load.`;
 }
 
-/** The name that DeepFace has for a card. */
+/** DeepFace's name for a card. */
 function nameOf(card: string, known: Readonly<Record<string, KnownModel>>): string | undefined {
   return Object.keys(known).find((name) => known[name].cards.includes(card));
 }

@@ -21,11 +21,11 @@ export class DetectionController {
   @HttpCode(200)
   @ImageBody({ fields: ['image'] }, { options: FaceOptionsDto, examples: IMAGE_EXAMPLES })
   @ApiOperation({
-    summary: 'Find the faces of an image',
-    description: 'An image without a face is answered with an empty list.',
+    summary: 'Detect the faces in an image',
+    description: 'If the image has no face, the list is empty.',
   })
   @ApiOkResponse({
-    description: 'The faces',
+    description: 'Detected faces',
     type: DetectResponseDto,
     examples: { oneFace: { summary: 'One face', value: DETECT_ANSWER } },
   })

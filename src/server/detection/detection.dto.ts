@@ -3,9 +3,9 @@ import type { Detection } from '../../face/detection.service';
 import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, exampleImage } from '../http/openapi/examples';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
 
-/** Answer of POST /v1/detect. */
+/** Response of POST /v1/detect. */
 export class DetectResponseDto extends ImageResultDto {
-  @ApiProperty({ type: [FaceDto], description: 'Selected faces, largest first; empty where none was found' })
+  @ApiProperty({ type: [FaceDto], description: 'Selected faces, largest first; empty if no face was found' })
   faces!: FaceDto[];
 
   @ApiRequestId()

@@ -27,76 +27,81 @@ import {
 } from './fields';
 import { ReferenceDto, STORED_REFERENCE_EXAMPLE } from './reference.dto';
 
-/** Ways to choose the one face of an image that is enrolled. */
+/** Ways to select the face to enroll from an image. */
 const ENROLLMENT_SELECTIONS = ['best', 'centerLargest', 'single'] as const;
 const STATUSES = ['added', 'existing', 'duplicate'] as const satisfies readonly AddedReference['status'][];
 
-/** Most items of one bulk call; images among them are bounded by FACE_MAX_IMAGES. */
+/** Maximum number of items in one bulk request; FACE_MAX_IMAGES limits the images among them. */
 const MAX_ENROLLMENT_ITEMS = 1000;
 
 /** Options of every route that enrolls. */
 export class EnrollOptionsDto extends DetectorOptionsDto {
-  /** Which face of an image is meant. */
+  /** Face to enroll from an image. */
   @OptionalField()
   @IsIn(ENROLLMENT_SELECTIONS)
   @ApiPropertyOptional({
     enum: ENROLLMENT_SELECTIONS,
     description:
-      'Which face of an image is meant. best: the largest; centerLargest: the largest near the centre; single: the only ' +
-      'one. Default: single where the gate is on (several faces are then a reason to refuse the image), else best',
+      'Face to enroll from an image. best: the largest; centerLargest: the largest near the center; single: the only one. Default: single if the gate is on (an image with several faces is then rejected), otherwise best',
   })
   faceSelection?: (typeof ENROLLMENT_SELECTIONS)[number];
 
-  /** How strictly images are looked at. */
+  /** Strictness of the quality check. */
   @IsEnrollmentGate('that of the gallery')
   enrollmentGate?: EnrollmentGate;
 
-  /** What is done about presentation attacks. */
+  /** Policy for presentation attacks. */
   @IsPresentationAttack()
   presentationAttack?: PresentationAttackPolicy;
 }
 
-/** Body of POST .../references beside `image` or the embedding. */
+/** Body of POST .../references without `image` or the embedding. */
 export class EnrollReferenceDto extends EnrollOptionsDto {
-  /** Of every reference that is made. */
-  @IsMetadata('Of every reference that is made')
+  /** Metadata of all new references. */
+  @IsMetadata('Metadata of all new references')
   metadata?: Metadata;
 
-  /** Of every reference that is made; milliseconds since 1970, UTC; sent as ISO 8601 text. */
-  @IsEnd('From when on every reference that is made never matches and is purged; null: never')
+  /** Expiry of all new references; milliseconds since 1970, UTC; sent as ISO 8601 text. */
+  @IsEnd('Expiry of all new references: from then on they never match and are purged; null: never')
   expiresAt?: number | null;
 }
 
-/** One item of a bulk enrollment, as it is sent. */
+/** One item of a bulk enrollment request. */
 export class EnrollmentItemDto {
-  @ApiProperty({ example: EXAMPLE_SUBJECT_ID, description: 'Made where it is not there yet' })
+  @ApiProperty({
+    example: EXAMPLE_SUBJECT_ID,
+    description: 'Id of the subject, which is created if it does not exist',
+  })
   subjectId!: string;
 
   @ApiPropertyOptional({
     description:
-      'Encoded image as padded base64 or as a data URI. In multipart it may come as a file instead',
+      'Encoded image as padded base64 or a data URI. In multipart, it can be sent as a file instead',
   })
   image?: string;
 
-  @ApiPropertyOptional({ type: [Number], description: 'Instead of an image: as /v1/represent returned it' })
+  @ApiPropertyOptional({
+    type: [Number],
+    description: 'Instead of an image: an embedding returned by /v1/represent',
+  })
   embedding?: number[];
 
-  @ApiPropertyOptional({ description: 'Of the embedding' })
+  @ApiPropertyOptional({ description: 'Contract of the embedding' })
   contract?: string;
 
-  @IsMetadata('Of the reference')
+  @IsMetadata('Metadata of the reference')
   metadata?: Metadata;
 
-  @ApiEnd('From when on the reference never matches and is purged; null: never')
+  @ApiEnd('Expiry: from then on the reference never matches and is purged; null: never')
   expiresAt?: string | null;
 }
 
-/** An item without its image, which has been taken out before. */
+/** An item whose image was extracted before. */
 export type SentItem = { subjectId: string; metadata?: Metadata; expiresAt?: unknown };
 
 /** Body of POST .../enroll. */
 export class BulkEnrollDto extends EnrollOptionsDto {
-  /** One each for every image or embedding; a wrong one is a failure of its own. */
+  /** One item per image or embedding; an invalid item fails alone. */
   @IsJson()
   @Satisfies(itemsProblem)
   @ApiProperty({
@@ -104,12 +109,12 @@ export class BulkEnrollDto extends EnrollOptionsDto {
     minItems: 1,
     maxItems: MAX_ENROLLMENT_ITEMS,
     items: { $ref: getSchemaPath(EnrollmentItemDto) },
-    description: 'At most FACE_MAX_IMAGES of them with images',
+    description: 'Items to enroll, at most FACE_MAX_IMAGES of them with images',
   })
   items!: SentItem[];
 }
 
-/** What is wrong with the form of the items; what is in them is judged item by item. */
+/** Checks the shape of the list; the content is checked item by item. */
 function itemsProblem(items: unknown): string | null {
   if (!Array.isArray(items) || items.length > MAX_ENROLLMENT_ITEMS) {
     return `must be a list of at most ${MAX_ENROLLMENT_ITEMS} objects`;
@@ -122,7 +127,7 @@ function itemsProblem(items: unknown): string | null {
   return null;
 }
 
-/** Where a reference is. */
+/** Key of a reference. */
 export class ReferenceKeyDto implements ReferenceKey {
   @ApiProperty({ example: 'lovelace' })
   subjectId!: string;
@@ -131,34 +136,33 @@ export class ReferenceKeyDto implements ReferenceKey {
   referenceId!: string;
 }
 
-/** What became of one image or embedding. */
+/** Result for one image or embedding. */
 export class EnrollmentDto {
   @ApiProperty({
     enum: STATUSES,
     example: 'added',
     description:
-      'added; existing: the same call was made before with the same Idempotency-Key; duplicate: the subject has a ' +
-      'reference of this image already. In the last two nothing changed',
+      'added; existing: a previous request with the same Idempotency-Key added it; duplicate: the subject already has a reference of this image. existing and duplicate change nothing',
   })
   status!: AddedReference['status'];
 
-  @ApiProperty({ type: ReferenceDto, description: 'The one that is in the gallery now' })
+  @ApiProperty({ type: ReferenceDto, description: 'Id of the reference in the gallery' })
   reference!: ReferenceDto;
 
   @ApiProperty({
     type: [ReferenceKeyDto],
-    description: 'Other references of the same image, of any subject: ten at most',
+    description: 'Other references of the same image, of any subject, ten at most',
   })
   sameImage!: ReferenceKeyDto[];
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
-    description: 'The enrolled face; null where an embedding came in, or the image was not looked at again',
+    description: 'The enrolled face; null for an embedding, or if the image was not processed again',
   })
   face!: FaceDto | null;
 
-  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null as face' })
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null if face is null' })
   timings!: TimingsDto | null;
 
   static from({ status, reference, sameImage, face, timings }: EnrollmentResult): EnrollmentDto {
@@ -172,19 +176,19 @@ export class EnrollmentDto {
   }
 }
 
-/** Answer about one image or embedding. */
+/** Response for one image or embedding. */
 export class EnrollmentResponseDto extends EnrollmentDto {
   @ApiRequestId()
   requestId!: string;
 }
 
-/** One item of a list that is enrolled. */
+/** One enrolled item of a list. */
 export class EnrolledItemDto extends EnrollmentDto {
   @ApiProperty({ type: 'integer', minimum: 0, example: 0, description: 'Position in the request, from 0' })
   index!: number;
 }
 
-/** One item of a list that is not enrolled. */
+/** One rejected item of a list. */
 export class RefusedItemDto {
   @ApiProperty({ type: 'integer', minimum: 0, example: 1, description: 'Position in the request, from 0' })
   index!: number;
@@ -193,12 +197,12 @@ export class RefusedItemDto {
   error!: ErrorDto;
 }
 
-/** Answer about a list. */
+/** Response for a list. */
 export class EnrollmentListResponseDto {
   @ApiProperty({
     type: 'array',
     items: { oneOf: [{ $ref: getSchemaPath(EnrolledItemDto) }, { $ref: getSchemaPath(RefusedItemDto) }] },
-    description: 'A result for each, in the order of the request; files come before text parts',
+    description: 'One result per item, in the order of the request; files before text parts',
   })
   results!: (EnrolledItemDto | RefusedItemDto)[];
 
@@ -206,14 +210,14 @@ export class EnrollmentListResponseDto {
   requestId!: string;
 }
 
-/** Bodies that can be pasted as they are. The face in them is drawn: no gate would be sure of it. */
+/** Example bodies that can be sent as they are. Their face is drawn, which no gate accepts reliably. */
 export const ENROLL_EXAMPLES = {
   image: {
     summary: 'An image as a data URI',
     value: { image: EXAMPLE_IMAGE_DATA_URI, enrollmentGate: 'off' },
   },
   list: {
-    summary: 'Several images of the subject: a result for each',
+    summary: 'Several images of the subject, with one result each',
     value: {
       image: [EXAMPLE_IMAGE_DATA_URI, EXAMPLE_IMAGE_DATA_URI],
       enrollmentGate: 'off',
@@ -248,7 +252,7 @@ export const BULK_EXAMPLES = {
   },
 };
 
-/** The body as multipart: files, and the items as JSON text. */
+/** The multipart body: files, and the items as JSON text. */
 export const BULK_FORM = {
   schema: {
     allOf: [
@@ -259,7 +263,7 @@ export const BULK_FORM = {
           image: {
             type: 'array',
             items: { type: 'string', format: 'binary' },
-            description: 'A file for each item without image and embedding, in the order of the items',
+            description: 'One file per item without image and embedding, in the order of the items',
           },
           items: { type: 'string', description: 'As in JSON' },
         },
@@ -269,7 +273,7 @@ export const BULK_FORM = {
   },
   examples: {
     images: {
-      summary: 'Images inside the items; usually these are files',
+      summary: 'Images inside the items; usually sent as files',
       value: { items: JSON.stringify(BULK_EXAMPLES.images.value.items), enrollmentGate: 'off' },
     },
   },

@@ -40,7 +40,7 @@ import { WRITE_ERRORS } from './errors';
 import { endProblem, GalleryPathDto, parsedTime, SubjectPathDto } from './fields';
 import { ApiIdempotencyKey, IdempotencyKey } from './idempotency-key';
 
-/** What may become of one image; in a list it is the error of the item. */
+/** Errors of one image; in a list they are errors of the item. */
 const ITEM_ERRORS: readonly RequestErrorCode[] = [
   'FACE_NOT_DETECTED',
   'PRESENTATION_ATTACK_SUSPECTED',
@@ -61,11 +61,11 @@ const ENROLL_ERRORS: readonly RequestErrorCode[] = [
 ];
 const ANSWER_EXAMPLES = {
   one: { summary: 'One image', value: ENROLLMENT_ANSWER },
-  list: { summary: 'A list, one image of which has no face', value: ENROLLMENT_LIST_ANSWER },
+  list: { summary: 'A list with one image without a face', value: ENROLLMENT_LIST_ANSWER },
 };
 const LIST_EXAMPLE = { list: ANSWER_EXAMPLES.list };
 
-/** An item of a call; a FaceError in the place of an image that could not be read, or of an item that is wrong. */
+/** An item of a request. A FaceError replaces an unreadable image or an invalid item. */
 interface Item {
   subjectId: string;
   metadata?: Metadata;
@@ -74,7 +74,7 @@ interface Item {
   input: ImageInput | FaceError;
 }
 
-/** An item with its time read. */
+/** Converts an item with its parsed expiry. */
 function toItem({ expiresAt, ...item }: SentItem, input: ImageInput | FaceError): Item {
   if (expiresAt === undefined) return { ...item, input };
   const end = parsedTime(expiresAt);
@@ -105,14 +105,12 @@ export class EnrollmentController {
   )
   @ApiIdempotencyKey()
   @ApiOperation({
-    summary: 'Enroll images, or an embedding, of a subject',
+    summary: 'Enroll images or an embedding of a subject',
     description:
-      'The subject is made where it is not there yet. One image: the reference, or an error. A list, or several parts ' +
-      'named image: a result or an error for each. 201 where something was added, else 200. What is added is found by ' +
-      'every search that begins after the answer.',
+      'Creates the subject if it does not exist. One image returns the reference or an error. A list, or several parts named image, returns a result or an error for each. The status is 201 if a reference was added, otherwise 200. Every search that begins after the response finds the new references.',
   })
   @ApiCreatedResponse({ description: 'Added', ...json(ENROLLMENT_SCHEMAS, ANSWER_EXAMPLES) })
-  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLLMENT_SCHEMAS, ANSWER_EXAMPLES) })
+  @ApiOkResponse({ description: 'Nothing added', ...json(ENROLLMENT_SCHEMAS, ANSWER_EXAMPLES) })
   @ApiFaceErrors(ENROLL_ERRORS)
   async enrollReferences(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -147,13 +145,15 @@ export class EnrollmentController {
   )
   @ApiIdempotencyKey()
   @ApiOperation({
-    summary: 'Enroll images, or embeddings, of many subjects',
+    summary: 'Enroll images or embeddings of many subjects',
     description:
-      'A result or an error for each item, in the order of the items. Subjects are made where they are not there yet. 201 ' +
-      'where something was added, else 200. Where the answer is lost, repeat the call with the same Idempotency-Key.',
+      'Returns a result or an error for each item, in the order of the items. Creates subjects that do not exist. The status is 201 if a reference was added, otherwise 200. If the response is lost, repeat the request with the same Idempotency-Key.',
   })
-  @ApiCreatedResponse({ description: 'Some are added', ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
-  @ApiOkResponse({ description: 'Nothing new', ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
+  @ApiCreatedResponse({
+    description: 'At least one reference added',
+    ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE),
+  })
+  @ApiOkResponse({ description: 'Nothing added', ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
   @ApiFaceErrors(ENROLL_ERRORS)
   async enrollItems(
     @Param() { galleryId }: GalleryPathDto,

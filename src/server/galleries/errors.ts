@@ -1,7 +1,7 @@
 import { IMAGE_ROUTE_ERRORS, JSON_BODY_ERRORS } from '../http/errors/api-errors.decorator';
 import type { RequestErrorCode } from '../http/errors/error-examples';
 
-/** What every route that reads galleries can answer with. */
+/** Errors of every route that reads galleries. */
 export const READ_ERRORS: readonly RequestErrorCode[] = [
   'PARAMETER_INVALID',
   'INTERNAL_ERROR',
@@ -11,28 +11,28 @@ export const READ_ERRORS: readonly RequestErrorCode[] = [
   'NOT_READY',
 ];
 
-/** What every route that changes galleries can answer with beside {@link READ_ERRORS}. */
+/** Errors of every route that changes galleries, besides {@link READ_ERRORS}. */
 export const WRITE_ERRORS: readonly RequestErrorCode[] = [
   'GALLERY_CHANGE_UNCERTAIN',
   'GALLERY_STORE_STOPPED',
   'GALLERY_MIGRATING',
 ];
 
-/** What every route that deletes can answer with. */
+/** Errors of every route that deletes. */
 export const DELETE_ERRORS: readonly RequestErrorCode[] = [
   ...READ_ERRORS,
   ...WRITE_ERRORS,
   'RECEIPTS_DISABLED',
 ];
 
-/** What every route with a body can answer with. */
+/** Errors of every route with a body. */
 export const CHANGE_ERRORS: readonly RequestErrorCode[] = [
   ...READ_ERRORS,
   ...WRITE_ERRORS,
   ...JSON_BODY_ERRORS,
 ];
 
-/** What every route with a probe can answer with. */
+/** Errors of every route with a probe. */
 export const PROBE_ERRORS: readonly RequestErrorCode[] = [
   ...IMAGE_ROUTE_ERRORS,
   'FACE_NOT_DETECTED',

@@ -17,12 +17,12 @@ import {
 import { ENROLLMENT_GATES } from '../../gallery/gallery.types';
 import { MAX_FILTER_VALUES, filterProblem } from './filter';
 
-/** The gallery that is there after boot: examples can be sent as they stand. */
+/** The gallery that exists after the first start, so that examples can be sent as they are. */
 export const EXAMPLE_GALLERY_ID = 'default';
 export const EXAMPLE_SUBJECT_ID = 'ada';
 export const EXAMPLE_REFERENCE_ID = '0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77';
 export const EXAMPLE_METADATA = { department: 'it', floor: 3 };
-/** As the wire has times: UTC, ISO 8601. */
+/** Times in requests and responses: UTC, ISO 8601. */
 export const EXAMPLE_TIME_MS = Date.UTC(2026, 10, 26, 9, 30);
 
 const MAX_PAGE = 1000;
@@ -57,7 +57,7 @@ export function IsSubjectId(description: string, example = EXAMPLE_SUBJECT_ID): 
   );
 }
 
-/** Property: metadata, flat. In multipart it is JSON text. */
+/** Property: flat metadata, as JSON text in multipart. */
 export function IsMetadata(description: string): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -67,7 +67,7 @@ export function IsMetadata(description: string): PropertyDecorator {
   );
 }
 
-/** Property of an answer, or of a body that must have it: metadata. */
+/** Property of a response, or of a body that requires it: metadata. */
 export function ApiMetadata(description: string): PropertyDecorator {
   return ApiProperty(metadataSchema(description));
 }
@@ -83,7 +83,7 @@ function metadataSchema(description: string) {
   } as const;
 }
 
-/** Property: which subjects count, by their metadata. In multipart and query strings it is JSON text. */
+/** Property: filter of subjects by metadata, as JSON text in multipart and query strings. */
 export function IsFilter(): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -96,16 +96,15 @@ export function IsFilter(): PropertyDecorator {
       },
       example: { department: ['it', 'hr'] },
       description:
-        'Only subjects whose metadata has every key with this value, or one of these values. In multipart it is JSON text',
+        'Filter by metadata: only subjects with every key and its value, or one of its values. JSON text in multipart',
     }),
   );
 }
 
 export const GATE_DESCRIPTION =
-  'What images must be like to become references. off: anything with a face; standard: one face, large, sharp and lit ' +
-  'enough, not turned away; strict: tighter, and near to no other subject, and to the references that the subject has';
+  'Quality check of images before enrollment. off: any face; standard: one face of sufficient size, sharpness and brightness, not turned away; strict: higher limits, and the face must match the references of the subject and no other subject';
 
-/** Property: how strictly images are looked at before they become references. */
+/** Property: strictness of the quality check before enrollment. */
 export function IsEnrollmentGate(byDefault: string): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -117,7 +116,7 @@ export function IsEnrollmentGate(byDefault: string): PropertyDecorator {
   );
 }
 
-/** Property of an answer: a time. */
+/** Property of a response: a time. */
 export function ApiTime(description: string): PropertyDecorator {
   return ApiProperty({
     type: String,
@@ -127,7 +126,7 @@ export function ApiTime(description: string): PropertyDecorator {
   });
 }
 
-/** Property: when something ends, as ISO 8601 text; `null` for never. The value is milliseconds since 1970. */
+/** Property: expiry as ISO 8601 text, `null` for never. The value is in milliseconds since 1970. */
 export function IsEnd(description: string): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -137,7 +136,7 @@ export function IsEnd(description: string): PropertyDecorator {
   );
 }
 
-/** Documents a property that {@link IsEnd} would check. */
+/** Documents a property as {@link IsEnd}, without its validation. */
 export function ApiEnd(description: string): PropertyDecorator {
   return ApiPropertyOptional({
     type: String,
@@ -148,7 +147,7 @@ export function ApiEnd(description: string): PropertyDecorator {
   });
 }
 
-/** What is wrong with a time that {@link parsedTime} gave, as the end of a sentence; `null` where nothing is. */
+/** The problem of a time from {@link parsedTime}, as the end of a sentence; `null` if it is valid. */
 export function endProblem(value: unknown): string | null {
   if (value === null || Number.isInteger(value)) return null;
   return 'must be null or a time such as 2027-01-31T00:00:00Z, with its time zone';
@@ -156,7 +155,7 @@ export function endProblem(value: unknown): string | null {
 
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
 
-/** What is no time stays as it is, which no rule lets pass; numbers become text, which is none either. */
+/** Parses a time. Invalid values stay as they are, and numbers become text, so that validation rejects both. */
 export function parsedTime(value: unknown): unknown {
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string' || !ISO_TIME.test(value)) return value;
@@ -164,7 +163,7 @@ export function parsedTime(value: unknown): unknown {
   return Number.isNaN(ms) ? value : ms;
 }
 
-/** Property: a short text that an operator notes down; `null` for none. */
+/** Property: a short note of the operator; `null` for none. */
 export function IsNote(maxLength: number, description: string, example: string): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -199,9 +198,9 @@ export class ReferencePathDto extends SubjectPathDto {
   referenceId!: string;
 }
 
-/** Query of every list that comes in pages. */
+/** Query of every paginated list. */
 export class PageQueryDto {
-  /** Most items of a page. */
+  /** Maximum number of items per page. */
   @OptionalField()
   @IsDecimal()
   @IsInt()
@@ -212,7 +211,7 @@ export class PageQueryDto {
     minimum: 1,
     maximum: MAX_PAGE,
     default: DEFAULT_PAGE,
-    description: 'Most items of the page. A page ends earlier where its items take about 1 MiB',
+    description: 'Maximum number of items per page. A page ends earlier at about 1 MiB',
   })
   limit: number = DEFAULT_PAGE;
 
@@ -223,17 +222,17 @@ export class PageQueryDto {
   @MaxLength(1024)
   @ApiPropertyOptional({
     type: String,
-    description: '`nextCursor` of the previous page; absent for the first',
+    description: '`nextCursor` of the previous page; omit it for the first page',
   })
   cursor?: string;
 }
 
-/** Property of a list that comes in pages. */
+/** Property of a paginated list. */
 export function ApiNextCursor(): PropertyDecorator {
   return ApiProperty({
     type: String,
     nullable: true,
     example: null,
-    description: '`cursor` of the next page; null on the last',
+    description: '`cursor` of the next page; null on the last page',
   });
 }

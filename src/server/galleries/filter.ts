@@ -1,9 +1,9 @@
 import { MAX_METADATA_KEYS, metadataProblem } from '../../gallery/gallery-rules';
 
-/** Most values that a key of a filter may take. */
+/** Maximum number of values per key of a filter. */
 export const MAX_FILTER_VALUES = 100;
 
-/** What is wrong with a filter of metadata, as the end of a sentence; `null` where nothing is. */
+/** The problem of a metadata filter, as the end of a sentence; `null` if it is valid. */
 export function filterProblem(filter: unknown): string | null {
   if (typeof filter !== 'object' || filter == null || Array.isArray(filter)) {
     return 'must be an object, or JSON of one';
@@ -15,7 +15,7 @@ export function filterProblem(filter: unknown): string | null {
     if (values.length === 0 || values.length > MAX_FILTER_VALUES) {
       return `must have 1 to ${MAX_FILTER_VALUES} values for a key`;
     }
-    // What may not be in metadata would never pass.
+    // A value that metadata cannot have would never match.
     const problem = values.map((value) => metadataProblem({ [key]: value })).find((found) => found != null);
     if (problem != null) return problem;
   }

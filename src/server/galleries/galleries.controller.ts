@@ -35,7 +35,7 @@ import {
 } from './gallery.dto';
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
 
-const ANSWER = { gallery: { summary: 'The gallery', value: GALLERY_ANSWER } };
+const ANSWER = { gallery: { summary: 'Gallery', value: GALLERY_ANSWER } };
 
 @ApiTags('galleries')
 @GalleryRoutes()
@@ -51,10 +51,11 @@ export class GalleriesController {
   @Post()
   @JsonBody({ type: CreateGalleryDto, examples: CREATE_GALLERY_EXAMPLES })
   @ApiOperation({
-    summary: 'Make a gallery',
-    description: 'It is bound for good to the contract of one embedder: others cannot be compared with it.',
+    summary: 'Create a gallery',
+    description:
+      'A gallery is permanently bound to the contract of one embedder, because embeddings of other contracts cannot be compared with it.',
   })
-  @ApiCreatedResponse({ description: 'It is made', type: GalleryResponseDto, examples: ANSWER })
+  @ApiCreatedResponse({ description: 'Created', type: GalleryResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_EXISTS', 'GALLERY_FULL', 'MODEL_UNKNOWN', 'MODEL_NOT_LOADED'])
   async createGallery(
     @Body() options: CreateGalleryDto,
@@ -68,7 +69,7 @@ export class GalleriesController {
 
   @Scopes('read')
   @Get()
-  @ApiOperation({ summary: 'List the galleries', description: 'In pages.' })
+  @ApiOperation({ summary: 'List galleries', description: 'Returns galleries in pages.' })
   @ApiOkResponse({
     description: 'A page',
     type: GalleriesResponseDto,
@@ -90,8 +91,8 @@ export class GalleriesController {
 
   @Scopes('read')
   @Get(':galleryId')
-  @ApiOperation({ summary: 'Show a gallery', description: 'Its settings, and how much is in it.' })
-  @ApiOkResponse({ description: 'The gallery', type: GalleryResponseDto, examples: ANSWER })
+  @ApiOperation({ summary: 'Get a gallery', description: 'Returns settings and counts.' })
+  @ApiOkResponse({ description: 'Gallery', type: GalleryResponseDto, examples: ANSWER })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
   async getGallery(
     @Param() { galleryId }: GalleryPathDto,
@@ -103,8 +104,8 @@ export class GalleriesController {
   @Scopes('admin')
   @Patch(':galleryId')
   @JsonBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
-  @ApiOperation({ summary: 'Change settings of a gallery', description: 'What is absent stays as it is.' })
-  @ApiOkResponse({ description: 'The gallery as it is now', type: GalleryResponseDto, examples: ANSWER })
+  @ApiOperation({ summary: 'Update the settings of a gallery', description: 'Absent fields stay unchanged.' })
+  @ApiOkResponse({ description: 'Updated gallery', type: GalleryResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'MODEL_NOT_LOADED'])
   async updateGallery(
     @Param() { galleryId }: GalleryPathDto,
@@ -119,9 +120,9 @@ export class GalleriesController {
   @ApiOperation({
     summary: 'Delete a gallery',
     description:
-      'With all its subjects and references, and all cached answers. It is gone when the answer comes.',
+      'Deletes the gallery with all its subjects and references, and all cached results. The deletion is complete when the response is sent.',
   })
-  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiNoContentResponse({ description: 'Deleted' })
   @ApiReceipt()
   @ApiFaceErrors([...DELETE_ERRORS, 'GALLERY_NOT_FOUND'])
   async deleteGallery(
@@ -136,7 +137,7 @@ export class GalleriesController {
     return signed;
   }
 
-  /** A page of the named galleries; those that do not exist are left out. */
+  /** A page of the named galleries, without those that do not exist. */
   private async listSome(
     ids: readonly string[],
     { limit, after = '' }: { limit: number; after?: string },

@@ -45,20 +45,18 @@ export class GalleryAdminController {
   @ApiOperation({
     summary: 'Export a gallery',
     description:
-      'Settings, subjects and references with their embeddings, streamed while the gallery goes on changing: what is there ' +
-      'from beginning to end comes exactly once. An export that was cut off is refused by the import. Keep it as you ' +
-      'would keep the photos: it holds biometric data. Pictures of faces (keepCrops) are no part of it.',
+      'Streams settings, subjects and references with their embeddings. The gallery can change meanwhile: an entry that exists from beginning to end is exported exactly once. The import rejects an incomplete export. Protect the file like photos, because it contains biometric data. Face crops (keepCrops) are not included.',
   })
-  @ApiOkResponse({ description: 'The gallery', content: EXPORT_MEDIA })
+  @ApiOkResponse({ description: 'Export of a gallery', content: EXPORT_MEDIA })
   @ApiFaceErrors(EXPORT_ERRORS)
   async exportGallery(
     @Param() { galleryId }: GalleryPathDto,
     @Query() { format }: ExportQueryDto,
     @Res() response: Response,
   ): Promise<void> {
-    // What is wrong is said before the first byte.
+    // Errors must be sent before the first byte.
     await this.store.getGallery(galleryId);
-    // The name would set the type by its ending.
+    // `attachment` would derive the type from the file extension.
     response.attachment(`${galleryId}.${format === 'jsonl' ? 'jsonl' : 'bin'}`).type(EXPORT_TYPES[format]);
     await pipeline(exportGallery(this.store, galleryId, format), response).catch((error: unknown) => {
       throw orAborted(error, response.closed);
@@ -68,11 +66,15 @@ export class GalleryAdminController {
   @Scopes('admin', 'embeddings')
   @Get('subjects/:subjectId/export')
   @ApiOperation({
-    summary: 'Export all that is held about a subject, embeddings included',
+    summary: 'Export all data of a subject, embeddings included',
     description:
-      'As the export of the subject under /v1, with the biometric templates themselves and the pictures of the faces that are held.',
+      'Like the export of the subject under /v1, with biometric templates (embeddings) and stored face crops.',
   })
-  @ApiOkResponse({ description: 'What is held', type: SubjectExportDto, examples: FULL_EXPORT_EXAMPLES })
+  @ApiOkResponse({
+    description: 'Data of the subject',
+    type: SubjectExportDto,
+    examples: FULL_EXPORT_EXAMPLES,
+  })
   @ApiFaceErrors([...EXPORT_ERRORS, 'SUBJECT_NOT_FOUND'])
   async exportSubjectEmbeddings(
     @Param() path: SubjectPathDto,
@@ -86,16 +88,14 @@ export class GalleryAdminController {
   @HttpCode(200)
   @ApiBody({ required: true, schema: bodySchema(EXPORT_MEDIA) })
   @ApiOperation({
-    summary: 'Import what was exported',
+    summary: 'Import a gallery',
     description:
-      'Into a gallery that is there, of the same contract. Subjects get the metadata of the file; references that are there ' +
-      'already stay, so that it can be repeated. Where it fails, what was imported before stays: `details.imported` says ' +
-      'how much, `details.record` where it ended.',
+      'Imports an export into an existing gallery of the same contract. Subjects get the metadata of the file. Existing references stay, so the import can be repeated. After a failure, the part imported before stays: `details.imported` has its counts, `details.record` the position of the failure.',
   })
   @ApiOkResponse({
-    description: 'What was imported',
+    description: 'Imported counts',
     type: ImportResponseDto,
-    examples: { imported: { summary: 'Some were there already', value: IMPORT_ANSWER } },
+    examples: { imported: { summary: 'With existing references', value: IMPORT_ANSWER } },
   })
   @ApiFaceErrors([
     ...EXPORT_ERRORS,
@@ -120,7 +120,7 @@ export class GalleryAdminController {
     }
     refuseEncoded(request);
     try {
-      // Ending the request with the reading would take away the connection that the answer goes by.
+      // Destroying the request would close the connection before the response.
       const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
       return { ...(await importGallery(this.store, galleryId, chunks)), requestId };
     } catch (error) {
@@ -131,8 +131,8 @@ export class GalleryAdminController {
   }
 }
 
-/** What a stream throws where the client has left is no failure of the service. */
+/** An error of a stream after the client disconnected is not a failure of the service. */
 function orAborted(error: unknown, hasLeft: boolean): unknown {
   if (error instanceof FaceError || !hasLeft) return error;
-  return new FaceError('REQUEST_ABORTED', 'The client closed the connection before the answer.');
+  return new FaceError('REQUEST_ABORTED', 'The client closed the connection before the response.');
 }

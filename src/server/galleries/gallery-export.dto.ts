@@ -7,7 +7,7 @@ import { ApiRequestId } from '../http/dto/face.dto';
 import type { BodyContent } from '../http/openapi/openapi';
 import { OptionalField } from '../http/request/validation';
 
-/** Content types of the forms of an export. */
+/** Content types by export format. */
 export const EXPORT_TYPES: Readonly<Record<ExportFormat, string>> = {
   jsonl: 'application/x-ndjson',
   binary: 'application/octet-stream',
@@ -15,30 +15,30 @@ export const EXPORT_TYPES: Readonly<Record<ExportFormat, string>> = {
 
 /** Query of GET /admin/galleries/{galleryId}/export. */
 export class ExportQueryDto {
-  /** Form of the export. */
+  /** Format of the export. */
   @OptionalField()
   @IsIn(EXPORT_FORMATS)
   @ApiPropertyOptional({
     enum: EXPORT_FORMATS,
     default: 'jsonl',
-    description: 'jsonl: a JSON object in each line; binary: smaller, with a checksum for each record',
+    description: 'jsonl: JSON Lines; binary: smaller, with a checksum per record',
   })
   format: ExportFormat = 'jsonl';
 }
 
-/** Answer of POST /admin/galleries/{galleryId}/import. */
+/** Response of POST /admin/galleries/{galleryId}/import. */
 export class ImportResponseDto implements ImportSummary {
   @ApiProperty({ type: 'integer', minimum: 0, example: 812, description: 'Subjects in the file' })
   subjectCount!: number;
 
-  @ApiProperty({ type: 'integer', minimum: 0, example: 2300, description: 'References that are new' })
+  @ApiProperty({ type: 'integer', minimum: 0, example: 2300, description: 'References added' })
   addedCount!: number;
 
   @ApiProperty({
     type: 'integer',
     minimum: 0,
     example: 10,
-    description: 'References that were there already, by id or image',
+    description: 'References that existed already, by id or image',
   })
   existingCount!: number;
 
@@ -46,13 +46,13 @@ export class ImportResponseDto implements ImportSummary {
   requestId!: string;
 }
 
-/** An export in both forms. */
+/** An export in both formats. */
 export const EXPORT_MEDIA: BodyContent = {
   [EXPORT_TYPES.jsonl]: {
     schema: {
       type: 'string',
       description:
-        'A JSON object in each line: header, subjects, references (embedding: base64 of little-endian float32), end',
+        'JSON Lines: header, subjects, references (embedding: base64 of little-endian float32), end',
     },
     examples: {
       empty: {
@@ -63,7 +63,7 @@ export const EXPORT_MEDIA: BodyContent = {
   },
   [EXPORT_TYPES.binary]: {
     schema: { type: 'string', format: 'binary' },
-    examples: { binary: { summary: 'Not for the eye', value: '' } },
+    examples: { binary: { summary: 'Binary format', value: '' } },
   },
 };
 

@@ -36,9 +36,9 @@ const CHANGES: readonly RequestErrorCode[] = [
   'MODEL_UNKNOWN',
   'MODEL_NOT_LOADED',
 ];
-const EXAMPLES = { migration: { summary: 'About half of it is done', value: MIGRATION_ANSWER } };
+const EXAMPLES = { migration: { summary: 'About half done', value: MIGRATION_ANSWER } };
 
-/** Moves galleries to other embedders. */
+/** Migrates galleries to other embedders. */
 @ApiTags('admin')
 @Controller('admin/galleries/:galleryId/migration')
 export class GalleryMigrationController {
@@ -49,13 +49,11 @@ export class GalleryMigrationController {
   @HttpCode(202)
   @JsonBody({ type: StartMigrationDto, examples: START_EXAMPLES })
   @ApiOperation({
-    summary: 'Move a gallery to another embedder, or go on with it',
+    summary: 'Start or resume a migration to another embedder',
     description:
-      'In the background, behind requests that wait: a copy of the gallery is filled with embeddings of the pictures that it ' +
-      'holds (keepCrops). What is in the copy already is not embedded again. Both galleries can be searched meanwhile; the copy ' +
-      'changes with the gallery, and not for itself.',
+      'Fills a copy of the gallery with embeddings of its stored face crops (keepCrops), in the background and with a lower priority than requests. References in the copy are not embedded again. Both galleries can be searched meanwhile. The copy follows changes of the gallery and cannot be changed itself.',
   })
-  @ApiAcceptedResponse({ description: 'It runs', type: MigrationDto, examples: EXAMPLES })
+  @ApiAcceptedResponse({ description: 'Running', type: MigrationDto, examples: EXAMPLES })
   @ApiFaceErrors([...CHANGES, 'GALLERY_EXISTS', 'GALLERY_FULL'])
   async startMigration(
     @Param() { galleryId }: GalleryPathDto,
@@ -67,8 +65,8 @@ export class GalleryMigrationController {
 
   @Scopes('admin')
   @Get()
-  @ApiOperation({ summary: 'Show how far a migration is', description: 'In counts of references.' })
-  @ApiOkResponse({ description: 'How far it is', type: MigrationDto, examples: EXAMPLES })
+  @ApiOperation({ summary: 'Get the progress of a migration', description: 'Returns counts of references.' })
+  @ApiOkResponse({ description: 'Progress', type: MigrationDto, examples: EXAMPLES })
   @ApiFaceErrors(ERRORS)
   async showMigration(
     @Param() { galleryId }: GalleryPathDto,
@@ -82,7 +80,7 @@ export class GalleryMigrationController {
   @Get('missing')
   @ApiOperation({
     summary: 'List the subjects that must be enrolled again',
-    description: 'Those of which the copy lacks references. In pages.',
+    description: 'Returns the subjects with references missing in the copy, in pages.',
   })
   @ApiOkResponse({
     description: 'A page',
@@ -105,16 +103,14 @@ export class GalleryMigrationController {
   @HttpCode(200)
   @JsonBody({ type: SwitchMigrationDto, examples: SWITCH_EXAMPLES })
   @ApiOperation({
-    summary: 'Let the copy take the place of the gallery',
+    summary: 'Replace the gallery with the copy',
     description:
-      'After a last look at what has changed, for which changes wait and searches do not. The copy has the id of the gallery ' +
-      'then, and the gallery as it was is gone for good. Settings stay those of the gallery, but for threshold, targetFmr and ' +
-      'targetFpir, which stay those of the copy.',
+      'Applies the last changes to the copy, while new changes wait and searches continue. The copy then gets the id of the gallery, and the original is permanently deleted. Settings of the gallery are kept, except threshold, targetFmr and targetFpir, which are those of the copy.',
   })
   @ApiOkResponse({
-    description: 'The gallery as it is now',
+    description: 'Migrated gallery',
     type: GalleryResponseDto,
-    examples: { gallery: { summary: 'The gallery', value: GALLERY_ANSWER } },
+    examples: { gallery: { summary: 'Gallery', value: GALLERY_ANSWER } },
   })
   @ApiFaceErrors(CHANGES)
   async switchMigration(

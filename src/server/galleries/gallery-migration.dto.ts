@@ -13,7 +13,7 @@ import { ApiRequestId } from '../http/dto/face.dto';
 import { OptionalField } from '../http/request/validation';
 import { ApiNextCursor, EXAMPLE_GALLERY_ID, EXAMPLE_SUBJECT_ID, PageQueryDto } from './fields';
 
-/** Property: the embedder that a gallery is moved to. */
+/** Property: the embedder to migrate a gallery to. */
 function IsNewEmbedder(): PropertyDecorator {
   return applyDecorators(
     IsString(),
@@ -22,7 +22,7 @@ function IsNewEmbedder(): PropertyDecorator {
     ApiProperty({
       maxLength: 100,
       example: EXAMPLE_EMBEDDER,
-      description: 'Name of the embedder that the gallery is moved to',
+      description: 'Name of the embedder to migrate to',
     }),
   );
 }
@@ -54,18 +54,18 @@ export class SwitchMigrationDto {
   @IsNewEmbedder()
   embedder!: string;
 
-  /** Whether references that the copy lacks are given up. */
+  /** Whether references missing in the copy are dropped. */
   @OptionalField()
   @IsBoolean({ message: '$property must be true or false' })
   @ApiPropertyOptional({
     default: false,
     description:
-      'true: references that the copy lacks are lost; their subjects stay. false: where some are missing, nothing changes',
+      'true: references missing in the copy are lost, their subjects stay; false: if references are missing, nothing changes',
   })
   dropMissing: boolean = false;
 }
 
-/** How far a migration is. */
+/** Progress of a migration. */
 export class MigrationDto implements Omit<MigrationStatus, 'error'> {
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
   galleryId!: string;
@@ -75,7 +75,7 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
 
   @ApiProperty({
     example: `${EXAMPLE_GALLERY_ID}.${EXAMPLE_EMBEDDER}`,
-    description: 'Id of the gallery of the new contract, which can be searched already',
+    description: 'Id of the copy with the new contract, which can already be searched',
   })
   copyId!: string;
 
@@ -83,8 +83,7 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
     enum: MIGRATION_STATES,
     example: 'running',
     description:
-      'idle: not asked for since the start of the service; done: the copy has all that could be embedded; failed: it ended early. ' +
-      'To ask for it again goes on with it',
+      'idle: not requested since the start of the service; done: every possible reference is in the copy; failed: ended early. Start it again to resume',
   })
   state!: MigrationState;
 
@@ -92,18 +91,18 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
     type: 'integer',
     minimum: 0,
     example: 2310,
-    description: 'References of the gallery when it began',
+    description: 'References of the gallery at the start of the migration',
   })
   total!: number;
 
-  @ApiProperty({ type: 'integer', minimum: 0, example: 1200, description: 'Of these: in the copy' })
+  @ApiProperty({ type: 'integer', minimum: 0, example: 1200, description: 'References in the copy' })
   done!: number;
 
   @ApiProperty({
     type: 'integer',
     minimum: 0,
     example: 12,
-    description: 'Of these: without a picture to embed again',
+    description: 'References without a face crop to embed',
   })
   withoutCrop!: number;
 
@@ -111,11 +110,11 @@ export class MigrationDto implements Omit<MigrationStatus, 'error'> {
     type: 'integer',
     minimum: 0,
     example: 1,
-    description: 'Of these: in whose picture no face was found again',
+    description: 'References whose crop could not be embedded',
   })
   failed!: number;
 
-  @ApiProperty({ type: ErrorDto, nullable: true, description: 'Why it ended early' })
+  @ApiProperty({ type: ErrorDto, nullable: true, description: 'Error that ended the migration' })
   error!: ErrorDto | null;
 
   @ApiRequestId()
@@ -134,23 +133,23 @@ export class MissingSubjectDto implements MissingSubject {
   @ApiProperty({ type: 'integer', minimum: 1, example: 3, description: 'References of the subject' })
   referenceCount!: number;
 
-  @ApiProperty({ type: 'integer', minimum: 1, example: 2, description: 'Of these: not in the copy' })
+  @ApiProperty({ type: 'integer', minimum: 1, example: 2, description: 'References missing in the copy' })
   missingCount!: number;
 
   @ApiProperty({
     type: 'integer',
     minimum: 0,
     example: 2,
-    description: 'Of those missing: without a picture. The others failed, or were enrolled since',
+    description: 'Missing references without a face crop. The others failed, or were enrolled since',
   })
   withoutCropCount!: number;
 }
 
-/** Answer of GET /admin/galleries/{galleryId}/migration/missing. */
+/** Response of GET /admin/galleries/{galleryId}/migration/missing. */
 export class MissingSubjectsDto {
   @ApiProperty({
     type: [MissingSubjectDto],
-    description: 'In the order of the subjects; a page may have none, and others follow',
+    description: 'Subjects in their order. A page can be empty although others follow',
   })
   subjects!: MissingSubjectDto[];
 
@@ -181,13 +180,13 @@ export const MISSING_ANSWER: MissingSubjectsDto = {
 };
 
 export const START_EXAMPLES = {
-  start: { summary: 'To the embedder of the default set', value: { embedder: EXAMPLE_EMBEDDER } },
+  start: { summary: 'Embedder of the default set', value: { embedder: EXAMPLE_EMBEDDER } },
 };
 
 export const SWITCH_EXAMPLES = {
-  switch: { summary: 'Where nothing is missing', value: { embedder: EXAMPLE_EMBEDDER } },
+  switch: { summary: 'Require complete references', value: { embedder: EXAMPLE_EMBEDDER } },
   drop: {
-    summary: 'References that are missing are lost',
+    summary: 'Drop missing references',
     value: { embedder: EXAMPLE_EMBEDDER, dropMissing: true },
   },
 };

@@ -35,35 +35,27 @@ import {
 } from './fields';
 
 const THRESHOLD_DESCRIPTION =
-  'Largest cosine distance at which a subject is a candidate or verifies, [0, 2], inclusive. It wins over the target rates; ' +
-  'null: they decide';
+  'Maximum cosine distance of a match, [0, 2], inclusive. Overrides the target rates; null: derived from them';
 const TARGET_FMR_DESCRIPTION =
-  'False match rate of a comparison with one subject (1:1), from which the threshold follows; null: FACE_TARGET_FMR. Needs an ' +
-  'embedder with a calibration';
+  'False match rate of a verification (1:1), from which the threshold is derived; null: FACE_TARGET_FMR. Requires a calibrated embedder';
 const TARGET_FPIR_DESCRIPTION =
-  'Share of searches for strangers that may find somebody (1:N). The threshold follows from it and from the number of subjects, ' +
-  'so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Needs an embedder with a calibration';
+  'False positive identification rate (1:N): maximum share of searches for unknown people that return a candidate. The threshold is derived from it and the number of subjects, so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Requires a calibrated embedder';
 
 const MAX_SUBJECTS_DESCRIPTION =
-  'Most subjects, with and without references. One below what is there already keeps new ones out. null: as many as `capacity`';
+  'Maximum number of subjects, with and without references. A limit below the current count only blocks new subjects. null: same as `capacity`';
 const MAX_AGE_DESCRIPTION =
-  'Seconds for which a reference is held after its enrollment; then it never matches and is purged, and a subject that is as ' +
-  'old and has no other reference goes too. It holds for what is there already. null: no limit';
+  'Maximum age of a reference in seconds after its enrollment. An older one never matches and is purged, along with a subject of that age that has no other reference. Applies to existing references too. null: no limit';
 /** A year. */
 const EXAMPLE_MAX_AGE_SECONDS = 31_536_000;
 const SINCE_LAST_MATCH_DESCRIPTION =
-  'Seconds for which a subject is held after it last matched or was enrolled; then it never matches and is purged. While it is ' +
-  'set, the time of the last match is kept for each subject, up to a day or a tenth of the limit before the true time. null: ' +
-  'no limit, and no times are kept';
+  'Maximum time in seconds since the last match or enrollment of a subject, after which it never matches and is purged. While set, the time of the last match is stored for each subject; it can be early by up to a day or a tenth of the limit. null: no limit, and match times are not stored';
 /** Ninety days. */
 const EXAMPLE_SINCE_LAST_MATCH_SECONDS = 7_776_000;
 
 const KEEP_CROPS_DESCRIPTION =
-  'Whether a picture of the face is held with each reference that is made of an image from now on, so that the gallery can be ' +
-  'moved to another embedder. It leaves the service in the export of a subject for administrators alone. false: none is held, ' +
-  'and those that are held are erased';
+  'Whether to store a crop of the face with each new reference of an image, so that the gallery can be migrated to another embedder. Only the admin export of a subject contains the crops. false: existing crops are erased';
 
-/** Property: an error rate; `null` for that of the service. */
+/** Property: an error rate, or `null` for that of the service. */
 function IsTargetOrNull(description: string, example: number): PropertyDecorator {
   const [minimum, maximum] = TARGET_RANGE;
   return applyDecorators(
@@ -75,7 +67,7 @@ function IsTargetOrNull(description: string, example: number): PropertyDecorator
   );
 }
 
-/** Property: a limit; `null` for none of its own. */
+/** Property: a limit, or `null` for the default. */
 function IsLimitOrNull(
   name: 'maxSubjects' | 'maxAgeSeconds' | 'sinceLastMatchSeconds',
   description: string,
@@ -91,9 +83,9 @@ function IsLimitOrNull(
   );
 }
 
-/** Body of PATCH /v1/galleries/{galleryId}: what is absent stays. */
+/** Body of PATCH /v1/galleries/{galleryId}; absent fields stay unchanged. */
 export class GallerySettingsDto implements Partial<GallerySettings> {
-  /** Cosine distance, [0, 2], inclusive; `null`: by the target rates. */
+  /** Cosine distance, [0, 2], inclusive; `null`: derived from the target rates. */
   @ValidateIf((_dto, value) => value !== undefined && value !== null)
   @IsDecimal()
   @Min(GALLERY_RANGES.threshold[0])
@@ -116,7 +108,7 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   @IsTargetOrNull(TARGET_FPIR_DESCRIPTION, 0.001)
   targetFpir?: number | null;
 
-  /** Most references. */
+  /** Maximum number of references. */
   @OptionalField()
   @IsInt()
   @Min(GALLERY_RANGES.capacity[0])
@@ -127,15 +119,15 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
     maximum: GALLERY_RANGES.capacity[1],
     example: DEFAULT_GALLERY_SETTINGS.capacity,
     description:
-      'Most references. One below what is there already keeps new ones out. Default: FACE_GALLERY_CAPACITY',
+      'Maximum number of references. A limit below the current count only blocks new ones. Default: FACE_GALLERY_CAPACITY',
   })
   capacity?: number;
 
-  /** Most subjects; `null`: as many as `capacity`. */
+  /** Maximum number of subjects; `null`: same as `capacity`. */
   @IsLimitOrNull('maxSubjects', MAX_SUBJECTS_DESCRIPTION, DEFAULT_GALLERY_SETTINGS.capacity)
   maxSubjects?: number | null;
 
-  /** Most references of one subject. */
+  /** Maximum number of references per subject. */
   @OptionalField()
   @IsInt()
   @Min(GALLERY_RANGES.maxReferencesPerSubject[0])
@@ -145,11 +137,11 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
     minimum: GALLERY_RANGES.maxReferencesPerSubject[0],
     maximum: GALLERY_RANGES.maxReferencesPerSubject[1],
     example: DEFAULT_GALLERY_SETTINGS.maxReferencesPerSubject,
-    description: 'Most references of one subject. Default: FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT',
+    description: 'Maximum number of references per subject. Default: FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT',
   })
   maxReferencesPerSubject?: number;
 
-  /** How strictly images are looked at before they become references. */
+  /** Strictness of the quality check before enrollment. */
   @IsEnrollmentGate(DEFAULT_GALLERY_SETTINGS.enrollmentGate)
   enrollmentGate?: EnrollmentGate;
 
@@ -157,11 +149,11 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   @IsLimitOrNull('maxAgeSeconds', MAX_AGE_DESCRIPTION, EXAMPLE_MAX_AGE_SECONDS)
   maxAgeSeconds?: number | null;
 
-  /** Seconds; `null`: no limit, and no times of matches are kept. */
+  /** Seconds; `null`: no limit, and match times are not stored. */
   @IsLimitOrNull('sinceLastMatchSeconds', SINCE_LAST_MATCH_DESCRIPTION, EXAMPLE_SINCE_LAST_MATCH_SECONDS)
   sinceLastMatchSeconds?: number | null;
 
-  /** Whether pictures of the faces are held. */
+  /** Whether face crops are stored. */
   @OptionalField()
   @IsBoolean({ message: '$property must be true or false' })
   @ApiPropertyOptional({
@@ -170,8 +162,8 @@ export class GallerySettingsDto implements Partial<GallerySettings> {
   })
   keepCrops?: boolean;
 
-  /** Replaces the metadata as a whole. */
-  @IsMetadata('Whatever is to be noted down; replaces what was there as a whole')
+  /** Replaces the metadata completely. */
+  @IsMetadata('Custom metadata; replaces the previous metadata completely')
   metadata?: Metadata;
 }
 
@@ -181,22 +173,22 @@ export class CreateGalleryDto extends GallerySettingsDto {
   @IsGalleryId()
   id!: string;
 
-  /** Name of a loaded embedder, to whose contract the gallery is bound for good. */
+  /** Name of a loaded embedder, whose contract the gallery is permanently bound to. */
   @IsModelName(
-    'Name of a loaded embedder, see /v1/models, to whose contract the gallery is bound for good. Default: the first one loaded',
+    'Name of a loaded embedder, see /v1/models, whose contract the gallery is permanently bound to. Default: the first loaded one',
     EXAMPLE_EMBEDDER,
   )
   embedder?: string;
 }
 
-/** A gallery as it is. */
+/** A gallery. */
 export class GalleryDto {
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
   id!: string;
 
   @ApiProperty({
     example: EXAMPLE_CONTRACT,
-    description: 'Contract of every embedding in it, see /v1/models; never changes',
+    description: 'Contract of its embeddings, see /v1/models; never changes',
   })
   contract!: string;
 
@@ -204,7 +196,7 @@ export class GalleryDto {
     type: 'integer',
     minimum: 1,
     example: EXAMPLE_DIMENSIONS,
-    description: 'Length of every embedding in it',
+    description: 'Length of its embeddings',
   })
   dimensions!: number;
 
@@ -221,7 +213,7 @@ export class GalleryDto {
     type: 'integer',
     minimum: 1,
     example: DEFAULT_GALLERY_SETTINGS.capacity,
-    description: 'Most references',
+    description: 'Maximum number of references',
   })
   capacity!: number;
 
@@ -232,7 +224,7 @@ export class GalleryDto {
     type: 'integer',
     minimum: 1,
     example: DEFAULT_GALLERY_SETTINGS.maxReferencesPerSubject,
-    description: 'Most references of one subject',
+    description: 'Maximum number of references per subject',
   })
   maxReferencesPerSubject!: number;
 
@@ -254,27 +246,26 @@ export class GalleryDto {
     format: 'date-time',
     nullable: true,
     example: null,
-    description:
-      'Since when times of matches are kept: no subject counts as unmatched for longer; null: they are not',
+    description: 'Start of storing match times: no subject counts as unmatched for longer; null: not stored',
   })
   matchesSince!: string | null;
 
   @ApiProperty({ example: false, description: KEEP_CROPS_DESCRIPTION })
   keepCrops!: boolean;
 
-  @ApiMetadata('As it was sent')
+  @ApiMetadata('Custom metadata')
   metadata!: Metadata;
 
-  @ApiProperty({ type: 'integer', minimum: 0, example: 812, description: 'Subjects in it' })
+  @ApiProperty({ type: 'integer', minimum: 0, example: 812, description: 'Number of subjects' })
   subjectCount!: number;
 
-  @ApiProperty({ type: 'integer', minimum: 0, example: 2310, description: 'References in it' })
+  @ApiProperty({ type: 'integer', minimum: 0, example: 2310, description: 'Number of references' })
   referenceCount!: number;
 
-  @ApiTime('When it was made')
+  @ApiTime('Time of creation')
   createdAt!: string;
 
-  @ApiTime('When its settings were last changed')
+  @ApiTime('Time of the last change of its settings')
   updatedAt!: string;
 
   static from(gallery: Gallery): GalleryDto {
@@ -300,13 +291,13 @@ export class GalleryDto {
   }
 }
 
-/** Answer about one gallery. */
+/** Response with one gallery. */
 export class GalleryResponseDto extends GalleryDto {
   @ApiRequestId()
   requestId!: string;
 }
 
-/** Answer of GET /v1/galleries. */
+/** Response of GET /v1/galleries. */
 export class GalleriesResponseDto {
   @ApiProperty({ type: [GalleryDto] })
   galleries!: GalleryDto[];
@@ -318,11 +309,11 @@ export class GalleriesResponseDto {
   requestId!: string;
 }
 
-/** Bodies that can be pasted as they are. */
+/** Example bodies that can be sent as they are. */
 export const CREATE_GALLERY_EXAMPLES = {
-  id: { summary: 'With the settings of the service', value: { id: 'staff' } },
+  id: { summary: 'Default settings', value: { id: 'staff' } },
   settings: {
-    summary: 'With settings of its own',
+    summary: 'Custom settings',
     value: {
       id: 'visitors',
       embedder: EXAMPLE_EMBEDDER,
@@ -336,14 +327,14 @@ export const CREATE_GALLERY_EXAMPLES = {
 };
 
 export const GALLERY_SETTINGS_EXAMPLES = {
-  threshold: { summary: 'A threshold of its own', value: { threshold: 0.5 } },
-  target: { summary: 'Fewer strangers who are named', value: { threshold: null, targetFpir: 0.001 } },
+  threshold: { summary: 'Custom threshold', value: { threshold: 0.5 } },
+  target: { summary: 'Fewer false identifications', value: { threshold: null, targetFpir: 0.001 } },
   retention: {
-    summary: 'A year after the enrollment at most',
+    summary: 'Expiry one year after enrollment',
     value: { maxAgeSeconds: EXAMPLE_MAX_AGE_SECONDS },
   },
   reset: {
-    summary: 'The target rates of the service again',
+    summary: 'Default target rates',
     value: { threshold: null, targetFmr: null, targetFpir: null },
   },
 };

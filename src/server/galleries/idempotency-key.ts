@@ -6,12 +6,12 @@ import { invalidParameters } from '../http/request/validation';
 const HEADER = 'Idempotency-Key';
 const FIT = /^[\x21-\x7e]{1,255}$/;
 
-/** Parameter of a controller method: the key by which a repeated call is told; absent: every call adds. */
+/** Parameter of a controller method: the key that identifies a repeated request; absent: every request adds. */
 export const IdempotencyKey = createParamDecorator(
   (_data: undefined, context: ExecutionContext): string | undefined => {
     const key = context.switchToHttp().getRequest<Request>().get(HEADER);
     if (key == null || FIT.test(key)) return key;
-    throw invalidParameters({ [HEADER]: 'must be 1 to 255 visible characters of ASCII' });
+    throw invalidParameters({ [HEADER]: 'must be 1 to 255 visible ASCII characters' });
   },
 );
 
@@ -21,5 +21,5 @@ export const ApiIdempotencyKey = () =>
     name: HEADER,
     required: false,
     schema: { type: 'string', maxLength: 255 },
-    description: 'A repeat of the call with the same key adds nothing that the first has added',
+    description: 'Makes the request safe to repeat: with the same key, references are not added twice',
   });

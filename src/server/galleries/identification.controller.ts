@@ -33,13 +33,12 @@ export class IdentificationController {
     { options: IdentifyOptionsDto, examples: IDENTIFY_EXAMPLES },
   )
   @ApiOperation({
-    summary: 'Look for the subjects of the faces in a probe (1:N)',
+    summary: 'Identify the faces in a probe (1:N)',
     description:
-      'Compares with every reference of the gallery, none left out, and names the subjects within the threshold, each by ' +
-      'its most similar reference. A face without any is unknown.',
+      'Compares each face with every reference of the gallery and returns the subjects within the threshold, each with its most similar reference. A face without candidates is unknown.',
   })
   @ApiOkResponse({
-    description: 'Who the faces may be',
+    description: 'Candidates per face',
     type: IdentifyResponseDto,
     examples: {
       found: { summary: 'One candidate', value: IDENTIFY_ANSWER },

@@ -50,7 +50,9 @@ const [MIN_THRESHOLD, MAX_THRESHOLD] = GALLERY_RANGES.threshold;
 
 /** Options of both routes. */
 class ProbeOptionsDto extends DetectorOptionsDto {
-  /** Which faces of the probe count; with `all` the closest. */
+  /**
+   * Faces of the probe to use. With `all`, verification decides by the closest face, identification returns every face.
+   */
   @IsFaceSelection('best')
   faceSelection: FaceSelection = 'best';
 
@@ -65,42 +67,40 @@ class ProbeOptionsDto extends DetectorOptionsDto {
     maximum: MAX_THRESHOLD,
     example: EXAMPLE_THRESHOLD,
     description:
-      'Largest cosine distance that counts, inclusive; 0 is allowed. It wins over a target rate. Default: that of the gallery, ' +
-      'else by the target rate of the gallery or the service',
+      'Maximum cosine distance of a match, inclusive; 0 is allowed. Overrides a target rate. Default: that of the gallery, otherwise derived from the target rate of the gallery or the service',
   })
   threshold?: number;
 
-  /** What is done about presentation attacks. */
+  /** Policy for presentation attacks. */
   @IsPresentationAttack()
   presentationAttack?: PresentationAttackPolicy;
 }
 
-/** Body of POST .../subjects/{subjectId}/verify beside `probe`. */
+/** Body of POST .../subjects/{subjectId}/verify without `probe`. */
 export class VerifySubjectDto extends ProbeOptionsDto {
-  /** False match rate that the threshold follows from. */
+  /** False match rate from which the threshold is derived. */
   @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
   targetFmr?: number;
 
-  /** How near to the threshold a distance is for review. */
+  /** Distance from the threshold within which a result needs review. */
   @IsReviewMargin(REVIEW_MARGIN_RANGE[1])
   reviewMargin?: number;
 }
 
-/** Body of POST .../identify beside `probe`. */
+/** Body of POST .../identify without `probe`. */
 export class IdentifyOptionsDto extends ProbeOptionsDto {
-  /** False positive identification rate that the threshold follows from. */
+  /** False positive identification rate from which the threshold is derived. */
   @IsTargetRate(
-    'Share of searches for strangers that may find somebody (1:N): the threshold follows from it and from the number of subjects ' +
-      "in the gallery, by the embedder's calibration. Needs an embedder that has one, see /v1/models",
+    'False positive identification rate (1:N): maximum share of searches for unknown people that return a candidate. The threshold is derived from it, the number of subjects and the calibration of the embedder. Requires a calibrated embedder, see /v1/models',
     0.001,
   )
   targetFpir?: number;
 
-  /** At most this many faces, largest first. */
+  /** Maximum number of faces, largest first. */
   @IsMaxFaces()
   maxFaces?: number;
 
-  /** Most candidates for each face. */
+  /** Maximum number of candidates per face. */
   @OptionalField()
   @IsDecimal()
   @IsInt()
@@ -111,24 +111,24 @@ export class IdentifyOptionsDto extends ProbeOptionsDto {
     minimum: 1,
     maximum: MAX_CANDIDATES,
     default: DEFAULT_CANDIDATES,
-    description: 'Most candidates for each face',
+    description: 'Maximum number of candidates per face',
   })
   limit: number = DEFAULT_CANDIDATES;
 
-  /** Only subjects whose metadata passes. */
+  /** Filter of subjects by metadata. */
   @IsFilter()
   filter?: MetadataFilter;
 }
 
 /** A subject within the threshold. */
 export class CandidateDto implements Omit<Candidate, 'distance'> {
-  @ApiProperty({ type: 'integer', minimum: 1, example: 1, description: 'From 1, the most similar' })
+  @ApiProperty({ type: 'integer', minimum: 1, example: 1, description: 'Rank from 1, the most similar' })
   rank!: number;
 
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
   subjectId!: string;
 
-  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Its most similar reference' })
+  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Most similar reference of the subject' })
   referenceId!: string;
 
   @ApiProperty({
@@ -137,7 +137,7 @@ export class CandidateDto implements Omit<Candidate, 'distance'> {
     minimum: 0,
     maximum: 2,
     example: EXAMPLE_DISTANCE,
-    description: 'Cosine distance, [0, 2]; null for keys that may not see distances',
+    description: 'Cosine distance, [0, 2]; null for keys without access to distances',
   })
   distance!: number | null;
 
@@ -146,23 +146,23 @@ export class CandidateDto implements Omit<Candidate, 'distance'> {
     maximum: 1,
     example: EXAMPLE_SIMILARITY,
     description:
-      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
+      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys without access to distances',
   })
   similarity!: number;
 
   @ApiFalseMatchRate('the embedder has no calibration, or the face of the probe was not aligned')
   falseMatchRate!: number | null;
 
-  @ApiMetadata('Of the subject')
+  @ApiMetadata('Metadata of the subject')
   metadata!: Metadata;
 }
 
-/** A face of the probe, and who it may be. */
+/** A face of the probe with its candidates. */
 export class IdentifiedFaceDto {
-  @ApiProperty({ type: FaceDto, nullable: true, description: 'null where an embedding came in' })
+  @ApiProperty({ type: FaceDto, nullable: true, description: 'null if the probe is an embedding' })
   face!: FaceDto | null;
 
-  @ApiProperty({ example: false, description: 'true where no subject is within the threshold' })
+  @ApiProperty({ example: false, description: 'true if no subject is within the threshold' })
   unknown!: boolean;
 
   @ApiProperty({ type: [CandidateDto], description: 'Subjects within the threshold, most similar first' })
@@ -173,13 +173,13 @@ export class IdentifiedFaceDto {
   }
 }
 
-/** Milliseconds per stage; those of the image are absent where an embedding came in. */
+/** Milliseconds per stage; image stages are absent for an embedding. */
 export class IdentifyTimingsDto extends PartialType(TimingsDto) {
   @ApiProperty({ example: 0.7, description: 'Search of the gallery for all faces, milliseconds' })
   searchMs!: number;
 }
 
-/** Answer of POST .../identify. */
+/** Response of POST .../identify. */
 export class IdentifyResponseDto {
   @ApiProperty({ type: [IdentifiedFaceDto], description: 'Selected faces of the probe, largest first' })
   faces!: IdentifiedFaceDto[];
@@ -187,7 +187,7 @@ export class IdentifyResponseDto {
   @ApiProperty({
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
-    description: 'Largest cosine distance that counted, inclusive',
+    description: 'Applied threshold: maximum cosine distance of a candidate, inclusive',
   })
   threshold!: number;
 
@@ -196,9 +196,7 @@ export class IdentifyResponseDto {
     nullable: true,
     example: 0.01,
     description:
-      'The share of searches for strangers that the threshold follows from, with the number of subjects; null where a threshold ' +
-      'was given, or the embedder has no calibration. A gallery so large that the calibration does not reach gets the smallest ' +
-      'threshold that it has',
+      'False positive identification rate from which the threshold was derived, with the number of subjects; null if a threshold was given or the embedder has no calibration. For a gallery beyond the range of the calibration, the smallest threshold of the calibration applies',
   })
   targetFpir!: number | null;
 
@@ -209,7 +207,7 @@ export class IdentifyResponseDto {
     type: 'integer',
     minimum: 0,
     example: 2310,
-    description: 'References of the gallery; the more, the likelier is a wrong one within the threshold',
+    description: 'References in the gallery; the more, the more likely is a false candidate',
   })
   galleryReferenceCount!: number;
 
@@ -220,7 +218,7 @@ export class IdentifyResponseDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'null where an embedding came in, or none was run',
+    description: 'null if no detector ran',
   })
   detector!: string | null;
 
@@ -256,7 +254,7 @@ export class IdentifyResponseDto {
   }
 }
 
-/** Answer of POST .../subjects/{subjectId}/verify. */
+/** Response of POST .../subjects/{subjectId}/verify. */
 export class VerifySubjectResponseDto extends DecisionDto {
   @ApiProperty({
     type: Number,
@@ -265,7 +263,7 @@ export class VerifySubjectResponseDto extends DecisionDto {
     maximum: 2,
     example: EXAMPLE_DISTANCE,
     description:
-      'Cosine distance to the most similar reference of the subject, [0, 2]; null for keys that may not see distances',
+      'Cosine distance to the most similar reference of the subject, [0, 2]; null for keys without access to distances',
   })
   distance!: number | null;
 
@@ -274,27 +272,27 @@ export class VerifySubjectResponseDto extends DecisionDto {
     maximum: 1,
     example: EXAMPLE_SIMILARITY,
     description:
-      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys that may not see distances',
+      'Cosine similarity, [-1, 1]; rounded to one decimal place for keys without access to distances',
   })
   similarity!: number;
 
   @ApiProperty({
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
-    description: 'The threshold that was applied, inclusive',
+    description: 'Applied threshold, inclusive',
   })
   threshold!: number;
 
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID })
   subjectId!: string;
 
-  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'The most similar reference' })
+  @ApiProperty({ example: EXAMPLE_REFERENCE_ID, description: 'Most similar reference' })
   referenceId!: string;
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
-    description: 'The compared face; null where an embedding came in',
+    description: 'Compared face; null if the probe is an embedding',
   })
   face!: FaceDto | null;
 
@@ -305,7 +303,7 @@ export class VerifySubjectResponseDto extends DecisionDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'null where an embedding came in, or none was run',
+    description: 'null if no detector ran',
   })
   detector!: string | null;
 
@@ -315,7 +313,7 @@ export class VerifySubjectResponseDto extends DecisionDto {
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Contract of the gallery' })
   contract!: string;
 
-  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null if the probe is an embedding' })
   timings!: TimingsDto | null;
 
   @ApiRequestId()
@@ -336,7 +334,7 @@ const EMBEDDING_EXAMPLE = {
   value: { probe: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT } },
 };
 
-/** Bodies that can be pasted as they are. */
+/** Example bodies that can be sent as they are. */
 export const IDENTIFY_EXAMPLES = {
   image: IMAGE_EXAMPLE,
   options: {

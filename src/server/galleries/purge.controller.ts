@@ -10,7 +10,7 @@ import { GalleryRoutes } from '../http/request/gallery-revision';
 import { RequestId } from '../http/request/request-id';
 import { WRITE_ERRORS } from './errors';
 
-/** Answer of POST /admin/galleries/purge. */
+/** Response of POST /admin/galleries/purge. */
 export class PurgeReportDto implements PurgeReport {
   @ApiProperty({
     type: 'integer',
@@ -24,7 +24,7 @@ export class PurgeReportDto implements PurgeReport {
     type: 'integer',
     minimum: 0,
     example: 5,
-    description: 'References removed of subjects that stay',
+    description: 'References removed whose subject stays',
   })
   referenceCount!: number;
 
@@ -44,15 +44,14 @@ export class PurgeController {
   @Post()
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Purge what has expired',
+    summary: 'Purge expired subjects and references',
     description:
-      'Removes expired subjects and references of all galleries for good. The service does so by itself at boot and every ' +
-      'hour; expired ones are never found in between.',
+      'Permanently removes expired subjects and references from all galleries. The service does this automatically at startup and every hour; expired entries never match in between.',
   })
   @ApiOkResponse({
-    description: 'What was removed',
+    description: 'Counts of removed entries',
     type: PurgeReportDto,
-    examples: { purged: { summary: 'Some had expired', value: PURGE_ANSWER } },
+    examples: { purged: { summary: 'Expired entries removed', value: PURGE_ANSWER } },
   })
   @ApiFaceErrors([
     ...ADMIN_ERRORS,

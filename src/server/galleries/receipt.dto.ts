@@ -13,15 +13,14 @@ const EXAMPLE_SIGNATURE =
 
 /** Query of every deletion. */
 export class ReceiptQueryDto {
-  /** Whether the answer is a signed receipt. */
+  /** Whether to return a signed receipt. */
   @OptionalField()
   @IsTrueOrFalse()
   @ApiPropertyOptional({
     type: Boolean,
     default: false,
     description:
-      'true: the answer is 200 with a signed receipt, where FACE_RECEIPT_KEY_FILE is set, else RECEIPTS_DISABLED and nothing ' +
-      'is deleted; false: 204 without a body',
+      'true: responds with 200 and a signed receipt, or with RECEIPTS_DISABLED and without deleting if FACE_RECEIPT_KEY_FILE is not set; false: responds with 204 and an empty body',
   })
   receipt: boolean = false;
 }
@@ -34,7 +33,7 @@ export class ErasureReceiptDto implements ErasureReceipt {
   @ApiProperty({
     enum: ['gallery', 'subject', 'reference'],
     example: 'subject',
-    description: 'What was erased',
+    description: 'Type of the erased entry',
   })
   erased!: 'gallery' | 'subject' | 'reference';
 
@@ -45,7 +44,7 @@ export class ErasureReceiptDto implements ErasureReceipt {
     type: String,
     nullable: true,
     example: EXAMPLE_HASH,
-    description: 'The subject as the audit stream names it; null where a gallery was erased',
+    description: 'Subject as in the audit stream; null for a gallery',
   })
   subject!: string | null;
 
@@ -55,7 +54,7 @@ export class ErasureReceiptDto implements ErasureReceipt {
     nullable: true,
     example: 'hashed',
     description:
-      'hashed: `subject` is what "likeness audit subject" prints; plain: it is the id; null: there is none',
+      'hashed: `subject` is the hash that "likeness audit subject" prints; plain: it is the id; null: no subject',
   })
   subjectFormat!: 'hashed' | 'plain' | null;
 
@@ -63,7 +62,7 @@ export class ErasureReceiptDto implements ErasureReceipt {
     type: String,
     nullable: true,
     example: null,
-    description: 'The one reference that was erased; null where a subject or a gallery was',
+    description: 'Erased reference; null for a subject or a gallery',
   })
   referenceId!: string | null;
 
@@ -74,11 +73,11 @@ export class ErasureReceiptDto implements ErasureReceipt {
     type: 'integer',
     minimum: 0,
     example: 3,
-    description: 'References erased, those of the subjects included',
+    description: 'References erased, including those of erased subjects',
   })
   referenceCount!: number;
 
-  @ApiTime('When it was erased from memory and store')
+  @ApiTime('Time of erasure from memory and store')
   erasedAt!: string;
 
   @ApiRequestId()
@@ -137,11 +136,11 @@ const RECEIPT_EXAMPLES = {
   },
 };
 
-/** Documents the answer of a deletion for which a receipt was asked. */
+/** Documents the response of a deletion with a receipt. */
 export function ApiReceipt(): MethodDecorator {
   return applyDecorators(
     ApiOkResponse({
-      description: 'It is gone, and this says so',
+      description: 'Deleted, with a receipt',
       type: ErasureReceiptDto,
       examples: RECEIPT_EXAMPLES,
     }),

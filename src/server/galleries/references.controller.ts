@@ -30,11 +30,11 @@ const NOT_FOUND: readonly RequestErrorCode[] = [
 ];
 const REFERENCE_EXAMPLES = {
   ...METADATA_EXAMPLES,
-  expiry: { summary: 'Until the end of a contract', value: { expiresAt: '2027-01-31T00:00:00Z' } },
+  expiry: { summary: 'Expiry at the end of a contract', value: { expiresAt: '2027-01-31T00:00:00Z' } },
 };
-const ANSWER = { reference: { summary: 'The reference', value: REFERENCE_ANSWER } };
+const ANSWER = { reference: { summary: 'Reference', value: REFERENCE_ANSWER } };
 
-/** What is known of references; never their embeddings. */
+/** References, without their embeddings. */
 @ApiTags('references')
 @GalleryRoutes()
 @Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
@@ -49,7 +49,7 @@ export class ReferencesController {
   @Get()
   @ApiOperation({
     summary: 'List the references of a subject',
-    description: 'In pages, the first enrolled first, without embeddings.',
+    description: 'Returns references in pages, oldest first, without embeddings.',
   })
   @ApiOkResponse({
     description: 'A page',
@@ -70,10 +70,10 @@ export class ReferencesController {
   @Scopes('read')
   @Get(':referenceId')
   @ApiOperation({
-    summary: 'Show a reference',
-    description: 'Its metadata and quality, without the embedding.',
+    summary: 'Get a reference',
+    description: 'Returns metadata and quality, without the embedding.',
   })
-  @ApiOkResponse({ description: 'The reference', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Reference', type: ReferenceResponseDto, examples: ANSWER })
   @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND])
   async getReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
@@ -87,10 +87,10 @@ export class ReferencesController {
   @Patch(':referenceId')
   @JsonBody({ type: UpdateReferenceDto, examples: REFERENCE_EXAMPLES })
   @ApiOperation({
-    summary: 'Change metadata and expiry of a reference',
-    description: 'What is absent stays. Metadata is replaced as a whole.',
+    summary: 'Update the metadata and expiry of a reference',
+    description: 'Absent fields stay unchanged. Metadata is replaced completely.',
   })
-  @ApiOkResponse({ description: 'The reference as it is now', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Updated reference', type: ReferenceResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])
   async updateReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
@@ -106,9 +106,9 @@ export class ReferencesController {
   @ApiOperation({
     summary: 'Delete a reference',
     description:
-      'The subject stays. Cached answers about the image go too. It is gone when the answer comes.',
+      'Deletes the reference and cached results of its image; the subject stays. The deletion is complete when the response is sent.',
   })
-  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiNoContentResponse({ description: 'Deleted' })
   @ApiReceipt()
   @ApiFaceErrors([...DELETE_ERRORS, ...NOT_FOUND])
   async deleteReference(

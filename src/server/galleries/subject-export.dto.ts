@@ -11,12 +11,12 @@ import { EXAMPLE_GALLERY_ID, type SubjectPathDto } from './fields';
 import { ReferenceDto, STORED_REFERENCE_EXAMPLE } from './reference.dto';
 import { SUBJECT_ANSWER, SubjectDto } from './subject.dto';
 
-/** A reference with all that is held of it. */
+/** A reference with all its data. */
 export class ExportedReferenceDto extends ReferenceDto {
   @ApiPropertyOptional({
     type: [Number],
     example: exampleEmbedding(),
-    description: 'Unit vector; only in the export for administrators',
+    description: 'Unit vector; admin export only',
   })
   embedding?: number[];
 
@@ -25,18 +25,17 @@ export class ExportedReferenceDto extends ReferenceDto {
     format: 'byte',
     nullable: true,
     example: '/9j/4AAQSkZJRgABAQAAAQABAAD...',
-    description:
-      'Picture of the face, a JPEG as base64; only in the export for administrators. null: none is held, or none that can be read',
+    description: 'Face crop, a JPEG in base64; admin export only. null: not stored or unreadable',
   })
   crop?: string | null;
 }
 
-/** All that a gallery holds about one subject. */
+/** All data of one subject in a gallery. */
 export class SubjectExportDto {
   @ApiProperty({ example: EXAMPLE_GALLERY_ID })
   galleryId!: string;
 
-  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'What made the embeddings, see /v1/models' })
+  @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embedder of the gallery, see /v1/models' })
   contract!: string;
 
   @ApiProperty({ type: SubjectDto })
@@ -44,7 +43,7 @@ export class SubjectExportDto {
 
   @ApiProperty({
     type: [ExportedReferenceDto],
-    description: 'All references of the subject, in the order in which they were added',
+    description: 'References of the subject, oldest first',
   })
   references!: ExportedReferenceDto[];
 
@@ -53,10 +52,10 @@ export class SubjectExportDto {
 }
 
 /**
- * All that a gallery holds about one subject, as JSON that is written while it is sent: with the largest metadata and a thousand
- * references it takes half a second, for which nothing else would be answered.
+ * Streams all data of one subject as JSON. Serialized at once, the largest metadata and a thousand references would
+ * block the event loop for half a second.
  *
- * @param withEmbeddings - whether the biometric templates themselves are part of it, and the pictures of faces.
+ * @param withEmbeddings - whether to include embeddings (biometric templates) and face crops.
  * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
  */
 export async function exportSubject(
@@ -84,7 +83,7 @@ async function* subjectExportJson(
     const exported: ExportedReferenceDto = ReferenceDto.from(reference);
     if (withEmbeddings) {
       exported.embedding = Array.from(reference.embedding);
-      // What has gone meanwhile is held no more.
+      // References deleted meanwhile are omitted.
       const reading = store.getCrop(head.galleryId, head.subject.id, reference.id);
       const crop = await nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', reading));
       exported.crop = crop && Buffer.from(crop).toString('base64');

@@ -32,13 +32,13 @@ export class SubjectVerificationController {
     { options: VerifySubjectDto, examples: VERIFY_SUBJECT_EXAMPLES },
   )
   @ApiOperation({
-    summary: 'Compare a probe with one subject (1:1)',
-    description: 'With all its references: the most similar one decides.',
+    summary: 'Verify a probe against one subject (1:1)',
+    description: 'Compares the probe with all references of the subject. The most similar one decides.',
   })
   @ApiOkResponse({
-    description: 'The decision and what it rests on',
+    description: 'Decision with its distance and threshold',
     type: VerifySubjectResponseDto,
-    examples: { verified: { summary: 'It is the subject', value: VERIFY_SUBJECT_ANSWER } },
+    examples: { verified: { summary: 'Verified', value: VERIFY_SUBJECT_ANSWER } },
   })
   @ApiFaceErrors([...PROBE_ERRORS, 'SUBJECT_NOT_FOUND', 'REFERENCE_NOT_FOUND'], 'probe')
   async verifySubject(

@@ -23,25 +23,25 @@ import {
 
 /** Query of GET .../subjects. */
 export class SubjectsQueryDto extends PageQueryDto {
-  /** Only subjects whose metadata passes. */
+  /** Filter of subjects by metadata. */
   @IsFilter()
   filter?: MetadataFilter;
 }
 
 const CONSENT_REF_DESCRIPTION =
-  'Where the consent, or another legal ground, is recorded: a number or a link of yours; null: not said';
-const PURPOSE_DESCRIPTION = 'What the subject is held for; null: not said';
-const EXPIRES_AT_DESCRIPTION = 'From when on the subject never matches and is purged; null: never';
+  'Your record of the consent or another legal ground, as a number or link; null: not set';
+const PURPOSE_DESCRIPTION = 'Purpose of keeping the subject; null: not set';
+const EXPIRES_AT_DESCRIPTION = 'Expiry: from then on the subject never matches and is purged; null: never';
 const EXAMPLE_CONSENT_REF = 'consent-2026-0815';
 const EXAMPLE_PURPOSE = 'Access to the laboratory';
 
-/** Why a subject is held, and how long. */
+/** Legal ground, purpose and expiry of a subject. */
 class SubjectRightsDto {
-  /** Where the consent is recorded. */
+  /** Record of the consent. */
   @IsNote(MAX_CONSENT_REF_LENGTH, CONSENT_REF_DESCRIPTION, EXAMPLE_CONSENT_REF)
   consentRef?: string | null;
 
-  /** What the subject is held for. */
+  /** Purpose of keeping the subject. */
   @IsNote(MAX_PURPOSE_LENGTH, PURPOSE_DESCRIPTION, EXAMPLE_PURPOSE)
   purpose?: string | null;
 
@@ -50,44 +50,43 @@ class SubjectRightsDto {
   expiresAt?: number | null;
 }
 
-/** Body of PUT .../subjects/{subjectId}: what is absent is removed. */
+/** Body of PUT .../subjects/{subjectId}; absent fields are removed. */
 export class PutSubjectDto extends SubjectRightsDto {
-  /** The metadata from now on. */
-  @IsMetadata('The metadata from now on; absent: none')
+  /** New metadata. */
+  @IsMetadata('New metadata; absent: none')
   metadata?: Metadata;
 }
 
-/** Body of PATCH .../subjects/{subjectId}: what is absent stays. */
+/** Body of PATCH .../subjects/{subjectId}; absent fields stay unchanged. */
 export class UpdateSubjectDto extends SubjectRightsDto {
-  /** The metadata from now on. */
-  @IsMetadata('The metadata from now on, as a whole')
+  /** New metadata. */
+  @IsMetadata('New metadata; replaces the previous metadata completely')
   metadata?: Metadata;
 }
 
 /** Body of POST .../subjects/{subjectId}/rename. */
 export class RenameSubjectDto {
-  /** The id from now on. */
-  @IsSubjectId('The id from now on', 'ada.lovelace')
+  /** New id. */
+  @IsSubjectId('New id', 'ada.lovelace')
   newSubjectId!: string;
 
-  /** Whether the references go to the subject that has the new id already. */
+  /** Whether to merge into an existing subject with the new id. */
   @OptionalField()
   @IsBoolean()
   @ApiPropertyOptional({
     default: false,
     description:
-      'Where the new id is taken: true moves the references to the subject that has it (those of an image that it has ' +
-      'already are dropped), adds the metadata that it lacks, and removes the old subject; false is an error',
+      'If a subject with the new id exists: true moves the references to it (except those of images that it already has), adds metadata keys that it lacks, and deletes the old subject; false is an error',
   })
   merge: boolean = false;
 }
 
-/** A subject as it is. */
+/** A subject. */
 export class SubjectDto {
   @ApiProperty({ example: EXAMPLE_SUBJECT_ID, description: 'Chosen by the client' })
   id!: string;
 
-  @ApiMetadata('As it was sent')
+  @ApiMetadata('Custom metadata')
   metadata!: Metadata;
 
   @ApiProperty({
@@ -116,18 +115,17 @@ export class SubjectDto {
     nullable: true,
     example: null,
     description:
-      'When it last matched or was enrolled, up to a day or a tenth of `sinceLastMatchSeconds` before the true time; null: ' +
-      'the gallery keeps no such times, or none since it was made',
+      'Time of the last match or enrollment, early by up to a day or a tenth of `sinceLastMatchSeconds`; null: the gallery does not store match times, or there is none yet',
   })
   lastMatchedAt!: string | null;
 
   @ApiProperty({ type: 'integer', minimum: 0, example: 3, description: 'References of the subject' })
   referenceCount!: number;
 
-  @ApiTime('When it was made')
+  @ApiTime('Time of creation')
   createdAt!: string;
 
-  @ApiTime('When its metadata, its rights or its id were last changed')
+  @ApiTime('Time of the last change of its metadata, legal fields or id')
   updatedAt!: string;
 
   static from(subject: Subject): SubjectDto {
@@ -139,15 +137,15 @@ export class SubjectDto {
   }
 }
 
-/** Answer about one subject. */
+/** Response with one subject. */
 export class SubjectResponseDto extends SubjectDto {
   @ApiRequestId()
   requestId!: string;
 }
 
-/** Answer of GET .../subjects. */
+/** Response of GET .../subjects. */
 export class SubjectsResponseDto {
-  @ApiProperty({ type: [SubjectDto], description: "In an order of the store's own, the same on every page" })
+  @ApiProperty({ type: [SubjectDto], description: 'Subjects in a stable order defined by the store' })
   subjects!: SubjectDto[];
 
   @ApiNextCursor()
@@ -157,7 +155,7 @@ export class SubjectsResponseDto {
   requestId!: string;
 }
 
-/** Bodies that can be pasted as they are. */
+/** Example bodies that can be sent as they are. */
 export const METADATA_EXAMPLES = {
   metadata: { summary: 'With metadata', value: { metadata: EXAMPLE_METADATA } },
 };
@@ -165,7 +163,7 @@ export const METADATA_EXAMPLES = {
 export const SUBJECT_EXAMPLES = {
   ...METADATA_EXAMPLES,
   rights: {
-    summary: 'With the reason for which it is held',
+    summary: 'With consent and purpose',
     value: {
       metadata: EXAMPLE_METADATA,
       consentRef: EXAMPLE_CONSENT_REF,
@@ -178,7 +176,7 @@ export const SUBJECT_EXAMPLES = {
 export const RENAME_EXAMPLES = {
   rename: { summary: 'Another id', value: { newSubjectId: 'ada.lovelace' } },
   merge: {
-    summary: 'The id of another subject, that is the same person',
+    summary: 'Merge into another subject of the same person',
     value: { newSubjectId: 'lovelace', merge: true },
   },
 };

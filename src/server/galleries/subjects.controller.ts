@@ -47,7 +47,7 @@ import {
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
 import { exportSubject, SUBJECT_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
 
-const ANSWER = { subject: { summary: 'The subject', value: SUBJECT_ANSWER } };
+const ANSWER = { subject: { summary: 'Subject', value: SUBJECT_ANSWER } };
 
 @ApiTags('subjects')
 @GalleryRoutes()
@@ -63,7 +63,7 @@ export class SubjectsController {
   @Get()
   @ApiOperation({
     summary: 'List the subjects of a gallery',
-    description: 'In pages, all or by their metadata.',
+    description: 'Returns subjects in pages, optionally filtered by metadata.',
   })
   @ApiQuery({
     name: 'filter',
@@ -71,7 +71,7 @@ export class SubjectsController {
     schema: { type: 'string' },
     example: '{"department":["it","hr"]}',
     description:
-      'JSON: only subjects whose metadata has every key with this value, or one of these values. The same in each page',
+      'Filter by metadata as JSON: only subjects with every key and its value, or one of its values. Must be the same for each page',
   })
   @ApiOkResponse({
     description: 'A page',
@@ -92,11 +92,12 @@ export class SubjectsController {
   @Put(':subjectId')
   @JsonBody({ type: PutSubjectDto, examples: SUBJECT_EXAMPLES })
   @ApiOperation({
-    summary: 'Make a subject, or replace its metadata and rights',
-    description: 'A new one has no references. Enrolling makes subjects as well: this is for their metadata.',
+    summary: 'Create a subject, or replace its metadata and legal fields',
+    description:
+      'A new subject has no references. Enrollment also creates subjects, so this route is only needed for metadata.',
   })
-  @ApiCreatedResponse({ description: 'It is new', type: SubjectResponseDto, examples: ANSWER })
-  @ApiOkResponse({ description: 'Its metadata is replaced', type: SubjectResponseDto, examples: ANSWER })
+  @ApiCreatedResponse({ description: 'Created', type: SubjectResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Replaced', type: SubjectResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'GALLERY_FULL'])
   async putSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -112,8 +113,11 @@ export class SubjectsController {
 
   @Scopes('read')
   @Get(':subjectId')
-  @ApiOperation({ summary: 'Show a subject', description: 'Its metadata, and how many references it has.' })
-  @ApiOkResponse({ description: 'The subject', type: SubjectResponseDto, examples: ANSWER })
+  @ApiOperation({
+    summary: 'Get a subject',
+    description: 'Returns metadata, legal fields and the number of references.',
+  })
+  @ApiOkResponse({ description: 'Subject', type: SubjectResponseDto, examples: ANSWER })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async getSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -126,10 +130,10 @@ export class SubjectsController {
   @Patch(':subjectId')
   @JsonBody({ type: UpdateSubjectDto, examples: SUBJECT_EXAMPLES })
   @ApiOperation({
-    summary: 'Change metadata and rights of a subject',
-    description: 'What is absent stays. Makes no subject that is not there.',
+    summary: 'Update the metadata and legal fields of a subject',
+    description: 'Absent fields stay unchanged. The subject must exist.',
   })
-  @ApiOkResponse({ description: 'The subject as it is now', type: SubjectResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Updated subject', type: SubjectResponseDto, examples: ANSWER })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async updateSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -143,13 +147,12 @@ export class SubjectsController {
   @Scopes('read')
   @Get(':subjectId/export')
   @ApiOperation({
-    summary: 'Export all that is held about a subject',
+    summary: 'Export all data of a subject',
     description:
-      'Subject and references with their times, metadata, quality and rights; nothing of other subjects. The embeddings are ' +
-      'in the export under /admin alone.',
+      'Returns the subject and its references with times, metadata, quality and legal fields, without data of other subjects. Embeddings are only in the export under /admin.',
   })
   @ApiOkResponse({
-    description: 'What is held',
+    description: 'Data of the subject',
     type: SubjectExportDto,
     examples: SUBJECT_EXPORT_EXAMPLES,
   })
@@ -166,11 +169,11 @@ export class SubjectsController {
   @HttpCode(200)
   @JsonBody({ type: RenameSubjectDto, examples: RENAME_EXAMPLES })
   @ApiOperation({
-    summary: 'Give a subject another id, or merge it into another',
+    summary: 'Rename a subject, or merge it into another',
     description: 'References keep their ids.',
   })
   @ApiOkResponse({
-    description: 'The subject that has the new id now',
+    description: 'Subject with the new id',
     type: SubjectResponseDto,
     examples: ANSWER,
   })
@@ -194,9 +197,10 @@ export class SubjectsController {
   @Delete(':subjectId')
   @ApiOperation({
     summary: 'Delete a subject',
-    description: 'With all its references, and all cached answers. It is gone when the answer comes.',
+    description:
+      'Deletes the subject with all its references, and all cached results. The deletion is complete when the response is sent.',
   })
-  @ApiNoContentResponse({ description: 'It is gone' })
+  @ApiNoContentResponse({ description: 'Deleted' })
   @ApiReceipt()
   @ApiFaceErrors([...DELETE_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async deleteSubject(

@@ -8,20 +8,20 @@ import { AppConfig } from '../config/app.config';
 import { FaceError } from '../../errors';
 
 const CLOSE_IDLE_EVERY_MS = 50;
-/** Time for a request that is on its way on a connection on which none was made yet; it is refused when it comes. */
+/** Time to wait for the first request on an open connection. Such a request is rejected. */
 const FIRST_REQUEST_MS = 500;
 
 /**
- * Ends the service in two steps. From the signal on it says that it is not ready, and serves all the same, for
- * FACE_SHUTDOWN_DELAY_MS: load balancers notice, and send their requests elsewhere. Then it drains: what was asked before is
- * finished, what is asked afterwards, on a connection that is still open, is refused.
+ * Shuts down in two steps. After the signal, readiness fails but requests are still served for FACE_SHUTDOWN_DELAY_MS,
+ * so that load balancers redirect their traffic. Then the service drains: running requests finish, new ones on open
+ * connections are rejected.
  */
 @Injectable()
 export class Draining implements OnModuleInit, BeforeApplicationShutdown {
   isShuttingDown = false;
   private isDraining = false;
   private readonly unanswered = new Set<Response>();
-  /** Connections on which no request was made yet. */
+  /** Connections without a request so far. */
   private readonly unasked = new Set<Socket>();
 
   constructor(
@@ -43,14 +43,13 @@ export class Draining implements OnModuleInit, BeforeApplicationShutdown {
     const { shutdownDelayMs } = this.config;
     if (shutdownDelayMs > 0) await sleep(shutdownDelayMs);
     this.isDraining = true;
-    // A client that sends its next request on the same connection would hold the server for as long as it likes.
+    // A client could keep the server open by sending further requests on the same connection.
     for (const response of this.unanswered) closeAfter(response);
-    // A connection that a client keeps open after its answer would hold the server for seconds. Closing the server
-    // closes those that are idle at that moment only.
+    // Closing the server closes only connections that are idle at that moment; later ones would delay it by seconds.
     const server = this.adapterHost.httpAdapter.getHttpServer() as Server;
     const timer = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);
     timer.unref();
-    // Node does not count these as idle, and no longer limits the time of their headers once the server is closing.
+    // Node does not treat these as idle, and enforces no header timeout while the server closes.
     const unaskedTimer = setTimeout(() => {
       for (const socket of this.unasked) socket.destroy();
     }, FIRST_REQUEST_MS);
@@ -60,7 +59,7 @@ export class Draining implements OnModuleInit, BeforeApplicationShutdown {
     });
   }
 
-  /** Middleware of every route; health goes on answering. */
+  /** Middleware of every route except health. */
   readonly refuseWhileDraining = (request: Request, response: Response, next: NextFunction): void => {
     if (!this.isDraining) {
       this.unanswered.add(response);

@@ -9,7 +9,7 @@ import { Readiness } from './readiness';
 const HEARTBEAT_EVERY_MS = 200;
 const HEAP_MB = 16;
 
-/** Answers `/health/live` and `/health/ready` on FACE_HEALTH_PORT too, from a thread of its own. */
+/** Also serves `/health/live` and `/health/ready` on FACE_HEALTH_PORT, from a separate thread. */
 @Injectable()
 export class HealthPort implements OnApplicationBootstrap, OnApplicationShutdown {
   private thread: Worker | undefined;

@@ -1,4 +1,4 @@
-/** What the health thread is started with. */
+/** Worker data of the health thread. */
 export interface HealthThreadData {
   port: number;
   host: string;
@@ -6,9 +6,9 @@ export interface HealthThreadData {
   state: SharedArrayBuffer;
 }
 
-/** Cell: milliseconds since 1970 at the last turn of the service's event loop. */
+/** Cell: time of the last turn of the main event loop, in milliseconds since 1970. */
 export const HEARTBEAT = 0;
-/** Cell: 1 where requests are answered, else 0. */
+/** Cell: 1 if the service is ready, otherwise 0. */
 export const READY = 1;
-/** The service is not alive once its event loop has not turned for so long. */
+/** Liveness fails after this time without a turn of the event loop. */
 export const MAX_SILENCE_MS = 30_000;

@@ -3,8 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { HEARTBEAT, type HealthThreadData, MAX_SILENCE_MS, READY } from './health-state';
 
 /*
- * Entry of the thread that answers health checks on a port of its own: however much the event loop of the service has to
- * do, an answer takes no longer.
+ * Entry of the thread that serves health checks on a separate port, unaffected by load on the main event loop.
  */
 
 const { port, host, state } = workerData as HealthThreadData;
@@ -29,6 +28,6 @@ const server = createServer((request, response) => {
   response.writeHead(404).end();
 });
 server.once('error', (error: NodeJS.ErrnoException) => {
-  throw new Error(`The health port cannot be listened on (${error.code}).`);
+  throw new Error(`The service cannot listen on the health port (${error.code}).`);
 });
 server.listen(port, host, () => parentPort?.postMessage('listening'));

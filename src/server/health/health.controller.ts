@@ -13,9 +13,9 @@ export class HealthController {
   constructor(private readonly readiness: Readiness) {}
 
   @Get('live')
-  @ApiOperation({ summary: 'Whether the process answers', description: 'Restart it where it does not.' })
+  @ApiOperation({ summary: 'Liveness', description: 'Fails if the process must be restarted.' })
   @ApiOkResponse({
-    description: 'It does',
+    description: 'Alive',
     type: LiveResponseDto,
     examples: { ok: { summary: 'Alive', value: { status: 'ok' } } },
   })
@@ -26,16 +26,17 @@ export class HealthController {
 
   @Get('ready')
   @ApiOperation({
-    summary: 'Whether requests are answered now',
-    description: 'Send traffic only while it does. The port opens after the models are loaded.',
+    summary: 'Readiness',
+    description:
+      'Fails while the service must not receive traffic. The port opens after the models are loaded.',
   })
   @ApiOkResponse({
-    description: 'They are',
+    description: 'Ready',
     type: ReadyResponseDto,
     examples: {
       ready: { summary: 'Ready', value: { status: 'ready' } },
       stale: {
-        summary: 'Ready, while the servers of shared galleries are not reached',
+        summary: 'Ready, but disconnected from the servers of shared galleries',
         value: { status: 'ready', gallery: { staleSince: '2026-12-24T18:00:00.000Z' } },
       },
     },

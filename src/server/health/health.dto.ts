@@ -1,29 +1,29 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 
-/** Answer of GET /health/live. */
+/** Response of GET /health/live. */
 export class LiveResponseDto {
-  @ApiProperty({ enum: ['ok'], description: 'The process answers' })
+  @ApiProperty({ enum: ['ok'], description: 'The process is alive' })
   status!: 'ok';
 }
 
-/** What GET /health/ready says of galleries that several replicas share. */
+/** State of galleries shared by several replicas. */
 export class ReadyGalleryDto {
   @ApiProperty({
     format: 'date-time',
     example: '2026-12-24T18:00:00.000Z',
-    description: 'Since when the servers of the galleries are not reached',
+    description: 'Time of the disconnection from the gallery servers',
   })
   staleSince!: string;
 }
 
-/** Answer of GET /health/ready. */
+/** Response of GET /health/ready. */
 export class ReadyResponseDto {
-  @ApiProperty({ enum: ['ready'], description: 'Models are loaded and workers run' })
+  @ApiProperty({ enum: ['ready'], description: 'The service is ready for requests' })
   status!: 'ready';
 
   @ApiPropertyOptional({
     type: ReadyGalleryDto,
-    description: 'Only while this replica may lack changes of others; reads and searches go on',
+    description: 'Present only while this replica can miss changes of others; reads and searches continue',
   })
   gallery?: ReadyGalleryDto;
 }

@@ -4,7 +4,7 @@ import { FaceModel } from '../../face/face-model';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
 import { Draining } from './draining';
 
-/** Whether requests are answered now, and if not, why. */
+/** Readiness of the service, and the reason if it is not ready. */
 @Injectable()
 export class Readiness {
   constructor(
@@ -14,16 +14,19 @@ export class Readiness {
     private readonly draining: Draining,
   ) {}
 
-  /** Since when the galleries may lack changes of other replicas, milliseconds since 1970, UTC; `null` where they lack none. */
+  /**
+   * Time since which the galleries can miss changes of other replicas, milliseconds since 1970, UTC; `null`: up to
+   * date.
+   */
   get galleryStaleSince(): number | null {
     return this.store.staleSince;
   }
 
-  /** `null` where they are. */
+  /** Reason for not being ready; `null`: ready. */
   get problem(): string | null {
     if (this.draining.isShuttingDown) return 'shutting down';
     if (this.audit.isRefusing) return 'the audit stream cannot be written';
-    if (this.store.isStopped) return 'the store of the galleries stopped after a fault of its own';
+    if (this.store.isStopped) return 'the gallery store stopped after an internal fault';
     const { ready, reason = 'unknown' } = this.model.readiness();
     return ready ? null : reason;
   }

@@ -15,7 +15,7 @@ export class ModelsController {
   @Get()
   @ApiOperation({
     summary: 'List the models',
-    description: 'What is loaded, what could be, and under which licence.',
+    description: 'What is loaded, what could be, and under which license.',
   })
   @ApiOkResponse({
     description: 'Every model with a card',

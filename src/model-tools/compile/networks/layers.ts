@@ -2,7 +2,7 @@ import type { ConvOptions, Dimension, OnnxGraph, WindowOptions } from '../../onn
 import type { WeightsManifest, WeightTensor } from '../weights-manifest';
 
 /**
- * Mean colour (R, G, B) of the pictures that the 112 and 150 pixel networks were trained on.
+ * Mean color (R, G, B) of the pictures that the 112 and 150 pixel networks were trained on.
  *
  * @see vladmandic/face-api@1.7.15:src/faceRecognitionNet/FaceRecognitionNet.ts, `meanRgb` (dlib's constants).
  */
@@ -111,10 +111,10 @@ export function imageInput(graph: OnnxGraph, height: Dimension, width = height):
   return graph.node('Cast', [graph.transpose(image, [0, 3, 1, 2])], { to: { int: 1 } });
 }
 
-/** Adds {@link imageInput} followed by (value - mean colour) / 255. */
+/** Adds {@link imageInput} followed by (value - mean color) / 255. */
 export function meanFreeInput(graph: OnnxGraph, size: number): string {
-  const centred = graph.sub(imageInput(graph, size), graph.floats(MEAN_RGB, [1, 3, 1, 1]));
-  return graph.div(centred, graph.floats([255]));
+  const centered = graph.sub(imageInput(graph, size), graph.floats(MEAN_RGB, [1, 3, 1, 1]));
+  return graph.div(centered, graph.floats([255]));
 }
 
 /** Adds the mean over all rows and columns: [N, C, H, W] becomes [N, C]. */

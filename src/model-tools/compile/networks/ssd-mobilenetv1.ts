@@ -125,21 +125,21 @@ class SsdNetwork {
   }
 }
 
-/** Turns box encodings [N, 5118, 4] (centre y, x, height, width, relative to the anchors) into corners. */
+/** Turns box encodings [N, 5118, 4] (center y, x, height, width, relative to the anchors) into corners. */
 function decodeBoxes(graph: OnnxGraph, manifest: WeightsManifest, encodings: string): string {
   const anchors = manifest.tensor('Output/extra_dim').data;
   const sizes: number[] = [];
-  const centres: number[] = [];
+  const centers: number[] = [];
   for (let i = 0; i < anchors.length; i += 4) {
     const [ymin, xmin, ymax, xmax] = anchors.subarray(i, i + 4);
     sizes.push(ymax - ymin, xmax - xmin);
-    centres.push((ymin + ymax) / 2, (xmin + xmax) / 2);
+    centers.push((ymin + ymax) / 2, (xmin + xmax) / 2);
   }
   const size = graph.floats(sizes, [1, ANCHOR_COUNT, 2]);
-  const centre = graph.floats(centres, [1, ANCHOR_COUNT, 2]);
+  const center = graph.floats(centers, [1, ANCHOR_COUNT, 2]);
 
   const shift = graph.div(graph.slice(encodings, 2, 0, 2), graph.floats([10]));
-  const middle = graph.add(graph.mul(shift, size), centre);
+  const middle = graph.add(graph.mul(shift, size), center);
   const growth = graph.node('Exp', [graph.div(graph.slice(encodings, 2, 2, 4), graph.floats([5]))]);
   const half = graph.div(graph.mul(growth, size), graph.floats([2]));
   return graph.concat([graph.sub(middle, half), graph.add(middle, half)], 2);

@@ -11,7 +11,7 @@ import type { StateDict } from '../torch/state-dict';
 export type Architecture = KerasArchitecture | TorchArchitecture;
 
 interface WithCard {
-  /** The card, with normalisation `base` where it is an embedder. */
+  /** The card, with normalization `base` where it is an embedder. */
   card: Omit<ModelCard, 'name' | 'file' | 'compiled' | 'sha256' | 'bytes'>;
 }
 
@@ -31,7 +31,7 @@ type Card = Architecture['card'];
 type MaxDistances = Record<'cosine' | 'euclidean' | 'euclidean_l2' | 'angular', number>;
 
 /**
- * Card of an embedder with DeepFace's preprocessing, normalisation `base`, and thresholds.
+ * Card of an embedder with DeepFace's preprocessing, normalization `base`, and thresholds.
  *
  * @see serengil/deepface@243209f:deepface/config/threshold.py
  */
@@ -47,13 +47,13 @@ export function embedderCard({
     dimensions: number;
     maxDistances: MaxDistances;
   }): Card {
-  const source = `DeepFace 0.0.100, config/threshold.py, ${card.title}: for its own alignment and normalisation base`;
+  const source = `DeepFace 0.0.100, config/threshold.py, ${card.title}: for its own alignment and normalization base`;
   const threshold = (metric: keyof MaxDistances) => ({ maxDistance: maxDistances[metric], source });
   return {
     ...card,
     task: 'embed',
     family: 'upright-crop',
-    input: colourInput(width, height, maxBatch),
+    input: colorInput(width, height, maxBatch),
     outputs: [{ name: 'embedding', dims: [-1, dimensions] }],
     embedding: {
       dimensions,
@@ -69,7 +69,7 @@ export function embedderCard({
 }
 
 /** Pixels as DeepFace hands them to its networks: BGR, 0 to 1. */
-export function colourInput(width: number, height: number, maxBatch: number): Card['input'] {
+export function colorInput(width: number, height: number, maxBatch: number): Card['input'] {
   return {
     width,
     height,
@@ -82,11 +82,11 @@ export function colourInput(width: number, height: number, maxBatch: number): Ca
   };
 }
 
-/** What is known of weights whose publisher names the licence of the code alone. */
+/** What is known of weights whose publisher names the license of the code alone. */
 export function unstatedLicense(code: string): Card['license'] {
   return {
     name: 'not stated',
     commercialUse: false,
-    note: `${code} Of the weights themselves no licence is stated: taken as non-commercial.`,
+    note: `${code} Of the weights themselves no license is stated: taken as non-commercial.`,
   };
 }

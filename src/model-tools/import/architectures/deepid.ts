@@ -38,7 +38,7 @@ export const DEEPID: KerasArchitecture = {
     maxBatch: 16,
     dimensions: 160,
     maxDistances: { cosine: 0.015, euclidean: 45, euclidean_l2: 0.17, angular: 0.04 },
-    license: unstatedLicense('DeepFace names Ruoyiran/DeepID for it, whose licence was not read.'),
+    license: unstatedLicense('DeepFace names Ruoyiran/DeepID for it, whose license was not read.'),
     source: 'deepid_keras_weights.h5 of the release v1.0 of serengil/deepface_models',
   }),
 };

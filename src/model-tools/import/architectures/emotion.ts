@@ -2,7 +2,7 @@ import type { KerasNetwork, KerasValue } from '../keras-network';
 import { type KerasArchitecture, unstatedLicense } from './architecture';
 
 /**
- * DeepFace's network for seven emotions, 48x48 pixels, grey.
+ * DeepFace's network for seven emotions, 48x48 pixels, gray.
  *
  * @returns their probabilities: angry, disgust, fear, happy, sad, surprise, neutral.
  * @see serengil/deepface@0417732:deepface/models/demography/Emotion.py

@@ -1,7 +1,7 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
 import { type KerasArchitecture, embedderCard, unstatedLicense } from './architecture';
 
-/** A convolution with its normalisation and ReLU: [name, filters, kernel, stride, padding]. */
+/** A convolution with its normalization and ReLU: [name, filters, kernel, stride, padding]. */
 type Step = readonly [
   name: string,
   filters: number,

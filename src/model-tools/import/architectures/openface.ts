@@ -5,7 +5,7 @@ import { type KerasArchitecture, embedderCard, unstatedLicense } from './archite
 const EPSILON = 1e-5;
 
 /**
- * Local response normalisation as TensorFlow's default has it: radius 5, so 11 channels, bias 1. ONNX divides alpha by
+ * Local response normalization as TensorFlow's default has it: radius 5, so 11 channels, bias 1. ONNX divides alpha by
  * the number of channels, TensorFlow does not.
  */
 const LRN = { size: 11, alpha: 1e-4, beta: 0.75, bias: 1 };
@@ -144,7 +144,7 @@ export const OPENFACE: KerasArchitecture = {
     dimensions: 128,
     maxDistances: { cosine: 0.1, euclidean: 0.55, euclidean_l2: 0.55, angular: 0.11 },
     license: unstatedLicense(
-      'DeepFace names iwantooxxoox/Keras-OpenFace for it, whose licence was not read.',
+      'DeepFace names iwantooxxoox/Keras-OpenFace for it, whose license was not read.',
     ),
     source: 'openface_weights.h5 of the release v1.0 of serengil/deepface_models',
   }),

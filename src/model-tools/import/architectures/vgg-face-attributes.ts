@@ -1,5 +1,5 @@
 import type { ModelTask } from '../../../models/model-card';
-import { type KerasArchitecture, colourInput } from './architecture';
+import { type KerasArchitecture, colorInput } from './architecture';
 import { buildDescriptor, VGG_LICENSE } from './vgg-face';
 
 /**
@@ -23,7 +23,7 @@ function attributeNetwork(
       ...card,
       task,
       family: 'upright-crop',
-      input: colourInput(224, 224, 8),
+      input: colorInput(224, 224, 8),
       outputs: [{ name: 'scores', dims: [-1, classes] }],
       license: VGG_LICENSE,
     },

@@ -2,19 +2,19 @@ import type { AppConfig } from '../../config/app.config';
 import type { AppRequest } from '../request/request-id';
 
 /**
- * Paths that never need a key: load balancers ask for health, and a browser opens the documentation, where a key can then be
- * given. The documentation is the same for every service of this version and these settings.
+ * Paths that never need a key: health for load balancers, and the documentation, where a browser asks for a key. The
+ * documentation depends only on the version and the settings.
  */
 const OPEN_PATHS = /^\/(health\/(live|ready)|docs(\/.*)?|openapi\.json)?$/;
 
-/** Which requests must bring a key. */
+/** Settings that decide whether a request needs a key. */
 export type AccessRules = Pick<AppConfig, 'apiKeysFile' | 'adminKey' | 'deepface'>;
 
 /**
- * Whether a request must bring a key: with a key file, every one but those of {@link OPEN_PATHS}; without one, those for
- * which ADMIN_KEY or DEEPFACE_AUTH_TOKEN is set.
+ * Whether a request needs a key: with a key file, all paths except {@link OPEN_PATHS}; without one, those that
+ * ADMIN_KEY or DEEPFACE_AUTH_TOKEN protects.
  *
- * @param path - of the request, or the pattern of its route.
+ * @param path - path of the request, or pattern of its route.
  */
 export function needsKey(
   { apiKeysFile, adminKey, deepface }: AccessRules,
@@ -30,7 +30,7 @@ export function isAdminPath(path: string): boolean {
   return /^\/admin(\/|$)/.test(plainPath(path));
 }
 
-/** As Express compares paths: case and a slash at the end do not matter. */
+/** Normalizes a path as Express does, which ignores case and a trailing slash. */
 function plainPath(path: string): string {
   return path.toLowerCase().replace(/(?<=.)\/$/, '');
 }

@@ -1,4 +1,4 @@
-/** What a key may be allowed to do. */
+/** Permissions of a key. */
 export const SCOPES = [
   'verify',
   'read',
@@ -11,19 +11,22 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** A key that a request has brought. */
+/** The key of a request. */
 export interface ApiKey {
-  /** Unique; told in logs, metrics and the audit stream, where the key itself never is. */
+  /** Unique name in logs, metrics and the audit stream, which never contain the key itself. */
   name: string;
   scopes: ReadonlySet<Scope>;
-  /** Names of the galleries that it may use. @defaultValue all */
+  /** Ids of the galleries that it can access. @defaultValue all */
   galleries?: readonly string[];
-  /** From when on it is refused, milliseconds since 1970, UTC. @defaultValue never */
+  /** Expiry, milliseconds since 1970, UTC. @defaultValue never */
   expiresAt?: number;
-  /** @defaultValue no limit of its own */
+  /** @defaultValue no limit per key */
   requestsPerMinute?: number;
-  /** Whether its requests may set thresholds and error rates. */
+  /** Whether its requests can set thresholds and error rates. */
   maySetThresholds: boolean;
-  /** Whether its answers hold distances and exact similarities; else the decision and a rounded similarity. */
+  /**
+   * Whether its responses contain distances and exact similarities; otherwise only the decision and a rounded
+   * similarity.
+   */
   maySeeDistances: boolean;
 }

@@ -6,27 +6,26 @@ import { type ApiKey, type Scope } from './api-key';
 import { isGeneratedKey, readKeyFile, sha256, type StoredKey } from './key-file';
 
 /**
- * Period of the check whether the key file has changed. The file is polled, because events of the file system do not
- * come for files of mounted volumes, nor for a link that is pointed elsewhere, as Kubernetes does with secrets. `watchFile`
- * would miss a change between the first reading and its own first look.
+ * Polling interval of the key file. File system events are missing for mounted volumes and for replaced symbolic links,
+ * as in Kubernetes secrets. `watchFile` would miss a change between the first read and its own first check.
  */
 const WATCH_INTERVAL_MS = 1000;
 
-/** A key that was found for a secret. */
+/** The key of a secret. */
 export interface FoundKey {
   apiKey: ApiKey;
-  /** Whether the secret has 256 random bits; false for one that a person may have chosen. */
+  /** Whether the secret has 256 random bits; false if a person may have chosen it. */
   isGenerated: boolean;
 }
 
-/** The keys of the service: those of the key file, ADMIN_KEY and DEEPFACE_AUTH_TOKEN. Holds their hashes only. */
+/** Hashes of all keys of the service: the key file, ADMIN_KEY and DEEPFACE_AUTH_TOKEN. */
 @Injectable()
 export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('Keys');
   private readonly file: string | null;
   private readonly chosen: readonly StoredKey[];
   private generated: readonly StoredKey[] = [];
-  /** Of the file as it was last read. */
+  /** Version of the file at the last read. */
   private version = '';
   private watchTimer?: NodeJS.Timeout;
 
@@ -40,7 +39,7 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
     if (this.file != null) this.read(this.file);
   }
 
-  /** Returns the key of a secret. Takes the same time for every secret of the same length. */
+  /** Returns the key of a secret, in constant time for secrets of the same length. */
   find(secret: string): FoundKey | null {
     const digest = sha256(secret);
     const generated = isGeneratedKey(secret) ? keyOf(digest, this.generated) : null;
@@ -63,30 +62,30 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
     process.off('SIGHUP', this.reload);
   }
 
-  /** Reads the file again; a broken one changes nothing. */
+  /** Reads the file again. An invalid file changes nothing. */
   readonly reload = (): void => {
     try {
       this.read(this.file as string);
       this.logCount('read again');
     } catch (error) {
-      this.logger.error(`${(error as Error).message} The keys read before stay valid.`);
+      this.logger.error(`${(error as Error).message} The previous keys stay valid.`);
     }
   };
 
   private read(file: string): void {
-    // Before the content: a change in between is seen at the next look.
+    // Read before the content, so that the next check detects a change in between.
     this.version = versionOf(file);
     this.generated = readKeyFile(file);
   }
 
   private logCount(what: string): void {
     const count = this.generated.length;
-    if (count === 0) this.logger.warn('The API key file holds no key.');
+    if (count === 0) this.logger.warn('The API key file contains no keys.');
     else this.logger.log(`${what} ${count} API ${count === 1 ? 'key' : 'keys'}`);
   }
 }
 
-/** Differs after every change; the same for every file that is not there. */
+/** Identifies a version of the file. All missing files have the same version. */
 function versionOf(file: string): string {
   const { mtimeMs, ctimeMs, size, ino } = statSync(file, { throwIfNoEntry: false }) ?? {};
   return [mtimeMs, ctimeMs, size, ino].join(' ');
@@ -98,7 +97,7 @@ function chosenKey(name: string, secret: string | null, scopes: readonly Scope[]
   return [{ apiKey, digest: sha256(secret) }];
 }
 
-/** Compares with every key, so that the time says neither whether one is right nor which. */
+/** Compares with every key, so that the time does not reveal a match. */
 function keyOf(digest: Buffer, keys: readonly StoredKey[]): ApiKey | null {
   let found: ApiKey | null = null;
   for (const key of keys) if (timingSafeEqual(digest, key.digest)) found = key.apiKey;

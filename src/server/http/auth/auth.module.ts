@@ -3,7 +3,7 @@ import { APP_GUARD } from '@nestjs/core';
 import { ApiKeys } from './api-keys';
 import { ScopeGuard } from './scope.guard';
 
-/** Keys and scopes of every route: see docs/security.md. */
+/** Authentication and scopes of every route, see docs/security.md. */
 @Module({
   providers: [ApiKeys, { provide: APP_GUARD, useClass: ScopeGuard }],
 })

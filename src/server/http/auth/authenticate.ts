@@ -8,12 +8,12 @@ import type { ApiKey } from './api-key';
 import type { ApiKeys } from './api-keys';
 import { FailedKeys } from './failed-keys';
 
-/** Header of a key beside `Authorization: Bearer`; it wins where both are sent, as gateways use the other one themselves. */
+/** Alternative to `Authorization: Bearer`. It takes precedence, because gateways use the other header themselves. */
 export const API_KEY_HEADER = 'x-api-key';
 
 /**
- * Middleware before any body is read: sets `request.apiKey`, and refuses requests that need a key and bring none.
- * Whether the key may do what is asked is decided by {@link ScopeGuard}, which knows the route.
+ * Middleware before any body is read: sets `request.apiKey`, and rejects requests without a required key. {@link
+ * ScopeGuard}, which knows the route, checks the scopes.
  *
  * UNAUTHORIZED without a valid key; API_KEY_EXPIRED; AUTH_ATTEMPTS_EXCEEDED when too many invalid ones came from the address.
  */
@@ -29,8 +29,8 @@ export function authenticate(keys: ApiKeys, config: AppConfig) {
     }
     if (secret == null) return next(unauthorized());
     const address = callerOf(request);
-    // A secret that a person chose can be guessed, so it is not accepted from a slowed-down address either. A generated
-    // one cannot: its holder is let in, also beside somebody at the same address who is guessing.
+    // Only secrets chosen by a person can be guessed. A generated key is accepted even while its address is blocked, so
+    // that an attacker at the same address cannot lock out its owner.
     const retryAfterSeconds = found?.isGenerated ? 0 : failed.secondsToWait(address);
     if (retryAfterSeconds > 0) {
       const message = 'Too many invalid keys came from this address.';
@@ -40,7 +40,7 @@ export function authenticate(keys: ApiKeys, config: AppConfig) {
       failed.add(address);
       return next(unauthorized());
     }
-    // Set for an expired one too: log and audit stream then name it.
+    // Also set for an expired key, so that log and audit stream contain its name.
     request.apiKey = found.apiKey;
     if (!isExpired) return next();
     next(new FaceError('API_KEY_EXPIRED', 'The API key has expired.', { expiresAt: isoTime(found.apiKey) }));

@@ -5,11 +5,11 @@ import { FaceError } from '../../../errors';
 type Exposure = Pick<AppConfig, 'host' | 'apiKeysFile' | 'isAuthRequired'>;
 
 /**
- * Refuses to serve a public address by mistake.
+ * Prevents serving a public address without authentication by mistake.
  *
- * @returns what the operator must see at the boot; `null` where nothing is open to others.
- * @throws {FaceError} FACE_OPTIONS_INVALID when HOST is public, there are no API keys, and FACE_AUTH is not off; also when
- * there are keys and FACE_AUTH is off.
+ * @returns warning for the operator at startup; `null`: not exposed.
+ * @throws {FaceError} FACE_OPTIONS_INVALID if HOST is public without API keys and without FACE_AUTH=off, or if there
+ * are keys and FACE_AUTH is off.
  */
 export function checkExposure({ host, apiKeysFile, isAuthRequired }: Exposure): string | null {
   if (apiKeysFile != null) {
@@ -24,18 +24,14 @@ export function checkExposure({ host, apiKeysFile, isAuthRequired }: Exposure): 
   if (isAuthRequired) {
     throw new FaceError(
       'FACE_OPTIONS_INVALID',
-      `HOST=${host} opens the service to other machines, and it has no API keys. Either set FACE_API_KEYS_FILE ` +
-        '("likeness keys create" makes the keys), or set FACE_AUTH=off to let everyone who reaches the service do everything.',
+      `HOST=${host} exposes the service to other machines, but it has no API keys. Either set FACE_API_KEYS_FILE (create keys with "likeness keys create"), or set FACE_AUTH=off to give everyone who reaches the service full access.`,
       { variable: 'HOST' },
     );
   }
-  return (
-    `FACE_AUTH=off: everyone who reaches ${host} can compare, enroll, identify and delete. ` +
-    'Set FACE_API_KEYS_FILE to change that.'
-  );
+  return `FACE_AUTH=off: everyone who reaches ${host} can verify, enroll, identify and delete. Set FACE_API_KEYS_FILE to require keys.`;
 }
 
-/** Whether only this machine reaches the address. Other names than localhost may lead anywhere. */
+/** Whether only this machine can reach the address. Names other than localhost can resolve to any address. */
 function isLoopback(host: string): boolean {
   return ipaddr.isValid(host) ? ipaddr.process(host).range() === 'loopback' : host === 'localhost';
 }

@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 
-/** Failures that an address has free: a group of clients behind one address with one expired key. */
+/** Failures without a delay: enough for a group of clients behind one address with an expired key. */
 export const FREE_FAILURES = 60;
 const MAX_DELAY_SECONDS = 300;
-/** Failures of an address are forgotten when none has come for so long. */
+/** Time without a failure after which those of an address are forgotten. */
 const FORGET_MS = 900_000;
-/** Bounds the memory; the address that failed longest ago is forgotten first. */
+/** Limits the memory; the address with the oldest failure is dropped first. */
 const MAX_ADDRESSES = 10_000;
 
 interface Failures {
@@ -15,15 +15,15 @@ interface Failures {
 }
 
 /**
- * Slows addresses down that bring invalid keys: after {@link FREE_FAILURES}, the next key of the address is looked at a second
- * after the last failure, then after two, four and so on.
+ * Delays addresses that send invalid keys: after {@link FREE_FAILURES}, the next key is checked one second after the
+ * last failure, then after two, four and so on.
  */
 export class FailedKeys {
   private readonly failures = new LRUCache<string, Failures>({ max: MAX_ADDRESSES, ttl: FORGET_MS });
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
-  /** Returns the seconds until the address may try a key again, rounded up; 0 where it may now. */
+  /** Returns the seconds until the next key of the address is checked, rounded up; 0: now. */
   secondsToWait(address: string): number {
     const { blockedUntil = 0 } = this.failures.get(address) ?? {};
     return Math.max(0, Math.ceil((blockedUntil - this.now()) / 1000));

@@ -8,16 +8,16 @@ import { map, type Observable } from 'rxjs';
 import type { AppRequest } from '../request/request-id';
 
 /**
- * Decimal places of the similarity that stays. Exact scores let a caller who changes an image step by step climb to one
- * that matches, and rebuild a face from the answers. Coarse scores make this slower, not impossible: limit the requests too.
+ * Decimal places of the remaining similarity. With exact scores, a caller can change an image step by step until it
+ * matches, and reconstruct a face. Coarse scores slow this down but do not prevent it: limit the requests too.
  *
  * @see A. Adler, "Images can be regenerated from quantized biometric match score data", CCECE 2004.
  */
 const SIMILARITY_DECIMALS = 1;
 
 /**
- * Leaves the decision and a rounded similarity in the answers to keys that may not see distances. Outermost of all
- * interceptors: the audit stream inside of it holds the exact ones.
+ * Removes distances from responses to keys without access to them, and rounds similarities. The outermost interceptor:
+ * the audit stream inside it records exact values.
  */
 export class HideDistancesInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
@@ -27,17 +27,17 @@ export class HideDistancesInterceptor implements NestInterceptor {
   }
 }
 
-/** The same answer; in it, each result of a comparison is one that has a distance. */
+/** Copies a response without distances. Every object with a distance is a result of a comparison. */
 export function withoutDistances(value: unknown): unknown {
   if (Array.isArray(value)) {
-    // Embeddings are long, and hold no results.
+    // Embeddings are long and contain no results.
     return typeof value[0] === 'number' ? value : value.map(withoutDistances);
   }
   if (typeof value !== 'object' || value == null || isOpaque(value)) return value;
   const isComparison = 'distance' in value;
   return Object.fromEntries(
     Object.entries(value).map(([name, field]: [string, unknown]) => {
-      // The caller's own words.
+      // Custom data of the caller.
       if (name === 'metadata') return [name, field];
       if (isComparison && ['distance', 'falseMatchRate', 'confidence'].includes(name)) return [name, null];
       if (isComparison && name === 'similarity') return [name, round(field as number)];
@@ -46,12 +46,12 @@ export function withoutDistances(value: unknown): unknown {
   );
 }
 
-/** Bytes, files, and what writes its JSON itself, as dates do: copying its fields would lose it. */
+/** Bytes, files, and objects with their own toJSON, such as dates, which a copy would lose. */
 function isOpaque(value: object): boolean {
   return ArrayBuffer.isView(value) || value instanceof StreamableFile || 'toJSON' in value;
 }
 
 function round(similarity: number): number {
-  // Plus zero: no answer is -0.
+  // Adding zero turns -0 into 0.
   return Math.round(similarity * 10 ** SIMILARITY_DECIMALS) / 10 ** SIMILARITY_DECIMALS + 0;
 }

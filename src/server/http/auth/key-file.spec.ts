@@ -32,7 +32,7 @@ describe(parseKeyFile.name, () => {
   const wrong: [problem: string, entry: unknown, message: string][] = [
     ['no object', 'key', 'it must be an object'],
     ['a list', [], 'it must be an object'],
-    ['a field that is unknown', { ...ENTRY, scope: 'verify' }, '`scope` is not a field'],
+    ['a field that is unknown', { ...ENTRY, scope: 'verify' }, '`scope` is not a known field'],
     ['no name', { ...ENTRY, name: undefined }, '`name`'],
     ['a name in upper case', { ...ENTRY, name: 'ADMIN_KEY' }, '`name`'],
     ['a name with a line break', { ...ENTRY, name: 'door\n' }, '`name`'],
@@ -78,10 +78,10 @@ describe(parseKeyFile.name, () => {
   it.each([
     ['', 'not valid JSON'],
     ['{"keys": [', 'not valid JSON'],
-    ['[]', 'one field `keys`'],
-    ['{}', 'one field `keys`'],
-    ['{"keys": {}}', 'one field `keys`'],
-    ['{"keys": [], "version": 1}', 'one field `keys`'],
+    ['[]', 'a single field `keys`'],
+    ['{}', 'a single field `keys`'],
+    ['{"keys": {}}', 'a single field `keys`'],
+    ['{"keys": [], "version": 1}', 'a single field `keys`'],
     [JSON.stringify({ keys: Array.from({ length: 1001 }, () => ENTRY) }), 'at most 1000'],
   ])('refuses %.20j', (text, message) => {
     const error = refusal(() => parseKeyFile(text));

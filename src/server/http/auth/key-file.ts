@@ -13,9 +13,9 @@ export interface KeyFileEntry {
   scopes: Scope[];
   /** @defaultValue all galleries */
   galleries?: string[];
-  /** From when on the key is refused: ISO 8601 with its time zone. @defaultValue never */
+  /** Expiry: ISO 8601 with its time zone. @defaultValue never */
   expiresAt?: string;
-  /** @defaultValue no limit of its own */
+  /** @defaultValue no limit per key */
   requestsPerMinute?: number;
   /** @defaultValue that of `maySeeDistances` */
   maySetThresholds?: boolean;
@@ -28,7 +28,7 @@ export interface KeyFileContent {
   keys: KeyFileEntry[];
 }
 
-/** A key as the service holds it: never the key itself. */
+/** A key as stored in memory: never the key itself. */
 export interface StoredKey {
   readonly apiKey: ApiKey;
   /** SHA-256 of the key, Uint8Array [32]. */
@@ -36,15 +36,15 @@ export interface StoredKey {
 }
 
 /**
- * Form of the keys that {@link generateKey} makes: a prefix that scanners for secrets recognize, then 32 random bytes in
- * base64url. No other value is compared with the entries of a file, so that the hash of a guessable word opens nothing.
+ * Format of the keys from {@link generateKey}: a prefix for secret scanners, then 32 random bytes in base64url. Other
+ * values are never compared with a key file, so that the hash of a guessable word is useless.
  */
 const GENERATED_KEY = /^likeness_[A-Za-z0-9_-]{43}$/;
 const KEY_BYTES = 32;
-/** Every request is compared with all of them. */
+/** Limited, because every request is compared with all keys. */
 const MAX_KEYS = 1000;
 const MAX_REQUESTS_PER_MINUTE = 1_000_000;
-/** Names appear in logs and as labels of metrics; upper case is left to the keys of environment variables. */
+/** Names appear in logs and metric labels. Upper case is reserved for keys from environment variables. */
 const KEY_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
 const FIELDS = [
@@ -58,12 +58,12 @@ const FIELDS = [
   'maySeeDistances',
 ];
 
-/** Returns a new key of 256 random bits. It is shown once and stored nowhere. */
+/** Returns a new key of 256 random bits, which is shown once and never stored. */
 export function generateKey(): string {
   return `likeness_${randomBytes(KEY_BYTES).toString('base64url')}`;
 }
 
-/** Whether a secret has the form of {@link generateKey}. */
+/** Whether a secret has the format of {@link generateKey}. */
 export function isGeneratedKey(secret: string): boolean {
   return GENERATED_KEY.test(secret);
 }
@@ -72,7 +72,7 @@ export function sha256(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-/** What is wrong with the name of a key, as the end of a sentence; `null` where nothing is. */
+/** The problem of a key name, as the end of a sentence; `null` if it is valid. */
 export function keyNameProblem(name: unknown): string | null {
   if (typeof name === 'string' && KEY_NAME.test(name)) return null;
   return 'must be 1 to 64 lower-case letters, digits, dots, underscores and hyphens, the first a letter or digit';
@@ -81,7 +81,8 @@ export function keyNameProblem(name: unknown): string | null {
 /**
  * Reads a key file.
  *
- * @throws {FaceError} API_KEYS_INVALID when it cannot be read, is not JSON, or an entry is wrong; `details.entry` names it.
+ * @throws {FaceError} API_KEYS_INVALID if it cannot be read, is not JSON, or has an invalid entry, named in
+ * `details.entry`.
  */
 export function readKeyFile(path: string): StoredKey[] {
   return readKeyFileContent(path).keys.map((entry) => ({
@@ -98,8 +99,8 @@ export function readKeyFile(path: string): StoredKey[] {
 }
 
 /**
- * What an entry permits, with the defaults: a key that may not see distances may set no thresholds either, or it would
- * find a distance by trying.
+ * Permissions of an entry with defaults. A key without access to distances cannot set thresholds either, because it
+ * could find a distance by trying.
  */
 export function permissionsOf({
   maySeeDistances = true,
@@ -125,24 +126,24 @@ export function readKeyFileContent(path: string): KeyFileContent {
   return parseKeyFile(text);
 }
 
-/** @throws {FaceError} API_KEYS_INVALID; its message holds no value of the file but names. */
+/** @throws {FaceError} API_KEYS_INVALID; its message contains no value of the file except names. */
 export function parseKeyFile(text: string): KeyFileContent {
   let content: unknown;
   try {
     content = JSON.parse(text);
   } catch {
-    // The parser's own message repeats parts of the file.
+    // The message of the parser repeats parts of the file.
     throw new FaceError('API_KEYS_INVALID', 'The API key file is not valid JSON.');
   }
   const { keys, ...others } = asRecord(content) ?? {};
   if (!Array.isArray(keys) || Object.keys(others).length > 0) {
     throw new FaceError(
       'API_KEYS_INVALID',
-      'The API key file must be an object with the one field `keys`, a list.',
+      'The API key file must be an object with a single field `keys`, a list.',
     );
   }
   if (keys.length > MAX_KEYS) {
-    throw new FaceError('API_KEYS_INVALID', `The API key file must hold at most ${MAX_KEYS} keys.`);
+    throw new FaceError('API_KEYS_INVALID', `The API key file must have at most ${MAX_KEYS} keys.`);
   }
   const entries: KeyFileEntry[] = [];
   for (const [index, key] of keys.entries()) {
@@ -156,27 +157,27 @@ export function parseKeyFile(text: string): KeyFileContent {
 function invalidEntry(index: number, key: unknown, problem: string): FaceError {
   const { name } = asRecord(key) ?? {};
   const label = keyNameProblem(name) == null ? `${index + 1} ("${name as string}")` : String(index + 1);
-  return new FaceError('API_KEYS_INVALID', `Entry ${label} of the API key file is wrong: ${problem}.`, {
+  return new FaceError('API_KEYS_INVALID', `Entry ${label} of the API key file is invalid: ${problem}.`, {
     entry: label,
   });
 }
 
-/** What is wrong with an entry, as a clause; `null` where nothing is. */
+/** The problem of an entry, as a clause; `null` if it is valid. */
 function entryProblem(key: unknown, others: readonly KeyFileEntry[]): string | null {
   const entry = asRecord(key);
   if (entry == null) return 'it must be an object';
   const unknown = Object.keys(entry).find((field) => !FIELDS.includes(field));
-  if (unknown != null) return `\`${unknown.slice(0, 64)}\` is not a field`;
+  if (unknown != null) return `\`${unknown.slice(0, 64)}\` is not a known field`;
   const problems: Record<string, string | null> = {
     name: keyNameProblem(entry.name),
     sha256: /^[0-9a-f]{64}$/.test(String(entry.sha256))
       ? null
-      : 'must be the SHA-256 of the key, 64 hexadecimal digits in lower case',
+      : 'must be the SHA-256 of the key, 64 lowercase hexadecimal digits',
     scopes: listProblem(entry.scopes, (scope) => SCOPES.includes(scope as Scope), SCOPES.join(', ')),
     galleries:
       entry.galleries === undefined
         ? null
-        : listProblem(entry.galleries, (id) => galleryIdProblem(id) == null, 'ids of galleries'),
+        : listProblem(entry.galleries, (id) => galleryIdProblem(id) == null, 'gallery ids'),
     expiresAt: entry.expiresAt === undefined ? null : timeProblem(entry.expiresAt),
     requestsPerMinute:
       entry.requestsPerMinute === undefined || isCount(entry.requestsPerMinute)
@@ -195,7 +196,7 @@ function entryProblem(key: unknown, others: readonly KeyFileEntry[]): string | n
 
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
 
-/** What is wrong with the end of a key, as the end of a sentence; `null` where nothing is. */
+/** The problem of an expiry, as the end of a sentence; `null` if it is valid. */
 export function timeProblem(time: unknown): string | null {
   if (typeof time === 'string' && ISO_TIME.test(time) && !Number.isNaN(Date.parse(time))) return null;
   return 'must be a time such as 2027-01-31T00:00:00Z, with its time zone';
@@ -204,7 +205,7 @@ export function timeProblem(time: unknown): string | null {
 function listProblem(list: unknown, isValid: (item: unknown) => boolean, of: string): string | null {
   const isFit =
     Array.isArray(list) && list.length > 0 && list.every(isValid) && new Set(list).size === list.length;
-  return isFit ? null : `must be a list of one or more of: ${of}; each once`;
+  return isFit ? null : `must be a non-empty list of ${of}, without duplicates`;
 }
 
 function booleanProblem(value: unknown): string | null {

@@ -9,7 +9,10 @@ import { unauthorized } from './authenticate';
 import { assertGallery } from './key-limits';
 import { SCOPES_OF_ROUTE } from './scopes.decorator';
 
-/** Holds the key of a request against the scopes and the gallery of its route. A route without `@Scopes` is for nobody. */
+/**
+ * Checks the key of a request against the scopes and the gallery of its route. A route without `@Scopes` is always
+ * forbidden.
+ */
 @Injectable()
 export class ScopeGuard implements CanActivate {
   constructor(
@@ -24,19 +27,20 @@ export class ScopeGuard implements CanActivate {
       targets,
     );
     const request = context.switchToHttp().getRequest<AppRequest>();
-    // The pattern that Express has matched, whatever the spelling of the address.
+    // The pattern that Express matched, independent of the spelling of the URL.
     const { path } = request.route as { path: string };
     const { adminKey, apiKeysFile } = this.config;
     if (isAdminPath(path) && adminKey == null && apiKeysFile == null) {
       throw new FaceError(
         'ADMIN_DISABLED',
-        'The admin routes are switched off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set.',
+        'The admin routes are disabled: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set.',
       );
     }
     if (scopes === null || !needsKey(this.config, path, request)) return true;
     const { apiKey } = request;
     if (apiKey == null) throw unauthorized();
-    if (scopes === undefined) throw new FaceError('FORBIDDEN', 'The route is for no key: it has no scope.');
+    if (scopes === undefined)
+      throw new FaceError('FORBIDDEN', 'The route is not available: it has no scope.');
     const missing = scopes.filter((scope) => !apiKey.scopes.has(scope));
     if (missing.length > 0) {
       const list = `${missing.length === 1 ? 'scope' : 'scopes'} ${missing.join(' and ')}`;

@@ -3,13 +3,15 @@ import { ApiBearerAuth, ApiExtension, ApiSecurity } from '@nestjs/swagger';
 import type { Scope } from './api-key';
 import { API_KEY_HEADER } from './authenticate';
 
-/** Metadata of a route: its scopes; `null` where it needs no key. */
+/** Metadata of a route: its scopes, or `null` if it needs no key. */
 export const SCOPES_OF_ROUTE = 'likeness:scopes';
 
-/** Field of an operation in the OpenAPI document: the scopes that a key needs, all of them. */
+/** Field of an OpenAPI operation: all scopes that a key needs. */
 export const SCOPES_EXTENSION = 'x-scopes';
 
-/** A route, or all routes of a controller, for keys that have every one of these scopes; for every key without any. */
+/**
+ * Restricts a route, or all routes of a controller, to keys with all of these scopes; without arguments, to any key.
+ */
 export function Scopes(...scopes: Scope[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
     SetMetadata(SCOPES_OF_ROUTE, scopes),
@@ -19,7 +21,7 @@ export function Scopes(...scopes: Scope[]): MethodDecorator & ClassDecorator {
   );
 }
 
-/** A route that needs no key. */
+/** Marks a route that needs no key. */
 export function WithoutKey(): MethodDecorator & ClassDecorator {
   return SetMetadata(SCOPES_OF_ROUTE, null);
 }

@@ -33,7 +33,7 @@ export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
       enum: FACE_SELECTIONS,
       default: byDefault,
       description:
-        'Which faces count. best: the largest; centerLargest: the largest near the centre; single: the only one, several are an error; all: every one',
+        'Which faces count. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every one',
     }),
   );
 }

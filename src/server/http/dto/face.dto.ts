@@ -46,13 +46,13 @@ export class BoxDto implements BoundingBox {
 export class LandmarksDto {
   @ApiProperty({
     type: PointDto,
-    description: 'Centre of the eye on the left of the upright face, as the image shows it',
+    description: 'Center of the eye on the left of the upright face, as the image shows it',
   })
   imageLeftEye!: PointDto;
 
   @ApiProperty({
     type: PointDto,
-    description: 'Centre of the eye on the right of the upright face, as the image shows it',
+    description: 'Center of the eye on the right of the upright face, as the image shows it',
   })
   imageRightEye!: PointDto;
 

@@ -20,12 +20,12 @@ import { type Attribute, ATTRIBUTES, type Metric, METRICS } from '../../../pipel
 
 const STATES = ['loaded', 'available', 'absent'] as const;
 
-/** Licence of a model's weights. */
+/** License of a model's weights. */
 export class ModelLicenseDto {
   @ApiProperty({ example: 'MIT', description: 'SPDX identifier, or a short name where there is none' })
   name!: string;
 
-  @ApiProperty({ example: true, description: 'Whether the licence allows commercial use' })
+  @ApiProperty({ example: true, description: 'Whether the license allows commercial use' })
   commercialUse!: boolean;
 
   @ApiPropertyOptional({
@@ -330,7 +330,7 @@ export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
   },
 };
 
-/** A model that nobody may use before they have read its licence. */
+/** A model that nobody may use before they have read its license. */
 const ABSENT_MODEL_EXAMPLE: ModelStatusDto = {
   name: 'scrfd-10g',
   title: 'SCRFD 10G',

@@ -50,7 +50,7 @@ export const ERROR_EXAMPLES: Readonly<
     details: { scopes: ['enroll'] },
   },
   ADMIN_DISABLED: {
-    message: 'The admin routes are switched off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set.',
+    message: 'The admin routes are disabled: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set.',
   },
   ORIGIN_NOT_ALLOWED: {
     message:
