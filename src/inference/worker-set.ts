@@ -10,6 +10,12 @@ export interface WorkerPlan {
   createWorker: () => InferenceWorker;
 }
 
+export interface WorkerState {
+  worker: InferenceWorker;
+  /** `retiring`: finishes its job with models that were unloaded, then ends. */
+  state: 'starting' | 'idle' | 'busy' | 'retiring';
+}
+
 /** The workers that hold the same models. Models change by a new set that takes the place of the old one. */
 export class WorkerSet {
   /** Every worker that has not ended, with its models once it is ready. */
@@ -33,6 +39,15 @@ export class WorkerSet {
   /** Models of the workers that are ready. */
   loaded(): LoadedModel[] {
     return [...this.workers.values()].flatMap((models) => models ?? []);
+  }
+
+  /** Every worker that has not ended, and what it does now. */
+  states(): WorkerState[] {
+    return [...this.workers].map(([worker, models]) => {
+      if (this.isRetiring) return { worker, state: 'retiring' };
+      if (models == null) return { worker, state: 'starting' };
+      return { worker, state: this.busy.has(worker) ? 'busy' : 'idle' };
+    });
   }
 
   retire(): void {
