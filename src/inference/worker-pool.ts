@@ -12,7 +12,7 @@ import { type WorkerPlan, WorkerSet, type WorkerState } from './worker-set';
 import { type WorkerEvents, WorkerSupervisor } from './worker-supervisor';
 
 export interface WorkerPoolOptions extends WorkerEvents {
-  /** Of every set of workers. */
+  /** Workers of every set. */
   workerCount: number;
   /** Jobs that may wait; one more is refused. */
   queueSize: number;
@@ -30,34 +30,34 @@ export interface PoolStatus {
   queue: { length: number; bytes: number; maxLength: number; maxBytes: number; running: number };
 }
 
-/** What a caller says of a job. */
+/** Choices of the caller for one job. */
 export interface RunOptions {
   /** Drops the job while it waits; once it runs, it finishes unanswered. */
   signal?: AbortSignal;
   /** Milliseconds to the deadline, where it is sooner than the pool's own. */
   timeoutMs?: number;
-  /** Whose job it is: callers are served in turn. Jobs without one share a line that may fill the queue. */
+  /** Callers are served in turn. Jobs without a caller share a line that may fill the queue. */
   caller?: string;
 }
 
-/** Workers a job may be given to: what ends two is not given to a third. */
+/** Workers that one job may get: a job that ends two workers gets no third. */
 const MAX_ATTEMPTS = 2;
 
 /**
  * Workers behind one bounded queue; each runs one job at a time.
  *
  * All hold the same models. {@link switchTo} brings other models: new workers load them beside the old ones, then take
- * over; the old ones finish what only they can do, and end, which gives their memory back.
+ * over; the old ones finish the jobs that only they can do, and end, which frees their memory.
  *
- * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED,
- * CALLER_QUARANTINED), or refused at its deadline (INFERENCE_TIMEOUT). What would be late for the others' sake is refused
- * as QUEUE_FULL, at admission where that can be foreseen, else at its turn. A worker that ends, or does not answer by the
- * deadline, is replaced; what it ran is tried once more on another, then refused (INFERENCE_FAILED).
+ * No job waits forever: it is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED,
+ * CALLER_QUARANTINED), or refused at its deadline (INFERENCE_TIMEOUT). A job that would be late because of other jobs is
+ * refused with QUEUE_FULL, at admission where that is foreseeable, else at its turn. A worker that ends, or does not answer by
+ * the deadline, is replaced; its job is tried once more on another, then refused (INFERENCE_FAILED).
  */
 export class WorkerPool {
   private readonly queue: FairQueue<Task>;
   private readonly quarantine = new Quarantine();
-  /** Takes all new work. */
+  /** Gets all new jobs. */
   private current: WorkerSet;
   /** The current set, one that is loading, and those that are retiring. */
   private readonly sets = new Set<WorkerSet>();
@@ -96,15 +96,15 @@ export class WorkerPool {
   }
 
   /**
-   * Puts workers with other models in the place of those that serve. Settles when the old ones have ended.
+   * Replaces all workers by workers with other models. Settles when the old ones have ended.
    *
-   * @param onTakeOver - called in the very turn in which the new workers take over.
+   * @param onTakeOver - called in the same turn of the event loop in which the new workers take over.
    * @throws {FaceError} the reason of the first new worker that fails; the old ones still serve.
    */
   async switchTo(plan: WorkerPlan, onTakeOver: () => void): Promise<void> {
     const next = this.addSet(plan);
     try {
-      // One after the other: they load on the cores that the old ones work on.
+      // One after the other: they load on the cores of the old ones, which still serve.
       for (let started = 0; started < this.options.workerCount; started++) {
         if (this.closed) throw shuttingDown();
         await this.supervisor.start(next);
@@ -123,7 +123,7 @@ export class WorkerPool {
     await old.retired;
   }
 
-  /** Runs a model once in every worker. One that ends meanwhile, or hangs, is replaced by one that is warm. */
+  /** Runs a model once in every worker. A worker that ends meanwhile, or hangs, is replaced by a warm one. */
   async warm(model: string): Promise<void> {
     const ready = [...this.current.workers].filter(([, models]) => models != null);
     await Promise.all(
@@ -153,8 +153,7 @@ export class WorkerPool {
   }
 
   /**
-   * The error that a job of this caller would be refused with at admission now, whatever its image; `null` where it would
-   * be taken.
+   * The error with which every job of this caller would be refused at admission now; `null` where a job would be taken.
    */
   refusal(caller = ''): FaceError | null {
     if (this.closed) return shuttingDown();
@@ -171,7 +170,7 @@ export class WorkerPool {
     return this.supervisor.loadCount(model);
   }
 
-  /** A model as the workers that serve have loaded it, one entry a worker. */
+  /** The loads of a model in the current workers, one entry per worker. */
   loadedIn(model: string): LoadedModel[] {
     return this.current.loaded().filter(({ name }) => name === model);
   }
@@ -199,13 +198,13 @@ export class WorkerPool {
     if (this.closed) return { ready: false, reason: 'shutting down' };
     const deaths = this.supervisor.crashLoop;
     if (deaths != null) return { ready: false, reason: `inference workers keep ending: ${deaths} in a row` };
-    // Not the number of workers: one that is still loading its models answers nothing.
+    // The number of workers does not count: one that is still loading its models answers nothing.
     return this.current.idle.length > 0 || this.current.busy.size > 0
       ? { ready: true }
       : { ready: false, reason: 'no inference worker is running' };
   }
 
-  /** Refuses what waits, lets what runs finish within `limitMs`, then ends every worker. */
+  /** Refuses waiting jobs, lets running ones finish within `limitMs`, then ends every worker. */
   async close(limitMs: number = this.options.requestTimeoutMs): Promise<void> {
     this.closed = true;
     this.supervisor.close();
@@ -231,7 +230,7 @@ export class WorkerPool {
     return set;
   }
 
-  /** The set finishes what no other can do, and ends. */
+  /** The set finishes the jobs that no other set can do, and ends. */
   private retire(set: WorkerSet): void {
     set.retire();
     void set.retired.then(() => {
@@ -241,7 +240,7 @@ export class WorkerPool {
     for (const worker of set.idle.splice(0)) this.release(worker, set);
   }
 
-  /** What waits for models that went with the last worker that held them. */
+  /** Refuses waiting jobs whose models went with their last worker. */
   private refuseOrphans(): void {
     const isOrphan = (task: Task) => this.setFor(task) == null;
     for (let task = this.queue.shift(isOrphan); task != null; task = this.queue.shift(isOrphan)) {
@@ -259,13 +258,13 @@ export class WorkerPool {
     if (overflow != null) task.reject(this.queueFull(overflow));
   }
 
-  /** The current set where it holds the models of the task, else one that is retiring and does. */
+  /** The current set where it holds the models of the task, else a retiring set that does. */
   private setFor({ job }: Task): WorkerSet | undefined {
     if (this.current.canRun(job)) return this.current;
     return [...this.sets].find((set) => set.isRetiring && set.canRun(job) && set.workers.size > 0);
   }
 
-  /** The worker takes the next job that is for its set, or waits for one. */
+  /** The worker takes the next job for its set, or waits for one. */
   private release(worker: InferenceWorker, set: WorkerSet): void {
     if (!set.workers.has(worker) || this.closed) return;
     const task = this.nextFor(set);
@@ -274,19 +273,19 @@ export class WorkerPool {
     else set.idle.push(worker);
   }
 
-  /** The next in turn that can still be in time; a run that comes too late would make others late as well. */
+  /** The next task that can still be in time; a run that is too late would delay others as well. */
   private nextFor(set: WorkerSet): Task | undefined {
     for (;;) {
       const task = this.queue.shift((waiting) => this.setFor(waiting) === set);
       if (task == null) return undefined;
-      // Others of this caller, or with this image, may have ended workers since it was admitted.
+      // Since its admission other jobs of this caller, or with this image, may have ended workers.
       const refusal = this.quarantine.refusalOf(task);
       if (refusal != null) {
         task.reject(quarantined(refusal));
         continue;
       }
       const leftMs = task.admittedAt + task.limitMs - performance.now();
-      // One whose worker ended had its turn in time.
+      // A task whose worker ended had its turn in time.
       if (task.attempts > 0 || !this.drainRate.isTooLate(task.limitMs, leftMs)) return task;
       task.reject(this.queueFull('full'));
     }
@@ -298,8 +297,8 @@ export class WorkerPool {
     set.busy.add(worker);
     const startedAt = performance.now();
     const queueMs = startedAt - task.admittedAt;
-    // The native run cannot be interrupted: only the end of the process frees a worker that hangs. A deadline that the
-    // caller set is no reason: the image may be an honest one.
+    // The native run cannot be interrupted: only the end of the process frees a hung worker. A deadline of the caller
+    // does not end it: the image may be harmless.
     const hung = setTimeout(() => void worker.stop(), this.options.requestTimeoutMs);
     try {
       const result = await worker.run(task.job);
@@ -340,7 +339,7 @@ export class WorkerPool {
     });
   }
 
-  /** Gives a job whose worker ended to the next one, once. */
+  /** Gives a job whose worker ended to the next worker, once. */
   private retry(task: Task, error: WorkerEndedError): void {
     this.quarantine.blame(task);
     if (task.isSettled) return;
@@ -360,7 +359,7 @@ export class WorkerPool {
   }
 }
 
-/** The worker was stopped in the middle of the image, and lives on. */
+/** The decoder was stopped in the middle of the image; the worker lives on. */
 function hasStalled(error: unknown): boolean {
   return error instanceof FaceError && error.code === 'IMAGE_DECODE_TIMEOUT';
 }
