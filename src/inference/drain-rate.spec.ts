@@ -28,7 +28,7 @@ describe(DrainRate.name, () => {
     expect(rate.placesInTime({ ...place, workers: 1 })).toBe(14);
   });
 
-  it('takes off what others got of late', () => {
+  it('subtracts the recent share of the others', () => {
     answers(8);
     answers(8, 'b');
     expect(rate.placesInTime(place)).toBe(14);

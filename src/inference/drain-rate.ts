@@ -7,10 +7,10 @@ interface Answer {
   runMs: number;
 }
 
-/** Whose image it is, and what it competes with. */
+/** The caller of an image, and the competition for the workers. */
 interface QueueLoad {
   caller: string;
-  /** Callers that wait, this one counted in. */
+  /** Waiting callers, this one included. */
   callers: number;
   /** Workers that answer images. */
   workers: number;
@@ -20,17 +20,17 @@ interface QueueLoad {
   now: number;
 }
 
-/** Answers that the rate is taken from. */
+/** Answers that the rate is measured over. */
 const WINDOW = 32;
-/** Older answers do not tell who is served now. */
+/** Older answers say nothing about the callers of now. */
 const RECENT_MS = 10_000;
 const MAX_RETRY_AFTER_SECONDS = 60;
 /** Part of the time to the deadline that waiting may take: images differ, and other callers may come. */
 const WAIT_SHARE = 0.6;
-/** A run that is given less time than so many times the mean of late is likely to be late: images differ. */
+/** A run needs this many times the recent mean to be likely in time: images differ. */
 const RUN_MARGIN = 2;
 
-/** How fast the workers have answered of late: what waiting costs. */
+/** The recent rate of answers, from which the cost of waiting follows. */
 export class DrainRate {
   private readonly answers: Answer[] = [];
 
@@ -48,18 +48,18 @@ export class DrainRate {
   }
 
   /**
-   * Images of one caller that may wait, so that the last of them is likely to be answered by its deadline: an answer that
-   * comes too late costs as much as one in time, and is of use to nobody.
+   * Number of images of one caller that may wait, so that the last one is likely to be answered by its deadline: a late
+   * answer costs as much as one in time, and is useless.
    *
-   * The caller is served at the rate of all workers, less what others got of late, and never less than its turn.
+   * The caller is served at the rate of all workers, less the recent share of the others, and never less than its turn.
    */
   placesInTime({ caller, callers, workers, limitMs, now }: QueueLoad): number {
     const runMs = this.meanRunMs();
-    // Nothing is known yet, or it would be late without a queue as well: that is no matter of the queue.
+    // Nothing is known yet, or the answer would be late without a queue too.
     if (!(runMs > 0) || workers === 0 || limitMs <= runMs) return Infinity;
     const recent = this.answers.filter(({ at }) => now - at < RECENT_MS);
     const others = recent.filter((answer) => answer.caller !== caller).length;
-    // Whoever was served of late may come again.
+    // A recently served caller may come again.
     const turn = 1 / Math.max(callers, others > 0 ? 2 : 1);
     const share = Math.max(turn, 1 - others / Math.max(1, recent.length));
     return Math.floor((WAIT_SHARE * (limitMs - runMs) * share * workers) / runMs);
@@ -69,11 +69,11 @@ export class DrainRate {
    * Whether an image whose turn has come only now can still be answered by its deadline.
    *
    * @param limitMs - time from admission to deadline.
-   * @param leftMs - what waiting has left of it.
+   * @param leftMs - the rest of it after waiting.
    */
   isTooLate(limitMs: number, leftMs: number): boolean {
     const neededMs = RUN_MARGIN * this.meanRunMs();
-    // A deadline that leaves no room for a run was the caller's choice, not the queue's doing.
+    // The caller chose a deadline that leaves no room for a run: the queue did not cause the delay.
     return limitMs > neededMs && leftMs < neededMs;
   }
 

@@ -1,18 +1,17 @@
-/** Something that waits, for whom, and how many bytes it holds meanwhile. */
+/** An item of the queue: its caller, and the bytes that it holds while it waits. */
 export interface Waiting {
   caller: string;
   bytes: number;
 }
 
-/** Why a {@link FairQueue} takes no more. */
+/** Why a {@link FairQueue} refuses an item: the caller is over its share, or the queue is full. */
 export type Refusal = 'caller' | 'full';
 
 /**
- * A bounded queue that serves callers in turn, each one's own work in the order it came.
+ * A bounded queue that serves callers in turn, and the work of one caller in the order of arrival.
  *
- * One caller with a thousand images waits for itself, not the others for it. A caller may hold its share of the queue
- * only: the places divided by the callers that wait, one place for a newcomer counted in. Work without a caller (`''`)
- * knows no share.
+ * A caller with a thousand images delays only itself. It may hold its share of the queue: the places divided by the waiting
+ * callers and one newcomer. Work without a caller (`''`) has no share.
  */
 export class FairQueue<T extends Waiting> {
   /** Work by caller; the order of the callers is the order of their turns. */
@@ -29,20 +28,20 @@ export class FairQueue<T extends Waiting> {
     return this.count;
   }
 
-  /** Bytes that all that waits holds. */
+  /** Bytes of all waiting work. */
   get bytes(): number {
     return this.waitingBytes;
   }
 
-  /** Callers that wait once `caller` does. */
+  /** Number of waiting callers, `caller` included. */
   callersWith(caller: string): number {
     return this.lines.size + (this.lines.has(caller) ? 0 : 1);
   }
 
   /**
-   * Takes work in, or says why not: `caller` where this caller is over its share, `full` where all is full.
+   * Adds work, or returns the reason against it.
    *
-   * @param places - work of this caller that may wait, where that is less than its share of the queue.
+   * @param places - limit for the waiting work of this caller, where it is less than its share of the queue.
    */
   push(item: T, places = Infinity): Refusal | null {
     const refusal = this.refusalOf(item, places);
@@ -55,7 +54,7 @@ export class FairQueue<T extends Waiting> {
     return null;
   }
 
-  /** Why {@link push} would not take such work now; `null` where it would. */
+  /** Why {@link push} would refuse such work now; `null` where it would take it. */
   refusalOf({ caller, bytes }: Waiting, places = Infinity): Refusal | null {
     const waiting = this.lines.get(caller)?.length ?? 0;
     const callers = this.callersWith(caller);
@@ -65,7 +64,7 @@ export class FairQueue<T extends Waiting> {
     return this.count >= this.maxCount || this.waitingBytes + bytes > this.maxBytes ? 'full' : null;
   }
 
-  /** Puts work back that had its turn already: it is next, and over no limit. */
+  /** Puts work back that had its turn already: it is next, and no limit applies to it. */
   unshift(item: T): void {
     const line = this.lines.get(item.caller) ?? [];
     this.lines.delete(item.caller);
@@ -80,7 +79,7 @@ export class FairQueue<T extends Waiting> {
   /**
    * The next in turn; its caller then waits until all others had theirs.
    *
-   * @param canTake - passes over work that this taker cannot do; it keeps its place.
+   * @param canTake - false for work that must keep its place.
    */
   shift(canTake: (item: T) => boolean = () => true): T | undefined {
     for (const [caller, line] of this.lines) {
@@ -95,7 +94,7 @@ export class FairQueue<T extends Waiting> {
     return undefined;
   }
 
-  /** Takes work out before its turn; false where it is not waiting. */
+  /** Removes work before its turn; false where it does not wait. */
   remove(item: T): boolean {
     const line = this.lines.get(item.caller);
     const at = line?.indexOf(item) ?? -1;
@@ -106,7 +105,7 @@ export class FairQueue<T extends Waiting> {
     return true;
   }
 
-  /** Takes everything out. */
+  /** Removes all work. */
   clear(): T[] {
     const all = [...this.lines.values()].flat();
     this.lines.clear();

@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 
 /**
- * Environment variables that workers get; names ending in `*` are prefixes. What is not listed stays in the main process:
- * a decoder that is taken over by an image must not find the keys of the service.
+ * Environment variables that workers get; names ending in `*` are prefixes. All others stay in the main process: an image
+ * that exploits a decoder must not find the keys of the service.
  *
  * Node and its options, where libraries and temporary files lie, languages and time zone, allocators, threads of native
  * libraries, and what Windows needs to open a socket.
@@ -31,7 +31,7 @@ const WORKER_ENVIRONMENT: readonly string[] = [
   'WINDIR',
 ];
 
-/** How much sooner than the main process a worker is ended where memory runs out; Linux counts from -1000 to 1000. */
+/** `oom_score_adj` of a worker, [-1000, 1000]: when memory runs out, Linux ends it before the main process. */
 const OOM_SCORE_STEP = 300;
 
 const running = new Set<ChildProcess>();
@@ -40,7 +40,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts the worker file in a process of its own; what it is to do is told by the first message. */
+/** Starts the worker file in a process of its own. The first message holds its settings. */
 export function forkWorker(file: string): ChildProcess {
   const child = fork(file, {
     serialization: 'advanced',

@@ -4,7 +4,7 @@ import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
 import { forkWorker } from './fork-worker';
 import type { LoadedModel, PlainError, WorkerReply, WorkerRequest, WorkerSettings } from './worker-protocol';
 
-/** The worker ended, for whatever reason, before it answered. */
+/** The worker ended before it answered. */
 export class WorkerEndedError extends FaceError {
   constructor() {
     super('INFERENCE_FAILED', 'The worker ended before it answered.', { retryAfterSeconds: 1 });
@@ -15,11 +15,11 @@ export class WorkerEndedError extends FaceError {
 export abstract class InferenceWorker {
   /** Settles once the models are loaded and warmed. Rejects with the coded reason where they cannot be. */
   abstract readonly ready: Promise<LoadedModel[]>;
-  /** Settles when the worker has ended, for whatever reason. */
+  /** Settles when the worker has ended, by itself or by {@link stop}. */
   abstract readonly ended: Promise<void>;
   /** Number of the process; `null` where it could not be started. */
   abstract readonly pid: number | null;
-  /** Runs a model once on black pixels. Rejects with {@link WorkerEndedError} where the worker ends before it did. */
+  /** Runs a model once on black pixels. Rejects with {@link WorkerEndedError} where the worker ends before that. */
   abstract warm(model: string): Promise<void>;
   /** Runs a job. Rejects with {@link WorkerEndedError} where the worker ends before it answers. */
   abstract run(job: FaceJob): Promise<FaceJobResult>;
@@ -61,10 +61,10 @@ export class ProcessWorker extends InferenceWorker {
       this.child.once('error', () => resolve());
     });
     this.ready = this.boot(bootTimeoutMs, onProgress);
-    // Whoever waits sees the rejection; nobody waiting is no reason to end the process.
+    // Callers see the rejection; without a caller it must not end the process as unhandled.
     this.ready.catch(() => undefined);
     void this.ended.then(() => {
-      for (const asked of this.pending.values()) asked.reject(new WorkerEndedError());
+      for (const request of this.pending.values()) request.reject(new WorkerEndedError());
       this.pending.clear();
     });
     this.send({ type: 'start', settings });
@@ -79,7 +79,7 @@ export class ProcessWorker extends InferenceWorker {
           else if (reply.type === 'ready') resolve(reply.models);
           else if (reply.type === 'failure') reject(toFaceError(reply.error));
           else if (['result', 'warmed', 'error'].includes(reply.type)) this.settle(reply as Reply);
-          // A worker that speaks another language is not to be trusted with the next job.
+          // An unknown message means a broken worker, which must not get the next job.
           else void this.stop();
         });
         void this.ended.then(() => reject(new WorkerEndedError()));
@@ -122,16 +122,16 @@ export class ProcessWorker extends InferenceWorker {
   }
 
   private send(request: WorkerRequest): void {
-    // A send to a worker that has just ended fails; `ended` then rejects what is pending.
+    // A send to a worker that has just ended fails; `ended` then rejects the pending requests.
     this.child.send(request, () => undefined);
   }
 
   private settle(reply: Reply): void {
-    const asked = this.pending.get(reply.id);
-    if (asked == null) return;
+    const request = this.pending.get(reply.id);
+    if (request == null) return;
     this.pending.delete(reply.id);
-    if (reply.type === 'error') asked.reject(toFaceError(reply.error));
-    else asked.resolve(reply.type === 'result' ? reply.value : undefined);
+    if (reply.type === 'error') request.reject(toFaceError(reply.error));
+    else request.resolve(reply.type === 'result' ? reply.value : undefined);
   }
 }
 

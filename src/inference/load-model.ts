@@ -64,7 +64,7 @@ export async function loadModel(
   const growth =
     before != null && after != null
       ? after.privateBytes - before.privateBytes
-      : // Resident memory, where the system tells nothing better, counts what is mapped as well.
+      : // Resident memory, the only figure outside of Linux, includes mapped weights.
         process.memoryUsage.rss() - residentBefore - sharedBytes;
   return {
     model,

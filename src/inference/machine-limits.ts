@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 
-/** What this process may use of the machine. */
+/** Limits of the machine and of the container for this process. */
 export interface MachineLimits {
   /** Cores, the quota of a container counted; a part of a core counts as one. */
   cores: number;
-  /** Bytes: the limit of the container, or 80 % of the memory of the machine, which others need as well. */
+  /** Bytes: the limit of the container, or 80 % of the memory of the machine, which other processes need too. */
   memoryBytes: number;
 }
 

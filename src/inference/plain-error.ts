@@ -28,7 +28,7 @@ function describeCause(cause: unknown): string | undefined {
 /**
  * An error in one line, causes included, for a notice to the operator.
  *
- * @param directory - is left out: messages of the system and of the runtime hold whole paths.
+ * @param directory - removed from the text: messages of the system and of the runtime hold whole paths.
  */
 export function toReason(error: unknown, directory: string): string {
   const messages: string[] = [];

@@ -23,7 +23,7 @@ export interface PrepareOptions {
  * that ends afterwards: the runtime takes several times the size of a model for it.
  *
  * Never fails: where a model cannot be prepared (a folder that cannot be written, a full disk, a process that ends or
- * hangs, other outputs), the answer says why, and its plain file has to do.
+ * hangs, other outputs), the answer says why, and workers load its plain file.
  *
  * @returns one for each of `models`, in their order.
  */

@@ -1,40 +1,40 @@
 /** Workers that an image may end or stall before it is refused. */
 const MAX_STRIKES = 2;
-/** Images of one caller under suspicion at once, at which all of its images are refused, until the oldest is forgotten. */
+/** Suspected images of one caller at which all of its images are refused, until the oldest suspicion ends. */
 const MAX_SUSPECTS_PER_CALLER = 3;
 /** How long a strike is held against an image and its caller, in milliseconds. */
 export const QUARANTINE_MS = 10 * 60_000;
-/** Images and callers remembered, each; the oldest go first. */
+/** Limit of the remembered images, and of the remembered callers; the oldest are dropped first. */
 const MAX_REMEMBERED = 1000;
 
-/** Whose image it is, and which. */
+/** The caller of an image, and its content. */
 export interface Origin {
-  /** Empty where it is not known: then the image alone is blamed. */
+  /** Empty where it is unknown: then the image alone is blamed. */
   caller: string;
   /** Content hash of the image; computed only where something is under suspicion. */
   imageHash: () => string;
 }
 
-/** What is refused, and for how many milliseconds still. */
+/** The refused subject, and the milliseconds until the refusal ends. */
 export interface Refusal {
   subject: 'image' | 'caller';
   leftMs: number;
 }
 
 /**
- * Remembers images that ended or stalled the worker they ran on, so that they cannot take the pool down by being sent again
- * and again; and whose they were, since one more byte makes another image of it.
+ * Remembers images that ended or stalled their worker, so that sending one again and again cannot take the pool down. It
+ * remembers their callers too, since one more byte makes another image.
  *
- * A caller is blamed only for images that ran on its own account. An image that comes through after all is forgotten, and
- * so is what it did to its caller: the worker was ended by something else.
+ * A caller is blamed only for images of its own requests. An image that is answered in the end is forgotten, with the blame of
+ * its caller: something else ended the worker.
  */
 export class Quarantine {
-  /** By image: workers it ended or stalled, and until when that counts. */
+  /** By image: the number of workers that it ended or stalled, and the end of the suspicion. */
   private readonly images = new Map<string, { strikes: number; until: number }>();
-  /** By caller: its images under suspicion, and until when each is. */
+  /** By caller: its suspected images, each with the end of the suspicion. */
   private readonly callers = new Map<string, Map<string, number>>();
 
-  /** Why work is refused now; `null` where it is not. Costs nothing as long as nothing is under suspicion. */
+  /** Why work is refused now; `null` where it is not. Hashes no image while none is suspected. */
   refusalOf({ caller, imageHash }: Origin): Refusal | null {
     const refusal = this.refusalOfCaller(caller);
     if (refusal != null) return refusal;
@@ -69,7 +69,7 @@ export class Quarantine {
     remember(this.callers, caller, suspects);
   }
 
-  /** The image came through after all. */
+  /** The image was answered. */
   acquit({ imageHash }: Origin): void {
     this.forgetExpired(Date.now());
     if (this.images.size === 0) return;
@@ -80,7 +80,7 @@ export class Quarantine {
     }
   }
 
-  /** The oldest come first: each was put at the end when its time began. */
+  /** Entries are in the order of their end: each is added at the end of the map. */
   private forgetExpired(now: number): void {
     for (const [hash, { until }] of this.images) {
       if (until > now) return;
@@ -98,7 +98,7 @@ export class Quarantine {
   }
 }
 
-/** Puts an entry at the end, and drops the oldest where there are too many. */
+/** Puts an entry at the end, and drops the oldest one over the limit. */
 function remember<Value>(map: Map<string, Value>, key: string, value: Value, most = MAX_REMEMBERED): void {
   map.delete(key);
   map.set(key, value);

@@ -2,7 +2,7 @@ import { FaceError } from '../errors';
 import type { Refusal } from './quarantine';
 
 /*
- * What a caller is told whose image is not answered. The pool and the cache of answers both end waits: in the same words.
+ * Errors for callers whose image is not answered. The pool and the cache of answers both end waits, with the same errors.
  */
 
 export function aborted(): FaceError {
@@ -30,4 +30,12 @@ export function quarantined({ subject, leftMs }: Refusal): FaceError {
         'Several of your images ended or stalled workers: your images are refused for a while.',
         details,
       );
+}
+
+export function modelUnloaded(): FaceError {
+  return new FaceError('MODEL_NOT_LOADED', 'The model was unloaded before the image had its turn.');
+}
+
+export function shuttingDown(): FaceError {
+  return new FaceError('NOT_READY', 'The service is shutting down.');
 }

@@ -21,7 +21,7 @@ export class RunCounter {
     };
   }
 
-  /** What was run since the last call. */
+  /** Runs since the last call. */
   take(): ModelRun[] {
     const runs = [...this.runs.values()];
     this.runs.clear();

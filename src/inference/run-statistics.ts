@@ -1,16 +1,16 @@
 import type { ModelRun } from '../pipeline/face-job';
 
-/** Jobs that the percentiles are taken from. */
+/** Number of last jobs for the percentiles. */
 const WINDOW = 256;
 
-/** What is known of the runs of one model. */
+/** Count and duration of the runs of one model. */
 export interface RunSummary {
   runs: number;
   /** Milliseconds of one run; `null` where it never ran. */
   runMs: { p50: number; p99: number } | null;
 }
 
-/** Counts the runs of every model, and remembers how long the last ones took. */
+/** Counts the runs of every model, and remembers the durations of the last ones. */
 export class RunStatistics {
   private readonly models = new Map<string, { runs: number; recentMs: number[] }>();
 

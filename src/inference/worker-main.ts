@@ -16,8 +16,8 @@ import type {
 } from './worker-protocol';
 
 /*
- * Entry of an inference worker, a child process: loads, checks and warms its models, says ready, answers jobs. Or it
- * prepares models, and ends.
+ * Entry of an inference worker, a child process: it loads, checks and warms its models, reports ready, and answers jobs. Or
+ * it prepares models, and ends.
  */
 
 const models = new Map<string, PipelineModel>();
@@ -50,7 +50,7 @@ process.on('message', (request: WorkerRequest) => {
   }
 });
 
-// Without its parent a worker has nobody to answer: it ends by itself.
+// A worker without its parent ends by itself.
 process.on('disconnect', () => process.exit(0));
 // The parent decides when a worker ends; a Ctrl-C reaches the whole process group.
 process.on('SIGINT', () => undefined);
@@ -72,7 +72,7 @@ async function start({ models: files, intraOpThreads, imageLimits }: WorkerSetti
   return all;
 }
 
-/** Not counted: nobody asked for a face. */
+/** A warm-up run does not count as a run of the model. */
 async function warm(name: string): Promise<void> {
   const model = models.get(name);
   if (model == null) {

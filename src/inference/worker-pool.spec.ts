@@ -55,7 +55,7 @@ describe(WorkerPool.name, () => {
     expect(await Promise.all(answers)).toHaveLength(4);
   });
 
-  it('tells the wait in the queue', async () => {
+  it('reports the wait in the queue', async () => {
     const pool = await start();
     const [first, second] = [pool.run(job('a')), pool.run(job('b'))];
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -298,7 +298,7 @@ describe(WorkerPool.name, () => {
       expect(await again).toBe('answered');
     });
 
-    it('is not told by an image that a caller before it had sent', async () => {
+    it('is not blamed for an image that another caller sent before', async () => {
       jest.useFakeTimers();
       const pool = await start({ workerCount: 2 });
       await attack(pool, 'eve', ['a', 'b', 'c']);
@@ -308,7 +308,7 @@ describe(WorkerPool.name, () => {
       expect(await honest).toBe('answered');
     });
 
-    it('is told by decoders that were stopped as well', async () => {
+    it('is also recognized by stopped decoders', async () => {
       const pool = await start();
       const stalled = new FaceError('IMAGE_DECODE_TIMEOUT', 'late');
       for (const name of ['a', 'b', 'c']) {
@@ -320,7 +320,7 @@ describe(WorkerPool.name, () => {
       expect(workers).toHaveLength(1);
     });
 
-    it('loses what waits for its turn', async () => {
+    it('loses its waiting jobs', async () => {
       const pool = await start({ queueSize: 99 });
       const answers = ['a', 'b', 'c', 'd', 'e'].map((name) => run(pool, name, 'eve'));
       for (let i = 0; i < 3; i++) {
@@ -331,7 +331,7 @@ describe(WorkerPool.name, () => {
       expect(workers[0].jobs).toHaveLength(3);
     });
 
-    it('is nobody where no caller is named', async () => {
+    it('is never the unnamed caller', async () => {
       jest.useFakeTimers();
       const pool = await start({ workerCount: 2 });
       await attack(pool, '', ['a', 'b', 'c', 'd']);

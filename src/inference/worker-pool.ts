@@ -1,17 +1,18 @@
-import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { FaceJob, FaceJobResult } from '../pipeline/face-job';
 import { DrainRate } from './drain-rate';
 import { FairQueue } from './fair-queue';
 import { type InferenceWorker, WorkerEndedError } from './inference-worker';
-import { type Origin, Quarantine } from './quarantine';
-import { aborted, quarantined, queueFull, timedOut } from './refusals';
+import { Quarantine } from './quarantine';
+import { aborted, modelUnloaded, quarantined, queueFull, shuttingDown } from './refusals';
 import { type RunSummary, RunStatistics } from './run-statistics';
+import { Task } from './task';
 import type { LoadedModel } from './worker-protocol';
-import { type WorkerPlan, WorkerSet } from './worker-set';
+import { type WorkerPlan, WorkerSet, type WorkerState } from './worker-set';
+import { type WorkerEvents, WorkerSupervisor } from './worker-supervisor';
 
-export interface WorkerPoolOptions {
-  /** Of every set of workers. */
+export interface WorkerPoolOptions extends WorkerEvents {
+  /** Workers of every set. */
   workerCount: number;
   /** Jobs that may wait; one more is refused. */
   queueSize: number;
@@ -19,80 +20,50 @@ export interface WorkerPoolOptions {
   queueBytes: number;
   /** Most milliseconds from admission to answer. */
   requestTimeoutMs: number;
-  /** Told of every worker that is ready. */
-  onWorkerReady?: (models: readonly LoadedModel[]) => void;
-  /** Told when a worker ended that was not stopped, and how long the pause before the next one is. */
-  onWorkerEnded?: (delayMs: number) => void;
 }
 
 /** The pool as it is now. */
 export interface PoolStatus {
-  workers: { worker: InferenceWorker; state: 'starting' | 'idle' | 'busy' | 'retiring' }[];
+  workers: WorkerState[];
   /** Workers that ended and were replaced. */
   restarts: number;
   queue: { length: number; bytes: number; maxLength: number; maxBytes: number; running: number };
 }
 
-/** What a caller says of a job. */
+/** Choices of the caller for one job. */
 export interface RunOptions {
   /** Drops the job while it waits; once it runs, it finishes unanswered. */
   signal?: AbortSignal;
   /** Milliseconds to the deadline, where it is sooner than the pool's own. */
   timeoutMs?: number;
-  /** Whose job it is: callers are served in turn. Jobs without one share a line that may fill the queue. */
+  /** Callers are served in turn. Jobs without a caller share a line that may fill the queue. */
   caller?: string;
 }
 
-/** Pause before a worker is started again, doubled for every one that ended of late. */
-const FIRST_RESTART_DELAY_MS = 50;
-const MAX_RESTART_DELAY_MS = 30_000;
-/** Shortest time that a replacement is given to load its models. */
-const MIN_RESTART_LIMIT_MS = 5000;
-/** So many workers ended, and in between not one job was answered or one worker stayed: that is a crash loop. */
-const CRASH_LOOP_DEATHS = 5;
-/** A worker that is up for so long after its warm-up stays. */
-const STABLE_MS = 1000;
-/** Workers a job may be given to: what ends two is not given to a third. */
+/** Workers that one job may get: a job that ends two workers gets no third. */
 const MAX_ATTEMPTS = 2;
-
-interface Task extends Origin {
-  job: FaceJob;
-  bytes: number;
-  admittedAt: number;
-  /** Time from admission to the deadline. */
-  limitMs: number;
-  attempts: number;
-  resolve: (result: FaceJobResult) => void;
-  reject: (error: Error) => void;
-  /** Nobody waits for it any more. */
-  isSettled: boolean;
-}
 
 /**
  * Workers behind one bounded queue; each runs one job at a time.
  *
  * All hold the same models. {@link switchTo} brings other models: new workers load them beside the old ones, then take
- * over; the old ones finish what only they can do, and end, which gives their memory back.
+ * over; the old ones finish the jobs that only they can do, and end, which frees their memory.
  *
- * Nothing waits for ever: a job is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED,
- * CALLER_QUARANTINED), or refused at its deadline (INFERENCE_TIMEOUT). What would be late for the others' sake is refused
- * as QUEUE_FULL, at admission where that can be foreseen, else at its turn. A worker that ends, or does not answer by the
- * deadline, is replaced; what it ran is tried once more on another, then refused (INFERENCE_FAILED).
+ * No job waits forever: it is answered, refused at admission (QUEUE_FULL, CALLER_QUEUE_FULL, IMAGE_QUARANTINED,
+ * CALLER_QUARANTINED), or refused at its deadline (INFERENCE_TIMEOUT). A job that would be late because of other jobs is
+ * refused with QUEUE_FULL, at admission where that is foreseeable, else at its turn. A worker that ends, or does not answer by
+ * the deadline, is replaced; its job is tried once more on another, then refused (INFERENCE_FAILED).
  */
 export class WorkerPool {
   private readonly queue: FairQueue<Task>;
   private readonly quarantine = new Quarantine();
-  /** Takes all new work. */
+  /** Gets all new jobs. */
   private current: WorkerSet;
   /** The current set, one that is loading, and those that are retiring. */
   private readonly sets = new Set<WorkerSet>();
   private readonly statistics = new RunStatistics();
-  private readonly loads = new Map<string, number>();
   private readonly drainRate = new DrainRate();
-  private recentDeaths = 0;
-  private restarts = 0;
-  /** Slowest start so far. */
-  private bootMs?: number;
+  private readonly supervisor: WorkerSupervisor;
   private closed = false;
   private readonly drained: (() => void)[] = [];
   private running = 0;
@@ -102,6 +73,7 @@ export class WorkerPool {
     plan: WorkerPlan,
   ) {
     this.queue = new FairQueue(options.queueSize, options.queueBytes);
+    this.supervisor = new WorkerSupervisor(options, (worker, set) => this.release(worker, set));
     this.current = this.addSet(plan);
   }
 
@@ -113,7 +85,9 @@ export class WorkerPool {
   static async start(options: WorkerPoolOptions, plan: WorkerPlan): Promise<WorkerPool> {
     const pool = new WorkerPool(options, plan);
     try {
-      await Promise.all(Array.from({ length: options.workerCount }, () => pool.startWorker(pool.current)));
+      await Promise.all(
+        Array.from({ length: options.workerCount }, () => pool.supervisor.start(pool.current)),
+      );
     } catch (error) {
       await pool.close(0);
       throw error;
@@ -122,18 +96,18 @@ export class WorkerPool {
   }
 
   /**
-   * Puts workers with other models in the place of those that serve. Settles when the old ones have ended.
+   * Replaces all workers by workers with other models. Settles when the old ones have ended.
    *
-   * @param onTakeOver - called in the very turn in which the new workers take over.
+   * @param onTakeOver - called in the same turn of the event loop in which the new workers take over.
    * @throws {FaceError} the reason of the first new worker that fails; the old ones still serve.
    */
   async switchTo(plan: WorkerPlan, onTakeOver: () => void): Promise<void> {
     const next = this.addSet(plan);
     try {
-      // One after the other: they load on the cores that the old ones work on.
+      // One after the other: they load on the cores of the old ones, which still serve.
       for (let started = 0; started < this.options.workerCount; started++) {
         if (this.closed) throw shuttingDown();
-        await this.startWorker(next);
+        await this.supervisor.start(next);
       }
       if (this.closed) throw shuttingDown();
     } catch (error) {
@@ -149,7 +123,7 @@ export class WorkerPool {
     await old.retired;
   }
 
-  /** Runs a model once in every worker. One that ends meanwhile, or hangs, is replaced by one that is warm. */
+  /** Runs a model once in every worker. A worker that ends meanwhile, or hangs, is replaced by a warm one. */
   async warm(model: string): Promise<void> {
     const ready = [...this.current.workers].filter(([, models]) => models != null);
     await Promise.all(
@@ -170,51 +144,16 @@ export class WorkerPool {
   run(job: FaceJob, { signal, timeoutMs, caller = '' }: RunOptions = {}): Promise<FaceJobResult> {
     if (this.closed) return Promise.reject(shuttingDown());
     if (signal?.aborted) return Promise.reject(aborted());
-    const imageHash = hashOnce(job.image);
-    const refusal = this.quarantine.refusalOf({ caller, imageHash });
-    if (refusal != null) return Promise.reject(quarantined(refusal));
     const limitMs = Math.min(timeoutMs ?? Infinity, this.options.requestTimeoutMs);
-    return new Promise<FaceJobResult>((resolve, reject) => {
-      const onAbort = () => {
-        this.queue.remove(task);
-        task.reject(aborted());
-      };
-      const timer = setTimeout(() => {
-        this.queue.remove(task);
-        task.reject(timedOut(limitMs));
-      }, limitMs);
-      const settle = <T>(finish: (value: T) => void) => {
-        return (value: T) => {
-          task.isSettled = true;
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', onAbort);
-          finish(value);
-        };
-      };
-      const task: Task = {
-        job,
-        caller,
-        imageHash,
-        bytes: job.image.byteLength,
-        admittedAt: performance.now(),
-        limitMs,
-        attempts: 0,
-        resolve: settle(resolve),
-        reject: settle(reject),
-        isSettled: false,
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      const set = this.setFor(task) ?? this.current;
-      const worker = set.idle.pop();
-      if (worker != null) return void this.execute(task, worker, set);
-      const overflow = this.queue.push(task, this.placesFor(caller, set, limitMs));
-      if (overflow != null) task.reject(this.queueFull(overflow));
-    });
+    const task = new Task(job, caller, limitMs, signal, (withdrawn) => this.queue.remove(withdrawn));
+    const refusal = this.quarantine.refusalOf(task);
+    if (refusal != null) task.reject(quarantined(refusal));
+    else this.admit(task);
+    return task.answer;
   }
 
   /**
-   * The error that a job of this caller would be refused with at admission now, whatever its image; `null` where it would
-   * be taken.
+   * The error with which every job of this caller would be refused at admission now; `null` where a job would be taken.
    */
   refusal(caller = ''): FaceError | null {
     if (this.closed) return shuttingDown();
@@ -226,12 +165,12 @@ export class WorkerPool {
     return overflow == null ? null : this.queueFull(overflow);
   }
 
-  /** Times that a model was loaded since the start, replaced workers included. */
+  /** Loads of a model since the boot, those of replaced workers included. */
   loadCount(model: string): number {
-    return this.loads.get(model) ?? 0;
+    return this.supervisor.loadCount(model);
   }
 
-  /** A model as the workers that serve have loaded it, one entry a worker. */
+  /** The loads of a model in the current workers, one entry per worker. */
   loadedIn(model: string): LoadedModel[] {
     return this.current.loaded().filter(({ name }) => name === model);
   }
@@ -243,10 +182,8 @@ export class WorkerPool {
   status(): PoolStatus {
     const { queue } = this;
     return {
-      workers: [...this.sets].flatMap((set) =>
-        [...set.workers].map(([worker, models]) => ({ worker, state: stateOf(worker, models, set) })),
-      ),
-      restarts: this.restarts,
+      workers: [...this.sets].flatMap((set) => set.states()),
+      restarts: this.supervisor.restarts,
       queue: {
         length: queue.length,
         bytes: queue.bytes,
@@ -259,21 +196,18 @@ export class WorkerPool {
 
   readiness(): { ready: boolean; reason?: string } {
     if (this.closed) return { ready: false, reason: 'shutting down' };
-    if (this.recentDeaths >= CRASH_LOOP_DEATHS) {
-      return {
-        ready: false,
-        reason: `inference workers keep ending: ${this.recentDeaths} in a row`,
-      };
-    }
-    // Not the number of workers: one that is still loading its models answers nothing.
+    const deaths = this.supervisor.crashLoop;
+    if (deaths != null) return { ready: false, reason: `inference workers keep ending: ${deaths} in a row` };
+    // The number of workers does not count: one that is still loading its models answers nothing.
     return this.current.idle.length > 0 || this.current.busy.size > 0
       ? { ready: true }
       : { ready: false, reason: 'no inference worker is running' };
   }
 
-  /** Refuses what waits, lets what runs finish within `limitMs`, then ends every worker. */
+  /** Refuses waiting jobs, lets running ones finish within `limitMs`, then ends every worker. */
   async close(limitMs: number = this.options.requestTimeoutMs): Promise<void> {
     this.closed = true;
+    this.supervisor.close();
     for (const task of this.queue.clear()) task.reject(shuttingDown());
     if (this.running > 0 && limitMs > 0) {
       let timer: NodeJS.Timeout | undefined;
@@ -296,36 +230,7 @@ export class WorkerPool {
     return set;
   }
 
-  private async startWorker(set: WorkerSet): Promise<void> {
-    const startedAt = performance.now();
-    const worker = set.plan.createWorker();
-    set.workers.set(worker, null);
-    void worker.ended.then(() => set.forget(worker));
-    // A replacement that takes many times as long as the first workers did hangs: it is not waited for that long.
-    const limitMs = this.bootMs == null ? undefined : Math.max(MIN_RESTART_LIMIT_MS, 5 * this.bootMs);
-    const hung = limitMs == null ? undefined : setTimeout(() => void worker.stop(), limitMs);
-    const loaded = await worker.ready.finally(() => clearTimeout(hung));
-    this.bootMs = Math.max(this.bootMs ?? 0, performance.now() - startedAt);
-    this.options.onWorkerReady?.(loaded);
-    for (const { name } of loaded) this.loads.set(name, this.loadCount(name) + 1);
-    // It may have ended since it said ready.
-    if (set.workers.has(worker)) set.workers.set(worker, loaded);
-    void worker.ended.then(() => this.replace(set));
-    setTimeout(() => set.workers.has(worker) && (this.recentDeaths = 0), STABLE_MS).unref();
-    this.release(worker, set);
-  }
-
-  private replace(set: WorkerSet): void {
-    if (this.closed || set.isRetiring) return;
-    this.restarts++;
-    const delay = Math.min(MAX_RESTART_DELAY_MS, FIRST_RESTART_DELAY_MS * 2 ** this.recentDeaths++);
-    this.options.onWorkerEnded?.(delay);
-    setTimeout(() => {
-      if (!this.closed && !set.isRetiring) this.startWorker(set).catch(() => this.replace(set));
-    }, delay).unref();
-  }
-
-  /** The set finishes what no other can do, and ends. */
+  /** The set finishes the jobs that no other set can do, and ends. */
   private retire(set: WorkerSet): void {
     set.retire();
     void set.retired.then(() => {
@@ -335,21 +240,31 @@ export class WorkerPool {
     for (const worker of set.idle.splice(0)) this.release(worker, set);
   }
 
-  /** What waits for models that went with the last worker that held them. */
+  /** Refuses waiting jobs whose models went with their last worker. */
   private refuseOrphans(): void {
     const isOrphan = (task: Task) => this.setFor(task) == null;
     for (let task = this.queue.shift(isOrphan); task != null; task = this.queue.shift(isOrphan)) {
-      task.reject(unloaded());
+      task.reject(modelUnloaded());
     }
   }
 
-  /** The current set where it holds the models of the task, else one that is retiring and does. */
+  /** An idle worker takes the task, or it waits. */
+  private admit(task: Task): void {
+    const { caller, limitMs } = task;
+    const set = this.setFor(task) ?? this.current;
+    const worker = set.idle.pop();
+    if (worker != null) return void this.execute(task, worker, set);
+    const overflow = this.queue.push(task, this.placesFor(caller, set, limitMs));
+    if (overflow != null) task.reject(this.queueFull(overflow));
+  }
+
+  /** The current set where it holds the models of the task, else a retiring set that does. */
   private setFor({ job }: Task): WorkerSet | undefined {
     if (this.current.canRun(job)) return this.current;
     return [...this.sets].find((set) => set.isRetiring && set.canRun(job) && set.workers.size > 0);
   }
 
-  /** The worker takes the next job that is for its set, or waits for one. */
+  /** The worker takes the next job for its set, or waits for one. */
   private release(worker: InferenceWorker, set: WorkerSet): void {
     if (!set.workers.has(worker) || this.closed) return;
     const task = this.nextFor(set);
@@ -358,19 +273,19 @@ export class WorkerPool {
     else set.idle.push(worker);
   }
 
-  /** The next in turn that can still be in time; a run that comes too late would make others late as well. */
+  /** The next task that can still be in time; a run that is too late would delay others as well. */
   private nextFor(set: WorkerSet): Task | undefined {
     for (;;) {
       const task = this.queue.shift((waiting) => this.setFor(waiting) === set);
       if (task == null) return undefined;
-      // Others of this caller, or with this image, may have ended workers since it was admitted.
+      // Since its admission other jobs of this caller, or with this image, may have ended workers.
       const refusal = this.quarantine.refusalOf(task);
       if (refusal != null) {
         task.reject(quarantined(refusal));
         continue;
       }
       const leftMs = task.admittedAt + task.limitMs - performance.now();
-      // One whose worker ended had its turn in time.
+      // A task whose worker ended had its turn in time.
       if (task.attempts > 0 || !this.drainRate.isTooLate(task.limitMs, leftMs)) return task;
       task.reject(this.queueFull('full'));
     }
@@ -382,8 +297,8 @@ export class WorkerPool {
     set.busy.add(worker);
     const startedAt = performance.now();
     const queueMs = startedAt - task.admittedAt;
-    // The native run cannot be interrupted: only the end of the process frees a worker that hangs. A deadline that the
-    // caller set is no reason: the image may be an honest one.
+    // The native run cannot be interrupted: only the end of the process frees a hung worker. A deadline of the caller
+    // does not end it: the image may be harmless.
     const hung = setTimeout(() => void worker.stop(), this.options.requestTimeoutMs);
     try {
       const result = await worker.run(task.job);
@@ -407,7 +322,7 @@ export class WorkerPool {
 
   private answered(task: Task, startedAt: number, error?: unknown): void {
     const { caller } = task;
-    this.recentDeaths = 0;
+    this.supervisor.forgetDeaths();
     if (hasStalled(error)) this.quarantine.blame(task);
     else this.quarantine.acquit(task);
     const at = performance.now();
@@ -424,13 +339,13 @@ export class WorkerPool {
     });
   }
 
-  /** Gives a job whose worker ended to the next one, once. */
+  /** Gives a job whose worker ended to the next worker, once. */
   private retry(task: Task, error: WorkerEndedError): void {
     this.quarantine.blame(task);
     if (task.isSettled) return;
     if (task.attempts >= MAX_ATTEMPTS || this.closed) return task.reject(error);
     const set = this.setFor(task);
-    if (set == null) return task.reject(unloaded());
+    if (set == null) return task.reject(modelUnloaded());
     this.queue.unshift(task);
     const next = set.idle.pop();
     if (next != null) this.release(next, set);
@@ -444,31 +359,7 @@ export class WorkerPool {
   }
 }
 
-function stateOf(
-  worker: InferenceWorker,
-  models: readonly LoadedModel[] | null,
-  set: WorkerSet,
-): PoolStatus['workers'][number]['state'] {
-  if (set.isRetiring) return 'retiring';
-  if (models == null) return 'starting';
-  return set.busy.has(worker) ? 'busy' : 'idle';
-}
-
-function unloaded(): FaceError {
-  return new FaceError('MODEL_NOT_LOADED', 'The model was unloaded before the image had its turn.');
-}
-
-function shuttingDown(): FaceError {
-  return new FaceError('NOT_READY', 'The service is shutting down.');
-}
-
-/** The worker was stopped in the middle of the image, and lives on. */
+/** The decoder was stopped in the middle of the image; the worker lives on. */
 function hasStalled(error: unknown): boolean {
   return error instanceof FaceError && error.code === 'IMAGE_DECODE_TIMEOUT';
-}
-
-/** Content hash of an image, when it is first asked for: 0.6 ms a megabyte. */
-function hashOnce(image: Uint8Array): () => string {
-  let hash: string | undefined;
-  return () => (hash ??= createHash('sha256').update(image).digest('base64'));
 }

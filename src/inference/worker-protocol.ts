@@ -5,7 +5,7 @@ import type { ImageLimits } from '../pipeline/image/image-limits';
 
 /*
  * Every message between the main process and an inference worker. Plain data only: class instances, getters and
- * error classes do not survive the crossing (style.md T4, T5). Serialised by structured clone.
+ * error classes do not survive structured clone, which serializes the messages.
  */
 
 /** Start-up data of a worker. */
@@ -29,17 +29,17 @@ export interface LoadedModel {
   name: string;
   /** Milliseconds of reading, hashing, loading and warming. */
   loadMs: number;
-  /** Growth of the worker's own memory by loading and warming, in bytes; what it shares with others not counted. */
+  /** Growth of the worker's private memory by loading and warming, in bytes; shared memory is not counted. */
   memoryBytes: number;
-  /** Whether the prepared model was loaded, and not the file. */
+  /** Whether the prepared model was loaded instead of the plain file. */
   isPrepared: boolean;
   /** Bytes of weights that are mapped, and so shared by all workers; 0 for a plain file. */
   sharedBytes: number;
-  /** Why the plain file was loaded although a prepared model was given. Names no folder. */
+  /** Why the plain file was loaded instead of the prepared model. Names no folder. */
   fallbackReason?: string;
 }
 
-/** What became of preparing one model: the path of its graph, or why its plain file has to do. */
+/** Result of preparing one model: the path of its graph, or the reason of the failure. */
 export type PreparedModel = { name: string; preparedPath: string } | { name: string; reason: string };
 
 /** Main process to worker. */
@@ -48,7 +48,7 @@ export type WorkerRequest =
   | { type: 'run'; id: number; job: FaceJob }
   /** Runs a model's warm-up once more; answered with `warmed` or `error`. */
   | { type: 'warm'; id: number; model: string }
-  /** To a process that is started for this alone, and never loads the models it could run. */
+  /** Sent to a process that only prepares models, and ends. */
   | { type: 'prepare'; model: Omit<ModelFile, 'preparedPath'>; modelsDir: string };
 
 /** Worker to main process. */

@@ -2,21 +2,27 @@ import type { FaceJob } from '../pipeline/face-job';
 import type { InferenceWorker } from './inference-worker';
 import type { LoadedModel } from './worker-protocol';
 
-/** Which models a set of workers holds, and how one of them is made. */
+/** The models of a set of workers, and the factory of its workers. */
 export interface WorkerPlan {
   /** Ids of the models, as {@link FaceJob.models} names them. */
   models: ReadonlySet<string>;
-  /** Makes a worker that is already starting. */
+  /** Creates a worker, which starts at once. */
   createWorker: () => InferenceWorker;
 }
 
-/** The workers that hold the same models. Models change by a new set that takes the place of the old one. */
+export interface WorkerState {
+  worker: InferenceWorker;
+  /** `retiring`: finishes its job with models that were unloaded, then ends. */
+  state: 'starting' | 'idle' | 'busy' | 'retiring';
+}
+
+/** The workers that hold the same models. A change of models replaces the set. */
 export class WorkerSet {
   /** Every worker that has not ended, with its models once it is ready. */
   readonly workers = new Map<InferenceWorker, readonly LoadedModel[] | null>();
   readonly idle: InferenceWorker[] = [];
   readonly busy = new Set<InferenceWorker>();
-  /** Takes no work that others can do, and ends as soon as there is none left. */
+  /** Takes only jobs that no other set can do, and ends when none is left. */
   isRetiring = false;
   /** Settles when the last worker of a retiring set has ended. */
   readonly retired: Promise<void>;
@@ -33,6 +39,15 @@ export class WorkerSet {
   /** Models of the workers that are ready. */
   loaded(): LoadedModel[] {
     return [...this.workers.values()].flatMap((models) => models ?? []);
+  }
+
+  /** State of every worker that has not ended. */
+  states(): WorkerState[] {
+    return [...this.workers].map(([worker, models]) => {
+      if (this.isRetiring) return { worker, state: 'retiring' };
+      if (models == null) return { worker, state: 'starting' };
+      return { worker, state: this.busy.has(worker) ? 'busy' : 'idle' };
+    });
   }
 
   retire(): void {
