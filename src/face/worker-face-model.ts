@@ -311,6 +311,7 @@ export class WorkerFaceModel extends FaceModel {
       // Absent and not false: a cached answer is found by all of the job.
       quality: options.quality ? true : undefined,
       crop: task === 'represent' && options.crop ? true : undefined,
+      hash: task === 'represent' && options.hash ? true : undefined,
       wholeImage: wholeImage === 'never' ? undefined : wholeImage,
       autoRotate: options.autoRotate === false ? false : undefined,
       align: task === 'represent' && options.align === false ? false : undefined,
