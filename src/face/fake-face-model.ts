@@ -114,8 +114,11 @@ export class FakeFaceModel extends FaceModel {
     }));
   }
 
-  represent(image: Uint8Array, options: RepresentCallOptions = {}): Promise<ImageFaces<RepresentedFace>> {
-    return this.answer(
+  async represent(
+    image: Uint8Array,
+    options: RepresentCallOptions = {},
+  ): Promise<ImageFaces<RepresentedFace>> {
+    const answer = await this.answer(
       image,
       options,
       ({ box, landmarks, detectionScore, alignmentScore, person, quality }) => ({
@@ -133,6 +136,7 @@ export class FakeFaceModel extends FaceModel {
       }),
       options.embedder ?? this.defaultEmbedder,
     );
+    return options.hash ? { ...answer, imageHash: hash(image) } : answer;
   }
 
   analyze(

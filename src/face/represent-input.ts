@@ -51,6 +51,8 @@ export interface RepresentedInput {
   image: ComparedImage | null;
   /** `null` where an embedding came in. */
   timings: StageTimings | null;
+  /** See {@link ImageFaces.imageHash}; `null` where an embedding came in, or it was not asked for. */
+  imageHash: string | null;
 }
 
 /**
@@ -73,6 +75,7 @@ export async function representInput(
       isFaceless: false,
       image: null,
       timings: null,
+      imageHash: null,
     };
   }
   const { presentationAttack = model.presentationAttack } = options;
@@ -83,7 +86,7 @@ export async function representInput(
     faceSelection: options.faceSelection ?? 'best',
   });
   assertFace(result);
-  const { faces, faceCount, imageWidth, imageHeight, rotation, timings } = result;
+  const { faces, faceCount, imageWidth, imageHeight, rotation, timings, imageHash = null } = result;
   assertPresented(faces, presentationAttack);
   return {
     faces: faces.map(representedFace),
@@ -91,6 +94,7 @@ export async function representInput(
     isFaceless: options.wholeImage === 'ifNoFace' && faces[0].landmarks == null,
     image: { imageWidth, imageHeight, rotation },
     timings,
+    imageHash,
   };
 }
 

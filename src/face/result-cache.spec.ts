@@ -69,6 +69,7 @@ function answer(...faces: RepresentedFace[]): ImageFaces<RepresentedFace> {
     faceCount: faces.length,
     faces,
     timings: { ...TIMINGS },
+    imageHash: 'f'.repeat(64),
   };
 }
 
@@ -243,6 +244,7 @@ describe(ResultCache.name, () => {
       { minDetectionScore: 0 },
       { minDetectionScore: NaN },
       { quality: true },
+      { hash: true },
       { wholeImage: 'ifNoFace' },
       { wholeImage: 'always' },
       { align: false },

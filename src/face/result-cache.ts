@@ -210,7 +210,8 @@ export class ResultCache {
   private answer(flight: InFlight, leader: Waiter, answer: Answer, waitedMs: number): void {
     const { imageWidth, imageHeight, rotation, detectionScale, unalignedCount, faceCount, faces, timings } =
       answer;
-    const image = { imageWidth, imageHeight, rotation, detectionScale };
+    const { imageHash } = answer;
+    const image = { imageWidth, imageHeight, rotation, detectionScale, ...(imageHash && { imageHash }) };
     const content: Content = { ...image, unalignedCount, faceCount, faces };
     // An exact copy: the serialiser's own buffer may be twice the size of what it holds.
     const bytes = new Uint8Array(serialize(content));

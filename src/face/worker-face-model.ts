@@ -314,6 +314,7 @@ export class WorkerFaceModel extends FaceModel {
       // Absent instead of false: the whole job is the key of a cached answer.
       quality: options.quality ? true : undefined,
       crop: task === 'represent' && options.crop ? true : undefined,
+      hash: task === 'represent' && options.hash ? true : undefined,
       wholeImage: wholeImage === 'never' ? undefined : wholeImage,
       autoRotate: options.autoRotate === false ? false : undefined,
       align: task === 'represent' && options.align === false ? false : undefined,

@@ -247,6 +247,17 @@ describe(GalleryService.name, () => {
   });
 
   describe('enroll', () => {
+    it.each([
+      ['the hash of the model', 'f'.repeat(64)],
+      ['a hash of its own where the model gives none', undefined],
+    ])('keeps %s with an image', async (_name, imageHash) => {
+      const image = photo('ada');
+      const represented = await model.represent(image, { quality: true });
+      jest.spyOn(model, 'represent').mockResolvedValue({ ...represented, imageHash });
+      const { reference } = await enrolled('ada', image);
+      expect(reference.imageHash).toBe(imageHash ?? createHash('sha256').update(image).digest('hex'));
+    });
+
     it('adds references in the order of the items, with what was seen of the faces', async () => {
       const image = photo({
         person: 'ada',
@@ -408,6 +419,7 @@ describe(GalleryService.name, () => {
         maxFaces: undefined,
         embedder: 'fake-embedder',
         faceSelection: 'best',
+        hash: true,
         quality: true,
       });
     });

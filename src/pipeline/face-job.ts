@@ -30,6 +30,8 @@ export interface FaceJob {
   quality?: true;
   /** Cut every selected face out; read by `represent` only. Absent: no. */
   crop?: true;
+  /** Hash the encoded image. Absent: no. */
+  hash?: true;
   /** Look at the picture as it is, not at its other turns. Absent: at those too where the first look leaves it in doubt. */
   autoRotate?: false;
   /** When the whole image is the face. Absent: never. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 import type { CardDetection, CardEmbedding, ModelTask } from '../models/model-card';
 import { alignFaces, type FaceToAlign } from './align/align-faces';
@@ -108,6 +109,7 @@ export class FacePipeline {
       unalignedCount,
       faces: job.crop ? await withCrops(faces, picture, rotation) : faces,
       timings: clock.timings,
+      ...(job.hash ? { imageHash: createHash('sha256').update(job.image).digest('hex') } : {}),
     };
   }
 

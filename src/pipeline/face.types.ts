@@ -181,6 +181,8 @@ export interface ImageFaces<F extends FaceDetection> {
   /** Selected faces: largest box first. */
   faces: F[];
   timings: StageTimings;
+  /** Where it was asked for: sha256 of the encoded image, 64 hexadecimal digits. */
+  imageHash?: string;
 }
 
 /**

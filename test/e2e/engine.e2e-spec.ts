@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -271,6 +272,15 @@ describe('the default models in real workers', () => {
     });
     const sharpness = ({ faces }: typeof measured) => faces[0].quality?.sharpness ?? NaN;
     expect(sharpness(measured)).toBeGreaterThan(3 * sharpness(blurred));
+  });
+
+  it('hashes the image where it is asked to', async () => {
+    const [plain, hashed] = await Promise.all([
+      model.represent(photo(1)),
+      model.represent(photo(1), { hash: true }),
+    ]);
+    expect(plain).not.toHaveProperty('imageHash');
+    expect(hashed.imageHash).toBe(createHash('sha256').update(photo(1)).digest('hex'));
   });
 
   it('refuses an image of too many bytes unread', async () => {

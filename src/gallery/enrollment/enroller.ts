@@ -172,11 +172,12 @@ export class Enroller {
       metadata: metadataProblem(metadata),
       expiresAt: rightsProblems({ expiresAt }).expiresAt,
     });
-    const imageHash = isImage(input) ? createHash('sha256').update(input).digest('hex') : null;
     const known = options.idempotencyKey == null ? null : await this.referenceOf(gallery.id, subjectId, id);
-    // Neither worked on again nor judged again, by a gate or a gallery that may have changed since.
-    const hasSameFields = known != null && isSameContent(known, { imageHash, metadata, expiresAt });
-    if (known != null && imageHash != null) return repeated(gallery.id, known, hasSameFields);
+    if (known != null && isImage(input)) {
+      // Neither worked on again nor judged again, by a gate or a gallery that may have changed since. So no worker hashes it.
+      const isSame = isSameContent(known, { imageHash: hashOf(input), metadata, expiresAt });
+      return repeated(gallery.id, known, isSame);
+    }
     const isGateOn = gate !== 'off';
     const { faceSelection = isGateOn ? 'single' : 'best' } = options;
     const embedder = embedderOf(this.model, gallery);
@@ -185,12 +186,16 @@ export class Enroller {
       // The gate tells of several faces itself, beside all else that it finds.
       faceSelection: isGateOn && faceSelection === 'single' ? 'best' : faceSelection,
       quality: true,
+      hash: true,
       crop: gallery.keepCrops,
     });
     const [{ embedding, detection, quality: pixels, crop }] = seen.faces;
     if (known != null) {
-      return repeated(gallery.id, known, hasSameFields && isEqual(known.embedding, embedding));
+      const isSame = isSameContent(known, { imageHash: null, metadata, expiresAt });
+      return repeated(gallery.id, known, isSame && isEqual(known.embedding, embedding));
     }
+    // A model of the application's own may give no hash.
+    const imageHash = isImage(input) ? (seen.imageHash ?? hashOf(input)) : null;
     const quality = detection == null ? null : faceQuality(detection, pixels, seen.image?.rotation);
     const reasons: RejectionReason[] = [];
     if (isGateOn && faceSelection === 'single' && seen.faceCount > 1) reasons.push('SEVERAL_FACES');
@@ -339,6 +344,10 @@ function derivedId(galleryId: string, key: string, index: number): string {
 
 function isImage(input: VerificationInput): input is Uint8Array {
   return ArrayBuffer.isView(input);
+}
+
+function hashOf(image: Uint8Array): string {
+  return createHash('sha256').update(image).digest('hex');
 }
 
 /** An error of an item becomes its result; what is not the item's own is thrown. */
