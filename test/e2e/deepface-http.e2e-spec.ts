@@ -599,10 +599,10 @@ describe('the DeepFace API over HTTP', () => {
     });
 
     it.each<[string, object]>([
-      ['The address for img is on a host', { img: 'https://example.com/a.jpg' }],
-      ['files of the server are never read', { img: 'dataset/img1.jpg' }],
-      ['files of the server are never read', { img: '/etc/passwd' }],
-      ['files of the server are never read', { img: 'file:///etc/passwd' }],
+      ['The URL for img is on a host', { img: 'https://example.com/a.jpg' }],
+      ['file paths are not supported', { img: 'dataset/img1.jpg' }],
+      ['file paths are not supported', { img: '/etc/passwd' }],
+      ['file paths are not supported', { img: 'file:///etc/passwd' }],
       ['img must be base64, a data URI', { img: 7 }],
       ['img[1] must be base64', { img: [image, { a: 1 }] }],
       ['anti_spoofing must be true or false', { img: image, anti_spoofing: 'maybe' }],

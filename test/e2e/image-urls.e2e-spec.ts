@@ -61,7 +61,7 @@ describe('images by their address', () => {
     const gone = await service.http.post('/represent').send({ img: `${origin}/gone.jpg` });
     expect([gone.status, gone.body]).toEqual([
       400,
-      { error: 'Exception while representing: No image could be fetched from the address for img.' },
+      { error: 'Exception while representing: The image could not be fetched from the URL for img.' },
     ]);
     requests = [];
     await service.http
@@ -110,7 +110,7 @@ describe('images by their address', () => {
       .expect(422);
     expect(body.error).toEqual({
       code: 'IMAGE_URL_FAILED',
-      message: 'No image could be fetched from the address for image[1].',
+      message: 'The image could not be fetched from the URL for image[1].',
       details: { field: 'image', index: 1, status: 404 },
     });
     requests = [];

@@ -30,7 +30,10 @@ export class AuditInterceptor implements NestInterceptor {
     const route = this.trail.isOn ? auditedRouteOf(request.method, path) : null;
     if (route == null) return next.handle();
     if (this.trail.isRefusing) {
-      throw new FaceError('AUDIT_FAILED', 'The audit stream cannot be written; nothing was done.');
+      throw new FaceError(
+        'AUDIT_FAILED',
+        'The audit stream cannot be written, so the request was not processed.',
+      );
     }
     request.isAudited = true;
     return next.handle().pipe(

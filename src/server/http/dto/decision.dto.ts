@@ -2,7 +2,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import { type Decision, DECISIONS } from '../../../face/thresholds';
 import { type DecisionResult, REFUSAL_REASONS, type RefusalReason } from '../../../face/verification.service';
 
-/** Property of an answer: how often strangers are at least as similar. */
+/** Property of a response: false match rate at the measured similarity. */
 export function ApiFalseMatchRate(nullWhere: string): PropertyDecorator {
   return ApiProperty({
     type: Number,
@@ -10,17 +10,15 @@ export function ApiFalseMatchRate(nullWhere: string): PropertyDecorator {
     minimum: 0,
     maximum: 0.5,
     example: 0.000001,
-    description:
-      "How often two strangers are at least this similar, by the embedder's calibration (/v1/models). 0.000001 stands for at " +
-      `most so often, 0.5 for at least so often; null where ${nullWhere}`,
+    description: `False match rate at this similarity: share of pairs of different people that are at least as similar, from the calibration of the embedder (/v1/models). 0.000001 means at most this rate, 0.5 at least this rate; null if ${nullWhere}`,
   });
 }
 
-/** Fields of every answer about a comparison 1:1. */
+/** Fields of every verification response. */
 export class DecisionDto implements DecisionResult {
   @ApiProperty({
     example: true,
-    description: 'distance <= threshold; false where `reason` is given, whatever the distance',
+    description: 'distance <= threshold; false if `reason` is present',
   })
   verified!: boolean;
 
@@ -39,7 +37,7 @@ export class DecisionDto implements DecisionResult {
     nullable: true,
     example: 0.00001,
     description:
-      'The false match rate that the threshold follows from; null where a threshold was given, or the embedder has no calibration',
+      'False match rate from which the threshold was derived; null if a threshold was given or the embedder has no calibration',
   })
   targetFmr!: number | null;
 
@@ -49,7 +47,7 @@ export class DecisionDto implements DecisionResult {
     nullable: true,
     example: null,
     description:
-      'Why the pair does not verify whatever its distance. no_face: with wholeImage=ifNoFace, no face was found on either side',
+      'Reason for a rejection regardless of the distance. no_face: with wholeImage=ifNoFace, neither image has a face',
   })
   reason!: RefusalReason | null;
 }
@@ -60,7 +58,7 @@ export function decisionFields(result: DecisionResult & { verified: boolean }): 
   return { verified, decision, falseMatchRate, targetFmr, reason };
 }
 
-/** As the OpenAPI document shows it: by the threshold of a card without a calibration. */
+/** Example for the threshold of a card without a calibration. */
 export const DECISION_EXAMPLE: DecisionDto = {
   verified: true,
   decision: 'match',

@@ -24,7 +24,7 @@ export function IsModelName(description: string, example: string): PropertyDecor
   );
 }
 
-/** Property: which faces of an image count. */
+/** Property: selection among several faces of an image. */
 export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -33,12 +33,12 @@ export function IsFaceSelection(byDefault: FaceSelection): PropertyDecorator {
       enum: FACE_SELECTIONS,
       default: byDefault,
       description:
-        'Which faces count. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every one',
+        'Selection among several faces. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every face',
     }),
   );
 }
 
-/** Property: how many faces count. */
+/** Property: maximum number of faces. */
 export function IsMaxFaces(): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -52,7 +52,7 @@ export function IsMaxFaces(): PropertyDecorator {
       maximum: FACE_OPTION_RANGES.maxFaces[1],
       example: 10,
       description:
-        'At most this many faces, largest first. Default and upper bound: FACE_MAX_FACES of the service',
+        'Maximum number of faces, largest first. Default and upper limit: FACE_MAX_FACES of the service',
     }),
   );
 }
@@ -66,17 +66,15 @@ export function IsAlign(): PropertyDecorator {
       type: Boolean,
       default: true,
       description:
-        'false: the face is cut out by its box and not turned. Such embeddings have a contract of their own, and compare ' +
-        'only with each other',
+        'false: the face is cropped by its box without alignment. Such embeddings have their own contract and compare only with each other',
     }),
   );
 }
 
 export const TARGET_FMR_DESCRIPTION =
-  "False match rate (1:1): the threshold is the one at which strangers verify so often, by the embedder's calibration. Needs an " +
-  'embedder that has one, see /v1/models';
+  'False match rate (1:1) from which the threshold is derived, by the calibration of the embedder. Requires a calibrated embedder, see /v1/models';
 
-/** Property: an error rate that the threshold follows from. */
+/** Property: an error rate from which the threshold is derived. */
 export function IsTargetRate(description: string, example: number): PropertyDecorator {
   const [minimum, maximum] = TARGET_RANGE;
   return applyDecorators(
@@ -88,7 +86,7 @@ export function IsTargetRate(description: string, example: number): PropertyDeco
   );
 }
 
-/** Property: how near to the threshold a distance is for review. */
+/** Property: distance from the threshold within which a result needs review. */
 export function IsReviewMargin(maximum?: number): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -101,13 +99,12 @@ export function IsReviewMargin(maximum?: number): PropertyDecorator {
       ...(maximum == null ? {} : { maximum }),
       example: 0.05,
       description:
-        'Distances within `threshold ± reviewMargin` get the decision `review`, in the unit of the metric; `verified` does not ' +
-        'change. Default: FACE_REVIEW_MARGIN of the service; 0: nothing is for review',
+        'Margin around the threshold, in the unit of the metric: distances within `threshold ± reviewMargin` get the decision `review`; `verified` does not change. Default: FACE_REVIEW_MARGIN of the service; 0: no reviews',
     }),
   );
 }
 
-/** Property: what is done about presentation attacks. */
+/** Property: policy for presentation attacks. */
 export function IsPresentationAttack(): PropertyDecorator {
   return applyDecorators(
     OptionalField(),
@@ -116,20 +113,18 @@ export function IsPresentationAttack(): PropertyDecorator {
       enum: PRESENTATION_ATTACK_POLICIES,
       example: 'report',
       description:
-        'Presentation attacks: pictures of a face, on paper or a screen, and masks. report: each face of an image has a score ' +
-        'and a label; require: PRESENTATION_ATTACK_SUSPECTED where a face is not labeled real; off: nothing. Embeddings are ' +
-        'not judged. Default: FACE_PRESENTATION_ATTACK of the service',
+        'Policy for presentation attacks: pictures of a face on paper or a screen, and masks. report: adds a score and a label to each face of an image; require: fails with PRESENTATION_ATTACK_SUSPECTED if a face is not labeled real; off: no check. Embeddings are not checked. Default: FACE_PRESENTATION_ATTACK of the service',
     }),
   );
 }
 
-/** Options of every route that looks for faces. */
+/** Options of every route that detects faces. */
 export class DetectorOptionsDto {
   /** Name of a loaded detector. */
-  @IsModelName('Name of a loaded detector, see /v1/models. Default: the first one loaded', EXAMPLE_DETECTOR)
+  @IsModelName('Name of a loaded detector, see /v1/models. Default: the first loaded one', EXAMPLE_DETECTOR)
   detector?: string;
 
-  /** Overrides the score of the detector's card, [0, 1], inclusive. Less than 0.1 counts as 0.1. */
+  /** Minimum detection score, [0, 1], inclusive; overrides the detector's card. Less than 0.1 counts as 0.1. */
   @OptionalField()
   @IsDecimal()
   @Min(0)
@@ -140,47 +135,45 @@ export class DetectorOptionsDto {
     maximum: 1,
     example: 0.6,
     description:
-      'Faces below this detection score are passed over, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the ' +
+      'Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the ' +
       'detector',
   })
   minDetectionScore?: number;
 
-  /** When the whole image is taken for the one face. */
+  /** When to treat the whole image as the face. */
   @OptionalField()
   @IsIn(WHOLE_IMAGE_MODES)
   @ApiPropertyOptional({
     enum: WHOLE_IMAGE_MODES,
     default: 'never',
     description:
-      'When the whole image is taken for the one face, without landmarks, at detection score 0. always: no detector is ' +
-      'run; ifNoFace: where none is found, or none that is aligned. For images that are a face and little else',
+      'When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face',
   })
   wholeImage?: WholeImageMode;
 
-  /** Whether the other turns of a photo are tried. */
+  /** Whether to correct the rotation of a photo. */
   @OptionalField()
   @IsTrueOrFalse()
   @ApiPropertyOptional({
     type: Boolean,
     default: true,
     description:
-      'Whether a photo is also looked at turned by 90, 180 and 270 degrees where its faces do not look upright. false: as the ' +
-      'file shows it (EXIF applied)',
+      'Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)',
   })
   autoRotate?: boolean;
 }
 
-/** Options of the routes that answer with a list of faces. */
+/** Options of the routes that return a list of faces. */
 export class FaceOptionsDto extends DetectorOptionsDto {
-  /** Which faces count. */
+  /** Selection among several faces. */
   @IsFaceSelection('all')
   faceSelection: FaceSelection = 'all';
 
-  /** At most this many faces, largest first. */
+  /** Maximum number of faces, largest first. */
   @IsMaxFaces()
   maxFaces?: number;
 
-  /** Shorter side of a box in pixels of the image as the file shows it. */
+  /** Minimum length of the shorter box side, in pixels of the upright image. */
   @OptionalField()
   @IsDecimal()
   @Min(0)
@@ -188,7 +181,7 @@ export class FaceOptionsDto extends DetectorOptionsDto {
     type: Number,
     minimum: 0,
     example: 0,
-    description: 'Faces whose shorter box side is under this many pixels are passed over. Default: 0',
+    description: 'Minimum length of the shorter box side of a face, in pixels. Default: 0',
   })
   minFaceSize?: number;
 }

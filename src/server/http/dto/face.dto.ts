@@ -15,19 +15,18 @@ import {
 import { ROTATIONS } from '../../../pipeline/image/turn-image';
 import { EXAMPLE_DETECTOR } from '../openapi/examples';
 
-const PIXELS =
-  'pixels of the image as the file shows it (EXIF applied), origin top-left; may lie outside the image';
+const PIXELS = 'pixels of the upright image (EXIF applied), origin top-left; can be outside the image';
 
-/** A point in pixels of the image as the file shows it (EXIF applied), origin top-left. */
+/** A point in pixels of the upright image (EXIF applied), origin top-left. */
 export class PointDto implements Point {
-  @ApiProperty({ example: 61.3, description: `To the right, ${PIXELS}` })
+  @ApiProperty({ example: 61.3, description: `Distance from the left edge, ${PIXELS}` })
   x!: number;
 
   @ApiProperty({ example: 72.4, description: `Downwards, ${PIXELS}` })
   y!: number;
 }
 
-/** Axis-aligned box in pixels of the image as the file shows it (EXIF applied), origin top-left. */
+/** Axis-aligned box in pixels of the upright image (EXIF applied), origin top-left. */
 export class BoxDto implements BoundingBox {
   @ApiProperty({ example: 38, description: `Left edge, ${PIXELS}` })
   x!: number;
@@ -42,17 +41,17 @@ export class BoxDto implements BoundingBox {
   height!: number;
 }
 
-/** Five points of a face. Left and right are sides of the image turned by its `rotation`, not of the person. */
+/** Five points of a face. Left and right refer to the image after its `rotation`, not to the person. */
 export class LandmarksDto {
   @ApiProperty({
     type: PointDto,
-    description: 'Center of the eye on the left of the upright face, as the image shows it',
+    description: 'Center of the eye on the left side of the image, with the face upright',
   })
   imageLeftEye!: PointDto;
 
   @ApiProperty({
     type: PointDto,
-    description: 'Center of the eye on the right of the upright face, as the image shows it',
+    description: 'Center of the eye on the right side of the image, with the face upright',
   })
   imageRightEye!: PointDto;
 
@@ -61,13 +60,13 @@ export class LandmarksDto {
 
   @ApiProperty({
     type: PointDto,
-    description: 'Corner of the mouth on the left of the upright face, as the image shows it',
+    description: 'Corner of the mouth on the left side of the image, with the face upright',
   })
   imageLeftMouth!: PointDto;
 
   @ApiProperty({
     type: PointDto,
-    description: 'Corner of the mouth on the right of the upright face, as the image shows it',
+    description: 'Corner of the mouth on the right side of the image, with the face upright',
   })
   imageRightMouth!: PointDto;
 
@@ -82,7 +81,7 @@ export class LandmarksDto {
   }
 }
 
-/** Whether a face may be a picture or a mask of one: a signal, no proof. */
+/** Presentation attack detection for a face: a signal, not proof. */
 export class PresentationAttackDto implements PresentationAttack {
   @ApiProperty({
     type: Number,
@@ -91,15 +90,14 @@ export class PresentationAttackDto implements PresentationAttack {
     maximum: 1,
     example: 0.97,
     description:
-      'Softmax output for a genuine face, [0, 1]; of several models the mean. No calibrated probability. null without context',
+      'Softmax output for a genuine face, [0, 1]; the mean of several models. Not a calibrated probability. null for insufficient_context',
   })
   score!: number | null;
 
   @ApiProperty({
     enum: PRESENTATION_ATTACK_LABELS,
     description:
-      'real: the score is at least that of the card; else the likelier of print_or_screen and mask; insufficient_context: too ' +
-      'little of the surroundings is in the image to tell',
+      'real: the score reaches the threshold of the card; otherwise the more likely of print_or_screen and mask; insufficient_context: the image shows too little around the face',
   })
   label!: PresentationAttackLabel;
 }
@@ -112,7 +110,7 @@ export class FaceDto {
   @ApiProperty({
     type: LandmarksDto,
     nullable: true,
-    description: 'null where the whole image was taken for the face',
+    description: 'null if the whole image is the face',
   })
   landmarks!: LandmarksDto | null;
 
@@ -121,7 +119,7 @@ export class FaceDto {
     maximum: 1,
     example: 0.88,
     description:
-      "Detector's own score, [0, 1]. Not comparable between detectors. 0 where the whole image was taken for the face",
+      'Score of the detector, [0, 1]. Not comparable between detectors. 0 if the whole image is the face',
   })
   detectionScore!: number;
 
@@ -132,14 +130,13 @@ export class FaceDto {
     maximum: 1,
     example: 0.99,
     description:
-      'How likely the face is upright and aligned: how well its points fit a face and, where it was embedded, how long the raw ' +
-      'embedding is. For comparing, not a calibrated probability. null where the whole image was taken for the face',
+      'Confidence that the face is upright and aligned, from the fit of its landmarks and, if embedded, the length of the raw embedding. Use it to compare faces; it is not a calibrated probability. null if the whole image is the face',
   })
   alignmentScore!: number | null;
 
   @ApiPropertyOptional({
     type: PresentationAttackDto,
-    description: 'Where presentationAttack was report or require',
+    description: 'Present if presentationAttack is report or require',
   })
   presentationAttack?: PresentationAttackDto;
 
@@ -157,17 +154,17 @@ export class FaceDto {
 
 /** An embedding made earlier, instead of an image. */
 export class EmbeddingInputDto implements EmbeddingInput {
-  @ApiProperty({ type: [Number], description: 'As /v1/represent returned it' })
+  @ApiProperty({ type: [Number], description: 'Value returned by /v1/represent' })
   embedding!: number[];
 
-  @ApiProperty({ description: 'As /v1/represent returned it' })
+  @ApiProperty({ description: 'Value returned by /v1/represent' })
   contract!: string;
 
   @ApiPropertyOptional({
     minimum: 0,
     exclusiveMinimum: true,
     default: 1,
-    description: 'As /v1/represent returned it; only the metric euclidean uses it',
+    description: 'Value returned by /v1/represent; used by the metric euclidean only',
   })
   embeddingNorm?: number;
 }
@@ -176,7 +173,7 @@ export class EmbeddingInputDto implements EmbeddingInput {
 export class TimingsDto implements StageTimings {
   @ApiProperty({
     example: 0.4,
-    description: 'Waiting for a free worker, or for work on the same image under way, milliseconds',
+    description: 'Waiting for a free worker, or for the same image in progress, milliseconds',
   })
   queueMs!: number;
 
@@ -195,15 +192,14 @@ export class TimingsDto implements StageTimings {
   @ApiProperty({ example: 0, description: 'Age, gender, expression and race, milliseconds' })
   attributesMs!: number;
 
-  @ApiProperty({ example: 0, description: 'Judging presentation attacks, milliseconds' })
+  @ApiProperty({ example: 0, description: 'Presentation attack detection, milliseconds' })
   presentationAttackMs!: number;
 
   @ApiPropertyOptional({
     enum: CACHE_OUTCOMES,
     example: 'miss',
     description:
-      'How the cache took the image; absent where there is none. hit: answered from it; shared: the same image was being ' +
-      'worked on already, and this is that answer; miss: worked on',
+      'Cache status of the image; absent without a cache. hit: from the cache; shared: from the same image in progress; miss: processed',
   })
   cache?: CacheOutcome;
 }
@@ -212,7 +208,7 @@ function ApiImageWidth(): PropertyDecorator {
   return ApiProperty({
     type: 'integer',
     example: 160,
-    description: 'Width of the image as the file shows it (EXIF applied), in pixels',
+    description: 'Width of the upright image (EXIF applied), in pixels',
   });
 }
 
@@ -220,31 +216,29 @@ function ApiImageHeight(): PropertyDecorator {
   return ApiProperty({
     type: 'integer',
     example: 160,
-    description: 'Height of the image as the file shows it (EXIF applied), in pixels',
+    description: 'Height of the upright image (EXIF applied), in pixels',
   });
 }
 
-/** Property: by how much an image was turned. */
+/** Property: rotation of an image. */
 function ApiRotation(): PropertyDecorator {
   return ApiProperty({
     type: 'integer',
     enum: ROTATIONS,
     example: 0,
     description:
-      'Degrees clockwise by which the image was turned to find its faces upright; coordinates are those of the image as the file ' +
-      'shows it',
+      'Clockwise rotation in degrees that made the faces upright; coordinates refer to the image before this rotation',
   });
 }
 
-/** Property: as {@link ApiRotation}, of an image in whose place an embedding may come in. */
+/** Property: as {@link ApiRotation}, for a field that can also be an embedding. */
 export function ApiProbeRotation(): PropertyDecorator {
   return ApiProperty({
     type: 'integer',
     nullable: true,
     example: 0,
     description:
-      'Degrees clockwise, 0, 90, 180 or 270, by which the image was turned to find its faces upright; null where an embedding ' +
-      'came in',
+      'Clockwise rotation in degrees (0, 90, 180 or 270) that made the faces upright; null for an embedding',
   });
 }
 
@@ -260,7 +254,7 @@ export class ComparedImageDto implements ComparedImage {
   rotation!: number;
 }
 
-/** Fields that every answer about one image has. */
+/** Fields of every response about one image. */
 export class ImageResultDto {
   @ApiImageWidth()
   imageWidth!: number;
@@ -276,16 +270,14 @@ export class ImageResultDto {
     minimum: 0,
     maximum: 1,
     example: 1,
-    description:
-      'Size of the picture that the detector had, as a fraction of the image, (0, 1]: under 1 where it was shrunk before',
+    description: 'Scale of the image for the detector, (0, 1]; less than 1 if the image was downscaled',
   })
   detectionScale!: number;
 
   @ApiProperty({
     type: 'integer',
     example: 1,
-    description:
-      'Faces found, before faceSelection and maxFaces; 0 where none was found or none was looked for',
+    description: 'Faces found, before faceSelection and maxFaces; 0 if none was found or no detector ran',
   })
   faceCount!: number;
 
@@ -293,25 +285,26 @@ export class ImageResultDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'Name of the detector that was used; null where none was run',
+    description: 'Name of the detector; null if none ran',
   })
   detector!: string | null;
 
   @ApiProperty({ type: TimingsDto })
   timings!: TimingsDto;
 
-  /** The fields of a result that all these answers have. */
+  /** Copies these fields of a result. */
   static fieldsOf(result: ImageResultDto): ImageResultDto {
     const { imageWidth, imageHeight, rotation, detectionScale, faceCount, detector, timings } = result;
     return { imageWidth, imageHeight, rotation, detectionScale, faceCount, detector, timings };
   }
 }
 
-/** Property: id of the request, in every answer. */
+/** Property: id of the request, in every response. */
 export function ApiRequestId(): PropertyDecorator {
   return ApiProperty({
     type: String,
     example: '5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11',
-    description: "As in the x-request-id header: the caller's own, where it sent one of /^[\\w.:-]{1,128}$/",
+    description:
+      'Value of the x-request-id header: that of the request if it matches /^[\\w.:-]{1,128}$/, otherwise generated',
   });
 }

@@ -22,7 +22,7 @@ const STATES = ['loaded', 'available', 'absent'] as const;
 
 /** License of a model's weights. */
 export class ModelLicenseDto {
-  @ApiProperty({ example: 'MIT', description: 'SPDX identifier, or a short name where there is none' })
+  @ApiProperty({ example: 'MIT', description: 'SPDX identifier, or a short name if there is none' })
   name!: string;
 
   @ApiProperty({ example: true, description: 'Whether the license allows commercial use' })
@@ -30,85 +30,99 @@ export class ModelLicenseDto {
 
   @ApiPropertyOptional({
     example: 'Weights for non-commercial research only.',
-    description: 'What else to know',
+    description: 'Further information',
   })
   note?: string;
 }
 
-/** Photos that a calibration was counted on. */
+/** A set of photos of a calibration. */
 export class CalibrationSetDto implements CalibrationSet {
   @ApiProperty({ example: 'cfp250 frontal' })
   name!: string;
 
-  @ApiProperty({ type: 'integer', minimum: 2, example: 250, description: 'People in it' })
+  @ApiProperty({ type: 'integer', minimum: 2, example: 250, description: 'Number of people' })
   people!: number;
 
   @ApiProperty({
     type: 'integer',
     minimum: 2,
     example: 1500,
-    description: 'Photos in which a face was found',
+    description: 'Photos with a face',
   })
   photos!: number;
 
   @ApiProperty({ type: 'integer', minimum: 1, example: 1120500, description: 'Pairs of different people' })
   nonMatedPairs!: number;
 
-  @ApiProperty({ type: 'integer', minimum: 0, example: 3750, description: 'Pairs of one person' })
+  @ApiProperty({ type: 'integer', minimum: 0, example: 3750, description: 'Pairs of the same person' })
   matedPairs!: number;
 }
 
 /** The similarity at one false match rate. */
 export class CalibrationPointDto implements CalibrationPoint {
-  @ApiProperty({ example: 0.001, description: 'False match rate: share of pairs of strangers' })
+  @ApiProperty({ example: 0.001, description: 'False match rate: share of pairs of different people' })
   fmr!: number;
 
   @ApiProperty({
     minimum: -1,
     maximum: 1,
     example: 0.28,
-    description: 'Cosine similarity that so many pairs of strangers have, or more',
+    description: 'Cosine similarity that this share of pairs of different people reaches',
   })
   minSimilarity!: number;
 
-  @ApiProperty({ type: 'integer', minimum: 0, example: 1140, description: 'Pairs of strangers that have it' })
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    example: 1140,
+    description: 'Pairs of different people that reach it',
+  })
   falseMatches!: number;
 
-  @ApiProperty({ type: 'integer', minimum: 1, example: 1141000, description: 'Pairs of strangers compared' })
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: 1141000,
+    description: 'Pairs of different people compared',
+  })
   nonMatedPairs!: number;
 
   @ApiProperty({
     type: Number,
     nullable: true,
     example: 0.012,
-    description: 'False non-match rate: share of pairs of one person below it; null without such pairs',
+    description: 'False non-match rate: share of pairs of the same person below it; null without such pairs',
   })
   fnmr!: number | null;
 
   @ApiProperty({
     example: false,
-    description:
-      'true: too few pairs had it to count the rate, so that the similarity comes from a fitted line',
+    description: 'true: too few pairs to count the rate; the similarity is extrapolated by a fitted line',
   })
   isExtrapolated!: boolean;
 }
 
-/** How often strangers are how similar, counted on photos. */
+/** Calibration of an embedder: similarities by false match rate, measured on photos. */
 export class CalibrationDto implements CardCalibration {
-  @ApiProperty({ type: String, format: 'date', example: '2026-11-28', description: 'Day of the measurement' })
+  @ApiProperty({
+    type: String,
+    format: 'date',
+    example: '2026-11-28',
+    description: 'Date of the measurement',
+  })
   date!: string;
 
-  @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'Detector that found the faces' })
+  @ApiProperty({ example: EXAMPLE_DETECTOR, description: 'Detector of the measurement' })
   detector!: string;
 
-  @ApiProperty({ type: [CalibrationSetDto], description: 'Photos; only those of one set were compared' })
+  @ApiProperty({ type: [CalibrationSetDto], description: 'Sets of photos; pairs are from the same set' })
   sets!: CalibrationSetDto[];
 
-  @ApiProperty({ type: [CalibrationPointDto], description: 'Over the pairs of all sets together' })
+  @ApiProperty({ type: [CalibrationPointDto], description: 'Similarities over the pairs of all sets' })
   points!: CalibrationPointDto[];
 }
 
-/** What a caller must know of an embedder to compare its embeddings. */
+/** Properties of an embedder that matter for comparing embeddings. */
 export class EmbedderInfoDto implements EmbedderInfo {
   @ApiProperty({ example: EXAMPLE_EMBEDDER })
   name!: string;
@@ -136,24 +150,23 @@ export class EmbedderInfoDto implements EmbedderInfo {
     type: () => CalibrationDto,
     nullable: true,
     description:
-      'Similarities by false match rate, which target rates are turned into thresholds with; null where the card has none: then ' +
-      'only thresholds can be given',
+      'Similarities by false match rate, from which thresholds for target rates are derived; null: none, target rates cannot be used',
   })
   calibration!: CalibrationDto | null;
 }
 
-/** How long one run of a network takes. */
+/** Duration of one run of a network. */
 export class RunMsDto {
-  @ApiProperty({ example: 13.9, description: 'Half of the runs took no longer, milliseconds' })
+  @ApiProperty({ example: 13.9, description: 'Median, milliseconds' })
   p50!: number;
 
-  @ApiProperty({ example: 21.4, description: '99 of 100 runs took no longer, milliseconds' })
+  @ApiProperty({ example: 21.4, description: '99th percentile, milliseconds' })
   p99!: number;
 }
 
 /** State of one model, loaded or not. */
 export class ModelStatusDto implements ModelStatus {
-  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name to use in requests and settings' })
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name for requests and settings' })
   name!: string;
 
   @ApiProperty({ example: 'MobileFaceNet, 512-d' })
@@ -168,18 +181,18 @@ export class ModelStatusDto implements ModelStatus {
   @ApiProperty({
     enum: STATES,
     example: 'loaded',
-    description: 'loaded: answers requests; available: its file is at hand; absent: only its card is',
+    description: 'loaded: in use; available: its file exists; absent: only its card exists',
   })
   state!: ModelStatus['state'];
 
-  @ApiProperty({ example: true, description: 'Used by calls that name no model of its task' })
+  @ApiProperty({ example: true, description: 'Default model of its task' })
   isDefault!: boolean;
 
   @ApiProperty({
     type: 'integer',
     minimum: 0,
     example: 4,
-    description: 'Times it was loaded, all workers together; requests never add to it',
+    description: 'Number of loads in all workers; requests never load a model',
   })
   loads!: number;
 
@@ -187,8 +200,7 @@ export class ModelStatusDto implements ModelStatus {
     type: Number,
     nullable: true,
     example: 48.2,
-    description:
-      'Slowest load and warm-up of the workers that are there, milliseconds; null where not loaded',
+    description: 'Slowest load and warm-up among the current workers, milliseconds; null if not loaded',
   })
   loadMs!: number | null;
 
@@ -196,7 +208,7 @@ export class ModelStatusDto implements ModelStatus {
     type: 'integer',
     nullable: true,
     example: 16777216,
-    description: 'Memory of their own that the workers took for it, together, bytes; null where not loaded',
+    description: 'Private memory in all workers, bytes; null if not loaded',
   })
   memoryBytes!: number | null;
 
@@ -205,7 +217,7 @@ export class ModelStatusDto implements ModelStatus {
     nullable: true,
     example: 22558720,
     description:
-      'Bytes of weights that all workers map from one file; 0 where each has a copy, null where not loaded',
+      'Bytes of weights that all workers map from one file; 0 if each worker has a copy, null if not loaded',
   })
   sharedBytes!: number | null;
 
@@ -213,14 +225,14 @@ export class ModelStatusDto implements ModelStatus {
     type: 'integer',
     minimum: 0,
     example: 1284,
-    description: 'Runs of the network since the boot',
+    description: 'Runs of the network since the start',
   })
   runs!: number;
 
   @ApiProperty({
     type: () => RunMsDto,
     nullable: true,
-    description: 'Milliseconds of one run, of the last 256 jobs; null where it never ran',
+    description: 'Duration of a run in milliseconds, over the last 256 jobs; null if it never ran',
   })
   runMs!: RunMsDto | null;
 
@@ -228,7 +240,7 @@ export class ModelStatusDto implements ModelStatus {
     type: 'integer',
     nullable: true,
     example: 600000,
-    description: 'Milliseconds without a call after which it is unloaded; null: never',
+    description: 'Idle time in milliseconds after which it is unloaded; null: never',
   })
   idleTtlMs!: number | null;
 
@@ -236,7 +248,7 @@ export class ModelStatusDto implements ModelStatus {
     type: String,
     nullable: true,
     example: 'aee63d070fb494b0fe77632b34b4ed96a6f46953cd6327f9343e01fc8b6e29b7',
-    description: 'sha256 of the ONNX file; null where the card pins none',
+    description: 'SHA-256 of the ONNX file; null if the card has none',
   })
   sha256!: string | null;
 
@@ -247,14 +259,13 @@ export class ModelStatusDto implements ModelStatus {
     type: String,
     nullable: true,
     example: 'The publisher does not say which faces it was trained on.',
-    description:
-      'What the weights were trained on, as far as their publisher says; null where the card does not say',
+    description: 'Training data of the weights, as stated by the publisher; null if unknown',
   })
   trainingData!: string | null;
 
   @ApiProperty({
     example: 'faceplugin-face-recognition-js 0.0.1, model/fr_feature.onnx, compiled to ONNX by the build',
-    description: 'Where the weights come from',
+    description: 'Source of the weights',
   })
   source!: string;
 
@@ -265,12 +276,12 @@ export class ModelStatusDto implements ModelStatus {
     enum: ATTRIBUTES,
     isArray: true,
     description:
-      'Attribute models only: what analyze takes from it. Of several loaded models of an attribute, the first configured serves',
+      'Attribute models only: attributes that analyze uses it for. Of several loaded models for an attribute, the first configured one is used',
   })
   attributes?: Attribute[];
 }
 
-/** Models used where a request names none. */
+/** Default models of requests. */
 export class DefaultModelsDto {
   @ApiProperty({ example: EXAMPLE_DETECTOR })
   detector!: string;
@@ -279,7 +290,7 @@ export class DefaultModelsDto {
   embedder!: string;
 }
 
-/** Answer of GET /v1/models. */
+/** Response of GET /v1/models. */
 export class ModelsResponseDto {
   @ApiProperty({ type: [ModelStatusDto], description: 'Every model with a card, loaded ones first' })
   models!: ModelStatusDto[];
@@ -330,7 +341,7 @@ export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
   },
 };
 
-/** A model that nobody may use before they have read its license. */
+/** A model whose license must be accepted before it is used. */
 const ABSENT_MODEL_EXAMPLE: ModelStatusDto = {
   name: 'scrfd-10g',
   title: 'SCRFD 10G',

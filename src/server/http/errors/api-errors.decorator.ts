@@ -5,7 +5,7 @@ import { ErrorEnvelopeDto } from './error.dto';
 import { ERROR_EXAMPLES, type RequestErrorCode } from './error-examples';
 import { EXAMPLE_REQUEST_ID } from '../openapi/examples';
 
-/** What every route that works on images can answer with; REQUEST_ABORTED is left out, as nobody is there to read it. */
+/** Errors of every route with images, without REQUEST_ABORTED, which no client receives. */
 export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
   'IMAGE_MISSING',
   'IMAGE_EMPTY',
@@ -35,7 +35,7 @@ export const IMAGE_ROUTE_ERRORS: readonly RequestErrorCode[] = [
   'AUDIT_FAILED',
 ];
 
-/** What every route that takes JSON can answer with. */
+/** Errors of every route with a JSON body. */
 export const JSON_BODY_ERRORS: readonly RequestErrorCode[] = [
   'REQUEST_MALFORMED',
   'REQUEST_TIMEOUT',
@@ -45,13 +45,13 @@ export const JSON_BODY_ERRORS: readonly RequestErrorCode[] = [
   'QUEUE_FULL',
 ];
 
-/** What every route under /admin can answer with. */
+/** Errors of every route under /admin. */
 export const ADMIN_ERRORS: readonly RequestErrorCode[] = ['ADMIN_DISABLED', 'INTERNAL_ERROR', 'AUDIT_FAILED'];
 
 /**
  * Documents the errors of a route: a response per status, with an example body per code.
  *
- * @param codes - all of them in one call: a second call would replace the statuses that they share.
+ * @param codes - all codes of the route, because a second call would replace shared statuses.
  * @param field - an image field of the route, for the examples.
  */
 export function ApiFaceErrors(codes: readonly RequestErrorCode[], field = 'image'): MethodDecorator {
@@ -65,7 +65,7 @@ export function ApiFaceErrors(codes: readonly RequestErrorCode[], field = 'image
   );
 }
 
-/** A response with an example body per code; all of one status. */
+/** A response with an example body per code; all codes must have the same status. */
 export function errorResponse(codes: readonly RequestErrorCode[], field = 'image') {
   const { status } = FACE_ERRORS[codes[0]];
   return {

@@ -6,25 +6,25 @@ import {
   EXAMPLE_EMBEDDER,
 } from '../openapi/examples';
 
-/** Codes with an HTTP status: those that a caller can receive. */
+/** Codes with an HTTP status, which a caller can receive. */
 export type RequestErrorCode = {
   [Code in FaceErrorCode]: (typeof FACE_ERRORS)[Code]['status'] extends number ? Code : never;
 }[FaceErrorCode];
 
 /**
- * An answer per code as the service really words it; `{field}` stands for an image field of the route. A code of
- * FACE_ERRORS without one does not compile.
+ * A realistic message per code; `{field}` stands for an image field of the route. A code of FACE_ERRORS without an
+ * example does not compile.
  */
 export const ERROR_EXAMPLES: Readonly<
   Record<RequestErrorCode, { message: string; details?: Record<string, unknown> }>
 > = {
   IMAGE_MISSING: { message: 'Expected an image for {field}.', details: { field: '{field}' } },
   IMAGE_URL_REFUSED: {
-    message: 'The address for image is on a host that the operator does not let the service fetch.',
+    message: 'The URL for image is on a host that the operator does not allow.',
     details: { field: 'image' },
   },
   IMAGE_URL_FAILED: {
-    message: 'No image could be fetched from the address for image.',
+    message: 'The image could not be fetched from the URL for image.',
     details: { field: 'image', status: 404 },
   },
   IMAGE_EMPTY: {
@@ -35,7 +35,7 @@ export const ERROR_EXAMPLES: Readonly<
     message: 'Invalid: minDetectionScore must not be greater than 1.',
     details: { fields: { minDetectionScore: 'must not be greater than 1' } },
   },
-  REQUEST_MALFORMED: { message: 'The request cannot be read: its body or its address is malformed.' },
+  REQUEST_MALFORMED: { message: 'The request is malformed: its body or its URL cannot be read.' },
   MODEL_UNKNOWN: {
     message: `Expected a known detector but received "ssd". Loaded: ${EXAMPLE_DETECTOR}.`,
     details: { field: 'detector', available: [EXAMPLE_DETECTOR] },
@@ -54,11 +54,11 @@ export const ERROR_EXAMPLES: Readonly<
   },
   ORIGIN_NOT_ALLOWED: {
     message:
-      'The request comes from a page of another site. The operator can list its origin in FACE_CORS_ORIGINS.',
+      'The request comes from a page of another site. The operator can allow its origin in FACE_CORS_ORIGINS.',
   },
   HOST_NOT_ALLOWED: {
     message:
-      'The service does not answer under this host name. The operator can list it in FACE_ALLOWED_HOSTS.',
+      'The service does not accept requests for this host name. The operator can allow it in FACE_ALLOWED_HOSTS.',
   },
   NOT_FOUND: { message: 'No such route.' },
   GALLERY_NOT_FOUND: { message: 'There is no such gallery.', details: { galleryId: 'staff' } },
@@ -88,7 +88,7 @@ export const ERROR_EXAMPLES: Readonly<
   },
   IDEMPOTENCY_CONFLICT: { message: 'The Idempotency-Key was used before for other content.' },
   RECEIPTS_DISABLED: {
-    message: 'The service signs no receipts: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
+    message: 'Receipts are disabled: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
   },
   REFERENCE_REJECTED: {
     message: 'The image is no good reference: FACE_TOO_SMALL, BLURRED.',
@@ -108,7 +108,8 @@ export const ERROR_EXAMPLES: Readonly<
       'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
   },
   GALLERY_REVISION_PENDING: {
-    message: 'This replica has not read revision 1042 of the galleries yet; nothing was done.',
+    message:
+      'This replica has not read revision 1042 of the galleries yet, so the request was not processed.',
     details: { minRevision: 1042, revision: 1039 },
   },
   MODEL_NOT_LOADED: {
@@ -128,7 +129,7 @@ export const ERROR_EXAMPLES: Readonly<
     message: 'Models and workers would take 2253 MiB of the budget of 2048 MiB.',
     details: { neededBytes: 2_362_441_728, budgetBytes: 2_147_483_648 },
   },
-  REQUEST_TIMEOUT: { message: 'The body of the request arrives too slowly.' },
+  REQUEST_TIMEOUT: { message: 'The request body arrives too slowly.' },
   EMBEDDING_CONTRACT_MISMATCH: {
     message: `Expected an embedding of contract ${EXAMPLE_CONTRACT} (${EXAMPLE_EMBEDDER}) but received one of another contract.`,
     details: { field: '{field}', expectedContract: EXAMPLE_CONTRACT },
@@ -165,14 +166,14 @@ export const ERROR_EXAMPLES: Readonly<
     details: { field: '{field}', expectedLength: EXAMPLE_DIMENSIONS, receivedLength: 128 },
   },
   INFERENCE_FAILED: { message: 'The worker ended before it answered.', details: { retryAfterSeconds: 1 } },
-  INTERNAL_ERROR: { message: 'Something unexpected happened; the log has the cause.' },
+  INTERNAL_ERROR: { message: 'An unexpected error occurred; see the log for its cause.' },
   AUTH_ATTEMPTS_EXCEEDED: {
     message: 'Too many invalid keys came from this address.',
     details: { retryAfterSeconds: 8 },
   },
   CALLER_QUEUE_FULL: { message: 'Your share of the queue is full.', details: { retryAfterSeconds: 4 } },
   RATE_LIMIT_EXCEEDED: {
-    message: 'Expected at most 600 requests per minute.',
+    message: 'The limit of 600 requests per minute is exceeded.',
     details: { requestsPerMinute: 600, retryAfterSeconds: 42 },
   },
   CALLER_QUARANTINED: {
@@ -184,8 +185,8 @@ export const ERROR_EXAMPLES: Readonly<
     details: { field: '{field}', retryAfterSeconds: 600 },
   },
   QUEUE_FULL: { message: 'The queue is full.', details: { retryAfterSeconds: 9 } },
-  AUDIT_FAILED: { message: 'The audit stream cannot be written; nothing was done.' },
+  AUDIT_FAILED: { message: 'The audit stream cannot be written, so the request was not processed.' },
   NOT_READY: { message: 'The service is shutting down.' },
   INFERENCE_TIMEOUT: { message: 'The image was not answered within 30000 ms.' },
-  REQUEST_ABORTED: { message: 'The client closed the connection before the answer.' },
+  REQUEST_ABORTED: { message: 'The client closed the connection before the response.' },
 };

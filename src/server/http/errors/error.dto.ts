@@ -1,23 +1,23 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { FACE_ERRORS, type FaceError, type FaceErrorCode } from '../../../errors';
 
-/** Codes that a caller can receive; the others end the boot. */
+/** Codes that a caller can receive; the others fail the startup. */
 const REQUEST_ERROR_CODES = (Object.keys(FACE_ERRORS) as FaceErrorCode[]).filter(
   (code) => FACE_ERRORS[code].status != null,
 );
 
-/** What went wrong. */
+/** An error. */
 export class ErrorDto {
   @ApiProperty({
     enum: REQUEST_ERROR_CODES,
     enumName: 'ErrorCode',
-    description: 'Stable name of the error; branch on this',
+    description: 'Stable code of the error for programs',
   })
   code!: FaceErrorCode;
 
   @ApiProperty({
     example: 'No face was found in the image.',
-    description: 'For people; the wording may change',
+    description: 'Message for people; its text can change',
   })
   message!: string;
 
@@ -26,7 +26,7 @@ export class ErrorDto {
     additionalProperties: true,
     example: { field: 'probe' },
     description:
-      'Facts for programs. `field`: the field of the request at fault; `index`: the item of a list; `fields`: reason per invalid parameter',
+      'Details for programs. `field`: invalid field of the request; `index`: item of a list; `fields`: reason per invalid parameter',
   })
   details!: Readonly<Record<string, unknown>>;
 
@@ -35,14 +35,14 @@ export class ErrorDto {
   }
 }
 
-/** Body of every error, whatever the route. */
+/** Body of every error response. */
 export class ErrorEnvelopeDto {
   @ApiProperty({ type: ErrorDto })
   error!: ErrorDto;
 
   @ApiProperty({
     example: '5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11',
-    description: 'As in the x-request-id header; quote it when reporting a problem',
+    description: 'Value of the x-request-id header, for problem reports',
   })
   requestId!: string;
 

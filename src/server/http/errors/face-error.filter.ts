@@ -6,10 +6,10 @@ import type { AppRequest } from '../request/request-id';
 import { setServerTiming } from '../request/server-timing';
 import { logServerError, toFaceError } from './to-face-error';
 
-/** Seconds after which a refused caller may try again, where the error does not say. */
+/** Default of Retry-After in seconds. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** The one exception filter: every error leaves as an {@link ErrorEnvelopeDto}, or as the dialect of its route has it. */
+/** The only exception filter: converts every error to an {@link ErrorEnvelopeDto}, or to the format of its dialect. */
 @Catch()
 export class FaceErrorFilter implements ExceptionFilter {
   catch(thrown: unknown, host: ArgumentsHost): void {
@@ -21,7 +21,7 @@ export class FaceErrorFilter implements ExceptionFilter {
     if (response.headersSent || response.closed) return;
     const { retryAfterSeconds = error.status > 500 ? RETRY_AFTER_SECONDS : undefined } = error.details;
     if (retryAfterSeconds != null) response.setHeader('Retry-After', String(retryAfterSeconds));
-    // Of a 401 it is required (RFC 9110, 15.5.2).
+    // Required for a 401 (RFC 9110, 15.5.2).
     if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="likeness"');
     if (request.method === 'POST') setServerTiming(request, response, []);
     const { status, body } = request.errorAnswer?.(error) ?? {

@@ -12,22 +12,25 @@ import { type JsonLimits, JsonScan, parseScanned } from '../request/parse-json';
 import type { AppRequest } from '../request/request-id';
 import { UploadAccount } from './upload-account';
 
-/** A body must bring this many bytes in each window, or it is given up: 8 KiB/s is the uplink of a phone at the edge of its cell. */
+/**
+ * Minimum bytes of a body per window: 8 KiB/s is the uplink of a phone at the edge of its cell. Slower bodies are
+ * aborted.
+ */
 export const MIN_BYTES_PER_WINDOW = 80 * 1024;
 export const WINDOW_MS = 10_000;
 
-/** The rest of a body that is thrown away where a refusal leaves it unread; the connection ends after a longer one. */
+/** Unread rest of a rejected body that is drained; with a longer rest, the connection is closed. */
 export const MAX_REST_BYTES = 64 * 1024;
 
-/** Bytes that are copied in one turn of the event loop: some 3 ms where each page of memory is new. */
+/** Bytes to copy per turn of the event loop: about 3 ms if every memory page is new. */
 const SLICE_BYTES = 2 * 1024 * 1024;
 
 /** Limits of a body. */
 export interface BodyLimits {
   maxBytes: number;
   /**
-   * True where a body of more than {@link MAX_REST_BYTES} holds images: it is refused before it is read while the workers take
-   * none. A shorter one would be received in any case. @defaultValue false
+   * Whether the body contains images. If the queue is full, a body over {@link MAX_REST_BYTES} is then rejected unread;
+   * a shorter one would be drained anyway. @defaultValue false
    */
   holdsImages?: boolean;
 }
@@ -36,8 +39,8 @@ export interface BodyLimits {
 export interface JsonBodyLimits extends JsonLimits, BodyLimits {}
 
 /**
- * Reads bodies into memory: after the guards of a route, within the limits of the route, and all within one
- * {@link UploadAccount}. No body is ever inflated.
+ * Reads bodies into memory after the guards of a route, within the limits of the route and of one shared {@link
+ * UploadAccount}. Compressed bodies are rejected.
  */
 @Injectable()
 export class BodyReader {
@@ -51,17 +54,17 @@ export class BodyReader {
     this.account = new UploadAccount(config.uploadBytes);
   }
 
-  /** Bytes of bodies that are received or worked on now. */
+  /** Bytes of all bodies being received or processed. */
   get heldBytes(): number {
     return this.account.heldBytes;
   }
 
   /**
-   * The whole body as it was sent. It counts in the account until the answer has been sent.
+   * Reads the whole body. Its bytes count in the account until the response is sent.
    *
-   * @param look - sees each chunk when it has come; where it throws, no more is read.
-   * @throws {FaceError} CONTENT_TYPE_UNSUPPORTED for a Content-Encoding, REQUEST_TOO_LARGE, QUEUE_FULL, CALLER_QUEUE_FULL,
-   * CALLER_QUARANTINED, REQUEST_TIMEOUT where it comes too slowly, REQUEST_ABORTED.
+   * @param look - called with each chunk; reading stops if it throws.
+   * @throws {FaceError} CONTENT_TYPE_UNSUPPORTED for a Content-Encoding, REQUEST_TOO_LARGE, QUEUE_FULL,
+   * CALLER_QUEUE_FULL, CALLER_QUARANTINED, REQUEST_TIMEOUT if it arrives too slowly, REQUEST_ABORTED.
    */
   async read(
     request: AppRequest,
@@ -74,7 +77,7 @@ export class BodyReader {
     const announced = Number(request.headers['content-length'] ?? 0);
     if (announced > limit) throw tooLarge(limit);
     if (response.closed || request.destroyed) throw aborted();
-    // NaN, and no small body, where the length is not known.
+    // NaN, so not small, for an unknown length.
     const isSmall = Number(request.headers['content-length']) <= MAX_REST_BYTES;
     const refuseWhileFull = () => {
       const refusal = holdsImages && !isSmall ? this.model.refusal(callerOf(request)) : null;
@@ -92,21 +95,21 @@ export class BodyReader {
       look?.(chunk);
       chunks.push(chunk);
     }).catch((error: unknown) => {
-      // Nothing of it is held any more, while the rest may be arriving for a while.
+      // Its bytes are released although the rest may still be arriving.
       upload.close();
       throw error;
     });
-    // Many bodies may end in the same turn, and the queue may be full by now.
+    // Many bodies can end in the same turn, and the queue can be full by now.
     await this.turns.take();
     refuseWhileFull();
     return joined(chunks, received);
   }
 
   /**
-   * The JSON object in a body; an empty one where there is no body.
+   * Reads the JSON object in a body; an empty object without a body.
    *
-   * @throws {FaceError} as {@link read}, `JsonScan` and `parseScanned`; CONTENT_TYPE_UNSUPPORTED for what is no JSON in UTF-8,
-   * REQUEST_MALFORMED for JSON that is no object.
+   * @throws {FaceError} as {@link read}, `JsonScan` and `parseScanned`; CONTENT_TYPE_UNSUPPORTED unless it is JSON in
+   * UTF-8, REQUEST_MALFORMED unless it is an object.
    */
   async readJson(
     request: AppRequest,
@@ -117,36 +120,36 @@ export class BodyReader {
     if (mediaType(request) !== 'application/json' || !isUtf8(request)) {
       throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected Content-Type application/json, in UTF-8.');
     }
-    // Depth and tokens are counted while it comes: of 33 MB of lists in lists the first packet is enough.
+    // Depth and tokens are counted on arrival: the first packet suffices to reject 33 MB of nested lists.
     const scan = new JsonScan(limits);
     const bytes = await this.read(request, response, limits, (chunk) => scan.add(chunk));
     return bytes.length === 0 ? {} : asObject(parseScanned(bytes));
   }
 }
 
-/** Whether a request brings a body, which may be empty. */
+/** Whether a request has a body, which can be empty. */
 export function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
   return headers['transfer-encoding'] != null || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** @throws {FaceError} CONTENT_TYPE_UNSUPPORTED where the body is compressed: 32 KB may inflate to 33 MB. */
+/** @throws {FaceError} CONTENT_TYPE_UNSUPPORTED for a compressed body: 32 KB can inflate to 33 MB. */
 export function refuseEncoded({ headers }: Pick<IncomingMessage, 'headers'>): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding.trim().toLowerCase() === 'identity') return;
   throw new FaceError('CONTENT_TYPE_UNSUPPORTED', 'Expected a body without Content-Encoding.');
 }
 
-/** @throws {FaceError} REQUEST_MALFORMED where it is none. */
+/** @throws {FaceError} REQUEST_MALFORMED unless it is an object. */
 export function asObject(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value != null && !Array.isArray(value))
     return value as Record<string, unknown>;
   throw new FaceError('REQUEST_MALFORMED', 'Expected a JSON object.');
 }
 
-/** Chunks as one buffer. Of a long one the copy is made in slices, between which the event loop turns. */
+/** Joins chunks into one buffer. Long bodies are copied in slices, with turns of the event loop between them. */
 async function joined(chunks: readonly Buffer[], length: number): Promise<Buffer> {
   if (length <= SLICE_BYTES) return Buffer.concat(chunks, length);
-  // Zeroed memory would be written in one piece.
+  // Zeroing the memory would block for its whole length.
   const whole = Buffer.allocUnsafeSlow(length);
   let at = 0;
   let nextPause = SLICE_BYTES;
@@ -159,7 +162,10 @@ async function joined(chunks: readonly Buffer[], length: number): Promise<Buffer
   return whole;
 }
 
-/** Hands over each chunk of a body until its end; stops where `take` throws, the client leaves, or too little comes. */
+/**
+ * Passes on each chunk of a body until its end. Stops if `take` throws, the client disconnects, or the body is too
+ * slow.
+ */
 function receive(request: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     let inWindow = 0;
@@ -181,7 +187,7 @@ function receive(request: IncomingMessage, take: (chunk: Buffer) => void): Promi
     const onClose = () => settle(aborted());
     const timer = setInterval(() => {
       if (inWindow < MIN_BYTES_PER_WINDOW) {
-        settle(new FaceError('REQUEST_TIMEOUT', 'The body of the request arrives too slowly.'));
+        settle(new FaceError('REQUEST_TIMEOUT', 'The request body arrives too slowly.'));
       }
       inWindow = 0;
     }, WINDOW_MS);
@@ -199,5 +205,5 @@ function tooLarge(maxBytes: number): FaceError {
 }
 
 function aborted(): FaceError {
-  return new FaceError('REQUEST_ABORTED', 'The client closed the connection before the answer.');
+  return new FaceError('REQUEST_ABORTED', 'The client closed the connection before the response.');
 }

@@ -9,22 +9,21 @@ import { type ImagePlace, imageTooLarge, type ImageUrl, nameOf } from './parse-i
 import { isPublicAddress } from './public-address';
 import { clientLeft } from '../request/request-limits';
 
-/** What the operator lets the service fetch. */
+/** Rules of the operator for fetching images. */
 export interface FetchRules {
   /**
-   * Hosts by name, with a port where it is not that of the scheme: these may be anywhere. `*.` before a name stands for
-   * its subdomains, `*` alone for every host at the usual ports of the schemes; both only where the address is public.
-   * Empty: nothing is fetched.
+   * Host names, with a port unless it is the default: these can have any address. `*.name` allows the subdomains of a
+   * name, `*` every host at the default ports; both only at public addresses. Empty: no fetching.
    */
   hosts: readonly string[];
   maxImageBytes: number;
-  /** Milliseconds for all of it, redirects included. */
+  /** Milliseconds in all, redirects included. */
   timeoutMs: number;
-  /** Aborts when the client leaves. */
+  /** Aborts when the client disconnects. */
   signal: AbortSignal;
 }
 
-/** Fetches the images of one request. Nothing is made for one that has none to fetch. */
+/** Fetches the images of one request. Resources are created on first use. */
 export class ImageFetcher {
   private rules?: FetchRules;
   private readonly givenUp = new AbortController();
@@ -34,7 +33,7 @@ export class ImageFetcher {
     private readonly response: Response,
   ) {}
 
-  /** As {@link fetchImage}; gives up when the client leaves. */
+  /** As {@link fetchImage}; aborts when the client disconnects. */
   fetch(image: ImageUrl, place: ImagePlace): Promise<Buffer> {
     const { imageUrlHosts: hosts, imageUrlTimeoutMs: timeoutMs, face } = this.config;
     this.rules ??= {
@@ -46,7 +45,7 @@ export class ImageFetcher {
     return fetchImage(image, place, this.rules);
   }
 
-  /** Waits for all; where one fails, the others are given up, as not worth waiting for. */
+  /** Waits for all images. If one fails, the others are aborted. */
   async all<T>(images: readonly Promise<T>[]): Promise<T[]> {
     try {
       return await Promise.all(images);
@@ -61,12 +60,12 @@ const MAX_REDIRECTS = 3;
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 /**
- * Fetches an image from the address that a caller gave, without becoming his way into the operator's network: the host is
- * held against the operator's list, and the address that it resolves to is checked at the very connection that is used, so
- * that a name cannot change its mind in between. Both for every redirect anew.
+ * Fetches an image from a URL of the caller without giving access to the internal network (SSRF). The host must be on
+ * the operator's list, and the resolved address is checked for the connection that is used, so that DNS rebinding has
+ * no effect. Both are checked again for every redirect.
  *
- * @throws {FaceError} IMAGE_URL_REFUSED where it may not be fetched, IMAGE_URL_FAILED where it cannot be, IMAGE_TOO_LARGE,
- * IMAGE_EMPTY, all with `details.field`.
+ * @throws {FaceError} IMAGE_URL_REFUSED if it is not allowed, IMAGE_URL_FAILED if it cannot be fetched,
+ * IMAGE_TOO_LARGE, IMAGE_EMPTY, all with `details.field`.
  */
 export async function fetchImage({ url }: ImageUrl, place: ImagePlace, rules: FetchRules): Promise<Buffer> {
   const signal = AbortSignal.any([rules.signal, AbortSignal.timeout(rules.timeoutMs)]);
@@ -97,13 +96,12 @@ async function open(
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   if (!['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '')
-    throw refused(place, 'must be an http or https address without a user');
+    throw refused(place, 'must be an http or https URL without credentials');
   const rules = hosts.filter((host) => matches(host, url));
-  if (rules.length === 0)
-    throw refused(place, 'is on a host that the operator does not let the service fetch');
-  // Other ports of a public address belong to other services than the web: mail, databases, consoles.
+  if (rules.length === 0) throw refused(place, 'is on a host that the operator does not allow');
+  // Other ports of a public address belong to other services, such as mail, databases and consoles.
   if (rules.every((rule) => rule === '*') && !['', '80', '443'].includes(url.port))
-    throw refused(place, 'must be at port 80 or 443');
+    throw refused(place, 'must use port 80 or 443');
   const isNamed = rules.some((rule) => !rule.startsWith('*'));
   const literal = url.hostname.replace(/^\[|\]$/g, '');
   if (!isNamed && isIP(literal) !== 0 && !isPublicAddress(literal)) throw notPublic(place);
@@ -129,7 +127,7 @@ function matches(host: string, url: URL): boolean {
   return url.host === host.toLowerCase();
 }
 
-/** The system's lookup; fails where any of the addresses is not public. */
+/** Resolves with the system's lookup; fails if any address is not public. */
 function publicLookup(place: ImagePlace): LookupFunction {
   return (hostname, options, callback) => {
     dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
@@ -161,22 +159,22 @@ async function readBody(
   }
   if (!response.complete) throw failed(place);
   if (size === 0)
-    throw new FaceError('IMAGE_EMPTY', `The address for ${nameOf(place)} answered with 0 bytes.`, {
+    throw new FaceError('IMAGE_EMPTY', `The URL for ${nameOf(place)} returned 0 bytes.`, {
       ...place,
     });
   return Buffer.concat(chunks);
 }
 
 function notPublic(place: ImagePlace): FaceError {
-  return refused(place, 'is at an address that is not public');
+  return refused(place, 'resolves to an address that is not public');
 }
 
 function refused(place: ImagePlace, problem: string): FaceError {
-  return new FaceError('IMAGE_URL_REFUSED', `The address for ${nameOf(place)} ${problem}.`, { ...place });
+  return new FaceError('IMAGE_URL_REFUSED', `The URL for ${nameOf(place)} ${problem}.`, { ...place });
 }
 
-/** What exactly went wrong is for the log: it could tell a stranger what is there. */
+/** Details go to the log only: they could reveal the internal network. */
 function failed(place: ImagePlace, details: { status?: number } = {}, cause?: unknown): FaceError {
-  const text = `No image could be fetched from the address for ${nameOf(place)}.`;
+  const text = `The image could not be fetched from the URL for ${nameOf(place)}.`;
   return new FaceError('IMAGE_URL_FAILED', text, { ...place, ...details }, { cause });
 }

@@ -7,11 +7,11 @@ import { type BodyContent, bodySchema } from '../openapi/openapi';
 import { ServerTimingInterceptor } from '../request/server-timing';
 
 interface ImageBodyDocs {
-  /** DTO of what is in the body beside the images. */
+  /** DTO of the body without its images. */
   options: Type;
-  /** JSON bodies that can be pasted as they are. */
+  /** Example JSON bodies that can be sent as they are. */
   examples: Record<string, { summary: string; value: object }>;
-  /** Multipart body, where it is another than the JSON. */
+  /** Multipart body, if it differs from the JSON. */
   form?: Media;
 }
 
@@ -24,18 +24,18 @@ const FILE = { type: 'string', format: 'binary', description: 'Encoded image, or
 const BASE64 = {
   type: 'string',
   description:
-    'Encoded image as padded base64 or as a data URI; or its http(s) address, where the operator has allowed the host',
+    'Encoded image as padded base64 or a data URI, or its http(s) URL if the operator allows the host',
 };
 const EMBEDDING = { $ref: getSchemaPath(EmbeddingInputDto) };
 
-/** Body of a route that works on images: reads and checks them, times the stages, and documents both content types. */
+/** Body of a route with images: reads and validates it, times the stages, and documents both content types. */
 export function ImageBody(route: ImageFields, docs: ImageBodyDocs): MethodDecorator {
   const json = route.takesEmbeddings === true ? { oneOf: [BASE64, EMBEDDING] } : BASE64;
   const list = (items: object) => ({
     type: 'array',
     minItems: 1,
     items,
-    description: 'Several: a result for each',
+    description: 'Several images, with one result each',
   });
   const jsonField = route.takesLists ? { oneOf: [json, list(json)] } : json;
   const formField = route.takesLists ? list(FILE) : FILE;
@@ -54,7 +54,7 @@ export function ImageBody(route: ImageFields, docs: ImageBodyDocs): MethodDecora
     jsonMedia.schema = { allOf: [{ oneOf: [imagesOf(jsonField), EMBEDDING] }, options] };
   }
   const content: BodyContent = {
-    // JSON first: it is what Swagger UI opens with, and its examples can be sent as they stand.
+    // JSON first: Swagger UI selects it, and its examples can be sent as they are.
     'application/json': jsonMedia,
     'multipart/form-data': docs.form ?? media(formField, formExamples(docs.examples, route.takesLists)),
   };
@@ -66,13 +66,13 @@ export function ImageBody(route: ImageFields, docs: ImageBodyDocs): MethodDecora
   );
 }
 
-/** The first example: what it holds may be sent as text parts just as well. */
+/** The first example, whose values can also be sent as text parts. */
 function formExamples(examples: ImageBodyDocs['examples'], takesLists = false): ImageBodyDocs['examples'] {
   const [name, { summary, value }] = Object.entries(examples)[0];
   const parts = Object.entries(value).map(([field, text]) => [field, takesLists ? [text] : text]);
   return {
     [name]: {
-      summary: `${summary}, in text parts; usually these are files`,
+      summary: `${summary}, as text parts; images are usually sent as files`,
       value: Object.fromEntries(parts),
     },
   };

@@ -30,32 +30,32 @@ import type { AppRequest } from '../request/request-id';
 /** Metadata of a route: see {@link ImageFields}. */
 export const ImageFieldsOf = Reflector.createDecorator<ImageFields>();
 
-/** An image of the request; a FaceError only where the route keeps errors, numbers only where its API takes them. */
+/** An image of the request; a FaceError only if the route keeps errors, numbers only if its API accepts them. */
 type ParsedImage = ImageInput | FaceError | number[];
 
 interface ImageRequest extends AppRequest {
   images: Record<string, ParsedImage | ParsedImage[]>;
-  /** True where an image came as a file. */
+  /** Whether an image was sent as a file. */
   hasFiles?: boolean;
 }
 
-/** An image that may still have to be fetched. */
+/** An image with its place in the request, fetched or not. */
 interface PlacedImage {
   place: ImagePlace;
   image: ParsedImage | ImageUrl;
 }
 
-/** Parameter of a controller method: the image field of that name, a list where several were sent. */
+/** Parameter of a controller method: the image field of that name, a list if several were sent. */
 export const ImageField = createParamDecorator(
   (field: string, context: ExecutionContext) =>
     context.switchToHttp().getRequest<ImageRequest>().images[field],
 );
 
 /**
- * Takes the images out of a body: they go to {@link ImageField}, the rest to `@Body()`. The {@link ImageBodyPolicy} of the
- * route says how its API spells bodies.
+ * Splits a body into images for {@link ImageField} and the rest for `@Body()`. The {@link ImageBodyPolicy} of the route
+ * defines the format of its API.
  *
- * Unreadable input is refused before any image is worked on, with the name of the field.
+ * Invalid input is rejected before any image is processed, with the name of the field.
  */
 @Injectable()
 export class ImageBodyInterceptor implements NestInterceptor {
@@ -73,7 +73,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
     const { images, options } = await policy.split(await this.read(request, response, route, policy), route);
     assertThresholds(request.apiKey, options);
     request.body = policy.optionsOf(options);
-    // All are checked before one is fetched.
+    // Validate all before fetching any.
     const parsed = route.fields.map(
       (field) => [field, this.parse(field, images[field], route, policy)] as const,
     );
@@ -106,7 +106,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
 
   private jsonLimits({ fields, takesEmbeddings = false }: ImageFields): JsonBodyLimits {
     if (fields.length === 0) return { maxBytes: SMALL_BODY_BYTES, maxTokens: SMALL_JSON_TOKENS };
-    // JSON with embeddings needs no worker, and is as large as JSON with images.
+    // JSON with embeddings can be as large as JSON with images, but needs no worker.
     return { ...largeJson(this.config), holdsImages: takesEmbeddings === false };
   }
 
@@ -159,7 +159,7 @@ export class ImageBodyInterceptor implements NestInterceptor {
     });
   }
 
-  /** Puts fetched images in the place of addresses. */
+  /** Replaces URLs with fetched images. */
   private async fetchAll(
     parsed: readonly (readonly [string, PlacedImage | PlacedImage[]])[],
     route: ImageFields,
@@ -183,13 +183,13 @@ export class ImageBodyInterceptor implements NestInterceptor {
   }
 }
 
-/** @throws whatever is not a FaceError. */
+/** @throws anything that is not a FaceError. */
 function faceErrorOf(error: unknown): FaceError {
   if (error instanceof FaceError) return error;
   throw error;
 }
 
-/** Errors of an image name the field that it came in: here there is only one. */
+/** Adds the field to errors of an image, for routes with a single field. */
 function withField(error: unknown, field: string): unknown {
   const isOfImage = error instanceof FaceError && /^(IMAGE|FACE|PRESENTATION)_/.test(error.code);
   return isOfImage ? error.withDetails({ field, ...error.details }) : error;

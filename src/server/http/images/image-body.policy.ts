@@ -5,25 +5,25 @@ import { tooManyImages } from './parse-multipart';
 import { LARGE_JSON_TOKENS, parseJson } from '../request/parse-json';
 import { invalidParameters } from '../request/validation';
 
-/** Images of a route. */
+/** Image fields of a route. */
 export interface ImageFields {
-  /** Names of the image fields; all are required. */
+  /** Names of the image fields, all required. */
   fields: readonly string[];
   /**
-   * True where a field takes an embedding instead of an image; `beside` where `embedding` and `contract` stand beside the
-   * options, in the place of the one field.
+   * Whether a field accepts an embedding instead of an image; `beside`: as `embedding` and `contract` among the
+   * options, instead of the only field.
    */
   takesEmbeddings?: boolean | 'beside';
-  /** True where a field takes several images. */
+  /** Whether a field accepts several images. */
   takesLists?: boolean;
-  /** True where an unreadable image of a list is a failure of its own: `ImageField` has the FaceError. */
+  /** Whether an invalid image of a list fails alone: `ImageField` then contains the FaceError. */
   keepsErrors?: boolean;
   /**
-   * Name of a list of objects to which the images belong, one each: in the object, or, in multipart, among the files, in
-   * the order of the objects without one. The list, without the images, is left in the body.
+   * Name of a list of objects with one image each: inside the object or, in multipart, as files in the order of the
+   * objects without an image. The body keeps the list without its images.
    */
   itemsIn?: string;
-  /** The API that the route belongs to. @defaultValue {@link LIKENESS_BODY} */
+  /** Format of the API of the route. @defaultValue {@link LIKENESS_BODY} */
   policy?: ImageBodyPolicy;
 }
 
@@ -38,9 +38,9 @@ export interface ReceivedBody {
   isMultipart: boolean;
 }
 
-/** Values of one image field as received. */
+/** Received values of one image field. */
 export interface ReceivedField {
-  /** Name that the field came under. */
+  /** Received name of the field. */
   name: string;
   values: readonly unknown[];
   isList: boolean;
@@ -48,32 +48,32 @@ export interface ReceivedField {
   embedding?: number[];
 }
 
-/** Values of the image fields as received, and the rest of the body. */
+/** Received values of the image fields, and the rest of the body. */
 export interface SplitBody {
   images: Record<string, ReceivedField>;
   options: Body;
 }
 
-/** How an API spells its bodies. Reading, limits, checks of each image and fetching are the same for all APIs. */
+/** Body format of an API. Reading, limits, image validation and fetching are the same for all APIs. */
 export interface ImageBodyPolicy {
-  /** Content types as an error names them. */
+  /** Content types, for error messages. */
   readonly contentTypes: string;
-  /** True where embeddings are objects in the place of an image. */
+  /** Whether embeddings are objects instead of an image. */
   readonly takesEmbeddingObjects: boolean;
-  /** Most options of a multipart body; absent: that of `parseMultipart`. */
+  /** Maximum number of options in a multipart body; absent: that of `parseMultipart`. */
   readonly maxOptions?: number;
-  /** Reads bodies of further content types; absent: they are refused. */
+  /** Reads bodies of further content types; absent: they are rejected. */
   readonly text?: {
     readonly types: readonly string[];
     read(bytes: Buffer, route: ImageFields, limits: JsonBodyLimits): Promise<Body>;
   };
-  /** Names under which an image field may come. */
+  /** Accepted names of an image field. */
   namesOf(field: string): readonly string[];
   /** Separates the images from the options. */
   split(body: ReceivedBody, route: ImageFields): Promise<SplitBody>;
-  /** @throws {FaceError} where a field has too few or too many images for its route. */
+  /** @throws {FaceError} if a field has too few or too many images for its route. */
   checkField(field: string, received: ReceivedField, route: ImageFields, maxImages: number): void;
-  /** Options as the controller takes them. */
+  /** Converts options for the controller. */
   optionsOf(options: Body): Body;
 }
 
@@ -114,7 +114,7 @@ export const LIKENESS_BODY: ImageBodyPolicy = {
   optionsOf: (options) => options,
 };
 
-/** A body whose image fields and options stand side by side. */
+/** Splits a body whose image fields and options are siblings. */
 export function splitFields(
   values: Body,
   fields: readonly string[],
@@ -134,7 +134,7 @@ function splitItems(body: Body, field: string, itemsIn: string, files: readonly 
   const values = taken.map(({ image }) => image ?? waiting.shift());
   if (waiting.length > 0) {
     throw invalidParameters({
-      [itemsIn]: `must have an item without ${field} for each file, but ${waiting.length} are left over`,
+      [itemsIn]: `must have an item without ${field} for each file, but ${waiting.length} files have no item`,
     });
   }
   return {
@@ -143,11 +143,11 @@ function splitItems(body: Body, field: string, itemsIn: string, files: readonly 
   };
 }
 
-/** Takes the image out of an object, or the embedding in its place. */
+/** Extracts the image, or the embedding instead of it, from an object. */
 function takeImage(object: Body, field: string): { image: unknown; rest: Body } {
   const { [field]: image, ...rest } = object;
   if (rest.embedding == null) return { image, rest };
-  if (image != null) throw invalidParameters({ embedding: `must not stand beside ${field}` });
+  if (image != null) throw invalidParameters({ embedding: `must not be combined with ${field}` });
   const { embedding, contract, embeddingNorm, ...others } = rest;
   return { image: { embedding, contract, embeddingNorm }, rest: others };
 }
@@ -155,18 +155,18 @@ function takeImage(object: Body, field: string): { image: unknown; rest: Body } 
 function objectsOf(value: unknown, name: string): Body[] {
   const isObject = (item: unknown) => typeof item === 'object' && item != null && !Array.isArray(item);
   if (!Array.isArray(value) || value.length === 0 || !value.every(isObject)) {
-    throw invalidParameters({ [name]: 'must be a list of objects, one at least' });
+    throw invalidParameters({ [name]: 'must be a list of at least one object' });
   }
   return value as Body[];
 }
 
-/** The list of a form, where it is JSON text. */
+/** Parses the list of a form, which is JSON text. */
 async function parseItems(text: unknown, name: string): Promise<unknown> {
   if (typeof text !== 'string') return text;
   try {
     return await parseJson(Buffer.from(text), { maxTokens: LARGE_JSON_TOKENS });
   } catch (error) {
     if (error instanceof FaceError && error.code !== 'REQUEST_MALFORMED') throw error;
-    throw invalidParameters({ [name]: 'is malformed JSON' });
+    throw invalidParameters({ [name]: 'must be valid JSON' });
   }
 }

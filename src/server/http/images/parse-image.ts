@@ -3,35 +3,35 @@ import type { EmbeddingInput } from '../../../face/represent-input';
 import { parseShortJson } from '../request/parse-json';
 import { invalidParameters } from '../request/validation';
 
-/** Content of an image field: the bytes of an encoded image or, where the route takes one, an embedding. */
+/** Content of an image field: the bytes of an encoded image or, if the route accepts it, an embedding. */
 export type ImageInput = Uint8Array | EmbeddingInput;
 
-/** The address of an image that is still to be fetched. */
+/** URL of an image to fetch. */
 export interface ImageUrl {
   url: URL;
 }
 
-/** Where an image came in; `index` in lists only. */
+/** Place of an image in a request; `index` in lists only. */
 export interface ImagePlace {
   field: string;
   index?: number;
 }
 
-/** What a route takes as an image. */
+/** Rules of a route for its images. */
 export interface ImageRules {
   maxImageBytes: number;
   takesEmbeddings: boolean;
 }
 
-/** A data URI's part before the comma; the media type is not believed: the decoder decides what is an image. */
+/** Part of a data URI before the comma. The media type is ignored, because the decoder decides. */
 const DATA_URI_PREFIX = /^data:[^,]{0,255};base64,/i;
 
-/** No base64 has a colon. */
+/** Unambiguous, because base64 contains no colon. */
 const URL_PREFIX = /^\s*https?:/i;
 
 /**
- * One image field's value as bytes, embedding or address: file bytes, base64, a data URI, an http or https address (alone
- * or as `url` of an object), or an embedding object (in multipart as JSON text).
+ * Parses one value of an image field to bytes, an embedding or a URL. Accepts file bytes, base64, a data URI, an http
+ * or https URL (alone or as `url` of an object), or an embedding object (in multipart as JSON text).
  *
  * @throws {FaceError} IMAGE_MISSING, IMAGE_EMPTY, IMAGE_TOO_LARGE, PARAMETER_INVALID, EMBEDDING_INVALID, all with
  * `details.field`.
@@ -50,7 +50,7 @@ export function parseImage(value: unknown, place: ImagePlace, rules: ImageRules)
     return parseEmbedding(value, place);
   throw invalidImage(
     place,
-    `must be base64, a data URI or an address${rules.takesEmbeddings ? ' or an object with embedding and contract' : ''}`,
+    `must be base64, a data URI or a URL${rules.takesEmbeddings ? ' or an object with embedding and contract' : ''}`,
   );
 }
 
@@ -66,21 +66,18 @@ export function imageTooLarge(place: ImagePlace, maxImageBytes: number): FaceErr
 }
 
 function decodeBase64(value: string, place: ImagePlace, rules: ImageRules): Uint8Array {
-  // Line breaks are how many tools write base64.
+  // Many tools break base64 into lines.
   const text = /\s/.test(value) ? value.replace(/\s+/g, '') : value;
   const prefix = DATA_URI_PREFIX.exec(text)?.[0].length ?? 0;
   const length = text.length - prefix;
   const padding = length === 0 ? 0 : text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const size = (length / 4) * 3 - padding;
-  // The size is known before anything is allocated.
+  // Check the size before anything is allocated.
   checkSize(size, place, rules);
   const bytes = length % 4 === 0 ? Buffer.from(text.slice(prefix), 'base64') : undefined;
-  // Node passes over characters that are no base64, and each one that it passes over makes the result shorter.
+  // Node skips characters that are not base64, which makes the result shorter.
   if (bytes?.length !== size) {
-    throw invalidImage(
-      place,
-      'must be padded base64, or a data URI with such; files of the server are never read',
-    );
+    throw invalidImage(place, 'must be padded base64 or a data URI; file paths are not supported');
   }
   return bytes;
 }
@@ -100,20 +97,20 @@ export function isUrlObject(value: unknown): value is { url: unknown } {
 
 function parseUrl(value: unknown, place: ImagePlace): ImageUrl {
   if (typeof value !== 'string' || !URL.canParse(value.trim()))
-    throw invalidImage(place, 'must be a valid http or https address');
+    throw invalidImage(place, 'must be a valid http or https URL');
   return { url: new URL(value.trim()) };
 }
 
 function parseEmbedding(value: object, place: ImagePlace): EmbeddingInput {
   const { embedding, contract, embeddingNorm, ...rest } = value as Record<string, unknown>;
   const unknown = Object.keys(rest)[0];
-  if (unknown != null) throw invalidImage(place, 'must hold embedding, contract and embeddingNorm only');
+  if (unknown != null) throw invalidImage(place, 'must have only embedding, contract and embeddingNorm');
   if (!Array.isArray(embedding)) throw invalidImage(place, 'embedding must be a list of numbers');
-  if (typeof contract !== 'string' || contract === '') throw invalidImage(place, 'contract must be a text');
+  if (typeof contract !== 'string' || contract === '') throw invalidImage(place, 'contract must be a string');
   if (embeddingNorm !== undefined && !(Number.isFinite(embeddingNorm) && Number(embeddingNorm) > 0)) {
-    throw invalidImage(place, 'embeddingNorm must be a number above 0');
+    throw invalidImage(place, 'embeddingNorm must be a number greater than 0');
   }
-  // JSON has no NaN: it arrives as null.
+  // JSON encodes NaN as null.
   if (!embedding.every(Number.isFinite)) {
     throw new FaceError('EMBEDDING_INVALID', `Expected finite numbers for ${nameOf(place)}.`, { ...place });
   }
@@ -126,7 +123,7 @@ function parseEmbeddingText(text: string, place: ImagePlace): object {
   } catch (error) {
     if (error instanceof FaceError && error.code !== 'REQUEST_MALFORMED')
       throw error.withDetails({ ...place });
-    throw invalidImage(place, 'is malformed JSON');
+    throw invalidImage(place, 'must be valid JSON');
   }
 }
 

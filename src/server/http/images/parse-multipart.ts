@@ -3,19 +3,19 @@ import { FaceError } from '../../../errors';
 import { refuseReservedKeys } from '../request/parse-json';
 import { invalidParameters } from '../request/validation';
 
-/** What a multipart body may hold. */
+/** Limits of a multipart body. */
 export interface MultipartRules {
   /** Names of the image fields. */
   fields: readonly string[];
-  /** Most images per field. */
+  /** Maximum number of images per field. */
   maxImages: number;
-  /** Most text parts beside the images. @defaultValue {@link MAX_OPTIONS} */
+  /** Maximum number of text parts other than images. @defaultValue {@link MAX_OPTIONS} */
   maxOptions?: number;
-  /** Most bytes of a text part beside the images. */
+  /** Maximum bytes of a text part other than images. */
   maxOptionBytes: number;
 }
 
-/** Text parts by name, several of a name as a list, and files by image field: views of the body. */
+/** Text parts by name, as a list if a name is repeated, and files by image field, as views of the body. */
 export interface MultipartBody {
   texts: Record<string, string | string[]>;
   files: Record<string, Buffer[]>;
@@ -24,28 +24,27 @@ export interface MultipartBody {
 interface Part {
   name: string;
   filename: string | undefined;
-  /** Content type without its parameters; empty where the part has none. */
+  /** Content type without its parameters; empty if absent. */
   type: string;
   charset: string;
   content: Buffer;
 }
 
-/** More option fields than any of our own routes has. */
+/** More option fields than any route has. */
 const MAX_OPTIONS = 8;
 const MAX_NAME_LENGTH = 100;
-/** Room beside an image, or instead of one: for the header of its part, a data URI's prefix, or an embedding as JSON. */
+/** Allowance per image for the header of its part, the prefix of a data URI, or an embedding as JSON instead. */
 const SLACK_BYTES = 256 * 1024;
 const MAX_HEADER_BYTES = 16 * 1024;
 const BOUNDARY = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i;
-/** Parts without a file name that are text all the same. */
+/** Content types of parts without a file name that are text. */
 const TEXT_TYPE = /^(text\/.*|application\/json|)$/;
 
 /**
- * Takes a multipart/form-data body apart (RFC 7578).
+ * Parses a multipart/form-data body (RFC 7578).
  *
- * A part of an image field is an image where it has a file name, or a content type that is no text, or bytes that are no
- * text: clients differ in what they send. Only a part without content whose file name is empty is none: browsers send it
- * for an input that was left empty.
+ * A part of an image field is an image if it has a file name, a content type other than text, or bytes that are not
+ * text, because clients differ. An empty part with an empty file name is ignored: browsers send it for an empty input.
  *
  * @throws {FaceError} REQUEST_TOO_LARGE, PARAMETER_INVALID with the field; REQUEST_MALFORMED.
  */
@@ -62,9 +61,9 @@ export function parseMultipart(body: Buffer, contentType: string, rules: Multipa
     if (isLeftEmpty(part)) continue;
     if (!fields.includes(name)) {
       if (name.includes('[')) throw invalidParameters({ [name]: 'should not exist' });
-      if (part.filename) throw invalidParameters({ [name]: 'takes no file' });
+      if (part.filename) throw invalidParameters({ [name]: 'must not be a file' });
       if (++options > maxOptions) {
-        throw new FaceError('REQUEST_TOO_LARGE', 'The form has more parts than the route takes.');
+        throw new FaceError('REQUEST_TOO_LARGE', 'The form has too many parts.');
       }
       if (content.length > maxOptionBytes) throw invalidParameters({ [name]: 'is too long' });
       add(texts, name, textOf(part));
@@ -83,7 +82,7 @@ export function parseMultipart(body: Buffer, contentType: string, rules: Multipa
   return { texts: named, files: Object.fromEntries(files) };
 }
 
-/** Largest body with so many images, which may come as base64, and so many bytes beside them. */
+/** Maximum size of a body with this many images, also as base64, and this many other bytes. */
 export function maxFormBytes(images: number, maxImageBytes: number, maxOptionBytes: number): number {
   return images * (Math.ceil(maxImageBytes / 3) * 4 + SLACK_BYTES) + maxOptionBytes;
 }
@@ -111,7 +110,7 @@ function textOf({ name, charset, content }: Part): string {
   }
 }
 
-/** The parts in their order; what stands before the first and after the last boundary is no part. */
+/** Yields the parts in order, without preamble and epilogue. */
 function* partsOf(body: Buffer, contentType: string): Generator<Part> {
   const [, quoted, bare] = BOUNDARY.exec(contentType) ?? [];
   const boundary = quoted ?? bare;
@@ -124,10 +123,10 @@ function* partsOf(body: Buffer, contentType: string): Generator<Part> {
     const headerStart = afterLine(body, at);
     const headerEnd = body.indexOf('\r\n\r\n', headerStart - 2);
     if (headerEnd < 0 || headerEnd - headerStart > MAX_HEADER_BYTES) throw malformed();
-    // Without any header the two line breaks are those of the boundary and of the empty line.
+    // Without a header, the two line breaks are those of the boundary and of the empty line.
     const header = body.toString('utf8', headerStart, Math.max(headerStart, headerEnd));
     const begin = headerEnd + 4;
-    // A part without content: the line break of its boundary is that of the empty line.
+    // Without content, the line break of the boundary is that of the empty line.
     const end = body.indexOf(delimiter, begin - 2);
     if (end < 0) throw malformed();
     yield { ...parseHeader(header), content: body.subarray(begin, Math.max(begin, end)) };
@@ -141,7 +140,7 @@ function after(body: Buffer, delimiter: Buffer, from: number): number {
   return at + delimiter.length;
 }
 
-/** Behind the line break after a boundary; spaces may stand before it. */
+/** Position after the line break of a boundary, which can follow spaces. */
 function afterLine(body: Buffer, from: number): number {
   let at = from;
   while (body[at] === 0x20 || body[at] === 0x09) at++;
@@ -170,7 +169,9 @@ function parseHeader(text: string): Omit<Part, 'content'> {
   };
 }
 
-/** Browsers write quotes and line breaks of a name as %22, %0D and %0A, other clients put a backslash before a quote. */
+/**
+ * Browsers encode quotes and line breaks of a name as %22, %0D and %0A; other clients escape a quote with a backslash.
+ */
 function parameter(header: string, name: string): string | undefined {
   const pattern = new RegExp(`;\\s*${name.replace('*', '\\*')}=(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s;"]*))`, 'i');
   const [, quoted, bare] = pattern.exec(header) ?? [];

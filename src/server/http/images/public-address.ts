@@ -1,19 +1,19 @@
 import ipaddr from 'ipaddr.js';
 
-/** The only block of IPv6 that IANA has given out as global unicast (RFC 4291, section 2.4; RFC 3587). */
+/** The only IPv6 block that IANA has assigned as global unicast (RFC 4291, section 2.4; RFC 3587). */
 const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 
 /**
- * Blocks that lead to no public host, from the IANA special-purpose address registries (RFC 6890), which name the RFC of
- * each. Blocks of IPv6 outside of 2000::/3 are refused without being listed: `::/96`, NAT64 (`64:ff9b::/96`,
- * `64:ff9b:1::/48`), `100::/64`, unique local, link-local, site-local, multicast.
+ * Blocks without public hosts, from the IANA special-purpose address registries (RFC 6890), which name the RFC of each.
+ * IPv6 blocks outside 2000::/3 need no entry: `::/96`, NAT64 (`64:ff9b::/96`, `64:ff9b:1::/48`), `100::/64`, unique
+ * local, link-local, site-local, multicast.
  */
 const SPECIAL_BLOCKS = [
   '0.0.0.0/8', // this network
   '10.0.0.0/8', // private
   '100.64.0.0/10', // shared by carriers; metadata of Alibaba Cloud
   '127.0.0.0/8', // loopback
-  '168.63.129.16/32', // Azure: platform services of every virtual machine, at an address that is public by its number
+  '168.63.129.16/32', // Azure: platform services of every virtual machine, at an address in a public block
   '169.254.0.0/16', // link-local; metadata of most clouds
   '172.16.0.0/12', // private
   '192.0.0.0/24', // protocol assignments; metadata of Oracle Cloud
@@ -36,8 +36,8 @@ const SPECIAL_BLOCKS = [
 ].map((block) => ipaddr.parseCIDR(block));
 
 /**
- * Whether an IP address belongs to the public internet: global unicast, and in no special block. An IPv4-mapped address
- * counts as the IPv4 address in it. What is no IP address is not public.
+ * Whether an IP address is on the public internet: global unicast and in no special block. An IPv4-mapped address
+ * counts as its IPv4 address. Anything else is not public.
  */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;

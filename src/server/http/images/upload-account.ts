@@ -1,14 +1,14 @@
 import { FaceError } from '../../../errors';
 
-/** Part of the account that a caller may hold with several bodies at once. */
+/** Share of the account for one caller with several bodies at once. */
 const CALLER_SHARE = 0.5;
 const RETRY_AFTER_SECONDS = 2;
 
-/** What one body holds of an {@link UploadAccount}. */
+/** Bytes of one body in an {@link UploadAccount}. */
 export interface Upload {
-  /** @throws {FaceError} as {@link UploadAccount.open}, where the bytes that have now come are too many. */
+  /** @throws {FaceError} as {@link UploadAccount.open}, if the received bytes exceed a limit. */
   grow(bytes: number): void;
-  /** Gives all of it back; may be called twice. */
+  /** Releases all bytes. Can be called twice. */
   close(): void;
 }
 
@@ -18,9 +18,9 @@ interface Caller {
 }
 
 /**
- * The bytes of all bodies that are received or worked on. What has arrived counts, not what was announced: a client that
- * announces much and sends nothing holds nothing. A caller with several bodies at once may hold half of it; a single body
- * may be as large as its route allows.
+ * Counts the bytes of all bodies being received or processed. Received bytes count, not announced ones, so that a
+ * client that sends nothing occupies nothing. A caller with several bodies at once can occupy half of the account; a
+ * single body can be as large as its route allows.
  */
 export class UploadAccount {
   private bytes = 0;
@@ -28,14 +28,14 @@ export class UploadAccount {
 
   constructor(readonly maxBytes: number) {}
 
-  /** Bytes that are held now. */
+  /** Bytes in the account. */
   get heldBytes(): number {
     return this.bytes;
   }
 
   /**
-   * @param announced - Content-Length; 0 where it is not known.
-   * @throws {FaceError} QUEUE_FULL where the account has no room, CALLER_QUEUE_FULL where the caller's share has none.
+   * @param announced - Content-Length; 0 if unknown.
+   * @throws {FaceError} QUEUE_FULL if the account is full, CALLER_QUEUE_FULL if the caller's share is.
    */
   open(name: string, announced: number): Upload {
     this.check(this.callers.get(name) ?? { bytes: 0, uploads: 0 }, announced, 1);
@@ -46,7 +46,7 @@ export class UploadAccount {
     let isOpen = true;
     return {
       grow: (bytes) => {
-        // A body that goes on arriving after its answer is thrown away.
+        // A body still arriving after its response is discarded.
         if (!isOpen) return;
         this.check(caller, bytes, 0);
         this.bytes += bytes;
@@ -67,10 +67,18 @@ export class UploadAccount {
     const details = { retryAfterSeconds: RETRY_AFTER_SECONDS };
     const isOverShare = uploads + newUploads > 1 && bytes + more > this.maxBytes * CALLER_SHARE;
     if (isOverShare) {
-      throw new FaceError('CALLER_QUEUE_FULL', 'Your requests hold as many bytes as they may.', details);
+      throw new FaceError(
+        'CALLER_QUEUE_FULL',
+        'The byte limit for your concurrent requests is reached.',
+        details,
+      );
     }
     if (this.bytes + more > this.maxBytes) {
-      throw new FaceError('QUEUE_FULL', 'The service holds as many bytes of requests as it may.', details);
+      throw new FaceError(
+        'QUEUE_FULL',
+        'The byte limit for concurrent requests of the service is reached.',
+        details,
+      );
     }
   }
 }

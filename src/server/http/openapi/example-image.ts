@@ -1,4 +1,4 @@
-/** JPEG, 160x160, of a drawn face, as a data URI: short enough to paste, whole enough to be decoded. */
+/** JPEG, 160x160, of a drawn face, as a data URI: short enough to paste, and a complete image. */
 export const EXAMPLE_IMAGE_DATA_URI =
   'data:image/jpeg;base64,' +
   '/9j/2wBDABAQEBAREBIUFBIZGxgbGSUiHx8iJTgoKygrKDhVNT41NT41VUtbSkVKW0uHal5eaoecg3yDnL2pqb3u4u7/////' +

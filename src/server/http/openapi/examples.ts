@@ -2,8 +2,8 @@ import type { FaceDetection, ImageFaces, StageTimings } from '../../../pipeline/
 import { EXAMPLE_IMAGE_DATA_URI } from './example-image';
 
 /*
- * What the OpenAPI document shows. Answers are made of results by the same mappers as real ones, so that an example
- * cannot differ from its schema.
+ * Examples of the OpenAPI document. Responses are created by the mappers of real ones, so that an example cannot differ
+ * from its schema.
  */
 
 export const EXAMPLE_REQUEST_ID = '5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11';
@@ -15,7 +15,7 @@ export const EXAMPLE_CONTRACT = '68d3f0a95156';
 export const EXAMPLE_DIMENSIONS = 512;
 /** Its default threshold, cosine distance. */
 export const EXAMPLE_THRESHOLD = 0.55;
-/** Two photos of one person, by it. */
+/** Distance of two photos of one person. */
 export const EXAMPLE_DISTANCE = 0.31;
 export const EXAMPLE_SIMILARITY = 0.69;
 
@@ -44,7 +44,7 @@ export const EXAMPLE_TIMINGS: StageTimings = {
 
 export const EXAMPLE_COMPARED_IMAGE = { imageWidth: 160, imageHeight: 160, rotation: 0 };
 
-/** The answer about one image with that face, or what the route knows of it. */
+/** The result of one image with that face. */
 export function exampleImage<F extends FaceDetection>(face: F): ImageFaces<F> & { detector: string } {
   return {
     ...EXAMPLE_COMPARED_IMAGE,
@@ -62,7 +62,7 @@ export function exampleEmbedding(step = 37): number[] {
   return Array.from({ length: EXAMPLE_DIMENSIONS }, (_, index) => (((index * step) % 101) - 50) / 100);
 }
 
-/** Bodies of the routes that take one field `image`, the same for JSON and multipart. */
+/** Example bodies of routes with one field `image`, for JSON and multipart. */
 export const IMAGE_EXAMPLES = {
   dataUri: { summary: 'An image as a data URI', value: { image: EXAMPLE_IMAGE_DATA_URI } },
   base64: { summary: 'An image as raw base64', value: { image: EXAMPLE_IMAGE_DATA_URI.split(',')[1] } },

@@ -18,7 +18,7 @@ const BODY_CONTENT = 'x-body-content';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
-/** What a route with scopes can answer with beside its own errors. */
+/** Errors of every route with scopes, besides its own. */
 const KEY_ERRORS: readonly RequestErrorCode[] = [
   'UNAUTHORIZED',
   'API_KEY_EXPIRED',
@@ -27,29 +27,28 @@ const KEY_ERRORS: readonly RequestErrorCode[] = [
 ];
 
 /**
- * Carries a {@link BodyContent} through `@ApiBody`, which knows one schema for all media types, to
- * {@link createOpenApiDocument}, which puts it into its place.
+ * Passes a {@link BodyContent} through `@ApiBody`, which supports one schema for all media types, to {@link
+ * createOpenApiDocument}.
  */
 export function bodySchema(content: BodyContent): object {
   return { [BODY_CONTENT]: content };
 }
 
-/** The OpenAPI document of the service: of the capabilities that are on, and the same whatever the other settings and the machine. */
+/** Creates the OpenAPI document of the service. It depends on the enabled features only. */
 export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Likeness')
     .setDescription(
-      'Face verification and identification. Images come as files, base64 or data URIs; coordinates are pixels of the image as the file ' +
-        'shows it (EXIF applied), origin top-left. Every answer carries x-request-id, every answer about images also Server-Timing.',
+      'Face verification and identification. Images are sent as files, base64 or data URIs. Coordinates are pixels of the upright image (EXIF applied), origin top-left. Every response has x-request-id, responses about images also have Server-Timing.',
     )
     .setVersion('1')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'API key, where the service has keys' })
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'API key, if the service has keys' })
     .addApiKey(
       {
         type: 'apiKey',
         in: 'header',
         name: API_KEY_HEADER,
-        description: 'The same key in a header of its own',
+        description: 'The same key in a separate header',
       },
       API_KEY_HEADER,
     )
@@ -73,8 +72,8 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
 }
 
 /**
- * Adds the headers in which routes of galleries say their revision to their answers. Errors have them too; naming them there as
- * well would add thousands of lines.
+ * Documents the revision headers of gallery routes. Errors have them too; documenting that would add thousands of
+ * lines.
  */
 function addRevisionDocs({ parameters = [], responses }: Operation): void {
   if (!parameters.some((parameter) => 'name' in parameter && parameter.name === MIN_REVISION_HEADER)) return;
@@ -86,14 +85,14 @@ function addRevisionDocs({ parameters = [], responses }: Operation): void {
   }
 }
 
-/** Adds the scopes to the description of an operation, and the errors of keys to its responses. */
+/** Documents the scopes of an operation and its authentication errors. */
 function addKeyDocs(operation: Operation): void {
   const scopes = (operation as unknown as Record<string, unknown>)[SCOPES_EXTENSION] as string[] | undefined;
   if (scopes == null) return;
   const list = scopes.map((scope) => `\`${scope}\``).join(' and ');
-  const needed = scopes.length === 0 ? 'Any key will do' : `Scope of the key: ${list}`;
+  const needed = scopes.length === 0 ? 'Any key is accepted' : `Scope of the key: ${list}`;
   operation.description = `${operation.description}\n\n${needed}.`;
-  // A dialect words its errors itself.
+  // A dialect has its own error format.
   if (operation.tags?.includes('DeepFace API')) return;
   for (const code of KEY_ERRORS) {
     const { status, ...response } = errorResponse([code]);
