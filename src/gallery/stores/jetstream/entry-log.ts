@@ -86,6 +86,9 @@ const MARKER_MS = 24 * 3600 * 1000;
 const SWEEP_MS = 3600 * 1000;
 /** Removals at the same time, of what an earlier process left behind. */
 const SWEEP_WIDTH = 8;
+/** The first nats-server whose copies of a stream do not drift apart by writes that were refused (nats-server#4365). */
+const SOUND_VERSION = '2.9.21';
+
 interface Write {
   key: string;
   /** Empty: the entry is removed. */
@@ -162,6 +165,9 @@ export class EntryLog {
       await untilReady(options, () =>
         openStream(manager, { name, subjects: `${prefix}>`, replicas, onNotice }),
       );
+      const version = connection.info?.version ?? '';
+      if (replicas > 1 && version.localeCompare(SOUND_VERSION, 'en', { numeric: true }) < 0)
+        onNotice?.({ level: 'warn', message: unsoundVersion(version) });
       return new EntryLog(connection, manager, name, prefix, options);
     } catch (error) {
       await connection.close();
@@ -487,6 +493,13 @@ export class EntryLog {
     this.follower.close();
     report();
   }
+}
+
+function unsoundVersion(version: string): string {
+  return (
+    `nats-server ${version} can lose acknowledged changes when the leader of a cluster is killed ` +
+    `(nats-server#4365): ${SOUND_VERSION} or a later version is needed.`
+  );
 }
 
 /** Of a write, unique among all. */
