@@ -39,14 +39,14 @@ const services = [VerificationService, RepresentationService, DetectionService, 
   exports: [FaceModel, ...services],
 })
 export class FaceModule extends ConfigurableModuleClass implements OnApplicationShutdown {
-  /** With the options given, the defaults for the rest. */
+  /** Imports the module with these options; absent ones take their defaults. */
   static override forRoot(options: typeof FACE_MODULE_OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
   }
 
   @Inject(FaceModel) private readonly model!: FaceModel;
 
-  /** After connections have drained: onModuleDestroy would run before (style.md T3). */
+  /** Runs after connections have drained; onModuleDestroy would run before. */
   async onApplicationShutdown(): Promise<void> {
     await this.model.close();
   }

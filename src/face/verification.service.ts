@@ -45,11 +45,11 @@ export interface VerifyOptions extends RepresentCallOptions {
   reviewMargin?: number;
 }
 
-/** Why a pair does not verify whatever its distance. */
+/** Reasons for which a pair never verifies. */
 export const REFUSAL_REASONS = ['no_face'] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
-/** How a comparison was decided, and how sure that is. */
+/** Decision of a comparison, and its certainty. */
 export interface DecisionResult {
   /** `review` where the distance is within `threshold ± reviewMargin`; else as `verified`. */
   decision: Decision;
@@ -61,7 +61,7 @@ export interface DecisionResult {
   falseMatchRate: number | null;
   /** The false match rate that the threshold follows from; `null` where a threshold decided. */
   targetFmr: number | null;
-  /** `no_face`: an aligned face was found in neither image, so that nothing was compared; `null` where the distance decided. */
+  /** `no_face`: neither image has an aligned face, so that nothing was compared; `null` where the distance decided. */
   reason: RefusalReason | null;
 }
 
@@ -73,7 +73,7 @@ export interface ImageSize {
 
 /** An image whose faces were compared. */
 export interface ComparedImage extends ImageSize {
-  /** Degrees clockwise, 0, 90, 180 or 270, by which it was turned to find its faces upright. */
+  /** Rotation that made its faces upright, in degrees clockwise: 0, 90, 180 or 270. */
   rotation: number;
 }
 
@@ -83,43 +83,43 @@ export interface VerificationResult extends DecisionResult {
   verified: boolean;
   /** In the unit of `metric`. */
   distance: number;
-  /** Cosine similarity, [-1, 1], whatever the metric. */
+  /** Cosine similarity, [-1, 1], for every metric. */
   similarity: number;
   threshold: number;
   metric: Metric;
-  /** The compared face; `null` where an embedding came in. */
+  /** The compared face; `null` for an embedding. */
   probe: FaceDetection | null;
   reference: FaceDetection | null;
-  /** Sizes and turns of the images; `null` where an embedding came in. */
+  /** Sizes and turns of the images; `null` for an embedding. */
   images: { probe: ComparedImage | null; reference: ComparedImage | null };
-  /** `null` where no image came in, or none was run. */
+  /** `null` without an image, and where no detector ran. */
   detector: string | null;
   embedder: string;
   contract: string;
-  /** Per side; `null` where an embedding came in. */
+  /** Per side; `null` for an embedding. */
   timings: { probe: StageTimings | null; reference: StageTimings | null };
 }
 
 /** A face of an image, or an embedding in its place. */
 export interface InputFace extends NormedEmbedding {
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   detection: FaceDetection | null;
-  /** `null` where an embedding came in, or quality was not asked for. */
+  /** `null` for an embedding, and where quality was not requested. */
   quality: PixelQuality | null;
-  /** See {@link RepresentedFace.crop}; `null` where an embedding came in, or it was not asked for. */
+  /** See {@link RepresentedFace.crop}; `null` for an embedding, and where it was not requested. */
   crop: Uint8Array | null;
 }
 
-/** What an input was made into: one face or more. */
+/** The faces of an input: one or more. */
 export interface RepresentedInput {
   faces: InputFace[];
-  /** Faces found, before selection; 1 where an embedding came in. */
+  /** Faces found, before selection; 1 for an embedding. */
   faceCount: number;
-  /** No face that is aligned was found, and the whole image was taken in its place (`wholeImage: 'ifNoFace'`). */
+  /** No aligned face was found, and the whole image stands in for it (`wholeImage: 'ifNoFace'`). */
   isFaceless: boolean;
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   image: ComparedImage | null;
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   timings: StageTimings | null;
 }
 
@@ -140,7 +140,7 @@ export class VerificationService {
    * @throws {FaceError} FACE_NOT_DETECTED, PRESENTATION_ATTACK_SUSPECTED under `presentationAttack: 'require'` and all that
    * {@link FaceModel.represent} throws, with `details.field` of
    * `probe` or `reference`; EMBEDDING_INVALID and EMBEDDING_CONTRACT_MISMATCH for embeddings; PARAMETER_INVALID where
-   * nothing gives a threshold, and for `targetFmr` where the embedder has no calibration or the metric is `euclidean`.
+   * there is no threshold, and for `targetFmr` where the embedder has no calibration or the metric is `euclidean`.
    */
   async verify(
     probe: VerificationInput,
@@ -271,7 +271,7 @@ function embeddingFace(input: EmbeddingInput, embedder: EmbedderInfo): InputFace
   return { embedding: unit, norm: norm * embeddingNorm, detection: null, quality: null, crop: null };
 }
 
-/** What a distance comes to; a refused pair never verifies, whatever its distance. */
+/** Decision on a distance; a refused pair never verifies. */
 export function decisionResult(
   { distance }: { distance: number },
   threshold: number,
@@ -286,14 +286,14 @@ export function decisionResult(
   };
 }
 
-/** {@link falseMatchRate}, or `null` where the calibration says nothing of these faces: it was made with aligned ones. */
+/** {@link falseMatchRate}, or `null` for faces that are not aligned: the calibration was made with aligned ones. */
 export function rateOf(
   similarity: number,
   { calibration }: EmbedderInfo,
   faces: readonly Pick<InputFace, 'detection'>[],
   align = true,
 ): number | null {
-  // Of an embedding that came in nothing is known but its contract, which is that of aligned faces.
+  // An embedding has the contract of aligned faces, so its face counts as aligned.
   const areAligned =
     align && faces.every(({ detection }) => detection == null || detection.landmarks != null);
   return calibration != null && areAligned ? falseMatchRate(calibration, similarity) : null;
