@@ -221,7 +221,7 @@ describe('a boot', () => {
     });
     const error = await refusal({ modelDirs: [folder] });
     expect(error.code).toBe('MODEL_INVALID');
-    expect(error.message).toContain('age-gender is no landmark model');
+    expect(error.message).toContain('age-gender is not a landmark model');
   });
 
   it('refuses retinaface-resnet50 without its file, and without a hash to hold it to', async () => {
