@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FaceError } from '../errors';
-import { comparePairs, type LabelledEmbedding, SimilarityHistogram } from '../face/calibration';
+import { comparePairs, type LabeledEmbedding, SimilarityHistogram } from '../face/calibration';
 import type { FaceModel } from '../face/face-model';
 import { readStore } from '../face/model-files';
 import { writeAtomically } from '../models/write-atomically';
@@ -102,7 +102,7 @@ async function countSet(
   workerCount: number,
   progress: Progress,
 ): Promise<CountedSet> {
-  const faces: LabelledEmbedding[] = [];
+  const faces: LabeledEmbedding[] = [];
   let [withoutFace, unreadable] = [0, 0];
   const represent = async ({ person, file }: PersonPhoto): Promise<void> => {
     try {

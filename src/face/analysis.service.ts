@@ -5,7 +5,7 @@ import { assertPresented } from './presentation-attack';
 
 /** Faces of one image with estimated attributes, and the detector that found them. */
 export interface Analysis extends ImageFaces<AnalyzedFace> {
-  /** `null` where none was run. */
+  /** `null` where no detector ran. */
   detector: string | null;
 }
 

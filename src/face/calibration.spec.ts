@@ -74,7 +74,7 @@ describe(SimilarityHistogram.name, () => {
     expect(sum.points()).toEqual(whole.points());
   });
 
-  it('refuses what no rate can be told from', () => {
+  it('refuses pairs from which no rate follows', () => {
     refuses(
       exponential(MIN_NON_MATED_PAIRS - 1),
       /at least 1000 pairs of different people, but there are 999/,
@@ -100,8 +100,8 @@ describe(comparePairs.name, () => {
   it('compares all pairs once, strangers and photos of one person apart', async () => {
     const random = unitVectors(5, 16);
     const faces = Array.from({ length: 30 }, (_, i) => ({ person: `p${i % 7}`, embedding: random() }));
-    const told: number[] = [];
-    const histogram = await comparePairs(faces, (count) => told.push(count));
+    const reported: number[] = [];
+    const histogram = await comparePairs(faces, (count) => reported.push(count));
     let [mated, over] = [0, 0];
     faces.forEach((a, i) =>
       faces.slice(i + 1).forEach((b) => {
@@ -113,6 +113,6 @@ describe(comparePairs.name, () => {
     expect(over).toBeGreaterThan(0);
     expect([histogram.matedPairs, histogram.nonMatedPairs]).toEqual([mated, 435 - mated]);
     expect(histogram.ratesAt(0.3).falseMatches).toBe(over);
-    expect(told.reduce((sum, count) => sum + count)).toBe(435);
+    expect(reported.reduce((sum, count) => sum + count)).toBe(435);
   });
 });

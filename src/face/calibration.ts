@@ -2,27 +2,27 @@ import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import { CALIBRATION_FMRS, type CalibrationPoint } from '../models/model-card';
 
-/** Bins of a unit of similarity: points are told to four decimals. */
+/** Bins per unit of similarity: points have four decimals. */
 const BINS_PER_UNIT = 10_000;
 const BIN_COUNT = 2 * BINS_PER_UNIT + 1;
-/** False matches from which on a rate is counted: ten have a relative error of a third. */
+/** Fewest false matches for a counted rate: ten have a relative error of a third. */
 const MIN_FALSE_MATCHES = 10;
-/** Where the tail of strangers begins, to which a line is fitted: at so many false matches, and no more than a tenth of all. */
+/** Start of the tail to which a line is fitted: this many false matches, and no more than a tenth of all pairs. */
 const TAIL_FALSE_MATCHES = 1000;
 const TAIL_FMR = 0.1;
-/** Pairs of strangers that a calibration needs: FMR 1e-2 is then still counted. */
+/** Fewest pairs of strangers for a calibration: with them FMR 1e-2 is still counted. */
 export const MIN_NON_MATED_PAIRS = 1000;
 /** Multiplications in one turn of the event loop, about ten milliseconds. */
 const SLICE = 1 << 23;
 
 /** A face whose person is known. */
-export interface LabelledEmbedding {
+export interface LabeledEmbedding {
   person: string;
   /** Float32Array [D], unit length. */
   embedding: Float32Array;
 }
 
-/** Similarities of pairs, counted in bins of 1e-4: takes the same memory whatever the number of pairs. */
+/** Similarities of pairs, counted in bins of 1e-4: the memory does not depend on the number of pairs. */
 export class SimilarityHistogram {
   /** Pairs of different people. */
   nonMatedPairs = 0;
@@ -43,7 +43,7 @@ export class SimilarityHistogram {
     }
   }
 
-  /** Adds all pairs of another one. */
+  /** Adds all pairs of another histogram. */
   addAll(other: SimilarityHistogram): void {
     for (let bin = 0; bin < BIN_COUNT; bin++) {
       this.nonMated[bin] += other.nonMated[bin];
@@ -54,7 +54,7 @@ export class SimilarityHistogram {
   }
 
   /**
-   * What would happen if pairs verified from a similarity on.
+   * Error rates if pairs verified from a similarity on.
    *
    * @param minSimilarity - cosine, [-1, 1], to four decimals.
    * @returns rates as fractions; `null` where there are no pairs to count them on.
@@ -138,12 +138,12 @@ export class SimilarityHistogram {
 }
 
 /**
- * Compares every face with every other one, in slices: others are served in between.
+ * Compares every face with every other one, in slices, between which other work is served.
  *
- * @param onPairs - told of the pairs that were compared since it was told before.
+ * @param onPairs - called with the number of pairs since its last call.
  */
 export async function comparePairs(
-  faces: readonly LabelledEmbedding[],
+  faces: readonly LabeledEmbedding[],
   onPairs?: (count: number) => void,
 ): Promise<SimilarityHistogram> {
   const histogram = new SimilarityHistogram();
@@ -165,7 +165,7 @@ export async function comparePairs(
   return histogram;
 }
 
-/** Lower edge of a bin, exact to the decimals that it is written with. */
+/** Lower edge of a bin, exact to its four decimals. */
 function edgeOf(bin: number): number {
   return (bin - BINS_PER_UNIT) / BINS_PER_UNIT;
 }

@@ -4,7 +4,7 @@ import { detectorOf, type FaceCallOptions, FaceModel } from './face-model';
 
 /** Faces of one image, and the detector that found them. */
 export interface Detection extends ImageFaces<FaceDetection> {
-  /** `null` where none was run. */
+  /** `null` where no detector ran. */
   detector: string | null;
 }
 

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { compareEmbeddings, type NormedEmbedding } from '../pipeline/embed/compare-embeddings';
 import type { Metric } from '../pipeline/face.types';
 
-/** Multiplications in one turn of the event loop, about a millisecond: others are answered in between. */
+/** Multiplications in one turn of the event loop, about a millisecond, so that other requests are served between them. */
 const SLICE = 1 << 20;
 
 /** A row for each probe with a column for each reference. */

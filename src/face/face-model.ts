@@ -17,11 +17,11 @@ import type { DecisionDefaults } from './thresholds';
 export interface FaceCallOptions {
   /** Name of a loaded detector; not read where `wholeImage` is `always`. */
   detector?: string;
-  /** Which faces count. @defaultValue `'all'` */
+  /** Selected faces. @defaultValue `'all'` */
   faceSelection?: FaceSelection;
   /** At most this many faces, largest first. */
   maxFaces?: number;
-  /** Faces whose shorter box side is under this many pixels are passed over. @defaultValue 0 */
+  /** Shortest box side in pixels; smaller faces are left out. @defaultValue 0 */
   minFaceSize?: number;
   /** Overrides the score of the detector's card, [0, 1], inclusive; less than 0.1 counts as 0.1. */
   minDetectionScore?: number;
@@ -31,24 +31,24 @@ export interface FaceCallOptions {
    */
   wholeImage?: WholeImageMode;
   /**
-   * Whether the other turns of a photo are tried where its faces do not look upright; false: the photo is taken as it is,
-   * EXIF applied. @defaultValue true
+   * Whether a photo is tried in other orientations where its faces do not look upright; false: only the orientation of the
+   * file, EXIF applied. @defaultValue true
    */
   autoRotate?: boolean;
   /**
-   * Whether presentation attacks are looked for. The model scores the faces where it is not `off`; that suspected faces are
-   * refused under `require` is a matter of the services, see `assertPresented`.
+   * Detection of presentation attacks. The model scores the faces unless it is `off`; the services refuse suspected faces
+   * under `require`, see `assertPresented`.
    *
    * @defaultValue `'off'` in calls of the model; {@link FaceModel.presentationAttack} in those of the services
    */
   presentationAttack?: PresentationAttackPolicy;
-  /** Drops the work where it is still waiting; running work finishes unanswered. */
+  /** Aborts the call: waiting work is dropped, running work finishes unanswered. */
   signal?: AbortSignal;
   /** Milliseconds to INFERENCE_TIMEOUT, where that is sooner than `requestTimeoutMs` of the module. */
   timeoutMs?: number;
   /** False: the answer is neither taken from the cache nor kept there. @defaultValue true */
   cache?: boolean;
-  /** Whose work it is: callers are served in turn, and none may fill the queue alone. */
+  /** The caller: callers are served in turn, and none may fill the queue alone. */
   caller?: string;
 }
 
@@ -74,18 +74,18 @@ export interface RepresentCallOptions extends FaceCallOptions {
 
 /** Choices of one {@link FaceModel.analyze} call. */
 export interface AnalyzeCallOptions extends FaceCallOptions {
-  /** What is estimated; nothing else is run. @defaultValue all that a loaded model estimates */
+  /** Attributes to estimate; no other model runs. @defaultValue all attributes of the loaded models */
   attributes?: readonly Attribute[];
 }
 
-/** What a caller must know of an embedder to compare its embeddings. */
+/** Facts of an embedder that a comparison of its embeddings needs. */
 export interface EmbedderInfo {
   name: string;
   /** Length D of its embeddings. */
   dimensions: number;
-  /** Short hash over weights, preprocessing, alignment and normalisation. Embeddings compare only under the same one. */
+  /** Short hash over weights, preprocessing, alignment and normalization. Only embeddings with the same contract can be compared. */
   contract: string;
-  /** Largest distance that verifies by default, per metric; a metric without a figure needs one from the caller. */
+  /** Default threshold (largest distance that verifies) per metric; without one, the caller must give a threshold. */
   maxDistances: Partial<Record<Metric, number>>;
   /**
    * Similarities by false match rate, from the card; `null` where it has none. Measured on aligned faces: for others the
@@ -100,17 +100,17 @@ export interface ModelStatus {
   title: string;
   task: ModelTask;
   family: string;
-  /** `loaded`; `available` (file at hand, not loaded); `absent` (card without a file). */
+  /** `loaded`; `available` (file present, not loaded); `absent` (card without a file). */
   state: 'loaded' | 'available' | 'absent';
-  /** True where a call that names no model of this task uses this one. */
+  /** True for the model that a call uses when it names none of this task. */
   isDefault: boolean;
   /** Sessions made from the file since the boot, all workers together. No call ever adds to it. */
   loads: number;
-  /** Milliseconds of the slowest load and warm-up of the workers that are there; `null` where it is not loaded. */
+  /** Milliseconds of the slowest load and warm-up among the current workers; `null` where it is not loaded. */
   loadMs: number | null;
-  /** Memory of their own that the workers that are there took for it, together, in bytes; `null` where not loaded. */
+  /** Private memory for it of all current workers together, in bytes; `null` where it is not loaded. */
   memoryBytes: number | null;
-  /** Bytes of weights that all workers map from one file; 0 where each has a copy; `null` where not loaded. */
+  /** Bytes of weights that all workers map from one file; 0 where each has a copy; `null` where it is not loaded. */
   sharedBytes: number | null;
   /** Runs of the network since the boot. */
   runs: number;
@@ -121,24 +121,24 @@ export interface ModelStatus {
   /** sha256 of the file, from the card; `null` where the card pins none. */
   sha256: string | null;
   license: { name: string; commercialUse: boolean; note?: string };
-  /** What the weights were trained on, as far as their publisher says; `null` where the card does not say. */
+  /** Training data of the weights, as published; `null` where the card does not name any. */
   trainingData: string | null;
   source: string;
   /** Embedders only. */
   embedder?: EmbedderInfo;
-  /** Attribute models only: what `analyze` takes from it. Of several loaded models the first configured one serves. */
+  /** Attribute models only: the attributes that `analyze` takes from it. Of several models the first configured one serves. */
   attributes?: Attribute[];
 }
 
 /** Memory of a process, in bytes. Read from the kernel on Linux; unknown elsewhere. */
 export interface ProcessMemory {
-  /** Pages of its own. */
+  /** Private pages. */
   privateBytes: number;
   /** Pages mapped from files, weights among them: those of one file are the same memory in every process. */
   sharedBytes: number;
 }
 
-/** What serves the calls: workers, queue, cache, memory. */
+/** State of the workers, the queue, the cache and the memory. */
 export interface EngineStatus {
   workers: {
     pid: number | null;
@@ -149,9 +149,9 @@ export interface EngineStatus {
   }[];
   /** Workers that ended and were replaced since the boot. */
   workerRestarts: number;
-  /** Images that wait, and their bytes; images that are worked on. */
+  /** Waiting images and their bytes; images in progress. */
   queue: { length: number; bytes: number; maxLength: number; maxBytes: number; running: number };
-  /** `null` where there is none. Counts are since the boot. */
+  /** `null` without a cache. Counts are since the boot. */
   cache: {
     entries: number;
     bytes: number;
@@ -160,7 +160,7 @@ export interface EngineStatus {
     shared: number;
     misses: number;
   } | null;
-  /** What models and workers are reckoned to take, and what they may take, in bytes. */
+  /** Estimated memory of models and workers, and the memory budget, in bytes. */
   memory: { reckonedBytes: number; budgetBytes: number };
 }
 
@@ -176,9 +176,9 @@ export abstract class FaceModel {
   abstract readonly defaultDetector: string;
   /** Name of the embedder used where a call names none. */
   abstract readonly defaultEmbedder: string;
-  /** What decides where neither a call nor a gallery says anything. */
+  /** Decision parameters where neither the call nor the gallery sets any. */
   abstract readonly decisionDefaults: Readonly<DecisionDefaults>;
-  /** What the services do about presentation attacks where a call does not say it. */
+  /** Default policy of the services on presentation attacks. */
   abstract readonly presentationAttack: PresentationAttackPolicy;
 
   /**
@@ -239,7 +239,7 @@ export abstract class FaceModel {
   abstract models(): ModelStatus[];
 
   /**
-   * What serves the calls, as it is now.
+   * Current state of the workers, the queue, the cache and the memory.
    *
    * @example
    * const { queue, workers } = await model.status();
@@ -248,12 +248,12 @@ export abstract class FaceModel {
   abstract status(): Promise<EngineStatus>;
 
   /**
-   * Loads and warms a model that has a card, with what it needs, in workers beside those that serve; then they take over.
-   * The card and the file are read anew. A model that is loaded already stays as it is.
+   * Loads and warms a model that has a card, and its landmark model, in new workers, which then take over from the old ones.
+   * The card and the file are read again. A loaded model stays as it is.
    *
    * @param options.idleTtlMs - milliseconds without a call after which it is unloaded again.
    * @throws {FaceError} MODEL_UNKNOWN without a card; MODEL_LOAD_FAILED where it cannot be loaded, MEMORY_BUDGET_EXCEEDED
-   * where it would not fit: all that was loaded still serves.
+   * where it would not fit. The loaded models still serve then.
    *
    * @example
    * const { state, loadMs } = await model.loadModel('face-resnet-128', { idleTtlMs: 600_000 });
@@ -262,7 +262,7 @@ export abstract class FaceModel {
   abstract loadModel(name: string, options?: { idleTtlMs?: number }): Promise<ModelStatus>;
 
   /**
-   * Runs a loaded model once in every worker, so that its memory is at hand again.
+   * Runs a loaded model once in every worker, so that its pages are in memory again.
    *
    * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED.
    *
@@ -272,10 +272,9 @@ export abstract class FaceModel {
   abstract warmModel(name: string): Promise<ModelStatus>;
 
   /**
-   * Takes a model out: calls that name it are refused from now on, those under way are answered. Settles when its memory
-   * is given back.
+   * Unloads a model: new calls that name it are refused, running ones are answered. Settles when its memory is freed.
    *
-   * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED; MODEL_IN_USE for a default and for what another model needs.
+   * @throws {FaceError} MODEL_UNKNOWN, MODEL_NOT_LOADED; MODEL_IN_USE for a default, and for the landmark model of a detector.
    *
    * @example
    * const { state } = await model.unloadModel('face-resnet-128');
@@ -284,8 +283,8 @@ export abstract class FaceModel {
   abstract unloadModel(name: string): Promise<ModelStatus>;
 
   /**
-   * Puts a model of the same task in the place of a loaded one, defaults included, without a moment between. The same name
-   * twice takes up a card or a file that has changed.
+   * Replaces a loaded model, a default too, by another of the same task, without interruption. The same name twice reloads
+   * a changed card or file.
    *
    * @throws {FaceError} as {@link FaceModel.loadModel} for the new one, MODEL_NOT_LOADED for the old one; the old one still
    * serves then.
@@ -297,10 +296,10 @@ export abstract class FaceModel {
   abstract swapModel(name: string, replacement: string): Promise<ModelStatus>;
 
   /**
-   * Forgets cached answers.
+   * Deletes cached answers.
    *
-   * @param imageSha256 - hexadecimal sha256 of the encoded image whose answers go; all go where it is absent.
-   * @returns how many went.
+   * @param imageSha256 - hexadecimal sha256 of the encoded image whose answers are deleted; absent: all are.
+   * @returns the number of deleted answers.
    *
    * @example
    * const purged = model.purgeCache(createHash('sha256').update(photo).digest('hex'));
@@ -309,7 +308,7 @@ export abstract class FaceModel {
   abstract purgeCache(imageSha256?: string): number;
 
   /**
-   * Whether calls are answered now; the reason where they are not.
+   * Whether calls are answered now; else the reason.
    *
    * @example
    * const { ready, reason } = model.readiness();
@@ -318,8 +317,8 @@ export abstract class FaceModel {
   abstract readiness(): { ready: boolean; reason?: string };
 
   /**
-   * The error that every image of a caller would be refused with now, whatever is in it; `null` where that is not known. A
-   * server asks before it reads an upload. Subclasses need not override it.
+   * The error with which every image of a caller would be refused now; `null` where that is unknown. A server asks before it
+   * reads an upload. Subclasses need not override it.
    *
    * @param caller - as {@link FaceCallOptions.caller}.
    * @returns QUEUE_FULL, CALLER_QUEUE_FULL, CALLER_QUARANTINED or NOT_READY.

@@ -40,7 +40,7 @@ const services = [VerificationService, RepresentationService, DetectionService, 
 })
 export class FaceModule extends ConfigurableModuleClass implements OnApplicationShutdown {
   /**
-   * With the options given, the defaults for the rest.
+   * Imports the module with these options; absent ones take their defaults.
    *
    * @example
    * imports: [FaceModule.forRoot({ workerCount: 2 })]
@@ -53,7 +53,7 @@ export class FaceModule extends ConfigurableModuleClass implements OnApplication
 
   @Inject(FaceModel) private readonly model!: FaceModel;
 
-  /** After connections have drained: onModuleDestroy would run before (style.md T3). */
+  /** Runs after connections have drained; onModuleDestroy would run before. */
   async onApplicationShutdown(): Promise<void> {
     await this.model.close();
   }

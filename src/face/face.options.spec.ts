@@ -149,7 +149,7 @@ describe(resolveFaceOptions.name, () => {
     refuses({ idleTtlsMs: null }, 'idleTtlsMs');
   });
 
-  it('names an option that there is none of, though undefined is passed over', () => {
+  it('names an unknown option, but ignores undefined', () => {
     refuses({ workers: 3 }, 'workers');
     refuses({ workerCount: 2, max_faces: null }, 'max_faces');
     expect(resolveFaceOptions({ workers: undefined } as FaceModuleOptions)).toEqual(DEFAULT_FACE_OPTIONS);

@@ -11,7 +11,7 @@ import {
 import { defined } from './defined';
 import { type DecisionDefaults, DEFAULT_DECISION, REVIEW_MARGIN_RANGE, TARGET_RANGE } from './thresholds';
 
-/** Told while models are prepared, loaded and warmed, at boot and when an operator loads one. */
+/** Progress of preparing and loading models, at boot and when an operator loads one. */
 export interface BootProgress {
   stage: 'prepare' | 'load';
   model: string;
@@ -19,12 +19,12 @@ export interface BootProgress {
   total: number;
 }
 
-/** What became of one image: for metrics and traces. Holds no image and no embedding. */
+/** Outcome of one image, for metrics and traces. Holds no image and no embedding. */
 export interface ImageEvent {
   task: 'detect' | 'represent' | 'analyze';
-  /** `null` where none was run. */
+  /** `null` where no detector ran. */
   detector: string | null;
-  /** `null` where the task needs none. */
+  /** `null` for tasks without an embedder. */
   embedder: string | null;
   /** `ok`, or the code of the error. */
   outcome: 'ok' | FaceErrorCode;
@@ -32,20 +32,20 @@ export interface ImageEvent {
   totalMs: number;
   /** `null` where the image was not answered. */
   timings: StageTimings | null;
-  /** Faces that were answered with. */
+  /** Faces returned. */
   faceCount: number;
 }
 
-/** Something that an operator should read in the log. */
+/** A message for the operator, for the log. */
 export interface Notice {
   level: 'log' | 'warn';
   message: string;
 }
 
-/** What is decided by the machine where nothing is given. */
+/** The value follows from the machine. */
 export type Auto = 'auto';
 
-/** Where answers are kept: nowhere, or in the memory of the main process. */
+/** Place of cached answers: none, or the memory of the main process. */
 export const CACHE_KINDS = ['off', 'memory'] as const;
 export type CacheKind = (typeof CACHE_KINDS)[number];
 
@@ -60,18 +60,18 @@ export interface FaceModuleOptions extends Partial<DecisionDefaults> {
   /** Embedders to load, by card name; the first is the default. */
   embedders?: string[];
   /**
-   * Attribute models to load, by card name; none to go without `analyze`. Of several that estimate the same attribute the
-   * first does.
+   * Attribute models to load, by card name; without any there is no `analyze`. Of several for the same attribute the first
+   * one estimates it.
    */
   attributeModels?: string[];
-  /** Attributes that may be estimated. A model that estimates none of them is not loaded, whoever asks for it. */
+  /** Attributes that may be estimated. A model that estimates none of them is never loaded. */
   attributes?: readonly Attribute[];
   /**
-   * Presentation attack models to load, by card name; none where no call asks for `presentationAttack`. Of several the
-   * mean of the scores counts.
+   * Presentation attack models to load, by card name; calls with `presentationAttack` need at least one. Of several the mean
+   * of the scores counts.
    */
   attackModels?: string[];
-  /** What calls do about presentation attacks that do not say it themselves; needs `attackModels` but for `off`. */
+  /** Policy on presentation attacks for calls that set none; needs `attackModels` unless it is `off`. */
   presentationAttack?: PresentationAttackPolicy;
   /**
    * Folders with ONNX files, searched in order; each may have a `cards` folder that adds cards or overrides those of
@@ -91,8 +91,8 @@ export interface FaceModuleOptions extends Partial<DecisionDefaults> {
    */
   memoryBudgetBytes?: number | Auto;
   /**
-   * Whether models are optimised once per machine and mapped into every worker, so that all share one copy of the
-   * weights. Where that fails the plain file is loaded, and a notice says why.
+   * Whether models are optimized once per machine and mapped into every worker, so that all share one copy of the weights.
+   * Where that fails, the plain file is loaded, and a notice says why.
    */
   prepareModels?: boolean;
   /** Largest encoded image in bytes. */
@@ -117,25 +117,25 @@ export interface FaceModuleOptions extends Partial<DecisionDefaults> {
   bootTimeoutMs?: number;
   /**
    * Milliseconds without a call after which a model is unloaded, by card name. The first detector and the first embedder
-   * stay whatever is said here. A call never loads a model again: an operator does.
+   * are never unloaded. A call never loads a model again: an operator does.
    */
   idleTtlsMs?: Readonly<Record<string, number>>;
   /**
-   * `'memory'` keeps answers by the hash of the image, the models and the options. Embeddings are biometric data: off
-   * unless asked for.
+   * `'memory'` caches answers by the hash of the image, the models and the options. Embeddings are biometric data, so it is off
+   * by default.
    */
   cache?: CacheKind;
-  /** Most bytes of answers that the cache keeps. */
+  /** Largest size of the cache in bytes. */
   cacheBytes?: number;
-  /** Milliseconds that an answer is kept. */
+  /** Lifetime of a cached answer in milliseconds. */
   cacheTtlMs?: number;
   /** JavaScript file of the worker process. Only test suites that run from TypeScript set it. */
   workerFile?: string;
-  /** Told about preparing and loading. */
+  /** Called with the progress of preparing and loading. */
   onProgress?: (progress: BootProgress) => void;
-  /** Told what became of each image, in the asynchronous context of the call. */
+  /** Called with the outcome of each image, in the asynchronous context of the call. */
   onImage?: (event: ImageEvent) => void;
-  /** Told what an operator should read: the plan of workers, a worker that ended, a model that was unloaded. */
+  /** Called with messages for the operator: the plan of workers, an ended worker, an unloaded model. */
   onNotice?: (notice: Notice) => void;
 }
 
@@ -145,18 +145,18 @@ type Callback = (typeof CALLBACKS)[number];
 export type ResolvedFaceOptions = Required<Omit<FaceModuleOptions, Callback>> &
   Pick<FaceModuleOptions, Callback>;
 
-/** What decoding one image may take where nothing is given, and the least that leaves room for a common photo. */
+/** Default memory for decoding one image, and the minimum that a common photo needs. */
 export const DEFAULT_DECODE_BYTES = 256 * 1024 * 1024;
 export const MIN_DECODE_BYTES = 64 * 1024 * 1024;
 
-/** An image that is not decoded within so many milliseconds never will be: honest ones take less than two seconds. */
+/** Time limit of decoding: harmless images take less than two seconds. */
 const DECODE_TIMEOUT_MS = 10_000;
 
 /** Folder `models` of this package. */
 export const PACKAGE_MODELS_DIR = join(__dirname, '..', '..', 'models');
 
 /**
- * Values of options that are not given.
+ * Defaults of the options.
  *
  * @publicApi
  */
@@ -215,7 +215,7 @@ export const DECISION_RANGES = {
   reviewMargin: REVIEW_MARGIN_RANGE,
 } as const satisfies Record<keyof DecisionDefaults, readonly [number, number]>;
 
-/** Limits of every image by these options. Decoding leaves half of the time of a request to what else there is to do. */
+/** Limits of every image by these options. Decoding leaves half of the time of a request to the other stages. */
 export function imageLimitsOf({
   maxImagePixels,
   maxDecodeBytes,
@@ -229,7 +229,7 @@ export function imageLimitsOf({
 }
 
 /**
- * Fills in the defaults and checks what is left.
+ * Fills in the defaults and checks all values.
  *
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the option.
  */
@@ -239,7 +239,7 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
   const unknown = Object.keys(given).filter(
     (name) => !Object.hasOwn(DEFAULT_FACE_OPTIONS, name) && !CALLBACKS.includes(name as Callback),
   );
-  if (unknown.length > 0) throw invalid(unknown[0], 'is no option of FaceModule');
+  if (unknown.length > 0) throw invalid(unknown[0], 'is not an option of FaceModule');
   for (const [name, [min, max]] of Object.entries(FACE_OPTION_RANGES)) {
     const value = resolved[name as keyof typeof FACE_OPTION_RANGES];
     if (value === 'auto' && DEFAULT_FACE_OPTIONS[name as keyof typeof FACE_OPTION_RANGES] === 'auto')

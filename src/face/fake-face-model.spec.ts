@@ -10,7 +10,7 @@ describe(FakeFaceModel.name, () => {
   beforeEach(() => (model = new FakeFaceModel()));
 
   it.each(['detect', 'represent', 'analyze'] as const)(
-    '%s refuses an image it was not told of',
+    '%s refuses an image that was not announced',
     async (task) => {
       model.addImage(image, people('alice'));
       await expect(model[task](other)).rejects.toThrow('addImage');
@@ -22,12 +22,12 @@ describe(FakeFaceModel.name, () => {
     expect((await model.detect(Uint8Array.from(image))).faceCount).toBe(1);
   });
 
-  it('takes what it was last told of an image', async () => {
+  it('takes the last announcement of an image', async () => {
     model.addImage(image, people('alice')).addImage(image, people('alice', 'bob'));
     expect((await model.detect(image)).faceCount).toBe(2);
   });
 
-  it('gives sizes of 640 x 480 unless it is told others, and an empty list without faces', async () => {
+  it('gives sizes of 640 x 480 by default, and an empty list without faces', async () => {
     model.addImage(image, people()).addImage(other, { ...people(), imageWidth: 30, imageHeight: 40 });
     expect(await model.detect(image)).toMatchObject({
       imageWidth: 640,
@@ -107,7 +107,7 @@ describe(FakeFaceModel.name, () => {
     expect(await fields('analyze')).toEqual([...detection, ...attributes].sort());
   });
 
-  it('gives the quality of faces where it is asked to, sharp and well lit where it is told none', async () => {
+  it('gives the quality of faces on request, sharp and well lit by default', async () => {
     model.addImage(image, {
       faces: [{ person: 'alice' }, { person: 'bob', quality: { sharpness: 3 } }],
     });
@@ -137,7 +137,7 @@ describe(FakeFaceModel.name, () => {
     }
   });
 
-  it('takes over what it is told of a face, and makes up the rest', async () => {
+  it('takes the announced values of a face, and makes up the others', async () => {
     const box = { x: 1, y: 2, width: 30, height: 40 };
     model.addImage(image, {
       faces: [{ person: 'alice', box, age: 7, expression: 'sad', detectionScore: 0.4 }],

@@ -26,13 +26,13 @@ import {
 import { type DecisionDefaults, DEFAULT_DECISION, defaultDistances } from './thresholds';
 
 /**
- * A face that a {@link FakeFaceModel} is to find. Its `presentationAttack` is answered where it is asked for; by default it is
- * real, at a score of 0.99.
+ * A face that a {@link FakeFaceModel} finds. Calls that ask for it get its `presentationAttack`; by default it is real, with a
+ * score of 0.99.
  */
 export type FakeFace = Partial<AnalyzedFace> & {
   /** Faces with the same person are mated: distance near 0. Others are far apart: distance near 1. */
   person: string;
-  /** Where quality is asked for. @defaultValue sharp and well lit */
+  /** For calls with `quality`. @defaultValue sharp and well lit */
   quality?: Partial<PixelQuality>;
   /** False: it is found but not embedded, and `represent` counts it in `unalignedCount`. @defaultValue true */
   aligned?: boolean;
@@ -45,14 +45,14 @@ export interface FakeImage {
   /** @defaultValue 480 */
   imageHeight?: number;
   /**
-   * Degrees clockwise, by which it has to be turned for its faces to be upright: without `autoRotate` none of them is aligned.
+   * Degrees clockwise that turn its faces upright: without `autoRotate` none of them is aligned.
    * @defaultValue 0
    */
   rotation?: 0 | 90 | 180 | 270;
   faces: FakeFace[];
 }
 
-/** Those of the default embedder. */
+/** Same as of the default embedder. */
 const DIMENSIONS = 512;
 
 const SIMILARITIES = [0, 0.2, 0.35, 0.4, 0.45, 0.5, 0.55];
@@ -88,18 +88,18 @@ export class FakeFaceModel extends FaceModel {
   readonly defaultDetector = 'fake-detector';
   readonly defaultEmbedder = 'fake-embedder';
   readonly decisionDefaults: DecisionDefaults;
-  /** What calls do that do not say it; a suite may set it. */
+  /** Policy for calls that set none; a suite may change it. */
   presentationAttack: PresentationAttackPolicy = 'off';
   private readonly images = new Map<string, FakeImage>();
   private closed = false;
 
-  /** @param defaults - what decides where neither a call nor a gallery says anything. */
+  /** @param defaults - decision parameters where neither the call nor the gallery sets any. */
   constructor(defaults: Partial<DecisionDefaults> = {}) {
     super();
     this.decisionDefaults = { ...DEFAULT_DECISION, ...defaults };
   }
 
-  /** Announces an image, recognised by the hash of its bytes. */
+  /** Announces an image, recognized by the hash of its bytes. */
   addImage(image: Uint8Array, content: FakeImage): this {
     this.images.set(hash(image), content);
     return this;
@@ -128,7 +128,7 @@ export class FakeFaceModel extends FaceModel {
         alignmentScore,
         embedding: personEmbedding(person),
         embeddingNorm: 1,
-        // It is found again in what was announced, and in nothing else.
+        // The fake finds a face in announced images only, so the crop is the image itself.
         ...(options.crop ? { crop: new Uint8Array(image) } : {}),
         ...(options.quality && landmarks != null
           ? { quality: { sharpness: 200, brightness: 0.5, ...quality } }
@@ -300,7 +300,7 @@ export class FakeFaceModel extends FaceModel {
     const usable = embedder == null ? selected : selected.filter(({ aligned }) => aligned);
     const unalignedCount = selected.length - usable.length;
     if (isSkipped || (options.wholeImage === 'ifNoFace' && usable.length === 0)) {
-      // Whoever is on it first; on an image of nobody, a person of its own.
+      // The first person of the image; for an image without a face, a person of its own.
       const whole = {
         ...defaultFace(0),
         ...(known.faces[0] ?? { person: hash(image) }),

@@ -84,15 +84,15 @@ describe(planResources.name, () => {
     expect(plan.text).toContain('1 worker with 2 threads each, on 2 cores');
   });
 
-  it('does as it is told', () => {
-    const told = {
+  it('follows options that are not auto', () => {
+    const explicit = {
       ...auto,
       workerCount: 3,
       intraOpThreads: 5,
       memoryBudgetBytes: 100 * MIB,
       maxDecodeBytes: 300 * MIB,
     };
-    const { text: _text, ...plan } = planResources(told, small, machine(2, 8192 * MIB));
+    const { text: _text, ...plan } = planResources(explicit, small, machine(2, 8192 * MIB));
     expect(plan).toEqual({
       workerCount: 3,
       intraOpThreads: 5,

@@ -4,20 +4,20 @@ import { DEFAULT_DECODE_BYTES, MIN_DECODE_BYTES, type ResolvedFaceOptions } from
 
 const MIB = 2 ** 20;
 
-/** Bytes that the main process takes: measured at 100 to 130 MiB under load with the defaults (docs/benchmarks.md). */
+/** Memory of the main process in bytes: measured at 100 to 130 MiB under load with the defaults (docs/benchmarks.md). */
 const MAIN_BYTES = 160 * MIB;
-/** Bytes that a worker takes beside decoding: Node, small pictures, activations; measured (docs/benchmarks.md, weights and soak). */
+/** Memory of a worker without decoding, in bytes: Node, small pictures, activations; measured (docs/benchmarks.md, weights and soak). */
 const WORKER_BYTES = 150 * MIB;
 /**
- * Copies of its weights that a session holds where they are not mapped: what it read, and what it packed for its kernels
+ * Copies of its weights in a session that does not map them: the bytes of the file, and the packed ones for its kernels
  * (measured: 1,206 MB for a file of 580).
  */
 const COPIES_PER_SESSION = 2;
 
-/** Memory that a byte of the cache's bound costs: reckoned bytes, and what the collector leaves between them (measured: 1.4 to 2.1). */
+/** Memory per byte of the cache limit: the counted bytes, and garbage between them (measured: 1.4 to 2.1). */
 const MEMORY_PER_CACHE_BYTE = 2;
 
-/** How much the weights of one model take. */
+/** Memory of the weights of one model. */
 export interface ModelBytes {
   /** Bytes of the file. */
   bytes: number;
@@ -25,19 +25,19 @@ export interface ModelBytes {
   isShared: boolean;
 }
 
-/** Workers of one set, and what each holds. */
+/** Workers of one set, and the models of each. */
 export interface WorkersToEstimate {
   workerCount: number;
-  /** What decoding one image may take: every worker may have the worst one at once. */
+  /** Memory limit of decoding one image: every worker may decode the largest one at once. */
   maxDecodeBytes: number;
-  /** By the path of the file, so that one that several sets map counts once. */
+  /** By the path of the file, so that a file that several sets map counts once. */
   models: ReadonlyMap<string, ModelBytes>;
 }
 
 /**
- * Bytes that the main process and these sets of workers take together. An estimate, on the safe side.
+ * Memory of the main process and these sets of workers together, in bytes: an estimate, on the safe side.
  *
- * @param cacheBytes - bound of the cache of answers; 0 where there is none.
+ * @param cacheBytes - limit of the cache of answers; 0 without a cache.
  */
 export function estimateMemory(sets: readonly WorkersToEstimate[], cacheBytes: number): number {
   const shared = new Map<string, number>();
@@ -52,7 +52,7 @@ export function estimateMemory(sets: readonly WorkersToEstimate[], cacheBytes: n
   return [...shared.values()].reduce((sum, bytes) => sum + bytes, total);
 }
 
-/** Bound of the cache that these options ask for; 0 where they ask for none. */
+/** Limit of the cache by these options; 0 without a cache. */
 export function cacheBytesOf({
   cache,
   cacheBytes,
@@ -60,11 +60,11 @@ export function cacheBytesOf({
   return cache === 'off' ? 0 : cacheBytes;
 }
 
-/** What a machine is used for. */
+/** Workers, threads and memory on this machine. */
 export interface ResourcePlan {
   workerCount: number;
   intraOpThreads: number;
-  /** What decoding one image may take. */
+  /** Memory limit of decoding one image. */
   maxDecodeBytes: number;
   budgetBytes: number;
   /** One line for the log. */
@@ -72,9 +72,9 @@ export interface ResourcePlan {
 }
 
 /**
- * Settles what is left to the machine: one worker per core with one thread each reaches the full throughput; where the
- * memory allows fewer, those get the cores as threads. Where it does not allow one with the largest images, images have to
- * be smaller.
+ * Resolves the options that are `auto`: one worker per core with one thread each reaches the full throughput; where the memory
+ * allows fewer workers, they get the cores as threads. Where it does not allow one worker with the largest images, the limit
+ * for images is lower.
  *
  * @see docs/architecture.md, "Who runs what", for the measurements.
  */

@@ -10,7 +10,7 @@ import { PACKAGE_MODELS_DIR, type ResolvedFaceOptions } from './face.options';
 import type { WorkersToEstimate } from './memory-plan';
 import { type ModelSelection, modelsToLoad } from './model-selection';
 
-/** A model that workers can load: its file is there and is the one that the card pins. */
+/** A model that workers can load: its file exists and matches the checksum of the card. */
 export interface LoadableModel extends ModelFile {
   /** See {@link modelId}. */
   id: string;
@@ -19,8 +19,8 @@ export interface LoadableModel extends ModelFile {
 }
 
 /**
- * Every model with a card: those of the package, then those of the models folders. Files are looked for in the models folders,
- * then among those of the package, which carries the compiled ones.
+ * Every model with a card: those of the package, then those of the models folders. Files are searched in the models folders,
+ * then in the package, which carries the compiled ones.
  */
 export function readStore(modelDirs: readonly string[]): Promise<Map<string, StoredModel>> {
   return readModelStore(
@@ -35,10 +35,10 @@ type FileOptions = Pick<
 >;
 
 /**
- * Reads the cards, and which models a selection loads.
+ * Reads the cards, and lists the models of a selection.
  *
  * @param select - the selection, once the cards are read.
- * @throws {FaceError} MODEL_INVALID for a malformed card; what `select` throws.
+ * @throws {FaceError} MODEL_INVALID for a malformed card; the errors of `select`.
  */
 export async function readSelection(
   { modelDirs }: Pick<FileOptions, 'modelDirs'>,
@@ -50,9 +50,9 @@ export async function readSelection(
 }
 
 /**
- * Checks the files of these models, and prepares what is not prepared yet.
+ * Checks the files of these models, and prepares those that are not prepared yet.
  *
- * @param known - models that are loaded and stay: they are taken as they are.
+ * @param known - loaded models that stay: they are neither checked nor prepared again.
  * @throws {FaceError} MODEL_NOT_FOUND, MODEL_CHECKSUM_MISMATCH, MODEL_INVALID.
  */
 export async function loadableModels(
@@ -75,7 +75,7 @@ export async function loadableModels(
   return models;
 }
 
-/** Paths of the prepared models, by name; what could not be prepared is not among them, and a notice says why. */
+/** Paths of the prepared models, by name; a notice gives the reason for each one that could not be prepared. */
 async function prepare(
   files: readonly { card: ModelCard; path: string }[],
   { prepareModels, workerFile, modelDirs, bootTimeoutMs, onProgress, onNotice }: FileOptions,
@@ -99,7 +99,7 @@ async function prepare(
   return paths;
 }
 
-/** Bytes of a file; 0 where there is none: a graph without large weights has no file of them. */
+/** Bytes of a file; 0 where it does not exist: a graph without large weights has no file for them. */
 async function sizeOf(path: string): Promise<number> {
   return stat(path).then(
     ({ size }) => size,
@@ -107,7 +107,7 @@ async function sizeOf(path: string): Promise<number> {
   );
 }
 
-/** What the models take, for the memory plan. */
+/** Weights of the models, for the memory plan. */
 export function weightsOf(models: ReadonlyMap<string, LoadableModel>): WorkersToEstimate['models'] {
   return new Map(
     [...models.values()].map(({ path, preparedPath, bytes }) => [

@@ -49,10 +49,16 @@ describe(modelsToLoad.name, () => {
   });
 
   it.each([
-    [{ ...selection, detectors: ['resnet'] }, 'resnet is no detector: its task is embed'],
-    [{ ...selection, embedders: ['age'] }, 'age is no embedder: its task is age-gender'],
-    [{ ...selection, attributeModels: ['points'] }, 'points is no attribute model: its task is landmarks'],
-    [{ ...selection, attackModels: ['age'] }, 'age is no presentation attack model: its task is age-gender'],
+    [{ ...selection, detectors: ['resnet'] }, 'resnet is not a detector: its task is embed'],
+    [{ ...selection, embedders: ['age'] }, 'age is not an embedder: its task is age-gender'],
+    [
+      { ...selection, attributeModels: ['points'] },
+      'points is not an attribute model: its task is landmarks',
+    ],
+    [
+      { ...selection, attackModels: ['age'] },
+      'age is not a presentation attack model: its task is age-gender',
+    ],
   ])('refuses a model in the place of another task: %j', (wrong, message) => {
     expect(() => modelsToLoad(wrong, store)).toThrow(message);
   });

@@ -4,7 +4,7 @@ import type { StoredModel } from '../models/model-store';
 import type { Attribute } from '../pipeline/face.types';
 import type { ResolvedFaceOptions } from './face.options';
 
-/** Names of what is to be loaded, in order: the first detector and the first embedder are the defaults. */
+/** Names of the models to load, in order: the first detector and the first embedder are the defaults. */
 export type ModelSelection = Readonly<
   Pick<ResolvedFaceOptions, 'detectors' | 'embedders' | 'attributeModels' | 'attributes' | 'attackModels'>
 >;
@@ -25,9 +25,9 @@ const LIST_OF_TASK = {
 const ATTRIBUTE_TASKS = Object.keys(ATTRIBUTES_OF_TASK) as ModelTask[];
 
 /**
- * Names of all that a selection loads, landmark models of the detectors included.
+ * Names of all models that a selection loads, landmark models of the detectors included.
  *
- * @throws {FaceError} MODEL_INVALID for a model in the place of one of another task.
+ * @throws {FaceError} MODEL_INVALID for a model of the wrong task.
  */
 export function modelsToLoad(selection: ModelSelection, store: Store): string[] {
   const { detectors, embedders, attributeModels, attackModels } = selection;
@@ -36,16 +36,16 @@ export function modelsToLoad(selection: ModelSelection, store: Store): string[] 
       .map((name) => store.get(name)?.card)
       .find((card) => card && !tasks.includes(card.task));
     if (wrong == null) return;
-    throw new FaceError('MODEL_INVALID', `Model ${wrong.name} is no ${what}: its task is ${wrong.task}.`, {
+    throw new FaceError('MODEL_INVALID', `Model ${wrong.name} is not ${what}: its task is ${wrong.task}.`, {
       model: wrong.name,
     });
   };
-  check(detectors, 'detector', 'detect');
-  check(embedders, 'embedder', 'embed');
-  check(attributeModels, 'attribute model', ...ATTRIBUTE_TASKS);
-  check(attackModels, 'presentation attack model', 'presentation-attack');
+  check(detectors, 'a detector', 'detect');
+  check(embedders, 'an embedder', 'embed');
+  check(attributeModels, 'an attribute model', ...ATTRIBUTE_TASKS);
+  check(attackModels, 'a presentation attack model', 'presentation-attack');
   const landmarkModels = detectors.flatMap((name) => store.get(name)?.card.detection?.landmarkModel ?? []);
-  check(landmarkModels, 'landmark model', 'landmarks');
+  check(landmarkModels, 'a landmark model', 'landmarks');
   return [...new Set([...detectors, ...landmarkModels, ...embedders, ...attributeModels, ...attackModels])];
 }
 
@@ -59,7 +59,7 @@ export function withAllowedModels(selection: ModelSelection, store: Store): Mode
 }
 
 /**
- * The selection with one more model; the same where it is there already.
+ * The selection with one more model; unchanged where it has the model already.
  *
  * @throws {FaceError} MODEL_UNKNOWN without a card; MODEL_LOAD_FAILED for a landmark model, which comes with its detector, and
  * for a model that estimates none of the `attributes`.
@@ -67,10 +67,14 @@ export function withAllowedModels(selection: ModelSelection, store: Store): Mode
 export function withModel(selection: ModelSelection, name: string, store: Store): ModelSelection {
   const card = requireCard(name, store);
   if (!isAllowed(card, selection)) {
-    throw new FaceError('MODEL_LOAD_FAILED', `Model ${name} estimates what this service does not offer.`, {
-      model: name,
-      reason: 'FEATURE_OFF',
-    });
+    throw new FaceError(
+      'MODEL_LOAD_FAILED',
+      `Model ${name} estimates only attributes that this service does not offer.`,
+      {
+        model: name,
+        reason: 'FEATURE_OFF',
+      },
+    );
   }
   const list = listOf(card);
   return selection[list].includes(name) ? selection : { ...selection, [list]: [...selection[list], name] };
@@ -85,7 +89,7 @@ export function withoutModel(selection: ModelSelection, name: string, store: Sto
   const card = requireCard(name, store);
   requireSelected(selection, name, store);
   if (card.task === 'landmarks') {
-    throw inUse(name, 'is needed by a detector that is loaded: unload that.');
+    throw inUse(name, 'is needed by a loaded detector: unload the detector instead.');
   }
   if (isDefault(selection, name)) throw inUse(name, 'is the default of its task: swap it instead.');
   const list = listOf(card);
@@ -131,7 +135,7 @@ export function attributeServers(
   return servers;
 }
 
-/** Whether a call that names no model of this one's task uses it. */
+/** Whether calls use this model when they name none of its task. */
 export function isDefault({ detectors, embedders }: ModelSelection, name: string): boolean {
   return name === detectors[0] || name === embedders[0];
 }

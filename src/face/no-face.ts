@@ -2,7 +2,7 @@ import { FaceError } from '../errors';
 import type { FaceDetection, ImageFaces } from '../pipeline/face.types';
 
 /**
- * Refuses an image without a face that can be used.
+ * Refuses an image without a usable face.
  *
  * @throws {FaceError} FACE_NOT_DETECTED; where faces were found and none of them is plausibly aligned, with `details.reason` of
  * `not_aligned` and `details.unalignedCount`.

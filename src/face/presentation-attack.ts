@@ -2,7 +2,7 @@ import { FaceError } from '../errors';
 import type { FaceDetection, PresentationAttackPolicy } from '../pipeline/face.types';
 
 /**
- * Refuses an image whose faces are suspected, where the policy is `require`: before anything is compared or stored.
+ * Refuses an image with suspected faces under the policy `require`, before anything is compared or stored.
  *
  * @param faces - the selected faces, judged.
  * @throws {FaceError} PRESENTATION_ATTACK_SUSPECTED for the first face that is not labeled `real`, with `details.label` and
@@ -15,8 +15,8 @@ export function assertPresented(faces: readonly FaceDetection[], policy: Present
     if (label === 'real') continue;
     const message =
       label === 'insufficient_context'
-        ? 'Too little is to be seen around the face to tell whether it is genuine.'
-        : 'The face is suspected to be no genuine one but a presentation attack.';
+        ? 'The image shows too little around the face to decide whether it is genuine.'
+        : 'The face is suspected to be a presentation attack.';
     throw new FaceError('PRESENTATION_ATTACK_SUSPECTED', message, { label, score });
   }
 }

@@ -4,9 +4,9 @@ import { detectorOf, type EmbedderInfo, FaceModel, type RepresentCallOptions } f
 import { assertFace } from './no-face';
 import { assertPresented } from './presentation-attack';
 
-/** Faces of one image with their embeddings, and what the embeddings belong to. */
+/** Faces of one image with their embeddings, and the embedder that made them. */
 export interface Representation extends ImageFaces<RepresentedFace> {
-  /** `null` where none was run. */
+  /** `null` where no detector ran. */
   detector: string | null;
   embedder: EmbedderInfo;
 }
@@ -23,8 +23,9 @@ export class RepresentationService {
   /**
    * Represents every selected face (default: all).
    *
-   * @throws {FaceError} FACE_NOT_DETECTED where the image has no face, or none that is aligned, see {@link assertFace}; PRESENTATION_ATTACK_SUSPECTED under
-   * `presentationAttack: 'require'`, whose default is `off` here, whatever the module says; all that {@link FaceModel.represent} throws.
+   * @throws {FaceError} FACE_NOT_DETECTED where the image has no aligned face, see {@link assertFace};
+   * PRESENTATION_ATTACK_SUSPECTED under `presentationAttack: 'require'` (the default here is `off`, not the policy of the module);
+   * the errors of {@link FaceModel.represent}.
    *
    * @example
    * const { faces, embedder } = await representation.represent(photo, { quality: true });

@@ -346,7 +346,7 @@ describe(ResultCache.name, () => {
   });
 
   describe('work under way', () => {
-    it('is shared, and tells each caller what it waited', async () => {
+    it('is shared, and reports its wait to each caller', async () => {
       const cache = create();
       const work = new FakeWork();
       const first = cache.run(job('a'), {}, work.do);
@@ -657,7 +657,7 @@ describe(ResultCache.name, () => {
       expect(await source(cache, job('a'))).toBe('hit');
     });
 
-    it('counts for work that begins anew for who was waiting', async () => {
+    it('counts for work that starts again for the remaining callers', async () => {
       const cache = create();
       const [alices, bobs] = [new FakeWork(), new FakeWork()];
       void code(cache.run(job('a'), {}, alices.do));

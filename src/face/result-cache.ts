@@ -9,28 +9,28 @@ import { NO_TIMINGS, type FaceDetection, type ImageFaces } from '../pipeline/fac
 import type { EngineStatus } from './face-model';
 
 export interface ResultCacheOptions {
-  /** Most bytes of answers that are kept; the least recently used go first. */
+  /** Limit of the cached bytes; the least recently used answers are dropped first. */
   maxBytes: number;
-  /** Milliseconds that an answer is kept, counted from its making: being asked for does not lengthen them. */
+  /** Lifetime of an answer in milliseconds; a hit does not extend it. */
   ttlMs: number;
   /** Most milliseconds from a call to its answer. */
   requestTimeoutMs: number;
-  /** Most bytes of the images, together, whose callers wait for work that another caller started. */
+  /** Limit of the bytes of all images whose callers wait for work of another caller. */
   maxWaitingBytes: number;
 }
 
 export type CacheStatus = NonNullable<EngineStatus['cache']>;
 
-/** An answer of any task; which fields a face has follows from the job. */
+/** An answer of any task; the fields of its faces follow from the job. */
 export type Answer = ImageFaces<FaceDetection>;
 
 /** Does the job, for as long as `signal` allows and on the account of `caller`. */
 type Work = (options: RunOptions) => Promise<Answer>;
 
-/** What an answer holds beside its timings, which are those of one call. */
+/** An answer without its timings, which are those of one call. */
 type Content = Omit<Answer, 'timings'>;
 
-/** Someone who waits for an answer, once. */
+/** One call that waits for an answer. */
 interface Waiter {
   readonly caller: string | undefined;
   readonly work: Work;
@@ -39,23 +39,23 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-/** A job under way, and who waits for it, in the order they came. */
+/** A job in progress, with its waiters in the order of arrival. */
 interface InFlight {
   readonly key: string;
   readonly waiters: Set<Waiter>;
   /** Aborts when the last waiter leaves. */
   readonly controller: AbortController;
-  /** Set by a purge: the answer goes to those who wait, and is not kept. */
+  /** Set by a purge: the waiters get the answer, and it is not cached. */
   isPurged: boolean;
 }
 
 /**
- * What an entry takes beside its bytes and its key: places in lists and a map, a timer, the objects around the bytes.
+ * Memory of an entry beside its bytes and its key: places in lists and a map, a timer, the objects around the bytes.
  * Measured on Node 20.20 as the growth of heap and external memory, garbage collected, over 50,000 entries.
  */
 const ENTRY_OVERHEAD_BYTES = 768;
 
-/** Errors about the one caller that started the work: who else waits for it has done nothing to earn them. */
+/** Errors that concern only the caller that started the work; other waiters do not get them. */
 const ERRORS_OF_ONE_CALLER: readonly FaceErrorCode[] = [
   'CALLER_QUEUE_FULL',
   'CALLER_QUARANTINED',
@@ -63,14 +63,14 @@ const ERRORS_OF_ONE_CALLER: readonly FaceErrorCode[] = [
   'INFERENCE_TIMEOUT',
 ];
 
-/** Seconds after which a caller that was refused by the cache may try again: most work takes less. */
+/** `Retry-After` of callers that the cache refuses: most work takes less. */
 const RETRY_AFTER_SECONDS = 1;
 
 /**
- * Keeps answers by the hash of the image, the models and the options; never an image. The same job under way is worked on
- * once for all that ask for it. Errors are not kept.
+ * Caches answers by the hash of the image, the models and the options; never an image. Equal jobs in progress run once for
+ * all their callers. Errors are not cached.
  *
- * An answer is kept as bytes and read anew for each caller, so that none holds what another could change.
+ * An answer is cached as bytes and deserialized for each caller, so that callers share no object.
  */
 export class ResultCache {
   private readonly answers: LRUCache<string, Uint8Array>;
@@ -83,24 +83,24 @@ export class ResultCache {
       maxSize: options.maxBytes,
       sizeCalculation: (bytes, key) => bytes.byteLength + key.length + ENTRY_OVERHEAD_BYTES,
       ttl: options.ttlMs,
-      // Biometric data goes when its time is up, not when somebody next asks for it.
+      // Biometric data is deleted when it expires, not at the next access.
       ttlAutopurge: true,
       // With a clock that lags, lru-cache 11.5.3 arms no further timer for an entry whose age is exactly its limit.
       ttlResolution: 0,
-      // As it is now, and not when lru-cache was loaded: fake timers replace it.
+      // Taken at construction instead of at import: fake timers replace it.
       perf: performance,
     });
   }
 
   /**
-   * Answers a job from the cache, with the same job under way, or with `work`.
+   * Answers a job from the cache, from an equal job in progress, or with `work`.
    *
-   * `work` gets a signal that aborts when nobody waits any more, and no deadline: every caller keeps its own here.
+   * `work` gets a signal that aborts when no caller waits any more, and no deadline: each caller keeps its own here.
    *
    * @param job - its image is hashed before anything else, at about 0.6 ms a megabyte on the calling thread, and must not
    * change before the answer.
-   * @returns an answer that the caller may change. `timings.cache` says where it comes from; stages that did not run for
-   * this caller are 0, and `queueMs` holds what it waited for the work of another.
+   * @returns an answer that the caller may change. `timings.cache` is its source; stages that did not run for this caller are
+   * 0, and `queueMs` includes the wait for the work of another caller.
    * @throws {FaceError} REQUEST_ABORTED, INFERENCE_TIMEOUT by the caller's own signal and deadline; QUEUE_FULL where too
    * many bytes wait for the work of others; all that `work` throws.
    */
@@ -114,7 +114,7 @@ export class ResultCache {
     }
     const flight = this.flights.get(key);
     if (flight == null) return this.start(key, options, work);
-    // The queue of the pool bounds what waits, but knows of one of these callers only.
+    // The queue of the pool is bounded, but counts only one of these callers.
     if (this.waitingBytes + job.image.byteLength > this.options.maxWaitingBytes) {
       return Promise.reject(queueFull(RETRY_AFTER_SECONDS));
     }
@@ -122,22 +122,22 @@ export class ResultCache {
   }
 
   /**
-   * Forgets answers. Jobs under way are answered, but their answers are not kept.
+   * Deletes answers. Jobs in progress are answered, but their answers are not cached.
    *
-   * @param imageSha256 - hexadecimal sha256 of the image whose answers go; all go where it is absent.
-   * @returns how many went.
+   * @param imageSha256 - hexadecimal sha256 of the image whose answers are deleted; absent: all are.
+   * @returns the number of deleted answers.
    */
   purge(imageSha256?: string): number {
     const isMeant = (key: string) => imageSha256 == null || imageOf(key) === imageSha256.toLowerCase();
     for (const flight of this.flights.values()) flight.isPurged ||= isMeant(flight.key);
     const before = this.answers.size;
-    // Every key is looked at, about a microsecond each: an index by image would cost every answer memory and time.
+    // A scan of all keys, about a microsecond each: an index by image would cost every answer memory and time.
     if (imageSha256 == null) this.answers.clear();
     else for (const key of [...this.answers.keys()].filter(isMeant)) this.answers.delete(key);
     return before - this.answers.size;
   }
 
-  /** Answers that are kept, and their bytes; calls that were answered, by the `timings.cache` of the answer. */
+  /** Cached answers and their bytes; answered calls by the `timings.cache` of the answer. */
   stats(): CacheStatus {
     return {
       entries: this.answers.size,
@@ -189,7 +189,7 @@ export class ResultCache {
     });
   }
 
-  /** Does the work of the first that waits; where that fails for a reason of its own, that of the next. */
+  /** Does the work of the first waiter; where it fails for a reason of that caller alone, the work of the next. */
   private async work(flight: InFlight): Promise<void> {
     const { waiters, controller } = flight;
     for (const leader of waiters) {
@@ -206,14 +206,14 @@ export class ResultCache {
     if (this.flights.get(flight.key) === flight) this.flights.delete(flight.key);
   }
 
-  /** @param waitedMs - what the leader waited for the work of others before its own began. */
+  /** @param waitedMs - wait of the leader for the work of other callers before its own began. */
   private answer(flight: InFlight, leader: Waiter, answer: Answer, waitedMs: number): void {
     const { imageWidth, imageHeight, rotation, detectionScale, unalignedCount, faceCount, faces, timings } =
       answer;
     const { imageHash } = answer;
     const image = { imageWidth, imageHeight, rotation, detectionScale, ...(imageHash && { imageHash }) };
     const content: Content = { ...image, unalignedCount, faceCount, faces };
-    // An exact copy: the serialiser's own buffer may be twice the size of what it holds.
+    // An exact copy: the buffer of the serializer may be twice the size of its content.
     const bytes = new Uint8Array(serialize(content));
     if (flight.waiters.size > 0 && !flight.isPurged) this.answers.set(flight.key, bytes);
     for (const waiter of flight.waiters) {
@@ -229,7 +229,7 @@ export class ResultCache {
   }
 }
 
-/** The content of kept bytes. Reads a copy of them: typed arrays come out as views of what was read. */
+/** The content of cached bytes. Reads a copy: deserialized typed arrays are views of the bytes that were read. */
 function read(bytes: Uint8Array): Content {
   return deserialize(bytes.slice()) as Content;
 }
@@ -238,7 +238,7 @@ function isOfOneCaller(error: unknown): boolean {
   return error instanceof FaceError && ERRORS_OF_ONE_CALLER.includes(error.code);
 }
 
-/** sha256 of the image, then all the rest of the job. */
+/** sha256 of the image, then the rest of the job. */
 function keyOf({ image, ...rest }: FaceJob): string {
   // JSON would write NaN and Infinity alike.
   const options = JSON.stringify(rest, (_name, value: unknown) =>

@@ -7,22 +7,22 @@ import type { Metric } from '../pipeline/face.types';
  * The one place where error rates become distances and distances become decisions.
  */
 
-/** What the comparison of two faces comes to. */
+/** Outcome of a comparison of two faces. */
 export const DECISIONS = ['match', 'review', 'no_match'] as const;
 export type Decision = (typeof DECISIONS)[number];
 
-/** Range of `targetFmr` and `targetFpir`, inclusive: what a calibration covers. */
+/** Range of `targetFmr` and `targetFpir`, inclusive: that of a calibration. */
 export const TARGET_RANGE = [1e-6, 0.5] as const;
 /** Range of `reviewMargin` as an option of the module, inclusive. */
 export const REVIEW_MARGIN_RANGE = [0, 2] as const;
 
-/** What decides where neither the call nor the gallery says anything. */
+/** Decision parameters where neither the call nor the gallery sets any. */
 export interface DecisionDefaults {
   /** False match rate of a comparison 1:1, {@link TARGET_RANGE}. */
   targetFmr: number;
-  /** Share of searches for strangers that may find somebody (false positive identification rate), {@link TARGET_RANGE}. */
+  /** Largest share of searches for strangers that find a candidate (false positive identification rate), {@link TARGET_RANGE}. */
   targetFpir: number;
-  /** A distance that is no farther from the threshold than this is for review, in the unit of the metric; 0: none is. */
+  /** Distances within `threshold ± reviewMargin` get the decision `review`, in the unit of the metric; 0: none does. */
   reviewMargin: number;
 }
 
@@ -33,7 +33,7 @@ export const DEFAULT_DECISION: Readonly<DecisionDefaults> = Object.freeze({
   reviewMargin: 0,
 });
 
-/** What of an embedder thresholds follow from. */
+/** Facts of an embedder that determine its thresholds. */
 export interface ThresholdSource {
   name: string;
   /** {@link defaultDistances} at the default rate. */
@@ -42,14 +42,14 @@ export interface ThresholdSource {
   calibration: CardCalibration | null;
 }
 
-/** A comparison 1:1. What is absent or `null` was not asked for. */
+/** Requested threshold or rate of a comparison 1:1; absent or `null`: not requested. */
 export interface VerificationTarget {
   /** Largest distance, in the unit of the metric, inclusive. */
   threshold?: number | null;
   targetFmr?: number | null;
 }
 
-/** A search 1:N, by cosine distance. What is absent or `null` was not asked for. */
+/** Requested threshold or rate of a search 1:N, by cosine distance; absent or `null`: not requested. */
 export interface IdentificationTarget {
   /** Largest cosine distance, [0, 2], inclusive. */
   threshold?: number | null;
@@ -88,7 +88,7 @@ export function falseMatchRate({ points }: CardCalibration, similarity: number):
 }
 
 /**
- * The false match rate of one comparison at which a search among N subjects finds somebody for a stranger no more often than
+ * The false match rate of one comparison at which a search for a stranger among N subjects finds a candidate no more often than
  * `fpir`: 1 - (1 - fpir)^(1/N), from FPIR = 1 - (1 - FMR)^N for independent comparisons.
  *
  * @see ISO/IEC 19795-1, which relates the two rates so for one comparison with each subject.
@@ -99,8 +99,8 @@ export function fmrOfFpir(fpir: number, subjectCount: number): number {
 }
 
 /**
- * Largest distances that verify where nothing else is asked for: by the calibration at the default rate, where there is one;
- * else as the card has them. `euclidean` does not follow from the similarity: it is there where the card has it.
+ * Default thresholds: by the calibration at the default rate, where there is one; else those of the card. `euclidean` does not
+ * follow from the similarity: its threshold is always that of the card.
  */
 export function defaultDistances(
   { thresholds, calibration }: Pick<CardEmbedding, 'thresholds' | 'calibration'>,
@@ -116,21 +116,21 @@ export function defaultDistances(
 }
 
 /**
- * The threshold of a comparison 1:1 and the rate that it follows from. Of what was asked for the first counts, and in it a
+ * The threshold of a comparison 1:1 and the rate that it follows from. The first target with a value counts, and in it a
  * threshold before a rate; then the default rate; without a calibration the fixed distance of the card.
  *
- * @param asked - of the call, then of the gallery.
+ * @param targets - that of the call, then that of the gallery.
  * @returns `targetFmr`: `null` where a distance decides.
  * @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration or the metric is `euclidean`, and
- * where nothing gives a threshold.
+ * where no threshold is given and the card has none.
  */
 export function verificationThreshold(
   embedder: ThresholdSource,
   metric: Metric,
-  asked: readonly VerificationTarget[],
+  targets: readonly VerificationTarget[],
   defaults: Pick<DecisionDefaults, 'targetFmr'>,
 ): { threshold: number; targetFmr: number | null } {
-  for (const { threshold, targetFmr } of asked) {
+  for (const { threshold, targetFmr } of targets) {
     if (threshold != null) return { threshold, targetFmr: null };
     if (targetFmr == null) continue;
     const calibration = requireCalibration(embedder, 'targetFmr');
@@ -150,20 +150,21 @@ export function verificationThreshold(
  * The threshold of a search 1:N, as cosine distance, and the rate that it follows from. In the order of
  * {@link verificationThreshold}. A rate that asks for more than the calibration covers gets the threshold at its last point.
  *
- * @param subjectCount - in the gallery, N: the more, the smaller is the threshold.
- * @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration, and where nothing gives a threshold.
+ * @param subjectCount - N, of the gallery: the threshold falls as it grows.
+ * @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration, and where no threshold is
+ * given and the card has none.
  */
 export function identificationThreshold(
   embedder: ThresholdSource,
   subjectCount: number,
-  asked: readonly IdentificationTarget[],
+  targets: readonly IdentificationTarget[],
   defaults: Pick<DecisionDefaults, 'targetFpir'>,
 ): { threshold: number; targetFpir: number | null } {
   const at = (calibration: CardCalibration, fpir: number) => ({
     threshold: distancesAt(calibration, fmrOfFpir(fpir, subjectCount)).cosine,
     targetFpir: fpir,
   });
-  for (const { threshold, targetFpir } of asked) {
+  for (const { threshold, targetFpir } of targets) {
     if (threshold != null) return { threshold, targetFpir: null };
     if (targetFpir != null) return at(requireCalibration(embedder, 'targetFpir'), targetFpir);
   }
@@ -208,7 +209,7 @@ export function defaultDistance(
 }
 
 /**
- * As {@link defaultDistance}, for a call that cannot do without one.
+ * As {@link defaultDistance}, for a call that needs one.
  *
  * @throws {FaceError} PARAMETER_INVALID where the metric has none.
  */

@@ -3,11 +3,11 @@ import { STAGES, type StageTimings } from '../pipeline/face.types';
 import type { ImageEvent } from './face.options';
 
 /**
- * Tells OpenTelemetry what became of an image: a span `likeness.image`, child of the one that is active in the
- * asynchronous context of the call, and under it a span for each stage that ran. Made afterwards, with the times that were
- * measured. Holds no image and no embedding.
+ * Reports the outcome of an image to OpenTelemetry: a span `likeness.image`, child of the active span in the asynchronous context
+ * of the call, with a child span for each stage that ran. The spans are created afterwards, from the measured times. They hold no
+ * image and no embedding.
  *
- * Where the process has registered no SDK, or it does not sample the image, that is found out at once and nothing is made.
+ * Without a registered SDK, or where the image is not sampled, it returns at once.
  *
  * @param startedAt - milliseconds since the epoch, fractions included, at the call.
  */
@@ -24,14 +24,14 @@ export function traceImage(event: ImageEvent, startedAt: number): void {
     'likeness.cache': timings?.cache,
   });
   if (outcome !== 'ok') span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
-  // What the cache answered went through the stages in another span.
+  // The stages of a cached answer are in the span of another call.
   if (timings != null && timings.cache !== 'hit' && timings.cache !== 'shared') {
     traceStages(span, timings, startedAt);
   }
   span.end(startedAt + totalMs);
 }
 
-/** The stages follow each other from the admission on; what the image span is longer by is the way to the worker and back. */
+/** The stages follow each other from the admission on; the rest of the image span is the way to the worker and back. */
 function traceStages(parent: Span, timings: StageTimings, startedAt: number): void {
   const tracer = trace.getTracer('likeness');
   const within = trace.setSpan(context.active(), parent);

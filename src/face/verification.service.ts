@@ -27,11 +27,11 @@ export interface VerifyOptions extends RepresentCallOptions {
   reviewMargin?: number;
 }
 
-/** Why a pair does not verify whatever its distance. */
+/** Reasons for which a pair never verifies. */
 export const REFUSAL_REASONS = ['no_face'] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
-/** How a comparison was decided, and how sure that is. */
+/** Decision of a comparison, and its certainty. */
 export interface DecisionResult {
   /** `review` where the distance is within `threshold ± reviewMargin`; else as `verified`. */
   decision: Decision;
@@ -43,7 +43,7 @@ export interface DecisionResult {
   falseMatchRate: number | null;
   /** The false match rate that the threshold follows from; `null` where a threshold decided. */
   targetFmr: number | null;
-  /** `no_face`: an aligned face was found in neither image, so that nothing was compared; `null` where the distance decided. */
+  /** `no_face`: neither image has an aligned face, so that nothing was compared; `null` where the distance decided. */
   reason: RefusalReason | null;
 }
 
@@ -53,20 +53,20 @@ export interface VerificationResult extends DecisionResult {
   verified: boolean;
   /** In the unit of `metric`. */
   distance: number;
-  /** Cosine similarity, [-1, 1], whatever the metric. */
+  /** Cosine similarity, [-1, 1], for every metric. */
   similarity: number;
   threshold: number;
   metric: Metric;
-  /** The compared face; `null` where an embedding came in. */
+  /** The compared face; `null` for an embedding. */
   probe: FaceDetection | null;
   reference: FaceDetection | null;
-  /** Sizes and turns of the images; `null` where an embedding came in. */
+  /** Sizes and turns of the images; `null` for an embedding. */
   images: { probe: ComparedImage | null; reference: ComparedImage | null };
-  /** `null` where no image came in, or none was run. */
+  /** `null` without an image, and where no detector ran. */
   detector: string | null;
   embedder: string;
   contract: string;
-  /** Per side; `null` where an embedding came in. */
+  /** Per side; `null` for an embedding. */
   timings: { probe: StageTimings | null; reference: StageTimings | null };
 }
 
@@ -87,7 +87,7 @@ export class VerificationService {
    * @throws {FaceError} FACE_NOT_DETECTED, PRESENTATION_ATTACK_SUSPECTED under `presentationAttack: 'require'` and all that
    * {@link FaceModel.represent} throws, with `details.field` of
    * `probe` or `reference`; EMBEDDING_INVALID and EMBEDDING_CONTRACT_MISMATCH for embeddings; PARAMETER_INVALID where
-   * nothing gives a threshold, and for `targetFmr` where the embedder has no calibration or the metric is `euclidean`.
+   * there is no threshold, and for `targetFmr` where the embedder has no calibration or the metric is `euclidean`.
    *
    * @example
    * const { verified, distance, threshold } = await verification.verify(doorPhoto, badgePhoto, { faceSelection: 'single' });
@@ -155,7 +155,7 @@ export class VerificationService {
   }
 }
 
-/** What a distance comes to; a refused pair never verifies, whatever its distance. */
+/** Decision on a distance; a refused pair never verifies. */
 export function decisionResult(
   { distance }: { distance: number },
   threshold: number,
@@ -170,14 +170,14 @@ export function decisionResult(
   };
 }
 
-/** {@link falseMatchRate}, or `null` where the calibration says nothing of these faces: it was made with aligned ones. */
+/** {@link falseMatchRate}, or `null` for faces that are not aligned: the calibration was made with aligned ones. */
 export function rateOf(
   similarity: number,
   { calibration }: EmbedderInfo,
   faces: readonly Pick<InputFace, 'detection'>[],
   align = true,
 ): number | null {
-  // Of an embedding that came in nothing is known but its contract, which is that of aligned faces.
+  // An embedding has the contract of aligned faces, so its face counts as aligned.
   const areAligned =
     align && faces.every(({ detection }) => detection == null || detection.landmarks != null);
   return calibration != null && areAligned ? falseMatchRate(calibration, similarity) : null;

@@ -64,10 +64,10 @@ export class WorkerFaceModel extends FaceModel {
   }
 
   /**
-   * Checks the files of the models, prepares what is missing, then starts the workers and waits until all are ready.
+   * Checks the files of the models, prepares missing ones, then starts the workers and waits until all are ready.
    *
    * @throws {FaceError} MODEL_NOT_FOUND, MODEL_CHECKSUM_MISMATCH, MODEL_SHAPE_MISMATCH, MODEL_INVALID with the name of
-   * the model and what is wrong with it; MEMORY_BUDGET_EXCEEDED where all of it would not fit.
+   * the model and the reason; MEMORY_BUDGET_EXCEEDED where the models would not fit.
    */
   static async load(options: ResolvedFaceOptions): Promise<WorkerFaceModel> {
     const { store, selection, names } = await readSelection(options, (cards) =>
@@ -197,7 +197,7 @@ export class WorkerFaceModel extends FaceModel {
   }
 
   override refusal(caller: string): FaceError | null {
-    // The answer to an image may be in the cache, whatever waits for the workers.
+    // With a cache the answer may be in it even while the queue is full.
     return this.cache == null ? this.pool.refusal(caller) : null;
   }
 

@@ -31,7 +31,7 @@ const WORKER_ENVIRONMENT: readonly string[] = [
   'WINDIR',
 ];
 
-/** `oom_score_adj` of a worker, [-1000, 1000]: when memory runs out, Linux ends it before the main process. */
+/** Added to `oom_score_adj`, [-1000, 1000], so that Linux ends a worker before the main process when memory runs out. */
 const OOM_SCORE_STEP = 300;
 
 const running = new Set<ChildProcess>();

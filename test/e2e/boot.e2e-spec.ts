@@ -182,7 +182,7 @@ describe('a boot', () => {
     await linkDefaults();
     const error = await refusal({ detectors: ['mobilefacenet-512'], modelDirs: [folder] });
     expect(error.code).toBe('MODEL_INVALID');
-    expect(error.message).toContain('is no detector');
+    expect(error.message).toContain('is not a detector');
   });
 
   it('refuses a card that is no JSON', async () => {
@@ -204,14 +204,14 @@ describe('a boot', () => {
   });
 
   it.each<[string, FaceModuleOptions]>([
-    ['detector', { detectors: ['mobilefacenet-512'] }],
-    ['embedder', { embedders: ['rfb-320'] }],
-    ['attribute model', { attributeModels: ['face-landmark-68'] }],
+    ['a detector', { detectors: ['mobilefacenet-512'] }],
+    ['an embedder', { embedders: ['rfb-320'] }],
+    ['an attribute model', { attributeModels: ['face-landmark-68'] }],
   ])('refuses a model of another task as %s', async (what, options) => {
     await linkDefaults();
     const error = await refusal({ modelDirs: [folder], ...options });
     expect(error.code).toBe('MODEL_INVALID');
-    expect(error.message).toContain(`is no ${what}`);
+    expect(error.message).toContain(`is not ${what}`);
   });
 
   it('refuses a detector whose landmark model is of another task', async () => {
@@ -221,7 +221,7 @@ describe('a boot', () => {
     });
     const error = await refusal({ modelDirs: [folder] });
     expect(error.code).toBe('MODEL_INVALID');
-    expect(error.message).toContain('age-gender is no landmark model');
+    expect(error.message).toContain('age-gender is not a landmark model');
   });
 
   it('refuses retinaface-resnet50 without its file, and without a hash to hold it to', async () => {

@@ -154,7 +154,7 @@ export const ERROR_EXAMPLES: Readonly<
   IMAGE_CORRUPT: { message: 'The image could not be decoded.', details: { field: '{field}' } },
   FACE_NOT_DETECTED: { message: 'No face was found in the image.', details: { field: '{field}' } },
   PRESENTATION_ATTACK_SUSPECTED: {
-    message: 'The face is suspected to be no genuine one but a presentation attack.',
+    message: 'The face is suspected to be a presentation attack.',
     details: { field: '{field}', label: 'print_or_screen', score: 0.08 },
   },
   FACE_AMBIGUOUS: {
