@@ -95,7 +95,7 @@ export class GalleryService {
     this.retention = new Retention(store, Date.now, options.onPurge);
     this.lastMatches = new LastMatches(store, () => {
       const message =
-        'times of matches cannot be written: subjects may go before the end of sinceLastMatchSeconds';
+        'match times cannot be written: subjects may be purged before sinceLastMatchSeconds has passed';
       options.onNotice?.({ level: 'warn', message });
     });
     this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);

@@ -202,8 +202,8 @@ export class Matcher {
       if (last.similarity >= minSimilarityOf(1 - leastSimilarityWithin(farthest, face.norm, metric))) {
         throw new FaceError(
           'PARAMETER_INVALID',
-          'Invalid: metric euclidean cannot rank so many faces exactly: take another metric, or fewer candidates.',
-          { fields: { metric: 'euclidean cannot rank so many faces exactly' } },
+          'Invalid: metric euclidean cannot rank this many faces exactly: use another metric, or fewer candidates.',
+          { fields: { metric: 'euclidean cannot rank this many faces exactly' } },
         );
       }
     }
