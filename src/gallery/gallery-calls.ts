@@ -78,7 +78,7 @@ function notLoaded(model: FaceModel, galleryId: string, contract: string): FaceE
   if (maker == null) {
     return new FaceError(
       'MODEL_NOT_LOADED',
-      `${holds}, and no loaded embedder makes such embeddings. Load the embedder that made them, or enroll the faces into a new gallery.`,
+      `${holds}, and no loaded embedder has this contract. Load the embedder that made them, or enroll the faces into a new gallery.`,
       { galleryId, contract },
     );
   }

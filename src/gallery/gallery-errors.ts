@@ -1,29 +1,32 @@
 import { FaceError } from '../errors';
 
-/** What is wrong with `keepCrops` of a gallery in a store that keeps none, as the end of a sentence. */
-export const CROPS_PROBLEM = 'must be false: the store keeps no pictures of faces';
+/** The problem with `keepCrops` in a store without crops, as the end of a sentence. */
+export const CROPS_PROBLEM = 'must be false: the store does not keep face crops';
 
-/** The errors that every store throws in the same words. Ids are the caller's own and may be told. */
+/** The errors that all stores share. Ids are the caller's own, so errors may repeat them. */
 export const galleryErrors = {
   galleryNotFound: (galleryId: string) =>
-    new FaceError('GALLERY_NOT_FOUND', 'There is no such gallery.', { galleryId }),
+    new FaceError('GALLERY_NOT_FOUND', 'The gallery does not exist.', { galleryId }),
   galleryExists: (galleryId: string) =>
-    new FaceError('GALLERY_EXISTS', 'There is a gallery of this id already.', { galleryId }),
+    new FaceError('GALLERY_EXISTS', 'A gallery with this id already exists.', { galleryId }),
   subjectNotFound: (galleryId: string, subjectId: string) =>
-    new FaceError('SUBJECT_NOT_FOUND', 'The gallery has no such subject.', { galleryId, subjectId }),
+    new FaceError('SUBJECT_NOT_FOUND', 'The subject does not exist in the gallery.', {
+      galleryId,
+      subjectId,
+    }),
   subjectExists: (galleryId: string, subjectId: string) =>
-    new FaceError('SUBJECT_EXISTS', 'The gallery has a subject of the new id already.', {
+    new FaceError('SUBJECT_EXISTS', 'The gallery already has a subject with the new id.', {
       galleryId,
       subjectId,
     }),
   referenceNotFound: (galleryId: string, subjectId: string, referenceId: string) =>
-    new FaceError('REFERENCE_NOT_FOUND', 'The subject has no such reference.', {
+    new FaceError('REFERENCE_NOT_FOUND', 'The reference does not exist for the subject.', {
       galleryId,
       subjectId,
       referenceId,
     }),
   galleryFull: (galleryId: string, capacity: number) =>
-    new FaceError('GALLERY_FULL', `The gallery holds ${capacity} references, which is its capacity.`, {
+    new FaceError('GALLERY_FULL', `The gallery already holds ${capacity} references, its capacity.`, {
       galleryId,
       capacity,
     }),
@@ -48,19 +51,19 @@ export const galleryErrors = {
   isCopy: (galleryId: string, copyOf: string) =>
     new FaceError(
       'GALLERY_MIGRATING',
-      `Gallery ${galleryId} is a copy that a migration of gallery ${copyOf} fills: change that one.`,
+      `Gallery ${galleryId} is the migration copy of gallery ${copyOf}: change ${copyOf} instead.`,
       { galleryId, copyOf },
     ),
   notMigrated: (galleryId: string, state: string) =>
     new FaceError(
       'GALLERY_MIGRATING',
-      `The migration is ${state}: it can be switched over when it is done since the start of the service.`,
+      `The migration is ${state}: only a migration that finished since the service started can be switched over.`,
       { galleryId, state },
     ),
   referencesMissing: (galleryId: string, missing: { subjectCount: number; referenceCount: number }) =>
     new FaceError(
       'GALLERY_MIGRATING',
-      `The copy lacks ${missing.referenceCount} references of ${missing.subjectCount} subjects: enroll them again, or switch with dropMissing.`,
+      `The copy lacks ${missing.referenceCount} references of ${missing.subjectCount} subjects: enroll them again, or switch over with dropMissing.`,
       { galleryId, ...missing },
     ),
   cropsNotKept: () =>
@@ -75,23 +78,27 @@ export const galleryErrors = {
   heapFull: (galleryId: string, maxHeapBytes: number) =>
     new FaceError(
       'GALLERY_FULL',
-      'The galleries take as much of the heap of JavaScript as they may: start Node with a larger --max-old-space-size.',
+      'The JavaScript heap limit for galleries is reached: start Node with a larger --max-old-space-size.',
       { galleryId, maxHeapBytes },
     ),
   /** @param cause - logged, never sent. */
   processFull: (galleryId: string, cause: unknown) =>
     new FaceError(
       'GALLERY_FULL',
-      'The process has no memory left for another reference.',
+      'The process has no memory for another reference.',
       { galleryId },
       { cause },
     ),
   subjectFull: (galleryId: string, subjectId: string, maxReferencesPerSubject: number) =>
-    new FaceError('SUBJECT_FULL', `A subject may have ${maxReferencesPerSubject} references.`, {
-      galleryId,
-      subjectId,
-      maxReferencesPerSubject,
-    }),
+    new FaceError(
+      'SUBJECT_FULL',
+      `The subject already has the maximum of ${maxReferencesPerSubject} references.`,
+      {
+        galleryId,
+        subjectId,
+        maxReferencesPerSubject,
+      },
+    ),
   wrongLength: (expectedLength: number, receivedLength: number) =>
     new FaceError(
       'EMBEDDING_INVALID',
@@ -104,17 +111,12 @@ export const galleryErrors = {
     }),
   /** @param cause - logged, never sent. */
   storeFailed: (cause: unknown) =>
-    new FaceError(
-      'GALLERY_STORE_FAILED',
-      'The store of the galleries failed; nothing was changed.',
-      {},
-      { cause },
-    ),
+    new FaceError('GALLERY_STORE_FAILED', 'The gallery store failed; nothing was changed.', {}, { cause }),
   /** @param cause - logged, never sent. */
   notWiped: (cause: unknown) =>
     new FaceError(
       'GALLERY_STORE_FAILED',
-      'The change was made, but what it took away could not be wiped from the disk yet; it is tried again with every change.',
+      'The change was made, but the deleted data could not be wiped from the disk yet; every later change tries again.',
       {},
       { cause },
     ),
@@ -122,7 +124,7 @@ export const galleryErrors = {
   storeStopped: (cause: unknown) =>
     new FaceError(
       'GALLERY_STORE_STOPPED',
-      'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
+      'The gallery store accepts no more changes after an internal fault. Reads and searches still work; restart the service to recover.',
       {},
       { cause },
     ),

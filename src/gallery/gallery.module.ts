@@ -92,7 +92,7 @@ export class GalleryModule
       this.options.onNotice?.({ level: 'log', message });
     } catch {
       const message =
-        'the purge of expired subjects and references failed; it is tried again within the hour';
+        'the purge of expired subjects and references failed; the next one starts within the hour';
       this.options.onNotice?.({ level: 'warn', message });
     }
   }

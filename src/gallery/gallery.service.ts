@@ -56,18 +56,18 @@ import { pageOfReferences } from './pages';
 import { type PurgeReport, Retention } from './retention';
 import { SharedLock } from './shared-lock';
 
-/** A gallery that is to be made; settings that are absent take the defaults of the module. */
+/** A new gallery; absent settings take the defaults of the module. */
 export interface CreateGalleryOptions extends Partial<GallerySettings> {
   id: string;
-  /** Name of a loaded embedder, to whose contract the gallery is bound. @defaultValue the default embedder */
+  /** Name of a loaded embedder: the gallery is bound to its contract. @defaultValue the default embedder */
   embedder?: string;
-  /** False: to its contract of faces that are not aligned, see {@link FaceModel.embedder}. @defaultValue true */
+  /** False: bound to the contract of unaligned faces, see {@link FaceModel.embedder}. @defaultValue true */
   align?: boolean;
 }
 
 /**
- * Faces of known subjects: enrolls, identifies (1:N), verifies against a subject, and makes every change. What only reads goes
- * straight to {@link GalleryStore}.
+ * Enrolls faces of known subjects, identifies (1:N), verifies against a subject, and makes every change. Plain reads go
+ * directly to {@link GalleryStore}.
  *
  * @publicApi
  */
@@ -77,9 +77,9 @@ export class GalleryService {
   private readonly matcher: Matcher;
   private readonly retention: Retention;
   private readonly lastMatches: LastMatches;
-  /** By subject: of two changes at once the second starts from what the first has left. In this process only. */
+  /** By subject: concurrent changes run one after the other. In this process only. */
   private readonly changes = new KeyedLock();
-  /** By gallery: none of them is under way when another gallery takes the place of this one. In this process only. */
+  /** By gallery: no change runs while a migration replaces the gallery. In this process only. */
   private readonly galleries = new SharedLock();
   /** Moves galleries to other embedders. */
   readonly migrations: GalleryMigrations;
@@ -95,7 +95,7 @@ export class GalleryService {
     this.retention = new Retention(store, Date.now, options.onPurge);
     this.lastMatches = new LastMatches(store, () => {
       const message =
-        'times of matches cannot be written: subjects may go before the end of sinceLastMatchSeconds';
+        'match times cannot be written: subjects may be purged before sinceLastMatchSeconds has passed';
       options.onNotice?.({ level: 'warn', message });
     });
     this.enroller = new Enroller(model, store, this.retention, options.identification ?? true);
@@ -105,7 +105,7 @@ export class GalleryService {
   }
 
   /**
-   * Makes a gallery.
+   * Creates a gallery.
    *
    * @throws {FaceError} PARAMETER_INVALID for the id or a setting; GALLERY_EXISTS; GALLERY_FULL; MODEL_UNKNOWN,
    * MODEL_NOT_LOADED for the embedder.
@@ -129,8 +129,8 @@ export class GalleryService {
   }
 
   /**
-   * Changes the settings that are named, and no other. Where `keepCrops` is switched off, all crops are erased when the promise
-   * settles; what a failure leaves of them goes with the next purge.
+   * Changes the given settings only. When `keepCrops` is turned off, all crops are erased before the promise settles; the next
+   * purge erases what a failure leaves.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; PARAMETER_INVALID for a setting; MODEL_NOT_LOADED for a rate where no embedder of
    * the gallery's contract is loaded.
@@ -146,7 +146,7 @@ export class GalleryService {
     }
     delete changes.matchesSince;
     if (changes.sinceLastMatchSeconds !== undefined) {
-      // What was not recorded before must not count as no match.
+      // Matches were not recorded until now: their absence must not expire a subject.
       const { matchesSince } = await this.store.getGallery(galleryId);
       changes.matchesSince = changes.sinceLastMatchSeconds == null ? null : (matchesSince ?? Date.now());
     }
@@ -163,8 +163,8 @@ export class GalleryService {
   }
 
   /**
-   * Lets the copy that a migration has filled take the place of its gallery, see {@link GalleryMigrations.switchOver}. All cached
-   * answers go, as with every deletion.
+   * Replaces a gallery with the copy that a migration has filled, see {@link GalleryMigrations.switchOver}. Empties the result
+   * cache, as every deletion does.
    *
    * @example
    * await galleries.migrations.start('staff', 'face-resnet-128');
@@ -182,8 +182,8 @@ export class GalleryService {
   }
 
   /**
-   * Makes the gallery {@link DEFAULT_GALLERY_ID} where the store has none. A notice says that it cannot be used, or that there
-   * is no room for it: the other galleries are served all the same.
+   * Creates the gallery {@link DEFAULT_GALLERY_ID} if it does not exist. If there is no room for it, or its embedder is not
+   * loaded, a notice says so: the other galleries are still served.
    *
    * @example
    * await galleries.createDefaultGallery();
@@ -194,7 +194,7 @@ export class GalleryService {
       if (existing) embedderOf(this.model, existing);
       else await this.createGallery({ id: DEFAULT_GALLERY_ID });
     } catch (error) {
-      // Another replica was first.
+      // Another replica created it first.
       if (isFaceError(error, 'GALLERY_EXISTS')) return this.createDefaultGallery();
       if (!isFaceError(error, existing ? 'MODEL_NOT_LOADED' : 'GALLERY_FULL')) throw error;
       this.options.onNotice?.({ level: 'warn', message: `gallery ${DEFAULT_GALLERY_ID}: ${error.message}` });
@@ -202,19 +202,19 @@ export class GalleryService {
   }
 
   /**
-   * Adds a reference to a subject for each item; subjects that are not there yet are made. Images are worked on in parallel,
-   * and added in the order of the items.
+   * Adds a reference for each item and creates missing subjects. Images are processed in parallel, and added in the order of
+   * the items.
    *
-   * The gate looks at images, and by {@link GATE_LIMITS}; `strict` also compares with what the gallery holds, one item after
-   * the other, so that of two calls at once in this process the second sees what the first has added.
+   * The gate checks images against {@link GATE_LIMITS}. `strict` also compares each face with the gallery, one item after the
+   * other, so that a concurrent call in this process sees the references that the other has added.
    *
-   * @returns for each item what became of it. A FaceError: REFERENCE_REJECTED with `details.reasons` (all that apply) and
+   * @returns a result per item, or a FaceError: REFERENCE_REJECTED with `details.reasons` (all that apply) and
    * `details.quality`; IDEMPOTENCY_CONFLICT; PARAMETER_INVALID for the item's subject or metadata; FACE_NOT_DETECTED and all
    * that {@link FaceModel.represent} throws for the image; EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH; GALLERY_FULL,
    * SUBJECT_FULL.
-   * @throws {FaceError} what concerns the whole call: GALLERY_NOT_FOUND; MODEL_NOT_LOADED where no embedder of the gallery's
-   * contract is loaded, or with MODEL_UNKNOWN for the detector; REQUEST_ABORTED; GALLERY_STORE_FAILED. Items that were added
-   * before stay: the call may be repeated with the same idempotency key.
+   * @throws {FaceError} for the whole call: GALLERY_NOT_FOUND; MODEL_NOT_LOADED if no embedder of the gallery's contract is
+   * loaded; MODEL_UNKNOWN, MODEL_NOT_LOADED for the detector; REQUEST_ABORTED; GALLERY_STORE_FAILED. Items added before the
+   * error stay: repeat the call with the same idempotency key.
    *
    * @example
    * const [result] = await galleries.enroll('staff', [{ subjectId: 'alice', input: photo }]);
@@ -241,7 +241,7 @@ export class GalleryService {
   }
 
   /**
-   * Settles when the times of all matches so far are written, which no answer waits for.
+   * Settles when the times of all matches so far are written; no other call waits for them.
    *
    * @example
    * await galleries.identify('staff', photo);
@@ -252,9 +252,9 @@ export class GalleryService {
   }
 
   /**
-   * Looks for the subjects of the faces of a probe (1:N), among all references of the gallery.
+   * Identifies the faces of a probe (1:N) by searching all references of the gallery.
    *
-   * @returns for each selected face the subjects within the threshold; a subject that is deleted meanwhile is left out.
+   * @returns the subjects within the threshold for each selected face, without subjects deleted meanwhile.
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED where no embedder of the gallery's contract is loaded;
    * PARAMETER_INVALID for `limit` and `threshold`; FACE_NOT_DETECTED and all that {@link FaceModel.represent} throws;
    * EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH for embeddings.
@@ -303,11 +303,11 @@ export class GalleryService {
   }
 
   /**
-   * The closest references to an embedding, closest first, in any metric; a subject comes as often as it has references.
-   * Exact. `euclidean` takes the lengths of raw vectors: that of the probe, and `EMBEDDING_NORM_KEY` of references.
+   * Finds the references closest to an embedding, closest first, in any metric; every reference of a subject counts. Exact.
+   * `euclidean` uses raw vectors: `embeddingNorm` of the probe, and `EMBEDDING_NORM_KEY` in the metadata of references.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_NOT_LOADED; EMBEDDING_INVALID, EMBEDDING_CONTRACT_MISMATCH;
-   * PARAMETER_INVALID for `limit`, and for `metric` where the answer by `euclidean` could lie beyond the
+   * PARAMETER_INVALID for `limit`, and for `metric` where the closest by `euclidean` could be outside the
    * {@link MAX_SEARCH_LIMIT} subjects that are closest by cosine.
    *
    * @example
@@ -325,7 +325,7 @@ export class GalleryService {
   }
 
   /**
-   * Makes a subject, or replaces its metadata and those of its rights that are given.
+   * Creates a subject, or replaces the metadata and the given rights of an existing one.
    *
    * @throws {FaceError} PARAMETER_INVALID for the id, the metadata or a right; GALLERY_NOT_FOUND, GALLERY_FULL.
    *
@@ -350,7 +350,7 @@ export class GalleryService {
   }
 
   /**
-   * Changes what is given of a subject, and makes none.
+   * Changes the given fields of an existing subject.
    *
    * @throws {FaceError} PARAMETER_INVALID for the metadata or a right; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
    *
@@ -372,7 +372,7 @@ export class GalleryService {
   }
 
   /**
-   * Gives a subject another id, or, with `merge`, its references to the subject that has that id.
+   * Renames a subject or, with `merge`, moves its references to the subject that already has the new id.
    *
    * @throws {FaceError} PARAMETER_INVALID for the new id; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND; SUBJECT_EXISTS without `merge`,
    * SUBJECT_FULL with it.
@@ -389,7 +389,7 @@ export class GalleryService {
     assertValid({ newSubjectId: subjectIdProblem(newSubjectId) });
     return this.change(galleryId, subjectId, async () => {
       const subject = await this.store.renameSubject(galleryId, subjectId, newSubjectId, options);
-      // The migration makes it again under the new id.
+      // The migration copies it again under the new id.
       if (!isSameSubject(subjectId, newSubjectId))
         await this.migrations.removeFromCopies(galleryId, subjectId);
       return subject;
@@ -397,7 +397,7 @@ export class GalleryService {
   }
 
   /**
-   * Deletes a subject with all its references, and all cached answers. It is gone when the promise settles.
+   * Deletes a subject with all its references, and empties the result cache. All is erased when the promise settles.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
    *
@@ -409,15 +409,15 @@ export class GalleryService {
       await this.migrations.removeFromCopies(galleryId, subjectId);
       return this.store.deleteSubject(galleryId, subjectId);
     });
-    // Probes of the person are as much of it as its references, and no hash says whose they are: all go.
+    // Cached probes show the person too, and nothing tells whose they are: the whole cache is emptied.
     this.model.purgeCache();
     return counts;
   }
 
   /**
-   * Lists the references of a subject in pages, the first enrolled first, without embeddings.
+   * Lists the references of a subject in pages, oldest first, without embeddings.
    *
-   * @throws {FaceError} PARAMETER_INVALID for a cursor that is none; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
+   * @throws {FaceError} PARAMETER_INVALID for a malformed cursor; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND.
    *
    * @example
    * const { items, next } = await galleries.listReferences('staff', 'alice', { limit: 50 });
@@ -428,7 +428,7 @@ export class GalleryService {
   }
 
   /**
-   * Changes what is given of a reference. Metadata is replaced as a whole.
+   * Changes the given fields of a reference. Metadata is replaced as a whole.
    *
    * @throws {FaceError} PARAMETER_INVALID for a field; GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
    *
@@ -450,7 +450,7 @@ export class GalleryService {
   }
 
   /**
-   * Deletes a reference, and the cached answers about its image. The subject stays.
+   * Deletes a reference, and the cached results of its image. The subject stays.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND, SUBJECT_NOT_FOUND, REFERENCE_NOT_FOUND.
    *
@@ -468,8 +468,8 @@ export class GalleryService {
   }
 
   /**
-   * Deletes a gallery with all its subjects and references, copies of it that migrations have begun, and all cached answers. It
-   * is gone when the promise settles.
+   * Deletes a gallery with all its subjects and references and its migration copies, and empties the result cache. All is
+   * erased when the promise settles.
    *
    * @throws {FaceError} GALLERY_NOT_FOUND.
    *
@@ -487,10 +487,10 @@ export class GalleryService {
   }
 
   /**
-   * Removes all subjects and references that have expired, for good, and all cached answers where there were any. Expired ones
-   * are never found, purged or not.
+   * Erases all expired subjects and references and, if there were any, empties the result cache. A search never finds expired
+   * ones, purged or not.
    *
-   * @throws {FaceError} GALLERY_STORE_FAILED; what was removed before stays removed.
+   * @throws {FaceError} GALLERY_STORE_FAILED; removals made before the failure stay.
    *
    * @example
    * const { subjectCount, referenceCount } = await galleries.purgeExpired();
@@ -507,14 +507,14 @@ export class GalleryService {
     return problems;
   }
 
-  /** A gallery that changes for itself. @throws {FaceError} GALLERY_NOT_FOUND; GALLERY_MIGRATING for a copy. */
+  /** @throws {FaceError} GALLERY_NOT_FOUND; GALLERY_MIGRATING for a migration copy, which cannot be changed directly. */
   private async ownGallery(galleryId: string): Promise<Gallery> {
     const gallery = await this.store.getGallery(galleryId);
     assertNoCopy(gallery);
     return gallery;
   }
 
-  /** Changes what belongs to a subject, one change after the other. */
+  /** Runs the changes of a subject one after the other. */
   private change<T>(galleryId: string, subjectId: string, work: () => Promise<T>): Promise<T> {
     return this.galleries.share(galleryId, async () => {
       await this.ownGallery(galleryId);
@@ -523,8 +523,8 @@ export class GalleryService {
   }
 
   /**
-   * Works on a gallery, and again where another one of another contract has taken its place meanwhile: embeddings of the one
-   * mean nothing in the other.
+   * Runs `work`, and runs it again if a gallery of a different contract replaced this one meanwhile: embeddings of different
+   * contracts cannot be compared.
    */
   private async inGallery<T>(galleryId: string, work: (gallery: Gallery) => Promise<T>): Promise<T> {
     for (;;) {

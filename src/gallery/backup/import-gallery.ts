@@ -96,7 +96,7 @@ export async function importGallery(
   try {
     for await (const item of readItems(chunks)) {
       position = item.position;
-      if (end) throw malformed('goes on after its end');
+      if (end) throw malformed('continues after its end');
       if (!hasHeader) {
         checkHeader(item.header, contract, dimensions);
         hasHeader = true;
@@ -115,7 +115,7 @@ export async function importGallery(
     }
     if (end?.recordCount !== recordCount) {
       position++;
-      throw malformed('is cut off');
+      throw malformed('is truncated');
     }
     await flush();
     return imported;
@@ -152,7 +152,7 @@ async function* readItems(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Ite
       throw error instanceof FaceError ? error.withDetails({ record: position + 1 }) : error;
     }
   }
-  if (rest.length > 0) throw malformed('is cut off').withDetails({ record: position + 1 });
+  if (rest.length > 0) throw malformed('is truncated').withDetails({ record: position + 1 });
 }
 
 /** Gives every whole line, and last the count of bytes that were read. */
@@ -160,7 +160,7 @@ function* readLines(bytes: Buffer): Generator<Item | number> {
   let from = 0;
   for (let to; (to = bytes.indexOf(10, from)) >= 0; from = to + 1) {
     const value = parseRecord(bytes.toString('utf8', from, to)) as Record<string, unknown>;
-    if (typeof value !== 'object' || value === null) throw malformed('has a line that is no object');
+    if (typeof value !== 'object' || value === null) throw malformed('has a line that is not an object');
     const { format, subject, reference, end } = value;
     yield format === undefined ? { position: 0, subject, reference, end } : { position: 0, header: value };
   }
@@ -216,12 +216,13 @@ function checkHeader(value: unknown, contract: string, dimensions: number): void
   const header = value as Partial<ExportHeader> | null | undefined;
   if (header?.format !== EXPORT_NAME || typeof header.gallery !== 'object' || header.gallery === null)
     throw malformed('has no header');
-  if (header.version !== EXPORT_VERSION) throw malformed(`is of version ${String(header.version)}`);
+  if (header.version !== EXPORT_VERSION)
+    throw malformed(`has version ${String(header.version)}, which is not supported`);
   const { gallery } = header;
   if (gallery.contract !== contract || gallery.dimensions !== dimensions)
     throw new FaceError(
       'EMBEDDING_CONTRACT_MISMATCH',
-      'The exported gallery has embeddings of another contract than the gallery that is to take them.',
+      'The embeddings of the exported gallery have a different contract than the target gallery.',
       {
         expected: { contract, dimensions },
         received: { contract: gallery.contract, dimensions: gallery.dimensions },
@@ -245,11 +246,12 @@ function parseReference(value: unknown, dimensions: number): NewReference {
     subjectId: subjectIdProblem(subjectId),
     metadata: metadataProblem(metadata),
     ...rightsProblems({ expiresAt }),
-    quality: quality === null || isQuality(quality) ? null : 'must be null or what was measured',
+    quality:
+      quality === null || isQuality(quality) ? null : 'must be null or an object with the measured values',
     imageHash:
       imageHash === null || (typeof imageHash === 'string' && IMAGE_HASH.test(imageHash))
         ? null
-        : 'must be null or a sha256, hex',
+        : 'must be null or a sha256 in hexadecimal',
   });
   return {
     id,
@@ -292,5 +294,5 @@ function check(problems: Record<string, string | null>): void {
 
 function invalid(fields: Record<string, string>): FaceError {
   const list = Object.entries(fields).map(([field, problem]) => `${field} ${problem}`);
-  return new FaceError('PARAMETER_INVALID', `A record is not valid: ${list.join('; ')}.`, { fields });
+  return new FaceError('PARAMETER_INVALID', `A record is invalid: ${list.join('; ')}.`, { fields });
 }

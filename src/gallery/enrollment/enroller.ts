@@ -323,10 +323,14 @@ function turnedPose(pose: FacePose, rotation: number): FacePose {
 }
 
 function rejected({ reasons, reference }: Enrollment): FaceError {
-  return new FaceError('REFERENCE_REJECTED', `The enrollment gate refuses the face: ${reasons.join(', ')}.`, {
-    reasons,
-    quality: reference.quality,
-  });
+  return new FaceError(
+    'REFERENCE_REJECTED',
+    `The enrollment gate rejected the face: ${reasons.join(', ')}.`,
+    {
+      reasons,
+      quality: reference.quality,
+    },
+  );
 }
 
 /** The same call gives the same ids: sha256 in the shape of a UUID (version 8, RFC 9562). */
@@ -385,7 +389,11 @@ function repeated(
 }
 
 function idempotencyConflict(galleryId: string): FaceError {
-  return new FaceError('IDEMPOTENCY_CONFLICT', 'The idempotency key was used before for other content.', {
-    galleryId,
-  });
+  return new FaceError(
+    'IDEMPOTENCY_CONFLICT',
+    'The idempotency key was already used for different content.',
+    {
+      galleryId,
+    },
+  );
 }

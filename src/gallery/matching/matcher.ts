@@ -39,7 +39,7 @@ export class Matcher {
   ) {}
 
   /**
-   * Looks for the subjects of the faces of a probe (1:N).
+   * Identifies the faces of a probe (1:N).
    *
    * @throws {FaceError} as `GalleryService.identify`.
    */
@@ -154,7 +154,7 @@ export class Matcher {
   }
 
   /**
-   * The closest references to an embedding, in any metric.
+   * Finds the references closest to an embedding, in any metric.
    *
    * @throws {FaceError} as `GalleryService.findReferences`.
    */
@@ -169,7 +169,7 @@ export class Matcher {
     const { faces } = await representInput(this.model, probe, embedder, {});
     const [face] = faces;
     const startedAt = performance.now();
-    // Of the metrics only euclidean has another order than the cosine.
+    // Only euclidean orders references differently from the cosine.
     const subjectLimit = metric === 'euclidean' ? MAX_SEARCH_LIMIT : limit;
     const [hits] = await this.retention.search(gallery, [face.embedding], {
       limit: subjectLimit,
@@ -198,12 +198,12 @@ export class Matcher {
     const last = hits.at(-1);
     if (metric === 'euclidean' && last != null && hits.length >= subjectLimit) {
       const farthest = found.length < limit ? maxDistance : found[limit - 1].distance;
-      // Whoever was not looked at is less similar than the last one: is that too far away to belong here?
+      // Subjects beyond the limit are less similar than the last hit: could they still be close enough?
       if (last.similarity >= minSimilarityOf(1 - leastSimilarityWithin(farthest, face.norm, metric))) {
         throw new FaceError(
           'PARAMETER_INVALID',
-          'Invalid: metric euclidean cannot rank so many faces exactly: take another metric, or fewer candidates.',
-          { fields: { metric: 'euclidean cannot rank so many faces exactly' } },
+          'Invalid: metric euclidean cannot rank this many faces exactly: use another metric, or fewer candidates.',
+          { fields: { metric: 'euclidean cannot rank this many faces exactly' } },
         );
       }
     }
@@ -216,7 +216,7 @@ export class Matcher {
     return found;
   }
 
-  /** Leaves out references in which no face was located either: two such images are no ground for a name. */
+  /** Drops references without a located face: two images without faces must not identify anyone. */
   private async withoutFaceless(galleryId: string, hits: readonly Hit[]): Promise<Hit[]> {
     const references = await Promise.all(
       hits.map(({ subjectId, referenceId }) =>
@@ -241,7 +241,7 @@ export class Matcher {
   }
 }
 
-/** Whether a reference was made of a whole image in which no face was located. */
+/** Whether the reference is a whole image in which no face was located. */
 function hasNoFace({ quality }: StoredReference): boolean {
   return quality?.detectionScore === 0;
 }

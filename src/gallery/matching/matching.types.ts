@@ -3,56 +3,56 @@ import type { FaceDetection, FaceSelection, Metric, StageTimings } from '../../p
 import type { ImageCallOptions } from '../gallery-calls';
 import type { Metadata, MetadataFilter, ReferenceKey } from '../gallery.types';
 
-/** Most candidates of one face. */
+/** Maximum of `IdentifyOptions.limit`. */
 export const MAX_CANDIDATES = 100;
 export const DEFAULT_CANDIDATES = 5;
 
-/** Choices of one `GalleryService.identify`. */
+/** Options of `GalleryService.identify`. */
 export interface IdentifyOptions extends ImageCallOptions {
   /** @defaultValue `best` */
   faceSelection?: FaceSelection;
-  /** At most this many faces, largest first. */
+  /** Maximum number of faces, largest first. */
   maxFaces?: number;
-  /** Most candidates for each face, [1, {@link MAX_CANDIDATES}]. @defaultValue {@link DEFAULT_CANDIDATES} */
+  /** Maximum number of candidates per face, [1, {@link MAX_CANDIDATES}]. @defaultValue {@link DEFAULT_CANDIDATES} */
   limit?: number;
   /** Largest cosine distance of a candidate, [0, 2], inclusive. @defaultValue by `targetFpir` */
   threshold?: number;
   /**
-   * Share of searches for strangers that may find somebody, [1e-6, 0.5]: the threshold follows from it and from the number of
-   * subjects in the gallery, filtered out or not, by the embedder's calibration. Not read where a threshold is given.
+   * False positive identification rate, [1e-6, 0.5]: the share of searches for unknown people that return a candidate. The
+   * embedder's calibration turns it and the number of subjects, without the filter, into a threshold. Ignored with `threshold`.
    * @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a calibration the
    * threshold of the card
    */
   targetFpir?: number;
-  /** Only subjects whose metadata passes. @defaultValue all */
+  /** Only subjects whose metadata matches. @defaultValue all subjects */
   filter?: MetadataFilter;
 }
 
-/** Choices of one `GalleryService.verifySubject`. */
+/** Options of `GalleryService.verifySubject`. */
 export interface VerifySubjectOptions extends ImageCallOptions {
-  /** With `all` the closest face counts. @defaultValue `best` */
+  /** `all`: the closest face counts. @defaultValue `best` */
   faceSelection?: FaceSelection;
   /** Largest cosine distance that verifies, [0, 2], inclusive. @defaultValue by `targetFmr` */
   threshold?: number;
   /**
-   * False match rate, [1e-6, 0.5], that the threshold follows from, by the embedder's calibration. Not read where a threshold
-   * is given. @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a
+   * False match rate, [1e-6, 0.5]: the embedder's calibration turns it into a threshold. Ignored with `threshold`.
+   * @defaultValue the gallery's threshold, else its rate, else that of the module; for embedders without a
    * calibration the threshold of the card
    */
   targetFmr?: number;
-  /** Distances within `threshold ± reviewMargin` are for review, [0, 2]. @defaultValue that of the module */
+  /** Distances within `threshold ± reviewMargin` need review, [0, 2]. @defaultValue that of the module */
   reviewMargin?: number;
 }
 
-/** A subject within the threshold, with its most similar reference. */
+/** A subject within the threshold and its most similar reference. */
 export interface Candidate extends ReferenceKey {
-  /** From 1, the most similar. */
+  /** 1 for the most similar. */
   rank: number;
   /** Cosine distance, [0, 2], to six decimals. */
   distance: number;
   /** Cosine similarity, [-1, 1]: `1 - distance`. */
   similarity: number;
-  /** How often two strangers are at least this similar, see {@link DecisionResult}. */
+  /** Share of pairs of different people that are at least this similar, see {@link DecisionResult}. */
   falseMatchRate: number | null;
   /** Of the subject. */
   metadata: Metadata;
@@ -60,67 +60,67 @@ export interface Candidate extends ReferenceKey {
 
 /** A face of the probe. */
 export interface IdentifiedFace {
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   face: FaceDetection | null;
-  /** No subject is within the threshold. */
+  /** True if no subject is within the threshold. */
   unknown: boolean;
-  /** Within the threshold, most similar first. */
+  /** Subjects within the threshold, most similar first. */
   candidates: Candidate[];
 }
 
-/** Answer of `GalleryService.identify`. */
+/** Result of `GalleryService.identify`. */
 export interface Identification {
   faces: IdentifiedFace[];
   /** Largest cosine distance of a candidate, [0, 2], inclusive. */
   threshold: number;
   /**
-   * The rate that the threshold follows from; `null` where a threshold decided. In a gallery so large that it asks for more than
-   * the calibration covers, the threshold is the one at the calibration's last point.
+   * The rate that gave the threshold; `null` if a threshold was set. Where a large gallery needs a lower rate than the
+   * calibration covers, the threshold is that of its last point.
    */
   targetFpir: number | null;
   galleryId: string;
-  /** References that were searched, before the filter. */
+  /** References in the gallery, before the filter. */
   galleryReferenceCount: number;
-  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
+  /** Clockwise rotation of the image in degrees, 0, 90, 180 or 270; `null` for an embedding. */
   rotation: number | null;
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   detector: string | null;
   embedder: string;
   contract: string;
-  /** Of the image, where one came in, and milliseconds of the search of all its faces. */
+  /** Stages of the image, if the probe is one, and milliseconds of the search for all its faces. */
   timings: (StageTimings & { searchMs: number }) | { searchMs: number };
 }
 
-/** Answer of `GalleryService.verifySubject`. */
+/** Result of `GalleryService.verifySubject`. */
 export interface SubjectVerification extends ReferenceKey, DecisionResult {
-  /** `distance <= threshold`; false wherever `reason` is given. */
+  /** `distance <= threshold`; always false with a `reason`. */
   verified: boolean;
   /** Cosine distance to the most similar reference of the subject, [0, 2]. */
   distance: number;
   /** Cosine similarity, [-1, 1]. */
   similarity: number;
   threshold: number;
-  /** The compared face; `null` where an embedding came in. */
+  /** The compared face; `null` for an embedding. */
   face: FaceDetection | null;
-  /** Degrees clockwise, 0, 90, 180 or 270, by which the image was turned; `null` where an embedding came in. */
+  /** Clockwise rotation of the image in degrees, 0, 90, 180 or 270; `null` for an embedding. */
   rotation: number | null;
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   detector: string | null;
   embedder: string;
   contract: string;
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   timings: StageTimings | null;
 }
 
-/** Choices of one `GalleryService.findReferences`. */
+/** Options of `GalleryService.findReferences`. */
 export interface FindReferencesOptions {
   /** @defaultValue `cosine` */
   metric?: Metric;
-  /** Largest distance of a reference, in the unit of the metric, inclusive. @defaultValue none */
+  /** Largest distance of a reference, in the unit of the metric, inclusive. @defaultValue no limit */
   maxDistance?: number;
-  /** Most references, [1, `MAX_SEARCH_LIMIT`]. @defaultValue `MAX_SEARCH_LIMIT` */
+  /** Maximum number of references, [1, `MAX_SEARCH_LIMIT`]. @defaultValue `MAX_SEARCH_LIMIT` */
   limit?: number;
-  /** Only references of subjects whose metadata passes. @defaultValue all */
+  /** Only references of subjects whose metadata matches. @defaultValue all references */
   filter?: MetadataFilter;
 }
 

@@ -375,14 +375,14 @@ function copyIdOf(galleryId: string, embedder: string): string {
 }
 
 function cannotMove(): FaceError {
-  const problem = 'is in a store that keeps no pictures of faces, and cannot be moved';
+  const problem = 'is in a store that does not keep face crops, so it cannot be migrated';
   return new FaceError('PARAMETER_INVALID', `Invalid: the gallery ${problem}.`, {
     fields: { galleryId: problem },
   });
 }
 
 function sameContract(embedder: string): FaceError {
-  const problem = 'makes the embeddings that the gallery holds already';
+  const problem = 'already makes the embeddings of the gallery';
   return new FaceError('PARAMETER_INVALID', `Invalid: embedder ${embedder} ${problem}.`, {
     fields: { embedder: problem },
   });

@@ -357,7 +357,7 @@ describe(DurableStore.name, () => {
       const before = files.map((path) => readFileSync(path));
       await expect(open(dir)).rejects.toMatchObject({
         code: 'GALLERY_STORE_INVALID',
-        message: expect.stringMatching(/1 of 5 records .* 1 that belong .*FACE_GALLERY_ACCEPT_DAMAGE=on/),
+        message: expect.stringMatching(/1 of 5 records .* 1 whose gallery .*FACE_GALLERY_ACCEPT_DAMAGE=on/),
       });
       expect(files.map((path) => readFileSync(path))).toEqual(before);
       flipIn(5);
@@ -372,7 +372,7 @@ describe(DurableStore.name, () => {
       lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
-      expect(notices).toMatchObject([{ message: expect.stringContaining('1 belong to none') }]);
+      expect(notices).toMatchObject([{ message: expect.stringContaining('1 have no gallery') }]);
       expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 1 });
       expect(await addOne('ann', 'r1')).toMatchObject([{ status: 'added' }]);
       // What was enrolled again is newer than what comes back.
@@ -456,10 +456,10 @@ describe(DurableStore.name, () => {
       lastSealed = (await sealedBundles(dir, 'subject'))[0].sealed;
       flipIn(5);
       store = await open(dir, { acceptDamage: true, onNotice: (notice) => notices.push(notice) });
-      expect(notices).toMatchObject([{ message: expect.stringContaining('2 belong to none') }]);
+      expect(notices).toMatchObject([{ message: expect.stringContaining('2 have no gallery') }]);
       expect(await store.listReferences('staff', 'bob')).toMatchObject([{ id: 'b' }, { id: 'b2' }]);
       await reopen({ acceptDamage: true });
-      expect(notices).toMatchObject([{ message: expect.stringContaining('2 belong to none') }]);
+      expect(notices).toMatchObject([{ message: expect.stringContaining('2 have no gallery') }]);
       expect(await store.listReferences('staff', 'bob')).toMatchObject([{ id: 'b' }, { id: 'b2' }]);
     });
 

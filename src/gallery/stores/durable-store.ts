@@ -82,7 +82,7 @@ export class DurableStore extends MemoryStore {
       if (error instanceof FaceError) throw error;
       throw new FaceError(
         'GALLERY_STORE_INVALID',
-        'The folder of the galleries cannot be used.',
+        'The gallery folder cannot be used.',
         {},
         {
           cause: error,
@@ -213,8 +213,8 @@ export class DurableStore extends MemoryStore {
         const { damaged, orphans } = restore;
         if (acceptDamage || damaged.length + orphans.length <= total * MAX_DAMAGE) return;
         throw storeInvalid(
-          `has ${damaged.length} of ${total} records that cannot be read, and ${orphans.length} that belong to ` +
-            'none that can. Nothing was changed: bring its files back from a backup, or set FACE_GALLERY_ACCEPT_DAMAGE=on to ' +
+          `has ${damaged.length} of ${total} records that cannot be read, and ${orphans.length} whose gallery or subject ` +
+            'is missing. Nothing was changed: restore its files from a backup, or set FACE_GALLERY_ACCEPT_DAMAGE=on to ' +
             'serve the rest',
         );
       },
@@ -229,8 +229,8 @@ export class DurableStore extends MemoryStore {
       onNotice?.({
         level: 'warn',
         message:
-          `The folder of the galleries is damaged: ${damaged.length} of ${total} records cannot be read, ${orphans.length} belong ` +
-          `to none that can, and ${older.length} were enrolled again since. They are set aside: not served, and not removed.`,
+          `The gallery folder is damaged: ${damaged.length} of ${total} records cannot be read, ${orphans.length} have no ` +
+          `gallery or subject, and ${older.length} were enrolled again since. They are set aside: not served, and not removed.`,
       });
   }
 }
@@ -270,8 +270,7 @@ class Restore {
 
   take({ kind, records, uid, content }: StoredBundle): void {
     // Leaving it out would take the whole gallery with it: an operator decides about that.
-    if (!content && kind === 'gallery')
-      throw storeInvalid('has a damaged record of a gallery: restore an export');
+    if (!content && kind === 'gallery') throw storeInvalid('has a damaged gallery record: restore an export');
     if (!content) this.damaged.push(...records);
     else if (kind === 'crop') this.crop(records[0], uid!);
     else this[kind](records, content);

@@ -53,7 +53,7 @@ export async function openHeader(
   }
   // A start may have ended between its lock and its header.
   if (names.some((name) => name !== LOCK_FILE && name !== NEW_HEADER_FILE))
-    throw storeInvalid('holds files that are not of galleries');
+    throw storeInvalid('contains files that do not belong to a gallery store');
   const { wrappingKey, encryption } = await newEncryption(key);
   const header: Header = { format: FORMAT, version: VERSION, keys: FIRST_KEYS_FILE, encryption };
   await writeHeader(dir, header);
@@ -99,11 +99,11 @@ async function unlock({ encryption }: Header, key: string | undefined): Promise<
     if (key !== undefined) throw storeInvalid('is not encrypted, but a key was given');
     return undefined;
   }
-  if (key === undefined) throw storeInvalid('is encrypted, and no key was given');
+  if (key === undefined) throw storeInvalid('is encrypted, but no key was given');
   const wrappingKey = await deriveKey(key, Buffer.from(encryption.salt, 'base64'), WRAPPING_KEY_BYTES);
   const [expected, given] = [Buffer.from(encryption.check, 'base64'), checkOf(wrappingKey)];
   if (expected.length !== given.length || !timingSafeEqual(expected, given))
-    throw storeInvalid('is encrypted with another key');
+    throw storeInvalid('is encrypted with a different key');
   return wrappingKey;
 }
 

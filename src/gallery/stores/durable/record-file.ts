@@ -199,7 +199,7 @@ export class RecordFile {
       if (++bundleCount % BUNDLES_PER_TURN === 0) await setImmediate();
     }
     keys.fill(0);
-    if (bundleCount > 0 && openedCount === 0) throw storeInvalid('has keys that open none of its records');
+    if (bundleCount > 0 && openedCount === 0) throw storeInvalid('has keys that decrypt none of its records');
     check();
 
     this.numbers = new NumberPool(bound);

@@ -61,51 +61,52 @@ export const ERROR_EXAMPLES: Readonly<
       'The service does not accept requests for this host name. The operator can allow it in FACE_ALLOWED_HOSTS.',
   },
   NOT_FOUND: { message: 'No such route.' },
-  GALLERY_NOT_FOUND: { message: 'There is no such gallery.', details: { galleryId: 'staff' } },
+  GALLERY_NOT_FOUND: { message: 'The gallery does not exist.', details: { galleryId: 'staff' } },
   SUBJECT_NOT_FOUND: {
-    message: 'The gallery has no such subject.',
+    message: 'The subject does not exist in the gallery.',
     details: { galleryId: 'staff', subjectId: 'ada' },
   },
   REFERENCE_NOT_FOUND: {
-    message: 'The subject has no such reference.',
+    message: 'The reference does not exist for the subject.',
     details: { galleryId: 'staff', subjectId: 'ada', referenceId: '0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77' },
   },
   GALLERY_MIGRATING: {
-    message: 'The copy lacks 12 references of 7 subjects: enroll them again, or switch with dropMissing.',
+    message:
+      'The copy lacks 12 references of 7 subjects: enroll them again, or switch over with dropMissing.',
     details: { galleryId: 'staff', subjectCount: 7, referenceCount: 12 },
   },
   GALLERY_EXISTS: {
-    message: 'There is a gallery of this id already.',
+    message: 'A gallery with this id already exists.',
     details: { galleryId: 'staff' },
   },
   SUBJECT_EXISTS: {
-    message: 'The gallery has a subject of the new id already.',
+    message: 'The gallery already has a subject with the new id.',
     details: { galleryId: 'staff', subjectId: 'ada' },
   },
   SUBJECT_FULL: {
-    message: 'A subject may have 20 references.',
+    message: 'The subject already has the maximum of 20 references.',
     details: { galleryId: 'staff', subjectId: 'ada', maxReferencesPerSubject: 20 },
   },
-  IDEMPOTENCY_CONFLICT: { message: 'The Idempotency-Key was used before for other content.' },
+  IDEMPOTENCY_CONFLICT: { message: 'The idempotency key was already used for different content.' },
   RECEIPTS_DISABLED: {
     message: 'Receipts are disabled: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
   },
   REFERENCE_REJECTED: {
-    message: 'The image is no good reference: FACE_TOO_SMALL, BLURRED.',
+    message: 'The enrollment gate rejected the face: FACE_TOO_SMALL, BLURRED.',
     details: { field: '{field}', reasons: ['FACE_TOO_SMALL', 'BLURRED'] },
   },
   GALLERY_FULL: {
-    message: 'The gallery holds 100000 references, which is its capacity.',
+    message: 'The gallery already holds 100000 references, its capacity.',
     details: { galleryId: 'staff', capacity: 100_000 },
   },
-  GALLERY_STORE_FAILED: { message: 'The store of the galleries failed; nothing was changed.' },
+  GALLERY_STORE_FAILED: { message: 'The gallery store failed; nothing was changed.' },
   GALLERY_CHANGE_UNCERTAIN: {
     message:
       'The servers of the galleries did not confirm the change in time; it may still be made. Read before you repeat it.',
   },
   GALLERY_STORE_STOPPED: {
     message:
-      'The store of the galleries takes no more changes after a fault of its own. Reads and searches go on; a restart brings it back.',
+      'The gallery store accepts no more changes after an internal fault. Reads and searches still work; restart the service to recover.',
   },
   GALLERY_REVISION_PENDING: {
     message:
