@@ -11,7 +11,7 @@ const CHUNK_BYTES = 1024 ** 2;
 /**
  * sha256 of a file, hexadecimal. The file is read in pieces.
  *
- * @param onBytes - told the length of each piece.
+ * @param onBytes - called with the length of each chunk.
  */
 export async function sha256OfFile(path: string, onBytes?: (count: number) => void): Promise<string> {
   const hash = createHash('sha256');

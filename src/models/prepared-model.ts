@@ -94,7 +94,7 @@ export async function findPrepared(modelsDir: string, card: ModelCard): Promise<
     await rename(folder, removed);
     await rm(removed, { recursive: true, force: true });
   } catch {
-    // Somebody else removed it, or nobody may; whoever makes it again is told.
+    // It was removed meanwhile, or cannot be removed; preparing it again then reports the error.
   }
   return null;
 }

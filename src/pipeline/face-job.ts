@@ -22,7 +22,7 @@ export interface FaceJob {
   selection: FaceSelection;
   /** At most this many faces, largest first. */
   maxFaces: number;
-  /** Faces whose shorter box side is under this many pixels are passed over. */
+  /** Minimum length of the shorter box side of a face, in pixels. */
   minFaceSize: number;
   /** Overrides the scores of the detector's card, [0, 1]. */
   minDetectionScore?: number;

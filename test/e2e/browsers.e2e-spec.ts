@@ -282,7 +282,7 @@ describe('a service behind a proxy, with a limit of requests', () => {
     const { body, headers } = await from('203.0.113.1').expect(429);
     expect(body.error).toEqual({
       code: 'RATE_LIMIT_EXCEEDED',
-      message: 'Expected at most 3 requests per minute.',
+      message: 'The limit of 3 requests per minute is exceeded.',
       details: { requestsPerMinute: 3, retryAfterSeconds: Number(headers['retry-after']) },
     });
     expect(Number(headers['retry-after'])).toBeGreaterThan(0);

@@ -570,7 +570,7 @@ describe('galleries over HTTP', () => {
         .attach('image', bob, 'b.jpg');
       expect([left.status, left.body.error.details.fields]).toEqual([
         400,
-        { items: expect.stringContaining('1 files have no item') },
+        { items: expect.stringContaining('files without an item: 1') },
       ]);
     });
   });

@@ -87,7 +87,7 @@ describe(KerasNetwork.name, () => {
     [5, 3, 2, 'same', 3],
     [6, 1, 4, 'same', 2],
   ] as const)(
-    'reckons sizes as TensorFlow: %d, window %d, stride %d, %s',
+    'computes sizes as TensorFlow: %d, window %d, stride %d, %s',
     (size, window, strides, padding, expected) => {
       const net = new KerasNetwork();
       const x = net.input([size, size, 1]);

@@ -71,7 +71,7 @@ export class OnnxGraph {
 
   /**
    * @param name - name of the graph, shown by model viewers.
-   * @param producerVersion - what made the model, so that two files can be told apart.
+   * @param producerVersion - version of the tool that created the model, to distinguish files.
    */
   constructor(
     private readonly name: string,

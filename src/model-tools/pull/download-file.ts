@@ -255,7 +255,7 @@ function proxyFor(url: URL): HttpProxyAgent<string> | HttpsProxyAgent<string> | 
   return url.protocol === 'https:' ? new HttpsProxyAgent(proxy) : new HttpProxyAgent(proxy);
 }
 
-/** What comes, with each failure of the connection told apart from failures of the disk. */
+/** Chunks of a response. Connection failures are distinguished from disk failures. */
 async function* received(
   response: IncomingMessage,
   watch: StallWatch,

@@ -112,7 +112,7 @@ const RESUMABLE = ['mine.onnx.part', 'mine.onnx.part.json'];
 const ranges = () => server.requests.map(({ range }) => range);
 
 describe('a file', () => {
-  it('is pulled once, then left alone, and fetched anew with force', async () => {
+  it('is pulled once, then left alone, and fetched again with force', async () => {
     const path = join(dir, 'mine.onnx');
     const license = { name: 'MIT', commercialUse: true };
     expect(await pull()).toEqual([{ name: 'mine', path, state: 'pulled', license }]);
@@ -132,10 +132,10 @@ describe('a file', () => {
   });
 
   it('tells how far it is', async () => {
-    const told: [string, number, number | null][] = [];
-    await pull([card()], { onBytes: (...event) => told.push(event) });
-    expect(told[0]).toEqual(['mine.onnx', 0, SIZE]);
-    expect(told.at(-1)).toEqual(['mine.onnx', SIZE, SIZE]);
+    const events: [string, number, number | null][] = [];
+    await pull([card()], { onBytes: (...event) => events.push(event) });
+    expect(events[0]).toEqual(['mine.onnx', 0, SIZE]);
+    expect(events.at(-1)).toEqual(['mine.onnx', SIZE, SIZE]);
   });
 
   it('takes the name that the publisher gives it from the mirror, and its own where nobody publishes it', async () => {
@@ -243,7 +243,7 @@ describe('what is resumed', () => {
     expect(files()).toEqual(RESUMABLE);
   };
 
-  it('begins anew where the server has another file by now', async () => {
+  it('restarts if the server has another file by now', async () => {
     server.file = others;
     await begun();
     server.file = weights;
@@ -253,7 +253,7 @@ describe('what is resumed', () => {
     expect(content().equals(weights)).toBe(true);
   });
 
-  it('begins anew where the server says it is the same, and it is not', async () => {
+  it('restarts if the server claims that it is the same file, and it is not', async () => {
     server.file = others;
     await begun();
     server.file = weights;
@@ -262,7 +262,7 @@ describe('what is resumed', () => {
     expect(content().equals(weights)).toBe(true);
   });
 
-  it('begins anew where it was begun from another address', async () => {
+  it('restarts if it was begun from another address', async () => {
     await begun();
     const other = await startFileServer(weights);
     await pull([card()], { mirrorUrl: other.url });
@@ -271,7 +271,7 @@ describe('what is resumed', () => {
   });
 
   it.each(['', 'null', '{"url":', '{"url":1,"validator":{}}'])(
-    'begins anew where its origin is %j',
+    'restarts if its origin is %j',
     async (origin) => {
       await begun();
       writeFileSync(join(dir, 'mine.onnx.part.json'), origin);
@@ -289,7 +289,7 @@ describe('what is resumed', () => {
     expect(files()).toEqual(['mine.onnx']);
   });
 
-  it('begins anew where all of it had come, and is wrong, or is too long', async () => {
+  it('restarts if the whole file had arrived but is wrong or too long', async () => {
     for (const part of [others, Buffer.concat([weights, others])]) {
       mkdirSync(dir, { recursive: true });
       writeFileSync(join(dir, 'mine.onnx.part'), part);

@@ -36,7 +36,7 @@ export interface PullOptions {
   acceptLicense: boolean;
   /** sha256 of the ONNX file, for a model whose card pins none. Of one model only. */
   sha256: string | null;
-  /** Told how far the file of that name is. */
+  /** Called with the progress of each file. */
   onBytes?(file: string, done: number, total: number | null): void;
   onNotice?(message: string): void;
   retryPolicy?: Partial<RetryPolicy>;

@@ -40,7 +40,7 @@ export function estimateSimilarity(from: readonly Point[], to: readonly Point[])
     cross += fx * gy - fy * gx;
     squared += fx * fx + fy * fy;
   }
-  // All points in one place: no scale or rotation can be told, so keep the size.
+  // All points coincide: scale and rotation are undefined, so keep the size.
   const a = squared === 0 ? 1 : dot / squared;
   const b = squared === 0 ? 0 : cross / squared;
   return {

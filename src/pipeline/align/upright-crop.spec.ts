@@ -128,7 +128,7 @@ describe(cropUpright.name, () => {
     });
   });
 
-  it('is black outside the image, and starts where it is told to', () => {
+  it('is black outside the image, and starts at the given position', () => {
     const white = paint(
       30,
       30,

@@ -1,7 +1,7 @@
 import type { BoundingBox, Landmarks } from '../face.types';
 import type { RgbImage } from '../image/rgb-image';
 
-/** OpenCV rotates to the nearest 32nd of a pixel, reckoned in 1024ths: INTER_BITS and AB_BITS of imgwarp.cpp. */
+/** OpenCV rotates to the nearest 32nd of a pixel, computed in 1024ths: INTER_BITS and AB_BITS of imgwarp.cpp. */
 const STEPS = 32;
 const UNITS = 1024;
 /** Free parameter of the cubic convolution (R. Keys, 1981) as OpenCV has it. */

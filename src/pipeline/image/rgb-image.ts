@@ -58,7 +58,7 @@ export const MAX_DECODED_SIDE = 2048;
  */
 const SHRINK_KERNEL = 'cubic';
 
-// Decoders of other formats (SVG, PDF, camera raw and more) never see a byte: libvips is told to refuse them.
+// Decoders of other formats (SVG, PDF, camera raw and more) are disabled in libvips.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
   operation: [
@@ -242,7 +242,7 @@ function unsupported(cause?: unknown): FaceError {
   );
 }
 
-/** First bytes of the formats that are decoded; AVIF is told by its brand at offset 4. */
+/** Magic bytes of the supported formats; AVIF is identified by its brand at offset 4. */
 const SIGNATURES: readonly { offset: number; bytes: readonly number[] }[] = [
   { offset: 0, bytes: [0xff, 0xd8, 0xff] },
   { offset: 0, bytes: [0x89, 0x50, 0x4e, 0x47] },

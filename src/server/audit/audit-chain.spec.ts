@@ -89,7 +89,7 @@ describe('the chain of the audit stream', () => {
     expect(lineCount).toBe(line - 1);
   });
 
-  it('finds a stream that was written anew without the key', async () => {
+  it('finds a stream that was rewritten without the key', async () => {
     expect((await check(chainOf(3, null))).broken).toMatchObject({ line: 1 });
   });
 

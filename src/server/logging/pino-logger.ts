@@ -4,7 +4,7 @@ import type { AppLogLevel } from '../config/config-variables';
 import { FaceError } from '../../errors';
 import type { RequestLine } from '../http/request/request-log';
 
-/** Levels of pino, by those of Nest. */
+/** Levels of pino by levels of Nest. */
 const LEVELS = {
   verbose: 'trace',
   debug: 'debug',
@@ -15,8 +15,8 @@ const LEVELS = {
 } as const satisfies Record<AppLogLevel, string>;
 
 /**
- * What an object that is logged may tell. Whatever else is in it is left out: a line can hold no image, embedding, key, file
- * name or id of a subject, because there is no field for it.
+ * Allowed fields of a logged object. All others are dropped, so that a line cannot contain an image, embedding, key,
+ * file name or subject id.
  */
 const FIELDS = [
   'requestId',
@@ -30,7 +30,7 @@ const FIELDS = [
   'count',
 ] as const satisfies readonly (keyof RequestLine)[];
 
-/** Nest's logger, written by pino: JSON lines, or readable ones on a terminal. */
+/** Logger of Nest based on pino: JSON lines, or readable ones on a terminal. */
 export class PinoLogger implements LoggerService {
   private readonly pino: Logger;
 
@@ -64,7 +64,7 @@ export class PinoLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
-    // What ends the boot is printed by main.ts in one line; Nest would add its stack trace.
+    // main.ts prints the error of a failed startup in one line; Nest would add its stack trace.
     if (message instanceof FaceError) return;
     this.write('error', message, rest);
   }
@@ -73,7 +73,7 @@ export class PinoLogger implements LoggerService {
     this.write('fatal', message, rest);
   }
 
-  /** @param rest - as Nest passes it: the context last, before it the stack of an error. */
+  /** @param rest - arguments of Nest: the context last, preceded by the stack of an error. */
   private write(level: AppLogLevel, message: unknown, rest: unknown[]): void {
     const texts = rest.filter((part) => typeof part === 'string');
     const context = texts.pop();
@@ -93,7 +93,7 @@ function fieldsOf(message: object): Partial<RequestLine> {
 
 function defaultDestination(): DestinationStream {
   if (!process.stdout.isTTY) return process.stdout;
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- a service without a terminal does not load it.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded only for a terminal.
   const { build } = require('pino-pretty') as typeof import('pino-pretty');
   return build({
     singleLine: true,

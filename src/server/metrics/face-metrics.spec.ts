@@ -131,7 +131,7 @@ describe('FaceMetrics', () => {
     }
   });
 
-  it('does not add up what it reads anew, and forgets a worker that ended', async () => {
+  it('replaces values on each scrape, and forgets a worker that ended', async () => {
     jest.spyOn(model, 'status').mockResolvedValue(engine);
     await scrape();
     const later = await scrape();

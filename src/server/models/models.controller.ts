@@ -15,7 +15,7 @@ export class ModelsController {
   @Get()
   @ApiOperation({
     summary: 'List the models',
-    description: 'What is loaded, what could be, and under which license.',
+    description: 'Returns every model that is loaded or can be loaded, with its state, license and contract.',
   })
   @ApiOkResponse({
     description: 'Every model with a card',

@@ -109,7 +109,7 @@ describe(openReceiptKey.name, () => {
 
   it('says where it can neither be made nor read', () => {
     const path = join(dir, 'absent', 'key.pem');
-    expect(() => openReceiptKey(path)).toThrow(/FACE_RECEIPT_KEY_FILE cannot be made \(ENOENT\)/);
+    expect(() => openReceiptKey(path)).toThrow(/FACE_RECEIPT_KEY_FILE cannot be created \(ENOENT\)/);
     expect(() => readReceiptKey(path)).toThrow(/FACE_RECEIPT_KEY_FILE cannot be read \(ENOENT\)/);
   });
 });

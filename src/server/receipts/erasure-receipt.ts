@@ -1,30 +1,30 @@
 import { type KeyObject, sign, verify } from 'node:crypto';
 import { type ReceiptKey, receiptKeyId } from './receipt-key';
 
-/** Version of the format; another one would change what the fields mean. */
+/** Version of the format, which defines the meaning of the fields. */
 export const RECEIPT_TYPE = 'likeness-erasure-receipt/1';
 
-/** What one deletion has erased. */
+/** Result of a deletion. */
 export interface Erasure {
   erased: 'gallery' | 'subject' | 'reference';
   galleryId: string;
-  /** The person as the audit stream names it; `null` where a gallery was erased. */
+  /** Subject as in the audit stream; `null` for a gallery. */
   subject: string | null;
-  /** How `subject` is written: HMAC of gallery and subject id, or the id itself. `null` where there is none. */
+  /** Format of `subject`: HMAC of gallery and subject id, or the id itself; `null` without a subject. */
   subjectFormat: 'hashed' | 'plain' | null;
-  /** `null` where more than one reference was erased. */
+  /** Erased reference; `null` for a subject or a gallery. */
   referenceId: string | null;
-  /** Subjects that were erased, with all that was held about them. */
+  /** Number of subjects erased, with all their data. */
   subjectCount: number;
-  /** References that were erased, those of the subjects included. */
+  /** Number of references erased, including those of erased subjects. */
   referenceCount: number;
-  /** When the store had erased it: ISO 8601, UTC. */
+  /** Time of the erasure in the store: ISO 8601, UTC. */
   erasedAt: string;
-  /** Of the request; the line of the deletion in the audit stream has the same. */
+  /** Id of the request, as in the audit stream. */
   requestId: string;
 }
 
-/** A signed statement that something was erased. Holds no biometric data. */
+/** A signed confirmation of an erasure, without biometric data. */
 export interface ErasureReceipt extends Erasure {
   type: typeof RECEIPT_TYPE;
   /** See {@link receiptKeyId}. */
@@ -33,7 +33,7 @@ export interface ErasureReceipt extends Erasure {
   signature: string;
 }
 
-/** Sorted: RFC 8785 sorts the names of fields. */
+/** Sorted, as RFC 8785 requires. */
 const SIGNED_FIELDS: readonly (keyof ErasureReceipt)[] = [
   'erased',
   'erasedAt',
@@ -57,7 +57,7 @@ export function signReceipt(erasure: Erasure, { id, privateKey }: ReceiptKey): E
 }
 
 /**
- * Says what is wrong with a receipt, as a clause; `null` where its signature is that of the key.
+ * The problem of a receipt, as a clause; `null` if its signature is valid for the key.
  *
  * @param receipt - any JSON value.
  * @param publicKey - an Ed25519 key.
@@ -66,21 +66,24 @@ export function receiptProblem(receipt: unknown, publicKey: KeyObject): string |
   if (typeof receipt !== 'object' || receipt == null) return 'it is not a receipt';
   const fields = receipt as Record<string, unknown>;
   if (fields.type !== RECEIPT_TYPE) return `its type is not ${RECEIPT_TYPE}`;
-  // A field that is not signed could say anything.
+  // An unsigned field could have any content.
   const names = [...SIGNED_FIELDS, 'signature'].sort();
   const isWhole = JSON.stringify(Object.keys(fields).sort()) === JSON.stringify(names);
   const isFlat = Object.values(fields).every((value) => value === null || typeof value !== 'object');
-  if (!isWhole || !isFlat) return 'a field is missing, or was added';
+  if (!isWhole || !isFlat) return 'a field is missing or was added';
   if (fields.keyId !== receiptKeyId(publicKey)) return 'it was signed with another key';
   const { signature } = fields;
   const isSigned =
     typeof signature === 'string' &&
     SIGNATURE.test(signature) &&
     verify(null, signedBytes(fields), publicKey, Buffer.from(signature, 'base64'));
-  return isSigned ? null : 'it was changed: its signature does not hold';
+  return isSigned ? null : 'it was changed: its signature is invalid';
 }
 
-/** RFC 8785 of the fields; they are flat, and JSON.stringify writes texts, integers and null as it asks for. */
+/**
+ * Canonical JSON (RFC 8785) of the fields. They are flat, and JSON.stringify formats strings, integers and null
+ * canonically.
+ */
 function signedBytes(fields: object): Buffer {
   return Buffer.from(JSON.stringify(fields, SIGNED_FIELDS as string[]));
 }

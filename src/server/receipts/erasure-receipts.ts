@@ -6,14 +6,14 @@ import type { DeletionCounts } from '../../gallery/gallery.types';
 import { type ErasureReceipt, signReceipt } from './erasure-receipt';
 import { openReceiptKey, type ReceiptKey } from './receipt-key';
 
-/** What was deleted; without a subject a whole gallery. */
+/** The deleted entry: without a subject, a whole gallery. */
 export interface Deleted extends DeletionCounts {
   galleryId: string;
   subjectId?: string;
   referenceId?: string;
 }
 
-/** Signs what was erased, where FACE_RECEIPT_KEY_FILE names a key. */
+/** Signs receipts for erasures, if FACE_RECEIPT_KEY_FILE is set. */
 @Injectable()
 export class ErasureReceipts implements OnApplicationBootstrap {
   private readonly key: ReceiptKey | null;
@@ -32,9 +32,9 @@ export class ErasureReceipts implements OnApplicationBootstrap {
   }
 
   /**
-   * Deletes, and gives a receipt of it where one is wanted; nothing is deleted where none can be signed.
+   * Deletes, and returns a receipt if requested. If a requested receipt cannot be signed, nothing is deleted.
    *
-   * @throws {FaceError} RECEIPTS_DISABLED, and what `remove` throws.
+   * @throws {FaceError} RECEIPTS_DISABLED, and the errors of `remove`.
    */
   async erase(
     isWanted: boolean | undefined,
@@ -50,7 +50,7 @@ export class ErasureReceipts implements OnApplicationBootstrap {
     if (key == null) {
       throw new FaceError(
         'RECEIPTS_DISABLED',
-        'The service signs no receipts: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
+        'Receipts are disabled: FACE_RECEIPT_KEY_FILE is not set. Nothing was deleted.',
       );
     }
     return this.sign({ ...names, ...(await remove()) }, requestId, key);

@@ -27,21 +27,21 @@ export interface ReceiptKey {
 }
 
 /**
- * Reads the key of a file, and makes the file where it does not exist.
+ * Reads the key from a file, which is created if it does not exist.
  *
  * @param path - PKCS #8 in PEM. A new one has mode 0600.
- * @throws {FaceError} RECEIPT_KEY_INVALID as {@link readReceiptKey}, and where the file cannot be made.
+ * @throws {FaceError} RECEIPT_KEY_INVALID as {@link readReceiptKey}, and if the file cannot be created.
  */
 export function openReceiptKey(path: string): ReceiptKey {
   try {
     if (!existsSync(path)) makeKeyFile(path);
   } catch (cause) {
-    throw invalid(`cannot be made (${(cause as NodeJS.ErrnoException).code})`, cause);
+    throw invalid(`cannot be created (${(cause as NodeJS.ErrnoException).code})`, cause);
   }
   return readReceiptKey(path);
 }
 
-/** @throws {FaceError} RECEIPT_KEY_INVALID where the file cannot be read, or holds no Ed25519 private key. */
+/** @throws {FaceError} RECEIPT_KEY_INVALID if the file cannot be read or does not contain an Ed25519 private key. */
 export function readReceiptKey(path: string): ReceiptKey {
   let pem: string;
   try {
@@ -50,11 +50,12 @@ export function readReceiptKey(path: string): ReceiptKey {
     throw invalid(`cannot be read (${(cause as NodeJS.ErrnoException).code})`, cause);
   }
   const privateKey = parsePrivateKey(pem);
-  if (privateKey?.asymmetricKeyType !== 'ed25519') throw invalid('holds no Ed25519 private key in PEM');
+  if (privateKey?.asymmetricKeyType !== 'ed25519')
+    throw invalid('does not contain an Ed25519 private key in PEM');
   return { id: receiptKeyId(privateKey), privateKey };
 }
 
-/** Errors of the parser are left out: they can repeat parts of the key. */
+/** Errors of the parser are dropped, because they can contain parts of the key. */
 function parsePrivateKey(pem: string): KeyObject | null {
   try {
     return createPrivateKey(pem);
@@ -64,9 +65,9 @@ function parsePrivateKey(pem: string): KeyObject | null {
 }
 
 /**
- * Returns the name of a key: its JWK thumbprint, 43 characters of base64url.
+ * Returns the id of a key: its JWK thumbprint, 43 characters of base64url.
  *
- * @param key - Ed25519, private or public: both have the same name.
+ * @param key - Ed25519, private or public: both have the same id.
  * @see RFC 7638, section 3; RFC 8037, appendix A.3.
  */
 export function receiptKeyId(key: KeyObject): string {
@@ -74,14 +75,14 @@ export function receiptKeyId(key: KeyObject): string {
   return createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url');
 }
 
-/** Of several processes that start at once, the first one makes the key of all. */
+/** If several processes start at once, the first one creates the key for all. */
 function makeKeyFile(path: string): void {
   const pem = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' });
   const temporary = `${path}.${process.pid}-${randomBytes(6).toString('hex')}.tmp`;
   const file = openSync(temporary, 'wx', 0o600);
   try {
     writeSync(file, pem as string);
-    // Receipts must not outlive their key because of a power cut.
+    // A power failure must not lose the key of issued receipts.
     fsyncSync(file);
     linkSync(temporary, path);
   } catch (error) {

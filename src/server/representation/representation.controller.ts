@@ -34,15 +34,13 @@ export class RepresentationController {
     { options: RepresentOptionsDto, examples: REPRESENT_EXAMPLES },
   )
   @ApiOperation({
-    summary: 'Turn faces into embeddings',
+    summary: 'Compute embeddings',
     description:
-      'One image: its faces, or an error. A list, or several parts named image: a result or an error for each, worked on ' +
-      'in parallel; the status is 200 even where some fail. What is wrong with the request as a whole (parameters, an ' +
-      'unreadable part) is refused as a whole.',
+      'Returns an embedding for each face. One image returns its faces or an error. A list, or several parts named image, returns a result or an error for each, processed in parallel, with status 200 even if some fail. An invalid request (parameters, an unreadable part) fails as a whole.',
   })
   @ApiExtraModels(RepresentResponseDto, RepresentListResponseDto, RepresentedItemDto, FailedItemDto)
   @ApiOkResponse({
-    description: 'The faces with their embeddings',
+    description: 'Faces with their embeddings',
     content: {
       'application/json': {
         schema: {
@@ -53,7 +51,7 @@ export class RepresentationController {
         },
         examples: {
           image: { summary: 'One image', value: REPRESENT_ANSWER },
-          list: { summary: 'A list, one image of which has no face', value: REPRESENT_LIST_ANSWER },
+          list: { summary: 'A list with one image without a face', value: REPRESENT_LIST_ANSWER },
         },
       },
     },
@@ -82,7 +80,10 @@ export class RepresentationController {
   }
 }
 
-/** The error of one image; throws where it is that of the request: a wrong parameter would fail every image. */
+/**
+ * Converts the error of one image. Rethrows errors of the whole request, such as an invalid parameter, which would fail
+ * every image.
+ */
 function itemError(thrown: unknown, index: number, requestId: string): ErrorDto {
   const error = toFaceError(thrown);
   if (error.status === 400 || error.status === 409) throw error;

@@ -16,10 +16,10 @@ import { FaceOptionsDto, IsAlign, IsModelName } from '../http/dto/face-options.d
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
 import type { RepresentedFace } from '../../pipeline/face.types';
 
-/** Body of POST /v1/represent beside `image`. */
+/** Body of POST /v1/represent without `image`. */
 export class RepresentOptionsDto extends FaceOptionsDto {
   /** Name of a loaded embedder. */
-  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded', EXAMPLE_EMBEDDER)
+  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first loaded one', EXAMPLE_EMBEDDER)
   embedder?: string;
 
   /** Whether faces are aligned. */
@@ -32,14 +32,14 @@ export class RepresentedFaceDto extends FaceDto {
   @ApiProperty({
     type: [Number],
     example: exampleEmbedding(),
-    description: 'Unit vector of `dimensions` numbers; comparable with embeddings of the same contract only',
+    description: 'Unit vector of `dimensions` numbers, comparable only with embeddings of the same contract',
   })
   embedding!: number[];
 
   @ApiProperty({
     minimum: 0,
     example: 3.85,
-    description: 'Length of the vector before it was brought to unit length; the metric euclidean needs it',
+    description: 'Length of the vector before normalization; required by the metric euclidean',
   })
   embeddingNorm!: number;
 
@@ -59,14 +59,14 @@ export class RepresentationDto extends ImageResultDto {
     minimum: 0,
     example: 0,
     description:
-      'Selected faces that were left out: they are not upright and aligned well enough to be compared',
+      'Selected faces without an embedding, because their alignment is not good enough for comparison',
   })
   unalignedCount!: number;
 
   @ApiProperty({ type: [RepresentedFaceDto], description: 'Selected faces that are aligned, largest first' })
   faces!: RepresentedFaceDto[];
 
-  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder' })
   embedder!: string;
 
   @ApiProperty({ example: EXAMPLE_CONTRACT, description: 'Embeddings compare only under the same contract' })
@@ -76,7 +76,7 @@ export class RepresentationDto extends ImageResultDto {
     type: 'integer',
     minimum: 1,
     example: EXAMPLE_DIMENSIONS,
-    description: 'Length of every embedding',
+    description: 'Length of the embeddings',
   })
   dimensions!: number;
 
@@ -88,7 +88,7 @@ export class RepresentationDto extends ImageResultDto {
   }
 }
 
-/** Answer of POST /v1/represent for one image. */
+/** Response of POST /v1/represent for one image. */
 export class RepresentResponseDto extends RepresentationDto {
   @ApiRequestId()
   requestId!: string;
@@ -119,12 +119,12 @@ export class FailedItemDto {
   error!: ErrorDto;
 }
 
-/** Answer of POST /v1/represent for a list of images. */
+/** Response of POST /v1/represent for a list of images. */
 export class RepresentListResponseDto {
   @ApiProperty({
     type: 'array',
     items: { oneOf: [{ $ref: getSchemaPath(RepresentedItemDto) }, { $ref: getSchemaPath(FailedItemDto) }] },
-    description: 'A result for each image, in the order of the request; files come before text parts',
+    description: 'One result per image, in the order of the request; files before text parts',
   })
   results!: (RepresentedItemDto | FailedItemDto)[];
 
@@ -132,11 +132,11 @@ export class RepresentListResponseDto {
   requestId!: string;
 }
 
-/** Bodies that can be pasted as they are. */
+/** Example bodies that can be sent as they are. */
 export const REPRESENT_EXAMPLES = {
   ...IMAGE_EXAMPLES,
   list: {
-    summary: 'Several images: a result for each',
+    summary: 'Several images, with one result each',
     value: { image: [EXAMPLE_IMAGE_DATA_URI, EXAMPLE_IMAGE_DATA_URI], faceSelection: 'best' },
   },
 };
@@ -151,7 +151,7 @@ const EXAMPLE = RepresentationDto.from({
     calibration: null,
   },
 });
-// Put in afterwards: through float32, 0.01 would read 0.009999999776482582.
+// Set afterwards: through float32, 0.01 would become 0.009999999776482582.
 EXAMPLE.faces[0].embedding = exampleEmbedding();
 
 export const REPRESENT_ANSWER: RepresentResponseDto = { ...EXAMPLE, requestId: EXAMPLE_REQUEST_ID };

@@ -29,8 +29,9 @@ export class DistancesController {
   @HttpCode(200)
   @JsonBody({ type: DistancesDto, examples: DISTANCES_EXAMPLES }, 'embeddings')
   @ApiOperation({
-    summary: 'Compare many embeddings with many (N x M)',
-    description: 'All under one contract. Nothing is kept.',
+    summary: 'Compare lists of embeddings (N x M)',
+    description:
+      'Compares every probe with every reference. All embeddings must have the same contract. Nothing is stored.',
   })
   @ApiOkResponse({
     description: 'Distances and similarities of all pairs',
@@ -55,7 +56,7 @@ export class DistancesController {
   ): Promise<DistancesResponseDto> {
     assertDistances(key);
     if (probes.length * references.length > MAX_PAIRS) {
-      throw invalidParameters({ probes: `times references must be at most ${MAX_PAIRS}` });
+      throw invalidParameters({ probes: `multiplied by references must be at most ${MAX_PAIRS}` });
     }
     const { name: embedder, dimensions } = this.embedderOf(contract);
     const result = await embeddingDistances(
@@ -73,11 +74,9 @@ export class DistancesController {
       const unaligned = this.model.embedder(embedder.name, false);
       if (unaligned.contract === contract) return unaligned;
     }
-    throw new FaceError(
-      'EMBEDDING_CONTRACT_MISMATCH',
-      'No loaded embedder makes embeddings of the contract.',
-      { field: 'contract' },
-    );
+    throw new FaceError('EMBEDDING_CONTRACT_MISMATCH', 'No loaded embedder has this contract.', {
+      field: 'contract',
+    });
   }
 }
 

@@ -13,7 +13,7 @@ import { ApiRequestId } from '../http/dto/face.dto';
 import { Satisfies, IsJson, OptionalField } from '../http/request/validation';
 import { type Metric, METRICS } from '../../pipeline/face.types';
 
-/** Most pairs of one call: their answer is written in one turn of the event loop. */
+/** Maximum number of pairs per request: the response is serialized in one turn of the event loop. */
 export const MAX_PAIRS = 40_000;
 
 const EMBEDDINGS = {
@@ -25,45 +25,44 @@ const EMBEDDINGS = {
 
 /** Body of POST /v1/distances. */
 export class DistancesDto {
-  /** Embeddings of one contract: a row of the answer each. */
+  /** Embeddings of one contract, one row of the result each. */
   @IsJson()
   @Satisfies(embeddingsProblem)
   @ApiProperty({
     ...EMBEDDINGS,
-    description: `A row of the answer each. Probes times references: at most ${MAX_PAIRS}`,
+    description: `Probe embeddings, one row of the result each. Number of probes times number of references: at most ${MAX_PAIRS}`,
   })
   probes!: number[][];
 
-  /** Embeddings of the same contract: a column of the answer each. */
+  /** Embeddings of the same contract, one column of the result each. */
   @IsJson()
   @Satisfies(embeddingsProblem)
-  @ApiProperty({ ...EMBEDDINGS, description: 'A column of the answer each' })
+  @ApiProperty({ ...EMBEDDINGS, description: 'Reference embeddings, one column of the result each' })
   references!: number[][];
 
-  /** Contract of all of them. */
+  /** Contract of all embeddings. */
   @IsString()
   @IsNotEmpty()
   @MaxLength(100)
   @ApiProperty({
     maxLength: 100,
     example: EXAMPLE_CONTRACT,
-    description: 'Contract of all of them: that of a loaded embedder, see /v1/models',
+    description: 'Contract of all embeddings, that of a loaded embedder, see /v1/models',
   })
   contract!: string;
 
-  /** Measure of the distance. */
+  /** Distance metric. */
   @OptionalField()
   @IsIn(METRICS)
   @ApiPropertyOptional({
     enum: METRICS,
     default: 'cosine',
-    description:
-      'Measure of the distance. euclidean takes the embeddings with the lengths that they have here',
+    description: 'Distance metric. euclidean uses the embeddings at their given lengths',
   })
   metric: Metric = 'cosine';
 }
 
-/** What is wrong with a list of embeddings; whether they fit the contract is judged later. */
+/** The problem of a list of embeddings; the contract is checked later. */
 function embeddingsProblem(list: unknown): string | null {
   const isValid =
     Array.isArray(list) &&
@@ -72,16 +71,16 @@ function embeddingsProblem(list: unknown): string | null {
     list.every(
       (embedding) => Array.isArray(embedding) && embedding.every((value) => typeof value === 'number'),
     );
-  return isValid ? null : 'must be a list of lists of numbers, one at least';
+  return isValid ? null : 'must be a list of at least one list of numbers';
 }
 
-/** Answer of POST /v1/distances. */
+/** Response of POST /v1/distances. */
 export class DistancesResponseDto implements EmbeddingDistances {
   @ApiProperty({
     type: 'array',
     items: { type: 'array', items: { type: 'number' } },
     example: [[EXAMPLE_DISTANCE]],
-    description: 'In the unit of the metric, by probe and reference. Smaller is more alike',
+    description: 'Distances by probe and reference, in the unit of the metric. Smaller is more similar',
   })
   distances!: number[][];
 
@@ -89,7 +88,7 @@ export class DistancesResponseDto implements EmbeddingDistances {
     type: 'array',
     items: { type: 'array', items: { type: 'number' } },
     example: [[EXAMPLE_SIMILARITY]],
-    description: 'Cosine, [-1, 1], whatever the metric, by probe and reference',
+    description: 'Cosine similarities by probe and reference, [-1, 1], for any metric',
   })
   similarities!: number[][];
 
@@ -106,7 +105,7 @@ export class DistancesResponseDto implements EmbeddingDistances {
   requestId!: string;
 }
 
-/** Bodies that can be pasted as they are. */
+/** Example bodies that can be sent as they are. */
 export const DISTANCES_EXAMPLES = {
   two: {
     summary: 'One probe and two references',

@@ -23,12 +23,12 @@ export class VerificationController {
     { options: VerifyOptionsDto, examples: VERIFY_EXAMPLES },
   )
   @ApiOperation({
-    summary: 'Compare two faces (1:1)',
+    summary: 'Verify two faces (1:1)',
     description:
-      'Says whether probe and reference show the same person. Either may be an embedding instead of an image.',
+      'Decides whether probe and reference show the same person. Each can be an embedding instead of an image.',
   })
   @ApiOkResponse({
-    description: 'The decision and what it rests on',
+    description: 'Decision with its distance and threshold',
     type: VerifyResponseDto,
     examples: { images: { summary: 'Two images', value: VERIFY_ANSWER } },
   })

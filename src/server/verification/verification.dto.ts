@@ -35,19 +35,19 @@ import {
   type PresentationAttackPolicy,
 } from '../../pipeline/face.types';
 
-/** Body of POST /v1/verify beside `probe` and `reference`. */
+/** Body of POST /v1/verify without `probe` and `reference`. */
 export class VerifyOptionsDto extends DetectorOptionsDto {
   /** Name of a loaded embedder. */
-  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first one loaded', EXAMPLE_EMBEDDER)
+  @IsModelName('Name of a loaded embedder, see /v1/models. Default: the first loaded one', EXAMPLE_EMBEDDER)
   embedder?: string;
 
-  /** Measure of the distance. */
+  /** Distance metric. */
   @OptionalField()
   @IsIn(METRICS)
-  @ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Measure of the distance' })
+  @ApiPropertyOptional({ enum: METRICS, default: 'cosine', description: 'Distance metric' })
   metric?: Metric;
 
-  /** Largest distance that verifies, inclusive. */
+  /** Maximum distance of a match, inclusive. */
   @OptionalField()
   @IsDecimal()
   @Min(0)
@@ -56,59 +56,57 @@ export class VerifyOptionsDto extends DetectorOptionsDto {
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
     description:
-      'Largest distance that verifies, inclusive, in the unit of the metric; 0 is allowed. It wins over targetFmr. Default: that ' +
-      'of the embedder for the metric, see /v1/models',
+      'Maximum distance of a match, inclusive, in the unit of the metric; 0 is allowed. Overrides targetFmr. Default: that of the embedder for the metric, see /v1/models',
   })
   threshold?: number;
 
-  /** False match rate that the threshold follows from. */
+  /** False match rate from which the threshold is derived. */
   @IsTargetRate(TARGET_FMR_DESCRIPTION, 1e-5)
   targetFmr?: number;
 
-  /** How near to the threshold a distance is for review. */
+  /** Distance from the threshold within which a result needs review. */
   @IsReviewMargin()
   reviewMargin?: number;
 
-  /** Which faces are compared; with `all` the closest pair. */
+  /** Faces to compare; with `all`, the closest pair decides. */
   @IsFaceSelection('best')
   faceSelection: FaceSelection = 'best';
 
-  /** Whether faces are aligned; embeddings must be of the same kind. */
+  /** Whether faces are aligned; embeddings must match this setting. */
   @IsAlign()
   align?: boolean;
 
-  /** What is done about presentation attacks. */
+  /** Policy for presentation attacks. */
   @IsPresentationAttack()
   presentationAttack?: PresentationAttackPolicy;
 }
 
 /** Timings of both sides. */
 export class VerifyTimingsDto {
-  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null for an embedding' })
   probe!: TimingsDto | null;
 
-  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null where an embedding came in' })
+  @ApiProperty({ type: TimingsDto, nullable: true, description: 'null for an embedding' })
   reference!: TimingsDto | null;
 }
 
 /** Both images. */
 export class ComparedImagesDto {
-  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
+  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null for an embedding' })
   probe!: ComparedImageDto | null;
 
-  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null where an embedding came in' })
+  @ApiProperty({ type: ComparedImageDto, nullable: true, description: 'null for an embedding' })
   reference!: ComparedImageDto | null;
 }
 
-/** Answer of POST /v1/verify. */
+/** Response of POST /v1/verify. */
 export class VerifyResponseDto extends DecisionDto {
   @ApiProperty({
     type: Number,
     nullable: true,
     example: EXAMPLE_DISTANCE,
     description:
-      'In the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more ' +
-      'alike. null for keys that may not see distances',
+      'Distance in the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more similar. null for keys without access to distances',
   })
   distance!: number | null;
 
@@ -117,32 +115,31 @@ export class VerifyResponseDto extends DecisionDto {
     maximum: 1,
     example: EXAMPLE_SIMILARITY,
     description:
-      'Cosine similarity, [-1, 1], whatever the metric. Larger is more alike. Rounded to one decimal place for keys that may ' +
-      'not see distances',
+      'Cosine similarity, [-1, 1], for any metric. Larger is more similar. Rounded to one decimal place for keys without access to distances',
   })
   similarity!: number;
 
   @ApiProperty({
     minimum: 0,
     example: EXAMPLE_THRESHOLD,
-    description: 'The threshold that was applied, inclusive, in the unit of the metric',
+    description: 'Applied threshold, inclusive, in the unit of the metric',
   })
   threshold!: number;
 
-  @ApiProperty({ enum: METRICS, example: 'cosine', description: 'Measure of distance and threshold' })
+  @ApiProperty({ enum: METRICS, example: 'cosine', description: 'Metric of distance and threshold' })
   metric!: Metric;
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
-    description: 'The compared face; null where an embedding came in',
+    description: 'Compared face; null for an embedding',
   })
   probe!: FaceDto | null;
 
   @ApiProperty({
     type: FaceDto,
     nullable: true,
-    description: 'The compared face; null where an embedding came in',
+    description: 'Compared face; null for an embedding',
   })
   reference!: FaceDto | null;
 
@@ -153,16 +150,16 @@ export class VerifyResponseDto extends DecisionDto {
     type: String,
     nullable: true,
     example: EXAMPLE_DETECTOR,
-    description: 'null where no image came in, or none was run',
+    description: 'null if no detector ran',
   })
   detector!: string | null;
 
-  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder that was used' })
+  @ApiProperty({ example: EXAMPLE_EMBEDDER, description: 'Name of the embedder' })
   embedder!: string;
 
   @ApiProperty({
     example: EXAMPLE_CONTRACT,
-    description: 'Contract that both embeddings were compared under',
+    description: 'Contract of both embeddings',
   })
   contract!: string;
 
@@ -181,7 +178,7 @@ export class VerifyResponseDto extends DecisionDto {
   }
 }
 
-/** Bodies that can be pasted as they are. */
+/** Example bodies that can be sent as they are. */
 export const VERIFY_EXAMPLES = {
   images: {
     summary: 'Two images as data URIs',

@@ -124,10 +124,10 @@ describe(BodyReader.name, () => {
     const announce = (length: number) => (request.headers['content-length'] = String(length));
     beforeEach(() => jest.spyOn(model, 'refusal').mockReturnValue(full));
 
-    it.each(['its length is told', 'its length is not known'])(
+    it.each(['its length is announced', 'its length is not known'])(
       'refuses images unread where %s',
       async (how) => {
-        if (how === 'its length is told') announce(MAX_REST_BYTES + 1);
+        if (how === 'its length is announced') announce(MAX_REST_BYTES + 1);
         await expect(read(true)).rejects.toBe(full);
         expect(model.refusal).toHaveBeenCalledWith('127.0.0.1');
         expect(request.listenerCount('data')).toBe(0);

@@ -134,7 +134,7 @@ function splitItems(body: Body, field: string, itemsIn: string, files: readonly 
   const values = taken.map(({ image }) => image ?? waiting.shift());
   if (waiting.length > 0) {
     throw invalidParameters({
-      [itemsIn]: `must have an item without ${field} for each file, but ${waiting.length} files have no item`,
+      [itemsIn]: `must have an item without ${field} for each file; files without an item: ${waiting.length}`,
     });
   }
   return {

@@ -2,7 +2,7 @@ import type { Response } from 'express';
 import { hasBody, MAX_REST_BYTES } from '../images/body-reader';
 import type { AppRequest } from './request-id';
 
-/** How long the rest may take to arrive. */
+/** Time for the rest of a body to arrive. */
 const LINGER_MS = 1000;
 
 /** Whether the body of a request is still arriving. */
@@ -11,8 +11,8 @@ export function isArriving(request: AppRequest): boolean {
 }
 
 /**
- * Answers while the body is still arriving. The answer is sent at once, as a whole; the connection ends a little later: a
- * client that still writes when it is closed would be told of a reset, and never see the answer.
+ * Responds while the body is still arriving. The response is sent at once and the connection is closed a little later:
+ * a client that is still writing when it closes would get a connection reset instead of the response.
  */
 export function answerEarly(request: AppRequest, response: Response, status: number, body: object): void {
   const bytes = Buffer.from(JSON.stringify(body));

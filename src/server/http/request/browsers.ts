@@ -7,27 +7,30 @@ import { REVISION_HEADER, STALE_HEADER } from './gallery-revision';
 import type { AppRequest } from './request-id';
 
 /*
- * A browser lends its place in the network, and whatever opens doors there, to every page that it shows. These middlewares
- * keep pages of other sites out: pages that send requests across sites (CSRF), and pages that pass for the service itself by
- * a name of their own that leads to its address (DNS rebinding).
+ * A browser lends its network access and credentials to every page. These middlewares block pages of other sites: those
+ * that send requests across sites (CSRF), and those whose host name resolves to the address of the service (DNS
+ * rebinding).
  */
 
-/** Methods that change nothing (RFC 9110, section 9.2.1); without CORS a page of another site cannot read their answers. */
+/**
+ * Methods without side effects (RFC 9110, section 9.2.1). Without CORS, a page of another site cannot read their
+ * responses.
+ */
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
-/** Sets headers of every answer: biometric data is kept by no cache, and taken for no other type than it is sent as. */
+/** Sets headers of every response against caching and content sniffing of biometric data. */
 export function answerHeaders(_request: AppRequest, response: Response, next: NextFunction): void {
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Cache-Control', 'no-store');
   next();
 }
 
-/** Addresses that answer with HTML: the Swagger page with its files, and the page of the DeepFace API. */
+/** Paths of HTML pages: Swagger UI with its files, and the welcome page of the DeepFace API. */
 const HTML_PATH = /^\/(docs(\/.*)?)?$/i;
 
 /**
- * Pages load and call nothing but the service itself. TLS is the proxy's affair: without it upgraded requests lead nowhere,
- * and strict transport security would be promised for the whole domain.
+ * Pages load and call only the service itself. TLS is up to the proxy: without TLS, upgraded requests would fail, and
+ * strict transport security would apply to the whole domain.
  */
 const setPageHeaders = helmet({
   contentSecurityPolicy: {
@@ -40,22 +43,23 @@ const setPageHeaders = helmet({
   strictTransportSecurity: false,
 });
 
-/** Sets helmet's headers on HTML pages; on answers for programs they would say nothing. */
+/** Sets helmet's headers on HTML pages. They have no effect on other responses. */
 export function pageHeaders(request: AppRequest, response: Response, next: NextFunction): void {
   if (HTML_PATH.test(request.path)) setPageHeaders(request, response, next);
   else next();
 }
 
 /**
- * Refuses requests that name another host than the service: HOST_NOT_ALLOWED. An IP address, `localhost` and the name that the
- * service listens on are always allowed, because no page of another site can be reached there. Where the operator lists no
- * names, his proxies are believed to have chosen by name. Health is answered under every name, as load balancers ask for it.
+ * Rejects requests for another host name with HOST_NOT_ALLOWED. IP addresses, `localhost` and the name that the service
+ * listens on are always allowed, because no page of another site has such an origin. If the operator lists no names,
+ * requests through trusted proxies are allowed, because these route by name. Health is available under every name, for
+ * load balancers.
  */
 export function refuseOtherHosts({ host: listeningHost, allowedHosts }: AppConfig) {
   const allowed = ['localhost', '*.localhost', listeningHost.toLowerCase(), ...allowedHosts];
   return (request: AppRequest, _response: Response, next: NextFunction): void => {
     const { host } = request.headers;
-    // HTTP/1.0 has no Host; browsers always send one.
+    // HTTP/1.0 has no Host header; browsers always send one.
     if (host == null || isHealth(request)) return next();
     const name = hostnameOf(host);
     if (isIP(name) !== 0 || allowed.some((rule) => matches(rule, name))) return next();
@@ -63,15 +67,15 @@ export function refuseOtherHosts({ host: listeningHost, allowedHosts }: AppConfi
     next(
       new FaceError(
         'HOST_NOT_ALLOWED',
-        'The service does not answer under this host name. The operator can list it in FACE_ALLOWED_HOSTS.',
+        'The service does not accept requests for this host name. The operator can allow it in FACE_ALLOWED_HOSTS.',
       ),
     );
   };
 }
 
 /**
- * Refuses requests that change something, uploads included, from pages of sites that the operator did not list:
- * ORIGIN_NOT_ALLOWED. Clients that are no browsers send neither header.
+ * Rejects requests with side effects, uploads included, from pages of unlisted sites with ORIGIN_NOT_ALLOWED. Clients
+ * other than browsers do not send the checked headers.
  */
 export function refuseOtherOrigins({ corsOrigins }: AppConfig) {
   return (request: AppRequest, _response: Response, next: NextFunction): void => {
@@ -80,13 +84,13 @@ export function refuseOtherOrigins({ corsOrigins }: AppConfig) {
     next(
       new FaceError(
         'ORIGIN_NOT_ALLOWED',
-        'The request comes from a page of another site. The operator can list its origin in FACE_CORS_ORIGINS.',
+        'The request comes from a page of another site. The operator can allow its origin in FACE_CORS_ORIGINS.',
       ),
     );
   };
 }
 
-/** What a page of a listed origin may read beside the body; `cors` answers its preflight requests. */
+/** CORS options for the listed origins, including the readable headers; `cors` answers preflight requests. */
 export function corsOptions({ corsOrigins }: AppConfig) {
   return {
     origin: [...corsOrigins],
@@ -103,14 +107,14 @@ export function corsOptions({ corsOrigins }: AppConfig) {
   };
 }
 
-/** Whether health is asked for, which no limit of callers stops. */
+/** Whether it is a health check, which no limit of callers applies to. */
 export function isHealth({ path }: AppRequest): boolean {
   return path.toLowerCase().startsWith('/health/');
 }
 
 /**
- * By `Sec-Fetch-Site`, which no page can set, else by `Origin`: over plain http browsers send the former to localhost alone.
- * Another port is another origin, even where the site is the same.
+ * Checks `Sec-Fetch-Site`, which no page can set, otherwise `Origin`, because over plain http browsers send the former
+ * to localhost only. Another port is another origin, even on the same site.
  */
 function isSameOrigin(request: AppRequest): boolean {
   const site = request.get('sec-fetch-site');
@@ -132,7 +136,7 @@ function matches(rule: string, name: string): boolean {
   return rule.startsWith('*.') ? name.endsWith(rule.slice(1)) : name === rule;
 }
 
-/** Host header without port, brackets and the dot of the root. */
+/** Host header without port, brackets and trailing dot. */
 function hostnameOf(host: string): string {
   return host
     .replace(/:\d*$/, '')

@@ -1,19 +1,19 @@
-/** How long equal events count as one burst. */
+/** Time window of a burst. */
 const WINDOW_MS = 10_000;
-/** Bursts that are followed at once; further ones share one. */
+/** Maximum number of concurrent bursts; further ones share one. */
 const MAX_BURSTS = 1000;
 const SHARED = 'shared';
 
 /**
- * Turns floods of equal events into few lines: the first event of a burst is written at once, those that follow within ten
- * seconds as one line with their count, and so on until ten seconds pass without one.
+ * Summarizes floods of equal events: the first event of a burst is written at once, later ones as one line with their
+ * count every ten seconds, until ten seconds pass without one.
  */
 export class Bursts<Event> {
   private readonly bursts = new Map<string, { latest: Event; count: number; timer: NodeJS.Timeout }>();
 
   /**
-   * @param write - takes an event, and how many it stands for.
-   * @param generalize - makes of an event one that stands for others of its kind, of which too many differ.
+   * @param write - receives an event and the number of events that it stands for.
+   * @param generalize - converts an event to one that represents its kind, for too many different events.
    */
   constructor(
     private readonly write: (event: Event, count: number) => void,
@@ -35,7 +35,7 @@ export class Bursts<Event> {
     this.write(latest, 1);
   }
 
-  /** Writes what was counted, and forgets all bursts. */
+  /** Writes the pending counts, and forgets all bursts. */
   close(): void {
     for (const { latest, count, timer } of this.bursts.values()) {
       clearInterval(timer);

@@ -4,15 +4,15 @@ import type { AppRequest } from './request-id';
 /** `ip:port` and `[ip]:port`, as some proxies write an address into X-Forwarded-For. */
 const WITH_PORT = /^(?:\[([^\]]+)\]|([\d.]+)):\d+$/;
 
-/** Prefix that a provider gives to one customer at least (RFC 6177): its addresses are one caller. */
+/** Smallest prefix of a customer (RFC 6177), whose addresses count as one caller. */
 const IPV6_PREFIX = 64;
 
 /**
- * Whom a request counts for where callers share something: `key:<name>`, or the address that it comes from. An IPv6 address
- * stands for its /64 (`2001:db8:0:1::/64`), an IPv4-mapped one for the IPv4 address in it.
+ * Identifies the caller of a request for shared limits: `key:<name>`, or the address. An IPv6 address counts as its /64
+ * (`2001:db8:0:1::/64`), an IPv4-mapped one as its IPv4 address.
  *
- * The address is that of the connection, or what the proxies of FACE_TRUST_PROXY say; where a proxy says something that is no
- * address, it is the proxy's own.
+ * The address is that of the connection, or the one from the proxies of FACE_TRUST_PROXY; if a proxy sends an invalid
+ * address, its own counts.
  */
 export function callerOf({ apiKey, ip, socket }: AppRequest): string {
   if (apiKey != null) return `key:${apiKey.name}`;

@@ -5,19 +5,19 @@ import { FaceError } from '../../../errors';
 import { isHealth } from './browsers';
 import type { AppRequest } from './request-id';
 
-/** Connections that are served: each costs memory before a byte of it is read. */
+/** Maximum number of connections: each costs memory before any byte is read. */
 const MAX_CONNECTIONS = 4096;
-/** Connections over the cap that are told so, at the same time; further ones are closed unanswered. */
+/** Maximum number of connections over the cap that get an error response; further ones are closed without one. */
 const MAX_REFUSED = 512;
-/** How long a connection over the cap may be silent. */
+/** Idle timeout of a connection over the cap. */
 const MAX_SILENCE_MS = 2000;
 const RETRY_AFTER_SECONDS = 2;
 
 /**
- * Middleware that refuses requests on connections over the cap with QUEUE_FULL and closes the connection. Health checks are
- * answered there too.
+ * Middleware that rejects requests on connections over the cap with QUEUE_FULL and closes the connection. Health checks
+ * are still served.
  *
- * Node's own `maxConnections` closes connections without an answer, so it lies higher.
+ * Node's `maxConnections` closes connections without a response, so it is higher.
  */
 export function capConnections(server: Server, max = MAX_CONNECTIONS) {
   const refused = new WeakSet<Socket>();
@@ -28,7 +28,7 @@ export function capConnections(server: Server, max = MAX_CONNECTIONS) {
     socket.once('close', () => count--);
     if (count <= max) return;
     refused.add(socket);
-    // Without a listener of its own, the server ends a connection at its timeout.
+    // Without a listener, the server closes a connection at its timeout.
     socket.setTimeout(MAX_SILENCE_MS);
   });
   return (request: AppRequest, response: Response, next: NextFunction): void => {
@@ -36,6 +36,6 @@ export function capConnections(server: Server, max = MAX_CONNECTIONS) {
     response.setHeader('Connection', 'close');
     if (isHealth(request)) return next();
     const details = { retryAfterSeconds: RETRY_AFTER_SECONDS };
-    next(new FaceError('QUEUE_FULL', 'The service has the maximum number of connections.', details));
+    next(new FaceError('QUEUE_FULL', 'The maximum number of connections is reached.', details));
   };
 }

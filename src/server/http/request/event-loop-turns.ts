@@ -5,18 +5,18 @@ import { isHealth } from './browsers';
 import type { AppRequest } from './request-id';
 
 /**
- * Lets one request at a time take a turn of the event loop, in the order they came. Hundreds of requests that arrive in the
- * same turn would otherwise be worked on one after the other, and a health check among them would wait for all of them.
+ * Gives each request its own turn of the event loop, in order of arrival. Otherwise, hundreds of requests in the same
+ * turn would be processed in sequence, and a health check would wait for all of them.
  */
 @Injectable()
 export class EventLoopTurns {
   private readonly waiting: (() => void)[] = [];
   private isTaken = false;
 
-  /** Does the work now where nothing else was done in this turn, else in a later one. */
+  /** Does the work in this turn if it is the first one, otherwise in a later turn. */
   run(work: () => void): void {
     if (this.isTaken) {
-      // The work of one request must not run in the trace of another.
+      // Keep the async context: the work must not run in the trace of another request.
       this.waiting.push(AsyncResource.bind(work));
       return;
     }
@@ -25,12 +25,12 @@ export class EventLoopTurns {
     work();
   }
 
-  /** Settles when the caller may go on. */
+  /** Resolves at the turn of the caller. */
   take(): Promise<void> {
     return new Promise((resolve) => this.run(resolve));
   }
 
-  /** Middleware: each request waits for its turn, apart from health checks. Requests of clients that have left are dropped. */
+  /** Middleware: each request except health checks waits for its turn. Requests of disconnected clients are dropped. */
   readonly takeTurns = (request: AppRequest, response: Response, next: NextFunction): void => {
     if (isHealth(request)) return next();
     this.run(() => {

@@ -15,33 +15,33 @@ import type { AppRequest } from './request-id';
 import { timeoutOf } from './request-limits';
 import { invalidParameters } from './validation';
 
-/** Request header: the answer must know of every change up to this revision. */
+/** Request header: the response must include every change up to this revision. */
 export const MIN_REVISION_HEADER = 'x-likeness-min-revision';
-/** Answer header: the replica had made every change up to this revision. */
+/** Response header: the replica has applied every change up to this revision. */
 export const REVISION_HEADER = 'x-likeness-revision';
-/** Answer header: whole seconds for which the replica may have lacked changes of others. */
+/** Response header: whole seconds during which the replica can have missed changes of others. */
 export const STALE_HEADER = 'x-likeness-stale';
 
-/** Both, as OpenAPI has them. */
+/** Both response headers for OpenAPI. */
 export const REVISION_HEADERS = {
   [REVISION_HEADER]: {
     schema: { type: 'integer' as const },
     description:
-      'Every change up to it is known to the replica that answers; errors have it too. Absent where the store has no replicas',
+      'Revision of the responding replica, which has applied every change up to it; errors have it too. Absent if the store has no replicas',
   },
   [STALE_HEADER]: {
     schema: { type: 'integer' as const },
     description:
-      'Only while the servers of the galleries are not reached: seconds for which changes of others may be missing',
+      'Present only while the gallery servers are unreachable: seconds during which changes of others can be missing',
   },
 };
 
-/** Longest that a request waits for its revision: others are a few milliseconds behind, or the servers are away. */
+/** Maximum wait for a revision: a replica is a few milliseconds behind, unless the servers are unreachable. */
 const MAX_WAIT_MS = 5000;
 
 /**
- * Routes of galleries, all of a controller or one: their answers say how far this replica has read the changes of all, and a
- * request may wait until it has read a revision. Stores without replicas have no revisions: no header is set, and none is read.
+ * Marks a gallery route, or all routes of a controller: responses have the revision of this replica, and a request can
+ * wait for a revision. Stores without replicas have no revisions: the headers are neither set nor read.
  */
 export function GalleryRoutes(): ClassDecorator & MethodDecorator {
   return applyDecorators(
@@ -51,8 +51,8 @@ export function GalleryRoutes(): ClassDecorator & MethodDecorator {
       required: false,
       schema: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
       description:
-        `\`${REVISION_HEADER}\` of an earlier answer, of any replica: this one waits until it has read as much, 5 seconds at most. ` +
-        'Not read where the store has no replicas.',
+        `\`${REVISION_HEADER}\` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. ` +
+        'Ignored if the store has no replicas.',
     }),
   );
 }
@@ -69,7 +69,7 @@ class GalleryRevisionInterceptor implements NestInterceptor {
     try {
       await this.waitForRevision(request);
     } finally {
-      // A stream begins its answer before it has ended.
+      // A stream sends its headers before it ends.
       this.setHeaders(response);
     }
     const setHeaders = () => this.setHeaders(response);
@@ -81,13 +81,13 @@ class GalleryRevisionInterceptor implements NestInterceptor {
     if (given === undefined) return;
     const minRevision = Number(given);
     if (!/^\d+$/.test(given) || !Number.isSafeInteger(minRevision)) {
-      throw invalidParameters({ [MIN_REVISION_HEADER]: 'must be a whole number, 0 or more' });
+      throw invalidParameters({ [MIN_REVISION_HEADER]: 'must be an integer of at least 0' });
     }
     const timeoutMs = Math.min(timeoutOf(request) ?? MAX_WAIT_MS, MAX_WAIT_MS);
     if (await this.store.waitFor(minRevision, timeoutMs)) return;
     throw new FaceError(
       'GALLERY_REVISION_PENDING',
-      `This replica has not read revision ${minRevision} of the galleries yet; nothing was done.`,
+      `This replica has not read revision ${minRevision} of the galleries yet, so the request was not processed.`,
       { minRevision, revision: this.store.revision },
     );
   }

@@ -15,7 +15,7 @@ import { BodyReader, type JsonBodyLimits } from '../images/body-reader';
 import { LARGE_JSON_TOKENS, SMALL_JSON_TOKENS } from './parse-json';
 import type { AppRequest } from './request-id';
 
-/** Largest body of a route that takes neither images nor embeddings. */
+/** Maximum body size of a route without images and embeddings. */
 export const SMALL_BODY_BYTES = 1024 * 1024;
 
 /** `small`: up to {@link SMALL_BODY_BYTES}; `embeddings`: up to FACE_MAX_JSON_BYTES. */
@@ -50,7 +50,7 @@ export function largeJson({ maxJsonBytes }: AppConfig): JsonBodyLimits {
   return { maxBytes: maxJsonBytes, maxTokens: LARGE_JSON_TOKENS };
 }
 
-/** Body of a route that takes JSON: reads it, and documents it. In the place of `@ApiBody`, which would document it only. */
+/** JSON body of a route: reads and documents it, unlike `@ApiBody`, which only documents. */
 export function JsonBody(docs: ApiBodyOptions, size: JsonBodySize = 'small'): MethodDecorator {
   return applyDecorators(JsonBodySizeOf(size), UseInterceptors(JsonBodyInterceptor), ApiBody(docs));
 }

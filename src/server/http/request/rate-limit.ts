@@ -10,12 +10,12 @@ import type { AppRequest } from './request-id';
 const MINUTE_MS = 60_000;
 
 /**
- * Callers that are counted at most, about 35 MB on Node 20: of more, those unseen for longest are forgotten. The store of the library
- * itself has no bound, and an IPv6 /48 alone has 65,536 callers.
+ * Maximum number of counted callers, about 35 MB on Node 20; beyond it, the least recent ones are dropped. The store of
+ * the library is unbounded, and an IPv6 /48 alone has 65,536 callers.
  */
 const MAX_CALLERS = 100_000;
 
-/** Requests of each caller in its current minute. */
+/** Counts the requests of each caller in its current minute. */
 export class CallerStore implements Store {
   readonly localKeys = true;
   private readonly counts: LRUCache<string, { totalHits: number; resetTime: Date }>;
@@ -44,9 +44,9 @@ export class CallerStore implements Store {
 }
 
 /**
- * Middleware after the key is known: refuses what a caller sends beyond its requests per minute with RATE_LIMIT_EXCEEDED, and
- * says in `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-08) how many are left. The limit of the key
- * counts before FACE_REQUESTS_PER_MINUTE.
+ * Middleware after authentication: rejects requests over the limit of a caller with RATE_LIMIT_EXCEEDED, and sends the
+ * remaining number in `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-08). The limit of the
+ * key overrides FACE_REQUESTS_PER_MINUTE.
  */
 export function limitRequests({ requestsPerMinute }: AppConfig) {
   const limitOf = ({ apiKey }: AppRequest) => apiKey?.requestsPerMinute ?? requestsPerMinute;
@@ -59,7 +59,7 @@ export function limitRequests({ requestsPerMinute }: AppConfig) {
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     store: new CallerStore(),
-    // They warn of settings that are not ours: the address is already that of FACE_TRUST_PROXY, in networks of /64.
+    // The checks do not apply: the address already respects FACE_TRUST_PROXY, and IPv6 counts by /64.
     validate: false,
     handler: refuse,
   } satisfies Partial<Options>);
@@ -68,7 +68,7 @@ export function limitRequests({ requestsPerMinute }: AppConfig) {
 function refuse(request: object, _response: Response, next: NextFunction): void {
   const { limit, resetTime } = (request as { rateLimit: { limit: number; resetTime: Date } }).rateLimit;
   const retryAfterSeconds = Math.max(1, Math.ceil((resetTime.getTime() - Date.now()) / 1000));
-  const text = `Expected at most ${limit} requests per minute.`;
+  const text = `The limit of ${limit} requests per minute is exceeded.`;
   next(new FaceError('RATE_LIMIT_EXCEEDED', text, { requestsPerMinute: limit, retryAfterSeconds }));
 }
 

@@ -5,28 +5,30 @@ import type { ApiKey } from '../auth/api-key';
 import type { PeopleRequest } from '../../audit/audited-person';
 import type { FaceError, FaceErrorCode } from '../../../errors';
 
-/** A request that {@link requestId} has seen: every request of the service. */
+/** A request after {@link requestId}, which runs for every request. */
 export interface AppRequest extends Request, PeopleRequest {
   requestId: string;
   /** `performance.now()` at the arrival of the headers. */
   startedAt: number;
-  /** The key that it has brought; none where keys are not asked for. */
+  /** The key of the request; absent if keys are not required. */
   apiKey?: ApiKey;
-  /** The dialect that the route speaks; absent for our own. */
+  /** Dialect of the route; absent for /v1. */
   dialect?: 'deepface';
-  /** Of the error that it was answered with. */
+  /** Code of the error response. */
   errorCode?: FaceErrorCode;
   /** Milliseconds per stage of its images. */
   timings?: Readonly<Record<string, number>>;
-  /** What became of it is in the audit stream. */
+  /** Whether the result is recorded in the audit stream. */
   isAudited?: boolean;
-  /** How the route words its errors, where it speaks another dialect than ours. */
+  /** Formats errors in the dialect of the route. */
   errorAnswer?: (error: FaceError) => { status: number; body: object };
 }
 
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
 
-/** First middleware: names the request, in the caller's words where they are safe to log, and says the name in every answer. */
+/**
+ * First middleware: sets the request id, taken from the caller if it is safe to log, and returns it in every response.
+ */
 export function requestId(request: Request, response: Response, next: NextFunction): void {
   const given = request.get('x-request-id');
   const id = given != null && SANE_REQUEST_ID.test(given) ? given : randomUUID();
@@ -35,7 +37,7 @@ export function requestId(request: Request, response: Response, next: NextFuncti
   next();
 }
 
-/** Parameter of a controller method: the request's id. */
+/** Parameter of a controller method: the request id. */
 export const RequestId = createParamDecorator(
   (_data: undefined, context: ExecutionContext) => context.switchToHttp().getRequest<AppRequest>().requestId,
 );

@@ -9,8 +9,8 @@ import { invalidParameters } from './validation';
 const TIMEOUT_HEADER = 'x-request-timeout-ms';
 
 /**
- * Parameter of a controller method: how long the work may take, and for whom it is. `signal` aborts when the client
- * leaves before the answer, `timeoutMs` is the caller's own deadline, `caller` whom it counts for ({@link callerOf}).
+ * Parameter of a controller method: limits of the work. `signal` aborts if the client disconnects before the response,
+ * `timeoutMs` is the caller's own deadline, `caller` the caller that it counts for ({@link callerOf}).
  */
 export const RequestLimits = createParamDecorator(
   (_data: undefined, context: ExecutionContext): RequestLimits => {
@@ -21,24 +21,24 @@ export const RequestLimits = createParamDecorator(
 );
 export type RequestLimits = Pick<FaceCallOptions, 'signal' | 'timeoutMs' | 'caller'>;
 
-/** Aborts when the client leaves before the answer. */
+/** Signal that aborts if the client disconnects before the response. */
 export function clientLeft(response: Response): AbortSignal {
   const controller = new AbortController();
   const abortUnanswered = () => {
     if (!response.writableEnded) controller.abort();
   };
-  // A client that left during the upload has closed the response already: the event would never come.
+  // If the client disconnected during the upload, the response is already closed and emits no event.
   if (response.closed) abortUnanswered();
   else response.once('close', abortUnanswered);
   return controller.signal;
 }
 
-/** The caller's own deadline in milliseconds, where it sets one. @throws {FaceError} PARAMETER_INVALID */
+/** The caller's own deadline in milliseconds, if set. @throws {FaceError} PARAMETER_INVALID */
 export function timeoutOf(request: Request): number | undefined {
   const value = request.get(TIMEOUT_HEADER);
   if (value === undefined) return undefined;
   if (!/^[1-9]\d{0,8}$/.test(value)) {
-    throw invalidParameters({ [TIMEOUT_HEADER]: 'must be a whole number of milliseconds above 0' });
+    throw invalidParameters({ [TIMEOUT_HEADER]: 'must be a positive integer, in milliseconds' });
   }
   return Number(value);
 }

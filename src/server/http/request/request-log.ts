@@ -2,29 +2,29 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { HttpEvent } from '../../metrics/measure-http';
 import { Bursts } from './bursts';
 
-/** Statuses of requests that were refused before any work: floods of them must not fill the log. */
+/** Statuses of requests rejected before any work, which are summarized: a flood of them must not fill the log. */
 const REFUSED = [401, 429, 503];
-/** Routes that monitoring asks all the time. */
+/** Routes that monitoring calls frequently. */
 const PROBES = /^\/(health\/|metrics$)/;
 
-/** A line of the log: only these fields, so that nothing that a caller has sent gets into it. */
+/** A line of the log. It has only these fields, so that it cannot contain data of the caller. */
 export interface RequestLine {
   requestId: string;
   /** Name of the API key. */
   key: string | null;
   method: string;
-  /** Pattern of the route: a path has ids of subjects in it. */
+  /** Pattern of the route, because a path contains subject ids. */
   route: string;
   status: number;
   code: string | null;
   durationMs: number;
   /** Milliseconds per stage of the images of the request. */
   timings?: Readonly<Record<string, number>>;
-  /** How many requests the line stands for. */
+  /** Number of requests that the line stands for. */
   count?: number;
 }
 
-/** Writes one line for each answered request, and few for a burst of refused ones. */
+/** Writes one line per request, and summarizes bursts of rejected ones. */
 @Injectable()
 export class RequestLog implements OnApplicationShutdown {
   private readonly logger = new Logger('Request');

@@ -4,19 +4,19 @@ import { type Observable, tap } from 'rxjs';
 import { CACHE_OUTCOMES, STAGES, type StageTimings } from '../../../pipeline/face.types';
 import type { AppRequest } from './request-id';
 
-/** Timings of one answer: of its image, where one came in, and of a search. */
+/** Timings of one result: of its image, if any, and of a search. */
 type Timings = (StageTimings & { searchMs?: number }) | { searchMs: number };
 
-/** An answer of a route that works on images: each result in it carries the timings of its image. */
+/** A response of a route with images: each result has the timings of its image. */
 interface TimedAnswer {
   timings?: Timings | { probe: StageTimings | null; reference: StageTimings | null } | null;
   results?: { timings?: StageTimings | null }[];
 }
 
 /**
- * Sets `Server-Timing`: milliseconds per stage, summed over the images of the request, of the search of a gallery, how the
- * cache took the images, where there is one and the caller may see it ({@link maySeeCache}), and `total` since the headers
- * arrived. Images run in parallel, so that the stages may add up to more than the total.
+ * Sets `Server-Timing`: milliseconds per stage, summed over the images of the request; of the gallery search; the cache
+ * status, if the caller has access to it ({@link maySeeCache}); and `total` since the headers arrived. Images run in
+ * parallel, so the stages can add up to more than the total.
  */
 export function setServerTiming(
   request: AppRequest,
@@ -36,8 +36,8 @@ export function setServerTiming(
 }
 
 /**
- * Sets `Server-Timing` on successful answers; errors get theirs, `total` alone, in the error filter. Takes the cache out of
- * `timings` in the body too where the caller may not see it.
+ * Sets `Server-Timing` on successful responses; the error filter sets `total` on errors. Also removes the cache status
+ * from `timings` in the body if the caller has no access to it.
  */
 @Injectable()
 export class ServerTimingInterceptor implements NestInterceptor<TimedAnswer, TimedAnswer> {
@@ -63,18 +63,18 @@ function timingsOf({ timings, results = [] }: TimedAnswer): StageTimings[] {
   );
 }
 
-/** A hit says that somebody has sent this very photo before: for operators, not for every caller. */
+/** A cache hit reveals that somebody has sent the same photo before, so only operators see it. */
 function maySeeCache({ apiKey }: AppRequest): boolean {
   return apiKey == null || apiKey.scopes.has('metrics');
 }
 
-/** Each outcome once, whatever the number of images. */
+/** Lists each cache status once, for any number of images. */
 function cacheMetric(images: StageTimings[]): string[] {
   const outcomes = CACHE_OUTCOMES.filter((outcome) => images.some(({ cache }) => cache === outcome));
   return outcomes.length === 0 ? [] : [`cache;desc="${outcomes.join(', ')}"`];
 }
 
-/** Milliseconds of each stage that took any, for the log. */
+/** Milliseconds of each stage that ran, for the log. */
 function timingsOfStages(images: StageTimings[], searchMs = 0): Record<string, number> {
   const stages = Object.entries(STAGES).map(
     ([name, key]) => [name, sum(images.map((image) => image[key]))] as const,

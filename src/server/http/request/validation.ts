@@ -4,14 +4,14 @@ import { IsArray, IsBoolean, IsNumber, ValidateBy, ValidateIf, type ValidationEr
 import { FaceError } from '../../../errors';
 import { parseShortJson } from './parse-json';
 
-/** As many wrong parameters as an answer lists, and as much of their names as it repeats: both are the caller's. */
+/** Maximum number of invalid parameters in a response, and maximum length of their names: the caller controls both. */
 const MAX_LISTED = 20;
 const MAX_NAME_LENGTH = 100;
 
 /**
- * Refuses what is unknown and what is wrong, all at once: PARAMETER_INVALID with a reason per field.
+ * Creates a pipe that rejects unknown and invalid fields together: PARAMETER_INVALID with a reason per field.
  *
- * @param options - over those of every route.
+ * @param options - overrides of the default options.
  */
 export function createValidationPipe(options: ValidationPipeOptions = {}): ValidationPipe {
   return new ValidationPipe({
@@ -26,7 +26,7 @@ export function createValidationPipe(options: ValidationPipeOptions = {}): Valid
   });
 }
 
-/** PARAMETER_INVALID for a reason per field, worded to follow the field's name. */
+/** Creates PARAMETER_INVALID from a reason per field, phrased to follow the name of the field. */
 export function invalidParameters(reasons: Record<string, string>, details: object = {}): FaceError {
   const fields = Object.entries(reasons).map(([name, reason]) => [name.slice(0, MAX_NAME_LENGTH), reason]);
   const list = fields.map(([name, reason]) => `${name} ${reason}`).join(', ');
@@ -36,12 +36,12 @@ export function invalidParameters(reasons: Record<string, string>, details: obje
   });
 }
 
-/** Property: may be absent. Unlike `@IsOptional`, null does not pass for absent. */
+/** Property: optional. Unlike with `@IsOptional`, null is not treated as absent. */
 export function OptionalField(): PropertyDecorator {
   return ValidateIf((_dto, value) => value !== undefined);
 }
 
-/** Property: a finite number, or its decimal notation, as multipart fields are text. */
+/** Property: a finite number, or its decimal notation, because multipart fields are text. */
 export function IsDecimal(): PropertyDecorator {
   return applyDecorators(
     Transform(({ value }: { value: unknown }) => (isDecimal(value) ? Number(value) : value)),
@@ -49,7 +49,7 @@ export function IsDecimal(): PropertyDecorator {
   );
 }
 
-/** Property: true or false, or the word for it, as multipart fields are text. */
+/** Property: true or false, also as text, because multipart fields are text. */
 export function IsTrueOrFalse(): PropertyDecorator {
   return applyDecorators(
     Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => {
@@ -60,7 +60,7 @@ export function IsTrueOrFalse(): PropertyDecorator {
   );
 }
 
-/** Property: a list of names, or text with commas between them, as multipart fields are text. */
+/** Property: a list of names, also as comma-separated text, because multipart fields are text. */
 export function IsNameList(): PropertyDecorator {
   return applyDecorators(
     Transform(({ value }: { value: unknown }) =>
@@ -70,7 +70,7 @@ export function IsNameList(): PropertyDecorator {
   );
 }
 
-/** Property: what a rule says of it, as the end of a sentence, is what is wrong; `null` where nothing is. */
+/** Property: validated by a rule that returns the problem as the end of a sentence, or `null` if it is valid. */
 export function Satisfies(problemOf: (value: unknown) => string | null): PropertyDecorator {
   return ValidateBy({
     name: 'isFit',
@@ -82,8 +82,8 @@ export function Satisfies(problemOf: (value: unknown) => string | null): Propert
 }
 
 /**
- * Property: an object or a list, or JSON text of one, as multipart fields and query strings are text. Taken as it came:
- * class-transformer would copy it and leave keys out.
+ * Property: an object or a list, also as JSON text, because multipart fields and query strings are text. The value is
+ * used as is: class-transformer would copy it and drop keys.
  */
 export function IsJson(): PropertyDecorator {
   return Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) =>
@@ -91,7 +91,7 @@ export function IsJson(): PropertyDecorator {
   );
 }
 
-/** Text that is no JSON stays text, which no rule for objects and lists lets pass. */
+/** Parses JSON text. Invalid JSON stays text, which rules for objects and lists reject. */
 function parsedJson(value: unknown, field: string): unknown {
   if (typeof value !== 'string') return value;
   try {
@@ -106,7 +106,9 @@ function isDecimal(value: unknown): boolean {
   return typeof value === 'string' && /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value);
 }
 
-/** Every rule that is broken, in the order of the decorators, without the property's name: it is listed under that. */
+/**
+ * All violated rules in the order of the decorators, without the name of the property, which is the key of the list.
+ */
 function reasonOf({ property, constraints = {} }: ValidationError): string {
   const reasons = Object.values(constraints).map((reason) =>
     reason.replace(/^property /, '').replace(`${property} `, ''),
