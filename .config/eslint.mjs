@@ -39,4 +39,19 @@ export default tseslint.config(
     files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**', '.ci/**'],
     rules: { 'no-console': 'off' },
   },
+  {
+    files: ['src/**/*.spec.ts', 'test/**'],
+    // Where a seed is drawn; the fuzz run prints its own.
+    ignores: ['test/support/seeded-random.ts', 'test/fuzz/run.mjs'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'Math',
+          property: 'random',
+          message: 'A failed run must be repeatable: use test/support/seeded-random.',
+        },
+      ],
+    },
+  },
 );

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,6 +16,7 @@ import { WorkerFaceModel } from '../../src/face/worker-face-model';
 import { COMPILED_MODELS, compiledFileName, DEFAULT_COMPILED_MODELS } from '../../src/models/compiled-models';
 import { OnnxGraph } from '../../src/model-tools/onnx/onnx-builder';
 import { rootDir, workerFile } from '../support/paths';
+import { seededBytes } from '../support/seeded-random';
 
 const cardsDir = join(PACKAGE_MODELS_DIR, 'cards');
 
@@ -137,7 +138,7 @@ describe('a boot', () => {
   });
 
   it('refuses a file that is no ONNX at all', async () => {
-    const error = await refusal(await pinned(randomBytes(4096)));
+    const error = await refusal(await pinned(seededBytes(1, 4096)));
     expect(error.code).toBe('MODEL_INVALID');
     expect(error.message).toContain('yunet');
     expectNoFolder(error);

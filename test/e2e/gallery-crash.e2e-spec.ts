@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DurableStore } from '../../src/gallery/stores/durable-store';
 import { exported, newGallery } from '../support/gallery-store-contract';
 import { unit } from '../support/random-unit';
-import { seededRange } from '../support/seeded-random';
+import { SEED, seededRange } from '../support/seeded-random';
 import { rootDir } from '../support/paths';
 import { tempFolders } from '../support/temp-folder';
 
@@ -23,7 +23,7 @@ interface Line {
 
 const tempFolder = tempFolders();
 
-describe('a gallery whose process is killed', () => {
+describe(`a gallery whose process is killed (SEED=${SEED})`, () => {
   it(
     'has every change that was acknowledged, and nothing that was deleted',
     async () => {
@@ -41,7 +41,7 @@ describe('a gallery whose process is killed', () => {
       await store.createGallery(newGallery({ id: 'crash', capacity: 1e6 }));
       await store.close();
 
-      const range = seededRange(Date.now());
+      const range = seededRange(SEED);
       /** What must be there, at least in this version. */
       const kept = new Map<string, number>();
       const deleted = new Set<string>();

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -20,6 +19,7 @@ import {
   newReference,
 } from '../../../test/support/gallery-store-contract';
 import { unitVectors } from '../../../test/support/random-unit';
+import { seededBytes } from '../../../test/support/seeded-random';
 import { tempFolders } from '../../../test/support/temp-folder';
 import type { Notice } from '../../face/face.options';
 import { bindingOf, type RecordKind } from './durable/bundle-database';
@@ -138,7 +138,7 @@ describe(DurableStore.name, () => {
   });
 
   describe('crops', () => {
-    const crops = Array.from({ length: 6 }, (_, i) => Uint8Array.from(randomBytes(20_000 + i)));
+    const crops = Array.from({ length: 6 }, (_, i) => Uint8Array.from(seededBytes(i, 20_000 + i)));
     const addWithCrop = (subjectId: string, i: number) =>
       store.addReferences('staff', [newReference(subjectId, `r${i}`, random(), { crop: crops[i] })]);
     const read = (subjectId: string, i: number) => store.getCrop('staff', subjectId, `r${i}`);

@@ -2,7 +2,7 @@ import { GalleryModel } from '../../../test/support/gallery-model';
 import { allPages, exported, newGallery, newReference } from '../../../test/support/gallery-store-contract';
 import { describeWithNats, NatsCluster } from '../../../test/support/nats-cluster';
 import { unitVectors } from '../../../test/support/random-unit';
-import { seededRandom } from '../../../test/support/seeded-random';
+import { SEED, seededRandom } from '../../../test/support/seeded-random';
 import { tempFolders } from '../../../test/support/temp-folder';
 import { FaceError } from '../../errors';
 import type { Notice } from '../../face/face.options';
@@ -15,8 +15,6 @@ import { MemoryStore } from './memory-store';
 
 /** Random changes and reads for each store; more with STEPS. */
 const STEPS = Number(process.env.STEPS ?? 4000);
-/** Of all that is random: SEED repeats a run. */
-const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** Most that a step may take, on three servers and a busy machine. */
 const STEP_MS = 30;
 /** Most changes that are asked for at the same time. */

@@ -9,6 +9,7 @@ import {
   withoutTimes,
 } from '../../../test/support/gallery-changes';
 import { describeWithNats, NatsCluster } from '../../../test/support/nats-cluster';
+import { SEED } from '../../../test/support/seeded-random';
 import { TcpProxy } from '../../../test/support/tcp-proxy';
 import { FaceError } from '../../errors';
 import type { GalleryStore } from './gallery-store';
@@ -42,11 +43,11 @@ const CASES = (['once', 'and all that follow'] as const).flatMap((extent) =>
   Object.keys(FAULTS).map((name) => [name, extent] as const),
 );
 /** All of them for every kind of change with FAULTS=all, otherwise one for each kind, others in every run. */
-const first = Math.floor(Math.random() * CASES.length);
+const first = SEED % CASES.length;
 const casesOf = (kind: string) =>
   process.env.FAULTS === 'all' ? CASES : [CASES[(first + Object.keys(CHANGES).indexOf(kind)) % CASES.length]];
 
-describeWithNats(`a fault in ${JetstreamStore.name}`, () => {
+describeWithNats(`a fault in ${JetstreamStore.name} (SEED=${SEED})`, () => {
   let cluster: NatsCluster;
   const opened: JetstreamStore[] = [];
   let namespaces = 0;

@@ -1,7 +1,7 @@
 import type { Response } from 'express';
-import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { seededBytes } from '../../../../test/support/seeded-random';
 import { loadAppConfig } from '../../config/load-app-config';
 import { FaceError } from '../../../errors';
 import { FakeFaceModel } from '../../../testing';
@@ -56,7 +56,7 @@ describe(BodyReader.name, () => {
 
   it('gives a long body as it was sent', async () => {
     jest.useRealTimers();
-    const sent = randomBytes(5 * 1024 * 1024);
+    const sent = seededBytes(1, 5 * 1024 * 1024);
     const reading = read();
     request.end(sent);
     expect((await reading).equals(sent)).toBe(true);
