@@ -60,7 +60,7 @@ export default async function deepfaceStory(log) {
     for (const side of sides) side.loads = await side.modelLoadCount();
     const failures = sides
       .filter(({ distances }) => String(distances) !== String(rebuilt.distances))
-      .map(({ text }) => `${text}: other distances than the same models built anew`);
+      .map(({ text }) => `${text}: other distances than the same models built again`);
     return {
       columns: [
         '',

@@ -41,7 +41,7 @@ export async function photoSets(port) {
   };
 }
 
-/** Upright photos of 250 px of ten people; all that there are, or so many of each. */
+/** Upright photos of 250 px of ten people; all of them, or so many of each. */
 export function upright(perPerson = Infinity) {
   const dir = join(sharedData, 'lfw10');
   return readdirSync(dir, { withFileTypes: true })

@@ -5,7 +5,7 @@ const FOLDER = new URL('../docs/plots/', import.meta.url);
 const WIDTH = 640;
 const HEIGHT = 300;
 
-/** Told apart without hue as well: Okabe and Ito's palette. */
+/** Distinct without hue as well: Okabe and Ito's palette. */
 const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000', '#999999'];
 
 /**

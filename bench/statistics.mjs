@@ -1,4 +1,4 @@
-/** What the scenarios reckon with. */
+/** Statistics of the scenarios. */
 
 export function median(values) {
   return percentile(values, 0.5);

@@ -10,7 +10,7 @@ import { MODEL_TASKS, type ModelCard, parseModelCard } from './models/model-card
 import { commandToGet } from './models/model-store';
 
 /*
- * The tables of the documentation are those of the code. `UPDATE_DOCS=1 npm run test:unit -- docs` writes them anew.
+ * The tables of the documentation are those of the code. `UPDATE_DOCS=1 npm run test:unit -- docs` regenerates them.
  */
 
 const root = join(__dirname, '..');

@@ -213,7 +213,7 @@ export function representCases(setup: () => Setup): void {
     expect(results[0].facial_area).toEqual(wholeArea(GROUP_SIZE));
   });
 
-  it('with enforce_detection false answers the faces that there are', async () => {
+  it('with enforce_detection false answers the faces it found', async () => {
     expect(await represent(uri('group'), { enforce_detection: false })).toEqual(
       await represent(uri('group')),
     );

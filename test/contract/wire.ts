@@ -36,7 +36,7 @@ export class Wire {
     return this.raw(path, JSON.stringify(body), 'application/json');
   }
 
-  /** Any text as body. curl says `application/x-www-form-urlencoded` where it is told nothing. */
+  /** Any text as body. curl says `application/x-www-form-urlencoded` by default. */
   raw(path: string, body: string, contentType = 'application/x-www-form-urlencoded'): Promise<Answer> {
     return this.send(path, { method: 'POST', body, headers: { 'content-type': contentType } });
   }

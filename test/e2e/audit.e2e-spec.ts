@@ -76,7 +76,7 @@ describe('the audit stream', () => {
       .filter(({ action }) => !['start', 'stop'].includes(action));
   };
   /** Lines in short. */
-  const told = async () =>
+  const reported = async () =>
     (await lines()).map(({ action, gallery, subject, outcome }) => [action, gallery, subject, outcome]);
 
   const admin = { authorization: `Bearer ${ADMIN_KEY}` };
@@ -95,7 +95,7 @@ describe('the audit stream', () => {
     expect([...Object.keys(AUDITED_ROUTES), ...UNAUDITED_ROUTES].sort()).toEqual(routes.sort());
   });
 
-  it('says of a search whom the caller was told of, and how similar', async () => {
+  it('names the candidates of a search, with their similarity', async () => {
     await makeGallery();
     await enroll('alice', alice).expect(201);
     await service.http
@@ -175,7 +175,7 @@ describe('the audit stream', () => {
     await service.http.get(`${staff}/subjects/alice`).expect(404);
     await service.http.delete(staff).expect(204);
     await service.http.delete('/admin/cache').set(admin).expect(200);
-    expect(await told()).toEqual([
+    expect(await reported()).toEqual([
       ['enroll', 'staff', person('alice'), 'added'],
       ['enroll', 'staff', person('bob'), 'added'],
       ['enroll', 'staff', person('nobody'), 'FACE_NOT_DETECTED'],
@@ -207,7 +207,7 @@ describe('the audit stream', () => {
     await service.http.post('/v1/detect').send({ image: 'no image' }).expect(400);
     await service.http.get('/health/ready').expect(200);
     await service.http.get('/v1/models').expect(200);
-    expect(await told()).toEqual([
+    expect(await reported()).toEqual([
       ['verify', null, null, 'no_match'],
       ['verify', null, null, 'PARAMETER_INVALID'],
       ['represent', null, null, 'ok'],
@@ -271,7 +271,7 @@ describe('the audit stream', () => {
     for (let i = 0; i <= FREE_FAILURES; i++) {
       await service.http.get('/admin/status').set('authorization', 'Bearer wrong');
     }
-    expect(await told()).toEqual([
+    expect(await reported()).toEqual([
       ['delete', 'staff', null, 'GALLERY_NOT_FOUND'],
       ['authenticate', null, null, 'UNAUTHORIZED'],
       ['authenticate', null, null, 'AUTH_ATTEMPTS_EXCEEDED'],
@@ -286,7 +286,7 @@ describe('the audit stream', () => {
     await start({ FACE_AUDIT_SUBJECTS: 'plain' });
     await makeGallery();
     await enroll('alice', alice).expect(201);
-    expect(await told()).toEqual([
+    expect(await reported()).toEqual([
       ['enroll', 'staff', person('alice'), 'added'],
       ['enroll', 'staff', 'alice', 'added'],
     ]);
@@ -303,7 +303,7 @@ describe('the audit stream', () => {
     expect(ready.body.error.details.reason).toBe('the audit stream cannot be written');
     refusing.mockRestore();
     await service.http.post('/v1/verify').send(images).expect(200);
-    expect(await told()).toEqual([['verify', null, null, 'no_match']]);
+    expect(await reported()).toEqual([['verify', null, null, 'no_match']]);
   });
 
   it('goes on without it where the operator wants that', async () => {

@@ -11,7 +11,7 @@ import { tempFolders } from '../support/temp-folder';
 /*
  * Every route against every scope. The routes come from the OpenAPI document, and what each needs from the table of
  * docs/security.md, which people review: a route that has no scope, or another one than the table, fails here.
- * UPDATE_DOCS=1 writes the table anew.
+ * UPDATE_DOCS=1 regenerates the table.
  */
 
 const DOCUMENT = join(rootDir, 'docs', 'security.md');

@@ -83,12 +83,12 @@ describe('a boot', () => {
     return { detectors: ['yunet'], modelDirs: [folder] };
   }
 
-  /** No folder of this machine may be told: the message may reach a log that others read. */
+  /** No message may name a folder of this machine: it may reach a log that others read. */
   function expectNoFolder(error: FaceError): void {
-    const told = JSON.stringify([error.message, error.details]);
-    expect(told).not.toContain(folder);
-    expect(told).not.toContain(tmpdir());
-    expect(told).not.toContain(rootDir);
+    const reported = JSON.stringify([error.message, error.details]);
+    expect(reported).not.toContain(folder);
+    expect(reported).not.toContain(tmpdir());
+    expect(reported).not.toContain(rootDir);
   }
 
   it('refuses a model whose file is missing, naming file and model', async () => {
@@ -241,17 +241,17 @@ describe('a boot', () => {
   it('loads the five default models from the package, prepares them once, and tells of it', async () => {
     const models = join(folder, 'new', 'models');
     const boot = async () => {
-      const told: BootProgress[] = [];
+      const reported: BootProgress[] = [];
       const before = childPids();
-      const model = await load({ modelDirs: [models], onProgress: (progress) => told.push(progress) });
+      const model = await load({ modelDirs: [models], onProgress: (progress) => reported.push(progress) });
       expect(childPids()).toHaveLength(before.length + 2);
       const loads = model.models().flatMap(({ state, loads }) => (state === 'loaded' ? loads : []));
       expect(loads).toEqual([2, 2, 2, 2, 2]);
       await model.close();
       expect(childPids()).toEqual(before);
       return {
-        prepared: told.filter(({ stage }) => stage === 'prepare'),
-        loaded: told.filter(({ stage }) => stage === 'load'),
+        prepared: reported.filter(({ stage }) => stage === 'prepare'),
+        loaded: reported.filter(({ stage }) => stage === 'load'),
       };
     };
     const names = [...DEFAULT_COMPILED_MODELS].sort();

@@ -385,7 +385,7 @@ describe('likeness', () => {
     });
   });
 
-  it('serves until it is told to end', async () => {
+  it('serves until SIGTERM', async () => {
     const { child, ended } = startCli(['serve'], { PORT: '0', HOST: '127.0.0.1', FACE_WORKER_COUNT: '1' });
     const port = await new Promise<string>((resolve) => {
       let log = '';

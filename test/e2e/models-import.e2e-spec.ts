@@ -93,7 +93,7 @@ describe('import of Keras files', () => {
     });
   });
 
-  it('keeps a model that is there, unless it is told to replace it', () => {
+  it('keeps a model that is there, unless it is forced', () => {
     expect(outcomes['again: taken']).toMatchObject({ code: 'PARAMETER_INVALID' });
     expect(outcomes['again: forced, bad file'].code).toBe('MODEL_IMPORT_FAILED');
     expect(outcomes['again: forced, bad file'].left.sort()).toEqual(MADE);

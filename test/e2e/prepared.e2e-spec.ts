@@ -243,20 +243,20 @@ describe('the default models, prepared', () => {
   it('leave the weights out of the memory of a worker', async () => {
     const at = DEFAULTS.indexOf('mobilefacenet-512');
     const memory: number[] = [];
-    const told: number[] = [];
+    const reported: number[] = [];
     for (const models of [plain, prepared]) {
       const { worker, loaded } = await Worker.start([models[at]]);
       await worker.warm('mobilefacenet-512');
       memory.push(worker.anonymousBytes());
-      told.push(loaded[0].memoryBytes);
+      reported.push(loaded[0].memoryBytes);
       await worker.stop();
     }
     const half = preparedLoaded[at].sharedBytes / 2;
     expect(memory[0] - memory[1]).toBeGreaterThan(half);
-    expect(told[0] - told[1]).toBeGreaterThan(half);
+    expect(reported[0] - reported[1]).toBeGreaterThan(half);
   });
 
-  it('tell what they ran for a job: of each model once more than was told, and no warm-up', async () => {
+  it('report what they ran for a job: each model once more, and no warm-up', async () => {
     await preparedWorker.run({});
     await preparedWorker.warm('rfb-320');
     await preparedWorker.warm('mobilefacenet-512');
@@ -269,7 +269,7 @@ describe('the default models, prepared', () => {
       { model: 'mobilefacenet-512', count: 1, ms },
     ]);
     for (const run of runs) expect(run.ms).toBeGreaterThan(0);
-    // Runs of a job that is refused are told with the next result.
+    // Runs of a refused job are reported with the next result.
     const error = await preparedWorker.run({ selection: 'single' }).catch((reason) => reason as PlainError);
     expect(error).toMatchObject({ code: 'FACE_AMBIGUOUS' });
     expect((await preparedWorker.run({ task: 'detect', maxFaces: 1 })).runs[0]).toEqual({

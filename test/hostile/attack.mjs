@@ -4,7 +4,7 @@ import { INPUTS } from './inputs.mjs';
 
 /*
  * Child process: `node attack.mjs --list` prints the inputs as JSON. Forked, it gets { name, port, key, clients }, sends the
- * input in a loop with so many clients until it is told to stop, and answers with how often it got each status.
+ * input in a loop with so many clients until it is stopped, and answers with how often it got each status.
  */
 
 /** The load may be starved; whoever measures what the service does may not. */

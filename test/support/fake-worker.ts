@@ -82,7 +82,7 @@ export class FakeWorker extends InferenceWorker {
   }
 }
 
-/** A job that is told apart by its detector's name. */
+/** A job that is identified by its detector's name. */
 export function fakeJob(name: string, models = FAKE_MODELS): FaceJob {
   return {
     task: 'detect',

@@ -11,7 +11,7 @@ export type Behaviour = (
   server: Pick<FileServer, 'reached'>,
 ) => void;
 
-/** A server with one file under every path, which misbehaves as it is told to. */
+/** A server with one file under every path, which misbehaves on demand. */
 export interface FileServer {
   /** With a slash at its end. */
   url: string;
@@ -21,7 +21,7 @@ export interface FileServer {
   next: Behaviour[];
   /** What was asked for so far: path and Range. */
   requests: { path: string; range: string | undefined }[];
-  /** To be told how many bytes the client has, for what happens only then. */
+  /** Called with the bytes that the client has, for what happens only then. */
   reached(count: number): void;
   stop(): Promise<void>;
 }

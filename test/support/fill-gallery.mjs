@@ -3,8 +3,8 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 
 /*
- * Child process of the test of a full disk: makes changes until none fits any more, then others, and, told by a line on the
- * standard input that there is room again, some more. Prints one line of JSON with what came of each, and what is there.
+ * Child process of the test of a full disk: makes changes until none fits any more, then others, and some more when a
+ * line on the standard input says that there is room again. Prints one line of JSON with what came of each, and what is there.
  */
 
 const [, , rootDir, dir] = process.argv;

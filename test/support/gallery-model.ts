@@ -102,7 +102,7 @@ export class GalleryModel {
 
   listReferences(galleryId: string, subjectId: string): object[] {
     return this.subject(galleryId, subjectId).references.map((reference) => ({
-      ...told(reference, subjectId),
+      ...answered(reference, subjectId),
       embedding: Array.from(reference.embedding),
     }));
   }
@@ -126,7 +126,7 @@ export class GalleryModel {
     const { references } = this.subject(galleryId, subjectId);
     const at = this.indexOf(galleryId, subjectId, id);
     references[at] = { ...references[at], metadata };
-    return told(references[at], subjectId);
+    return answered(references[at], subjectId);
   }
 
   deleteReference(galleryId: string, subjectId: string, id: string): void {
@@ -187,7 +187,7 @@ export class GalleryModel {
           other.reference.id !== reference.id,
       )
       .map((other) => ({ subjectId: other.subjectId, referenceId: other.reference.id }));
-    return { reference: told(reference, subjectId), sameImage };
+    return { reference: answered(reference, subjectId), sameImage };
   }
 
   private references(galleryId: string): { subjectId: string; reference: NewReference }[] {
@@ -215,7 +215,7 @@ export class GalleryModel {
   }
 }
 
-function told({ embedding: _embedding, crop, ...reference }: NewReference, subjectId: string): object {
+function answered({ embedding: _embedding, crop, ...reference }: NewReference, subjectId: string): object {
   return { expiresAt: null, ...reference, hasCrop: crop != null, subjectId };
 }
 

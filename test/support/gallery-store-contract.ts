@@ -755,7 +755,7 @@ export function galleryStoreContract(
 
       beforeEach(() => store.updateGallery('staff', { keepCrops: true }));
 
-      it('are kept as they were given, and told of', async () => {
+      it('are kept as they were given, and reported', async () => {
         const given = crop.slice();
         const { reference } = await add('ann', 'r1', random(), { crop: given });
         given.fill(0);

@@ -201,11 +201,11 @@ export class DurableStore extends MemoryStore {
     const total = this.file.count;
     const restore = new Restore((gallery) => this.makeState(gallery));
     let done = 0;
-    let told = 0;
+    let reported = 0;
     this.records = await this.file.readAll(
       (bundle) => {
         done += bundle.records.length;
-        if (done - told >= PROGRESS_STEP) onProgress?.({ done: (told = done), total });
+        if (done - reported >= PROGRESS_STEP) onProgress?.({ done: (reported = done), total });
         restore.take(bundle);
       },
       () => {

@@ -28,9 +28,9 @@ export interface JetstreamStoreOptions extends MemoryStoreOptions {
   nats: NatsSettings;
   /** Encrypts the entries; 32 characters or more. */
   key: string | null | undefined;
-  /** Told of the first reading, now and then and at its end. */
+  /** Called during the first reading, now and then and at its end. */
   onProgress?: (progress: { done: number; total: number }) => void;
-  /** Told what an operator should read. */
+  /** Called with what an operator should read. */
   onNotice?: (notice: Notice) => void;
 }
 
