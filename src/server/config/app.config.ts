@@ -11,7 +11,7 @@ type GalleryConfig = Required<Omit<GalleryModuleOptions, 'onProgress' | 'onNotic
 
 /** The audit stream. */
 interface AuditConfig {
-  /** `null`: there is none. */
+  /** `null`: no audit stream. */
   file: string | null;
   /** Never logged. */
   key: string | null;
@@ -22,9 +22,9 @@ interface AuditConfig {
 
 /** The DeepFace dialect. */
 interface DeepfaceConfig {
-  /** What callers must bring; `null`: nothing. Never logged. */
+  /** Token that callers must send; `null`: none. Never logged. */
   authToken: string | null;
-  /** Cards by the names of DeepFace that they stand in for. */
+  /** Card names by the names of DeepFace that they replace. */
   aliases: Readonly<Record<string, string>>;
 }
 
@@ -32,9 +32,9 @@ interface DeepfaceConfig {
 export class AppConfig {
   readonly port!: number;
   readonly host!: string;
-  /** Port of the health thread; 0 where there is none. */
+  /** Port of the health thread; 0: none. */
   readonly healthPort!: number;
-  /** Requests are served for so long after the signal that ends the service. */
+  /** Milliseconds of serving after the signal that ends the service. */
   readonly shutdownDelayMs!: number;
   /** Key of an operator; `null`: none. Never logged. */
   readonly adminKey!: string | null;
@@ -44,28 +44,28 @@ export class AppConfig {
   readonly isAuthRequired!: boolean;
   readonly logLevel!: AppLogLevel;
   readonly audit!: Readonly<AuditConfig>;
-  /** File of the key that signs receipts; `null`: there are none. */
+  /** File of the key that signs receipts; `null`: no receipts. */
   readonly receiptKeyFile!: string | null;
-  /** Capabilities that are on. */
+  /** Enabled capabilities. */
   readonly features!: Features;
-  /** Most images in one call of /v1/represent, and in one enrollment. */
+  /** Largest number of images in one call of /v1/represent, and in one enrollment. */
   readonly maxImages!: number;
   /** Largest JSON body in bytes. */
   readonly maxJsonBytes!: number;
-  /** Bytes of request bodies that are received or worked on, together. */
+  /** Limit of the bytes of all request bodies in progress. */
   readonly uploadBytes!: number;
   /** Hosts from which images are fetched: see `FetchRules`. */
   readonly imageUrlHosts!: readonly string[];
   readonly imageUrlTimeoutMs!: number;
-  /** Host names that requests may name beside addresses and `localhost`; `*.` before a name, or `*` alone, as wildcard. */
+  /** Allowed host names beside addresses and `localhost`; `*.` before a name, or `*` alone, as wildcard. */
   readonly allowedHosts!: readonly string[];
   /** Origins of other sites whose pages may call the service, as browsers write them. */
   readonly corsOrigins!: readonly string[];
-  /** Addresses and CIDR blocks of proxies whose `X-Forwarded-*` headers are believed. */
+  /** Addresses and CIDR blocks of proxies whose `X-Forwarded-*` headers are trusted. */
   readonly trustProxy!: readonly string[];
   /** Per caller; 0: no limit. */
   readonly requestsPerMinute!: number;
-  /** Folder that models are pulled from, ends in a slash; `null` where each is pulled from its publisher. */
+  /** Folder URL for pulling models, with a slash at its end; `null`: each is pulled from its publisher. */
   readonly modelMirrorUrl!: string | null;
   readonly face!: Readonly<FaceConfig>;
   /** Its `key` is never logged. */

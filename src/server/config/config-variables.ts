@@ -27,13 +27,13 @@ import {
 import { VECTOR_PRECISIONS } from '../../gallery/search/vector-index';
 import { ALL_FEATURES } from './features';
 
-/** Nest's log levels: the named one and all that are graver are written. */
+/** Nest's log levels, from the lowest to the highest. */
 const LOG_LEVELS = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'] as const;
 export type AppLogLevel = (typeof LOG_LEVELS)[number];
 
-/** How persons are named in the audit stream. */
+/** Form of subject ids in the audit stream. */
 export const AUDIT_SUBJECTS = ['hashed', 'plain'] as const;
-/** What requests get while the audit stream cannot be written. */
+/** Policy for requests while the audit stream cannot be written. */
 export const AUDIT_FAILURE_POLICIES = ['refuse', 'continue'] as const;
 
 /** One environment variable. */
@@ -54,13 +54,13 @@ export interface ConfigVariable {
     | 'networks'
     | 'features';
   readonly default: number | string | readonly string[];
-  /** What the documentation shows where the default depends on the machine. */
+  /** Text of the documentation where the default depends on the machine. */
   readonly defaultText?: string;
-  /** Inclusive; of the value of integers and durations, of the length of secrets. */
+  /** Inclusive range of numbers and durations, or of the length of secrets. */
   readonly range?: readonly [number, number];
-  /** Values that a choice may have. */
+  /** Allowed values of a choice. */
   readonly choices?: readonly string[];
-  /** Lists and texts: an empty value stands for an empty list, or for none. */
+  /** For lists and texts: an empty value means an empty list, or no value. */
   readonly allowEmpty?: boolean;
   readonly doc: string;
 }
@@ -81,7 +81,7 @@ const faceDecimal = (option: keyof typeof DECISION_RANGES, doc: string) => ({
   doc,
 });
 
-/** Options that the machine decides where the environment does not. */
+/** Options whose default follows from the machine. */
 type AutoOption = 'workerCount' | 'intraOpThreads' | 'memoryBudgetBytes' | 'maxDecodeBytes';
 
 const faceList = (option: 'detectors' | 'embedders' | 'attributeModels' | 'attackModels', doc: string) => ({
@@ -111,7 +111,7 @@ export const CONFIG_VARIABLES = {
     type: 'choice',
     default: 'on',
     choices: ['on', 'off'],
-    doc: 'off: serve a public HOST without API keys, so that everyone who reaches it can do everything; on: refuse to start there',
+    doc: 'off: serve a public HOST without API keys, open to everyone with access to it; on: refuse to start there',
   },
   FACE_API_KEY: {
     type: 'secret',
@@ -124,7 +124,7 @@ export const CONFIG_VARIABLES = {
     type: 'integer',
     default: 0,
     range: [0, 65_535],
-    doc: 'Port on which a thread of its own answers /health/live and /health/ready, at once whatever the load; 0: none',
+    doc: 'Port of a separate thread that answers /health/live and /health/ready at once under any load; 0: none',
   },
   FACE_SHUTDOWN_DELAY_MS: {
     type: 'integer',
@@ -137,7 +137,7 @@ export const CONFIG_VARIABLES = {
     default: '',
     defaultText: '',
     range: [16, 1024],
-    doc: 'Key with the scopes admin, embeddings and metrics, 16 characters or more; the routes under /admin need a key, and are off where there is neither this nor FACE_API_KEYS_FILE',
+    doc: 'Key with the scopes admin, embeddings and metrics, 16 characters or more; the routes under /admin need a key, and are off without this variable and FACE_API_KEYS_FILE',
   },
   LOG_LEVEL: {
     type: 'choice',
@@ -150,20 +150,20 @@ export const CONFIG_VARIABLES = {
     default: '',
     defaultText: '',
     allowEmpty: true,
-    doc: 'File of the audit stream (docs/security-audit.md), for one process at a time; empty: there is none',
+    doc: 'File of the audit stream (docs/security-audit.md), for one process at a time; empty: no audit stream',
   },
   FACE_AUDIT_KEY: {
     type: 'secret',
     default: '',
     defaultText: '',
     range: [32, 1024],
-    doc: 'Key of the audit stream, 32 characters or more: it hashes subject ids, in receipts too, and without it nobody can write the stream anew; required where subjects are hashed',
+    doc: 'Key of the audit stream, 32 characters or more: it hashes subject ids, in receipts too, and protects the stream from being rewritten; required where subjects are hashed',
   },
   FACE_AUDIT_SUBJECTS: {
     type: 'choice',
     default: 'hashed',
     choices: AUDIT_SUBJECTS,
-    doc: 'Subjects in the audit stream and in receipts: hashed (HMAC of gallery and subject id), plain',
+    doc: 'Subject ids in the audit stream and in receipts: hashed (HMAC of gallery and subject id), plain',
   },
   FACE_AUDIT_ON_FAILURE: {
     type: 'choice',
@@ -175,31 +175,31 @@ export const CONFIG_VARIABLES = {
     type: 'integer',
     default: 100 * 1024 * 1024,
     range: [1024 * 1024, 1024 ** 4],
-    doc: 'Size at which a file of the audit stream is renamed and the next one begins; the service deletes none',
+    doc: 'Size in bytes at which a file of the audit stream is renamed and a new one begins; the service deletes none',
   },
   FACE_RECEIPT_KEY_FILE: {
     type: 'text',
     default: '',
     defaultText: '',
     allowEmpty: true,
-    doc: 'File of the key that signs receipts of erasures (docs/security-rights.md): an Ed25519 private key in PEM, made at the first start where it does not exist; empty: there are no receipts',
+    doc: 'File of the key that signs receipts of erasures (docs/security-rights.md): an Ed25519 private key in PEM, created at the first start; empty: no receipts',
   },
   FACE_FEATURES: {
     type: 'features',
     default: [...ALL_FEATURES],
     defaultText: [...ALL_FEATURES].join(','),
-    doc: 'Capabilities to offer, separated by commas; the routes and the models of all others are left out (docs/security-rights.md); with a minus before each, all but these. `verify` alone: a service that compares two images and does nothing else',
+    doc: 'Capabilities to offer, separated by commas; the service has no routes and no models for the others (docs/security-rights.md); with a minus before each: all but these. `verify` alone: a service that only compares two images',
   },
   FACE_DETECTORS: faceList('detectors', 'Detectors to load, separated by commas; the first is the default'),
   FACE_EMBEDDERS: faceList('embedders', 'Embedders to load, separated by commas; the first is the default'),
   FACE_ATTRIBUTE_MODELS: faceList(
     'attributeModels',
-    'Models of age, gender, expression and race to load, separated by commas; of two that estimate the same, the first does; empty to go without /v1/analyze',
+    'Models of age, gender, expression and race to load, separated by commas; of two models for the same attribute, the first one counts; empty: no /v1/analyze',
   ),
   FACE_PRESENTATION_ATTACK_MODELS: {
     ...faceList(
       'attackModels',
-      'Presentation attack models to load, separated by commas; of several the mean of the scores counts; empty to go without',
+      'Presentation attack models to load, separated by commas; of several the mean of the scores counts; empty: none',
     ),
     defaultText: '',
   },
@@ -207,7 +207,7 @@ export const CONFIG_VARIABLES = {
     type: 'choice',
     default: DEFAULT_FACE_OPTIONS.presentationAttack,
     choices: PRESENTATION_ATTACK_POLICIES,
-    doc: 'What requests do about presentation attacks where they do not say it themselves: off, report (a score for each face), require (refuse suspected faces)',
+    doc: 'Default policy of requests on presentation attacks: off, report (a score for each face), require (refuse suspected faces)',
   },
   FACE_MODEL_DIRS: {
     type: 'folders',
@@ -219,20 +219,20 @@ export const CONFIG_VARIABLES = {
     type: 'url',
     default: '',
     defaultText: '',
-    doc: 'Folder of a server of your own, from which `likeness models pull` takes files by their name instead of from where they are published',
+    doc: 'Folder on your own server, from which `likeness models pull` downloads files by name instead of from their publishers',
   },
   FACE_PREPARE_MODELS: {
     type: 'choice',
     default: 'on',
     choices: ['on', 'off'],
-    doc: 'Optimise models once per machine and map them into every worker, so that all share one copy: on, off',
+    doc: 'Optimize models once per machine and map them into every worker, so that all share one copy: on, off',
   },
   FACE_IDLE_TTLS: {
     type: 'durations',
     default: '',
     defaultText: '',
     range: IDLE_TTL_RANGE,
-    doc: 'Milliseconds without a call after which a model is unloaded: `name=ms`, separated by commas; never the defaults',
+    doc: 'Milliseconds without a call after which a model is unloaded: `name=ms`, separated by commas; default models are never unloaded',
   },
   FACE_WORKER_COUNT: faceInteger(
     'workerCount',
@@ -244,52 +244,52 @@ export const CONFIG_VARIABLES = {
   ),
   FACE_MEMORY_BUDGET_BYTES: faceInteger(
     'memoryBudgetBytes',
-    'Bytes that server and workers may take; a load that would not fit is refused; auto: the limit of the container, or 80 % of the machine',
+    'Memory budget of server and workers in bytes; a load over it is refused; auto: the limit of the container, or 80 % of the machine',
   ),
   FACE_MAX_IMAGE_BYTES: faceInteger('maxImageBytes', 'Largest encoded image in bytes'),
   FACE_MAX_IMAGE_PIXELS: faceInteger('maxImagePixels', 'Largest image in pixels (width times height)'),
   FACE_MAX_DECODE_BYTES: faceInteger(
     'maxDecodeBytes',
-    'Memory that decoding one image may take, estimated from its header: a limit of pixels for each format; counted for every worker; auto: 256 MiB, less where the memory budget is small',
+    'Memory limit of decoding one image in bytes, estimated from its header: a pixel limit for each format; counted for every worker; auto: 256 MiB, less where the memory budget is small',
   ),
   FACE_MAX_FACES: faceInteger('maxFaces', 'Upper bound and default of `maxFaces`'),
   FACE_MAX_IMAGES: {
     type: 'integer',
     default: 16,
     range: [1, 256],
-    doc: 'Most images in one call of /v1/represent, and in one enrollment',
+    doc: 'Largest number of images in one call of /v1/represent, and in one enrollment',
   },
   FACE_MAX_JSON_BYTES: {
     type: 'integer',
     default: 32 * 1024 * 1024,
     range: [1024, 512 * 1024 * 1024],
-    doc: 'Largest JSON body in bytes: it is parsed while no other request is; larger batches go as multipart',
+    doc: 'Largest JSON body in bytes: parsing it blocks all other requests, so larger batches need multipart',
   },
   FACE_UPLOAD_BYTES: {
     type: 'integer',
     default: 256 * 1024 * 1024,
     range: [1024 * 1024, 64 * 1024 ** 3],
-    doc: 'Bytes of request bodies that are received or worked on, together, before QUEUE_FULL; one caller gets half of them',
+    doc: 'Largest size of all request bodies in progress in bytes before QUEUE_FULL; one caller gets half of it',
   },
   FACE_IMAGE_URL_HOSTS: {
     type: 'list',
     default: [],
     defaultText: '',
     allowEmpty: true,
-    doc: 'Hosts from which images are fetched by their address, separated by commas, with a port where it is not the usual one; `*.` before a name: its subdomains, `*`: every host at port 80 or 443, both at public addresses only; empty: addresses are refused',
+    doc: 'Hosts from which images are fetched by URL, separated by commas, with a port unless it is the default one; `*.` before a name: its subdomains, `*`: every host at port 80 or 443, both at public addresses only; empty: URLs are refused',
   },
   FACE_IMAGE_URL_TIMEOUT_MS: {
     type: 'integer',
     default: 10_000,
     range: [100, 120_000],
-    doc: 'Milliseconds that fetching an image may take',
+    doc: 'Time limit for fetching an image, in milliseconds',
   },
   FACE_ALLOWED_HOSTS: {
     type: 'hosts',
     default: [],
     defaultText: '',
     allowEmpty: true,
-    doc: 'Host names, separated by commas, that requests may name in `Host`, beside IP addresses, `localhost` and HOST; `*.` before a name: its subdomains, `*`: every host; empty: no others, and from the proxies of FACE_TRUST_PROXY every host',
+    doc: 'Host names allowed in the `Host` header, separated by commas, beside IP addresses, `localhost` and HOST; `*.` before a name: its subdomains, `*`: every host; empty: no others, and from the proxies of FACE_TRUST_PROXY every host',
   },
   FACE_CORS_ORIGINS: {
     type: 'origins',
@@ -303,18 +303,18 @@ export const CONFIG_VARIABLES = {
     default: [],
     defaultText: '',
     allowEmpty: true,
-    doc: 'Addresses or CIDR blocks of your proxies, separated by commas: their `X-Forwarded-For` is the address of the caller; empty: none is believed',
+    doc: 'Addresses or CIDR blocks of your proxies, separated by commas: their `X-Forwarded-For` is taken for the address of the caller; empty: no proxy is trusted',
   },
   FACE_REQUESTS_PER_MINUTE: {
     type: 'integer',
     default: 0,
     range: [0, 1_000_000],
-    doc: 'Requests per minute of one caller (API key, else IPv4 address or IPv6 /64) before RATE_LIMIT_EXCEEDED; the limit of the API key itself counts instead where it has one; health and metrics are never limited; 0: no limit',
+    doc: 'Requests per minute of one caller (API key, else IPv4 address or IPv6 /64) before RATE_LIMIT_EXCEEDED; an API key with its own limit has that one instead; health and metrics are never limited; 0: no limit',
   },
-  FACE_QUEUE_SIZE: faceInteger('queueSize', 'Images that may wait for a worker before QUEUE_FULL'),
+  FACE_QUEUE_SIZE: faceInteger('queueSize', 'Largest number of waiting images before QUEUE_FULL'),
   FACE_QUEUE_BYTES: faceInteger(
     'queueBytes',
-    'Bytes of the images that may wait, together, before QUEUE_FULL',
+    'Largest size of all waiting images in bytes before QUEUE_FULL',
   ),
   FACE_REQUEST_TIMEOUT_MS: faceInteger(
     'requestTimeoutMs',
@@ -322,33 +322,33 @@ export const CONFIG_VARIABLES = {
   ),
   FACE_BOOT_TIMEOUT_MS: faceInteger(
     'bootTimeoutMs',
-    'Milliseconds that a worker may take to load and warm its models',
+    'Time limit for a worker to load and warm its models, in milliseconds',
   ),
   FACE_CACHE: {
     type: 'choice',
     default: DEFAULT_FACE_OPTIONS.cache,
     choices: CACHE_KINDS,
-    doc: 'Keep answers (biometric data) by the hash of the image: off, memory',
+    doc: 'Cache of answers (biometric data) by the hash of the image: off, memory',
   },
-  FACE_CACHE_BYTES: faceInteger('cacheBytes', 'Most bytes of answers that the cache keeps'),
-  FACE_CACHE_TTL_MS: faceInteger('cacheTtlMs', 'Milliseconds that an answer is kept'),
+  FACE_CACHE_BYTES: faceInteger('cacheBytes', 'Largest size of the cache in bytes'),
+  FACE_CACHE_TTL_MS: faceInteger('cacheTtlMs', 'Lifetime of a cached answer in milliseconds'),
   FACE_TARGET_FMR: faceDecimal(
     'targetFmr',
-    'False match rate of a comparison 1:1, from which the threshold follows where neither call nor gallery says otherwise; for embedders with a calibration',
+    'False match rate of a comparison 1:1, which sets the threshold where neither call nor gallery does; for embedders with a calibration',
   ),
   FACE_TARGET_FPIR: faceDecimal(
     'targetFpir',
-    'Share of searches for strangers that may find somebody (1:N); the threshold follows from it and the number of subjects, where neither call nor gallery says otherwise; for embedders with a calibration',
+    'Largest share of searches for strangers that find a candidate (1:N): with the number of subjects it sets the threshold where neither call nor gallery does; for embedders with a calibration',
   ),
   FACE_REVIEW_MARGIN: faceDecimal(
     'reviewMargin',
-    'Distances no farther from the threshold than this get the decision `review`, in the unit of the metric; 0: none does',
+    'Largest difference from the threshold for the decision `review`, in the unit of the metric; 0: no reviews',
   ),
   FACE_GALLERY_STORE: {
     type: 'choice',
     default: 'memory',
     choices: GALLERY_STORES,
-    doc: 'Where galleries are kept: memory (gone with the process), durable (a folder), jetstream (NATS servers, shared by replicas)',
+    doc: 'Store of the galleries: memory (lost at the end of the process), durable (a folder), jetstream (NATS servers, shared by replicas)',
   },
   FACE_GALLERY_DIR: {
     type: 'text',
@@ -360,7 +360,7 @@ export const CONFIG_VARIABLES = {
     default: '',
     defaultText: '',
     range: [32, 1024],
-    doc: 'Key of the durable and the jetstream store, 32 characters or more: what they write cannot be read without it. Required by jetstream, the same for all replicas',
+    doc: 'Key of the durable and the jetstream store, 32 characters or more: it encrypts all stored data. Required by jetstream, the same for all replicas',
   },
   FACE_GALLERY_NEW_KEY: {
     type: 'secret',
@@ -373,27 +373,27 @@ export const CONFIG_VARIABLES = {
     type: 'choice',
     default: 'off',
     choices: ['off', 'on'],
-    doc: 'on: the service starts with a durable store of which more than 1 % cannot be read, and serves the rest',
+    doc: 'on: the service starts with a durable store in which more than 1 % is unreadable, and serves the rest',
   },
   FACE_GALLERY_NATS_SERVERS: {
     type: 'list',
     default: [] as readonly string[],
     allowEmpty: true,
-    doc: 'NATS servers of the jetstream store, separated by commas: nats://host:port or tls://host:port; the other servers of a cluster are learned from one',
+    doc: 'NATS servers of the jetstream store, separated by commas: nats://host:port or tls://host:port; one of them names the other servers of its cluster',
   },
   FACE_GALLERY_NATS_CA_FILE: {
     type: 'text',
     default: '',
     defaultText: '',
     allowEmpty: true,
-    doc: 'PEM file of the authorities that sign the certificates of the NATS servers; with it, only TLS is used',
+    doc: 'PEM file of the certificate authorities of the NATS servers; with it, only TLS is used',
   },
   FACE_GALLERY_NATS_CERT_FILE: {
     type: 'text',
     default: '',
     defaultText: '',
     allowEmpty: true,
-    doc: 'PEM file of the client certificate for NATS servers that ask for one',
+    doc: 'PEM file of the client certificate, for NATS servers that require one',
   },
   FACE_GALLERY_NATS_KEY_FILE: {
     type: 'text',
@@ -433,25 +433,25 @@ export const CONFIG_VARIABLES = {
   FACE_GALLERY_NATS_NAMESPACE: {
     type: 'text',
     default: DEFAULT_NATS_NAMESPACE,
-    doc: 'Name of the galleries on the NATS servers, 1 to 32 letters, digits, _ and -: services with different names share servers and see nothing of each other',
+    doc: 'Name of the galleries on the NATS servers, 1 to 32 letters, digits, _ and -: services with different names share servers, but no data',
   },
   FACE_GALLERY_NATS_REPLICAS: {
     type: 'integer',
     default: DEFAULT_NATS_REPLICAS,
     range: NATS_REPLICAS_RANGE,
-    doc: 'NATS servers that keep a copy of the galleries when they are made: 3 survive the loss of one server, 1 is for a single server',
+    doc: 'Number of NATS servers with a copy of the galleries, set when they are created: 3 survive the loss of one server, 1 is for a single server',
   },
   FACE_GALLERY_NATS_TIMEOUT_MS: {
     type: 'integer',
     default: DEFAULT_NATS_TIMEOUT_MS,
     range: NATS_TIMEOUT_RANGE,
-    doc: 'Milliseconds after which a change that the NATS servers have not confirmed gets 503',
+    doc: 'Time limit for the NATS servers to confirm a change, in milliseconds; then the request gets 503',
   },
   FACE_GALLERY_PRECISION: {
     type: 'choice',
     default: 'float32',
     choices: VECTOR_PRECISIONS,
-    doc: 'Numbers in which galleries are scanned: float32; int8 is faster, and looks at the best again in float32',
+    doc: 'Precision of searches: float32; int8 is faster, and compares the best candidates again in float32',
   },
   FACE_GALLERY_SCAN_THREADS: {
     type: 'integer',
@@ -463,37 +463,37 @@ export const CONFIG_VARIABLES = {
     type: 'integer',
     default: 'auto' as Auto | number,
     range: GALLERY_BYTES_RANGE,
-    doc: 'Bytes that all galleries may take in memory, before GALLERY_FULL (memory and durable store); auto: half of the machine or the container',
+    doc: 'Memory budget of all galleries in bytes, before GALLERY_FULL (memory and durable store); auto: half of the memory of the machine or the container',
   },
   FACE_GALLERY_MAX_GALLERIES: {
     type: 'integer',
     default: DEFAULT_MAX_GALLERIES,
     range: MAX_GALLERIES_RANGE,
-    doc: 'Most galleries; one more is refused with GALLERY_FULL',
+    doc: 'Largest number of galleries; one more is refused with GALLERY_FULL',
   },
   FACE_GALLERY_CAPACITY: {
     type: 'integer',
     default: DEFAULT_GALLERY_SETTINGS.capacity,
     range: GALLERY_RANGES.capacity,
-    doc: 'Most references of a gallery that is made without a capacity of its own',
+    doc: 'Capacity (largest number of references) of a gallery that is created without one',
   },
   FACE_GALLERY_MAX_SUBJECTS: {
     type: 'integer',
     default: 'auto' as Auto | number,
     range: GALLERY_RANGES.maxSubjects,
-    doc: 'Most subjects of a gallery that is made without such a limit of its own; auto: as many as its capacity',
+    doc: 'Largest number of subjects in a gallery that is created without this limit; auto: its capacity',
   },
   FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT: {
     type: 'integer',
     default: DEFAULT_GALLERY_SETTINGS.maxReferencesPerSubject,
     range: GALLERY_RANGES.maxReferencesPerSubject,
-    doc: 'Most references of one subject, in a gallery that is made without such a limit of its own',
+    doc: 'Largest number of references per subject in a gallery that is created without this limit',
   },
   FACE_GALLERY_KEEP_CROPS: {
     type: 'choice',
     default: 'off',
     choices: ['off', 'on'],
-    doc: 'on: galleries that are made without a choice of their own keep a picture of each enrolled face, so that they can be moved to another embedder',
+    doc: 'on: galleries that are created without this setting keep a crop of each enrolled face, so that they can be moved to another embedder',
   },
   FACE_DEEPFACE_ALIASES: {
     type: 'names',
@@ -506,7 +506,7 @@ export const CONFIG_VARIABLES = {
     default: '',
     defaultText: '',
     range: [1, 1024],
-    doc: 'Key with the scopes verify, identify, enroll and embeddings, which the DeepFace API then asks for in `Authorization: Bearer`; without it and FACE_API_KEYS_FILE it asks for none',
+    doc: 'Key with the scopes verify, identify, enroll and embeddings, which the DeepFace API then requires in `Authorization: Bearer`; without it and FACE_API_KEYS_FILE it requires none',
   },
 } as const satisfies Record<string, ConfigVariable>;
 

@@ -1,6 +1,6 @@
 /**
- * Capabilities that an operator can leave out, with what each one mounts. A capability that is left out has no route, no
- * entry in the OpenAPI document and no model of its own.
+ * Capabilities that an operator can turn off, with their routes. One that is off has no route, no entry in the OpenAPI document
+ * and no model of its own.
  */
 export const FEATURES = {
   verify: 'POST /v1/verify; with galleries also the comparison with one subject (1:1)',
@@ -15,7 +15,7 @@ export const FEATURES = {
 
 export type Feature = keyof typeof FEATURES;
 
-/** Capabilities that are on. */
+/** Enabled capabilities. */
 export type Features = ReadonlySet<Feature>;
 
 export const ALL_FEATURES: Features = new Set(Object.keys(FEATURES) as Feature[]);

@@ -229,7 +229,7 @@ describe(loadAppConfig.name, () => {
     expect(face).toMatchObject({ targetFmr: 0.0001, targetFpir: 0.02, reviewMargin: 0 });
   });
 
-  it('leaves to the machine what is auto, and takes an empty key for none', () => {
+  it('leaves auto to the machine, and takes an empty key for none', () => {
     const config = loadAppConfig({
       FACE_WORKER_COUNT: 'auto',
       FACE_INTRA_OP_THREADS: '3',
@@ -247,7 +247,7 @@ describe(loadAppConfig.name, () => {
     expect(config.face.attributeModels).toEqual([]);
   });
 
-  it.each(['FACE_WORKERCOUNT', 'FACE_'])('refuses %s, which is no variable', (name) => {
+  it.each(['FACE_WORKERCOUNT', 'FACE_'])('refuses %s, which is not a variable', (name) => {
     expect(refusal({ [name]: '2' })).toMatchObject({
       code: 'FACE_OPTIONS_INVALID',
       details: { variable: name },
@@ -268,7 +268,7 @@ describe(loadAppConfig.name, () => {
     [{ FACE_GALLERY_STORE: 'lancedb' }, 'FACE_GALLERY_STORE'],
     [{ FACE_GALLERY_STORE: 'lancedb', FACE_GALLERY_URI: 's3://faces' }, 'FACE_GALLERY_STORE'],
     [{ FACE_GALLERY_URI: '' }, 'FACE_GALLERY_URI'],
-  ])('says what became of the store that was removed: %j', (env, variable) => {
+  ])('explains the removal of the LanceDB store: %j', (env, variable) => {
     const error = refusal(env);
     expect(error).toMatchObject({ code: 'FACE_OPTIONS_INVALID', details: { variable } });
     for (const store of GALLERY_STORES) expect(error.message).toContain(store);

@@ -25,16 +25,16 @@ import {
  * Reads the settings from an environment. Never changes it.
  *
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable, never its value; also for a FACE_ variable that does
- * not exist, so that a misspelt name does not pass for its default.
+ * not exist, so that a misspelled name does not pass for its default.
  */
 export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   refuseRemovedStore(env);
   const unknown = Object.keys(env).find((name) => name.startsWith('FACE_') && !(name in CONFIG_VARIABLES));
-  if (unknown != null) throw invalidVariable(unknown, 'is no variable of Likeness');
+  if (unknown != null) throw invalidVariable(unknown, 'is not a variable of Likeness');
   const apiKeysFile = readText(env, 'FACE_API_KEYS_FILE') ?? null;
   const adminKey = readBearerToken(env, 'ADMIN_KEY');
   const authToken = readBearerToken(env, 'DEEPFACE_AUTH_TOKEN');
-  // A request shows one key, which has the scopes of one.
+  // A request has one key, so equal keys would leave its scopes undefined.
   if (authToken != null && authToken === adminKey)
     throw invalidVariable('DEEPFACE_AUTH_TOKEN', 'must differ from ADMIN_KEY');
   const features = readFeatures(env, 'FACE_FEATURES');
@@ -66,7 +66,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
   });
 }
 
-/** Who used the LanceDB store of older versions must learn how to move galleries, not only that a name is unknown. */
+/** Users of the LanceDB store of older versions learn how to move their galleries, not only that a name is unknown. */
 function refuseRemovedStore(env: NodeJS.ProcessEnv): void {
   const isNamed = /^\s*lance/i.test(env.FACE_GALLERY_STORE ?? '');
   if (!isNamed && env.FACE_GALLERY_URI == null) return;
@@ -86,7 +86,7 @@ function auditConfig(env: NodeJS.ProcessEnv): AppConfig['audit'] {
     maxBytes: readInteger(env, 'FACE_AUDIT_MAX_BYTES'),
   };
   if (audit.key == null && audit.subjects === 'hashed') {
-    // Receipts name subjects as the audit stream does.
+    // Receipts contain subject ids in the same form as the audit stream.
     for (const name of ['FACE_AUDIT_FILE', 'FACE_RECEIPT_KEY_FILE'] as const) {
       if (readText(env, name) == null) continue;
       throw invalidVariable('FACE_AUDIT_KEY', `is required by ${name} while FACE_AUDIT_SUBJECTS is hashed`);
@@ -129,7 +129,7 @@ function faceConfig(env: NodeJS.ProcessEnv, features: Features): AppConfig['face
 function galleryConfig(env: NodeJS.ProcessEnv, features: Features): AppConfig['gallery'] {
   const maxSubjects = readInteger(env, 'FACE_GALLERY_MAX_SUBJECTS');
   return {
-    // What no route can reach is not read from the disk either.
+    // Without routes for galleries the store on disk is not opened either.
     store: features.has('galleries') ? readChoice(env, 'FACE_GALLERY_STORE') : 'memory',
     identification: features.has('identify'),
     dir: readText(env, 'FACE_GALLERY_DIR') ?? CONFIG_VARIABLES.FACE_GALLERY_DIR.default,

@@ -62,14 +62,14 @@ export function readSecret(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): stri
   return value;
 }
 
-/** Why a value cannot be this secret, as the end of a sentence; `null` where it can. */
+/** Why a secret does not accept a value, as the end of a sentence; `null` where it does. */
 export function secretProblem(name: NameOf<'secret'>, value: string): string | null {
   const [min, max] = CONFIG_VARIABLES[name].range;
   if (value.length >= min && value.length <= max && value === value.trim()) return null;
-  return `must have ${min} to ${max} characters, and no space around them`;
+  return `must have ${min} to ${max} characters, and no spaces around them`;
 }
 
-/** A secret that clients can send in a header: other characters never arrive as they are, and would let nobody in. */
+/** A secret that clients send in a header: other characters would arrive changed, and every request would fail. */
 export function readBearerToken(env: NodeJS.ProcessEnv, name: NameOf<'secret'>): string | null {
   const value = readSecret(env, name);
   if (value == null || /^[\x21-\x7e]+$/.test(value)) return value;
@@ -110,7 +110,7 @@ export function readAliases(env: NodeJS.ProcessEnv, name: NameOf<'names'>): Reco
   });
 }
 
-/** What stands on the right of `name=` goes through `toValue`; an empty text where the pair is no pair. */
+/** Pairs, their right side converted by `toValue`, which gets an empty text for a malformed pair. */
 function readPairs<T>(
   env: NodeJS.ProcessEnv,
   name: NameOf<'durations' | 'names'>,
@@ -137,19 +137,19 @@ export function readHosts(env: NodeJS.ProcessEnv, name: NameOf<'hosts'>): string
 export function readOrigins(env: NodeJS.ProcessEnv, name: NameOf<'origins'>): string[] {
   return readList(env, name).map((text) => {
     const url = URL.canParse(text) ? new URL(text) : null;
-    // A path, or `*`, would never be what a browser sends.
+    // No browser sends an origin with a path, or `*`.
     if (url != null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin;
     throw invalidVariable(name, 'must be http or https origins without path, separated by commas');
   });
 }
 
-/** IP addresses and CIDR blocks. A block of all addresses is refused: then every caller could choose its address. */
+/** IP addresses and CIDR blocks. A block of all addresses is refused: with it every caller could choose its address. */
 export function readNetworks(env: NodeJS.ProcessEnv, name: NameOf<'networks'>): string[] {
   return readList(env, name).map((text) => {
     const isNetwork = text.includes('/')
       ? ipaddr.isValidCIDR(text) && !/\/0+$/.test(text)
       : ipaddr.isValid(text);
-    // Not `10.1` and `0x0a.1`, which are addresses too.
+    // Excludes `10.1` and `0x0a.1`, which are addresses too.
     if (isNetwork && /^(\d+\.\d+\.\d+\.\d+|[\da-f:.]*:[\da-f:.]*)(\/\d+)?$/i.test(text)) return text;
     throw invalidVariable(name, 'must be addresses or CIDR blocks smaller than /0, separated by commas');
   });
@@ -166,7 +166,7 @@ export function readList(
     ?.split(separator)
     .map((item) => item.trim());
   if (items?.includes(''))
-    throw invalidVariable(name, `must not hold an empty item between separators ("${separator}")`);
+    throw invalidVariable(name, `must not contain an empty item between separators ("${separator}")`);
   return items ?? [...CONFIG_VARIABLES[name].default];
 }
 
@@ -181,14 +181,14 @@ export function readFeatures(env: NodeJS.ProcessEnv, name: NameOf<'features'>): 
     const known = [...ALL_FEATURES].join(', ');
     throw invalidVariable(
       name,
-      `must name capabilities of ${known}, separated by commas, with a minus before all or none`,
+      `must be a list of capabilities (${known}), separated by commas, with a minus before all of them or none`,
     );
   }
   const features = new Set(
     isLess ? [...ALL_FEATURES].filter((feature) => !named.includes(feature)) : (named as Feature[]),
   );
   if (features.has('identify') && !features.has('galleries')) {
-    throw invalidVariable(name, 'must name galleries beside identify');
+    throw invalidVariable(name, 'must include galleries, which identify needs');
   }
   return features;
 }
