@@ -5,27 +5,27 @@ import type { FaceSelection, PresentationAttackPolicy, WholeImageMode } from '..
 import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Hit, Reference } from './gallery.types';
 
-/** Choices that every call with images takes. */
+/** Options of every call with images. */
 export interface ImageCallOptions {
   /** Name of a loaded detector. */
   detector?: string;
   /** Overrides the score of the detector's card, [0, 1], inclusive. */
   minDetectionScore?: number;
-  /** When the whole image is taken for the one face, see {@link FaceModel}. @defaultValue `'never'` */
+  /** When the whole image counts as the face, see {@link FaceModel}. @defaultValue `'never'` */
   wholeImage?: WholeImageMode;
-  /** Whether the other turns of a photo are tried, see {@link FaceModel}. @defaultValue true */
+  /** Whether other rotations of the photo are tried, see {@link FaceModel}. @defaultValue true */
   autoRotate?: boolean;
-  /** What is done about presentation attacks, see {@link FaceModel}. @defaultValue that of the module */
+  /** How to treat presentation attacks, see {@link FaceModel}. @defaultValue that of the module */
   presentationAttack?: PresentationAttackPolicy;
-  /** Drops images that still wait; running work finishes unanswered. */
+  /** Aborting it drops waiting images; running work finishes without an answer. */
   signal?: AbortSignal;
-  /** Milliseconds to INFERENCE_TIMEOUT, of each image. */
+  /** Milliseconds until INFERENCE_TIMEOUT, per image. */
   timeoutMs?: number;
-  /** Whose work it is, see {@link FaceModel}. */
+  /** Caller, for fair queueing, see {@link FaceModel}. */
   caller?: string;
 }
 
-/** What {@link FaceModel.represent} takes of the options of a call, and nothing else of them. */
+/** The options of a call that {@link FaceModel.represent} takes. */
 export function representOptions(
   options: ImageCallOptions & { faceSelection?: FaceSelection; maxFaces?: number },
   { align }: GalleryEmbedder,
@@ -49,14 +49,14 @@ export function representOptions(
 
 /** The embedder of a gallery. */
 export interface GalleryEmbedder extends EmbedderInfo {
-  /** Whether the gallery holds faces that were aligned. */
+  /** Whether the faces of the gallery were aligned. */
   align: boolean;
 }
 
 /**
- * The loaded embedder to whose contract a gallery is bound.
+ * The loaded embedder of a gallery's contract.
  *
- * @throws {FaceError} MODEL_NOT_LOADED; where a card has the contract, with `details.embedder` and how to load it.
+ * @throws {FaceError} MODEL_NOT_LOADED; if a card has the contract, with `details.embedder` and instructions to load it.
  */
 export function embedderOf(model: FaceModel, { id, contract }: Gallery): GalleryEmbedder {
   const byDefault = model.embedder();
@@ -70,7 +70,7 @@ export function embedderOf(model: FaceModel, { id, contract }: Gallery): Gallery
   throw notLoaded(model, id, contract);
 }
 
-/** How to go on with a gallery after the default embedder has changed. Cards know the contract of aligned faces alone. */
+/** Tells how to use a gallery after the default embedder has changed. Cards know only the contract of aligned faces. */
 function notLoaded(model: FaceModel, galleryId: string, contract: string): FaceError {
   const embedders = model.models().filter(({ task }) => task === 'embed');
   const maker = embedders.find(({ embedder }) => embedder?.contract === contract);
@@ -92,10 +92,10 @@ function notLoaded(model: FaceModel, galleryId: string, contract: string): FaceE
   );
 }
 
-/** Hits come to single precision, so distances are told to six decimals: a face is at distance 0 of itself. */
+/** Hits have single precision, so distances are rounded to six decimals: the distance of a face to itself is 0. */
 const DECIMALS = 1e6;
 
-/** A distance to the decimals in which distances are told. */
+/** Rounds a distance to six decimals. */
 export function roundDistance(distance: number): number {
   return Math.round(distance * DECIMALS) / DECIMALS;
 }
@@ -105,17 +105,17 @@ export function distanceOf({ similarity }: Hit): number {
   return Math.min(2, Math.max(0, roundDistance(1 - similarity)));
 }
 
-/** What a search must ask for, so that it misses no hit whose {@link distanceOf} is within a threshold. */
+/** Smallest similarity to search for, so that no hit with a {@link distanceOf} within the threshold is missed. */
 export function minSimilarityOf(threshold: number): number {
   return 1 - threshold - 1 / DECIMALS;
 }
 
-/** Names a subject in locks. Ids of galleries have no slash. */
+/** Key of a subject in locks. Gallery ids contain no slash. */
 export function subjectKey(galleryId: string, subjectId: string): string {
   return `${galleryId}/${subjectId.normalize()}`;
 }
 
-/** References of some subjects, without their embeddings, by the id of their subject. */
+/** References of some subjects, without embeddings, by subject id. */
 export async function referencesBySubject(
   store: GalleryStore,
   galleryId: string,

@@ -8,12 +8,12 @@ import {
   type SubjectRights,
 } from './gallery.types';
 
-/** Ids of galleries: they appear in URLs and, in durable stores, in names of files. */
+/** Ids of galleries, which appear in URLs. */
 export const GALLERY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const MAX_GALLERY_ID_LENGTH = 64;
-/** Longest id of a subject, in characters (UTF-16 code units). */
+/** Maximum length of a subject id, in UTF-16 code units. */
 export const MAX_SUBJECT_ID_LENGTH = 256;
-/** Most references that an answer names beside one of the same image. */
+/** Maximum number of other references of the same image in a result. */
 export const MAX_SAME_IMAGE = 10;
 export const MAX_METADATA_KEYS = 32;
 /** In characters. */
@@ -21,36 +21,36 @@ export const MAX_METADATA_KEY_LENGTH = 64;
 /** Of string values, in characters. */
 export const MAX_METADATA_VALUE_LENGTH = 1024;
 
-// Control characters, and halves of surrogate pairs, which UTF-8 cannot hold: ids go into URLs, files and logs.
+// Control characters and lone surrogates, which UTF-8 cannot encode: ids go into URLs, files and logs.
 const UNFIT = /[\p{Cc}\p{Cs}]/u;
 
-/** What is wrong with the id of a gallery, as the end of a sentence; `null` where nothing is. */
+/** The problem with a gallery id, as the end of a sentence; `null` if it is valid. */
 export function galleryIdProblem(id: unknown): string | null {
   if (typeof id === 'string' && GALLERY_ID.test(id)) return null;
   return 'must be 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit';
 }
 
-/** What is wrong with the id of a subject, as the end of a sentence; `null` where nothing is. */
+/** The problem with a subject id, as the end of a sentence; `null` if it is valid. */
 export function subjectIdProblem(id: unknown): string | null {
   const isValid =
     typeof id === 'string' &&
     id.length >= 1 &&
-    // As it is given, and as it is kept.
+    // As given, and as stored.
     Math.max(id.length, id.normalize().length) <= MAX_SUBJECT_ID_LENGTH &&
     !UNFIT.test(id) &&
-    // As segments of a URL these would change its path.
+    // As a URL segment, a dot segment changes the path.
     id !== '.' &&
     id !== '..';
   if (isValid) return null;
   return `must be 1 to ${MAX_SUBJECT_ID_LENGTH} characters without control characters, and neither "." nor ".."`;
 }
 
-/** Whether two ids are of the same subject: the same name is typed in several forms of Unicode. */
+/** Whether two ids name the same subject, whatever their Unicode normalization form. */
 export function isSameSubject(a: string, b: string): boolean {
   return a === b || a.normalize() === b.normalize();
 }
 
-/** What is wrong with metadata, as the end of a sentence; `null` where nothing is. */
+/** The problem with metadata, as the end of a sentence; `null` if it is valid. */
 export function metadataProblem(metadata: unknown): string | null {
   if (typeof metadata !== 'object' || metadata == null || Array.isArray(metadata)) {
     return 'must be a flat object';
@@ -80,12 +80,12 @@ export const GALLERY_RANGES = {
   capacity: [1, 100_000_000],
   maxSubjects: [1, 100_000_000],
   maxReferencesPerSubject: [1, 1000],
-  /** A hundred years. */
+  /** 100 years. */
   maxAgeSeconds: [1, 3_155_760_000],
   sinceLastMatchSeconds: [1, 3_155_760_000],
 } as const;
 
-/** What is wrong with settings, by their names; `null` where nothing is. Absent settings are right. */
+/** Problems by the name of the setting; `null` if it is valid or absent. */
 export function settingsProblems(settings: Partial<GallerySettings>): Record<string, string | null> {
   const { threshold, targetFmr, targetFpir } = settings;
   const { capacity, maxSubjects, maxReferencesPerSubject, enrollmentGate, metadata } = settings;
@@ -113,14 +113,14 @@ export function settingsProblems(settings: Partial<GallerySettings>): Record<str
   };
 }
 
-/** @throws {FaceError} PARAMETER_INVALID for a rate where the embedder has no calibration. */
+/** @throws {FaceError} PARAMETER_INVALID for a target rate if the embedder has no calibration. */
 export function assertTargets(settings: Partial<GallerySettings>, embedder: ThresholdSource): void {
   for (const field of ['targetFmr', 'targetFpir'] as const) {
     if (settings[field] != null) requireCalibration(embedder, field);
   }
 }
 
-/** Most subjects that a gallery may have. */
+/** Maximum number of subjects of a gallery. */
 export function subjectLimit({
   maxSubjects,
   capacity,
@@ -128,7 +128,7 @@ export function subjectLimit({
   return maxSubjects ?? capacity;
 }
 
-/** What is wrong with a number, as the end of a sentence; `null` where nothing is. */
+/** The problem with a number, as the end of a sentence; `null` if it is in the range. */
 export function rangeProblem(value: unknown, [min, max]: readonly [number, number]): string | null {
   return typeof value === 'number' && value >= min && value <= max
     ? null
@@ -141,7 +141,7 @@ export function integerProblem(value: unknown, [min, max]: readonly [number, num
     : `must be an integer in [${min}, ${max}]`;
 }
 
-/** @throws {FaceError} PARAMETER_INVALID where a field has a problem; `details.fields` has the problems. */
+/** @throws {FaceError} PARAMETER_INVALID if any field has a problem; `details.fields` lists the problems. */
 export function assertValid(problems: Record<string, string | null>): void {
   const found = Object.entries(problems).filter(([, problem]) => problem != null);
   if (found.length === 0) return;
@@ -149,13 +149,13 @@ export function assertValid(problems: Record<string, string | null>): void {
   throw new FaceError('PARAMETER_INVALID', `Invalid: ${list}.`, { fields: Object.fromEntries(found) });
 }
 
-/** Longest `consentRef` and `purpose`, in characters. */
+/** Maximum lengths of `consentRef` and `purpose`, in characters. */
 export const MAX_CONSENT_REF_LENGTH = 256;
 export const MAX_PURPOSE_LENGTH = 1024;
-/** Latest time that a date can hold, milliseconds since 1970. */
+/** Latest time of a JavaScript Date, milliseconds since 1970. */
 const MAX_TIME_MS = 8.64e15;
 
-/** What is wrong with the rights of a subject, by their names; `null` where nothing is. Absent ones are right. */
+/** Problems by the name of the right of a subject; `null` if it is valid or absent. */
 export function rightsProblems({
   consentRef,
   purpose,
@@ -168,7 +168,7 @@ export function rightsProblems({
   };
 }
 
-/** What is wrong with a note, as the end of a sentence; `null` where nothing is. */
+/** The problem with a note, as the end of a sentence; `null` if it is valid. */
 export function noteProblem(value: unknown, maxLength: number): string | null {
   if (value == null) return null;
   const isNote =
@@ -176,10 +176,10 @@ export function noteProblem(value: unknown, maxLength: number): string | null {
   return isNote ? null : `must be null or 1 to ${maxLength} characters without control characters`;
 }
 
-/** What of two subjects that become one is not their metadata. */
+/** The merged fields of two subjects, except their metadata. */
 type Merged = SubjectRights & Pick<Subject, 'lastMatchedAt'>;
 
-/** Rights of the target, what it lacks from the source, the earlier end, and the later match. */
+/** The target's rights, completed by the source's, with the earlier expiry and the later match. */
 export function mergedRights(source: Merged, target: Merged): Merged {
   const ends = [source.expiresAt, target.expiresAt].filter((end) => end != null);
   const matches = [source.lastMatchedAt, target.lastMatchedAt].filter((match) => match != null);

@@ -16,14 +16,14 @@ import {
 import type { GalleryModuleOptions } from './gallery.options';
 import { openStore } from './stores/open-store';
 
-/** Between two purges. */
+/** Interval between two purges. */
 const PURGE_INTERVAL_MS = 3_600_000;
 
 /**
  * Galleries for a Nest app that has FaceModule: `GalleryModule.forRoot(options)` or `forRootAsync`, once, in the root module.
  *
- * Provides {@link GalleryService} and {@link GalleryStore}. Knows no HTTP and reads no environment. The store is opened while
- * Nest boots, and closed after connections have drained. A gallery `default` is there after boot.
+ * Provides {@link GalleryService} and {@link GalleryStore}, without HTTP and environment variables. The store opens while Nest
+ * boots and closes after connections have drained. The gallery `default` exists after boot.
  *
  * @publicApi
  */
@@ -35,7 +35,7 @@ const PURGE_INTERVAL_MS = 3_600_000;
       inject: [FaceModel, GalleryStore, GALLERY_MODULE_OPTIONS],
       useFactory: async (model: FaceModel, store: GalleryStore, options: GalleryModuleOptions) => {
         const service = new GalleryService(model, store, options);
-        // As the service does where it removes something itself: no cached answer outlives those whom it shows.
+        // As the service does after its own deletions: no cached result may outlive the people it shows.
         store.onRemoved = () => model.purgeCache();
         await service.createDefaultGallery();
         return service;
@@ -49,7 +49,7 @@ export class GalleryModule
   implements OnApplicationBootstrap, OnApplicationShutdown
 {
   /**
-   * With the options given, the defaults for the rest.
+   * Registers the module with these options, and defaults for the others.
    *
    * @example
    * imports: [FaceModule.forRoot(), GalleryModule.forRoot({ store: 'durable', dir: 'data/gallery' })]
@@ -67,7 +67,7 @@ export class GalleryModule
   /** Settles when the last purge is done; never rejects. */
   private purging: Promise<void> = Promise.resolve();
 
-  /** Expired subjects and references go in the background: nothing waits for it, as they are not found anyway. */
+  /** Purges in the background, as searches leave out expired subjects and references anyway. */
   onApplicationBootstrap(): void {
     this.purging = this.purge();
     this.purgeTimer = setInterval(() => {
@@ -75,7 +75,7 @@ export class GalleryModule
     }, PURGE_INTERVAL_MS).unref();
   }
 
-  /** After connections have drained: onModuleDestroy would run before (style.md T3). */
+  /** Runs after connections have drained, unlike onModuleDestroy. */
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.purgeTimer);
     await this.purging;

@@ -5,86 +5,86 @@ import type { NatsSettings } from './stores/jetstream/nats-settings';
 import type { PurgeReport } from './retention';
 import type { VectorPrecision } from './search/vector-index';
 
-/** Stores that the module makes. */
+/** Stores that the module creates. */
 export const GALLERY_STORES = ['memory', 'durable', 'jetstream'] as const;
 export type GalleryStoreKind = (typeof GALLERY_STORES)[number];
 
-/** In how many threads galleries may be scanned. */
+/** Range of `scanThreads`. */
 export const SCAN_THREADS_RANGE = [1, 64] as const;
 
-/** Of `maxGalleries`. */
+/** Range of `maxGalleries`. */
 export const MAX_GALLERIES_RANGE = [1, 1_000_000] as const;
 /** @see {@link GalleryModuleOptions.maxGalleries} */
 export const DEFAULT_MAX_GALLERIES = 100_000;
 
-/** Of `maxBytes`. */
+/** Range of `maxBytes`. */
 export const GALLERY_BYTES_RANGE = [1024 ** 2, 1024 ** 4] as const;
 
 /**
- * What `GalleryModule.forRoot` takes.
+ * Options of `GalleryModule.forRoot`.
  *
  * @publicApi
  */
 export interface GalleryModuleOptions {
-  /** `memory`: gone with the process; `durable`: a folder; `jetstream`: NATS servers, shared by replicas; or a store of one's own. @defaultValue `memory` */
+  /** `memory`: lost with the process; `durable`: a folder; `jetstream`: NATS servers, shared by replicas; or your own store. @defaultValue `memory` */
   store?: GalleryStoreKind | GalleryStore;
-  /** `durable`: folder, made where it is absent. @defaultValue data/gallery */
+  /** `durable`: folder, created if missing. @defaultValue data/gallery */
   dir?: string;
   /**
-   * `durable` and `jetstream`: key with which ids, embeddings and metadata are encrypted, 32 characters or more. `jetstream`
-   * needs one. @defaultValue none: they are not
+   * `durable` and `jetstream`: encryption key for ids, embeddings and metadata, 32 characters or more; required for `jetstream`.
+   * @defaultValue none: no encryption
    */
   key?: string | null;
-  /** `durable`: open a folder of which more than 1 % cannot be read, and serve the rest. @defaultValue false */
+  /** `durable`: open a folder even if more than 1 % of its records cannot be read, and serve the rest. @defaultValue false */
   acceptDamage?: boolean;
-  /** `jetstream`: how the servers are reached. */
+  /** `jetstream`: how to connect to the servers. */
   nats?: NatsSettings;
   /** @defaultValue `float32` */
   precision?: VectorPrecision;
-  /** Threads that scan. `auto`: one per core, at most 4. @defaultValue `auto` */
+  /** Number of search threads. `auto`: one per core, at most 4. @defaultValue `auto` */
   scanThreads?: number | Auto;
   /**
-   * Bytes that all galleries may take in memory; more is refused with GALLERY_FULL. `auto`: half of
-   * what the machine or the container has. @defaultValue `auto`
+   * Memory limit of all galleries in bytes; beyond it additions fail with GALLERY_FULL. `auto`: half the memory of the machine
+   * or container. @defaultValue `auto`
    */
   maxBytes?: number | Auto;
-  /** Most galleries of a store that the module makes; one more is refused with GALLERY_FULL. @defaultValue 100,000 */
+  /** Maximum number of galleries in a store of the module; beyond it creation fails with GALLERY_FULL. @defaultValue 100,000 */
   maxGalleries?: number;
   /**
-   * False: the gate `strict` compares a face with the references of its own subject alone, not with all subjects (1:N).
+   * False: the gate `strict` compares a face only with the references of its own subject, not with all subjects (1:N).
    * @defaultValue true
    */
   identification?: boolean;
-  /** Settings of galleries that are made without them. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
+  /** Default settings of new galleries. @defaultValue {@link DEFAULT_GALLERY_SETTINGS} */
   defaultGallery?: Partial<GallerySettings>;
-  /** Told of records, or entries, while a durable or jetstream store is opened. */
+  /** Called with the progress of opening a durable or jetstream store. */
   onProgress?: (progress: StoreProgress) => void;
-  /** Told what an operator should read: what was taken for `auto`, a gallery that cannot be used, damaged records. */
+  /** Called with messages for the operator: resolved `auto` values, an unusable gallery, damaged records. */
   onNotice?: (notice: Notice) => void;
-  /** Told of every search by an identification. */
+  /** Called after every search. */
   onSearch?: (event: SearchEvent) => void;
-  /** Told of what was removed because it had expired, by a purge or by a search that met it. */
+  /** Called after expired subjects or references were removed, by a purge or by a search that found them. */
   onPurge?: (removed: PurgeReport) => void;
 }
 
-/** Records that were done, of all there are. */
+/** Number of records done, and in total. */
 export interface StoreProgress {
-  /** `upgrade`: they are written again in the format of this release, after all were read. @defaultValue `read` */
+  /** `upgrade`: rewriting records in the format of this release, after all were read. @defaultValue `read` */
   stage?: 'read' | 'upgrade';
   done: number;
   total: number;
 }
 
-/** One search, for metrics: holds no embedding and no id. */
+/** One search, for metrics: without embeddings and ids. */
 export interface SearchEvent {
-  /** Milliseconds, of all faces of the probe together. */
+  /** Milliseconds for all faces of the probe together. */
   searchMs: number;
 }
 
-/** Folder of a durable store for which nothing else was said. */
+/** Default folder of a durable store. */
 export const DEFAULT_GALLERY_DIR = 'data/gallery';
 
-/** Settings of a gallery for which nothing else was said. */
+/** Default settings of new galleries. */
 export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   threshold: null,
   targetFmr: null,
@@ -100,5 +100,5 @@ export const DEFAULT_GALLERY_SETTINGS: Readonly<GallerySettings> = {
   metadata: {},
 };
 
-/** The gallery that exists after boot. */
+/** Id of the gallery that exists after boot. */
 export const DEFAULT_GALLERY_ID = 'default';

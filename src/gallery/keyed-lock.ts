@@ -1,6 +1,6 @@
-/** Lets work on the same key run one after the other, in the order of the calls. In this process only. */
+/** Runs work on the same key one after the other, in the order of the calls. In this process only. */
 export class KeyedLock {
-  /** Settles when the last work that was asked for is done; never rejects. */
+  /** By key: settles with the last requested work; never rejects. */
   private readonly tails = new Map<string, Promise<unknown>>();
 
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {

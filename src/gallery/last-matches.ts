@@ -3,34 +3,34 @@ import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Subject } from './gallery.types';
 
 const DAY_MS = 86_400_000;
-/** Part of the limit by which a recorded time may lie before the true one. */
+/** Share of the limit by which a recorded time may precede the true one. */
 const TOLERANCE = 0.1;
 
-/** From when on the limit of the gallery counts for a subject, milliseconds since 1970, UTC. */
+/** When `sinceLastMatchSeconds` of a subject starts, milliseconds since 1970, UTC. */
 export function lastMatchOf({ matchesSince }: Gallery, { createdAt, lastMatchedAt }: Subject): number {
   return Math.max(createdAt, lastMatchedAt ?? 0, matchesSince ?? 0);
 }
 
 /**
- * Keeps when subjects last matched, in galleries that forget those that do not. A match is written where the recorded one is a
- * day old, or a tenth of the limit where that is less: a subject that matches all day costs one write, and may go that much
- * earlier than the limit says, never later.
+ * Records when subjects last matched, in galleries with `sinceLastMatchSeconds`. A match is written only if the recorded one is
+ * older than a day, or a tenth of the limit if that is less: frequent matches cost one write a day, and a subject may expire
+ * that much early, never late.
  */
 export class LastMatches {
   private readonly writes = new Set<Promise<void>>();
-  /** Subjects whose match is being written: a crowd of searches for one writes once. */
+  /** Subjects whose match is being written, so that concurrent searches write it once. */
   private readonly writing = new Set<string>();
   private isFailing = false;
 
   constructor(
     private readonly store: GalleryStore,
-    /** Told once when matches cannot be written, until they can again. */
+    /** Called for the first failed write, and again only after a successful one. */
     private readonly onFailure: () => void,
     /** Milliseconds since 1970, UTC. */
     private readonly now: () => number = Date.now,
   ) {}
 
-  /** Never fails, and nothing waits for it. */
+  /** Records in the background; never throws. */
   record(gallery: Gallery, subjectIds: readonly string[]): void {
     if (gallery.sinceLastMatchSeconds == null || subjectIds.length === 0) return;
     const write = this.write(gallery, gallery.sinceLastMatchSeconds * 1000, subjectIds).then(
@@ -44,7 +44,7 @@ export class LastMatches {
     void write.then(() => this.writes.delete(write));
   }
 
-  /** Settles when all that was recorded so far is written. */
+  /** Settles when all matches recorded so far are written. */
   async settled(): Promise<void> {
     await Promise.all(this.writes);
   }

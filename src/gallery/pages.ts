@@ -1,18 +1,18 @@
 import { galleryErrors } from './gallery-errors';
 import type { Page, PageRequest, Reference, StoredReference } from './gallery.types';
 
-/** Bytes of JSON after which a page ends: metadata can make a thousand items as large as 35 MB. */
+/** Maximum size of a page as JSON: with metadata, a thousand items can take 35 MB. */
 export const MAX_PAGE_BYTES = 1024 ** 2;
 
-/** Room of one page: so many items, and their bytes as JSON. The first item always has room. */
+/** Limits of one page: number of items, and their bytes as JSON. The first item always fits. */
 export class PageRoom {
   private count = 0;
   private bytes = 0;
 
-  /** @param limit - most items, 1 or more. */
+  /** @param limit - maximum number of items, 1 or more. */
   constructor(private readonly limit: number) {}
 
-  /** Whether there is room for one more item. Where there is none, the page ends before it. */
+  /** @returns whether the item fits; if not, the page ends before it. */
   take(item: object): boolean {
     const bytes = Buffer.byteLength(JSON.stringify(item));
     const hasRoom = this.count < this.limit && this.bytes + bytes <= MAX_PAGE_BYTES;
@@ -23,22 +23,22 @@ export class PageRoom {
   }
 }
 
-/** Of a page of references: when the last one was enrolled, and its id. */
+/** Cursor of a page of references: creation time and id of the last one. */
 const REFERENCE_CURSOR = /^(\d{1,16})\.(.+)$/s;
 
 /**
- * A page of the references of a subject, the first enrolled first, without embeddings. Paging to the end meets each that
- * stays. It meets some twice only where the last one of a page is gone when the next page is asked for, and others were
- * enrolled in the same millisecond.
+ * A page of the references of a subject, oldest first, without embeddings. Paging to the end returns every reference that is
+ * not deleted meanwhile. It repeats some only if the last one of a page was deleted before the next page was requested, and
+ * others have the same creation time.
  *
- * @param references - all of the subject, in the order in which they were added.
- * @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page.
+ * @param references - all references of the subject, in the order of addition.
+ * @throws {FaceError} PARAMETER_INVALID if `after` is not a cursor of a page.
  */
 export function pageOfReferences(
   references: readonly StoredReference[],
   { limit, after }: PageRequest,
 ): Page<Reference> {
-  // Of a merged subject, the references that came from the other one were added last.
+  // After a merge, the references of the other subject come last, whatever their creation time.
   const sorted = [...references].sort((a, b) => a.createdAt - b.createdAt);
   const room = new PageRoom(limit);
   const items: Reference[] = [];

@@ -5,34 +5,34 @@ import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
 import { Turns } from './turns';
 
-/** What a purge has removed. Holds no id. */
+/** Number of subjects and references that a purge has removed; without ids. */
 export interface PurgeReport {
-  /** With all their references. */
+  /** Subjects, with all their references. */
   subjectCount: number;
-  /** Of subjects that stay. */
+  /** References of subjects that stay. */
   referenceCount: number;
 }
 
-/** A search that meets what has expired removes it and is made again, so often; then it is left out of the answer. */
+/** A search that finds expired references removes them and repeats, up to this often; then it leaves them out. */
 const MAX_SEARCHES = 8;
 const PAGE_SIZE = 100;
-/** References that are looked at, and perhaps removed with one acknowledgement, in one turn. */
+/** References that are checked, and removed together, in one turn of the event loop. */
 const REFERENCES_PER_TURN = 200;
 
 /**
- * Keeps what has expired from ever being found, and removes it. Stores hold `expiresAt` and the settings of galleries and do
- * not judge them: this is the one place that does.
+ * Hides and removes expired subjects and references. Stores hold `expiresAt` and the settings of galleries; only this class
+ * applies them.
  */
 export class Retention {
   constructor(
     private readonly store: GalleryStore,
     /** Milliseconds since 1970, UTC. */
     private readonly now: () => number = Date.now,
-    /** Told of each removal, by a purge or by a search that met what had expired. */
+    /** Called after each removal, by a purge or by a search that found something expired. */
     private readonly onPurge?: (removed: PurgeReport) => void,
   ) {}
 
-  /** As {@link GalleryStore.search}, without what has expired. */
+  /** As {@link GalleryStore.search}, without expired subjects and references. */
   async search(gallery: Gallery, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
     for (let searches = 1; ; searches++) {
       const hits = await this.store.search(gallery.id, probes, options);
@@ -46,7 +46,7 @@ export class Retention {
     }
   }
 
-  /** As {@link GalleryStore.listReferences}, without what has expired: none where the subject has. */
+  /** As {@link GalleryStore.listReferences}, without expired references; empty if the subject has expired. */
   async listReferences(gallery: Gallery, subjectId: string): Promise<StoredReference[]> {
     const subject = await this.store.getSubject(gallery.id, subjectId);
     if (this.hasSubjectExpired(gallery, subject)) return [];
@@ -55,9 +55,10 @@ export class Retention {
   }
 
   /**
-   * Removes all that has expired, for good, a little in each turn of the event loop; and crops in galleries that keep none.
+   * Erases all expired subjects and references, in small steps between turns of the event loop, and left-over crops in galleries
+   * without `keepCrops`.
    *
-   * @throws {FaceError} GALLERY_STORE_FAILED; what was removed before stays removed.
+   * @throws {FaceError} GALLERY_STORE_FAILED; removals made before the failure stay.
    */
   async purge(): Promise<PurgeReport> {
     const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
@@ -118,7 +119,7 @@ export class Retention {
     const withCrops = gallery.keepCrops
       ? []
       : subjects.filter(({ id }) => referencesOf.get(id)?.some(({ hasCrop }) => hasCrop));
-    // The erasure after the setting was switched off was cut short.
+    // A failure interrupted the erasure after `keepCrops` was turned off.
     if (withCrops.length > 0)
       await this.store.deleteCrops(
         gallery.id,
@@ -136,7 +137,7 @@ export class Retention {
     return reference != null && this.hasReferenceExpired(gallery, reference);
   }
 
-  /** @returns false where the store cannot remove anything now. */
+  /** @returns false if the store cannot remove anything now. */
   private async removeAll(gallery: Gallery, hits: readonly Hit[]): Promise<boolean> {
     const report: PurgeReport = { subjectCount: 0, referenceCount: 0 };
     try {
@@ -184,7 +185,7 @@ export class Retention {
     return this.isPast(reference.expiresAt) || this.isTooOld(gallery, reference);
   }
 
-  /** Of a subject it says nothing yet: it may have references that are younger. */
+  /** Not enough for a subject, which may have younger references. */
   private isTooOld(
     { maxAgeSeconds }: Gallery,
     { createdAt }: Pick<Subject | Reference, 'createdAt'>,
@@ -197,7 +198,7 @@ export class Retention {
   }
 }
 
-/** Subjects in parts that have few references each. */
+/** Splits subjects into chunks with few references each. */
 function* chunksOf(subjects: readonly Subject[]): Generator<Subject[]> {
   let chunk: Subject[] = [];
   let referenceCount = 0;

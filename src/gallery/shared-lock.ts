@@ -1,11 +1,11 @@
-/** Lets work on a key run beside other work on it, or alone. In this process only. */
+/** A readers-writer lock by key: work runs together with other work, or alone. In this process only. */
 export class SharedLock {
   private readonly sharing = new Map<string, Set<Promise<unknown>>>();
   private readonly alone = new Map<string, Promise<unknown>>();
 
-  /** Runs beside others that share the key, when nobody has it alone or waits to have it. */
+  /** Runs together with others that share the key, once nobody has it alone or waits for that. */
   async share<T>(key: string, work: () => Promise<T>): Promise<T> {
-    // Without a turn between the last look and what follows.
+    // Nothing may run between the last check and the next lines.
     for (let alone = this.alone.get(key); alone != null; alone = this.alone.get(key)) await alone;
     const others = this.sharing.get(key) ?? new Set();
     this.sharing.set(key, others);
@@ -20,9 +20,9 @@ export class SharedLock {
     }
   }
 
-  /** Runs when all that share the key are done; nobody else begins before it is. */
+  /** Runs after all that share the key are done; nobody else starts before it ends. */
   async runAlone<T>(key: string, work: () => Promise<T>): Promise<T> {
-    // Without a turn between the last look and what follows.
+    // Nothing may run between the last check and the next lines.
     for (let alone = this.alone.get(key); alone != null; alone = this.alone.get(key)) await alone;
     const result = Promise.all(this.sharing.get(key) ?? []).then(work);
     const settled = settledOf(result);

@@ -42,43 +42,43 @@ import type {
 import { KeyedLock } from '../keyed-lock';
 import type { Retention } from '../retention';
 
-/** A face that is to become a reference. */
+/** A face to enroll. */
 export interface EnrollmentItem {
   subjectId: string;
   /** An encoded image (not changed), or an embedding of the gallery's contract. */
   input: VerificationInput;
-  /** Of the reference. @defaultValue none */
+  /** Metadata of the reference. @defaultValue none */
   metadata?: Metadata;
-  /** From when on the reference never matches and is purged, milliseconds since 1970, UTC. @defaultValue `null`: never */
+  /** When the reference expires, milliseconds since 1970, UTC. @defaultValue `null`: never */
   expiresAt?: number | null;
 }
 
-/** Choices of one `GalleryService.enroll`. */
+/** Options of `GalleryService.enroll`. */
 export interface EnrollOptions extends ImageCallOptions {
-  /** @defaultValue `single` where the gate is on (several faces are a reason to refuse), else `best` */
+  /** @defaultValue `single` with a gate (several faces are a reason to reject), else `best` */
   faceSelection?: Exclude<FaceSelection, 'all'>;
   /** @defaultValue the gallery's */
   enrollmentGate?: EnrollmentGate;
   /**
-   * A repeat of the call with the same key adds nothing that the first has added. Any string; belongs to the gallery.
+   * A repeated call with the same key adds nothing twice. Any string, unique per gallery.
    * @defaultValue none: every call adds
    */
   idempotencyKey?: string;
 }
 
-/** What became of one item. */
+/** Result of one item. */
 export type EnrollmentResult = AddedReference & {
-  /** The enrolled face; `null` where an embedding came in, or a repeat was recognised before the image was looked at. */
+  /** The enrolled face; `null` for an embedding, or for a repeat that was recognized before processing the image. */
   face: FaceDetection | null;
-  /** `null` as `face`. */
+  /** `null` if `face` is. */
   timings: StageTimings | null;
 };
 
-/** Images of one call that are worked on at the same time: more than workers, and a part of what may wait. */
+/** Images of one call processed at the same time: more than the workers, and only a part of the queue. */
 const IMAGES_AT_A_TIME = 16;
-/** Embeddings of one call that are added with one acknowledgement. */
+/** Embeddings of one call added together. */
 const EMBEDDINGS_AT_A_TIME = 1000;
-/** Errors that are none of an item's own: they fail the call. */
+/** Errors that fail the whole call, not a single item. */
 const CALL_LEVEL_ERRORS: readonly FaceErrorCode[] = [
   'MODEL_UNKNOWN',
   'MODEL_NOT_LOADED',
@@ -88,36 +88,36 @@ const CALL_LEVEL_ERRORS: readonly FaceErrorCode[] = [
   'REQUEST_ABORTED',
 ];
 
-/** An item that the model has seen and that is to be added. */
+/** An item to add, after the model has processed it. */
 interface Enrollment {
   reference: NewReference;
-  /** What the gate has against it so far. */
+  /** Reasons of the gate to reject it so far. */
   reasons: RejectionReason[];
   face: FaceDetection | null;
   timings: StageTimings | null;
 }
 
-/** Cosine distances that the strict gate compares by. */
+/** Cosine distances of the strict gate. */
 interface GateThresholds {
-  /** Within it a face is that of another subject: a search among all of them (1:N). */
+  /** Within it a face belongs to another subject, in a search of all subjects (1:N). */
   other: number;
-  /** Over it a face is not that of its own subject: a comparison with its references (1:1). */
+  /** Beyond it a face does not belong to its own subject, compared with its references (1:1). */
   own: number;
 }
 
-/** An item on its way: to be added, or with its result already. */
+/** An item to add, or its final result. */
 type Prepared = Enrollment | EnrollmentResult | FaceError;
 
-/** Makes references of images and embeddings. */
+/** Turns images and embeddings into references. */
 export class Enroller {
-  /** Strict enrollment, by gallery: a face may be near any subject of it. */
+  /** Strict enrollments by gallery, since a face can be near any of its subjects. */
   private readonly locks = new KeyedLock();
 
   constructor(
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
     private readonly retention: Retention,
-    /** Whether the strict gate may look among all subjects (1:N). */
+    /** Whether the strict gate may search all subjects (1:N). */
     private readonly isIdentificationOn: boolean,
   ) {}
 
@@ -130,7 +130,7 @@ export class Enroller {
     const { id: galleryId } = gallery;
     const { idempotencyKey: key, enrollmentGate: gate = gallery.enrollmentGate } = options;
     const embedder = embedderOf(this.model, gallery);
-    // Where nothing is compared, a card without a threshold does not matter.
+    // Without a comparison, the card needs no threshold.
     const thresholds = gate === 'strict' ? this.thresholdsOf(gallery, embedder) : { other: 0, own: 0 };
     const atATime = items.some(({ input }) => isImage(input)) ? IMAGES_AT_A_TIME : EMBEDDINGS_AT_A_TIME;
     const results: (EnrollmentResult | FaceError)[] = [];
@@ -159,7 +159,7 @@ export class Enroller {
     };
   }
 
-  /** Makes of an item what can be added; or recognises what the same call has added before. */
+  /** Prepares an item to be added, or recognizes one that an earlier call with the same key has added. */
   private async prepare(
     gallery: Gallery,
     gate: EnrollmentGate,
@@ -174,7 +174,7 @@ export class Enroller {
     });
     const known = options.idempotencyKey == null ? null : await this.referenceOf(gallery.id, subjectId, id);
     if (known != null && isImage(input)) {
-      // Neither worked on again nor judged again, by a gate or a gallery that may have changed since. So no worker hashes it.
+      // Neither processed nor judged again, as gate and gallery may have changed since. So no worker can hash it.
       const isSame = isSameContent(known, { imageHash: hashOf(input), metadata, expiresAt });
       return repeated(gallery.id, known, isSame);
     }
@@ -183,7 +183,7 @@ export class Enroller {
     const embedder = embedderOf(this.model, gallery);
     const seen = await representInput(this.model, input, embedder, {
       ...representOptions(options, embedder),
-      // The gate tells of several faces itself, beside all else that it finds.
+      // The gate reports several faces itself, together with its other reasons.
       faceSelection: isGateOn && faceSelection === 'single' ? 'best' : faceSelection,
       quality: true,
       hash: true,
@@ -194,7 +194,7 @@ export class Enroller {
       const isSame = isSameContent(known, { imageHash: null, metadata, expiresAt });
       return repeated(gallery.id, known, isSame && isEqual(known.embedding, embedding));
     }
-    // A model of the application's own may give no hash.
+    // A custom FaceModel may return no hash.
     const imageHash = isImage(input) ? (seen.imageHash ?? hashOf(input)) : null;
     const quality = detection == null ? null : faceQuality(detection, pixels, seen.image?.rotation);
     const reasons: RejectionReason[] = [];
@@ -208,7 +208,7 @@ export class Enroller {
     };
   }
 
-  /** Adds what nothing speaks against, with one acknowledgement. */
+  /** Adds all items without a reason to reject them, together. */
   private async add(
     galleryId: string,
     prepared: readonly Prepared[],
@@ -233,7 +233,7 @@ export class Enroller {
     );
   }
 
-  /** Adds one after the other, each compared with what is there before it. */
+  /** Adds items one after the other; each is compared with those added before. */
   private async addOneByOne(
     gallery: Gallery,
     prepared: readonly Prepared[],
@@ -249,13 +249,13 @@ export class Enroller {
     return results;
   }
 
-  /** What a strict gate has against a face beside those that the gallery holds. */
+  /** Reasons of the strict gate to reject a face, given the references in the gallery. */
   private async galleryReasons(
     gallery: Gallery,
     { subjectId, embedding }: NewReference,
     thresholds: GateThresholds,
   ): Promise<RejectionReason[]> {
-    // Two: one of them may be the subject itself.
+    // Two hits, as one may be the subject itself.
     const [nearest] = !this.isIdentificationOn
       ? [[]]
       : await this.retention.search(gallery, [embedding], {
@@ -275,13 +275,13 @@ export class Enroller {
     return reasons;
   }
 
-  /** `null` where the subject has none of this id. */
+  /** `null` if the subject has no reference with this id. */
   private referenceOf(galleryId: string, subjectId: string, id: string): Promise<StoredReference | null> {
     const reference = this.store.getReference(galleryId, subjectId, id);
     return nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', reference));
   }
 
-  /** Whether a reference is the one that is there: subject, image or embedding, metadata and expiry. */
+  /** Whether the stored reference equals the wanted one in subject, image or embedding, metadata and expiry. */
   private async isSame(galleryId: string, wanted: NewReference, known: Reference): Promise<boolean> {
     if (
       !isSameSubject(known.subjectId, wanted.subjectId) ||
@@ -299,9 +299,9 @@ function isEnrollment(item: Prepared): item is Enrollment {
 }
 
 /**
- * What a reference tells of the face it was made from.
+ * Quality of a face, as stored with its reference.
  *
- * @param rotation - degrees clockwise by which the image was turned: the pose is that of the face in the turned image.
+ * @param rotation - clockwise rotation of the image in degrees: the pose refers to the rotated image.
  */
 export function faceQuality(
   { box, landmarks, detectionScore }: FaceDetection,
@@ -333,7 +333,7 @@ function rejected({ reasons, reference }: Enrollment): FaceError {
   );
 }
 
-/** The same call gives the same ids: sha256 in the shape of a UUID (version 8, RFC 9562). */
+/** A repeated call gets the same ids: a sha256 formatted as a UUID (version 8, RFC 9562). */
 function derivedId(galleryId: string, key: string, index: number): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([galleryId, key, index]))
@@ -354,7 +354,7 @@ function hashOf(image: Uint8Array): string {
   return createHash('sha256').update(image).digest('hex');
 }
 
-/** An error of an item becomes its result; what is not the item's own is thrown. */
+/** Turns an error of the item into its result; throws errors of the whole call. */
 function orError<T>(work: Promise<T>): Promise<T | FaceError> {
   return work.catch((error: unknown) => {
     if (error instanceof FaceError && !CALL_LEVEL_ERRORS.includes(error.code)) return error;
@@ -364,12 +364,12 @@ function orError<T>(work: Promise<T>): Promise<T | FaceError> {
 
 type Content = Pick<Reference, 'imageHash' | 'metadata' | 'expiresAt'>;
 
-/** Whether what was asked for is what is there, but for the embedding. */
+/** Whether the wanted content equals the stored one, except for the embedding. */
 function isSameContent(known: Content, wanted: Content): boolean {
   return (
     known.imageHash === wanted.imageHash &&
     known.expiresAt === wanted.expiresAt &&
-    // Spread, as one of them may have no prototype.
+    // Spread, as one of them may have no prototype, which isDeepStrictEqual compares.
     isDeepStrictEqual({ ...known.metadata }, { ...wanted.metadata })
   );
 }
@@ -378,7 +378,7 @@ function isEqual(a: Float32Array, b: Float32Array): boolean {
   return a.every((value, i) => value === b[i]);
 }
 
-/** @throws {FaceError} IDEMPOTENCY_CONFLICT where the content is another. */
+/** @throws {FaceError} IDEMPOTENCY_CONFLICT if the content differs. */
 function repeated(
   galleryId: string,
   { embedding: _, ...reference }: StoredReference,

@@ -1,22 +1,22 @@
 import type { EnrollmentGate, FaceQuality } from '../gallery.types';
 
-/** Why the enrollment gate refuses a face: `details.reasons` of REFERENCE_REJECTED. */
+/** Reasons of the enrollment gate to reject a face: `details.reasons` of REFERENCE_REJECTED. */
 export const REJECTION_REASONS = {
-  SEVERAL_FACES: 'the image shows several faces, and no faceSelection says which is meant',
+  SEVERAL_FACES: 'the image shows several faces, and no faceSelection chooses one',
   FACE_TOO_SMALL: 'the shorter side of the face box has too few pixels',
-  LOW_DETECTION_SCORE: 'the detector is not sure that this is a face',
+  LOW_DETECTION_SCORE: 'the detection score is too low',
   BLURRED: 'the face has too little detail',
   TOO_DARK: 'the face is too dark',
   TOO_BRIGHT: 'the face is too bright',
-  EXTREME_POSE: 'the head is turned too far aside, up, down or over',
+  EXTREME_POSE: 'the head is turned or tilted too far',
   NEAR_ANOTHER_SUBJECT: 'the face is within the threshold of another subject (strict only)',
   FAR_FROM_OWN_REFERENCES:
-    'the face is within the threshold of no reference that its subject has (strict only)',
+    'the face is not within the threshold of any reference of its subject (strict only)',
 } as const;
 
 export type RejectionReason = keyof typeof REJECTION_REASONS;
 
-/** What a gate lets pass, all inclusive. In the units of {@link FaceQuality}; angles either way. */
+/** Limits of a gate, inclusive. In the units of {@link FaceQuality}; angles in both directions. */
 export interface GateLimits {
   minFaceSizePx: number;
   minDetectionScore: number;
@@ -30,8 +30,8 @@ export interface GateLimits {
 
 /**
  * Limits of the gates, for every detector and embedder. Chosen on 100 press photos (LFW), plain, blurred, darkened and
- * brightened, and 6 snapshots: `standard` passes all of the plain ones and refuses most of the spoilt ones; `strict` begins
- * where the worst of the plain ones are. Brightness has the most room at its dark end, so that dark skin in dim light passes.
+ * brightened, and 6 snapshots: `standard` accepts all plain photos and rejects most degraded ones; `strict` starts at the
+ * worst plain photos. Brightness has the most room at its dark end, so that dark skin in dim light passes.
  * The figures are in docs/accuracy.md.
  */
 export const GATE_LIMITS: Readonly<Record<Exclude<EnrollmentGate, 'off'>, Readonly<GateLimits>>> = {
@@ -58,8 +58,7 @@ export const GATE_LIMITS: Readonly<Record<Exclude<EnrollmentGate, 'off'>, Readon
 };
 
 /**
- * All that a gate has against a face by itself, in the order of {@link REJECTION_REASONS}; what was not measured is nothing
- * against it.
+ * Reasons to reject a face for its quality alone, in the order of {@link REJECTION_REASONS}; unmeasured values are no reason.
  */
 export function qualityReasons(
   { detectionScore, faceSizePx, sharpness, brightness, pose }: FaceQuality,

@@ -22,51 +22,50 @@ import type {
 import { type FaceError, nullOn } from '../../errors';
 
 /**
- * Where galleries are kept and searched. Type and injection token at once.
+ * Stores and searches galleries. Both type and injection token.
  *
- * A change is acknowledged (its promise settles) when it is as safe as the store promises; every read and search that
- * begins after that sees it. A change that fails has changed nothing. Changes never wait for searches, nor searches for
- * changes; a search that runs beside a change gives the state before or after it, subject by subject. What was deleted is
- * gone for good when the promise of its deletion settles: from memory and, where there are any, from files.
+ * A change is acknowledged (its promise settles) when it is as durable as the store promises; every later read and search
+ * sees it. A failed change has changed nothing. Changes and searches never wait for each other; a search during a change
+ * returns the state before or after it, subject by subject. When the promise of a deletion settles, the data is erased from
+ * memory and from files.
  *
- * Callers give valid ids, metadata, settings and unit vectors; what depends on what is stored is checked here. Every method
- * with a `galleryId` throws GALLERY_NOT_FOUND, with a `subjectId` SUBJECT_NOT_FOUND, with a `referenceId`
- * REFERENCE_NOT_FOUND (also where the reference is of another subject), except where it says otherwise. A failure of the
- * medium is GALLERY_STORE_FAILED.
+ * Callers pass valid ids, metadata, settings and unit vectors; the store checks what depends on its content. Unless documented
+ * otherwise, methods throw GALLERY_NOT_FOUND for a `galleryId`, SUBJECT_NOT_FOUND for a `subjectId` and REFERENCE_NOT_FOUND
+ * for a `referenceId`, also for a reference of another subject; and GALLERY_STORE_FAILED for a failure of the medium.
  *
  * Every store passes `test/support/gallery-store-contract.ts`.
  *
  * @publicApi
  */
 export abstract class GalleryStore {
-  /** True when a fault of the store itself ended all changes: they fail with GALLERY_STORE_STOPPED; reads and searches go on. */
+  /** True after an internal fault: changes fail with GALLERY_STORE_STOPPED; reads and searches still work. */
   get isStopped(): boolean {
     return false;
   }
 
-  /** Number of the last change that reads see, of those of all replicas; `null` where there are no others. */
+  /** Number of the last change, of any replica, that reads see; `null` for a store without replicas. */
   get revision(): number | null {
     return null;
   }
 
   /**
-   * Since when changes of other replicas may be missing here, milliseconds since 1970, UTC; `null` where none is. Changes fail
-   * meanwhile; reads and searches go on.
+   * Time since which changes of other replicas may be missing here, milliseconds since 1970, UTC; `null` if none are. Meanwhile
+   * changes fail; reads and searches still work.
    */
   get staleSince(): number | null {
     return null;
   }
 
   /**
-   * Called when this replica has read that another one took away a gallery, a subject or references. What this process takes away
-   * itself its caller knows. Must not throw.
+   * Called when this replica reads that another one deleted a gallery, a subject or references; not called for deletions by this
+   * process. Must not throw.
    */
   onRemoved?: () => void;
 
   /**
-   * Waits until reads see every change up to a number, of any replica.
+   * Waits until reads see every change up to a revision, of any replica.
    *
-   * @returns whether they do, in time.
+   * @returns false after the timeout.
    *
    * @example
    * // A change on another replica answered revision 812:
@@ -77,7 +76,7 @@ export abstract class GalleryStore {
   }
 
   /**
-   * Whether it keeps crops, and lets a gallery take the place of another: without it a gallery cannot be moved to another
+   * Whether the store keeps crops and can replace one gallery with another: both are needed to migrate a gallery to another
    * embedder.
    */
   get keepsCrops(): boolean {
@@ -85,7 +84,9 @@ export abstract class GalleryStore {
   }
 
   /**
-   * @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL where the store takes no more galleries.
+   * Creates a gallery.
+   *
+   * @throws {FaceError} GALLERY_EXISTS; GALLERY_FULL if the store accepts no more galleries.
    *
    * @example
    * await store.createGallery({ ...DEFAULT_GALLERY_SETTINGS, id: 'staff', contract, dimensions: 512 });
@@ -93,19 +94,23 @@ export abstract class GalleryStore {
   abstract createGallery(gallery: NewGallery): Promise<Gallery>;
 
   /**
+   * Reads a gallery.
+   *
    * @example
    * const { referenceCount } = await store.getGallery('staff');
    */
   abstract getGallery(galleryId: string): Promise<Gallery>;
 
   /**
+   * Lists the galleries in pages.
+   *
    * @example
    * const { items, next } = await store.listGalleries({ limit: 100 });
    */
   abstract listGalleries(page: PageRequest): Promise<Page<Gallery>>;
 
   /**
-   * A capacity or limit below what is there already is taken: nothing goes, nothing more comes in.
+   * Changes settings. A capacity or limit below the current count is allowed: nothing is removed, and nothing more can be added.
    *
    * @example
    * await store.updateGallery('staff', { capacity: 50_000 });
@@ -113,7 +118,9 @@ export abstract class GalleryStore {
   abstract updateGallery(galleryId: string, changes: Partial<GallerySettings>): Promise<Gallery>;
 
   /**
-   * With all its subjects and references. @returns exactly how many went, those of changes that were made before included.
+   * Deletes a gallery with all its subjects and references.
+   *
+   * @returns the exact numbers of deleted subjects and references, including those of all earlier changes.
    *
    * @example
    * const { referenceCount } = await store.deleteGallery('staff');
@@ -121,11 +128,11 @@ export abstract class GalleryStore {
   abstract deleteGallery(galleryId: string): Promise<DeletionCounts>;
 
   /**
-   * Deletes a gallery and gives its id to another one, in one change: whoever asks for it gets the one or the other.
+   * Deletes a gallery and gives its id to another one, in one change: reads return either the old or the new one.
    *
-   * Only called where {@link keepsCrops} is true.
+   * Only called if {@link keepsCrops} is true.
    *
-   * @param copyId - of the gallery that takes the id of the deleted one; that of `copyId` is free then.
+   * @param copyId - id of the gallery that takes over the deleted one's id; `copyId` becomes free.
    * @returns the gallery under its new id.
    *
    * @example
@@ -137,10 +144,10 @@ export abstract class GalleryStore {
   }
 
   /**
-   * Makes a subject without references, or replaces the metadata of one that is there. Rights and history that are absent stay;
-   * rights of a new subject are `null`.
+   * Creates a subject without references, or replaces the metadata of an existing one. Absent rights and history stay
+   * unchanged; rights of a new subject are `null`.
    *
-   * @throws {FaceError} GALLERY_FULL for a new subject in a gallery that has as many as it may have.
+   * @throws {FaceError} GALLERY_FULL for a new subject if the gallery has its maximum.
    *
    * @example
    * const { isNew } = await store.putSubject('staff', 'alice', { team: 'red' });
@@ -153,12 +160,16 @@ export abstract class GalleryStore {
   ): Promise<{ subject: Subject; isNew: boolean }>;
 
   /**
+   * Reads a subject.
+   *
    * @example
    * const { metadata, referenceCount } = await store.getSubject('staff', 'alice');
    */
   abstract getSubject(galleryId: string, subjectId: string): Promise<Subject>;
 
   /**
+   * Lists the subjects in pages.
+   *
    * @example
    * const { items } = await store.listSubjects('staff', { limit: 100, filter: { team: 'red' } });
    */
@@ -168,8 +179,7 @@ export abstract class GalleryStore {
   ): Promise<Page<Subject>>;
 
   /**
-   * Notes when subjects matched, and changes nothing else of them. Subjects that are not there, or have a later match, stay
-   * as they are.
+   * Records when subjects matched. Ignores missing subjects, and those with a later match.
    *
    * @param matchedAt - milliseconds since 1970, UTC.
    *
@@ -179,11 +189,11 @@ export abstract class GalleryStore {
   abstract recordMatches(galleryId: string, subjectIds: readonly string[], matchedAt: number): Promise<void>;
 
   /**
-   * Gives a subject another id. Where the new id is taken, `merge` moves the references to the one that has it (those of an
-   * image that it has already are dropped), adds the metadata that it lacks, and removes the subject that was renamed.
+   * Renames a subject. If the new id is taken, `merge` moves the references to the subject that has it, except those of images
+   * that it has already, adds missing metadata to it, and removes the renamed subject.
    *
-   * @throws {FaceError} SUBJECT_EXISTS where the new id is taken and `merge` is false; SUBJECT_FULL where both together have
-   * more references than a subject may have.
+   * @throws {FaceError} SUBJECT_EXISTS if the new id is taken and `merge` is false; SUBJECT_FULL if both together exceed the
+   * maximum number of references per subject.
    *
    * @example
    * await store.renameSubject('staff', 'alice', 'alice.smith', { merge: false });
@@ -196,7 +206,9 @@ export abstract class GalleryStore {
   ): Promise<Subject>;
 
   /**
-   * With all its references. @returns exactly how many went.
+   * Deletes a subject with all its references.
+   *
+   * @returns the exact numbers of deleted subjects and references.
    *
    * @example
    * const { referenceCount } = await store.deleteSubject('staff', 'alice');
@@ -204,10 +216,10 @@ export abstract class GalleryStore {
   abstract deleteSubject(galleryId: string, subjectId: string): Promise<DeletionCounts>;
 
   /**
-   * Adds references, and the subjects that are not there yet (without metadata), in the given order: an outcome for each.
-   * One acknowledgement for all; one that is refused does not keep the others out.
+   * Adds references in the given order, and creates missing subjects without metadata. All are acknowledged together; a refused
+   * one does not affect the others.
    *
-   * A FaceError in the answer: GALLERY_FULL, SUBJECT_FULL, EMBEDDING_INVALID (wrong length).
+   * @returns an outcome per reference, or a FaceError: GALLERY_FULL, SUBJECT_FULL, EMBEDDING_INVALID (wrong length).
    *
    * @example
    * const reference = { id: randomUUID(), subjectId: 'alice', embedding, metadata: {}, quality: null, imageHash: null };
@@ -219,13 +231,15 @@ export abstract class GalleryStore {
   ): Promise<(AddedReference | FaceError)[]>;
 
   /**
+   * Reads a reference with its embedding.
+   *
    * @example
    * const { embedding, quality } = await store.getReference('staff', 'alice', referenceId);
    */
   abstract getReference(galleryId: string, subjectId: string, referenceId: string): Promise<StoredReference>;
 
   /**
-   * Of a subject, in the order in which they were added.
+   * Lists the references of a subject in the order of addition.
    *
    * @example
    * const [first] = await store.listReferences('staff', 'alice');
@@ -233,9 +247,9 @@ export abstract class GalleryStore {
   abstract listReferences(galleryId: string, subjectId: string): Promise<StoredReference[]>;
 
   /**
-   * References of several subjects, without their embeddings, in any order. Subjects that are not there are left out.
+   * Lists the references of several subjects without embeddings, in any order. Ignores missing subjects.
    *
-   * This one reads the embeddings and drops them: a store that can leave them alone has its own.
+   * This default reads the embeddings and drops them; stores that can avoid reading them override it.
    *
    * @example
    * const references = await store.describeReferences('staff', ['alice', 'bob']);
@@ -248,11 +262,9 @@ export abstract class GalleryStore {
   }
 
   /**
-   * The crop of a reference, as it was added.
+   * Reads the crop of a reference. This default is for stores without crops.
    *
-   * This one is of a store that keeps none.
-   *
-   * @returns a copy: safe to keep. `null` where there is none, or none that can be read.
+   * @returns a copy, safe to keep; `null` if there is none, or it cannot be read.
    *
    * @example
    * const crop = await store.getCrop('staff', 'alice', referenceId);
@@ -263,9 +275,9 @@ export abstract class GalleryStore {
   }
 
   /**
-   * Erases the crops of all references of some subjects; the references stay. Subjects that are not there are left out.
+   * Erases the crops of all references of some subjects; the references stay. Ignores missing subjects.
    *
-   * @returns how many went.
+   * @returns the number of erased crops.
    *
    * @example
    * const count = await store.deleteCrops('staff', ['alice']);
@@ -276,7 +288,7 @@ export abstract class GalleryStore {
   }
 
   /**
-   * Replaces the metadata. Rights that are absent stay.
+   * Replaces the metadata of a reference. Absent rights stay unchanged.
    *
    * @example
    * await store.updateReference('staff', 'alice', referenceId, { camera: 'door' }, { expiresAt: null });
@@ -290,7 +302,7 @@ export abstract class GalleryStore {
   ): Promise<Reference>;
 
   /**
-   * The subject stays, even without references.
+   * Deletes a reference. The subject stays, even without references.
    *
    * @example
    * await store.deleteReference('staff', 'alice', referenceId);
@@ -298,11 +310,11 @@ export abstract class GalleryStore {
   abstract deleteReference(galleryId: string, subjectId: string, referenceId: string): Promise<void>;
 
   /**
-   * Subjects by their most similar reference, most similar first, for each probe: exact, over all references. Equally similar
-   * ones come in the order of their subject ids.
+   * Finds the most similar subjects of each probe, most similar first, by their most similar reference: exact, over all
+   * references. Equally similar ones are sorted by subject id.
    *
-   * @param probes - Float32Array [D] each, unit length; not copied: leave them alone until the answer.
-   * @throws {FaceError} EMBEDDING_INVALID where a probe has another length than the gallery's embeddings.
+   * @param probes - Float32Array [D] each, unit length. Not copied: do not change them before the result.
+   * @throws {FaceError} EMBEDDING_INVALID if the length of a probe differs from the gallery's embeddings.
    *
    * @example
    * const [hits] = await store.search('staff', [embedding], { limit: 5, minSimilarity: 0.446 });
@@ -315,7 +327,7 @@ export abstract class GalleryStore {
   ): Promise<Hit[][]>;
 
   /**
-   * All that a gallery holds, while it goes on changing: what is there from beginning to end comes exactly once.
+   * Iterates over the content of a gallery, which can change meanwhile: records that exist throughout come exactly once.
    *
    * @example
    * for await (const record of store.exportRecords('staff')) console.log(record.kind);
@@ -323,7 +335,7 @@ export abstract class GalleryStore {
   abstract exportRecords(galleryId: string): AsyncIterable<GalleryRecord>;
 
   /**
-   * Lets what runs finish; afterwards nothing may be called.
+   * Waits for running calls and closes the store: no method may be called afterwards.
    *
    * @example
    * await store.close();
