@@ -17,7 +17,7 @@ const COPIES = 40;
 /** The service logs every worker that fails, as it should. */
 const LOG = { LOG_LEVEL: 'fatal' };
 
-/** Workers that are killed, and a server that is stopped, under load. */
+/** Workers that are killed, and a server that is told to stop, under load. */
 export default async function faults(log) {
   const random = seededRandom(1);
   const between = ([low, high]) => low + random() * (high - low);
@@ -115,7 +115,7 @@ async function terminateServers(log, between) {
       lost.length === 0 ? 0 : countsText(lost.map(outcome)),
       `exit: ${Math.max(...drains).toFixed(0)}, p50 ${percentile(drains, 0.5).toFixed(0)}`,
     ],
-    note: `SIGTERM: a service is started for each round and gets the signal ${TERM_AFTER_MS.join(' to ')} ms after its first answer, while ${CLIENTS} clients verify. Counted is every request that was sent whole before the signal; lost is one of them without a whole answer, and any answer that was begun and not finished. Requests that were sent after the signal, on connections that were open, and answered all the same: ${afterwards}. Exit codes: ${countsText(exitCodes)}.`,
+    note: `SIGTERM: a new service is started for each round and gets the signal ${TERM_AFTER_MS.join(' to ')} ms after its first answer, while ${CLIENTS} clients verify. Counted is every request that was sent whole before the signal; lost is one of them without a whole answer, and any answer that was begun and not finished. Requests that were sent after the signal, on connections that were open, and answered all the same: ${afterwards}. Exit codes: ${countsText(exitCodes)}.`,
   };
 }
 
