@@ -1,4 +1,3 @@
-import { nullOn } from '../../errors';
 import { Body, Controller, Delete, Get, Param, Patch, Post, Query, Res } from '@nestjs/common';
 import {
   ApiCreatedResponse,
@@ -12,8 +11,6 @@ import type { ApiKey } from '../http/auth/api-key';
 import { assertGallery, assertThresholds, CallerKey } from '../http/auth/key-limits';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { GalleryService } from '../../gallery/gallery.service';
-import { PageRoom } from '../../gallery/pages';
-import type { Gallery } from '../../gallery/gallery.types';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
 import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
 import { GalleryRoutes } from '../http/request/gallery-revision';
@@ -33,6 +30,7 @@ import {
   GalleryResponseDto,
   GallerySettingsDto,
 } from './gallery.dto';
+import { GalleryListing } from './gallery-listing.service';
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
 
 const ANSWER = { gallery: { summary: 'Gallery', value: GALLERY_ANSWER } };
@@ -44,6 +42,7 @@ export class GalleriesController {
   constructor(
     private readonly galleries: GalleryService,
     private readonly store: GalleryStore,
+    private readonly listing: GalleryListing,
     private readonly receipts: ErasureReceipts,
   ) {}
 
@@ -81,11 +80,7 @@ export class GalleriesController {
     @CallerKey() key: ApiKey | undefined,
     @RequestId() requestId: string,
   ): Promise<GalleriesResponseDto> {
-    const page = { limit, after: cursor };
-    const { items, next } =
-      key?.galleries == null
-        ? await this.store.listGalleries(page)
-        : await this.listSome(key.galleries, page);
+    const { items, next } = await this.listing.list({ limit, after: cursor }, key);
     return { galleries: items.map(GalleryDto.from), nextCursor: next, requestId };
   }
 
@@ -135,26 +130,5 @@ export class GalleriesController {
     const signed = await this.receipts.erase(receipt, { galleryId }, remove, requestId);
     response.status(signed == null ? 204 : 200);
     return signed;
-  }
-
-  /** A page of the named galleries, without those that do not exist. */
-  private async listSome(
-    ids: readonly string[],
-    { limit, after = '' }: { limit: number; after?: string },
-  ): Promise<{ items: Gallery[]; next: string | null }> {
-    const rest = ids.filter((id) => id > after).sort();
-    const names = rest.slice(0, limit);
-    const room = new PageRoom(limit);
-    const items: Gallery[] = [];
-    let next = after;
-    for (const name of names) {
-      const gallery = await nullOn('GALLERY_NOT_FOUND', this.store.getGallery(name));
-      if (gallery != null) {
-        if (!room.take(gallery)) return { items, next };
-        items.push(gallery);
-      }
-      next = name;
-    }
-    return { items, next: rest.length > limit ? next : null };
   }
 }

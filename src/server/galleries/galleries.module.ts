@@ -3,6 +3,7 @@ import type { Features } from '../config/features';
 import { EnrollmentController } from './enrollment.controller';
 import { GalleriesController } from './galleries.controller';
 import { GalleryAdminController } from './gallery-admin.controller';
+import { GalleryListing } from './gallery-listing.service';
 import { GalleryMigrationController } from './gallery-migration.controller';
 import { IdentificationController } from './identification.controller';
 import { ErasureReceipts } from '../receipts/erasure-receipts';
@@ -27,7 +28,7 @@ export class GalleriesModule {
         GalleryMigrationController,
         PurgeController,
       ],
-      providers: [ErasureReceipts],
+      providers: [ErasureReceipts, GalleryListing],
     };
   }
 }

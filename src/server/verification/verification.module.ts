@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { Features } from '../config/features';
 import { DistancesController } from './distances.controller';
+import { DistancesService } from './distances.service';
 import { VerificationController } from './verification.controller';
 
 @Module({})
@@ -12,6 +13,7 @@ export class VerificationModule {
         ...(features.has('verify') ? [VerificationController] : []),
         ...(features.has('embeddings') ? [DistancesController] : []),
       ],
+      providers: [DistancesService],
     };
   }
 }
