@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { FaceError } from '../../errors';
 import { AuditTrail } from '../audit/audit-trail';
 import { FaceModel } from '../../face/face-model';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
 import { Draining } from './draining';
+import type { ReadyResponseDto } from './health.dto';
 
 /** Whether requests are answered now, and if not, why. */
 @Injectable()
@@ -14,11 +16,6 @@ export class Readiness {
     private readonly draining: Draining,
   ) {}
 
-  /** Since when the galleries may lack changes of other replicas, milliseconds since 1970, UTC; `null` where they lack none. */
-  get galleryStaleSince(): number | null {
-    return this.store.staleSince;
-  }
-
   /** `null` where they are. */
   get problem(): string | null {
     if (this.draining.isShuttingDown) return 'shutting down';
@@ -26,5 +23,14 @@ export class Readiness {
     if (this.store.isStopped) return 'the store of the galleries stopped after a fault of its own';
     const { ready, reason = 'unknown' } = this.model.readiness();
     return ready ? null : reason;
+  }
+
+  /** @throws {FaceError} NOT_READY with `details.reason`. */
+  status(): ReadyResponseDto {
+    const reason = this.problem;
+    if (reason !== null) throw new FaceError('NOT_READY', `The service is not ready: ${reason}.`, { reason });
+    const { staleSince } = this.store;
+    if (staleSince === null) return { status: 'ready' };
+    return { status: 'ready', gallery: { staleSince: new Date(staleSince).toISOString() } };
   }
 }
