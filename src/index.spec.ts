@@ -9,6 +9,7 @@ const INJECTED = [
   'RepresentationService',
   'DetectionService',
   'AnalysisService',
+  'GalleryService',
 ];
 
 describe('the library surface', () => {

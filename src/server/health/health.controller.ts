@@ -1,7 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { WithoutKey } from '../http/auth/scopes.decorator';
-import { FaceError } from '../../errors';
 import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
 import { LiveResponseDto, ReadyResponseDto } from './health.dto';
 import { Readiness } from './readiness';
@@ -43,10 +42,6 @@ export class HealthController {
   })
   @ApiFaceErrors(['NOT_READY', 'INTERNAL_ERROR'])
   ready(): ReadyResponseDto {
-    const reason = this.readiness.problem;
-    if (reason !== null) throw new FaceError('NOT_READY', `The service is not ready: ${reason}.`, { reason });
-    const staleSince = this.readiness.galleryStaleSince;
-    if (staleSince === null) return { status: 'ready' };
-    return { status: 'ready', gallery: { staleSince: new Date(staleSince).toISOString() } };
+    return this.readiness.status();
   }
 }
