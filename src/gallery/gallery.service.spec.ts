@@ -1007,10 +1007,10 @@ describe(GalleryService.name, () => {
         ['ada 2', Math.sqrt(8 - 8 * 0.8)],
         ['ada', Math.sqrt(5 - 4 * 0.7)],
       ];
-      const rounded = distances.map(([id, distance]) => [id, Number(distance.toFixed(6))]);
-      expect(await found(probe, { metric: 'euclidean', limit: 3 })).toEqual(rounded);
+      const reported = distances.map(([id, distance]) => [id, Number(distance.toFixed(6))]);
+      expect(await found(probe, { metric: 'euclidean', limit: 3 })).toEqual(reported);
       expect(await found(probe, { metric: 'euclidean', maxDistance: 1 })).toEqual([['ada', 1]]);
-      expect(await found(probe, { metric: 'euclidean', maxDistance: 1.3 })).toEqual(rounded.slice(0, 2));
+      expect(await found(probe, { metric: 'euclidean', maxDistance: 1.3 })).toEqual(reported.slice(0, 2));
     });
 
     it.each([

@@ -54,7 +54,7 @@ interface ChangeSteps {
  */
 export class ChangeQueue {
   private readonly waiting: Waiting[] = [];
-  /** Settles when all requested changes are made. */
+  /** Settles when all changes are made that were asked for. */
   private working?: Promise<void>;
 
   constructor(private readonly steps: ChangeSteps) {}
@@ -76,7 +76,7 @@ export class ChangeQueue {
     this.waiting.unshift(...members);
   }
 
-  /** Settles when all requested changes are made. */
+  /** Settles when all changes are made that were asked for. */
   async settled(): Promise<void> {
     await this.working;
   }

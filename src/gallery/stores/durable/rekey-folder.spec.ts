@@ -126,7 +126,7 @@ describe(rekeyFolder.name, () => {
   });
 
   it.each(changes)('says which key there is after a failure of any step: %s', async (_name, key, newKey) => {
-    const messages = new Set<string>();
+    const reported = new Set<string>();
     let failedCount = 0;
     for (let failing = 0; failedCount === failing; failing++) {
       const dir = folderWith(key);
@@ -140,7 +140,7 @@ describe(rekeyFolder.name, () => {
       } catch (error) {
         expect(error).toMatchObject({ code: 'GALLERY_STORE_FAILED' });
         ({ message } = error as Error);
-        messages.add(message);
+        reported.add(message);
         failedCount++;
       }
       jest.restoreAllMocks();
@@ -152,7 +152,7 @@ describe(rekeyFolder.name, () => {
       }
     }
     expect(failedCount).toBeGreaterThan(15);
-    expect(messages.size).toBe(2);
+    expect(reported.size).toBe(2);
   });
 
   it('removes no file that it did not make', async () => {
