@@ -5,53 +5,53 @@ import type { EmbedderInfo, FaceModel, RepresentCallOptions } from './face-model
 import { assertFace } from './no-face';
 import { assertPresented } from './presentation-attack';
 
-/** An embedding made earlier, standing in for an image. */
+/** An existing embedding in place of an image. */
 export interface EmbeddingInput {
   /** D numbers, any length above zero; unit length as {@link FaceModel.represent} returns it. */
   embedding: ArrayLike<number>;
-  /** The contract it was made under. */
+  /** Its contract. */
   contract: string;
   /** Length of the raw vector; needed by metric `euclidean` where the embedding is a unit vector. @defaultValue 1 */
   embeddingNorm?: number;
 }
 
-/** One side of a verification: an encoded image or an embedding. */
+/** An encoded image or an embedding. */
 export type VerificationInput = Uint8Array | EmbeddingInput;
 
-/** Of an image as its file shows it (EXIF applied), in pixels. */
+/** Size of the upright image (EXIF applied), in pixels. */
 export interface ImageSize {
   imageWidth: number;
   imageHeight: number;
 }
 
-/** An image whose faces were compared. */
+/** A compared image. */
 export interface ComparedImage extends ImageSize {
-  /** Degrees clockwise, 0, 90, 180 or 270, by which it was turned to find its faces upright. */
+  /** Clockwise rotation in degrees, 0, 90, 180 or 270, at which its faces are upright. */
   rotation: number;
 }
 
 /** A face of an image, or an embedding in its place. */
 export interface InputFace extends NormedEmbedding {
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   detection: FaceDetection | null;
-  /** `null` where an embedding came in, or quality was not asked for. */
+  /** `null` for an embedding, or if not requested. */
   quality: PixelQuality | null;
-  /** See {@link RepresentedFace.crop}; `null` where an embedding came in, or it was not asked for. */
+  /** See {@link RepresentedFace.crop}; `null` for an embedding, or if not requested. */
   crop: Uint8Array | null;
 }
 
-/** What an input was made into: one face or more. */
+/** The faces of an input, at least one. */
 export interface RepresentedInput {
   faces: InputFace[];
-  /** Faces found, before selection; 1 where an embedding came in. */
+  /** Faces found, before selection; 1 for an embedding. */
   faceCount: number;
-  /** No face that is aligned was found, and the whole image was taken in its place (`wholeImage: 'ifNoFace'`). */
+  /** No aligned face was found, so that the whole image counts as the face (`wholeImage: 'ifNoFace'`). */
   isFaceless: boolean;
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   image: ComparedImage | null;
-  /** `null` where an embedding came in. */
+  /** `null` for an embedding. */
   timings: StageTimings | null;
-  /** See {@link ImageFaces.imageHash}; `null` where an embedding came in, or it was not asked for. */
+  /** See {@link ImageFaces.imageHash}; `null` for an embedding, or if not requested. */
   imageHash: string | null;
 }
 

@@ -41,7 +41,7 @@ describe(GalleryModule.name, () => {
     expect(await context.get(GalleryService).createGallery({ id: 'other' })).toMatchObject({ id: 'other' });
   });
 
-  it('hands its options on: settings of galleries, and who is told of searches', async () => {
+  it('hands its options on: settings of galleries, and the callback of searches', async () => {
     const onSearch = jest.fn();
     const context = await boot({ defaultGallery: { capacity: 5 }, onSearch });
     expect((await context.get(GalleryStore).getGallery('default')).capacity).toBe(5);

@@ -11,19 +11,19 @@ import {
 import type { GalleryStore } from '../stores/gallery-store';
 import type { StoredReference } from '../gallery.types';
 
-/** Bytes that are gathered before they are given out. */
+/** Bytes collected before a chunk is yielded. */
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Writes a gallery, piece by piece, as fast as the pieces are taken.
+ * Exports a gallery in chunks, as fast as they are consumed.
  *
  * `jsonl`: a line of JSON each for the header, every subject (`{"subject": …}`), every reference (`{"reference": …}`, its
  * embedding as base64 of little-endian float32) and the end (`{"end": {"recordCount": …}}`).
  *
- * `binary`: eight bytes of magic, then the same as frames: length and crc32 of the body (uint32 little-endian), then the
- * body: one byte of kind and JSON; of a reference the length of its JSON (uint32), that, and the float32s.
+ * `binary`: eight magic bytes, then the same records as frames: length and crc32 of the body (uint32 little-endian), then the
+ * body: one byte for the kind and JSON; for a reference the length of its JSON (uint32), the JSON, and the float32 values.
  *
- * @throws {FaceError} GALLERY_NOT_FOUND, also where the gallery is deleted meanwhile: what was written has no end then.
+ * @throws {FaceError} GALLERY_NOT_FOUND, also if the gallery is deleted meanwhile: the output then has no end record.
  */
 export async function* exportGallery(
   store: GalleryStore,

@@ -1,30 +1,30 @@
 import type { Gallery } from '../gallery.types';
 
-/** How an exported gallery is written. */
+/** Formats of an exported gallery. */
 export const EXPORT_FORMATS = ['jsonl', 'binary'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 export const EXPORT_NAME = 'likeness-gallery';
 export const EXPORT_VERSION = 1;
-/** First bytes of the binary form. */
+/** First bytes of the binary format. */
 export const BINARY_MAGIC = Buffer.from('\x89LKG\r\n\x1a\n', 'latin1');
 
-/** Begins an export. The settings say how the gallery was; an import does not change those of its own. */
+/** First record of an export. Its settings are informative: an import does not change those of the target. */
 export interface ExportHeader {
   format: typeof EXPORT_NAME;
   version: number;
   gallery: Omit<Gallery, 'subjectCount' | 'referenceCount'>;
 }
 
-/** Ends an export: what has no such end was cut off. */
+/** Last record of an export: without it the file is truncated. */
 export interface ExportEnd {
   recordCount: number;
 }
 
-/** Kinds of the frames of the binary form, as their first byte. */
+/** Kinds of frames of the binary format: their first byte. */
 export const FRAME = { header: 1, subject: 2, reference: 3, end: 4 } as const;
 
-/** Bytes before a frame: the length of what follows them and its crc32, uint32 little-endian each. */
+/** Size of a frame header: length and crc32 of the body, uint32 little-endian each. */
 export const FRAME_HEAD_BYTES = 8;
-/** Longest frame and longest line: far above any record with the longest embedding. */
+/** Maximum length of a frame or line: far above any record with the longest embedding. */
 export const MAX_FRAME_BYTES = 2 ** 20;

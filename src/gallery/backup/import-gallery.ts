@@ -15,24 +15,24 @@ import { assertNoCopy } from '../migration/gallery-migrations';
 import type { GalleryStore } from '../stores/gallery-store';
 import type { FaceQuality, Metadata, NewReference, SubjectRights } from '../gallery.types';
 
-/** Records that go to the store at once: enough to share a flush, few enough to be held. */
+/** Records added together: enough to share a flush, few enough to hold in memory. */
 const BATCH_SIZE = 500;
-/** Most that the length of an embedding may differ from 1: what float32 costs, and no more. */
+/** Tolerance for the length of an embedding, which must be 1 up to float32 rounding. */
 const MAX_NORM_ERROR = 1e-3;
 const IMAGE_HASH = /^[0-9a-f]{64}$/;
 
 export interface ImportSummary {
-  /** Subjects in the file, made or given their metadata from there. */
+  /** Subjects in the file, created or updated with its metadata. */
   subjectCount: number;
-  /** References that are new. */
+  /** New references. */
   addedCount: number;
-  /** References that were there already, by id or image. */
+  /** References that existed already, by id or image. */
   existingCount: number;
 }
 
-/** One part of an export as it was read; of a reference the embedding as it came. */
+/** One parsed record of an export; the embedding of a reference is still undecoded. */
 interface Item {
-  /** Line or frame, from 1. */
+  /** Number of the line or frame, from 1. */
   position: number;
   header?: unknown;
   subject?: unknown;
@@ -46,17 +46,16 @@ interface NewSubject extends Partial<SubjectRights> {
 }
 
 /**
- * Reads what `exportGallery` wrote, in either form, into a gallery that is there. Subjects get the metadata of the file;
- * references that are there already stay. Times are those of the import. What is read is held for one batch only, and no more
- * is read before the store has taken it.
+ * Imports the output of `exportGallery`, in either format, into an existing gallery. Subjects get the metadata of the file;
+ * existing references stay unchanged. Times are those of the import. Memory holds one batch at a time.
  *
- * An import that fails keeps what it had brought in: `details.imported` says how much, `details.record` where it ended. It
- * can be made again.
+ * A failed import keeps the records it has added: `details.imported` counts them, `details.record` tells where it stopped. It
+ * can be repeated.
  *
- * @param chunks - bytes of the file, cut anywhere.
- * @throws {FaceError} EMBEDDING_CONTRACT_MISMATCH where the gallery is of another contract or length, before anything is
- * brought in; REQUEST_MALFORMED where the file is cut off or damaged; PARAMETER_INVALID where a record is not valid; what the
- * store refuses, for example GALLERY_FULL.
+ * @param chunks - bytes of the file, in chunks of any size.
+ * @throws {FaceError} EMBEDDING_CONTRACT_MISMATCH for a different contract or length, before anything is imported;
+ * REQUEST_MALFORMED for a truncated or damaged file; PARAMETER_INVALID for an invalid record; errors of the store, such as
+ * GALLERY_FULL.
  */
 export async function importGallery(
   store: GalleryStore,
@@ -129,7 +128,7 @@ function malformed(what: string): FaceError {
   return new FaceError('REQUEST_MALFORMED', `The exported gallery ${what}.`);
 }
 
-/** Tells the forms apart by their first byte. */
+/** Detects the format by the first bytes. */
 async function* readItems(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Item> {
   let read: ((bytes: Buffer) => Generator<Item | number>) | undefined;
   let rest = Buffer.alloc(0);
@@ -155,7 +154,7 @@ async function* readItems(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Ite
   if (rest.length > 0) throw malformed('is truncated').withDetails({ record: position + 1 });
 }
 
-/** Gives every whole line, and last the count of bytes that were read. */
+/** Yields every complete line, and finally the number of consumed bytes. */
 function* readLines(bytes: Buffer): Generator<Item | number> {
   let from = 0;
   for (let to; (to = bytes.indexOf(10, from)) >= 0; from = to + 1) {
@@ -167,7 +166,7 @@ function* readLines(bytes: Buffer): Generator<Item | number> {
   yield from;
 }
 
-/** Gives every whole frame, and last the count of bytes that were read. */
+/** Yields every complete frame, and finally the number of consumed bytes. */
 function* readFrames(bytes: Buffer): Generator<Item | number> {
   let from = 0;
   while (bytes.length - from >= FRAME_HEAD_BYTES) {
@@ -231,7 +230,7 @@ function checkHeader(value: unknown, contract: string, dimensions: number): void
 }
 
 function parseSubject(value: unknown): NewSubject {
-  // Exports of older versions have no rights.
+  // Exports of older versions contain no rights.
   const { id, metadata, consentRef = null, purpose = null, expiresAt = null } = (value ?? {}) as NewSubject;
   const rights = { consentRef, purpose, expiresAt };
   check({ id: subjectIdProblem(id), metadata: metadataProblem(metadata), ...rightsProblems(rights) });
@@ -272,7 +271,7 @@ function parseEmbedding(given: string | Uint8Array, dimensions: number): Float32
     throw invalid({ embedding: `must be ${dimensions} float32 numbers` });
   new Uint8Array(embedding.buffer).set(bytes);
   const norm = Math.hypot(...embedding);
-  // A NaN is no more than anything.
+  // Negated, as every comparison with NaN is false.
   if (!(Math.abs(norm - 1) <= MAX_NORM_ERROR)) throw invalid({ embedding: 'must have unit length' });
   return embedding;
 }

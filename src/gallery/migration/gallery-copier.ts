@@ -22,31 +22,31 @@ export interface Parties {
   embedder: EmbedderInfo;
 }
 
-/** What became of the references of a gallery. */
+/** Numbers of copied and missing references. */
 export interface CopyCounts {
-  /** In the copy. */
+  /** References in the copy. */
   done: number;
-  /** Without a picture that could be embedded. */
+  /** References without a crop. */
   withoutCrop: number;
-  /** In whose picture no face was found again, or that failed otherwise. */
+  /** References in whose crop no face was found, or that failed otherwise. */
   failed: number;
-  /** Ids of those that failed: they are not tried again. */
+  /** Ids of failed references, which are not retried. */
   readonly failures: Set<string>;
 }
 
-/** Whose work the embedding is, in the queue of the model. */
+/** Caller of the embeddings, for fair queueing. */
 const CALLER = 'gallery migration';
 const PAGE_SIZE = 100;
-/** Subjects that are worked on at the same time. */
+/** Subjects processed at the same time. */
 const SUBJECTS_AT_A_TIME = 4;
-/** While requests wait, an image of a migration waits so long at most, and looks so often whether they still do. */
+/** How long an image waits for queued requests at most, and how often it checks the queue. */
 const MAX_WAIT_MS = 1000;
 const LOOK_MS = 20;
-/** Errors that pass by themselves, and how often and after how long an image is tried again. */
+/** Transient errors, with the number of attempts and the delay between them. */
 const TRANSIENT: readonly FaceErrorCode[] = ['QUEUE_FULL', 'CALLER_QUEUE_FULL', 'INFERENCE_TIMEOUT'];
 const MAX_ATTEMPTS = 20;
 const RETRY_MS = 500;
-/** Errors that are none of the image: they end the migration. */
+/** Errors that end the migration, as they do not depend on the image. */
 const ERRORS_OF_THE_RUN: readonly FaceErrorCode[] = [
   ...TRANSIENT,
   'MODEL_UNKNOWN',
@@ -55,26 +55,27 @@ const ERRORS_OF_THE_RUN: readonly FaceErrorCode[] = [
   'NOT_READY',
 ];
 
-/** Lets the copy that a migration fills follow its gallery: what is new is embedded, what has changed or gone does so too. */
+/** Updates a migration copy from its gallery: embeds new references, and applies changes and deletions. */
 export class GalleryCopier {
   private isStopping = false;
 
   constructor(
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
-    /** By subject: of two changes at once the second starts from what the first has left. */
+    /** By subject: concurrent changes run one after the other. */
     private readonly subjects: KeyedLock,
   ) {}
 
-  /** Ends all work, soon. */
+  /** Makes running work end soon. */
   stop(): void {
     this.isStopping = true;
   }
 
   /**
-   * Makes the copy what the gallery is, as far as that goes.
+   * Updates the copy to the current state of the gallery, except references that cannot be embedded.
    *
-   * @throws {FaceError} NOT_READY after {@link stop}; GALLERY_FULL, GALLERY_NOT_FOUND; what ends the work of the model.
+   * @throws {FaceError} NOT_READY after {@link stop}; GALLERY_FULL, GALLERY_NOT_FOUND; errors of the model that do not depend
+   * on the image.
    */
   async catchUp({ source, copy, embedder }: Parties, counts: CopyCounts): Promise<void> {
     const turns = new Turns();
@@ -98,7 +99,7 @@ export class GalleryCopier {
       const workers = Array.from({ length: SUBJECTS_AT_A_TIME }, () =>
         work().finally(() => void waiting.splice(0)),
       );
-      // None goes on in the background when one has failed.
+      // After a failure, no worker may continue in the background.
       const failure = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
       if (failure != null) throw (failure as PromiseRejectedResult).reason;
       after = next;
@@ -113,7 +114,7 @@ export class GalleryCopier {
     }
   }
 
-  /** Makes a subject of the copy what that of the gallery is. */
+  /** Updates a subject of the copy. */
   private async follow(
     { source, copy, embedder }: Parties,
     { id }: Subject,
@@ -130,7 +131,7 @@ export class GalleryCopier {
         if (copied) added.push(copied);
       }
     }
-    // A deletion that comes meanwhile is before all this, or after it.
+    // A concurrent deletion runs before or after all of this.
     await this.subjects.run(subjectKey(source.id, id), async () => {
       const subject = await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id));
       if (subject == null) return;
@@ -177,7 +178,7 @@ export class GalleryCopier {
     await nullOn('SUBJECT_NOT_FOUND', nullOn('REFERENCE_NOT_FOUND', update));
   }
 
-  /** Removes a subject from the copy that is not in the gallery. */
+  /** Removes a subject from the copy if it is no longer in the gallery. */
   private async dropSubject(source: Gallery, copy: Gallery, id: string): Promise<void> {
     await this.subjects.run(subjectKey(source.id, id), async () => {
       if ((await nullOn('SUBJECT_NOT_FOUND', this.store.getSubject(source.id, id))) != null) return;
@@ -185,7 +186,7 @@ export class GalleryCopier {
     });
   }
 
-  /** A reference under the new contract; `null`, and counted, where that cannot be. */
+  /** Embeds a reference under the new contract; counts it and returns `null` if that is not possible. */
   private async embedAgain(
     source: Gallery,
     reference: Reference,
@@ -226,7 +227,7 @@ export class GalleryCopier {
     }
   }
 
-  /** @param isWhole - in the photo no face was located: the whole of it was taken for one. */
+  /** @param isWhole - no face was located in the photo, so that the whole image counts as the face. */
   private async represent(
     crop: Uint8Array,
     embedder: EmbedderInfo,
@@ -236,7 +237,7 @@ export class GalleryCopier {
       await this.untilQuiet();
       try {
         const { faces } = await representInput(this.model, crop, embedder, {
-          // The face is in the middle, whoever else is beside it.
+          // The face is in the center of its crop, even if others are beside it.
           faceSelection: 'centerLargest',
           wholeImage: isWhole ? 'always' : 'never',
           presentationAttack: 'off',
@@ -252,7 +253,7 @@ export class GalleryCopier {
     }
   }
 
-  /** Lets requests go first that wait for the model, for a while. */
+  /** Lets waiting requests of the model go first, for a limited time. */
   private async untilQuiet(): Promise<void> {
     const end = performance.now() + MAX_WAIT_MS;
     while (performance.now() < end && (await this.model.status()).queue.length > 0) await setTimeout(LOOK_MS);

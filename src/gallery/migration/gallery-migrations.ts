@@ -14,36 +14,36 @@ import { Turns } from '../turns';
 export const MIGRATION_STATES = ['idle', 'running', 'done', 'failed'] as const;
 export type MigrationState = (typeof MIGRATION_STATES)[number];
 
-/** How far the migration of a gallery to another embedder is. */
+/** Progress of migrating a gallery to another embedder. */
 export interface MigrationStatus {
   galleryId: string;
   embedder: string;
-  /** Gallery of the new contract, which can be searched already. */
+  /** Id of the copy under the new contract, which can already be searched. */
   copyId: string;
   /**
-   * `idle`: not asked for since the start of the process; `running`; `done`: the copy has all that could be embedded; `failed`:
-   * it ended early, by `error`. Whatever it is: to ask for the migration again goes on with it.
+   * `idle`: not started since the process started; `running`; `done`: the copy has all references that could be embedded;
+   * `failed`: stopped by `error`. In every state, starting the migration again continues it.
    */
   state: MigrationState;
-  /** References of the gallery when it began. */
+  /** References of the gallery at the start. */
   total: number;
-  /** Of these: in the copy. */
+  /** References in the copy. */
   done: number;
-  /** Of these: without a picture that could be embedded. */
+  /** References without a crop. */
   withoutCrop: number;
-  /** Of these: in whose picture no face was found again, or that failed otherwise. */
+  /** References in whose crop no face was found, or that failed otherwise. */
   failed: number;
-  /** Why it ended early. */
+  /** Cause of `failed`. */
   error: FaceError | null;
 }
 
-/** A subject of which the copy lacks references. */
+/** A subject with references that are missing in the copy. */
 export interface MissingSubject {
   subjectId: string;
   referenceCount: number;
-  /** References that the copy lacks. */
+  /** References missing in the copy. */
   missingCount: number;
-  /** Of these: those without a crop. The others failed, or were enrolled since. */
+  /** Missing references without a crop. The others failed, or were enrolled later. */
   withoutCropCount: number;
 }
 
@@ -57,15 +57,15 @@ const PAGE_SIZE = 100;
 const EMBEDDERS_MS = 1000;
 
 /**
- * Moves galleries to other embedders: a copy of the gallery is filled with embeddings of the crops that it holds, and then takes
- * its place. Until then both are searched, the gallery goes on changing, and the copy follows it: what is deleted from the gallery
- * is deleted from the copy before the deletion is answered, all else follows when the migration goes on.
+ * Migrates galleries to other embedders: embeds the stored crops into a copy of the gallery, which then replaces it. Until then
+ * both can be searched, and the gallery can change. Deletions reach the copy before they are answered, all other changes when
+ * the migration continues.
  */
 export class GalleryMigrations {
   /** By the id of the copy. */
   private readonly runs = new Map<string, Run>();
   private readonly copier: GalleryCopier;
-  /** Names of embedders, as they were a moment ago: to ask for all models is too much for each deletion. */
+  /** Names of embedders, cached briefly: listing all models is too expensive for each deletion. */
   private embedders = new Set<string>();
   private embeddersReadAt = -Infinity;
 
@@ -73,7 +73,7 @@ export class GalleryMigrations {
     private readonly model: FaceModel,
     private readonly store: GalleryStore,
     private readonly locks: {
-      /** By subject: of two changes at once the second starts from what the first has left. */
+      /** By subject: concurrent changes run one after the other. */
       subjects: KeyedLock;
       /** Shared by all changes of a gallery. */
       galleries: SharedLock;
@@ -83,12 +83,12 @@ export class GalleryMigrations {
   }
 
   /**
-   * Begins a migration, or goes on with it: what is in the copy already is not embedded again. It runs in the background, behind
-   * requests that wait.
+   * Starts a migration, or continues it without embedding again what the copy has. It runs in the background, after waiting
+   * requests.
    *
-   * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_UNKNOWN, MODEL_NOT_LOADED for the embedder; PARAMETER_INVALID where the gallery is
-   * of its contract already, or the store keeps no crops; GALLERY_EXISTS where the id of the copy is taken by another gallery; GALLERY_FULL;
-   * GALLERY_MIGRATING for a copy.
+   * @throws {FaceError} GALLERY_NOT_FOUND; MODEL_UNKNOWN, MODEL_NOT_LOADED for the embedder; PARAMETER_INVALID if the gallery
+   * already has its contract, or the store keeps no crops; GALLERY_EXISTS if another gallery has the id of the copy;
+   * GALLERY_FULL; GALLERY_MIGRATING for a copy.
    *
    * @example
    * const { copyId, total } = await galleries.migrations.start('staff', 'face-resnet-128');
@@ -120,7 +120,9 @@ export class GalleryMigrations {
   }
 
   /**
-   * @throws {FaceError} GALLERY_NOT_FOUND for the gallery, or where there is no copy of it for this embedder.
+   * Reports the progress of a migration.
+   *
+   * @throws {FaceError} GALLERY_NOT_FOUND for the gallery, or if it has no copy for this embedder.
    *
    * @example
    * const { state, done, total } = await galleries.migrations.status('staff', 'face-resnet-128');
@@ -143,8 +145,8 @@ export class GalleryMigrations {
   }
 
   /**
-   * Subjects of which the copy lacks references, in the order of the gallery: without a crop, or failed, or enrolled since the
-   * migration went over them.
+   * Lists subjects with references that are missing in the copy, in the order of the gallery: references without a crop, failed
+   * ones, and those enrolled after the migration passed their subject.
    *
    * @throws {FaceError} as {@link status}.
    *
@@ -161,7 +163,7 @@ export class GalleryMigrations {
     const items: MissingSubject[] = [];
     let next: string | null | undefined = after;
     const turns = new Turns();
-    // Never more than fit: the cursor is that of the subjects that were looked at.
+    // Never more than fit: the cursor covers all subjects read so far.
     for (let first = true; (first || next != null) && items.length < limit; first = false) {
       await turns.next();
       const page: Page<Subject> = await this.store.listSubjects(source.id, {
@@ -175,13 +177,12 @@ export class GalleryMigrations {
   }
 
   /**
-   * Lets the copy take the place of the gallery, after a last look at what has changed: changes wait for that, searches do not.
-   * The gallery as it was is deleted. Settings stay those of the gallery, but for `threshold`, `targetFmr` and `targetFpir`, which
-   * stay those of the copy.
+   * Copies the last changes and replaces the gallery with the copy: changes wait for that, searches do not. The old gallery is
+   * deleted. Its settings stay, except `threshold`, `targetFmr` and `targetFpir`, which are those of the copy.
    *
-   * @param options.dropMissing - also where references are missing, which are lost then.
-   * @throws {FaceError} GALLERY_MIGRATING where the migration is not `done`, or references are missing, with their count; all
-   * that {@link status} throws; MODEL_NOT_LOADED.
+   * @param options.dropMissing - also if references are missing, which are then lost.
+   * @throws {FaceError} GALLERY_MIGRATING if the migration is not `done`, or with the count of missing references; all errors
+   * of {@link status}; MODEL_NOT_LOADED.
    */
   async switchOver(
     galleryId: string,
@@ -210,7 +211,7 @@ export class GalleryMigrations {
     return gallery;
   }
 
-  /** Copies of a gallery that migrations have begun. */
+  /** Unfinished migration copies of a gallery. */
   async copiesOf(galleryId: string): Promise<Gallery[]> {
     if (performance.now() - this.embeddersReadAt > EMBEDDERS_MS) {
       this.embeddersReadAt = performance.now();
@@ -224,7 +225,7 @@ export class GalleryMigrations {
     return found.filter((gallery) => gallery?.copyOf === galleryId) as Gallery[];
   }
 
-  /** Removes a subject, or one of its references, from the copies that migrations have begun. */
+  /** Removes a subject, or one of its references, from the migration copies of a gallery. */
   async removeFromCopies(galleryId: string, subjectId: string, referenceId?: string): Promise<void> {
     for (const { id } of await this.copiesOf(galleryId)) {
       const removal: Promise<unknown> =
@@ -236,7 +237,7 @@ export class GalleryMigrations {
   }
 
   /**
-   * Ends what runs; settles when it has ended.
+   * Stops running migrations; settles when they have stopped.
    *
    * @example
    * await galleries.migrations.stop();
@@ -254,7 +255,7 @@ export class GalleryMigrations {
     return { source, copy };
   }
 
-  /** @throws {FaceError} MODEL_UNKNOWN; MODEL_NOT_LOADED, with how to load it. */
+  /** @throws {FaceError} MODEL_UNKNOWN; MODEL_NOT_LOADED, with instructions to load it. */
   private loadedEmbedder(name: string): EmbedderInfo {
     try {
       return this.model.embedder(name);
@@ -275,7 +276,7 @@ export class GalleryMigrations {
     const { contract, dimensions, calibration } = embedder;
     const created = this.store.createGallery({
       ...settingsOf(source),
-      // A distance of one embedder means nothing to another; a rate does, where its thresholds are known.
+      // A distance does not carry over to another embedder; a rate does if that embedder has a calibration.
       threshold: null,
       targetFmr: calibration == null ? null : source.targetFmr,
       targetFpir: calibration == null ? null : source.targetFpir,
@@ -339,18 +340,18 @@ export class GalleryMigrations {
   }
 }
 
-/** @throws {FaceError} GALLERY_MIGRATING for the copy that a migration fills: it changes with its gallery alone. */
+/** @throws {FaceError} GALLERY_MIGRATING for a migration copy, which only changes with its gallery. */
 export function assertNoCopy({ id, copyOf }: Gallery): void {
   if (copyOf != null) throw galleryErrors.isCopy(id, copyOf);
 }
 
-/** What a copy takes over when settings of its gallery change. */
+/** The changed settings of a gallery that its copy takes over. */
 export function followedSettings(settings: Partial<GallerySettings>): Partial<GallerySettings> {
   const { threshold: _threshold, targetFmr: _fmr, targetFpir: _fpir, ...rest } = settings;
   return settingsOf(rest);
 }
 
-/** The settings among what a gallery is. */
+/** The settings of a gallery, without its identity and counts. */
 function settingsOf<T extends Partial<GallerySettings>>(
   gallery: T,
 ): Pick<T, keyof T & keyof GallerySettings> {
@@ -368,7 +369,7 @@ function settingsOf<T extends Partial<GallerySettings>>(
   return settings as Pick<T, keyof T & keyof GallerySettings>;
 }
 
-/** Cut off where it is too long: whose copy a gallery is, it says itself. */
+/** Truncated if too long: `copyOf` of the copy still names its gallery. */
 function copyIdOf(galleryId: string, embedder: string): string {
   const ending = `.${embedder}`;
   return `${galleryId.slice(0, Math.max(1, MAX_GALLERY_ID_LENGTH - ending.length))}${ending}`;

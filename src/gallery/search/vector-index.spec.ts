@@ -517,9 +517,9 @@ function unit(values: ArrayLike<number>): Float32Array {
   let squares = 0;
   for (let i = 0; i < values.length; i++) squares += values[i] * values[i];
   const length = Math.sqrt(squares);
-  const normalised = new Float32Array(values.length);
-  for (let i = 0; i < values.length; i++) normalised[i] = values[i] / length;
-  return normalised;
+  const normalized = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) normalized[i] = values[i] / length;
+  return normalized;
 }
 
 /** For each probe the similarity of each row, in the order of the model. */

@@ -4,17 +4,17 @@ import { type Draft, WAITS } from './state/draft';
 import type { Replacement } from './state/entries';
 import type { GalleryEntry } from './state/gallery-entry';
 
-/** A change with all that it needs reserved. */
+/** A change with everything it needs reserved. */
 export interface ReservedChange {
   gallery?: Replacement<GalleryEntry>;
-  /** That goes with all that is in it, as another one takes its id. */
+  /** Deleted with all its content, as another gallery takes over its id. */
   replaced?: GalleryEntry;
-  /** Of what is in a gallery. */
+  /** Change of the content of a gallery. */
   draft?: Draft;
 }
 
 export interface Planned<T> extends ReservedChange {
-  /** Asked when the change was just made. */
+  /** Called right after the change was made. */
   answer: () => T;
 }
 
@@ -29,7 +29,7 @@ export interface Member extends Waiting {
   planned: Planned<unknown>;
 }
 
-/** Entries that a group replaces, after which it takes no more changes: it is planned and applied in one turn each. */
+/** Replaced entries after which a group is full: a group is planned in one turn of the event loop, and applied in one. */
 const MAX_GROUP = 1000;
 
 /** Whether the change removes something, which is wiped before the change is acknowledged. */
@@ -40,7 +40,7 @@ export function takesAway({ gallery, draft }: ReservedChange): boolean {
 
 /** How a store makes the changes of its queue. */
 interface ChangeSteps {
-  /** Waits for changes that may come along with the first. */
+  /** Waits for changes that can join the first one. */
   gather: () => Promise<void>;
   /** Plans a change and reserves what it needs. Throws {@link WAITS}, or the reason for a refusal, and then has reserved nothing. */
   reserve: (plan: Waiting['plan']) => Planned<unknown>;
@@ -71,7 +71,7 @@ export class ChangeQueue {
     });
   }
 
-  /** These are planned again, before all that wait. */
+  /** Plans these changes again, before all waiting ones. */
   planAgain(members: readonly Member[]): void {
     this.waiting.unshift(...members);
   }

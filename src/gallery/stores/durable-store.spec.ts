@@ -563,7 +563,7 @@ describe(DurableStore.name, () => {
       expect(await store.getGallery('staff')).toMatchObject({ id: 'staff' });
     });
 
-    it('of some records of a bundle writes the others anew, and leaves no key to the old one', async () => {
+    it('of some records of a bundle writes the others again, and leaves no key to the old one', async () => {
       await addTogether(20);
       await addOneByOne(20, 's');
       const old = await whileClosed(() => sealedBundles(dir));

@@ -21,26 +21,26 @@ import { type RestoredSubject, RestoreGallery } from './state/restore-gallery';
 import { Turns } from '../turns';
 
 export interface DurableStoreOptions extends MemoryStoreOptions {
-  /** Folder of the galleries, for one process at a time. Made where it is not there. */
+  /** Folder of the galleries, for one process at a time. Created if missing. */
   dir: string;
-  /** Encrypts the folder; 32 characters or more. What was made without one stays so. @defaultValue none */
+  /** Encryption key, 32 characters or more. An existing folder keeps its encryption, or lack of it. @defaultValue none */
   key?: string;
-  /** Open a folder of which more than {@link MAX_DAMAGE} cannot be read. @defaultValue false */
+  /** Open a folder even if more than {@link MAX_DAMAGE} of its records cannot be read. @defaultValue false */
   acceptDamage?: boolean;
-  /** Told of the restore and of an upgrade, now and then and at the end of each. */
+  /** Called with the progress of the restore and of an upgrade, and at the end of each. */
   onProgress?: (progress: StoreProgress) => void;
-  /** Told what an operator should read: records that were damaged. */
+  /** Called with messages for the operator: damaged records. */
   onNotice?: (notice: Notice) => void;
 }
 
-/** Share of records that may be set aside at a start: more is not a broken sector but the wrong file. */
+/** Share of records that a start may set aside: more means the wrong file, not a broken sector. */
 const MAX_DAMAGE = 0.01;
 /** Records between two calls of `onProgress`. */
 const PROGRESS_STEP = 5000;
 
 /**
- * Galleries in memory and, before they are there, in a folder: a change is on the disk when it is acknowledged, and reads
- * and searches never touch the disk. Changes that come while others are written go together, in one flush.
+ * Galleries in memory and in a folder: an acknowledged change is on the disk, and reads and searches never touch the disk.
+ * Changes that arrive during a write share the next flush.
  *
  * @publicApi
  */
@@ -48,7 +48,7 @@ export class DurableStore extends MemoryStore {
   private file!: RecordFile;
   /** Numbers of the records. */
   private records = new NumberPool();
-  /** Numbers of records that are gone and not wiped yet. */
+  /** Numbers of deleted records that are not wiped yet. */
   private unwiped: number[] = [];
   /** Numbers of the records that are set aside. */
   private aside: readonly number[] = [];
@@ -58,11 +58,11 @@ export class DurableStore extends MemoryStore {
   }
 
   /**
-   * Takes the folder and restores what it holds. A record that is damaged, or belongs to one that is, is set aside and
-   * reported: it is not served, and stays in the folder, as a file that was cut off may come back.
+   * Locks the folder and restores its content. Damaged records, and those that belong to them, are set aside and reported:
+   * they are not served, and stay in the folder, as a truncated file may be restored.
    *
-   * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, in use, has another key, or is
-   * damaged by more than {@link MAX_DAMAGE}; nothing was changed.
+   * @throws {FaceError} GALLERY_STORE_INVALID if the folder has another format, version or key, is in use, or is damaged by
+   * more than {@link MAX_DAMAGE}; nothing was changed.
    *
    * @example
    * const store = await DurableStore.open({ dir: 'data/gallery', threadCount: 2, precision: 'float32' });
@@ -91,15 +91,15 @@ export class DurableStore extends MemoryStore {
     }
   }
 
-  /** Records that are set aside: damaged, or in the way of others. */
+  /** Number of records set aside: damaged, orphaned, or enrolled again since. */
   get asideCount(): number {
     return this.aside.length;
   }
 
   /**
-   * Removes for good what is set aside. To be called before any change.
+   * Erases the records that are set aside. Call it before any change.
    *
-   * @throws {Error} of the disk; what is there is as it was, or removed.
+   * @throws {Error} of the disk; each record is unchanged or removed.
    *
    * @example
    * if (store.asideCount > 0) await store.removeAside();
@@ -116,7 +116,7 @@ export class DurableStore extends MemoryStore {
     await this.file?.close();
   }
 
-  /** What is asked for in this turn goes in the first flush. */
+  /** Changes requested in the same turn of the event loop share the first flush. */
   protected override async gather(): Promise<void> {
     await setImmediate();
   }
@@ -235,12 +235,12 @@ export class DurableStore extends MemoryStore {
   }
 }
 
-/** What has a record in the file. */
+/** An entry with a record in the file. */
 interface Recorded {
   record?: number;
 }
 
-/** All that is in a gallery; a little in each turn of the event loop. */
+/** Erases the content of a gallery, in small steps between turns of the event loop. */
 async function eraseAll({ state }: GalleryEntry, erase: (entry: Recorded) => void): Promise<void> {
   const turns = new Turns();
   for (const { details, references } of state.entries()) {
@@ -253,36 +253,36 @@ async function eraseAll({ state }: GalleryEntry, erase: (entry: Recorded) => voi
   }
 }
 
-/** Puts records together again. */
+/** Rebuilds galleries from records. */
 class Restore {
-  /** Numbers of records that do not open. */
+  /** Numbers of records that cannot be decrypted. */
   readonly damaged: number[] = [];
-  /** Numbers of records whose subject or gallery is not there. */
+  /** Numbers of records whose subject or gallery is missing. */
   readonly orphans: number[] = [];
   lastUid = 0;
   /** By uid. */
   private readonly galleries = new Map<number, { entry: GalleryEntry; restore: RestoreGallery }>();
   private readonly subjects = new Map<number, { restore: RestoreGallery; subject: RestoredSubject }>();
-  /** By uid: those that no reference has named yet. */
+  /** By uid: crops not yet named by a reference. */
   private readonly crops = new Map<number, CropEntry>();
 
   constructor(private readonly makeState: (gallery: StoredGallery) => GalleryState) {}
 
   take({ kind, records, uid, content }: StoredBundle): void {
-    // Leaving it out would take the whole gallery with it: an operator decides about that.
+    // Skipping it would drop the whole gallery, which is the operator's decision.
     if (!content && kind === 'gallery') throw storeInvalid('has a damaged gallery record: restore an export');
     if (!content) this.damaged.push(...records);
     else if (kind === 'crop') this.crop(records[0], uid!);
     else this[kind](records, content);
   }
 
-  /** When all is taken: crops of references that are not there. */
+  /** After the last record: counts crops without a reference as orphans. */
   leaveCrops(): void {
     for (const { record } of this.crops.values()) this.orphans.push(record!);
     this.crops.clear();
   }
 
-  /** @returns the galleries, and numbers of records that made way for newer ones of the same id. */
+  /** @returns the galleries, and the numbers of records replaced by newer ones with the same id. */
   async finish(): Promise<{ galleries: GalleryEntry[]; older: number[] }> {
     const older: number[] = [];
     for (const { restore } of this.galleries.values())

@@ -27,7 +27,7 @@ export interface Header {
   keys: string;
   /** Name of a file of keys that a change of the key left: it is to be wiped and removed. */
   leftover?: string;
-  /** How the key of the operator is told from others; `null` where there is none. */
+  /** Identifies the operator's key; `null` without one. */
   encryption: { kdf: 'scrypt'; salt: string; check: string } | null;
 }
 

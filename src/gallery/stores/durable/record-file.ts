@@ -165,9 +165,9 @@ export class RecordFile {
    * Reads all records, in the order of {@link RECORD_KINDS}, upgrades those of an older version, then wipes keys without a
    * bundle. What does not open stays where it is, under its number: its key may come back.
    *
-   * @param take - told of each bundle.
+   * @param take - called with each bundle.
    * @param check - throws where what was taken must not be served; nothing was changed.
-   * @param onUpgrade - told of records that were upgraded.
+   * @param onUpgrade - called after records were upgraded.
    * @returns numbers for new records.
    * @throws {FaceError} GALLERY_STORE_INVALID where there are records and none of them opens; nothing was changed. The same
    * where the upgrade fails, as on a full disk: the next call goes on with it.

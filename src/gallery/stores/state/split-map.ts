@@ -66,7 +66,7 @@ export class SplitMap<K extends string | number | boolean, V> {
   }
 }
 
-/** Of `count` parts, those below `count` less a power of two, and the last ones, are told apart by one bit more. */
+/** Of `count` parts, those below `count` less a power of two, and the last ones, use one bit more. */
 function placeOf(key: string | number | boolean, count: number): number {
   const power = highestPower(count);
   const place = hash(String(key)) & (2 * power - 1);
