@@ -255,13 +255,13 @@ describe(parseModelCard.name, () => {
         'a gender without labels',
         'face-expression',
         attribute(labeled('gender')),
-        'labels are needed by task gender',
+        'labels are required for task gender',
       ],
       [
         'a race without labels',
         'face-expression',
         attribute(labeled('race')),
-        'labels are needed by task race',
+        'labels are required for task race',
       ],
       [
         'a gender of other labels',
@@ -288,7 +288,7 @@ describe(parseModelCard.name, () => {
         set('outputs.0.dims', [-1, 8]),
         'outputs.0.dims must end in 7',
       ],
-      ['labels of an embedder', 'sface', set('labels', ['a', 'b']), 'labels do not belong to task embed'],
+      ['labels of an embedder', 'sface', set('labels', ['a', 'b']), 'labels are not allowed for task embed'],
     ])('refuses %s', (_, name, change, problem) => {
       expect(problemsOf(name, change).join()).toContain(problem);
     });
@@ -299,7 +299,7 @@ describe(parseModelCard.name, () => {
     it('takes the place of the threshold of cosine, and nothing else does', () => {
       for (const path of ['embedding.thresholds', 'embedding.thresholds.cosine']) {
         expect(problemsOf('sface', set(path, undefined))).toEqual([
-          'embedding.thresholds.cosine is needed where there is no embedding.calibration',
+          'embedding.thresholds.cosine is required without embedding.calibration',
         ]);
         const withCalibration = (card: Json) => {
           set(path, undefined)(card);
@@ -409,16 +409,21 @@ describe(parseModelCard.name, () => {
     ['name', 'yunet', 'name', 'other'],
     ['family of task detect', 'yunet', 'family', 'arcface-112'],
     ['family of task embed', 'sface', 'family', 'yunet'],
-    ['detection belongs to task detect', 'yunet', 'detection', undefined],
-    ['detection belongs to task detect', 'sface', 'detection', read('yunet').detection],
-    ['embedding belongs to task embed', 'sface', 'embedding', undefined],
-    ['embedding belongs to task embed', 'yunet', 'embedding', read('sface').embedding],
+    ['detection is required for task detect', 'yunet', 'detection', undefined],
+    ['detection is required for task detect', 'sface', 'detection', read('yunet').detection],
+    ['embedding is required for task embed', 'sface', 'embedding', undefined],
+    ['embedding is required for task embed', 'yunet', 'embedding', read('sface').embedding],
     ['either file or compiled', 'yunet', 'file', undefined],
     ['either file or compiled', 'yunet', 'compiled', true],
     ['either file or compiled', 'face-resnet-128', 'compiled', undefined],
     ['either file or compiled', 'face-resnet-128', 'compiled', false],
     ['either file or compiled', 'face-resnet-128', 'file', 'mine.onnx'],
-    ['download must not', 'face-resnet-128', 'download', { url: 'https://publisher.example/a.onnx' }],
+    [
+      'download cannot be combined',
+      'face-resnet-128',
+      'download',
+      { url: 'https://publisher.example/a.onnx' },
+    ],
     ['input.std', 'yunet', 'input.std', [1, 1, 0]],
     ['input.mean', 'face-resnet-128', 'input.mean', [0, 0, 1]],
     ['input.std 1', 'face-resnet-128', 'input.std', [1, 1, 255]],

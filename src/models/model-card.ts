@@ -344,13 +344,13 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
     problems.push(`family of task ${card.task} must be one of ${MODEL_FAMILIES[card.task].join(', ')}`);
   }
   if ((card.task === 'detect') !== (card.detection != null))
-    problems.push('detection belongs to task detect, and only there');
+    problems.push('detection is required for task detect, and only allowed there');
   if ((card.task === 'embed') !== (card.embedding != null))
-    problems.push('embedding belongs to task embed, and only there');
+    problems.push('embedding is required for task embed, and only allowed there');
   if ((card.task === 'presentation-attack') !== (card.presentationAttack != null))
-    problems.push('presentationAttack belongs to task presentation-attack, and only there');
-  if ((card.file == null) === !card.compiled) problems.push('either file or compiled must be given');
-  if (card.compiled && card.download != null) problems.push('download must not stand beside compiled');
+    problems.push('presentationAttack is required for task presentation-attack, and only allowed there');
+  if ((card.file == null) === !card.compiled) problems.push('either file or compiled is required');
+  if (card.compiled && card.download != null) problems.push('download cannot be combined with compiled');
   problems.push(...inconsistencies(card));
   return problems.length > 0 ? fail(problems) : card;
 }
@@ -364,7 +364,7 @@ function inconsistencies(card: ModelCard): string[] {
   }
   const { labels } = card.presentationAttack ?? {};
   if (labels != null && !labels.includes('real')) {
-    problems.push('presentationAttack.labels must hold real');
+    problems.push('presentationAttack.labels must contain real');
   }
   if (labels != null && outputs[0].dims.at(-1) !== labels.length) {
     problems.push(
@@ -417,9 +417,9 @@ function inputProblems({ task, family, input }: ModelCard): string[] {
     problems.push('input.mean must be 0, input.std 1 and input.dtype float32 for input.standardize');
   }
   const isAttribute = ATTRIBUTES_OF_TASK[task] != null;
-  if (channels === 1 && !isAttribute) problems.push('input.channels must be 3 but for attribute models');
+  if (channels === 1 && !isAttribute) problems.push('input.channels must be 3, except for attribute models');
   if (input.multipleOf != null && task !== 'detect') {
-    problems.push('input.multipleOf belongs to task detect, and only there');
+    problems.push('input.multipleOf is only allowed for task detect');
   }
   if (task !== 'detect' && family !== 'upright-crop' && input.width !== input.height) {
     problems.push(`input.height must be that of input.width for family ${family}`);
@@ -432,7 +432,7 @@ function thresholdProblems({ embedding }: ModelCard): string[] {
   const { calibration, thresholds } = embedding;
   if (calibration == null) {
     return thresholds?.cosine == null
-      ? ['embedding.thresholds.cosine is needed where there is no embedding.calibration']
+      ? ['embedding.thresholds.cosine is required without embedding.calibration']
       : [];
   }
   const { points } = calibration;
@@ -460,11 +460,11 @@ function labelProblems({ task, labels, outputs }: ModelCard): string[] {
   }
   const needsLabels = task === 'gender' || task === 'race';
   if (labels == null) {
-    if (needsLabels) return [`labels are needed by task ${task}`];
+    if (needsLabels) return [`labels are required for task ${task}`];
     const isOff = task === 'expression' && outputs[0].dims.at(-1) !== EXPRESSIONS.length;
     return isOff ? [`outputs.0.dims must end in ${EXPRESSIONS.length} for task expression`] : [];
   }
-  if (!needsLabels && task !== 'expression') return [`labels do not belong to task ${task}`];
+  if (!needsLabels && task !== 'expression') return [`labels are not allowed for task ${task}`];
   const problems: string[] = [];
   if (outputs[0].dims.at(-1) !== labels.length) {
     problems.push(`labels must be as many as the last of outputs.0.dims, but are ${labels.length}`);

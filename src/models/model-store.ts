@@ -66,14 +66,14 @@ export function requireFile(
   if (path == null) {
     throw new FaceError(
       'MODEL_NOT_FOUND',
-      `The file ${onnxFileName(card)} of model ${name} is in none of the models folders. ${howToGet(card)}`,
+      `The file ${onnxFileName(card)} of model ${name} is not in any models folder. ${howToGet(card)}`,
       { model: name, file: onnxFileName(card) },
     );
   }
   if (card.sha256 == null) {
     throw new FaceError(
       'MODEL_INVALID',
-      `The card of model ${name} pins no sha256, because there is no one published file of it. Put a copy of the card with the sha256 of your own ${basename(path)} into the cards folder of your models folder.`,
+      `The card of model ${name} has no sha256, because no single file of it is published. Put a copy of the card with the sha256 of your ${basename(path)} into the cards folder of your models folder.`,
       { model: name },
     );
   }
@@ -86,8 +86,8 @@ export function commandToGet(name: string): string {
 }
 
 function howToGet({ name, source, download, compiled }: ModelCard): string {
-  if (compiled) return `To compile it: npx ${commandToGet(name)}`;
-  const command = download == null ? '' : ` To download it: npx ${commandToGet(name)}`;
+  if (compiled) return `Compile it with: npx ${commandToGet(name)}`;
+  const command = download == null ? '' : ` Download it with: npx ${commandToGet(name)}`;
   return `Its source: ${source}.${command}`;
 }
 
@@ -107,7 +107,7 @@ async function readJson(path: string): Promise<unknown> {
   } catch (error) {
     throw new FaceError(
       'MODEL_INVALID',
-      `The model card ${basename(path)} is no valid JSON.`,
+      `The model card ${basename(path)} is not valid JSON.`,
       {},
       { cause: error },
     );

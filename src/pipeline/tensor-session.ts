@@ -77,7 +77,7 @@ export async function prepareSession(bytes: Uint8Array, directory: string, card:
   if (expected.some((output, index) => !isSame(output, received[index]))) {
     throw new FaceError(
       'INFERENCE_FAILED',
-      `The prepared model ${card.name} gives other outputs than its file.`,
+      `The prepared model ${card.name} has other outputs than its file.`,
     );
   }
 }
@@ -110,7 +110,7 @@ async function open(
   } catch (error) {
     throw new FaceError(
       'MODEL_INVALID',
-      `The runtime refuses the file of model ${card.name}.`,
+      `The runtime cannot load the file of model ${card.name}.`,
       {},
       { cause: error },
     );

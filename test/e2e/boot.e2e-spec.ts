@@ -234,7 +234,7 @@ describe('a boot', () => {
     await writeFile(join(folder, 'retinaface_resnet50.onnx'), 'whatever');
     const unpinned = await refusal(options);
     expect(unpinned.code).toBe('MODEL_INVALID');
-    expect(unpinned.message).toContain('pins no sha256');
+    expect(unpinned.message).toContain('has no sha256');
     expectNoFolder(unpinned);
   });
 

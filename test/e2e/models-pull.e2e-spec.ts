@@ -165,7 +165,7 @@ describe('likeness models pull over TLS', () => {
     const dir = makeModels();
     const { code, stderr } = await pull(dir, server.url).ended;
     expect(stderr).toMatch(/^MODEL_DOWNLOAD_FAILED: .*self-signed certificate/);
-    expect(stderr).not.toContain('trying again');
+    expect(stderr).not.toContain('retrying');
     expect([code, server.requests, files(dir)]).toEqual([2, [], ['cards']]);
   });
 

@@ -423,7 +423,9 @@ describe('models that cannot be prepared', () => {
     const to = modelsDir();
     const broken = model('broken', (graph, x) => graph.node('NoSuchOperation', [x]));
     const [prepared] = await prepare([broken], to);
-    expect(reasonOf(prepared)).toMatch(/^The runtime refuses the file of model broken\. .*NoSuchOperation/);
+    expect(reasonOf(prepared)).toMatch(
+      /^The runtime cannot load the file of model broken\. .*NoSuchOperation/,
+    );
     expect(entries(to)).toEqual([]);
   });
 

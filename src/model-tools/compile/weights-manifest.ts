@@ -109,7 +109,7 @@ export class WeightsManifest {
     const forgotten = [...this.tensors.keys()].filter(
       (name) => !this.used.has(name) && !leftovers.some((start) => name.startsWith(start)),
     );
-    if (forgotten.length > 0) throw this.invalid(`tensors are not used: ${forgotten.join(', ')}`);
+    if (forgotten.length > 0) throw this.invalid(`unused tensors: ${forgotten.join(', ')}`);
   }
 
   private bytesPerValue({ name, dtype, quantization }: ManifestEntry): number {

@@ -80,7 +80,7 @@ export class Hdf5File {
           readSync(fd, buffer, offset, length, position),
       };
       const sandboxPath = `${folder}/weights.h5`;
-      const failure = 'The file is not HDF5, or not all of it is there.';
+      const failure = 'The file is not HDF5 or is incomplete.';
       const file = guarded(failure, () => new h5.File(sandboxPath, 'r'));
       if (file.file_id < 0n) throw importError(failure);
       return new Hdf5File(h5, file, fd, sandboxPath);
@@ -119,7 +119,8 @@ export class Hdf5File {
     const what = `The attribute ${attribute} of the group ${quote(path)}`;
     const read = () => {
       const group = path === '/' ? this.file : this.file.get(path);
-      if (!isGroup(group)) throw importError(`The group ${quote(path)} is missing, or is none.`, details);
+      if (!isGroup(group))
+        throw importError(`The group ${quote(path)} is missing or is not a group.`, details);
       const found = group.attrs[attribute];
       if (found == null) return null;
       const count = (found.shape ?? []).reduce((product, size) => product * size, 1);
@@ -127,7 +128,7 @@ export class Hdf5File {
       if (count > MAX_TEXTS) throw importError(`${what} has ${count} values.`, details);
       const value = found.value;
       const texts = Array.isArray(value) ? value : [value];
-      if (texts.some((text) => typeof text !== 'string')) throw importError(`${what} is no text.`, details);
+      if (texts.some((text) => typeof text !== 'string')) throw importError(`${what} is not text.`, details);
       return texts as string[];
     };
     return guarded(`${what} is damaged.`, read, layer);
@@ -142,9 +143,10 @@ export class Hdf5File {
     const metadata = this.metadata(path, layer);
     const { type, size, littleEndian, shape, virtual_sources: sources } = metadata;
     const fail = (what: string) => importError(`The tensor ${quote(path)} ${what}.`, { layer });
-    if (sources != null) throw fail('is put together from other files, which are not read');
+    if (sources != null) throw fail('refers to other files, which is not supported');
     if (type !== this.h5.Module.H5T_class_t.H5T_FLOAT.value || size !== 4 || !littleEndian) {
-      const kind = type === this.h5.Module.H5T_class_t.H5T_FLOAT.value ? `float${size * 8}` : 'no float';
+      const kind =
+        type === this.h5.Module.H5T_class_t.H5T_FLOAT.value ? `float${size * 8}` : 'not a float type';
       throw fail(`must be float32, little-endian, but is ${kind}${littleEndian ? '' : ', big-endian'}`);
     }
     if (shape == null) throw fail('has no shape');

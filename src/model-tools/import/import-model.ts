@@ -97,9 +97,13 @@ function plainCard(
 ): Omit<ModelCard, 'sha256' | 'bytes'> {
   if (normalization == null) return { name, file: `${name}.onnx`, ...card };
   if (card.task !== 'embed') {
-    throw new FaceError('PARAMETER_INVALID', `Only embedders have a normalization; ${name} is none.`, {
-      fields: ['normalization'],
-    });
+    throw new FaceError(
+      'PARAMETER_INVALID',
+      `Only embedders have a normalization; ${name} is not an embedder.`,
+      {
+        fields: ['normalization'],
+      },
+    );
   }
   return { name, file: `${name}.onnx`, ...card, input: normalized(card.input, normalization) };
 }
@@ -112,12 +116,16 @@ async function assertFree(path: string, name: string, force: boolean): Promise<v
   });
   if (found == null) return;
   if (!found.isFile()) {
-    throw importError(`The place of ${name} in the models folder is taken by what is no plain file.`);
+    throw importError(`The path of ${name} in the models folder exists and is not a regular file.`);
   }
   if (!force) {
-    throw new FaceError('PARAMETER_INVALID', `The models folder has ${name} already; --force replaces it.`, {
-      fields: ['force'],
-    });
+    throw new FaceError(
+      'PARAMETER_INVALID',
+      `The models folder already has ${name}; use --force to replace it.`,
+      {
+        fields: ['force'],
+      },
+    );
   }
 }
 
@@ -164,10 +172,10 @@ async function assertPlainFile(file: string): Promise<void> {
     isFile = (await stat(file)).isFile();
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException;
-    throw importError(`The file of the weights cannot be read (${code}).`, {}, error);
+    throw importError(`The weights file cannot be read (${code}).`, {}, error);
   }
   // Opening a pipe would wait for ever.
-  if (!isFile) throw importError('The file of the weights is no plain file.');
+  if (!isFile) throw importError('The weights file is not a regular file.');
 }
 
 async function makeFolder(folder: string): Promise<void> {
@@ -181,7 +189,7 @@ async function makeFolder(folder: string): Promise<void> {
 function unwritable(cause: NodeJS.ErrnoException): FaceError {
   return new FaceError(
     'FACE_OPTIONS_INVALID',
-    `The models folder cannot be written (${cause.code ?? 'unknown error'}): imported models go there.`,
+    `The models folder, the target of imported models, cannot be written (${cause.code ?? 'unknown error'}).`,
     { option: 'modelDirs' },
     { cause },
   );
@@ -211,9 +219,9 @@ async function assertRuns(path: string, card: ModelCard, run: ImportOptions['run
   try {
     outputs = await run(path, card);
   } catch (error) {
-    throw importError('The runtime refuses the network with these weights.', {}, error);
+    throw importError('The runtime cannot load the network with these weights.', {}, error);
   }
   if (outputs.some(({ data }) => data.some((value) => !Number.isFinite(value)))) {
-    throw importError('The network with these weights gives values that are not finite.');
+    throw importError('The network with these weights returns values that are not finite.');
   }
 }

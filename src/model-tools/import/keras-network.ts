@@ -452,7 +452,7 @@ export function matchLayers(
     const names = misfits.slice(0, 5).map(({ name }) => quote(name));
     throw importError(
       `Expected ${network.length} layers with weights but the file has ${file.length}. ` +
-        `${isNamed ? 'Missing or not of this architecture' : 'The first that does not fit'}: ${names.join(', ')}.`,
+        `${isNamed ? 'Missing or not in this architecture' : 'First mismatches'}: ${names.join(', ')}.`,
       { layer: misfits[0].name },
     );
   }

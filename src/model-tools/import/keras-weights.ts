@@ -78,7 +78,7 @@ function readLayers(file: Hdf5File): KerasLayer[] {
   const names = texts(file, root, 'layer_names');
   if (names == null) {
     throw importError(
-      'The file has no list of layers (layer_names): it holds no weights that Keras 2 saved.',
+      'The file has no list of layers (layer_names): it does not contain weights saved by Keras 2.',
     );
   }
   assertDistinct(names, 'layer', {});

@@ -120,7 +120,7 @@ describe(OnnxGraph.name, () => {
   it('refuses a name that is taken', () => {
     const graph = new OnnxGraph('twice');
     graph.input('x', 'float32', [1]);
-    expect(() => graph.input('x', 'float32', [1])).toThrow('"x" is in the graph already');
+    expect(() => graph.input('x', 'float32', [1])).toThrow('"x" is already in the graph');
   });
 
   it('writes the same model in pieces, each constant when its turn has come', () => {

@@ -268,7 +268,7 @@ export class OnnxGraph {
   }
 
   private claim(name: string): string {
-    if (this.names.has(name)) throw new Error(`Expected a new name but "${name}" is in the graph already`);
+    if (this.names.has(name)) throw new Error(`Expected a new name but "${name}" is already in the graph`);
     this.names.add(name);
     return name;
   }

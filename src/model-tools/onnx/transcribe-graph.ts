@@ -58,7 +58,7 @@ export class GraphTranscriber {
    * @throws {FaceError} MODEL_INVALID where there is none.
    */
   producer(name: string): OnnxNode {
-    return this.producers.get(name) ?? this.fail(`nothing makes the value ${name}`);
+    return this.producers.get(name) ?? this.fail(`no node outputs the value ${name}`);
   }
 
   /**
@@ -76,7 +76,7 @@ export class GraphTranscriber {
   /** Numbers of a float32 constant of the source. */
   floats(name: string): { dims: number[]; data: Float32Array } {
     const tensor = this.constants.get(name);
-    if (tensor?.dataType !== ONNX_DATA_TYPE.float32) return this.fail(`${name} is no constant of float32`);
+    if (tensor?.dataType !== ONNX_DATA_TYPE.float32) return this.fail(`${name} is not a float32 constant`);
     // A copy: the bytes in the file need not lie at a multiple of four.
     return { dims: tensor.dims, data: new Float32Array(Uint8Array.from(tensor.rawData).buffer) };
   }
@@ -92,7 +92,7 @@ export class GraphTranscriber {
       const { dims, data } = this.floats(input[1]);
       return this.target.prelu(this.copy(input[0]), dims, data);
     }
-    if (!COPIED_OPERATIONS.has(opType)) return this.fail(`the operation ${opType} is not known here`);
+    if (!COPIED_OPERATIONS.has(opType)) return this.fail(`the operation ${opType} is not supported`);
     const inputs = input.map((name) => this.copy(name));
     return this.target.node(opType, inputs, Object.fromEntries(attribute.map(readAttribute)));
   }

@@ -97,9 +97,7 @@ export async function downloadFile(
       if (!isPassing || attempt === retryPolicy.attempts || waitMs > MAX_RETRY_AFTER_MS) {
         throw downloadFailed(source.url, error);
       }
-      events.onNotice(
-        `${basename(source.url)}: ${error.message}; trying again in ${Math.ceil(waitMs / 1000)} s`,
-      );
+      events.onNotice(`${basename(source.url)}: ${error.message}; retrying in ${Math.ceil(waitMs / 1000)} s`);
       await sleep(waitMs);
     }
   }

@@ -80,7 +80,7 @@ describe(extractEntries.name, () => {
     );
     expect(error).toMatchObject({
       code: 'MODEL_ARCHIVE_INVALID',
-      message: expect.stringMatching(/^The pack pack\.zip cannot be taken: [^/]/),
+      message: expect.stringMatching(/^The pack pack\.zip cannot be used: [^/]/),
       details: { file: 'pack.zip' },
     });
     expect(error?.message).toMatch(reason);

@@ -44,7 +44,7 @@ export async function extractEntries(path: string, wanted: readonly WantedEntry[
     // What the disk refuses says so itself.
     if (error instanceof FaceError || (error instanceof Error && 'syscall' in error)) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    const message = `The pack ${file} cannot be taken: ${reason.replace(/\.$/, '')}.`;
+    const message = `The pack ${file} cannot be used: ${reason.replace(/\.$/, '')}.`;
     throw new FaceError('MODEL_ARCHIVE_INVALID', message, { file });
   } finally {
     zip?.close();

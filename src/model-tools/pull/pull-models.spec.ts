@@ -463,7 +463,7 @@ describe('a license that forbids commercial use', () => {
     expect(error).toMatchObject({
       code: 'MODEL_LICENSE_NOT_ACCEPTED',
       message: expect.stringContaining(
-        '(Research license) does not allow commercial use. For research only. Repeat with --accept-license',
+        '(Research license) does not allow commercial use. For research only. If your use complies with it, repeat with --accept-license',
       ),
       details: { model: 'mine', license },
     });
@@ -486,15 +486,15 @@ describe('a model that cannot be pulled', () => {
       'MODEL_UNKNOWN',
       /"mine": no card has that name\. Known: other\.$/,
     ],
-    ['is compiled', card({ compiled: true }), {}, 'MODEL_UNKNOWN', /made by `likeness models compile`/],
+    ['is compiled', card({ compiled: true }), {}, 'MODEL_UNKNOWN', /use `likeness models compile`/],
     [
       'is published nowhere',
       card({ download: undefined }),
       { mirrorUrl: null },
       'MODEL_NOT_FOUND',
-      /names no place .* --from\.$/,
+      /has no download URL .* --from\.$/,
     ],
-    ['pins no sha256', card({ sha256: undefined }), {}, 'MODEL_INVALID', /pins no sha256, .* --sha256/],
+    ['pins no sha256', card({ sha256: undefined }), {}, 'MODEL_INVALID', /has no sha256, .* --sha256/],
     ['pins another', card(), { sha256: sha256(others) }, 'PARAMETER_INVALID', /--sha256/],
   ])('is named where it %s', async (_, mine, options, code, message) => {
     const error = await refusal(pull([mine], options, ['mine']));

@@ -121,10 +121,10 @@ async function plan(
   const model = store.get(name);
   if (model == null || model.card.compiled) {
     const available = [...store.values()].flatMap(({ card }) => (card.compiled ? [] : card.name));
-    const reason = model == null ? 'no card has that name' : 'that one is made by `likeness models compile`';
+    const reason = model == null ? 'no card has that name' : 'use `likeness models compile` for it';
     throw new FaceError(
       'MODEL_UNKNOWN',
-      `Expected a model that is pulled but received ${JSON.stringify(name)}: ${reason}. Known: ${available.join(', ')}.`,
+      `Expected a downloadable model but received ${JSON.stringify(name)}: ${reason}. Known: ${available.join(', ')}.`,
       { model: name, available },
     );
   }
@@ -132,7 +132,7 @@ async function plan(
   if (sha256 != null && (new Set(names).size > 1 || (card.sha256 ?? sha256) !== sha256)) {
     throw new FaceError(
       'PARAMETER_INVALID',
-      `Option --sha256 is for one model whose card pins none, or the same; the card of ${name} pins ${card.sha256 ?? 'none'}.`,
+      `Option --sha256 requires one model whose card has no sha256 or the same one; the card of ${name} has ${card.sha256 ?? 'none'}.`,
       { field: 'sha256' },
     );
   }
@@ -140,7 +140,7 @@ async function plan(
   if (pinned == null) {
     throw new FaceError(
       'MODEL_INVALID',
-      `The card of model ${name} pins no sha256, because none is published. Say with --sha256 which file you trust. Its source: ${card.source}`,
+      `The card of model ${name} has no sha256, because none is published. Specify the file that you trust with --sha256. Its source: ${card.source}`,
       { model: name },
     );
   }
@@ -154,7 +154,7 @@ function licenseNotAccepted({ name, license }: ModelCard): FaceError {
   const note = license.note == null ? '' : ` ${license.note}`;
   return new FaceError(
     'MODEL_LICENSE_NOT_ACCEPTED',
-    `The license of model ${name} (${license.name}) does not allow commercial use.${note} Repeat with --accept-license where your use is within it.`,
+    `The license of model ${name} (${license.name}) does not allow commercial use.${note} If your use complies with it, repeat with --accept-license.`,
     { model: name, license },
   );
 }
@@ -170,7 +170,7 @@ function groupByFile(models: readonly Wanted[], { mirrorUrl, from }: PullOptions
     if (url == null && from == null) {
       throw new FaceError(
         'MODEL_NOT_FOUND',
-        `The card of model ${card.name} names no place to download ${card.file} from. Get it (source: ${card.source}) and name its folder with --from.`,
+        `The card of model ${card.name} has no download URL for ${card.file}. Get the file (source: ${card.source}) and pass its folder with --from.`,
         { model: card.name, file: card.file },
       );
     }
@@ -245,7 +245,7 @@ async function download(
   // Read back from the disk: this is what will be loaded, whichever answers and processes it came by.
   let received = await sha256OfFile(partPath);
   if (received !== fetch.sha256 && resumed) {
-    options.onNotice?.(`${file}: what was resumed is not the file; downloading it from the beginning`);
+    options.onNotice?.(`${file}: the resumed file does not match; downloading it from the beginning`);
     await part.truncate(0);
     await downloadFile(part, partPath, source, events, retryPolicy);
     received = await sha256OfFile(partPath);
@@ -292,7 +292,7 @@ async function copy(fetch: Fetch, from: string, { modelsDir }: PullOptions): Pro
   const packPath = join(from, fetch.file);
   if (!(await isFile(packPath))) throw notInFolder(fetch, `${fetch.file} or ${packed[0].card.file}`);
   if ((await stat(packPath)).size > MAX_PACK_BYTES) {
-    const message = `The pack ${fetch.file} cannot be taken: it has more than ${MAX_PACK_BYTES} bytes.`;
+    const message = `The pack ${fetch.file} cannot be used: it has more than ${MAX_PACK_BYTES} bytes.`;
     throw new FaceError('MODEL_ARCHIVE_INVALID', message, { file: fetch.file });
   }
   const received = await sha256OfFile(packPath);
@@ -347,7 +347,7 @@ function mismatch({ file, sha256, wanted, isPack }: Fetch, received: string): Fa
 
 function notInFolder({ wanted }: Fetch, file: string): FaceError {
   const { name } = wanted[0].card;
-  const message = `The folder given as --from has no file ${file}, which model ${name} is taken from.`;
+  const message = `The folder given as --from has no file ${file}, which contains model ${name}.`;
   return new FaceError('MODEL_NOT_FOUND', message, { field: 'from', model: name, file });
 }
 

@@ -31,7 +31,7 @@ export function assertEmbedding(
   if (!Number.isFinite(norm) || norm === 0) {
     throw new FaceError(
       'EMBEDDING_INVALID',
-      'Expected finite numbers and a length above zero for embedding.',
+      'Expected finite numbers and a length greater than zero for embedding.',
     );
   }
   const unit = new Float32Array(dimensions);

@@ -37,7 +37,7 @@ export async function embedFaces(
     }
     const embeddingNorm = Math.hypot(...embedding);
     if (!(embeddingNorm > 0) || !Number.isFinite(embeddingNorm)) {
-      throw new FaceError('INFERENCE_FAILED', `Model ${card.name} gave no usable embedding.`);
+      throw new FaceError('INFERENCE_FAILED', `Model ${card.name} returned an unusable embedding.`);
     }
     for (let i = 0; i < dimensions; i++) embedding[i] /= embeddingNorm;
     return { embedding, embeddingNorm };

@@ -87,6 +87,6 @@ export function unstatedLicense(code: string): Card['license'] {
   return {
     name: 'not stated',
     commercialUse: false,
-    note: `${code} Of the weights themselves no license is stated: taken as non-commercial.`,
+    note: `${code} The weights have no stated license and are treated as non-commercial.`,
   };
 }

@@ -14,7 +14,7 @@ const BLOCKS = [
 export const VGG_LICENSE = {
   name: 'terms of the Visual Geometry Group, Oxford',
   commercialUse: false,
-  note: 'Taken as non-commercial: ask the publisher of the weights.',
+  note: 'Treated as non-commercial: ask the publisher of the weights.',
 };
 
 /**

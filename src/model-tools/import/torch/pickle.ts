@@ -70,7 +70,7 @@ const STOP = 0x2e;
 const OPERATIONS = {
   PROTO: (machine: Machine) => {
     const version = machine.byte();
-    if (version !== PROTOCOL) throw damaged(`its pickle has protocol ${version}, and not ${PROTOCOL}`);
+    if (version !== PROTOCOL) throw damaged(`its pickle has protocol ${version} instead of ${PROTOCOL}`);
   },
   MARK: (machine: Machine) => machine.mark(),
   EMPTY_TUPLE: (machine: Machine) => machine.push([]),
@@ -89,13 +89,15 @@ const OPERATIONS = {
   },
   BINUNICODE: (machine: Machine) => {
     const length = machine.bytes(4).readUInt32LE();
-    if (length > MAX_TEXT_BYTES) throw damaged(`a text has ${length} bytes`);
+    if (length > MAX_TEXT_BYTES) throw damaged(`a string has ${length} bytes`);
     machine.push(machine.bytes(length).toString('utf8'));
   },
   GLOBAL: (machine: Machine) => {
     const name = `${machine.line()}.${machine.line()}`;
     if (!machine.isKnown(name)) {
-      throw importError(`The file names ${quote(name)}, which no state dict needs: it is not loaded.`);
+      throw importError(
+        `The file refers to ${quote(name)}, which is not allowed in a state dict, so it is not loaded.`,
+      );
     }
     machine.push(new PickleGlobal(name));
   },
@@ -104,7 +106,7 @@ const OPERATIONS = {
     const args = machine.popList();
     const callee = machine.pop();
     const call = callee instanceof PickleGlobal ? own(machine.calls.functions, callee.name) : undefined;
-    if (call == null) throw damaged('it calls what is no function');
+    if (call == null) throw damaged('it calls a value that is not a function');
     machine.push(call(args));
   },
   // The state of an OrderedDict is the version of each module: nothing that weights depend on.
@@ -152,7 +154,7 @@ export function readPickle(
     if (!Object.hasOwn(OPCODES, opcode)) {
       const hex = `0x${opcode.toString(16).padStart(2, '0')}`;
       throw importError(
-        `The file has the pickle opcode ${hex}, which no state dict needs: it is not loaded.`,
+        `The file has the pickle opcode ${hex}, which is not allowed in a state dict, so it is not loaded.`,
       );
     }
     OPERATIONS[OPCODES[opcode]](machine);
@@ -178,7 +180,7 @@ class Machine {
 
   bytes(length: number): Buffer {
     const end = this.position + length;
-    if (end > this.file.length) throw damaged('it ends in the middle of a pickle');
+    if (end > this.file.length) throw damaged('it ends inside a pickle');
     const bytes = this.file.subarray(this.position, end);
     this.position = end;
     return bytes;
@@ -206,13 +208,13 @@ class Machine {
 
   popMany(count: number): PickleValue[] {
     if (this.stack.length - count < (this.marks.at(-1) ?? 0))
-      throw damaged('its pickle takes what is not there');
+      throw damaged('its pickle reads a missing value');
     return this.stack.splice(this.stack.length - count);
   }
 
   popList(): PickleValue[] {
     const value = this.pop();
-    if (!Array.isArray(value)) throw damaged('the arguments of a call are no tuple');
+    if (!Array.isArray(value)) throw damaged('the arguments of a call are not a tuple');
     return value;
   }
 
@@ -228,13 +230,13 @@ class Machine {
 
   topList(): PickleValue[] {
     const top = this.top();
-    if (!Array.isArray(top)) throw damaged('it appends to what is no list');
+    if (!Array.isArray(top)) throw damaged('it appends to a value that is not a list');
     return top;
   }
 
   topDict(): PickleDict {
     const top = this.top();
-    if (!(top instanceof Map)) throw damaged('it sets items of what is no dictionary');
+    if (!(top instanceof Map)) throw damaged('it sets items of a value that is not a dictionary');
     return top as PickleDict;
   }
 
@@ -243,7 +245,7 @@ class Machine {
   }
 
   recall(index: number): void {
-    if (!this.memo.has(index)) throw damaged('its pickle takes what is not there');
+    if (!this.memo.has(index)) throw damaged('its pickle reads a missing value');
     this.push(this.memo.get(index) as PickleValue);
   }
 
@@ -254,7 +256,7 @@ class Machine {
   }
 
   private top(): PickleValue {
-    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw damaged('its pickle takes what is not there');
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw damaged('its pickle reads a missing value');
     return this.stack[this.stack.length - 1];
   }
 }
@@ -264,7 +266,7 @@ function setItems(items: readonly PickleValue[], dict: PickleDict): void {
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i];
     if (typeof key !== 'string' && typeof key !== 'number') {
-      throw damaged('a dictionary has a key that is neither text nor number');
+      throw damaged('a dictionary has a key that is neither a string nor a number');
     }
     dict.set(key, items[i + 1]);
   }
@@ -285,5 +287,5 @@ function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefine
 
 /** MODEL_IMPORT_FAILED for a file that PyTorch has not written like this. */
 export function damaged(problem: string) {
-  return importError(`The file of the weights is damaged: ${problem}.`);
+  return importError(`The weights file is damaged: ${problem}.`);
 }

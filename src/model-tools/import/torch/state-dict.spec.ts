@@ -105,33 +105,37 @@ describe(StateDict.name, () => {
     expect(() => weights.floats('count', [])).toThrow(refused(/is torch.LongStorage \[\]/, 'count'));
     expect(() => weights.passOver('a')).toThrow(refused(/Expected torch.LongStorage/, 'a'));
     expect(() => weights.floats('nan', [2, 3])).toThrow(refused(/not finite/, 'nan'));
-    expect(() => weights.assertAllUsed()).toThrow(refused(/2 tensors that are not of this/, 'a'));
+    expect(() => weights.assertAllUsed()).toThrow(refused(/2 tensors that are not in this/, 'a'));
   });
 
   it.each<[string, Buffer, RegExp]>([
-    ['nothing', Buffer.alloc(0), /no file of PyTorch/],
-    ['text', Buffer.from('weights'), /no file of PyTorch/],
+    ['nothing', Buffer.alloc(0), /not a PyTorch file/],
+    ['text', Buffer.from('weights'), /not a PyTorch file/],
     ['an older protocol', Buffer.concat([op(0x80, 1), MAGIC.subarray(2)]), /protocol 1/],
-    ['another magic number', Buffer.concat([pickle(int(7)), VERSION]), /no file of PyTorch/],
+    ['another magic number', Buffer.concat([pickle(int(7)), VERSION]), /not a PyTorch file/],
     ['another version', Buffer.concat([MAGIC, pickle(int(1002))]), /format has version 1002/],
     ['a big-endian machine', Buffer.concat([MAGIC, VERSION, system(false)]), /little-endian/],
     ['no description of the machine', Buffer.concat([MAGIC, VERSION, pickle(int(1))]), /little-endian/],
     ['a zip', Buffer.from('PK\x03\x04 and more'), /zip format of PyTorch 1.6/],
     ['a model as a whole', Buffer.concat([HEADER, pickle(global('models', 'Net'))]), /"models.Net"/],
-    ['a number in the place of tensors', Buffer.concat([HEADER, pickle(int(1))]), /no state dict/],
-    ['an empty state dict', Buffer.concat([HEADER, stateDict([])]), /no state dict/],
+    ['a number in the place of tensors', Buffer.concat([HEADER, pickle(int(1))]), /not a state dict/],
+    ['an empty state dict', Buffer.concat([HEADER, stateDict([])]), /not a state dict/],
     [
       'tensors inside of something else',
       Buffer.concat([HEADER, pickle(Buffer.from('}'), text('epoch'), int(3), Buffer.from('s'))]),
-      /no state dict/,
+      /not a state dict/,
     ],
     [
       'no storages',
       Buffer.concat([HEADER, stateDict([{ name: 'a', key: '1', length: 1, dims: [1] }])]),
       /ends in/,
     ],
-    ['something after the end', Buffer.concat([torchFile([A]), Buffer.alloc(1)]), /follows the last storage/],
-    ['a storage cut off', torchFile([A]).subarray(0, -1), /middle of a storage/],
+    [
+      'something after the end',
+      Buffer.concat([torchFile([A]), Buffer.alloc(1)]),
+      /data after the last storage/,
+    ],
+    ['a storage cut off', torchFile([A]).subarray(0, -1), /inside a storage/],
   ])('refuses %s', (_, file, message) => refuses(file, message));
 
   it.each<[string, object, RegExp]>([
@@ -151,12 +155,12 @@ describe(StateDict.name, () => {
     ['has a negative offset', { offset: -1 }, /no storage, offset/],
     ['has a negative size', { dims: [-1] }, /no storage, offset/],
     ['has a negative stride', { dims: [2], strides: [-1] }, /no storage, offset/],
-    ['has more sizes than strides', { dims: [2, 3], strides: [1] }, /more sizes than strides/],
+    ['has more sizes than strides', { dims: [2, 3], strides: [1] }, /different numbers of sizes and strides/],
     ['has nine dimensions', { dims: Array<number>(9).fill(1) }, /no storage, offset/],
     ['looks at a view', { view: int(1) }, /persistent id/],
     ['has a negative storage', { length: -1 }, /persistent id/],
-    ['has another storage than the file', { length: 7 }, /says that it has 6/],
-    ['has a storage that is not there', { key: '2' }, /no tensor looks at/],
+    ['has another storage than the file', { length: 7 }, /declares 6/],
+    ['has a storage that is not there', { key: '2' }, /no tensor uses/],
   ])('refuses a file whose tensor %s', (_, description, message) => refuses(described(description), message));
 
   it('refuses storages that do not fit together', () => {
@@ -164,11 +168,11 @@ describe(StateDict.name, () => {
     const file = (pickled: Buffer, keys: string[], ...storages: Buffer[]) =>
       Buffer.concat([HEADER, pickled, keyList(keys), ...storages]);
     const pickled = stateDict([one]);
-    refuses(file(pickled, []), /is not there/);
+    refuses(file(pickled, []), /missing storage/);
     refuses(file(pickled, ['1', '1'], storage([1]), storage([1])), /twice/);
-    refuses(file(pickled, ['1', '2'], storage([1]), storage([1])), /no tensor looks at/);
-    refuses(file(pickled, ['1'], storage([1], 'float', 2 ** 40)), /says that it has 1099511627776/);
-    refuses(file(pickled, ['1'], storage([1], 'float', -1)), /says that it has -1/);
+    refuses(file(pickled, ['1', '2'], storage([1]), storage([1])), /no tensor uses/);
+    refuses(file(pickled, ['1'], storage([1], 'float', 2 ** 40)), /declares 1099511627776/);
+    refuses(file(pickled, ['1'], storage([1], 'float', -1)), /declares -1/);
     refuses(file(stateDict([one, { ...one, name: 'b', kind: 'long' }]), ['1'], storage([1])), /two ways/);
     refuses(file(stateDict([one, { ...one, name: 'b', length: 2 }]), ['1'], storage([1])), /two ways/);
     refuses(Buffer.concat([HEADER, pickled, pickle(int(1))]), /list of storages/);
@@ -182,14 +186,14 @@ describe(StateDict.name, () => {
     [
       'calls a storage',
       call(global('torch', 'FloatStorage'), tuple()),
-      /names "torch.FloatStorage"|no function/,
+      /names "torch.FloatStorage"|not a function/,
     ],
-    ['calls a number', call(int(1), tuple()), /no function/],
-    ['calls without a tuple', call(global('collections', 'OrderedDict'), int(1)), /no tuple/],
+    ['calls a number', call(int(1), tuple()), /not a function/],
+    ['calls without a tuple', call(global('collections', 'OrderedDict'), int(1)), /not a tuple/],
     [
       'fills a dictionary by arguments',
       call(global('collections', 'OrderedDict'), tuple(int(1))),
-      /of arguments/,
+      /with arguments/,
     ],
     ['has the opcode of a class (INST)', Buffer.from('(ios\nsystem\n'), /opcode 0x69/],
     ['has the opcode NEWOBJ', op(0x81), /opcode 0x81/],
@@ -197,23 +201,23 @@ describe(StateDict.name, () => {
     ['has the opcode of extensions (EXT1)', op(0x82, 1), /opcode 0x82/],
     ['has the opcode of floats', Buffer.from('G'), /opcode 0x47/],
     ['has an opcode that there is not', op(0xff), /opcode 0xff/],
-    ['recalls what was never there', op(0x68, 5), /not there/],
-    ['pops from nothing', Buffer.from('R'), /not there/],
+    ['recalls what was never there', op(0x68, 5), /missing value/],
+    ['pops from nothing', Buffer.from('R'), /missing value/],
     ['takes what is under a mark', Buffer.concat([int(1), Buffer.from('(0Q')]), /opcode 0x30/],
-    ['reaches under a mark', Buffer.concat([int(1), Buffer.from('(\x85')]), /opcode|not there/],
+    ['reaches under a mark', Buffer.concat([int(1), Buffer.from('(\x85')]), /opcode|missing value/],
     ['has no mark', Buffer.from('t'), /lacks a mark/],
     ['leaves two values', Buffer.concat([int(1), int(1)]), /more than one value/],
     ['leaves a mark', Buffer.concat([Buffer.from('('), int(1)]), /more than one value/],
     ['leaves nothing', Buffer.alloc(0), /more than one value/],
-    ['sets items of a number', Buffer.concat([int(1), Buffer.from('(u')]), /no dictionary/],
-    ['appends to a dictionary', Buffer.from('}(e'), /no list/],
+    ['sets items of a number', Buffer.concat([int(1), Buffer.from('(u')]), /not a dictionary/],
+    ['appends to a dictionary', Buffer.from('}(e'), /not a list/],
     [
       'has a key without a value',
       Buffer.concat([Buffer.from('}('), int(1), Buffer.from('u')]),
       /without a value/,
     ],
-    ['has a list for a key', Buffer.from('}]]s'), /neither text nor number/],
-    ['has a text of four gigabytes', op(0x58, 0xff, 0xff, 0xff, 0xff), /a text has 4294967295 bytes/],
+    ['has a list for a key', Buffer.from('}]]s'), /neither a string nor a number/],
+    ['has a text of four gigabytes', op(0x58, 0xff, 0xff, 0xff, 0xff), /a string has 4294967295 bytes/],
     ['has an integer of 255 bytes', op(0x8a, 255), /an integer has 255 bytes/],
     ['has a name without an end', Buffer.from('ccollections'), /no end|middle/],
     ['has a persistent id that is a text', Buffer.concat([text('x'), Buffer.from('Q')]), /persistent id/],
@@ -222,7 +226,7 @@ describe(StateDict.name, () => {
   );
 
   it('refuses persistent ids in the header', () => {
-    refuses(pickle(int(1), Buffer.from('Q')), /where none belongs/);
+    refuses(pickle(int(1), Buffer.from('Q')), /in an unexpected place/);
   });
 
   it('ends with a code wherever a file is cut off', () => {

@@ -73,8 +73,8 @@ export class StateDict {
   static parse(file: Buffer): StateDict {
     if (file.subarray(0, ZIP_MAGIC.length).equals(ZIP_MAGIC)) {
       throw importError(
-        'The file is in the zip format of PyTorch 1.6 and later, which is not read. In Python, ' +
-          'torch.save(weights, path, _use_new_zipfile_serialization=False) writes the older one.',
+        'The file is in the zip format of PyTorch 1.6 and later, which is not supported. In Python, ' +
+          'torch.save(weights, path, _use_new_zipfile_serialization=False) writes the older format.',
       );
     }
     const reader = new Reader(file);
@@ -127,7 +127,7 @@ export class StateDict {
     const unused = [...this.tensors.keys()].filter((name) => !this.used.has(name));
     if (unused.length === 0) return;
     const names = unused.slice(0, 5).map(quote).join(', ');
-    throw importError(`The file has ${unused.length} tensors that are not of this architecture: ${names}.`, {
+    throw importError(`The file has ${unused.length} tensors that are not in this architecture: ${names}.`, {
       layer: unused[0],
     });
   }
@@ -159,7 +159,7 @@ class Reader {
     const start = this.file[0];
     // A pickle of protocol 2 or more begins so: anything else is no file of PyTorch, and not a damaged one.
     if (start !== 0x80 || this.read() !== MAGIC) {
-      throw importError('The file is no file of PyTorch: it does not begin with its magic number.');
+      throw importError('The file is not a PyTorch file: it does not begin with its magic number.');
     }
     const version = this.read();
     if (version !== FORMAT_VERSION) throw damaged(`its format has version ${String(version)}`);
@@ -173,7 +173,7 @@ class Reader {
     const value = this.read({
       functions: {
         'collections.OrderedDict': (args) => {
-          if (args.length > 0) throw damaged('an OrderedDict is made of arguments');
+          if (args.length > 0) throw damaged('an OrderedDict is created with arguments');
           return new Map();
         },
         'torch._utils._rebuild_tensor_v2': toTensor,
@@ -183,7 +183,7 @@ class Reader {
     });
     const entries = value instanceof Map ? [...(value as Map<unknown, PickleValue>)] : [];
     if (entries.length === 0 || !entries.every(([, tensor]) => tensor instanceof TensorView)) {
-      throw importError('The file is no state dict: it holds something else than named tensors.');
+      throw importError('The file is not a state dict: it contains values other than named tensors.');
     }
     return new Map(entries.map(([name, tensor]) => [String(name), tensor as TensorView]));
   }
@@ -192,20 +192,20 @@ class Reader {
   readStorages(): Map<string, Buffer> {
     const keys = this.read();
     const isList = Array.isArray(keys) && keys.every((key) => typeof key === 'string');
-    if (!isList) throw damaged('its list of storages is no list of texts');
+    if (!isList) throw damaged('its list of storages is not a list of strings');
     const data = new Map<string, Buffer>();
     for (const key of keys as string[]) {
       const storage = this.storages.get(key);
-      if (storage == null) throw damaged('it lists a storage that no tensor looks at');
+      if (storage == null) throw damaged('it lists a storage that no tensor uses');
       if (data.has(key)) throw damaged('it lists a storage twice');
       const length = this.bytes(8).readBigInt64LE();
       if (length !== BigInt(storage.length)) {
-        throw damaged(`a storage of ${storage.length} elements says that it has ${length}`);
+        throw damaged(`a storage of ${storage.length} elements declares ${length}`);
       }
       data.set(key, this.bytes(storage.length * STORAGES[storage.kind]));
     }
-    if (data.size !== this.storages.size) throw damaged('a tensor looks at a storage that is not there');
-    if (this.position !== this.file.length) throw damaged('something follows the last storage');
+    if (data.size !== this.storages.size) throw damaged('a tensor uses a missing storage');
+    if (this.position !== this.file.length) throw damaged('it has data after the last storage');
     return data;
   }
 
@@ -214,7 +214,7 @@ class Reader {
     const [tag, kind, key, , length, view = null] = Array.isArray(id) ? id : [];
     const isKind = kind instanceof PickleGlobal && Object.hasOwn(STORAGES, kind.name);
     if (tag !== 'storage' || !isKind || typeof key !== 'string' || !isCount(length) || view !== null) {
-      throw damaged('a persistent id is none of a storage');
+      throw damaged('a persistent id does not describe a storage');
     }
     const storage = new Storage(kind.name as StorageKind, key, length);
     const known = this.storages.get(key) ?? storage;
@@ -232,7 +232,7 @@ class Reader {
 
   private bytes(length: number): Buffer {
     const end = this.position + length;
-    if (end > this.file.length) throw damaged('it ends in the middle of a storage');
+    if (end > this.file.length) throw damaged('it ends inside a storage');
     const bytes = this.file.subarray(this.position, end);
     this.position = end;
     return bytes;
@@ -243,7 +243,7 @@ const NO_CALLS: PickleCalls = {
   functions: {},
   names: new Set(),
   persistent: () => {
-    throw damaged('a persistent id is where none belongs');
+    throw damaged('a persistent id is in an unexpected place');
   },
 };
 
@@ -254,7 +254,7 @@ function toTensor([storage, offset, dims, strides]: readonly PickleValue[]): Ten
   if (!(storage instanceof Storage) || !isCount(offset) || !isShape(dims) || !isShape(strides)) {
     throw damaged('a tensor has no storage, offset, sizes and strides');
   }
-  if (dims.length !== strides.length) throw damaged('a tensor has more sizes than strides, or fewer');
+  if (dims.length !== strides.length) throw damaged('a tensor has different numbers of sizes and strides');
   return new TensorView(storage, offset, dims, strides);
 }
 
@@ -269,7 +269,7 @@ function assertInside(
   data: ReadonlyMap<string, Buffer>,
 ) {
   const fail = (problem: string) =>
-    importError(`The file of the weights is damaged: the tensor ${quote(name)} ${problem}.`, { layer: name });
+    importError(`The weights file is damaged: the tensor ${quote(name)} ${problem}.`, { layer: name });
   if (!data.has(storage.key)) throw fail('has no data');
   if (dims.includes(0)) throw fail('is empty');
   const axes = dims
@@ -282,7 +282,7 @@ function assertInside(
     if (stride <= reach) throw fail('has strides that overlap');
     reach += (size - 1) * stride;
   }
-  if (offset + reach >= storage.length) throw fail('reaches beyond its storage');
+  if (offset + reach >= storage.length) throw fail('extends beyond its storage');
 }
 
 function withoutPrefix(tensors: Map<string, TensorView>): Map<string, TensorView> {

@@ -123,7 +123,7 @@ export const ERROR_EXAMPLES: Readonly<
   },
   MODEL_LOAD_FAILED: {
     message:
-      'Model sface cannot be loaded: its file face_recognition_sface_2021dec.onnx is in none of the models folders.',
+      'Model sface cannot be loaded: its file face_recognition_sface_2021dec.onnx is not in any models folder.',
     details: { model: 'sface', reason: 'MODEL_NOT_FOUND' },
   },
   MEMORY_BUDGET_EXCEEDED: {
