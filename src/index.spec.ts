@@ -9,7 +9,9 @@ const INJECTED = [
   'RepresentationService',
   'DetectionService',
   'AnalysisService',
+  'GalleryModule',
   'GalleryService',
+  'GalleryStore',
 ];
 
 describe('the library surface', () => {
