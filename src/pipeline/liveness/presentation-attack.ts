@@ -12,8 +12,8 @@ export interface AttackModel {
 }
 
 /**
- * Least side of what a network looks at, in longer sides of the face box: all of the face. Photos as tight as that are still
- * told right (docs/accuracy.md); of larger faces the networks would see a part.
+ * Least side of what a network looks at, in longer sides of the face box: all of the face. Photos this tight are still
+ * classified correctly (docs/accuracy.md); of larger faces the networks would see a part.
  */
 const MIN_CONTEXT = 1;
 
