@@ -137,7 +137,7 @@ async function startRebuilding(models) {
   };
 }
 
-/** Pairs of the labelled photos, as data URIs: the first lines of the list, and the last ones, which are of two people. */
+/** Pairs of the labeled photos, as data URIs: the first lines of the list, and the last ones, which are of two people. */
 function pairs() {
   const lines = readFileSync(join(photosDir, 'master.csv'), 'utf8').trim().split(/\r?\n/).slice(1);
   const half = VERIFICATIONS / 2;

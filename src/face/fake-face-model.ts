@@ -361,7 +361,7 @@ function defaultFace(index: number): AnalyzedFace {
   };
 }
 
-/** Unit vector that follows from the name alone: bytes of repeated hashes, centred. */
+/** Unit vector that follows from the name alone: bytes of repeated hashes, centered. */
 function personEmbedding(person: string): Float32Array {
   const values: number[] = [];
   for (let block = 0; values.length < DIMENSIONS; block++) {

@@ -67,7 +67,7 @@ describe(VerificationService.name, () => {
     expect(answer.reference?.box.x).toBe(230);
   });
 
-  it('compares the face at the centre under centerLargest', async () => {
+  it('compares the face at the center under centerLargest', async () => {
     const at = (x: number, y: number, side: number) => ({ x, y, width: side, height: side });
     model.addImage(pair, {
       faces: [

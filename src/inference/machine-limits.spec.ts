@@ -22,11 +22,11 @@ describe(machineLimits.name, () => {
     ['250000 100000', 3],
     ['50000 100000', 1],
     ['1600000 100000', 8],
-  ])('honours the quota "%s" of a container: %d cores', (quota, cores) => {
+  ])('honors the quota "%s" of a container: %d cores', (quota, cores) => {
     expect(machineLimits(files({ '/sys/fs/cgroup/cpu.max': quota }), machine).cores).toBe(cores);
   });
 
-  it('honours a quota of the first version of control groups, where -1 is none', () => {
+  it('honors a quota of the first version of control groups, where -1 is none', () => {
     const quota = (value: string) =>
       files({
         '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': value,

@@ -1,10 +1,10 @@
-/** Similarities of labelled pairs; an undetected face gives -Infinity, so that the pair counts as rejected. */
+/** Similarities of labeled pairs; an undetected face gives -Infinity, so that the pair counts as rejected. */
 export interface ScoredPairs {
   mated: number[];
   nonMated: number[];
 }
 
-/** What a threshold does to labelled pairs. */
+/** What a threshold does to labeled pairs. */
 export interface ErrorCounts {
   /** Non-mated pairs that are accepted. */
   falseMatches: number;

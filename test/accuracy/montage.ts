@@ -31,7 +31,7 @@ const CONTEXT = 2;
 const MIN_IOU = 0.3;
 
 /**
- * Pastes faces of a size onto grey, each somewhere in its own cell of a grid.
+ * Pastes faces of a size onto gray, each somewhere in its own cell of a grid.
  *
  * @param faces - one for each cell, of untouched photos.
  * @param faceSize - shorter side of the boxes, in pixels.

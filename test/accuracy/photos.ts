@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedDir } from '../support/shared';
 
-/** A labelled photo. */
+/** A labeled photo. */
 export interface Photo {
   /** Who it shows. Photos of one person are mated. */
   person: string;
@@ -22,7 +22,7 @@ export interface GroupPhoto extends Photo {
 }
 
 /** A pair of master.csv. */
-export interface LabelledPair {
+export interface LabeledPair {
   a: string;
   b: string;
   isMated: boolean;
@@ -63,8 +63,8 @@ export function london102(): PhotoSet<GroupPhoto> {
   return { name: 'london102', photos };
 }
 
-/** The labelled pairs of DeepFace's unit tests: file_x,file_y,Decision. */
-export function masterPairs(): LabelledPair[] {
+/** The labeled pairs of DeepFace's unit tests: file_x,file_y,Decision. */
+export function masterPairs(): LabeledPair[] {
   const root = join(dataDir, 'deepface');
   return linesOf(join(root, 'master.csv')).map(([a, b, decision]) => ({
     a: join(root, a),

@@ -64,7 +64,7 @@ describeWithShared("DeepFace's own cases", () => {
       }
     });
 
-    it('decides all 300 pairs of master.csv as they are labelled', async () => {
+    it('decides all 300 pairs of master.csv as they are labeled', async () => {
       const pairs = readFileSync(join(folder, 'master.csv'), 'utf8')
         .trim()
         .split(/\r?\n/)

@@ -23,7 +23,7 @@ const CELLS = 4;
 export const SMALL_DIMENSIONS = CELLS * CELLS * 3;
 
 /**
- * Writes an embedder per name: the mean colours of a grid over the aligned face, less their mean. Weak, quick, and of a
+ * Writes an embedder per name: the mean colors of a grid over the aligned face, less their mean. Weak, quick, and of a
  * true graph: what it says of a photo follows from the photo. The card's own threshold is one that DeepFace has nowhere.
  *
  * @returns folder, for FACE_MODEL_DIRS.

@@ -205,7 +205,7 @@ export function verifyCases(setup: () => Setup): void {
     it('may hold fields that nobody knows', async () => {
       const body = await verify(uri('person'), uri('person'), {
         silent: true,
-        colour: { of: ['the', 'sky'] },
+        color: { of: ['the', 'sky'] },
         n: null,
       });
       expect(body.verified).toBe(true);

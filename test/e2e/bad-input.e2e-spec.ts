@@ -272,7 +272,7 @@ describe('bad input', () => {
       ['detector', ''],
       ['embedder', 'x'.repeat(101)],
       ['maxFaces', '3'],
-      ['colour', 'red'],
+      ['color', 'red'],
     ])('verify with %s=%j', async (name, value) => {
       const fields = { [name]: expect.any(String) };
       const json = post('verify').send({ probe: goodBase64, reference: goodBase64, [name]: value });

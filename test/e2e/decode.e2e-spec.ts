@@ -40,8 +40,8 @@ describe(decodeImage.name, () => {
   // What sharp wrote has to be what the names of the fixtures say, or the suite above proves nothing.
   it.each([
     ['PNG of 16 bits', { format: 'png', depth: 'ushort', channels: 3 }],
-    ['grey PNG', { format: 'png', channels: 1 }],
-    ['grey PNG with alpha', { format: 'png', channels: 2, hasAlpha: true }],
+    ['gray PNG', { format: 'png', channels: 1 }],
+    ['gray PNG with alpha', { format: 'png', channels: 2, hasAlpha: true }],
     ['RGBA PNG', { format: 'png', channels: 4, hasAlpha: true }],
     ['animated GIF', { format: 'gif', pages: 2 }],
     ['animated WebP', { format: 'webp', pages: 2 }],

@@ -238,7 +238,7 @@ describe('the default models in real workers', () => {
     expect([faces.length, imageWidth, imageHeight]).toEqual([1, 512, 512]);
     const [{ box }] = faces;
     expectInside(box, imageWidth, imageHeight);
-    // In the grey drawing the edges of the box lie up to 29 pixels from those in the coloured one.
+    // In the gray drawing the edges of the box lie up to 29 pixels from those in the colored one.
     const whole = (await model.detect(await portraitJpeg())).faces[0].box;
     for (const side of ['x', 'y', 'width', 'height'] as const) {
       expect(Math.abs(box[side] - whole[side])).toBeLessThan(0.08 * 512);

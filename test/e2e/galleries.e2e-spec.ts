@@ -151,7 +151,7 @@ describe('galleries over HTTP', () => {
       [{ id: 'x', metadata: { a: { b: 1 } } }, 'metadata', 'must have values that are'],
       [{ id: 'x', metadata: [1] }, 'metadata', 'must be a flat object'],
       [{ id: 'x', metadata: 'a' }, 'metadata', 'must be a flat object'],
-      [{ id: 'x', colour: 'red' }, 'colour', 'should not exist'],
+      [{ id: 'x', color: 'red' }, 'color', 'should not exist'],
     ])('is refused as %j', async (body, field, reason) => {
       const answer = await service.http.post('/v1/galleries').send(body);
       expect([answer.status, answer.body.error?.code]).toEqual([400, 'PARAMETER_INVALID']);

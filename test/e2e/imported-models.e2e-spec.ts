@@ -84,7 +84,7 @@ describe('imported models in the engine', () => {
     });
   });
 
-  it('estimates expressions with a network that takes grey pixels', async () => {
+  it('estimates expressions with a network that takes gray pixels', async () => {
     const picture = await pictureOf(references.ghostfacenet);
     const { faces } = await engine.analyze(picture, { wholeImage: 'always' });
     expect(faces).toHaveLength(1);

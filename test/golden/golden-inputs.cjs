@@ -5,7 +5,7 @@
  * Shared by make-goldens.mjs (which runs the peer on them) and the golden spec (which runs our models on them).
  */
 
-/** Kinds of picture: smooth blobs, plain noise, a cartoon face that fills the frame, and a small one off the centre. */
+/** Kinds of picture: smooth blobs, plain noise, a cartoon face that fills the frame, and a small one off the center. */
 const KINDS = ['blobs', 'noise', 'face', 'portrait'];
 
 /** Input size in pixels, and the outputs, of every compiled model. */
@@ -29,7 +29,7 @@ const LIPS = [172, 74, 78];
 const LIGHT = [236, 190, 158];
 const SHADE = [186, 134, 104];
 
-/** The parts of a cartoon face, back to front: centre, half axes (in thousandths of the face radius) and colour. */
+/** The parts of a cartoon face, back to front: center, half axes (in thousandths of the face radius) and color. */
 const FACE_PARTS = [
   [0, 2000, 1900, 1075, CLOTH],
   [0, 900, 357, 520, SHADE],
@@ -63,39 +63,39 @@ function clampByte(value) {
   return Math.max(0, Math.min(255, value));
 }
 
-function insideEllipse(x, y, centreX, centreY, radiusX, radiusY) {
-  const dx = (x - centreX) * radiusY;
-  const dy = (y - centreY) * radiusX;
+function insideEllipse(x, y, centerX, centerY, radiusX, radiusY) {
+  const dx = (x - centerX) * radiusY;
+  const dy = (y - centerY) * radiusX;
   return dx * dx + dy * dy <= radiusX * radiusX * radiusY * radiusY;
 }
 
 function blobs(x, y) {
-  const colour = [x >> 2, y >> 2, (2 * CANVAS - x - y) >> 3];
-  const centres = [
+  const color = [x >> 2, y >> 2, (2 * CANVAS - x - y) >> 3];
+  const centers = [
     [300, 260, 200],
     [700, 420, 260],
     [480, 800, 180],
   ];
-  centres.forEach(([centreX, centreY, radius], channel) => {
-    const distance = (x - centreX) * (x - centreX) + (y - centreY) * (y - centreY);
+  centers.forEach(([centerX, centerY, radius], channel) => {
+    const distance = (x - centerX) * (x - centerX) + (y - centerY) * (y - centerY);
     const inside = Math.max(0, radius * radius - distance);
-    colour[channel] += Math.floor((inside * 160) / (radius * radius));
+    color[channel] += Math.floor((inside * 160) / (radius * radius));
   });
-  return colour;
+  return color;
 }
 
-function cartoon(centreX, centreY, radius) {
+function cartoon(centerX, centerY, radius) {
   const parts = FACE_PARTS.map(([dx, dy, halfWidth, halfHeight, paint]) => {
     const [x, y, radiusX, radiusY] = [dx, dy, halfWidth, halfHeight].map((value) =>
       Math.trunc((value * radius) / 1000),
     );
-    return { x: centreX + x, y: centreY + y, radiusX, radiusY, paint };
+    return { x: centerX + x, y: centerY + y, radiusX, radiusY, paint };
   }).reverse();
   return (x, y) => {
     const background = [120 + (y >> 4), 140 + (x >> 5), 170 - (y >> 5)];
     const top = parts.find((part) => insideEllipse(x, y, part.x, part.y, part.radiusX, part.radiusY));
     // Light from the upper left, so that the face is not flat.
-    const side = Math.trunc(((2 * (centreX - x) + centreY - y) * 16) / radius);
+    const side = Math.trunc(((2 * (centerX - x) + centerY - y) * 16) / radius);
     const light = Math.max(-40, Math.min(40, side));
     return (top ? top.paint : background).map((value) => value + light);
   };

@@ -1,6 +1,6 @@
 import type { CardInput } from '../../src/models/model-card';
 
-/** Input of a graph that takes uint8 NHWC RGB and normalises inside, as the compiled models do. */
+/** Input of a graph that takes uint8 NHWC RGB and normalizes inside, as the compiled models do. */
 export function cardInput(width: number, height: number, extra: Partial<CardInput> = {}): CardInput {
   return {
     width,

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Certificate } from './self-signed';
 
 /** How one request is answered. */
-export type Behaviour = (
+export type Behavior = (
   response: ServerResponse,
   file: Buffer,
   request: IncomingMessage,
@@ -18,7 +18,7 @@ export interface FileServer {
   file: Buffer;
   etag: string;
   /** Used up one by one; afterwards requests are answered as they should be. */
-  next: Behaviour[];
+  next: Behavior[];
   /** What was asked for so far: path and Range. */
   requests: { path: string; range: string | undefined }[];
   /** Called with the bytes that the client has, for what happens only then. */
@@ -30,7 +30,7 @@ export async function startFileServer(file: Buffer, certificate?: Certificate): 
   const state = {
     file,
     etag: '"one"',
-    next: [] as Behaviour[],
+    next: [] as Behavior[],
     requests: [] as FileServer['requests'],
     reached: (_count: number) => undefined as void,
   };
@@ -53,8 +53,8 @@ export async function startFileServer(file: Buffer, certificate?: Certificate): 
   });
 }
 
-/** Honours Range where If-Range is of this file. */
-export function honest(etag: string): Behaviour {
+/** Honors Range where If-Range is of this file. */
+export function honest(etag: string): Behavior {
   return (response, file, { headers }) => {
     const from =
       headers['if-range'] === etag ? Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0) : 0;
@@ -66,7 +66,7 @@ export function honest(etag: string): Behaviour {
 }
 
 /** Answers 206 with what it says, which need not be what was asked for. */
-export function partial(etag: string, from: number, contentRange: string): Behaviour {
+export function partial(etag: string, from: number, contentRange: string): Behavior {
   return (response, file) => sendFrom(response, file, etag, from, contentRange);
 }
 
@@ -85,7 +85,7 @@ function sendFrom(
  * Promises the whole file and sends so many bytes of it. Then it sends nothing more, or resets the connection once the
  * client has them: a reset takes along what is still on its way.
  */
-export function first(count: number, then: 'reset' | 'stall', etag: string | null = '"one"'): Behaviour {
+export function first(count: number, then: 'reset' | 'stall', etag: string | null = '"one"'): Behavior {
   return (response, file, _request, server) => {
     response.writeHead(200, { ...(etag == null ? {} : { etag }), 'content-length': file.length });
     response.write(file.subarray(0, count));
@@ -98,7 +98,7 @@ export function first(count: number, then: 'reset' | 'stall', etag: string | nul
 }
 
 /** Sends the file, or what it is given, with a Content-Length of its own making. */
-export function withLength(length: number, content?: Buffer): Behaviour {
+export function withLength(length: number, content?: Buffer): Behavior {
   return (response, file) => {
     const body = content ?? file;
     response.socket?.write(`HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\nconnection: close\r\n\r\n`);
@@ -107,7 +107,7 @@ export function withLength(length: number, content?: Buffer): Behaviour {
 }
 
 /** Sends the beginning of the file, of no stated length, and ends as if that were all. */
-export function unannounced(count: number): Behaviour {
+export function unannounced(count: number): Behavior {
   return (response, file) => {
     response.socket?.write('HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n');
     response.socket?.end(file.subarray(0, count));
@@ -115,7 +115,7 @@ export function unannounced(count: number): Behaviour {
 }
 
 /** Sends for as long as anyone listens. */
-export const endless: Behaviour = (response) => {
+export const endless: Behavior = (response) => {
   response.writeHead(200);
   const chunk = Buffer.alloc(65_536);
   const send = () => {
@@ -125,6 +125,6 @@ export const endless: Behaviour = (response) => {
   send();
 };
 
-export function status(code: number, headers: Record<string, string> = {}): Behaviour {
+export function status(code: number, headers: Record<string, string> = {}): Behavior {
   return (response) => response.writeHead(code, headers).end('no');
 }

@@ -35,7 +35,7 @@ export interface BadImage {
 }
 
 const pixelCount = PORTRAIT_SIZE * PORTRAIT_SIZE;
-const greyPixels = Uint8Array.from({ length: pixelCount }, (_, i) =>
+const grayPixels = Uint8Array.from({ length: pixelCount }, (_, i) =>
   Math.round(
     0.299 * portraitPixels[3 * i] + 0.587 * portraitPixels[3 * i + 1] + 0.114 * portraitPixels[3 * i + 2],
   ),
@@ -54,9 +54,9 @@ function raw(data: Uint8Array, channels: 1 | 2 | 3 | 4): sharp.Sharp {
 
 const rgb = () => raw(portraitPixels, 3);
 const alphaOf = (pixel: number) => (pixel < pixelCount - CLEAR_ROWS * PORTRAIT_SIZE ? 255 : 0);
-const colourOf = (pixel: number, channel: number) => portraitPixels[3 * pixel + channel];
+const colorOf = (pixel: number, channel: number) => portraitPixels[3 * pixel + channel];
 
-const greyExpected = drawn(3, (pixel) => greyPixels[pixel]);
+const grayExpected = drawn(3, (pixel) => grayPixels[pixel]);
 const onWhite = (expected: Uint8Array) =>
   drawn(3, (pixel, channel) => (alphaOf(pixel) === 0 ? 255 : expected[3 * pixel + channel]));
 
@@ -75,25 +75,25 @@ export const GOOD_IMAGES: readonly GoodImage[] = [
   good('progressive JPEG', 3, () => rgb().jpeg({ quality: 90, progressive: true })),
   good('PNG of 8 bits', 0, () => rgb().png()),
   good('PNG of 16 bits', 0.5, () => rgb().toColourspace('rgb16').png()),
-  good('grey PNG', 0, () => raw(greyPixels, 1).toColourspace('b-w').png(), greyExpected),
+  good('gray PNG', 0, () => raw(grayPixels, 1).toColourspace('b-w').png(), grayExpected),
   good(
-    'grey PNG with alpha',
+    'gray PNG with alpha',
     0,
     () =>
       raw(
-        drawn(2, (pixel, channel) => (channel === 0 ? greyPixels[pixel] : alphaOf(pixel))),
+        drawn(2, (pixel, channel) => (channel === 0 ? grayPixels[pixel] : alphaOf(pixel))),
         2,
       )
         .toColourspace('b-w')
         .png(),
-    onWhite(greyExpected),
+    onWhite(grayExpected),
   ),
   good(
     'RGBA PNG',
     0,
     () =>
       raw(
-        drawn(4, (pixel, channel) => (channel < 3 ? colourOf(pixel, channel) : alphaOf(pixel))),
+        drawn(4, (pixel, channel) => (channel < 3 ? colorOf(pixel, channel) : alphaOf(pixel))),
         4,
       ).png(),
     onWhite(portraitPixels),
@@ -155,7 +155,7 @@ export function hugePng(): Buffer {
   return pngHeader(30_000, 30_000);
 }
 
-/** A PNG of one colour. */
+/** A PNG of one color. */
 export function plainPng(width: number, height: number, background = '#357'): Promise<Buffer> {
   return sharp({ create: { width, height, channels: 3, background } })
     .png()

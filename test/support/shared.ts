@@ -4,7 +4,7 @@ import { rootDir } from './paths';
 
 const candidate = join(rootDir, '..', 'shared');
 
-/** Folder with real weights and labelled photos beside the checkout; `null` where it is absent. */
+/** Folder with real weights and labeled photos beside the checkout; `null` where it is absent. */
 export const sharedDir: string | null = existsSync(candidate) ? candidate : null;
 
 if (sharedDir == null && process.env.REQUIRE_SHARED) {

@@ -1,4 +1,4 @@
-import { quantise } from './thread/quantize';
+import { quantize } from './thread/quantize';
 import { LARGEST_CODE } from './thread/scan-blocks';
 import type { ShardLayout } from './thread/scan-protocol';
 
@@ -59,7 +59,7 @@ export class RowBlocks {
     const rowInBlock = row % blockRows;
     const codesAt = blockAt + block.codes + rowInBlock * dimensions;
     const codes = new Int8Array(this.floats.buffer, codesAt, dimensions);
-    const { scale, error } = quantise(this.vector(row, dimensions), codes, LARGEST_CODE);
+    const { scale, error } = quantize(this.vector(row, dimensions), codes, LARGEST_CODE);
     this.floats[(blockAt + block.scales) / 4 + rowInBlock] = scale;
     this.floats[(blockAt + block.errors) / 4 + rowInBlock] = error;
   }

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import {
-  type Behaviour,
+  type Behavior,
   endless,
   type FileServer,
   first,
@@ -147,7 +147,7 @@ describe('a file', () => {
 });
 
 describe('a server that fails in passing', () => {
-  it.each<[string, Behaviour[], (string | undefined)[]]>([
+  it.each<[string, Behavior[], (string | undefined)[]]>([
     ['answers 500, then 503', [status(500), status(503)], [undefined, undefined, undefined]],
     [
       'answers 429 with Retry-After in seconds',
@@ -302,7 +302,7 @@ describe('what is resumed', () => {
 
 describe('a server that has not what the card pins', () => {
   const unsized = card({ bytes: undefined });
-  it.each<[string, ModelCard, Behaviour, RegExp]>([
+  it.each<[string, ModelCard, Behavior, RegExp]>([
     ['has no such file', card(), status(404), /it answers with status 404\.$/],
     ['forbids it', card(), status(403), /it answers with status 403\.$/],
     [
@@ -341,7 +341,7 @@ describe('a server that has not what the card pins', () => {
   });
 
   it('is refused where it redirects in a circle', async () => {
-    server.next.push(...Array<Behaviour>(9).fill(status(301, { location: '/mine.onnx' })));
+    server.next.push(...Array<Behavior>(9).fill(status(301, { location: '/mine.onnx' })));
     const error = await refusal(pull());
     expect(error.message).toMatch(/it redirects more than 5 times\.$/);
     expect(server.requests).toHaveLength(6);
@@ -351,7 +351,7 @@ describe('a server that has not what the card pins', () => {
   it('is followed to another address within five redirects', async () => {
     const other = await startFileServer(weights);
     server.next.push(
-      ...Array<Behaviour>(4).fill(status(308, { location: '/x' })),
+      ...Array<Behavior>(4).fill(status(308, { location: '/x' })),
       status(302, { location: `${other.url}y` }),
     );
     await pull();

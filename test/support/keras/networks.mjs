@@ -25,7 +25,7 @@ export const NETWORKS = {
     build: retinaFace,
     pixels: [0, 255],
     gain: (name) => (/_conv3$/.test(name) ? 0.3 : /^face/.test(name) ? 0.05 : /^ssh/.test(name) ? 1 : 2),
-    // The first normalisation takes pixels as they come.
+    // The first normalization takes pixels as they come.
     weight: (name, role) =>
       name === 'bn_data'
         ? { gamma: [0.6, 1.4], moving_mean: [100, 150], moving_variance: [4000, 6000] }[role]
@@ -49,8 +49,8 @@ export const NETWORKS = {
   openface: {
     build: openFace,
     pixels: [0, 1],
-    // The local response normalisations do next to nothing to values near one: they get some near thirty, and the
-    // normalisations after them bring these back.
+    // The local response normalizations do next to nothing to values near one: they get some near thirty, and the
+    // normalizations after them bring these back.
     weight: (name, role) => {
       if (/^bn[13]$/.test(name)) return { gamma: [3, 6] }[role];
       return /^bn2$|^inception_3a_(.*_bn1|(pool|1x1)_bn)$/.test(name)

@@ -34,7 +34,7 @@ function fanIn(shape, depthwise) {
  * Draws one weight.
  *
  * @param role - last part of its name in Keras: kernel, bias, gamma, moving_variance...
- * @param isScaled - of a batch normalisation, that it has a gamma: variances are small then, so that the epsilon counts,
+ * @param isScaled - of a batch normalization, that it has a gamma: variances are small then, so that the epsilon counts,
  *   and gammas make up for it.
  * @param range - [from, to], in place of the usual range of the role.
  * @param gain - variance of the output of a kernel for an input of mean square one. 2 makes up for a ReLU after it

@@ -14,7 +14,7 @@ const SMALLEST_SCALE = 1e-30;
  * @returns {{ scale: number, error: number }} scale: single precision; error: length of the vector less its codes times the
  *   scale, or a little more.
  */
-function quantise(vector, codes, largest) {
+function quantize(vector, codes, largest) {
   let peak = 0;
   for (let i = 0; i < vector.length; i++) {
     const magnitude = abs(vector[i]);
@@ -35,4 +35,4 @@ function quantise(vector, codes, largest) {
   return { scale, error: Math.sqrt(squares) * MARGIN };
 }
 
-module.exports = { quantise };
+module.exports = { quantize };

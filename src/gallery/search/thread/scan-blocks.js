@@ -1,4 +1,4 @@
-const { quantise } = require('./quantize');
+const { quantize } = require('./quantize');
 const { Selection } = require('./selection');
 
 /** @typedef {import('./scan-protocol').ScanPass} ScanPass */
@@ -81,7 +81,7 @@ class ShardScan {
     const scales = new Float32Array(buffer, at('probeScales'), count);
     const errors = new Float32Array(buffer, at('probeErrors'), count);
     queries.forEach(({ probe }, i) => {
-      const { scale, error } = quantise(probe, codes.subarray(i * dimensions, (i + 1) * dimensions), largest);
+      const { scale, error } = quantize(probe, codes.subarray(i * dimensions, (i + 1) * dimensions), largest);
       scales[i] = scale;
       // The codes of a row are at most 2 long: its length, 1, and its error, which is below that. The rest is for rounding.
       errors[i] = 2 * error + (dimensions + 16) * 2 ** -24;

@@ -171,7 +171,7 @@ export const RETINAFACE: KerasArchitecture = {
       ],
     },
     license: {
-      name: 'InsightFace model licence',
+      name: 'InsightFace model license',
       commercialUse: false,
       note: 'Weights of InsightFace, for non-commercial research; the code that publishes them is MIT.',
     },

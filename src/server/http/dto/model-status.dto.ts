@@ -358,7 +358,7 @@ const ABSENT_MODEL_EXAMPLE: ModelStatusDto = {
   idleTtlMs: null,
   sha256: '5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91',
   license: {
-    name: 'InsightFace model licence',
+    name: 'InsightFace model license',
     commercialUse: false,
     note: 'Weights for non-commercial research only.',
   },

@@ -1,6 +1,6 @@
 import { chain, lambda, tf } from '../layers.mjs';
 
-/** Convolution without bias, batch normalisation without scale, ReLU: what all branches are made of. */
+/** Convolution without bias, batch normalization without scale, ReLU: what all branches are made of. */
 function block(x, name, filters, kernelSize, { strides = 1, padding = 'same' } = {}) {
   return chain(
     x,

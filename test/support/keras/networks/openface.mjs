@@ -1,6 +1,6 @@
 import { chain, lambda, tf } from '../layers.mjs';
 
-/** Convolution with bias, batch normalisation, ReLU. */
+/** Convolution with bias, batch normalization, ReLU. */
 function block(x, convName, bnName, filters, kernelSize, { strides = 1, padding = 0 } = {}) {
   const padded = padding === 0 ? x : tf.layers.zeroPadding2d({ padding }).apply(x);
   return chain(
@@ -11,7 +11,7 @@ function block(x, convName, bnName, filters, kernelSize, { strides = 1, padding 
   );
 }
 
-/** Local response normalisation of TensorFlow: radius 5, bias 1. The WebAssembly backend has none, the plain one does. */
+/** Local response normalization of TensorFlow: radius 5, bias 1. The WebAssembly backend has none, the plain one does. */
 const lrn = (name) =>
   lambda(
     (x) => {

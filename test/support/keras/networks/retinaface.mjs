@@ -1,6 +1,6 @@
 import { chain, lambda, tf } from '../layers.mjs';
 
-/** Epsilon of all batch normalisations, as retinaface/model/retinaface_model.py of serengil/retinaface has it. */
+/** Epsilon of all batch normalizations, as retinaface/model/retinaface_model.py of serengil/retinaface has it. */
 const EPSILON = 1.9999999494757503e-5;
 
 const bn = (name) => tf.layers.batchNormalization({ epsilon: EPSILON, name });

@@ -28,7 +28,7 @@ export function deepId() {
   return { input, fileOutputs: outputs, outputs };
 }
 
-/** DeepFace's network for seven emotions, 48x48 grey, as deepface/models/demography/Emotion.py of serengil/deepface. */
+/** DeepFace's network for seven emotions, 48x48 gray, as deepface/models/demography/Emotion.py of serengil/deepface. */
 export function emotion() {
   const input = tf.input({ shape: [48, 48, 1] });
   const average = () => tf.layers.averagePooling2d({ poolSize: 3, strides: 2 });
