@@ -31,7 +31,7 @@ describe('the table of compatibility', () => {
   it.each(Object.entries(COMPATIBILITY_ROUTES))('has the defaults of %s', (_route, { dto, fields }) => {
     const defaults = new dto() as Record<string, unknown>;
     for (const [name, { deepface, here = deepface }] of Object.entries(fields)) {
-      const value = /^`(.*)`$/.exec(here)?.[1];
+      const value = /^`([^`]*)`$/.exec(here)?.[1];
       expect([name, defaults[name] === undefined ? undefined : String(defaults[name])]).toEqual([
         name,
         value,
