@@ -464,7 +464,7 @@ describe('likeness', () => {
         .ended;
       expect([nobody.code, nobody.stderr]).toEqual([
         2,
-        'NOT_READY: No service answers at http://127.0.0.1:9.\n',
+        'NOT_READY: No service answers at http://127.0.0.1:9. Cause: fetch failed Cause: bad port\n',
       ]);
     });
   });

@@ -152,6 +152,9 @@ describe('galleries on the command line, with real photos', () => {
     const { code, stderr } = await likeness(['identify', sample(1)], {
       LIKENESS_SERVER: 'http://127.0.0.1:9',
     });
-    expect([code, stderr]).toEqual([2, 'NOT_READY: No service answers at http://127.0.0.1:9.\n']);
+    expect([code, stderr]).toEqual([
+      2,
+      'NOT_READY: No service answers at http://127.0.0.1:9. Cause: fetch failed Cause: bad port\n',
+    ]);
   });
 });

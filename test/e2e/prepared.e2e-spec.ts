@@ -442,7 +442,7 @@ describe('models that cannot be prepared', () => {
       graph.node('PRelu', [graph.sub(x, graph.floats([128])), graph.floats([0.25], [1])]),
     );
     const [first, second] = await prepare([scaled, prelu], to);
-    expect(reasonOf(first)).toBe('The prepared model scaled gives other outputs than its file.');
+    expect(reasonOf(first)).toBe('The prepared model scaled has other outputs than its file.');
     expect(readFileSync(prelu.path).includes('PRelu')).toBe(true);
     expect(readFileSync(withPrepared([prelu], [second])[0].preparedPath as string).includes('PRelu')).toBe(
       false,
@@ -456,7 +456,7 @@ describe('models that cannot be prepared', () => {
       graph.node('RandomUniformLike', [graph.node('Identity', [x])]),
     );
     const [prepared] = await prepare([random], to);
-    expect(reasonOf(prepared)).toBe('The prepared model random gives other outputs than its file.');
+    expect(reasonOf(prepared)).toBe('The prepared model random has other outputs than its file.');
     expect(entries(to)).toEqual([]);
   });
 

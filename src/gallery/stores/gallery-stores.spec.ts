@@ -71,7 +71,8 @@ describeWithNats(`replicas of JetstreamStore and the model, through random chang
         threadCount: 1,
         precision: 'float32',
         onNotice: ({ message }) => {
-          throw new Error(message);
+          // Debian 12 has such a server.
+          if (!message.includes('nats-server#4365')) throw new Error(message);
         },
       });
     let replicas: JetstreamStore[] = [];
