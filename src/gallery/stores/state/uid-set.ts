@@ -8,7 +8,7 @@ const SHORT = 16;
 const FEW = 4096;
 /** Maximum list length in a window: a list of this length is as large as a bitmap. */
 const MOST_LISTED = 4096;
-/** A bitmap becomes a list again below this size. It is well below the maximum list, so that sets rarely convert back and forth. */
+/** A bitmap becomes a list again below this size: well below the maximum list, so that sets rarely convert back and forth. */
 const LEAST_BITS = 1024;
 
 /**
