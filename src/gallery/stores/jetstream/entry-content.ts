@@ -19,7 +19,7 @@ export interface SubjectContent {
 }
 
 export interface ContentReference extends Omit<ReferenceEntry, 'record' | 'subject' | 'row'> {
-  /** Float32Array [D], a view of the read buffer: copy it to keep it. */
+  /** Float32Array [D]; may be a view of a larger buffer: copy it to keep it. */
   embedding: Float32Array;
 }
 
