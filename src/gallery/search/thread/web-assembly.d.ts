@@ -1,4 +1,4 @@
-/** What is used of WebAssembly here: its types come with the browser's, which the rest of the code must not see. */
+/** The used part of WebAssembly's types: they belong to TypeScript's DOM library, which the rest of the code must not see. */
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array);
