@@ -527,7 +527,7 @@ describe(DurableStore.name, () => {
       const before = slots();
       expect(before.filter(isZero)).toHaveLength(0);
       await store.deleteSubject('staff', 'subject-that-goes');
-      // The bytes of the record may still lie in the database, but the only key to them is gone.
+      // The bytes of the record may still lie in the database, but their only key is wiped.
       expect(files().some((file) => file.includes(sealed[0].sealed))).toBe(true);
       expect(slots().filter(isZero)).toHaveLength(2);
       const wiped = before.filter((_, i) => isZero(slots()[i]));
@@ -717,7 +717,7 @@ describe(DurableStore.name, () => {
       });
       await expect(store.getSubject('staff', 'ann')).rejects.toMatchObject({ code: 'SUBJECT_NOT_FOUND' });
       await addOne('bob', 'r2');
-      await store.close(); // Lets what runs finish.
+      await store.close(); // Waits for running calls.
       expect(spy).toHaveBeenCalledTimes(2);
       const keys = readFileSync(join(dir, 'keys'));
       expect(keys.subarray(32, 96).every((byte) => byte === 0)).toBe(true);

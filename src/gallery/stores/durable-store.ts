@@ -260,10 +260,10 @@ class Restore {
   /** Numbers of records whose subject or gallery is missing. */
   readonly orphans: number[] = [];
   lastUid = 0;
-  /** By uid. */
+  /** Galleries by uid. */
   private readonly galleries = new Map<number, { entry: GalleryEntry; restore: RestoreGallery }>();
   private readonly subjects = new Map<number, { restore: RestoreGallery; subject: RestoredSubject }>();
-  /** By uid: crops not yet named by a reference. */
+  /** Crops without a reference so far, by uid. */
   private readonly crops = new Map<number, CropEntry>();
 
   constructor(private readonly makeState: (gallery: StoredGallery) => GalleryState) {}

@@ -83,8 +83,8 @@ class ShardScan {
     queries.forEach(({ probe }, i) => {
       const { scale, error } = quantize(probe, codes.subarray(i * dimensions, (i + 1) * dimensions), largest);
       scales[i] = scale;
-      // The scaled codes of a row have a length of at most 2: that of the vector, 1, plus an error below 1. The second term covers
-      // rounding.
+      // The scaled codes of a row have a length of at most 2: that of the vector, 1, plus an error below 1. The second term
+      // covers rounding.
       errors[i] = 2 * error + (dimensions + 16) * 2 ** -24;
     });
   }

@@ -13,7 +13,7 @@ declare namespace WebAssembly {
     /** Sizes in pages of 64 KiB. */
     constructor(size: { initial: number; maximum: number; shared: true });
     readonly buffer: SharedArrayBuffer;
-    /** @throws {RangeError} past the maximum, or where the process has no addresses left. */
+    /** @throws {RangeError} past the maximum, or if the process has no address space left. */
     grow(pages: number): number;
   }
 }

@@ -13,7 +13,7 @@ export interface GalleryContent {
 
 /** A subject with its references. */
 export interface SubjectContent {
-  /** Without `uid` in the first version, whose revision it is: the writer cannot know it. */
+  /** The first version has no `uid`: its revision becomes the uid, which its writer cannot know yet. */
   details: Omit<SubjectDetails, 'record' | 'uid'> & { uid?: number };
   references: ContentReference[];
 }

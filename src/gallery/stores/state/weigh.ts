@@ -9,7 +9,7 @@ import type { Bytes } from './room';
 const GALLERY_BYTES = 5120;
 const SUBJECT_BYTES = 704;
 const REFERENCE_BYTES = 1216;
-/** Without its content. */
+/** A crop without its encoded image. */
 const CROP_BYTES = 192;
 /** Header of a string. Its characters count two bytes each, although V8 stores Latin-1 strings with one. */
 const TEXT_BYTES = 24;
