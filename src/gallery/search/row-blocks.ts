@@ -2,12 +2,12 @@ import { quantize } from './thread/quantize';
 import { LARGEST_CODE } from './thread/scan-blocks';
 import type { ShardLayout } from './thread/scan-protocol';
 
-/** Rows in blocks, in any memory. Rows count from the first of the first block. */
+/** Rows in blocks, in any memory. Rows are numbered across blocks, from 0. */
 export class RowBlocks {
   private words!: Uint32Array;
   private floats!: Float32Array;
 
-  /** @param blocksAt - where the first block is in the buffer, in bytes. */
+  /** @param blocksAt - offset of the first block in the buffer, in bytes. */
   constructor(
     readonly layout: ShardLayout,
     buffer: ArrayBufferLike,
@@ -16,22 +16,22 @@ export class RowBlocks {
     this.view(buffer);
   }
 
-  /** The most rows. */
+  /** Maximum number of rows. */
   get capacity(): number {
     return this.layout.blockRows * this.layout.shardBlocks;
   }
 
-  /** The subject number of a row, or -1 where it is empty. */
+  /** Subject number of a row, or -1 if it is empty. */
   subject(row: number): number {
     return Atomics.load(this.words, this.subjectWord(row)) - 1;
   }
 
-  /** -1 empties the row for scans. */
+  /** Sets the subject of a row; scans skip rows with -1. */
   setSubject(row: number, subject: number): void {
     Atomics.store(this.words, this.subjectWord(row), subject + 1);
   }
 
-  /** Which change of the index was the last of a row. */
+  /** Change count of the index at the last change of a row. */
   change(row: number): number {
     return this.words[this.subjectWord(row) + this.layout.block.changes / 4];
   }
@@ -50,7 +50,7 @@ export class RowBlocks {
     this.floats.set(embedding, this.vectorFloat(row));
   }
 
-  /** Makes the codes of a row those of its vector. */
+  /** Computes the codes of a row from its vector. */
   encode(row: number): void {
     const { block, blockRows, vectorBytes, hasCodes } = this.layout;
     if (!hasCodes) return;
@@ -64,7 +64,7 @@ export class RowBlocks {
     this.floats[(blockAt + block.errors) / 4 + rowInBlock] = error;
   }
 
-  /** Empties a row for scans and zeroes it. */
+  /** Zeroes a row, which scans then skip. */
   clear(row: number): void {
     this.setSubject(row, -1);
     const from = this.vectorFloat(row);
@@ -72,7 +72,7 @@ export class RowBlocks {
     this.encode(row);
   }
 
-  /** Copies the first rows of others, which are of the same width. */
+  /** Copies the first rows from another object with the same width. */
   copyRows(from: RowBlocks, rowCount: number): void {
     for (let row = 0; row < rowCount; row++) {
       this.setVector(row, from.vector(row, this.layout.vectorBytes / 4));
@@ -82,12 +82,12 @@ export class RowBlocks {
     }
   }
 
-  /** Copies all blocks of others, which have the same layout and a buffer of their own. */
+  /** Copies all blocks from another object with the same layout and its own buffer, which holds nothing else. */
   copyBlocks(from: RowBlocks): void {
     this.words.set(from.words, this.blocksAt / 4);
   }
 
-  /** The views of a buffer end where it did when they were made. */
+  /** Creates the views. They keep their length, so they must be created again after the buffer has grown. */
   protected view(buffer: ArrayBufferLike): void {
     this.words = new Uint32Array(buffer);
     this.floats = new Float32Array(buffer);

@@ -2,16 +2,16 @@ import type { RowBlocks } from './row-blocks';
 import type { Shard } from './shard';
 import type { ShardLayout } from './thread/scan-protocol';
 
-/** The rows of an index, as they are now. */
+/** Current rows of an index. */
 export interface ScanSource {
-  /** Of the shards. */
+  /** Layout of the shards. */
   readonly layout: ShardLayout;
   readonly shards: readonly Shard[];
-  /** Where a small index has its rows, instead of shards. */
+  /** Rows of a small index, which has no shards. */
   small?: RowBlocks;
-  /** Rows over all shards, empty ones among them. */
+  /** Rows of all shards, including empty ones. */
   rowCount: number;
-  /** Changes so far, modulo 2^32. */
+  /** Number of changes so far, modulo 2^32. */
   changeCount: number;
   isClosed: boolean;
 }

@@ -1,29 +1,29 @@
 import { BLOCK_ROWS, MAX_PASS_PROBES } from './thread/block-rows';
 import type { ShardLayout } from './thread/scan-protocol';
 
-/** The most that WebAssembly addresses in 32 bits, less a page, as JavaScript views of 4 GiB are one byte too long. */
+/** 32-bit address space of WebAssembly, less one page: a JavaScript view of 4 GiB would be one byte too long. */
 export const MAX_SHARD_PAGES = 65535;
 export const PAGE_BYTES = 65536;
 
 const LANES = 16;
 const ENTRY_BYTES = 12;
-/** The kernel takes so many rows at once, and reads the subjects of all of them. */
+/** Rows that the kernel scans at once, reading the subject of each. */
 const TILE_ROWS = 8;
 
 export interface ShardSettings {
   dimensions: number;
   hasCodes: boolean;
-  /** Threads that may scan, the calling one included. */
+  /** Maximum scanning threads, including the calling one. */
   slotCount: number;
-  /** Rows of a block. @defaultValue {@link BLOCK_ROWS}, the most */
+  /** Rows per block. @defaultValue {@link BLOCK_ROWS}, the maximum */
   blockRows?: number;
-  /** Blocks of a shard. @defaultValue as many as it can address */
+  /** Blocks per shard. @defaultValue as many as it can address */
   shardBlocks?: number;
 }
 
 const layouts = new Map<string, ShardLayout>();
 
-/** The same object for the same settings: a process may have 100,000 indexes. */
+/** Cached: equal settings share one object, as a process may have 100,000 indexes. */
 export function shardLayout(settings: ShardSettings): ShardLayout {
   const { dimensions, hasCodes, slotCount, blockRows, shardBlocks } = settings;
   const key = [dimensions, hasCodes, slotCount, blockRows, shardBlocks].join();
@@ -72,7 +72,7 @@ function makeLayout(settings: ShardSettings): ShardLayout {
   };
 }
 
-/** Offsets of parts that lie one after the other, and what they take together. */
+/** Offsets of consecutive parts, and their total size. */
 function inSequence<Part extends string>(sizes: Record<Part, number>): [Record<Part, number>, number] {
   const offsets = { ...sizes };
   let end = 0;

@@ -2,21 +2,21 @@ import { RowBlocks } from './row-blocks';
 import type { ShardLayout } from './thread/scan-protocol';
 import { MAX_SHARD_PAGES, PAGE_BYTES } from './shard-layout';
 
-/** A memory grows by this share of itself at least: pages that were never written take no memory. */
+/** Minimum growth as a share of the current size: pages never written take no physical memory. */
 const GROWTH = 1 / 8;
 
 let lastId = 0;
 
 /**
- * Rows in one memory that scan threads read while it changes. Growth reserves addresses and copies nothing.
+ * Rows in one memory that scan threads read while it changes. Growth reserves address space and copies nothing.
  *
- * V8 reserves 10 GiB of addresses for each memory, whatever its size: a process has room for some 13,000 of them.
+ * V8 reserves 10 GiB of address space per memory, whatever its size: a process can have about 13,000 of them.
  */
 export class Shard extends RowBlocks {
   readonly id = ++lastId;
   readonly memory: WebAssembly.Memory;
 
-  /** @throws {RangeError} where the process has no addresses left. */
+  /** @throws {RangeError} if the process has no address space left. */
   constructor(layout: ShardLayout) {
     const memory = new WebAssembly.Memory({
       initial: layout.blocksAt / PAGE_BYTES,
@@ -28,9 +28,9 @@ export class Shard extends RowBlocks {
   }
 
   /**
-   * Makes room for so many rows.
+   * Reserves memory for a total of `rowCount` rows.
    *
-   * @throws {RangeError} where the process has no addresses left; nothing has changed.
+   * @throws {RangeError} if the process has no address space left; nothing has changed.
    */
   reserve(rowCount: number): void {
     const { blocksAt, blockRows, blockBytes } = this.layout;

@@ -6,23 +6,23 @@ import { shardLayout } from './shard-layout';
 import type { ScanSource } from './scan-source';
 
 /**
- * Vectors up to which an index is small. Copying them for a scan takes some 0.2 ms, if the last scan was of another index.
+ * Maximum bytes of vectors in a small index. Copying them for a scan takes about 0.2 ms, if the last scan was of another index.
  */
 const SMALL_BYTES = 2 ** 20;
-/** The kernel reads so many rows at once. */
+/** Rows that the kernel reads at once. */
 const LEAST_ROWS = 8;
 
 /**
- * Rows of small indexes, all of one width. They are plain memory of their own size: a {@link Shard} for each would take all
- * addresses of the process, and some kilobytes.
+ * Rows of small indexes, all of the same width. Each index has plain memory of its own size: a {@link Shard} per index would use
+ * up the address space of the process, and take some kilobytes each.
  *
- * For a scan they are copied into a shard that small indexes share. Codes are left out: with so few rows they gain nothing,
- * and answers are the same without.
+ * For a scan they are copied into a shard shared by all small indexes. Codes are left out: with so few rows they gain nothing,
+ * and results are the same without them.
  */
 export class SmallRows {
-  /** Rows of the largest small index. */
+  /** Maximum rows of a small index. */
   readonly most: number;
-  /** For the calling thread and for scan threads: a pass of theirs may be under way when the calling thread scans. */
+  /** One for the calling thread, one for the scan threads, as both may scan at the same time. */
   private copies?: { here: ScanCopy; onThreads: ScanCopy };
 
   constructor(
@@ -34,9 +34,9 @@ export class SmallRows {
   }
 
   /**
-   * Room for so many rows, or some more: up to {@link most}.
+   * Allocates memory for at least `rowCount` rows, up to {@link most}.
    *
-   * @throws {RangeError} where the process has no memory or no addresses left.
+   * @throws {RangeError} if the process has no memory or address space left.
    */
   make(rowCount: number): RowBlocks {
     this.copies ??= { here: this.makeCopy(), onThreads: this.makeCopy() };
@@ -44,12 +44,12 @@ export class SmallRows {
     return new RowBlocks(layout, new ArrayBuffer(bytesOf(layout)), 0);
   }
 
-  /** The rows of a small index, where a scan reads them. */
+  /** Copies the rows of a small index to where a scan reads them. */
   copyFor(place: 'here' | 'onThreads', source: ScanSource, rows: RowBlocks): ScanInput {
     return this.copies![place].copy(source, rows);
   }
 
-  /** Zeroes a row, or all rows, of an index in the copies. */
+  /** Zeroes a row, or all rows, of an index in both copies. */
   forget(source: ScanSource, row?: number): void {
     this.copies?.here.forget(source, row);
     this.copies?.onThreads.forget(source, row);
@@ -74,7 +74,7 @@ class ScanCopy {
   private readonly shard: Shard;
   private held?: { source: ScanSource; asOf: number; rows: RowBlocks; copy: RowBlocks };
 
-  /** @param largest - layout of the largest rows. */
+  /** @param largest - layout of the largest small index. */
   constructor(largest: ShardLayout) {
     this.shard = new Shard(largest);
     this.shard.reserve(this.shard.capacity);
@@ -86,7 +86,7 @@ class ScanCopy {
       const { layout } = rows;
       const copy = new RowBlocks(layout, shard.memory.buffer, layout.blocksAt);
       copy.copyBlocks(rows);
-      // What the last copy has beyond this one must not outlive its index.
+      // Rows of the previous copy beyond this one must not outlive their index.
       if (held) this.zero(bytesOf(layout), bytesOf(held.rows.layout));
       this.held = { source, asOf: source.changeCount, rows, copy };
     }

@@ -5,13 +5,13 @@ import { type IndexHit, type IndexSearchOptions, type VectorIndexOptions, Vector
 import { VectorScanner } from './vector-scanner';
 
 const random = seededRandom(1);
-// Looked up on the global object of Jest, it would be most of the time.
+// A lookup on Jest's global object would take most of the time.
 const { fround } = Math;
 
-/** What an index holds, by row. */
+/** Content of an index, by row. */
 type Model = Map<number, { embedding: Float32Array; subject: number }>;
 
-/** Small, in shards from the first row, and one after the other. */
+/** A small index, indexes in shards from the first row, and one that moves from plain memory to shards. */
 const SETTINGS: Pick<VectorIndexOptions, 'precision' | 'smallRows'>[] = [
   { precision: 'float32' },
   { precision: 'float32', smallRows: 0 },
@@ -56,7 +56,7 @@ describe.each(SETTINGS)('VectorIndex, %j', (settings) => {
 
   it('answers with all that are as similar as the last one, by subject', async () => {
     const index = create(4);
-    // Enough for the selection to sort in between.
+    // Enough rows for the selection to sort in between.
     for (let subject = 299; subject >= 0; subject--) index.add(unit([1, 2, 3, 4]), subject);
     const best = index.add(unit([1, 0, 0, 0]), 300);
     const [hits] = await index.search([unit([1, 0, 0, 0])], { limit: 2 });
@@ -176,7 +176,7 @@ describe.each(SETTINGS)('VectorIndex, %j', (settings) => {
       const [kind, setRow, takenRow] = [random(), anyOf(model.keys()), anyOf(taken)];
       if (kind < share / 2) {
         const row = index.take();
-        // A new one only where none is free.
+        // A new row only if none is free.
         const isNew = row === model.size + taken.size && row === highest;
         isRight &&= isNew || (row < highest && !model.has(row) && !taken.has(row));
         highest = Math.max(highest, row + 1);
@@ -342,7 +342,7 @@ describe('small indexes', () => {
   });
   afterEach(() => Promise.all([scanner.close(), threads.close()]));
 
-  // Each in a memory of its own, they would run out of addresses at some 13,000.
+  // With a shared memory each, the process would run out of address space at about 13,000.
   it('are 15,000 at once', async () => {
     const indexes: VectorIndex[] = [];
     for (let i = 0; i < 15_000; i++) {
@@ -435,7 +435,7 @@ describe('small indexes', () => {
     await search();
   });
 
-  /** How often a vector is in the memory in which small indexes are scanned. */
+  /** Counts a vector in the memory where small indexes are scanned. */
   function traces(index: VectorIndex, vector: Float32Array): number {
     const { here, onThreads } = index['small']['copies']!;
     return [here['shard'], onThreads['shard']].filter(({ memory, layout }) =>
@@ -501,7 +501,7 @@ function fill(index: VectorIndex, model: Model, rowCount: number, dimensions: nu
   }
 }
 
-/** Half of them have most of their length in few elements, which codes of one scale serve worst. */
+/** Half of the vectors have most of their length in a few elements, the worst case for codes with one scale. */
 function randomUnit(dimensions: number): Float32Array {
   const isPeaked = random() < 0.5;
   const values = new Float32Array(dimensions);
@@ -522,7 +522,7 @@ function unit(values: ArrayLike<number>): Float32Array {
   return normalized;
 }
 
-/** For each probe the similarity of each row, in the order of the model. */
+/** Similarities of each probe to each row, in the order of the model. */
 function similaritiesOf(model: Model, probes: readonly Float32Array[]): number[][] {
   return probes.map((probe) => [...model.values()].map(({ embedding }) => similarity(probe, embedding)));
 }

@@ -8,8 +8,8 @@ import type { ScanSource } from './scan-source';
 import type { VectorScanner } from './vector-scanner';
 
 /**
- * How vectors are scanned. The answers are the same to the bit: `int8` reads codes of a byte, and the vectors only of rows
- * that the codes do not rule out. It is faster for a quarter more memory.
+ * Precision of the scan. Results are identical to the bit: `int8` scans one-byte codes, and reads the vectors only of rows that
+ * the codes do not rule out. It is faster and takes a quarter more memory.
  */
 export const VECTOR_PRECISIONS = ['float32', 'int8'] as const;
 export type VectorPrecision = (typeof VECTOR_PRECISIONS)[number];
@@ -21,30 +21,30 @@ export interface VectorIndexOptions {
   dimensions: number;
   precision: VectorPrecision;
   scanner: VectorScanner;
-  /** Rows of a memory, a multiple of {@link BLOCK_ROWS}, for tests. @defaultValue as many as it can address */
+  /** Rows per shard, a multiple of {@link BLOCK_ROWS}, for tests. @defaultValue as many as it can address */
   shardRows?: number;
-  /** Rows of the largest small index, for tests. @defaultValue a megabyte of vectors */
+  /** Maximum rows of a small index, for tests. @defaultValue a megabyte of vectors */
   smallRows?: number;
 }
 
 export interface IndexSearchOptions {
-  /** Most subjects in the answer, 1 or more. All that are as similar as the last one come on top of it. */
+  /** Maximum number of subjects, 1 or more; subjects tied with the last one are returned in addition. */
   limit: number;
-  /** Inclusive. @defaultValue all */
+  /** Minimum similarity, inclusive. @defaultValue none */
   minSimilarity?: number;
-  /** By subject number: 1 may answer, all others may not. @defaultValue all may */
+  /** Subjects to include, by subject number: 1 includes, any other value excludes. @defaultValue all */
   subjects?: Uint8Array;
 }
 
 /**
- * Exact search over unit vectors, the best row of each subject.
+ * Exact search over unit vectors for the best row of each subject.
  *
- * Vectors lie in shared memories of up to 4 GiB, which grow in place; scan threads read them there. Those of a small index lie
- * in plain memory and are copied for a scan ({@link SmallRows}). A row that is removed is zeroed at once, also in such a copy,
- * and taken again by the next vector.
+ * Vectors lie in shared memories of up to 4 GiB, which grow in place; scan threads read them there. The vectors of a small index
+ * lie in plain memory and are copied for a scan ({@link SmallRows}). A removed row is zeroed at once, also in such a copy, and
+ * reused by the next vector.
  *
- * Changes take effect at once and never wait for a search. A search that runs beside changes may find rows as they were:
- * {@link hasChanged} tells which of its hits are to be looked for again.
+ * Changes take effect at once and never wait for a search. A search concurrent with changes may return outdated rows:
+ * {@link hasChanged} identifies these hits, and the caller must search again.
  */
 export class VectorIndex {
   private readonly shards: Shard[] = [];
@@ -55,7 +55,7 @@ export class VectorIndex {
   private readonly small: SmallRows;
   private readonly smallRows: number;
   private readonly free: number[] = [];
-  /** Rows that are taken and not set. */
+  /** Rows taken but not set yet. */
   private readonly taken = new Set<number>();
 
   constructor({ dimensions, precision, scanner, shardRows, smallRows }: VectorIndexOptions) {
@@ -76,33 +76,33 @@ export class VectorIndex {
     };
   }
 
-  /** Rows that hold a vector. */
+  /** Number of rows with a vector. */
   get count(): number {
     return this.source.rowCount - this.free.length - this.taken.size;
   }
 
-  /** Changes of vectors so far, modulo 2^32. */
+  /** Number of changes so far, modulo 2^32. */
   get changeCount(): number {
     return this.source.changeCount;
   }
 
-  /** Whether a row was changed after {@link changeCount} was `since`. */
+  /** Whether a row has changed since {@link changeCount} was `since`. */
   hasChanged(row: number, since: number): boolean {
     const [rows, at] = this.placeOf(row);
-    // The difference of two counts modulo 2^32.
+    // Signed difference of two counts modulo 2^32.
     return ((rows.change(at) - since) | 0) > 0;
   }
 
-  /** Memory of the rows, empty ones among them. What threads work on comes on top: less than a megabyte for each. */
+  /** Memory of the rows in bytes, including empty ones, without the work area of the threads: less than 1 MB per thread. */
   get bytes(): number {
     const { blockRows, blockBytes } = (this.source.small ?? this.source).layout;
     return Math.ceil(this.source.rowCount / blockRows) * blockBytes;
   }
 
   /**
-   * Makes room for so many rows in all, so that taking them cannot fail.
+   * Reserves memory for a total of `rowCount` rows, so that taking them cannot fail.
    *
-   * @throws {RangeError} where the process has no memory or no addresses left; no row has changed.
+   * @throws {RangeError} if the process has no memory or address space left; no row has changed.
    */
   reserve(rowCount: number): void {
     if (this.shards.length > 0 || rowCount > this.smallRows) this.reserveInShards(rowCount);
@@ -110,9 +110,9 @@ export class VectorIndex {
   }
 
   /**
-   * Takes a row and makes room for its vector. Scans skip the row until {@link set} fills it.
+   * Takes a row and reserves memory for its vector. Scans skip the row until {@link set} fills it.
    *
-   * @throws {RangeError} where the process has no memory or no addresses left; nothing has changed.
+   * @throws {RangeError} if the process has no memory or address space left; nothing has changed.
    */
   take(): number {
     const row = this.free.at(-1) ?? this.source.rowCount;
@@ -130,8 +130,8 @@ export class VectorIndex {
    * Fills a row from {@link take}.
    *
    * @param embedding - Float32Array [D], unit length. Copied.
-   * @param subject - whole number that the caller chooses; dense from 0.
-   * @throws {RangeError} for a row that is not taken or is filled already, and for a vector of another length: mistakes of the
+   * @param subject - integer chosen by the caller; dense from 0.
+   * @throws {RangeError} for a row that is not taken or already filled, and for a vector of another length: mistakes of the
    *   caller, nothing else can fail.
    */
   set(row: number, embedding: Float32Array, subject: number): void {
@@ -151,7 +151,7 @@ export class VectorIndex {
   /**
    * Gives back a row from {@link take} that was never set.
    *
-   * @throws {RangeError} for a row that is not taken or is filled already.
+   * @throws {RangeError} for a row that is not taken or already filled.
    */
   give(row: number): void {
     this.checkTaken(row);
@@ -170,7 +170,7 @@ export class VectorIndex {
     return row;
   }
 
-  /** Zeroes a row and makes it free. */
+  /** Zeroes and frees a row. */
   remove(row: number): void {
     const [rows, at] = this.locate(row);
     rows.clear(at);
@@ -185,20 +185,20 @@ export class VectorIndex {
     rows.setChange(at, ++this.source.changeCount);
   }
 
-  /** Float32Array [D], a copy. */
+  /** @returns Float32Array [D], a copy. */
   get(row: number): Float32Array {
     const [rows, at] = this.locate(row);
     return rows.vector(at, this.dimensions).slice();
   }
 
   /**
-   * For each probe the best row of each subject, most similar first, then by subject; of rows of one subject that are as
-   * similar, the first.
+   * Finds for each probe the best row of each subject, most similar first, ties by subject; among equally similar rows of one
+   * subject, the first.
    *
-   * Small searches run at once, on the calling thread. Others wait for the pass that runs and share the next one.
+   * Small searches run at once, on the calling thread. Others wait for the running pass and share the next one.
    *
-   * @param probes - Float32Array [D], unit length.
-   * @throws {Error} when a scan thread ended, or the index or its scanner was closed.
+   * @param probes - Float32Array [D] each, unit length.
+   * @throws {Error} if a scan thread ended, or the index or its scanner was closed.
    */
   search(probes: readonly Float32Array[], options: IndexSearchOptions): Promise<IndexHit[][]> {
     if (this.source.isClosed) return Promise.reject(new Error('The index is closed.'));
@@ -211,7 +211,7 @@ export class VectorIndex {
     return this.scanner.scan(this.source, queries);
   }
 
-  /** Gives the memory back. Searches that wait reject; settles when those under way have answered. */
+  /** Frees the memory. Waiting searches reject; settles when the running ones have answered. */
   async close(): Promise<void> {
     this.source.isClosed = true;
     await this.scanner.forget(this.source);
@@ -231,7 +231,7 @@ export class VectorIndex {
     this.source.small = larger;
   }
 
-  /** The rows of a small index move into a shard here, for good. */
+  /** Reserves rows in shards; the rows of a small index move into a shard for good. */
   private reserveInShards(rowCount: number): void {
     const { layout, small } = this.source;
     for (let i = 0; i * this.shardRows < rowCount; i++) {

@@ -16,11 +16,11 @@ import { Selection } from './thread/selection';
 import type { ScanSource } from './scan-source';
 import { SmallRows } from './small-rows';
 
-/** Multiplications up to which a search runs on the calling thread: below a millisecond, and no thread is woken. */
+/** Maximum multiplications of a search on the calling thread: less than a millisecond, without waking a thread. */
 const CALLING_THREAD_OPERATIONS = 2_000_000;
 /**
- * The event loop comes first: an answer to another request takes far less time than a scan. No more than that, as scans are to
- * have their share beside workers that are busy.
+ * Niceness of the scan threads. The event loop comes first, as answering another request takes far less time than a scan. Not
+ * higher, so that scans keep their share of the CPU beside busy workers.
  *
  * @public to the benchmark of galleries.
  */
@@ -28,15 +28,15 @@ export const NICENESS = 5;
 const CALLING_SLOT = 0;
 
 export interface VectorScannerOptions {
-  /** 0 scans on the calling thread. */
+  /** Number of scan threads; 0 scans on the calling thread. */
   threadCount: number;
-  /** Multiplications of the largest search on the calling thread, for tests. @defaultValue some that take less than a ms */
+  /** Maximum multiplications of a search on the calling thread, for tests. @defaultValue less than a millisecond of work */
   callingThreadOperations?: number;
 }
 
 interface Search {
   source: ScanSource;
-  /** Probes without an answer. */
+  /** Number of probes without an answer. */
   missing: number;
   answers: Answer[];
   isSettled: boolean;
@@ -49,7 +49,7 @@ interface Answer {
   hits: ScanHit[];
 }
 
-/** A probe that waits. */
+/** A waiting probe. */
 interface Task {
   search: Search;
   answer: Answer;
@@ -63,20 +63,20 @@ interface Pass {
 }
 
 /**
- * Threads that all indexes of a process share; they start with the first large search.
+ * Scan threads shared by all indexes of a process; they start with the first large search.
  *
- * One pass runs at a time, on all threads, over the rows of one index. Probes that come meanwhile wait and share the next
- * pass over their index; indexes take turns.
+ * One pass runs at a time, on all threads, over the rows of one index. Probes that arrive meanwhile wait and share the next pass
+ * over their index; indexes take turns.
  */
 export class VectorScanner {
-  /** Threads that may scan at once, the calling one included. */
+  /** Maximum concurrently scanning threads, including the calling one. */
   readonly slotCount: number;
   private readonly kernel = new WebAssembly.Module(readFileSync(join(__dirname, 'thread', 'kernel.wasm')));
   private readonly kernels = new WeakMap<WebAssembly.Memory, Kernel>();
-  /** By width. */
+  /** Rows of small indexes, by width. */
   private readonly small = new Map<number, SmallRows>();
   private readonly threads: (Worker | undefined)[];
-  /** In the order of their turns. */
+  /** Waiting probes by source, in the order of their turns. */
   private readonly waiting = new Map<ScanSource, Task[]>();
   private pass?: Pass;
   private lastPassId = 0;
@@ -111,7 +111,7 @@ export class VectorScanner {
     });
   }
 
-  /** @internal Drops what waits for a source, and settles when no pass runs over it. */
+  /** @internal Rejects the waiting searches of a source, and settles when no pass runs over it. */
   async forget(source: ScanSource): Promise<void> {
     for (const { search } of this.waiting.get(source) ?? []) fail(search, indexClosed());
     this.waiting.delete(source);
@@ -121,7 +121,7 @@ export class VectorScanner {
     for (const thread of this.threads) thread?.postMessage(request);
   }
 
-  /** Ends the threads. Searches that wait or run reject. */
+  /** Ends the threads. Waiting and running searches reject. */
   async close(): Promise<void> {
     this.isClosed = true;
     for (const line of this.waiting.values()) for (const { search } of line) fail(search, closed());
@@ -158,7 +158,7 @@ export class VectorScanner {
     return undefined;
   }
 
-  /** Runs a pass for tasks; the searches that it completes are settled soon after. */
+  /** Runs a pass for tasks; the searches completed by it settle soon after. */
   private async answer(source: ScanSource, tasks: Task[]): Promise<void> {
     try {
       const queries = tasks.map(({ answer }) => answer.query);
@@ -174,8 +174,8 @@ export class VectorScanner {
   }
 
   /**
-   * One in each turn of the event loop, while the next pass runs: who has an answer mostly asks again, and all of them at once
-   * would keep everybody else waiting.
+   * Settles one search per turn of the event loop, while the next pass runs: clients mostly send their next request right after
+   * an answer, and all of these at once would delay everything else.
    */
   private async completeInTurns(searches: Iterable<Search>): Promise<void> {
     for (const search of searches) {
@@ -217,13 +217,13 @@ export class VectorScanner {
     const thread = new Worker(join(__dirname, 'thread', 'scan-thread.js'), { workerData });
     thread.on('message', (reply: ScanThreadReply) => {
       const { pass } = this;
-      // A pass that another thread failed is over.
+      // Ignores replies to a pass that another thread has already failed.
       if (pass?.id !== reply.id) return;
       pass.replies.push(reply);
       if (pass.replies.length === this.threads.length) pass.resolve();
     });
     const onEnded = (cause: unknown) => {
-      // An error is followed by the exit, when another may have its place.
+      // The exit follows the error, and another thread may have replaced this one by then.
       if (this.threads[index] !== thread) return;
       this.threads[index] = undefined;
       this.pass?.reject(new Error('A scan thread ended.', { cause }));
@@ -233,7 +233,7 @@ export class VectorScanner {
     return thread;
   }
 
-  /** Blocks until the rows are scanned. */
+  /** Scans synchronously, on the calling thread. */
   private scanHere(source: ScanSource, queries: ScanQuery[]): ScanHit[][] {
     const answers: ScanHit[][] = [];
     for (let first = 0; first < queries.length; first += MAX_PASS_PROBES) {
@@ -262,7 +262,7 @@ export class VectorScanner {
   }
 }
 
-/** The hits of all threads as those of one. */
+/** Merges the hits of all threads. */
 function merge(queries: ScanQuery[], replies: ScanThreadReply[]): ScanHit[][] {
   const selections = queries.map((query) => new Selection(query));
   for (const { counts, hits } of replies) {
@@ -275,7 +275,7 @@ function merge(queries: ScanQuery[], replies: ScanThreadReply[]): ScanHit[][] {
   return selections.map((selection) => selection.finish());
 }
 
-/** Elements of a padded vector. */
+/** Number of elements of a padded vector. */
 function widthOf({ layout }: ScanSource): number {
   return layout.vectorBytes / 4;
 }

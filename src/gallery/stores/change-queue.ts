@@ -4,17 +4,17 @@ import { type Draft, WAITS } from './state/draft';
 import type { Replacement } from './state/entries';
 import type { GalleryEntry } from './state/gallery-entry';
 
-/** A change with everything it needs reserved. */
+/** A change that has reserved everything it needs. */
 export interface ReservedChange {
   gallery?: Replacement<GalleryEntry>;
-  /** Deleted with all its content, as another gallery takes over its id. */
+  /** Gallery that is deleted with all its content, as another one takes over its id. */
   replaced?: GalleryEntry;
-  /** Change of the content of a gallery. */
+  /** Change of a gallery's content. */
   draft?: Draft;
 }
 
 export interface Planned<T> extends ReservedChange {
-  /** Called right after the change was made. */
+  /** Called right after the change is applied. */
   answer: () => T;
 }
 
@@ -24,15 +24,15 @@ interface Waiting {
   reject: (error: FaceError) => void;
 }
 
-/** A change of a group. */
+/** A planned change of a group. */
 export interface Member extends Waiting {
   planned: Planned<unknown>;
 }
 
-/** Replaced entries after which a group is full: a group is planned in one turn of the event loop, and applied in one. */
+/** Replaced entries at which a group is full: planning takes one turn of the event loop, and so does applying. */
 const MAX_GROUP = 1000;
 
-/** Whether the change removes something, which is wiped before the change is acknowledged. */
+/** Whether the change removes data, which must be wiped before the change is acknowledged. */
 export function takesAway({ gallery, draft }: ReservedChange): boolean {
   if (gallery) return gallery.before !== undefined;
   return draft?.takesAway === true;
@@ -42,27 +42,27 @@ export function takesAway({ gallery, draft }: ReservedChange): boolean {
 interface ChangeSteps {
   /** Waits for changes that can join the first one. */
   gather: () => Promise<void>;
-  /** Plans a change and reserves what it needs. Throws {@link WAITS}, or the reason for a refusal, and then has reserved nothing. */
+  /** Plans a change and reserves what it needs. Throws {@link WAITS} or the reason for a refusal, without reserving anything. */
   reserve: (plan: Waiting['plan']) => Planned<unknown>;
   /** Writes and applies a group, and settles its promises. Never rejects. */
   make: (group: readonly Member[]) => Promise<void>;
 }
 
 /**
- * Makes changes in groups, in the order of the calls. A change that looks at what another one of its group replaces waits for
- * the next group, so that plans see plain maps only.
+ * Makes changes in groups, in the order of the calls. A change that reads entries replaced by another change of its group waits
+ * for the next group, so that plans read only the applied state, without pending changes.
  */
 export class ChangeQueue {
   private readonly waiting: Waiting[] = [];
-  /** Settles when all changes are made that were asked for. */
+  /** Settles when all requested changes are made. */
   private working?: Promise<void>;
 
   constructor(private readonly steps: ChangeSteps) {}
 
   /**
-   * Makes one change, all of it or nothing, when it is its turn.
+   * Makes one change when its turn comes, as a whole or not at all.
    *
-   * @param plan - reserves what it needs, or throws and has changed nothing.
+   * @param plan - reserves what the change needs, or throws without changing anything.
    */
   change<T>(plan: () => Planned<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -71,7 +71,7 @@ export class ChangeQueue {
     });
   }
 
-  /** Plans these changes again, before all waiting ones. */
+  /** Puts these changes back at the front of the queue, to be planned again. */
   planAgain(members: readonly Member[]): void {
     this.waiting.unshift(...members);
   }
@@ -81,7 +81,7 @@ export class ChangeQueue {
     return this.working !== undefined;
   }
 
-  /** Settles when all changes are made that were asked for. */
+  /** Settles when all requested changes are made. */
   async settled(): Promise<void> {
     await this.working;
   }

@@ -53,7 +53,7 @@ describe(DurableStore.name, () => {
   const addOne = (subjectId: string, id: string, embedding = random()) =>
     store.addReferences('staff', [newReference(subjectId, id, embedding)]);
 
-  /** In one bundle, or a few: two for each subject. */
+  /** References in one bundle, or a few: two for each subject. */
   const addTogether = (count: number, prefix = 'r') =>
     store.addReferences(
       'staff',
@@ -78,7 +78,7 @@ describe(DurableStore.name, () => {
   });
   afterEach(() => store.close());
 
-  /** All that the store tells, to be compared. */
+  /** Everything that the store returns, for comparison. */
   async function everything(): Promise<unknown> {
     const galleries = await allPages((page) => store.listGalleries(page), 10);
     return Promise.all(
@@ -174,7 +174,7 @@ describe(DurableStore.name, () => {
         );
       expect(opens(keysBefore)).toBe(true);
       await remove();
-      // What the disk still holds of it is noise.
+      // Its remains on the disk are noise.
       expect(opens(readFileSync(join(dir, 'keys')))).toBe(false);
       await reopen();
       expect(notices).toEqual([]);
@@ -309,7 +309,7 @@ describe(DurableStore.name, () => {
   });
 
   describe('damage', () => {
-    /** Flips a byte of the sealed record, wherever the database has a copy of it; the second time it is right again. */
+    /** Flips a byte of the sealed record in every copy in the database; a second call restores it. */
     function flipIn(offset: number): void {
       const path = join(dir, 'records', 'data.mdb');
       const data = readFileSync(path);
@@ -339,7 +339,7 @@ describe(DurableStore.name, () => {
       expect(await store.listReferences('staff', 'bob')).toMatchObject([{ id: 'r3' }]);
       await reopen({ acceptDamage: true });
       expect(notices).toHaveLength(1);
-      // The byte is right again: nothing was lost.
+      // The byte is restored: nothing was lost.
       await store.close();
       flipIn(40);
       await reopen();
@@ -375,7 +375,7 @@ describe(DurableStore.name, () => {
       expect(notices).toMatchObject([{ message: expect.stringContaining('1 have no gallery') }]);
       expect(await store.getGallery('staff')).toMatchObject({ subjectCount: 1, referenceCount: 1 });
       expect(await addOne('ann', 'r1')).toMatchObject([{ status: 'added' }]);
-      // What was enrolled again is newer than what comes back.
+      // The reference enrolled again is newer than the one that comes back.
       const [again] = await store.listReferences('staff', 'ann');
       await store.close();
       flipIn(5);
@@ -492,7 +492,7 @@ describe(DurableStore.name, () => {
       const file = openSync(path, 'r+');
       writeSync(file, Buffer.alloc(8), 0, 8, at + 400);
       closeSync(file);
-      // To erase one of them would lose the others, which are served from memory and are still there to be exported.
+      // Erasing one of them would lose the others, which are served from memory and can still be exported.
       await expect(store.deleteReference('staff', 'r-subject-0', 'r0')).rejects.toMatchObject({
         code: 'GALLERY_STORE_FAILED',
       });
@@ -527,7 +527,7 @@ describe(DurableStore.name, () => {
       const before = slots();
       expect(before.filter(isZero)).toHaveLength(0);
       await store.deleteSubject('staff', 'subject-that-goes');
-      // The bytes of the record may still lie in the database, but the only key to them is gone.
+      // The bytes of the record may still lie in the database, but their only key is wiped.
       expect(files().some((file) => file.includes(sealed[0].sealed))).toBe(true);
       expect(slots().filter(isZero)).toHaveLength(2);
       const wiped = before.filter((_, i) => isZero(slots()[i]));
@@ -601,7 +601,7 @@ describe(DurableStore.name, () => {
       expect(await sealedOf('reference')).toEqual([]);
     });
 
-    /** What is gone opens with no key that is left, and every key that is left is that of a bundle. */
+    /** Removed records open with no remaining key, and every remaining key belongs to a bundle. */
     function expectWiped(old: readonly SealedBundle[], now: readonly SealedBundle[]): void {
       const keys = slots().filter((slot) => !isZero(slot));
       const opens = ({ place, sealed }: SealedBundle) =>
@@ -630,7 +630,7 @@ describe(DurableStore.name, () => {
       expect(await count('reference')).toBe(63);
       const before = await exported(store, 'staff');
       await addOneByOne(200, 's');
-      // Four full ones, and what does not fill one yet.
+      // Four full bundles, and one that is not full yet.
       expect(await count('reference')).toBe(4 + 7);
       await reopen();
       expect((await exported(store, 'staff')).slice(0, before.length)).toEqual(before);
@@ -700,7 +700,7 @@ describe(DurableStore.name, () => {
         addOne('ann', 'r1'),
         store.renameSubject('staff', 'no', 'ann', { merge: false }),
       ]);
-      // The second looks at what the first was to make, and is made on its own.
+      // The second change depends on the first, so it is made on its own.
       expect(answers).toMatchObject([
         { status: 'rejected', reason: { code: 'GALLERY_STORE_FAILED' } },
         { status: 'fulfilled', value: [{ status: 'added' }] },
@@ -717,7 +717,7 @@ describe(DurableStore.name, () => {
       });
       await expect(store.getSubject('staff', 'ann')).rejects.toMatchObject({ code: 'SUBJECT_NOT_FOUND' });
       await addOne('bob', 'r2');
-      await store.close(); // Lets what runs finish.
+      await store.close(); // Waits for running calls.
       expect(spy).toHaveBeenCalledTimes(2);
       const keys = readFileSync(join(dir, 'keys'));
       expect(keys.subarray(32, 96).every((byte) => byte === 0)).toBe(true);

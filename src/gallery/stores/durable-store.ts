@@ -99,7 +99,7 @@ export class DurableStore extends MemoryStore {
   /**
    * Erases the records that are set aside. Call it before any change.
    *
-   * @throws {Error} of the disk; each record is unchanged or removed.
+   * @throws {Error} for a failure of the disk; each record is then unchanged or removed.
    *
    * @example
    * if (store.asideCount > 0) await store.removeAside();
@@ -148,7 +148,7 @@ export class DurableStore extends MemoryStore {
     changes: readonly ReservedChange[],
   ): Promise<{ writes: RecordWrite[]; erasures: number[]; crops: CropEntry[] }> {
     const writes: RecordWrite[] = [];
-    /** Those that are written. */
+    /** Written crops. */
     const crops: CropEntry[] = [];
     const erasures: number[] = [];
     const erase = ({ record }: Recorded) => erasures.push(record!);
@@ -173,7 +173,7 @@ export class DurableStore extends MemoryStore {
         if (before) erase(before.details);
         if (after) write(after.details, { kind: 'subject', galleryUid: state.uid, subject: after.details });
       }
-      /** By number: the uids of subjects whose references changed. */
+      /** Uids of subjects whose references changed, by subject number. */
       const uids = new Map(subjects.map(({ after }) => [after?.number, after?.details.uid]));
       for (const { before, after, embedding = after && before && state.embeddingOf(before) } of references) {
         if (before) erase(before);
@@ -260,10 +260,10 @@ class Restore {
   /** Numbers of records whose subject or gallery is missing. */
   readonly orphans: number[] = [];
   lastUid = 0;
-  /** By uid. */
+  /** Galleries by uid. */
   private readonly galleries = new Map<number, { entry: GalleryEntry; restore: RestoreGallery }>();
   private readonly subjects = new Map<number, { restore: RestoreGallery; subject: RestoredSubject }>();
-  /** By uid: crops not yet named by a reference. */
+  /** Crops without a reference so far, by uid. */
   private readonly crops = new Map<number, CropEntry>();
 
   constructor(private readonly makeState: (gallery: StoredGallery) => GalleryState) {}

@@ -15,19 +15,19 @@ import { MemoryStore } from './memory-store';
 
 /** Random changes and reads for each store; more with STEPS. */
 const STEPS = Number(process.env.STEPS ?? 4000);
-/** Most that a step may take, on three servers and a busy machine. */
+/** Maximum time of a step, on three servers and a busy machine. */
 const STEP_MS = 30;
-/** Most changes that are asked for at the same time. */
+/** Maximum concurrent changes. */
 const MAX_BURST = 40;
 const DIMENSIONS = 8;
-/** One less than there are ids of them. */
+/** One less than the number of ids in use. */
 const MAX_GALLERIES = 2;
-/** The index adds in another order than the model: similarities closer than this may change places. */
+/** The index sums in another order than the model: similarities closer than this may swap places. */
 const ROUNDING = 1e-6;
 
 const tempFolder = tempFolders();
 
-/** The same change, to the store and to the model. */
+/** One change for both the store and the model. */
 interface Change {
   ask: () => Promise<unknown>;
   expected: () => unknown;
@@ -97,7 +97,7 @@ describeWithNats(`replicas of JetstreamStore and the model, through random chang
 });
 
 /**
- * @param open - opens the store, or opens it again.
+ * @param open - opens or reopens the store.
  * @param keepsCrops - whether the store keeps crops.
  */
 async function compare(
@@ -108,7 +108,7 @@ async function compare(
   const random = seededRandom(SEED);
   const below = (end: number) => Math.floor(random() * end);
   const pick = <T>(values: readonly T[]): T => values[below(values.length)];
-  // Few of each, so that they meet.
+  // Few ids, so that changes collide.
   const vector = unitVectors(SEED, DIMENSIONS);
   const embeddings = Array.from({ length: 30 }, vector);
   const galleryId = () => pick(['one', 'one', 'one', 'two', 'three']);
@@ -124,7 +124,7 @@ async function compare(
       crop: pick([null, undefined, Uint8Array.from({ length: 1 + below(40) }, () => below(256))]),
       imageHash: pick([null, String(below(9)).repeat(64)]),
     });
-  /** Mostly where there is one. */
+  /** Mostly an existing one. */
   const referenceOf = (gallery: string): [subjectId: string, referenceId: string] => {
     const subjects = [...(model.galleries.get(gallery)?.subjects ?? [])];
     const known = subjects.flatMap(([id, { references }]) => references.map((one) => [id, one.id] as const));
@@ -315,7 +315,7 @@ async function outcome<T>(work: () => T | Promise<T>): Promise<T | FaceError> {
   }
 }
 
-/** Whether rounding may decide which of two subjects is first, or whether one is similar enough. */
+/** Whether rounding may decide the order of two subjects, or whether one reaches the threshold. */
 function isTooClose(hits: readonly { similarity: number }[], minSimilarity: number | undefined): boolean {
   const isClose = (a: number, b: number) => a !== b && Math.abs(a - b) < ROUNDING;
   return hits.some(
@@ -328,7 +328,7 @@ function isTooClose(hits: readonly { similarity: number }[], minSimilarity: numb
 const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
 const codeOf = (answer: unknown) => (answer instanceof FaceError ? answer.code : 'none');
 
-/** Without times, which the model does not have; errors as their code and details, lists of no order sorted. */
+/** Drops times, which the model lacks; reduces errors to code and details; sorts unordered lists. */
 function plain(value: unknown): unknown {
   if (value instanceof FaceError) return { code: value.code, details: value.details };
   if (ArrayBuffer.isView(value)) return Array.from(value as Float32Array);
@@ -340,7 +340,7 @@ function plain(value: unknown): unknown {
   );
 }
 
-/** Stores name ten at most, of more any ten. */
+/** Stores return at most ten of them, and of more any ten. */
 function plainSameImage(keys: readonly object[]): unknown {
   return keys.length < MAX_SAME_IMAGE ? keys.map((key) => JSON.stringify(key)).sort() : 'ten or more';
 }

@@ -20,11 +20,11 @@ import { GalleryState } from './state/gallery-state';
 import { PagedList } from './state/paged-list';
 
 const TIMEOUT_MS = 5000;
-/** Of a store whose servers answer nothing more. */
+/** Timeout of a store whose servers no longer answer. */
 const SHORT_TIMEOUT_MS = 150;
 const fault = new Error('injected');
 
-/** What the store asks the servers for when it makes a change: writes, reads and erasures of entries. */
+/** Requests of a change to the servers: writes, reads and erasures of entries. */
 const REQUESTS = /^likeness\.|^\$JS\.API\.STREAM\.(MSG\.GET|MSG\.DELETE|PURGE)\./;
 const REFUSAL = {
   error: { code: 503, err_code: 10047, description: 'insufficient storage resources available' },
@@ -32,7 +32,7 @@ const REFUSAL = {
 
 type Request = NatsConnection['request'];
 
-/** What becomes of a request. */
+/** Faults of a request. */
 const FAULTS: Record<string, (ask: () => ReturnType<Request>) => ReturnType<Request>> = {
   'is refused': async () => ({ data: Buffer.from(JSON.stringify(REFUSAL)) }) as never,
   'does not arrive': () => Promise.reject(new Error('timeout')),
@@ -42,7 +42,7 @@ const FAULTS: Record<string, (ask: () => ReturnType<Request>) => ReturnType<Requ
 const CASES = (['once', 'and all that follow'] as const).flatMap((extent) =>
   Object.keys(FAULTS).map((name) => [name, extent] as const),
 );
-/** All of them for every kind of change with FAULTS=all, otherwise one for each kind, others in every run. */
+/** With FAULTS=all every case for each kind of change, otherwise one per kind, which differs between runs. */
 const first = SEED % CASES.length;
 const casesOf = (kind: string) =>
   process.env.FAULTS === 'all' ? CASES : [CASES[(first + Object.keys(CHANGES).indexOf(kind)) % CASES.length]];
@@ -73,7 +73,7 @@ describeWithNats(`a fault in ${JetstreamStore.name} (SEED=${SEED})`, () => {
     return store;
   }
 
-  /** All replicas, and one that starts now, hold the same. @returns what. */
+  /** Expects all replicas, and one that starts now, to hold the same state. @returns that state. */
   async function agree(stores: readonly JetstreamStore[]): Promise<unknown> {
     const fresh = await open();
     const held = await everything(fresh);
@@ -103,7 +103,7 @@ describeWithNats(`a fault in ${JetstreamStore.name} (SEED=${SEED})`, () => {
   });
 
   describe.each(Object.keys(CHANGES))('of %s', (kind) => {
-    /** What there may be after each answer. */
+    /** Valid states after each answer. */
     let before: unknown, after: unknown, partly: unknown[];
 
     beforeAll(async () => {
@@ -133,7 +133,7 @@ describeWithNats(`a fault in ${JetstreamStore.name} (SEED=${SEED})`, () => {
         isOver = requests.count < point;
         jest.restoreAllMocks();
         expectAsAnswered(await agree([store, other]), answer);
-        // It goes on, also with what it failed to do.
+        // The store goes on, and can make the failed change.
         await refusal(CHANGES[kind](store));
         expect(store.isStopped).toBe(false);
       }
@@ -216,7 +216,7 @@ describeWithNats(`a fault in ${JetstreamStore.name} (SEED=${SEED})`, () => {
   });
 });
 
-/** @param faultOf - what becomes of the request of this number, from 1. */
+/** @param faultOf - returns the fault of a request by its number, from 1. */
 function failRequests(
   store: JetstreamStore,
   faultOf: (count: number) => (typeof FAULTS)[string] | undefined,
@@ -232,7 +232,7 @@ function failRequests(
   return seen;
 }
 
-/** State after changes, in memory. */
+/** State of a memory store after the same changes. */
 async function made(changes: ((store: GalleryStore) => Promise<unknown>)[]): Promise<unknown> {
   const store = new MemoryStore({ threadCount: 0, precision: 'float32' });
   jest.spyOn(store, 'keepsCrops', 'get').mockReturnValue(false);

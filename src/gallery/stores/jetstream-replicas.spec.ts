@@ -11,12 +11,12 @@ import { JetstreamStore, type JetstreamStoreOptions } from './jetstream-store';
 
 /** Kills of a server; more with ROUNDS. */
 const ROUNDS = Number(process.env.ROUNDS ?? 2);
-/** Changes that replicas make at the same time; more with STEPS. */
+/** Concurrent changes of the replicas; more with STEPS. */
 const STEPS = Number(process.env.STEPS ?? 1000);
 const CLIENTS = 12;
-/** After the last kill. */
+/** Time to settle after the last kill. */
 const SETTLE_MS = 20_000;
-/** What a change may get that meets those of others; all else is a fault. */
+/** Errors that a change may get in a conflict with others; any other error is a fault. */
 const REFUSALS: FaceErrorCode[] = [
   'GALLERY_NOT_FOUND',
   'GALLERY_EXISTS',
@@ -49,7 +49,7 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
     return store;
   }
 
-  /** Replicas that see the gallery `staff`. */
+  /** Opens replicas that see the gallery `staff`. */
   async function openAll(count: number): Promise<JetstreamStore[]> {
     namespaces++;
     const stores = await Promise.all(Array.from({ length: count }, () => open()));
@@ -63,7 +63,7 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
     for (const store of stores) expect(await store.waitFor(newest, SETTLE_MS)).toBe(true);
   }
 
-  /** All replicas, and one that starts now, hold the same. */
+  /** Expects all replicas, and one that starts now, to hold the same state. */
   async function expectEqual(stores: readonly JetstreamStore[]): Promise<void> {
     await agree(stores);
     const [first, ...others] = await Promise.all([...stores, await open()].map(everything));
@@ -81,10 +81,10 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
   }
 
   /**
-   * Puts all messages of a stream under numbers without gaps, as a copy of a server of before 2.9.21 has that counted other
-   * writes than the leader.
+   * Renumbers all messages of a stream without gaps, like the copy on a nats-server before 2.9.21 that counted refused writes
+   * differently from the leader.
    *
-   * @param lost - of the last messages.
+   * @param lost - number of last messages to drop.
    */
   async function renumber(stream: string, lost = 0): Promise<void> {
     const connection = await connect({ servers: cluster.servers });
@@ -211,7 +211,7 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
     it('hold a renamed subject also where they have read an older version of it than the last', async () => {
       const [store, other] = await openAll(2);
       await store.addReferences('staff', [newReference('ann', 'r1', vector())]);
-      // The version that the rename names is erased, and the one before it is left: its erasure failed.
+      // The version named by the rename is erased, and the one before it remains, as its erasure failed.
       const inside = store as unknown as { log: { eraseLater: () => void; oldestOf: () => unknown } };
       jest.spyOn(inside.log, 'eraseLater').mockReturnValue();
       jest.spyOn(inside.log, 'oldestOf').mockReturnValue(undefined);
@@ -274,7 +274,7 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       await store.putSubject('staff', 'ann', { first: true });
       await store.addReferences('staff', [newReference('bob', 'r1', vector())]);
       await store.addReferences('staff', [newReference('cid', 'r2', vector())]);
-      // Written again, they keep the numbers that their first versions had: others get these now.
+      // Later versions keep the uid of the first one, a number that other messages get now.
       await store.putSubject('staff', 'ann', { first: false });
       await store.renameSubject('staff', 'bob', 'dan', { merge: false });
       await store.createGallery(newGallery({ id: 'guests' }));
@@ -308,7 +308,7 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       for (const replica of [...stores, await open()]) expect(await everything(replica)).toEqual(before);
       const { items } = await third.listSubjects('staff', { limit: 10 });
       expect(items.map(({ id }) => id).sort()).toEqual(['ann', 'cid', 'dan']);
-      // No compare-and-set fails for a number of before.
+      // No compare-and-set fails because of an old number.
       await third.deleteSubject('staff', 'cid');
       await other.waitFor(third.revision);
       await other.putSubject('staff', 'ann', { again: true });

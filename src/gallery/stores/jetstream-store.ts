@@ -26,73 +26,73 @@ import type { GalleryTable } from './state/gallery-table';
 
 export interface JetstreamStoreOptions extends MemoryStoreOptions {
   nats: NatsSettings;
-  /** Encrypts the entries; 32 characters or more. */
+  /** Key that encrypts the entries; 32 characters or more. */
   key: string | null | undefined;
-  /** Called during the first reading, now and then and at its end. */
+  /** Called with the progress of the first read, and at its end. */
   onProgress?: (progress: { done: number; total: number }) => void;
-  /** Called with what an operator should read. */
+  /** Called with messages for the operator. */
   onNotice?: (notice: Notice) => void;
 }
 
-/** The stream, and what was made of its messages. */
+/** The stream, and the galleries built from its messages. */
 interface Reading {
   log: EntryLog;
   held: HeldEntries;
   table: GalleryTable;
 }
 
-/** One entry that a change writes. */
+/** One entry written by a change. */
 interface Step {
   key: string;
-  /** `null`: it is removed. */
+  /** `null` removes the entry. */
   value: Uint8Array | null;
   expected: EntryVersion | undefined;
 }
 
-/** A change with the entries that it writes. */
+/** A change, and the entries that it writes. */
 interface Attempt {
   member: Member;
   steps: Step[];
-  /** A subject that is removed when the first step is made, as another takes its place. */
+  /** Entry of a renamed or merged subject; removed after the first step is made. */
   moved?: Step;
-  /** Why it cannot be written. */
+  /** Reason why the change cannot be written. */
   refusal?: unknown;
-  /** Of the change, once it was made here. */
+  /** Answer of the change, once it is applied here. */
   answer?: { value: unknown } | { error: unknown };
-  /** Changes after it that write nothing: they are answered as things are when this one was made. */
+  /** Later changes that write nothing: their answers reflect the state right after this change is applied. */
   followers: Attempt[];
 }
 
-/** What is known of a change that is planned again. */
+/** State of a change across its attempts. */
 interface Retries {
   count: number;
   failedAnswers: number;
-  /** Of references that it has added. */
+  /** Ids of references added by earlier attempts. */
   addedIds: Set<string>;
 }
 
-/** A change that so often finds that others were first is given up. */
+/** Attempts after which a change is given up because other changes were always first. */
 const MAX_ATTEMPTS = 50;
 const MAX_FAILED_ANSWERS = 10;
-/** Ids of one process in a millisecond begin at a random one of these. */
+/** Range of uids per millisecond; each process starts at a random one, so that replicas rarely collide. */
 const UIDS_PER_MS = 2048;
-/** Before the stream is read from its start again, and between two attempts. */
+/** Delay before the stream is read again from its start, and between two attempts. */
 const REREAD_MS = 1000;
 
 /**
- * Galleries in the memory of each replica, fed by a stream of NATS JetStream that they share: a gallery is one entry of the
- * stream, a subject with its references another. A change is planned on what this replica has, written by compare-and-set, and
- * planned again where another replica was first. It is acknowledged when a quorum of the servers has it and this replica has
- * read it back: everything in memory comes from the stream, in its order, on all replicas alike.
+ * Galleries in the memory of each replica, fed by a shared stream of NATS JetStream. Each gallery is one entry of the stream, and
+ * so is each subject with its references. A change is planned on the state of this replica, written by compare-and-set, and
+ * planned again if another replica was first. It is acknowledged when a quorum of the servers has it and this replica has read
+ * it back: all replicas build their memory from the stream alone, in the same order.
  *
  * @publicApi
  */
 export class JetstreamStore extends MemoryStore {
   private log!: EntryLog;
   private held!: HeldEntries;
-  /** What is to be done when an entry that was written here is read, by the number of its write. */
+  /** Callbacks for when an entry written here is read back, by write id. */
   private readonly written = new Map<number, (isValid: boolean) => void>();
-  /** Whether the entry that is being read took something away. */
+  /** Whether the entry being read has removed a gallery, a subject or references. */
   private hasRemoved = false;
   private readonly attempts = new WeakMap<Member['plan'], Retries>();
 
@@ -104,10 +104,10 @@ export class JetstreamStore extends MemoryStore {
   }
 
   /**
-   * Connects and reads all that is there.
+   * Connects and reads the whole stream.
    *
-   * @throws {FaceError} GALLERY_STORE_INVALID where the servers cannot be used, the key is another, or an entry of a gallery
-   * is damaged; nothing was changed.
+   * @throws {FaceError} GALLERY_STORE_INVALID if the servers cannot be used, the key is a different one, or the entry of a
+   * gallery is damaged; nothing was changed.
    */
   static async open(options: JetstreamStoreOptions): Promise<JetstreamStore> {
     const store = new JetstreamStore(options);
@@ -148,7 +148,7 @@ export class JetstreamStore extends MemoryStore {
     return false;
   }
 
-  /** A gallery is moved to another embedder by its crops, and none are kept here. */
+  /** Not supported: a migration to another embedder needs crops, and this store keeps none. */
   override async replaceGallery(): Promise<Gallery> {
     throw galleryErrors.cropsNotKept();
   }
@@ -160,7 +160,7 @@ export class JetstreamStore extends MemoryStore {
     await this.rereading;
   }
 
-  /** A gallery or reference is known by it on all replicas, in whatever process it was made: later ones mostly have larger ones. */
+  /** Uids identify galleries and references on all replicas, whichever process created them; later uids are mostly larger. */
   protected override nextUid(): number {
     this.lastUid = Math.max(this.lastUid + 1, Date.now() * UIDS_PER_MS + randomInt(UIDS_PER_MS));
     return this.lastUid;
@@ -168,7 +168,7 @@ export class JetstreamStore extends MemoryStore {
 
   protected override async make(group: readonly Member[]): Promise<void> {
     const attempts = group.map((member) => this.attempt(member));
-    // What is made comes back from the stream, and takes and counts what it needs then. Nothing is planned before that.
+    // Changes are applied, and reserve what they need, when they come back from the stream. Nothing is planned before that.
     for (const { planned } of group) {
       this.release(planned);
       if (planned.gallery && !planned.gallery.before) void planned.gallery.after?.state.close();
@@ -188,14 +188,14 @@ export class JetstreamStore extends MemoryStore {
     this.queue.planAgain(group.filter((_member, i) => conflicts[i]));
   }
 
-  /** Reads the stream from its start, and follows it from then on. */
+  /** Reads the stream from its start, then follows it. */
   private async read(onProgress?: JetstreamStoreOptions['onProgress']): Promise<Reading> {
     const { nats, key, onNotice } = this.settings;
     let held: HeldEntries | undefined;
     const log = await EntryLog.open({
       ...nats,
       onEntry: (entry) => this.take(entry, held),
-      // Until it is in use, the reading itself fails.
+      // While it is not in use yet, the read itself fails instead.
       onLost: (cause) => held === this.held && this.stop(cause),
       onRenumbered: () => held === this.held && this.reread(),
       onProgress,
@@ -209,7 +209,7 @@ export class JetstreamStore extends MemoryStore {
         onOrphan: (version) => log.eraseLater(version),
         onRemoved: () => (this.hasRemoved = true),
       });
-      // A gallery whose settings changed comes after its subjects.
+      // A gallery whose settings changed comes after its subjects in the stream.
       await log.readAhead('g.');
       await log.follow();
       return { log, held, table };
@@ -226,8 +226,8 @@ export class JetstreamStore extends MemoryStore {
   }
 
   /**
-   * The servers gave messages other numbers, by which versions are known here: all are read again, while searches and reads
-   * go on with what was read before and changes are refused.
+   * Reads the stream again after the servers have renumbered its messages, as versions are identified by these numbers.
+   * Meanwhile searches and reads use the old state, and changes are refused.
    */
   private reread(): void {
     this.rereading ??= this.replaceReading().finally(() => (this.rereading = undefined));
@@ -238,29 +238,29 @@ export class JetstreamStore extends MemoryStore {
     onNotice?.({
       level: 'warn',
       message:
-        'A new leader of the galleries numbers its messages in another way than the one before. All are read again; ' +
+        'The new leader of the stream numbers its messages differently. All are read again; ' +
         'changes are refused meanwhile.',
     });
     let reading: Reading | undefined;
     while (!reading && !this.isClosed) {
       await delay(REREAD_MS);
-      // Servers that are away, or have just elected another leader.
+      // Fails if servers cannot be reached or have just elected another leader; the loop tries again.
       reading = await this.read().catch(() => undefined);
     }
-    // Changes that were asked for before: each ends soon, refused or uncertain.
+    // Changes requested before: each ends soon, refused or uncertain.
     while (this.queue.isWorking) await this.queue.settled();
     if (!reading) return;
     if (this.isClosed) return reading.log.close();
     const { log, table } = this;
     this.use(reading);
-    // What went meanwhile is not known.
+    // Deletions in between are unknown, so listeners must check.
     this.onRemoved?.();
     await this.searchesEnd();
     await Promise.all([log.close(), table.close()]);
     await this.finishReading().catch((error: unknown) => this.stop(error));
     onNotice?.({
       level: 'warn',
-      message: 'All messages of the galleries were read again. Changes are taken again.',
+      message: 'All messages of the stream were read again. Changes are accepted again.',
     });
   }
 
@@ -270,7 +270,7 @@ export class JetstreamStore extends MemoryStore {
     try {
       isValid = held?.take(entry) ?? false;
     } catch (error) {
-      // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
+      // Written, but not applied: a bug. Further changes could damage the data.
       this.stop(error);
     }
     if (held !== this.held) return;
@@ -279,14 +279,14 @@ export class JetstreamStore extends MemoryStore {
     written?.(isValid);
   }
 
-  /** Encodes what a change writes. */
+  /** Encodes the entries of a change. */
   private attempt(member: Member): Attempt {
     const { gallery, draft } = member.planned;
     const attempt: Attempt = { member, steps: [], followers: [] };
     try {
       if (gallery) attempt.steps.push(this.galleryStep(gallery));
       if (draft) this.addSubjectSteps(attempt, draft);
-      // Before any is written: a change of several entries is not to stop at the second.
+      // Checked before the first write: a change of several entries must not fail at the second.
       for (const { value } of attempt.steps) if (value) this.log.checkSize(value);
     } catch (error) {
       attempt.refusal = error;
@@ -315,9 +315,9 @@ export class JetstreamStore extends MemoryStore {
     const step = (id: string, content?: Uint8Array): Step => {
       const key = gallery.keyOf(id);
       const held = gallery.held(id);
-      // Its place was taken, and its own entry is still there: that goes first.
+      // The subject was renamed or merged, and its old entry still exists: that must be removed first.
       if (held?.leftWriteId !== undefined && content) throw new RevisionConflict();
-      // So does the entry whose place it took: without this version, that one would count again.
+      // The same holds for the entry that it came from: without the version written by the move, that one would count again.
       if (this.held.isArriving(key)) throw new RevisionConflict();
       return { key, value: content ? gallery.sealer.seal(key, content) : null, expected: held };
     };
@@ -339,13 +339,13 @@ export class JetstreamStore extends MemoryStore {
     for (const { before, after } of subjects) {
       const { details } = (after ?? before)!;
       const content = after && toContent(after, embeddingOf);
-      // Its number is the revision that the entry will have.
+      // Its uid will be the revision of the entry.
       if (content && !before) delete content.details.uid;
       attempt.steps.push(step(details.id, content && encodeSubject(content)));
     }
   }
 
-  /** @returns whether another replica was first, so that the change is to be planned again. */
+  /** @returns whether another replica was first and the change must be planned again. */
   private async complete(attempt: Attempt): Promise<boolean> {
     const { member, steps } = attempt;
     const { planned, reject, resolve } = member;
@@ -358,7 +358,7 @@ export class JetstreamStore extends MemoryStore {
       const { answer: given } = attempt;
       if (!given) throw changeUncertain(new Error('The change was replaced before it was read.'));
       if ('error' in given) {
-        // Another replica may just have removed a reference that an addition found there already; all else is a mistake of ours.
+        // Another replica may just have removed a reference that an addition found as existing. Any other failure is a bug.
         if (!isAddition(planned) || ++this.attemptsOf(member).failedAnswers > MAX_FAILED_ANSWERS) {
           this.stop(given.error);
           throw galleryErrors.storeStopped(given.error);
@@ -381,11 +381,11 @@ export class JetstreamStore extends MemoryStore {
     }
   }
 
-  /** Writes all entries of a change, in the order of the calls, and waits until they are made here. */
+  /** Writes all entries of a change, in the order of the calls, and waits until they are applied here. */
   private async writeAll(attempt: Attempt): Promise<void> {
     const { steps } = attempt;
     let missing = steps.length;
-    // In the moment in which the change is made: a later one may take away what the answer tells of.
+    // Answers at the very moment of the last entry: a later change may remove what the answer describes.
     const made = () => --missing === 0 && answer(attempt);
     const outcomes = await Promise.allSettled(steps.map((step) => this.writeStep(step, made)));
     if (!attempt.answer) attempt.followers.forEach(answer);
@@ -402,7 +402,7 @@ export class JetstreamStore extends MemoryStore {
     if (steps.length === 1) throw failure;
     if (this.isStopped) throw galleryErrors.storeStopped(this.stoppedBy);
     if (failures.length === steps.length && failures.every(isRefused)) throw failure;
-    // Some were made, or may be, and some were not: there is no way back.
+    // Some entries were written, or may have been, and some were not: the change cannot be rolled back.
     throw failures.find((one) => one instanceof RevisionConflict) ?? changeUncertain(failure);
   }
 
@@ -428,11 +428,11 @@ export class JetstreamStore extends MemoryStore {
     }
   }
 
-  /** Writes over a version that counts for nothing, because what it builds on was gone. */
+  /** Overwrites a void version: the version it builds on was already gone. */
   private async undo(key: string, version: EntryVersion): Promise<void> {
     const repair = this.held.repairOf(key);
     if (repair) await this.repair(repair);
-    // Its gallery is gone.
+    // Its gallery was deleted.
     else this.log.eraseLater(version);
   }
 
@@ -440,7 +440,7 @@ export class JetstreamStore extends MemoryStore {
     try {
       await this.rewrite(key, value, version);
     } catch (error) {
-      // Another replica did it.
+      // Another replica has already repaired it.
       if (!(error instanceof RevisionConflict)) throw error;
     }
   }
@@ -451,14 +451,14 @@ export class JetstreamStore extends MemoryStore {
     await this.log.erase(key, next, version);
   }
 
-  /** Removes the entry of a subject whose place another has taken. */
+  /** Removes the old entry of a renamed or merged subject. */
   private async finishMove(key: string, version: EntryVersion): Promise<void> {
     for (let current: Entry | EntryVersion | undefined = version; current;) {
       try {
         return await this.rewrite(key, null, current);
       } catch (error) {
         if (!(error instanceof RevisionConflict)) throw error;
-        // Another replica finished it, or has written over what was gone already.
+        // Another replica finished the move, or has overwritten the old entry after it.
         const last: Entry | undefined = await this.log.read(key);
         const isIts = [last?.writeId, last?.replacedWriteId].includes(version.writeId);
         current = last?.value && isIts ? last : undefined;
@@ -466,7 +466,7 @@ export class JetstreamStore extends MemoryStore {
     }
   }
 
-  /** Removes what a change has taken away. Where that fails, the next change or start of any replica does it. */
+  /** Erases the data removed by a change. If that fails, the next change or start of any replica does it. */
   private async erase({ steps, moved, member }: Attempt): Promise<void> {
     const { gallery } = member.planned;
     const removed = gallery && !gallery.after ? this.held.prefixOf(gallery.before!.uid) : undefined;
@@ -478,7 +478,7 @@ export class JetstreamStore extends MemoryStore {
           if (version) await this.log.erase(key, version, expected);
         }),
       );
-      // The key of its subjects is gone with the entry of the gallery.
+      // The entries need no overwriting: their key was erased with the entry of the gallery.
       if (removed) await this.log.drop(removed);
     } catch (error) {
       for (const { expected } of steps) if (expected) this.log.eraseLater(expected);
@@ -486,11 +486,11 @@ export class JetstreamStore extends MemoryStore {
     }
   }
 
-  /** Reads what was in the way of a change. @returns why the change is given up. */
+  /** Waits for the versions that conflicted with a change. @returns the error with which the change is given up, if any. */
   private async catchUp({ steps, moved, member }: Attempt): Promise<FaceError | undefined> {
     const attempts = this.attemptsOf(member);
     if (++attempts.count > MAX_ATTEMPTS)
-      return galleryErrors.storeFailed(new Error('Others were first with every attempt.'));
+      return galleryErrors.storeFailed(new Error('Other changes were first in every attempt.'));
     for (const { key } of moved ? [...steps, moved] : steps) {
       const last = await this.log.read(key);
       if (!last) this.held.forget(key);
@@ -501,7 +501,7 @@ export class JetstreamStore extends MemoryStore {
     return undefined;
   }
 
-  /** References that a change has added before it was planned again count as added by it. */
+  /** Notes references added by an attempt that is planned again: the answer must report them as added. */
   private noteAdded({ member }: Attempt, steps: readonly Step[]): void {
     const { draft } = member.planned;
     if (!draft) return;
@@ -535,7 +535,7 @@ export class JetstreamStore extends MemoryStore {
     const galleryId = draft?.state.id ?? (gallery?.after ?? gallery?.before)?.id;
     return new FaceError(
       draft ? 'SUBJECT_FULL' : 'GALLERY_FULL',
-      `The servers take no entry of more than ${maxBytes} bytes: a subject with its references and metadata is one.`,
+      `The servers accept entries of at most ${maxBytes} bytes; a subject with its references and metadata is one entry.`,
       { galleryId, maxBytes },
       { cause: message },
     );
@@ -554,7 +554,7 @@ export class JetstreamStore extends MemoryStore {
   }
 }
 
-/** Whether it adds references, or changes nothing. */
+/** Whether the change only adds references, or changes nothing. */
 function isAddition({ draft }: ReservedChange): boolean {
   if (!draft || draft.references.some(({ before }) => before !== undefined)) return false;
   return draft.references.length > 0 || draft.subjects.length === 0;
@@ -569,7 +569,7 @@ function answer(attempt: Attempt): void {
   attempt.followers.forEach(answer);
 }
 
-/** An entry has the size of one message of the servers, which pictures would fill soon. */
+/** An entry is one message, whose maximum size crops would soon exceed. */
 function refuseCrops({ keepCrops }: Partial<GallerySettings>): void {
   if (keepCrops) throw galleryErrors.cropsNotKept();
 }

@@ -71,7 +71,7 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
         referenceCount: 0,
         metadata: {},
       });
-      // What goes makes room; to replace the same by the same takes none.
+      // Removals free memory; replacing an entry with an equal one needs none.
       await store.putSubject('a', 'subject-0', metadata);
       await store.putSubject('a', 'subject-0', {});
       expect(await store.addReferences('a', [large])).toMatchObject([{ status: 'added' }]);
@@ -205,7 +205,7 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
   });
 });
 
-/** Of subjects called ann in galleries with ids of one letter. */
+/** Memory use of galleries with one-letter ids, subjects named ann, and references. */
 function bytesOf(
   counts: { galleries: number; subjects: number; references: number },
   precision: VectorPrecision,

@@ -34,27 +34,27 @@ import * as plans from './state/plan-changes';
 import { bytesOfGallery } from './state/weigh';
 
 export interface MemoryStoreOptions {
-  /** Threads that scan, shared by all galleries. */
+  /** Number of scan threads, shared by all galleries. */
   threadCount: number;
   precision: VectorPrecision;
-  /** Bytes that all galleries may take; what would take more is refused with GALLERY_FULL. @defaultValue no limit */
+  /** Memory limit of all galleries in bytes; changes beyond it fail with GALLERY_FULL. @defaultValue no limit */
   maxBytes?: number;
-  /** Of these, bytes in the heap of JavaScript: all but vectors. @defaultValue no limit */
+  /** Limit of their share in the JavaScript heap: everything except vectors and encoded crops. @defaultValue no limit */
   maxHeapBytes?: number;
-  /** Most galleries; one more is refused with GALLERY_FULL. @defaultValue no limit */
+  /** Maximum number of galleries; one more fails with GALLERY_FULL. @defaultValue no limit */
   maxGalleries?: number;
 }
 
-/** A change that is made and whose traces are still to be wiped. */
+/** An applied change whose removed data is not wiped yet. */
 interface Made extends Pick<Member, 'resolve' | 'reject'> {
   answer: unknown;
 }
 
 /**
- * Galleries in the memory of the process, gone with it.
+ * Galleries in the memory of the process, lost when it ends.
  *
- * A group of changes, see {@link ChangeQueue}, is first reserved: each change plans what it puts in the place of what, and takes
- * all that can run out. Then it is written as a whole ({@link write}, where there is a medium), then applied.
+ * A group of changes, see {@link ChangeQueue}, is first reserved: each change plans which entries it replaces, and reserves
+ * everything that can run out. Then the group is written as a whole ({@link write}, in stores with a medium), then applied.
  *
  * @publicApi
  */
@@ -200,7 +200,7 @@ export class MemoryStore extends GalleryStore {
       const planned = plans.planAdditions(draft, references, { ...gallery, keepCrops });
       return () => {
         const later = new Set(draft.references.map(({ after }) => after!.id));
-        // Each is answered as it is when those before it are there, and those after it are not.
+        // The answer for each reference reflects the additions before it, but not those after it.
         return planned.map((outcome) => {
           if (outcome instanceof FaceError) return outcome;
           later.delete(outcome.entry.id);
@@ -283,24 +283,24 @@ export class MemoryStore extends GalleryStore {
     await this.scanner.close();
   }
 
-  /** Settles when all searches have ended that began before. */
+  /** Settles when all searches in progress have ended. */
   protected async searchesEnd(): Promise<void> {
     await Promise.allSettled(this.searches);
   }
 
-  /** Waits for changes that may come along with the first. */
+  /** Waits for further changes to share the group of the first one. */
   protected async gather(): Promise<void> {}
 
-  /** Makes a group of changes safe, as a whole or not at all. Memory is as safe as it gets. */
+  /** Makes a group of changes durable, as a whole or not at all. Nothing to do for memory. */
   protected async write(_changes: readonly ReservedChange[]): Promise<void> {}
 
-  /** Settles when all that changes have taken away is gone from the medium too. */
+  /** Settles when all removed data is erased from the medium too. */
   protected async wipe(): Promise<void> {}
 
-  /** Whether crops are held in memory, and count there. */
+  /** Whether crops are held in memory, and count towards its limit. */
   protected readonly holdsCrops: boolean = true;
 
-  /** @returns a copy; `undefined` where it cannot be read. */
+  /** @returns a copy of the encoded image; `undefined` if it cannot be read. */
   protected async readCrop({ content }: CropEntry): Promise<Uint8Array | undefined> {
     return content?.slice();
   }
@@ -325,7 +325,7 @@ export class MemoryStore extends GalleryStore {
     return new GalleryState({ uid, id, dimensions, rowBytes, holdsCrops: this.holdsCrops }, index);
   }
 
-  /** Takes over what comes from the medium. */
+  /** Takes over galleries read from the medium. */
   protected restore(galleries: readonly GalleryEntry[], lastUid: number): void {
     for (const gallery of galleries) {
       this.table.reserve({ after: gallery }, 1);
@@ -338,14 +338,14 @@ export class MemoryStore extends GalleryStore {
     return ++this.lastUid;
   }
 
-  /** As it is now. */
+  /** @throws {FaceError} GALLERY_NOT_FOUND */
   private gallery(galleryId: string): GalleryEntry {
     const gallery = this.table.byId.get(galleryId);
     if (!gallery) throw galleryErrors.galleryNotFound(galleryId);
     return gallery;
   }
 
-  /** For a change of the gallery itself: nothing in it is being changed. */
+  /** Gallery for a change of itself, which waits until no change of its content is in progress. */
   private wholeGallery(galleryId: string): GalleryEntry {
     this.checkName(galleryId);
     const gallery = this.gallery(galleryId);
@@ -357,7 +357,7 @@ export class MemoryStore extends GalleryStore {
     if (this.table.reserved.names.has(name)) throw WAITS;
   }
 
-  /** @param bytes - that a gallery takes more, beside what is in it. */
+  /** @param bytes - growth of the gallery entry, without its content. */
   private checkRoom(galleryId: string, bytes: number): void {
     const refusal = this.table.reserved.room.refusal(galleryId, { all: bytes, heap: bytes });
     if (refusal) throw refusal;
@@ -367,7 +367,7 @@ export class MemoryStore extends GalleryStore {
     return { gallery: { before, after }, answer: () => toGallery(after) };
   }
 
-  /** A change of what is in a gallery. */
+  /** Makes a change of a gallery's content. */
   private draft<T>(galleryId: string, plan: (draft: Draft, gallery: GalleryEntry) => () => T): Promise<T> {
     return this.queue.change(() => {
       this.checkName(galleryId);
@@ -403,7 +403,7 @@ export class MemoryStore extends GalleryStore {
         if (takesAway(planned)) removing.push(made);
         else resolve(made.answer as never);
       } catch (error) {
-        // It is safe, and not there: a mistake of ours, after which nothing more may be changed.
+        // Written, but not applied: a bug. Further changes could damage the data.
         this.stop(error);
         reject(galleryErrors.storeStopped(error));
       }
@@ -417,7 +417,7 @@ export class MemoryStore extends GalleryStore {
     }
   }
 
-  /** Takes no more changes from now on. */
+  /** Refuses all changes from now on. */
   protected stop(cause: unknown): void {
     this.stoppedBy ??= cause;
   }
@@ -441,7 +441,7 @@ export class MemoryStore extends GalleryStore {
 
   protected apply({ gallery, replaced, draft }: ReservedChange): void {
     draft?.state.apply(draft);
-    // Its id is taken over.
+    // The change below gives its id to the other gallery; only the list needs cleaning.
     if (replaced) this.table.list.delete(replaced.uid);
     if (gallery) this.table.replace(gallery);
   }

@@ -11,17 +11,17 @@ import { GalleryStore } from './gallery-store';
 import { DurableStore } from './durable-store';
 import { MemoryStore } from './memory-store';
 
-/** A scan waits for memory more than for cores: beyond this, threads only take cores from the workers. */
+/** A scan is bound by memory bandwidth: more threads would only take cores from the workers. */
 const MAX_AUTO_THREADS = 4;
-/** Models, workers and images need the rest. */
+/** Share of the machine's memory for galleries; models, workers and images need the rest. */
 const AUTO_SHARE_OF_MEMORY = 0.5;
-/** Of the heap's limit; requests and the garbage collector need the rest. */
+/** Share of the heap limit for galleries; requests and the garbage collector need the rest. */
 const SHARE_OF_HEAP = 0.75;
 
 /**
- * Makes the store that the options name.
+ * Opens the store named by the options.
  *
- * @throws {FaceError} GALLERY_STORE_INVALID where it cannot be opened; FACE_OPTIONS_INVALID for an unknown name.
+ * @throws {FaceError} GALLERY_STORE_INVALID if it cannot be opened; FACE_OPTIONS_INVALID for an unknown name.
  */
 export async function openStore(options: GalleryModuleOptions): Promise<GalleryStore> {
   const { store = 'memory', precision = 'float32', scanThreads = 'auto', onProgress, onNotice } = options;
@@ -44,7 +44,7 @@ export async function openStore(options: GalleryModuleOptions): Promise<GalleryS
   if (store === 'memory') return new MemoryStore(limited);
   const { dir = DEFAULT_GALLERY_DIR, key, acceptDamage, nats = { servers: [] } } = options;
   if (store === 'jetstream') {
-    // The client is loaded with the first store that needs it. import() would want a flag under Jest.
+    // Loads the NATS client only for the store that needs it. import() would need a flag under Jest.
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     const { JetstreamStore } = require('./jetstream-store') as typeof import('./jetstream-store');
     return JetstreamStore.open({ ...limited, nats, key, onProgress, onNotice });

@@ -107,7 +107,7 @@ describe('a fault of the disk', () => {
       await store.close();
       store = await open();
       expect(await everything(store)).toEqual(before);
-      // What it had reserved is free again.
+      // Its reservations are free again.
       await ALL_CHANGES[kind](store);
       const after = await everything(store);
       await store.close();

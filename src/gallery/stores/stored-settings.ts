@@ -1,9 +1,9 @@
 import type { EnrollmentGate, GallerySettings } from '../gallery.types';
 
-/** As stores wrote the name of the setting until 2026-11. */
+/** Name of the setting in stores written until 2026-11. */
 const FORMER_GATE_NAME = 'enrolmentGate';
 
-/** The settings of a gallery as the code names them, whenever they were written. */
+/** Maps the stored settings of a gallery to the current names. */
 export function readSettings<T extends Partial<GallerySettings>>(stored: T): T {
   const { [FORMER_GATE_NAME]: enrollmentGate, ...settings } = stored as T & {
     [FORMER_GATE_NAME]?: EnrollmentGate;

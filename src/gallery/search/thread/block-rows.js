@@ -1,6 +1,6 @@
-/** Rows that the kernel scans in one call, and the unit in which memory grows. */
+/** Maximum rows of a block: the kernel scans one block per call, and memory grows by blocks. */
 const BLOCK_ROWS = 256;
-/** Most probes that share a pass. */
+/** Maximum number of probes that share a pass. */
 const MAX_PASS_PROBES = 64;
 
 module.exports = { BLOCK_ROWS, MAX_PASS_PROBES };

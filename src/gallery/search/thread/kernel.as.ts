@@ -1,18 +1,18 @@
 /*
  * The scan over one block of rows, in AssemblyScript: `npm run build:kernel` writes kernel.wasm.
  *
- * Both functions list, for each probe, the rows of the block that hold a vector and are at least as similar as the probe's
- * threshold. The similarity of a row and a probe is the same to the bit whatever else is scanned along: one sum of four
- * lanes from the first element to the last, then (0 + 2) + (1 + 3).
+ * Both scan functions list, for each probe, the rows of the block that hold a vector and reach the probe's threshold. The
+ * similarity of a row and a probe is identical to the bit, whatever else is scanned with them: one sum of four lanes from the
+ * first element to the last, then (0 + 2) + (1 + 3).
  *
- * All addresses are bytes in the memory that the caller imports. A list has room for a whole block.
+ * All addresses are byte offsets in the imported memory. A list has room for a whole block.
  */
 
 /**
- * Rows at once. Each is the next of an eighth of the block: eight long runs of addresses, each on pages of its own, which
- * the prefetchers follow; eight rows in sequence would be short runs that share pages, which they do not.
+ * Rows scanned at once, one from each eighth of the block. That makes eight long runs of addresses on separate pages, which
+ * the prefetchers follow; eight consecutive rows would be short runs on shared pages, which they do not follow.
  *
- * Blocks are whole eighths; rows past the last one hold subject 0, which is none.
+ * Blocks consist of whole eighths; rows past the last one have subject 0, which means empty.
  */
 const TILE_ROWS: u32 = 8;
 /** Row in the block, subject, similarity: u32, u32, f32. */
@@ -22,7 +22,7 @@ const ENTRY_BYTES: u32 = 12;
  * Scans vectors.
  *
  * @param vectors - f32 [rows, D].
- * @param subjects - u32 [rows]; 0: the row is empty.
+ * @param subjects - u32 [rows]; 0 for an empty row.
  * @param vectorBytes - 4 D; D is a multiple of 16.
  * @param probes - f32 [probeCount, D].
  * @param thresholds - f32 [probeCount], inclusive.
@@ -151,19 +151,19 @@ export function scanVectors(
 }
 
 /**
- * Scans codes, and takes the similarity from the vector wherever the codes leave it open that the row is similar enough:
- * the lists are those of {@link scanVectors}.
+ * Scans codes, and computes the similarity from the vector if the codes do not rule the row out: the lists are the same as those
+ * of {@link scanVectors}.
  *
- * A code vector c with scale s stands for a vector v with an error of |v - s c|, and an i16 probe p with scale t for a
- * probe q with an error of |q - t p|. As |v| = |q| = 1, v q is at most s t (c p) and both errors (the probe's counted for
- * the length of s c, see `probeErrors`).
+ * A code vector c with scale s approximates a vector v with the error |v - s c|, and an i16 probe p with scale t a probe q with
+ * the error |q - t p|. As |v| = |q| = 1, v q is at most s t (c p) plus both errors (the probe's error multiplied by the length of
+ * s c, see `probeErrors`).
  *
  * @param codes - i8 [rows, D].
  * @param scales - f32 [rows].
- * @param errors - f32 [rows], not below |v - s c|.
- * @param probeCodes - i16 [probeCount, D], of a size that no sum leaves 32 bits.
+ * @param errors - f32 [rows], at least |v - s c|.
+ * @param probeCodes - i16 [probeCount, D], small enough that no sum overflows 32 bits.
  * @param probeScales - f32 [probeCount].
- * @param probeErrors - f32 [probeCount], not below |q - t p| |s c|, and the rounding of all sums.
+ * @param probeErrors - f32 [probeCount], at least |q - t p| |s c| plus the rounding of all sums.
  */
 export function scanCodes(
   codes: u32,
@@ -284,7 +284,7 @@ export function scanCodes(
 }
 
 /**
- * Reads memory as a scan does, in eight runs at once, and does nothing with it: what a scan can reach at best.
+ * Reads memory like a scan, in eight runs at once, without using it: the upper bound for the speed of a scan.
  *
  * @param bytes - a multiple of 512.
  */
@@ -365,7 +365,7 @@ function exactly(vector: u32, probe: u32, vectorBytes: u32): f32 {
   return max<f32>(-1, min<f32>(1, even + odd));
 }
 
-/** Notes one row for four probes. */
+/** Adds one row to the lists of those of four probes whose threshold it reaches. */
 // @ts-ignore: decorator
 @inline
 function noteProbes(
@@ -386,7 +386,7 @@ function noteProbes(
   }
 }
 
-/** Notes four rows, so far apart, for one probe. */
+/** Adds those of four rows, `apart` rows apart, that reach the threshold to the list of one probe. */
 // @ts-ignore: decorator
 @inline
 function noteRows(
@@ -419,7 +419,7 @@ function note(row: u32, similarity: f32, subjects: u32, count: u32, list: u32): 
   store<u32>(count, length + 1);
 }
 
-/** Four numbers, so many bytes apart. */
+/** Loads four f32, `apart` bytes apart. */
 // @ts-ignore: decorator
 @inline
 function spread(at: u32, apart: u32): v128 {
@@ -434,7 +434,7 @@ function laneOf(values: v128, lane: u32): f32 {
   return lane == 2 ? f32x4.extract_lane(values, 2) : f32x4.extract_lane(values, 3);
 }
 
-/** The sum of the lanes of each: (0 + 2) + (1 + 3). */
+/** Sums the lanes of each vector: (0 + 2) + (1 + 3). */
 // @ts-ignore: decorator
 @inline
 function sums(a: v128, b: v128, c: v128, d: v128): v128 {
@@ -451,7 +451,7 @@ function intSums(a: v128, b: v128, c: v128, d: v128): v128 {
   return i32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7));
 }
 
-/** To [-1, 1], which rounding may leave. */
+/** Clamps to [-1, 1], which rounding may exceed. */
 // @ts-ignore: decorator
 @inline
 function clamp(similarities: v128): v128 {

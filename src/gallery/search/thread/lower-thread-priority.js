@@ -2,7 +2,7 @@ const { readlinkSync } = require('node:fs');
 const { setPriority } = require('node:os');
 
 /**
- * Lowers the priority of the calling thread alone: on Linux a thread has an id of its own, which setPriority takes.
+ * Lowers the priority of the calling thread only: on Linux, threads have ids of their own, which setPriority accepts.
  *
  * @param {number} niceness
  */
@@ -12,7 +12,7 @@ function lowerThreadPriority(niceness) {
     const threadId = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
     setPriority(threadId, niceness);
   } catch {
-    // It then competes with the event loop: slower answers beside large searches, and nothing else.
+    // The thread then competes with the event loop: other requests are slower during large searches, nothing else.
   }
 }
 

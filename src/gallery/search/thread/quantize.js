@@ -1,18 +1,18 @@
 const { abs, round } = Math;
 
-/** For the rounding of the error itself, and for vectors whose length is 1 to single precision only. */
+/** Covers the rounding of the error itself, and vectors whose length is 1 only to single precision. */
 const MARGIN = 1.001;
-/** Below it single precision has fewer digits. Of unit vectors only the zero of an empty row is so small. */
+/** Below it, single precision loses digits. Only the zero vector of an empty row is this small. */
 const SMALLEST_SCALE = 1e-30;
 
 /**
- * Writes whole numbers that stand for a vector, at one scale.
+ * Quantizes a vector to integer codes with one scale.
  *
  * @param {Float32Array} vector - [D]
  * @param {Int8Array | Int16Array} codes - [D], written.
  * @param {number} largest - the code of the element with the largest magnitude.
- * @returns {{ scale: number, error: number }} scale: single precision; error: length of the vector less its codes times the
- *   scale, or a little more.
+ * @returns {{ scale: number, error: number }} scale: single precision; error: upper bound of the length of
+ *   `vector - scale * codes`.
  */
 function quantize(vector, codes, largest) {
   let peak = 0;

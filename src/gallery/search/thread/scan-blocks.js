@@ -5,25 +5,25 @@ const { Selection } = require('./selection');
 /** @typedef {import('./scan-protocol').ShardLayout} ShardLayout */
 
 /**
- * What kernel.wasm exports, bound to the memory of a shard.
+ * Exports of kernel.wasm, bound to the memory of a shard.
  *
  * @typedef {object} Kernel
  * @property {(...addresses: number[]) => void} scanVectors
  * @property {(...addresses: number[]) => void} scanCodes
  */
 
-/** Blocks that a thread takes at once: long runs for the prefetcher, short ones for an even end. */
+/** Blocks that a thread takes at once: long runs suit the prefetcher, short ones let all threads finish together. */
 const RUN_BLOCKS = 4;
 const ENTRY_WORDS = 3;
 const LARGEST_CODE = 127;
 
 /**
- * Scans the blocks of a pass that no other thread takes.
+ * Scans blocks of a pass until none is left, sharing them with the other threads.
  *
  * @param {ScanPass} pass
- * @param {number} slot - the caller's own in every shard.
+ * @param {number} slot - the caller's slot in every shard.
  * @param {(shard: ScanPass['shards'][number]) => Kernel} kernelOf
- * @returns hits of each query.
+ * @returns hits per query.
  */
 function scanBlocks(pass, slot, kernelOf) {
   const { layout, rowCount, shards } = pass;
@@ -75,7 +75,7 @@ class ShardScan {
     queries.forEach(({ probe }, i) => probes.set(probe, i * dimensions));
     if (!layout.hasCodes) return;
 
-    // As large as the sums of the kernel allow: the error of a probe is then far below that of a row.
+    // The largest codes that the 32-bit sums of the kernel allow: they keep the error of a probe far below that of a row.
     const largest = Math.min(32767, Math.floor((2 ** 31 - 1) / (LARGEST_CODE * dimensions)));
     const codes = new Int16Array(buffer, at('probeCodes'), count * dimensions);
     const scales = new Float32Array(buffer, at('probeScales'), count);
@@ -83,14 +83,15 @@ class ShardScan {
     queries.forEach(({ probe }, i) => {
       const { scale, error } = quantize(probe, codes.subarray(i * dimensions, (i + 1) * dimensions), largest);
       scales[i] = scale;
-      // The codes of a row are at most 2 long: its length, 1, and its error, which is below that. The rest is for rounding.
+      // The scaled codes of a row have a length of at most 2: that of the vector, 1, plus an error below 1. The second term
+      // covers rounding.
       errors[i] = 2 * error + (dimensions + 16) * 2 ** -24;
     });
   }
 
   /**
-   * @param {number} block - of the shard.
-   * @param {number} firstRow - of the block, over all shards.
+   * @param {number} block - number in the shard.
+   * @param {number} firstRow - first row of the block, counted over all shards.
    * @param {number} rowCount
    * @param {InstanceType<typeof Selection>[]} selections
    */

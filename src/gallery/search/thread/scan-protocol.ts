@@ -1,16 +1,16 @@
 /**
- * Where things are in the memory of a shard, in bytes: a slot for each thread with what it works on, then the blocks.
+ * Memory layout of a shard, in bytes: a slot per thread with its work area, then the blocks.
  *
- * A block has its subjects (u32 [rows], number + 1, 0: empty), which change of the index was the last of each row (u32
- * [rows]), with int8 also scales (f32 [rows]), errors (f32 [rows]) and codes (i8 [rows, D]), then vectors (f32 [rows, D]). D is
- * the dimensions, rounded up to a multiple of 16 with zeros; of what counts rows, there is room for a multiple of 8.
+ * A block consists of subjects (u32 [rows], number + 1, 0 if empty), the change count of the index at the last change of each row
+ * (u32 [rows]), with int8 also scales (f32 [rows]), errors (f32 [rows]) and codes (i8 [rows, D]), then vectors (f32 [rows, D]). D
+ * is the number of dimensions, padded with zeros to a multiple of 16; arrays of one number per row are padded to a multiple of 8.
  */
 export interface ShardLayout {
-  /** Of one vector: 4 D. */
+  /** Bytes of one vector: 4 D. */
   vectorBytes: number;
   hasCodes: boolean;
   slotBytes: number;
-  /** In a slot. */
+  /** Offsets in a slot. */
   slot: {
     /** f32 [probes, D] */
     probes: number;
@@ -24,7 +24,7 @@ export interface ShardLayout {
     thresholds: number;
     /** u32 [probes] */
     counts: number;
-    /** [probes, rows] of row in the block, subject + 1, similarity: u32, u32, f32 */
+    /** [probes, rows] entries: row in the block (u32), subject + 1 (u32), similarity (f32) */
     lists: number;
     listBytes: number;
   };
@@ -32,31 +32,31 @@ export interface ShardLayout {
   blocksAt: number;
   blockRows: number;
   blockBytes: number;
-  /** In a block. */
+  /** Offsets in a block. */
   block: { changes: number; scales: number; errors: number; codes: number; vectors: number };
-  /** Blocks of every shard but the last. */
+  /** Blocks per shard, except the last. */
   shardBlocks: number;
 }
 
-/** What is asked of the rows for one probe. */
+/** Query of one probe. */
 export interface ScanQuery {
   /** Float32Array [D], padded. */
   probe: Float32Array;
   limit: number;
   minSimilarity: number;
-  /** By subject number, 1: may answer. */
+  /** Subjects to include, by subject number: 1 includes. */
   subjects?: Uint8Array;
 }
 
-/** Queries that one walk over the memory answers. */
+/** Queries answered by one pass over the memory. */
 export interface ScanPass {
   layout: ShardLayout;
-  /** In the order of their rows. */
+  /** Shards in the order of their rows. */
   shards: { id: number; memory: WebAssembly.Memory }[];
-  /** Rows to scan, over all shards. */
+  /** Number of rows to scan, over all shards. */
   rowCount: number;
   queries: ScanQuery[];
-  /** One number in shared memory: the next block that no thread has taken. */
+  /** Int32Array [1] in shared memory: the next block not taken by a thread. */
   nextBlock: Int32Array;
 }
 
@@ -69,21 +69,21 @@ export interface ScanHit {
 /** `workerData` of a scan thread. */
 export interface ScanThreadData {
   kernel: WebAssembly.Module;
-  /** Which slot of every shard is this thread's. */
+  /** This thread's slot in every shard. */
   slot: number;
-  /** Added to the nice value of the thread, where the system has one for threads. */
+  /** Nice value of the thread, on systems where threads have one. */
   niceness: number;
 }
 
 export type ScanThreadRequest =
   | { kind: 'scan'; id: number; pass: ScanPass }
-  /** Lets go of the memory of these shards. */
+  /** Releases the memory of these shards. */
   | { kind: 'forget'; shardIds: number[] };
 
 export interface ScanThreadReply {
   id: number;
-  /** Hits of each query. */
+  /** Number of hits per query. */
   counts: number[];
-  /** Row, subject, similarity of each hit, one query after the other. */
+  /** Float64Array [hits, 3] of row, subject, similarity, one query after the other. */
   hits: Float64Array;
 }

@@ -2,7 +2,7 @@ const { parentPort, workerData } = require('node:worker_threads');
 const { lowerThreadPriority } = require('./lower-thread-priority');
 const { scanBlocks } = require('./scan-blocks');
 
-/** A thread that scans what it is sent. It never ends by itself. */
+/** A scan thread: scans the passes that it receives. It never ends by itself. */
 
 const { kernel, slot, niceness } = /** @type {import('./scan-protocol').ScanThreadData} */ (workerData);
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);

@@ -3,17 +3,16 @@
 const SMALLEST_CAPACITY = 16;
 
 /**
- * Keeps the most similar row of each of the most similar subjects of all that it is given: `limit` subjects and those as
- * similar as the last of them.
+ * Selects the most similar subjects, each with its most similar row: `limit` subjects and those tied with the last one.
  *
- * Collects before it sorts, so that a row costs little, and raises the threshold that further rows have to reach.
+ * Collects rows before it sorts them, so that a row costs little, and raises the threshold that further rows must reach.
  */
 class Selection {
   /** @param {Omit<import('./scan-protocol').ScanQuery, 'probe'>} query */
   constructor({ limit, minSimilarity, subjects }) {
     this.limit = limit;
     this.subjects = subjects;
-    /** Rows below it cannot be among the hits. */
+    /** Minimum similarity of further hits. */
     this.threshold = minSimilarity;
     /** @type {ScanHit[]} */
     this.hits = [];
@@ -32,7 +31,7 @@ class Selection {
     if (this.hits.length >= this.capacity) this.compact();
   }
 
-  /** The hits, most similar first, then by subject; of rows of a subject as similar, the first. */
+  /** @returns the hits, most similar first, ties by subject; among equally similar rows of one subject, the first. */
   finish() {
     this.compact();
     return this.hits;
@@ -52,7 +51,7 @@ class Selection {
     }
     this.hits = kept;
     if (kept.length >= limit) this.threshold = kept[limit - 1].similarity;
-    // Many as similar as the last one: sorting them again for each that comes would be quadratic.
+    // With many ties, sorting again for every further row would be quadratic.
     this.capacity = Math.max(this.capacity, 2 * kept.length);
   }
 }

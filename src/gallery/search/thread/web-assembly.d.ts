@@ -1,4 +1,4 @@
-/** What is used of WebAssembly here: its types come with the browser's, which the rest of the code must not see. */
+/** The used part of WebAssembly's types: they belong to TypeScript's DOM library, which the rest of the code must not see. */
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array);
@@ -13,7 +13,7 @@ declare namespace WebAssembly {
     /** Sizes in pages of 64 KiB. */
     constructor(size: { initial: number; maximum: number; shared: true });
     readonly buffer: SharedArrayBuffer;
-    /** @throws {RangeError} past the maximum, or where the process has no addresses left. */
+    /** @throws {RangeError} past the maximum, or if the process has no address space left. */
     grow(pages: number): number;
   }
 }

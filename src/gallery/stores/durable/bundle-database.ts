@@ -3,27 +3,27 @@ import type { RecordContent } from './encode-content';
 import { FORMAT, OLD_VERSION, VERSION } from './folder-header';
 import { seal, unseal } from './seal';
 
-/** In the order in which they are read: what others belong to comes first. */
+/** In the order of reading: owners come before their parts. */
 export const RECORD_KINDS = ['gallery', 'subject', 'crop', 'reference'] as const;
 export type RecordKind = RecordContent['kind'];
 
-/** What is small fits a page more than once; pages of the system's own size would hold one reference and much air. */
+/** Several small records fit one page; a page of the system's own size would hold one reference and much unused space. */
 const PAGE_BYTES = 8192;
-/** Most records in a bundle: the row has room for this count. */
+/** Maximum records of a bundle; the row key encodes the count. */
 export const MAX_BUNDLE_RECORDS = 64;
-/** Bundles of the old version are bound to nothing. */
+/** Bundles of the old version have no associated data. */
 const NO_BINDING = Buffer.alloc(0);
 
-/** Where a bundle lies in the database. Its seal is bound to all of it. */
+/** Place of a bundle in the database. Its seal is bound to all these fields. */
 export interface BundlePlace {
-  /** Format of the folder in which it was sealed. */
+  /** Format version of the folder in which it was sealed. */
   version: typeof VERSION | typeof OLD_VERSION;
   kind: RecordKind;
-  /** Place of its key in the file of keys. */
+  /** Slot of its key in the key file. */
   number: number;
-  /** How many records it holds, so that it is known how many are lost where it does not open. */
+  /** Number of its records, known even if it does not open. */
   count: number;
-  /** Of a crop, which is alone in its bundle: by it its reference names it. */
+  /** Uid, only of a crop, which is alone in its bundle; the reference of the crop stores it. */
   uid?: number;
 }
 
@@ -31,14 +31,14 @@ export interface BundlePlace {
 type Row = number | [number, uid: number];
 type Table = Database<Buffer, Row>;
 
-/** Sealed bundles in an LMDB database: one table for each kind of record and version of the format. */
+/** Sealed bundles in an LMDB database: one table per kind of record and format version. */
 export class BundleDatabase {
   private readonly tables: { version: BundlePlace['version']; kind: RecordKind; table: Table }[] = [];
 
   private constructor(private readonly database: RootDatabase<Buffer, number>) {
     const open = (name: string, kind: RecordKind) =>
       database.openDB<Buffer, Row>({ name, encoding: 'binary', keyEncoding: keyEncodingOf(kind) });
-    // The root of an LMDB database has the names of its tables for keys.
+    // The keys of an LMDB root database are the names of its tables.
     const names = new Set<unknown>(database.getKeys());
     for (const kind of RECORD_KINDS) {
       if (names.has(kind)) this.tables.push({ version: OLD_VERSION, kind, table: open(kind, kind) });
@@ -46,7 +46,7 @@ export class BundleDatabase {
     }
   }
 
-  /** @param path - of its folder, which is made where it is not there. */
+  /** @param path - of its folder, created if missing. */
   static open(path: string): BundleDatabase {
     return new BundleDatabase(
       openDatabase<Buffer, number>({
@@ -54,9 +54,9 @@ export class BundleDatabase {
         noSubdir: false,
         encoding: 'binary',
         pageSize: PAGE_BYTES,
-        // A commit is on the disk when its promise settles: nothing overlaps, which costs little where many share one.
+        // A commit is on the disk when its promise settles. Without overlap this costs little, as many changes share one commit.
         overlappingSync: false,
-        // All is written in transactions. Batches beside them have a promise that nobody gets, and that a full disk rejects.
+        // All writes use transactions. Automatic batches have a promise that nobody awaits, and that a full disk rejects.
         eventTurnBatching: false,
       }),
     );
@@ -69,21 +69,21 @@ export class BundleDatabase {
   }
 
   /**
-   * The content of a bundle; `undefined` where it is damaged, was moved from another place, or has another key.
+   * Reads the content of a bundle; `undefined` if it is damaged, was moved from another place, or has another key.
    *
    * @param key - Uint8Array [32].
    */
   read(place: BundlePlace, key: Uint8Array): Buffer | undefined {
-    // A view that is good until the next read: nothing is copied for the cipher.
+    // A view, valid until the next read: the cipher needs no copy.
     const sealed = this.table(place).getBinaryFast(toRow(place));
     return sealed && unseal(key, sealed, bindingOf(place));
   }
 
   /**
-   * Removes and puts bundles in one transaction, which is on the disk when it settles.
+   * Removes and puts bundles in one transaction, which is on the disk when the promise settles.
    *
-   * Where it fails, as it does on a full disk, lmdb rejects the promise of each change too, and one that comes with the error:
-   * nobody else awaits those, and a rejection that nobody awaits ends the process.
+   * If it fails, such as on a full disk, lmdb also rejects the promise of each change and one attached to the error. Nobody else
+   * awaits those, and an unhandled rejection would end the process.
    *
    * @param bundles - sealed by {@link sealBundle}.
    */
@@ -113,27 +113,27 @@ export class BundleDatabase {
 }
 
 /**
- * Seals the content of a bundle for the place where it goes.
+ * Seals the content of a bundle for its place.
  *
- * @param key - Uint8Array [32], new.
+ * @param key - Uint8Array [32], unused so far.
  */
 export function sealBundle(place: BundlePlace, key: Uint8Array, content: Uint8Array): Buffer {
   return seal(key, content, bindingOf(place));
 }
 
-/** Associated data of a seal: whoever moves a bundle together with its key has one that does not open. */
+/** Associated data of a seal: a bundle moved to another place does not open, even with its key. */
 export function bindingOf({ version, kind, number, count, uid }: BundlePlace): Buffer {
   if (version === OLD_VERSION) return NO_BINDING;
   const names = [FORMAT, version, kind, number, count, ...(uid === undefined ? [] : [uid])];
   return Buffer.from(names.join(' '));
 }
 
-/** Name of the table of a kind in this version; the old version has them under the name of the kind alone. */
+/** Table name of a kind in this version; in the old version it is the name of the kind alone. */
 export function tableOf(kind: RecordKind): string {
   return `${kind}.${VERSION}`;
 }
 
-/** How the keys of the rows of a kind are written. */
+/** Encoding of the row keys of a kind. */
 export function keyEncodingOf(kind: RecordKind): 'uint32' | 'ordered-binary' {
   return kind === 'crop' ? 'ordered-binary' : 'uint32';
 }

@@ -4,50 +4,50 @@ import { readSettings } from '../stored-settings';
 import type { ReferenceEntry, SubjectDetails } from '../state/entries';
 import type { GalleryEntry } from '../state/gallery-entry';
 
-/** What is written of an entry. */
+/** Content of a record. */
 export type RecordContent =
   | { kind: 'gallery'; gallery: GalleryEntry }
   | { kind: 'subject'; galleryUid: number; subject: SubjectDetails }
   | { kind: 'crop'; uid: number; content: Uint8Array }
   | { kind: 'reference'; subjectUid: number; reference: ReferenceEntry; embedding: Float32Array };
 
-/** What comes back of it. */
+/** Decoded content of a record. */
 export type StoredGallery = Omit<GalleryEntry, 'record' | 'state'>;
 export type StoredSubject = SubjectDetails & { galleryUid: number };
 export interface StoredReference extends Omit<ReferenceEntry, 'subject' | 'row' | 'crop'> {
   subjectUid: number;
-  /** `null` where it has no crop. */
+  /** `null` without a crop. */
   cropUid: number | null;
-  /** Float32Array [D]. Not to be kept. */
+  /** Float32Array [D], a view of the bundle's content: copy it to keep it. */
   embedding: Float32Array;
 }
 
-/** One record as it goes into a bundle. */
+/** A record encoded for a bundle. */
 export interface EncodedRecord {
   kind: RecordContent['kind'];
-  /** What is no number: JSON values, with commas between them. */
+  /** All other fields: JSON values, separated by commas. */
   json: string;
-  /** Numbers; NaN stands for `null`. */
+  /** Numeric fields; NaN stands for `null`. */
   numbers: readonly number[];
-  /** Float32 [D], little-endian; of a crop its encoded image; empty where there is none. */
+  /** Float32 [D], little-endian; the encoded image of a crop; empty for other records. */
   embedding: Uint8Array;
-  /** Of a crop. */
+  /** Uid, only of a crop. */
   uid?: number;
 }
 
-/** How many JSON values and numbers a record of each kind has. */
+/** Number of JSON values and numbers per record of each kind. */
 const SHAPES = {
   gallery: { valueCount: 1, numberCount: 0 },
   subject: { valueCount: 2, numberCount: 4 },
   crop: { valueCount: 0, numberCount: 0 },
   reference: { valueCount: 3, numberCount: 11 },
 } as const;
-/** Where the length of the embedding stands among the numbers of a reference. */
+/** Position of the embedding's length among the numbers of a reference. */
 const DIMENSIONS_AT = 0;
-/** Bytes before the numbers: how many bytes those and the JSON have. */
+/** Bytes before the numbers: the lengths of the numbers and of the JSON. */
 const HEAD_BYTES = 8;
 const NO_EMBEDDING = new Uint8Array(0);
-/** For all that have none, which most references do not: 0 in the JSON. */
+/** Shared by all records without metadata, as most references are; 0 in the JSON. */
 const NO_METADATA: Metadata = Object.freeze({});
 
 export function encodeRecord(content: RecordContent): EncodedRecord {
@@ -80,9 +80,9 @@ export function encodeRecord(content: RecordContent): EncodedRecord {
 }
 
 /**
- * Records of one kind as they are sealed, little-endian: bytes of the numbers and of the JSON (uint32), the numbers of all
- * records (float64), an array of all their JSON values with blanks up to a multiple of four bytes, all embeddings (float32).
- * A crop is alone, and sealed as it is.
+ * Encodes records of one kind for sealing. Layout, little-endian: lengths of the numbers and of the JSON in bytes (uint32 each),
+ * the numbers of all records (float64), one array of all their JSON values padded with spaces to a multiple of four bytes, all
+ * embeddings (float32). A crop is alone, and encoded as it is.
  */
 export function encodeBundle(records: readonly EncodedRecord[]): Uint8Array {
   if (records[0].kind === 'crop') return records[0].embedding;
@@ -105,7 +105,7 @@ export function encodeBundle(records: readonly EncodedRecord[]): Uint8Array {
 }
 
 export function decodeGalleries(content: Buffer): StoredGallery[] {
-  // Records of older versions lack the settings that came later.
+  // Records of older versions lack settings added later.
   const settings: Partial<GallerySettings> = {
     targetFmr: null,
     targetFpir: null,
@@ -159,7 +159,7 @@ export function decodeReferences(content: Buffer): StoredReference[] {
   return references;
 }
 
-/** The records of a bundle, to go into others. */
+/** Splits a bundle into its records, to be packed into others. */
 export function splitBundle(kind: RecordContent['kind'], content: Buffer): EncodedRecord[] {
   const { values, numbers, embeddings } = readParts(content);
   const { valueCount, numberCount } = SHAPES[kind];
@@ -177,7 +177,7 @@ export function splitBundle(kind: RecordContent['kind'], content: Buffer): Encod
 function readParts(content: Buffer): { values: unknown[]; numbers: Float64Array; embeddings: Float32Array } {
   const jsonAt = HEAD_BYTES + content.readUInt32LE(0);
   const embeddingsAt = jsonAt + content.readUInt32LE(4);
-  // What a cipher gives begins its memory, so that all parts are aligned.
+  // The output of a cipher starts its own buffer, so all parts are aligned.
   const { buffer, byteOffset } = content;
   return {
     values: JSON.parse(content.toString('utf8', jsonAt, embeddingsAt)) as unknown[],

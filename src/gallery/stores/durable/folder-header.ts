@@ -11,21 +11,21 @@ export const HEADER_FILE = 'header.json';
 const NEW_HEADER_FILE = 'header.json.new';
 export const FORMAT = 'likeness-galleries';
 export const VERSION = 3;
-/** Is upgraded when it is opened. */
+/** Previous version, upgraded when it is opened. */
 export const OLD_VERSION = 2;
-/** Shortest key of an operator, in characters. */
+/** Minimum length of the operator's key, in characters. */
 const MIN_STORE_KEY_LENGTH = 32;
-/** Bytes of the key that wraps the keys in the folder. */
+/** Bytes of the key that wraps the bundle keys. */
 const WRAPPING_KEY_BYTES = 32;
-/** File of keys in a new folder, and in every one of the old version. */
+/** Name of the key file in a new folder, and in every folder of the old version. */
 const FIRST_KEYS_FILE = 'keys';
 
 export interface Header {
   format: typeof FORMAT;
   version: typeof VERSION | typeof OLD_VERSION;
-  /** Name of the file of keys. */
+  /** Name of the key file. */
   keys: string;
-  /** Name of a file of keys that a change of the key left: it is to be wiped and removed. */
+  /** Name of a key file left behind by a key change, to be wiped and removed. */
   leftover?: string;
   /** Identifies the operator's key; `null` without one. */
   encryption: { kdf: 'scrypt'; salt: string; check: string } | null;
@@ -34,12 +34,12 @@ export interface Header {
 const deriveKey = promisify<string, Buffer, number, Buffer>(scrypt);
 
 /**
- * Reads the header of a folder of galleries, or writes that of a new one.
+ * Reads the header of a gallery folder, or writes it to a new folder.
  *
- * @param key - of the operator; `undefined`: none.
- * @returns the header, and the key that wraps the keys in the folder, where it is encrypted.
- * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, or has another key; nothing
- * was changed.
+ * @param key - the operator's key; `undefined` for none.
+ * @returns the header, and the key that wraps the bundle keys, if the folder is encrypted.
+ * @throws {FaceError} GALLERY_STORE_INVALID if the folder is not a gallery folder, or has another version or key; nothing was
+ * changed.
  */
 export async function openHeader(
   dir: string,
@@ -51,7 +51,7 @@ export async function openHeader(
     const header = parseHeader(await readFile(join(dir, HEADER_FILE), 'utf8'));
     return { header, wrappingKey: await unlock(header, key) };
   }
-  // A start may have ended between its lock and its header.
+  // A previous start may have ended between the lock and the header.
   if (names.some((name) => name !== LOCK_FILE && name !== NEW_HEADER_FILE))
     throw storeInvalid('contains files that do not belong to a gallery store');
   const { wrappingKey, encryption } = await newEncryption(key);
@@ -62,7 +62,7 @@ export async function openHeader(
 }
 
 /**
- * Puts a header in the place of the one that is there, which a crash leaves whole. It is safe when the folder is synced.
+ * Replaces the header atomically: a crash leaves either the old or the new one. The caller must sync the folder.
  */
 export async function writeHeader(dir: string, header: Header): Promise<void> {
   const [path, newPath] = [join(dir, HEADER_FILE), join(dir, NEW_HEADER_FILE)];
@@ -77,7 +77,7 @@ export async function writeHeader(dir: string, header: Header): Promise<void> {
   await rename(newPath, path);
 }
 
-/** What a header says of a new key, with a salt of its own. */
+/** Derives the wrapping key and the header's `encryption` for a new key, with a new salt. */
 export async function newEncryption(
   key: string | undefined,
 ): Promise<{ wrappingKey: Buffer | undefined; encryption: Header['encryption'] }> {
@@ -132,7 +132,7 @@ function parseHeader(text: string): Header {
   return header;
 }
 
-/** A name that no file of the operator has by chance: what a change of the key leaves is removed by its name. */
+/** Random name, so that the removal of a leftover key file cannot hit a file of the operator. */
 export function newKeysFile(): string {
   return `${FIRST_KEYS_FILE}-${randomBytes(8).toString('hex')}`;
 }
@@ -141,7 +141,7 @@ function isKeysFile(name: unknown): boolean {
   return typeof name === 'string' && /^keys(-[0-9a-f]{16})?$/.test(name);
 }
 
-/** Tells whether a key is the right one, and nothing of the key. */
+/** Value that identifies the right key without revealing it. */
 function checkOf(wrappingKey: Buffer): Buffer {
   return createHmac('sha256', wrappingKey).update(FORMAT).digest();
 }

@@ -6,10 +6,10 @@ import { storeInvalid } from './store-invalid';
 export const LOCK_FILE = 'lock';
 
 /**
- * Takes the folder for this process. The lock is the system's own and goes with the process, however that ends.
+ * Locks the folder for this process. The operating system releases the lock when the process ends, in whatever way.
  *
- * @returns what gives it back when it is closed.
- * @throws {FaceError} GALLERY_STORE_INVALID where it is in use.
+ * @returns a handle; closing it releases the lock.
+ * @throws {FaceError} GALLERY_STORE_INVALID if another process has the lock.
  */
 export async function lockFolder(dir: string): Promise<FileHandle> {
   const file = await open(join(dir, LOCK_FILE), 'a');

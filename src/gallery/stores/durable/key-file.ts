@@ -3,15 +3,15 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { keepOwner } from './keep-owner';
 
-/** Bytes of a key, which is that of AES-256, and of its place in the file. */
+/** Bytes of a key, for AES-256, and of its slot in the file. */
 export const KEY_BYTES = 32;
 const NO_KEY = Buffer.alloc(KEY_BYTES);
-/** A system reads no more than 2 GiB at once. */
+/** Chunk size of reads: systems read at most 2 GiB at once. */
 const MAX_READ_BYTES = 2 ** 30;
-/** Bytes that are overwritten at once. */
+/** Chunk size of overwrites. */
 const WIPE_BYTES = 2 ** 20;
 
-/** One key for each bundle of records, at the number of the bundle; zeros where there is none. */
+/** One key per bundle of records, in the slot with the number of the bundle; zeros in slots without a key. */
 export class KeyFile {
   private constructor(
     private readonly path: string,
@@ -26,7 +26,7 @@ export class KeyFile {
   }
 
   /**
-   * All keys, as they can be used, Uint8Array [N * 32], and by number: 1 where there is one. What is cut off is not there.
+   * Reads all keys, unwrapped: Uint8Array [N * 32]. `isSet` is 1 for each slot with a key. A truncated last slot is ignored.
    */
   async read(): Promise<{ keys: Buffer; isSet: Uint8Array }> {
     const { size } = await this.file.stat();
@@ -43,7 +43,7 @@ export class KeyFile {
   }
 
   /**
-   * Some of the keys, Uint8Array [N * 32], in the order of `numbers`; anything where there is none.
+   * Reads some keys, unwrapped: Uint8Array [N * 32], in the order of `numbers`. Slots without a key return arbitrary bytes.
    *
    * @param numbers - ascending.
    */
@@ -54,7 +54,7 @@ export class KeyFile {
   }
 
   /**
-   * Safe when it settles.
+   * Writes keys. They are on the disk when the promise settles.
    *
    * @param numbers - ascending.
    * @param keys - Uint8Array [N * 32], in the order of `numbers`.
@@ -63,15 +63,15 @@ export class KeyFile {
     await this.writeSlots(numbers, wrap(keys, this.wrappingKey));
   }
 
-  /** The keys are gone from the file when it settles, and what they opened with them. */
+  /** Overwrites keys with zeros, on the disk when the promise settles: the bundles that they opened are then unreadable. */
   async wipe(numbers: readonly number[]): Promise<void> {
     await this.writeSlots(numbers, Buffer.alloc(numbers.length * KEY_BYTES));
   }
 
   /**
-   * Writes all keys to a new file; their content is safe when it settles.
+   * Writes all keys to a new file, whose content is on the disk when the promise settles.
    *
-   * @param path - where no file is yet.
+   * @param path - of a file that does not exist yet.
    * @param wrappingKey - encrypts the keys in the new file.
    */
   async copyTo(path: string, wrappingKey: Buffer | undefined): Promise<void> {
@@ -104,8 +104,8 @@ export class KeyFile {
 }
 
 /*
- * Block by block (ECB) is enough, and one call for all: keys are random, so that no block comes twice and there is no
- * pattern to be seen. Whether a key is right shows when its bundle is opened.
+ * ECB mode is sufficient, in one call for all keys: keys are random, so no block repeats and no pattern shows. Opening the bundle
+ * verifies the key.
  */
 function wrap(keys: Buffer, wrappingKey: Buffer | undefined): Buffer {
   if (!wrappingKey) return keys;
@@ -117,7 +117,7 @@ function unwrap(slots: Buffer, wrappingKey: Buffer | undefined): Buffer {
   return createDecipheriv('aes-256-ecb', wrappingKey, null).setAutoPadding(false).update(slots);
 }
 
-/** Overwrites and removes a file of keys; does nothing where there is none. */
+/** Overwrites and removes a key file; does nothing if it does not exist. */
 export async function wipeKeyFile(path: string): Promise<void> {
   let file: FileHandle;
   try {
@@ -140,7 +140,7 @@ export async function wipeKeyFile(path: string): Promise<void> {
   await rm(path);
 }
 
-/** Neighbours, which go in one read or write: where they are in memory and in the file, in bytes. */
+/** Runs of consecutive numbers, each read or written at once: offsets in memory (`at`) and in the file (`position`), in bytes. */
 function* runsOf(numbers: readonly number[]): Generator<{ at: number; length: number; position: number }> {
   for (let from = 0, to = 1; from < numbers.length; from = to++) {
     while (to < numbers.length && numbers[to] === numbers[to - 1] + 1) to++;

@@ -19,10 +19,10 @@ import { RecordFile } from './record-file';
 
 const KEY = 'a key of an operator, long enough';
 const tempFolder = tempFolders();
-/** Most refusals of a start. */
+/** Error of most refused starts. */
 const refused = { code: 'GALLERY_STORE_INVALID' };
 
-/** A folder that {@link makeFolder} made once, to be copied; and what is in it. */
+/** A folder created once by {@link makeFolder}, to be copied, and its content. */
 interface Fixture {
   dir: string;
   content: Awaited<ReturnType<typeof contentOf>>;
@@ -57,7 +57,7 @@ describe(RecordFile.name, () => {
   const dataOf = (dir: string) => ['keys', 'records/data.mdb'].map((name) => readFileSync(join(dir, name)));
 
   describe('the place of a bundle', () => {
-    /** The first bundles of a kind, all of one record. */
+    /** Bundles of a kind with a single record. */
     async function singles(dir: string, kind: BundlePlace['kind']): Promise<BundlePlace[]> {
       const bundles = await sealedBundles(dir, kind);
       return bundles.map(({ place }) => place).filter(({ count }) => count === 1);
@@ -154,7 +154,7 @@ describe(RecordFile.name, () => {
           const old = oldKeys.subarray(at, at + 32);
           if (old.some((byte) => byte !== 0)) expect(keys.includes(old)).toBe(false);
         }
-        // It is done once.
+        // The upgrade runs only once.
         const data = dataOf(dir);
         expect(await contentOf(dir, { key })).toEqual(fixture.content);
         expect(dataOf(dir)).toEqual(data);

@@ -26,51 +26,51 @@ import { storeInvalid } from './store-invalid';
 import { syncFolder } from './sync-folder';
 
 /**
- * A bundle is full with {@link MAX_BUNDLE_RECORDS} records, or so many bytes. More of them make a start faster, and the removal
- * of one record dearer: the rest of its bundle is written again. A start takes about as long with 32 (measured).
+ * A bundle is full with {@link MAX_BUNDLE_RECORDS} records or this many bytes. Larger bundles make a start faster, but the
+ * removal of a record more expensive: the rest of its bundle is rewritten. A start takes about as long with 32 (measured).
  */
 const BUNDLE_BYTES = 256 * 1024;
-/** Bundles that are opened or sealed between two turns of the event loop. */
+/** Bundles decrypted or sealed between two turns of the event loop. */
 const BUNDLES_PER_TURN = 8;
 const NOT_READ = Buffer.alloc(0);
-/** Keys of bundles whose records were moved, not removed, are wiped when so many have gathered. A deletion waits for them. */
+/** Pending keys that trigger a wipe if their bundles held only moved records. A deletion wipes all pending keys. */
 const MAX_UNWIPED = 128;
 
-/** Bundles that are upgraded in one transaction: at most so many are on the disk twice. */
+/** Bundles upgraded in one transaction: at most this many are on the disk twice. */
 const BUNDLES_PER_UPGRADE = 64;
 
-/** One record that is to be written. */
+/** A record to write. */
 export interface RecordWrite {
   number: number;
   content: RecordContent;
 }
 
-/** Records of one kind that were written together. */
+/** Records of one kind, sealed together. */
 interface Bundle {
   place: BundlePlace;
-  /** Their numbers, in the order of the content. */
+  /** Numbers of its records, in the order of the content. */
   records: readonly number[];
-  /** How full it is, 0 to 1; more where one record has more bytes than a bundle should. 1 where it does not open. */
+  /** Fill level, 0 to 1; above 1 if a single record exceeds the size of a bundle. 1 if the bundle does not open. */
   fill: number;
 }
 
-/** A bundle that has no place yet. */
+/** A bundle without a place yet. */
 interface NewBundle {
   kind: RecordKind;
   records: readonly number[];
-  /** Of a crop. */
+  /** Uid, only of a crop. */
   uid?: number;
   encode: () => Uint8Array;
 }
 
-/** One bundle as it was read. */
+/** A bundle read from the database. */
 export interface StoredBundle {
   kind: RecordKind;
-  /** Numbers that its records have got. */
+  /** Numbers assigned to its records. */
   records: readonly number[];
-  /** Of a crop. */
+  /** Uid, only of a crop. */
   uid?: number;
-  /** `undefined`: damaged. Of a crop empty: it is read when it is asked for. */
+  /** `undefined` if damaged. Empty for a crop, which is read on demand. */
   content: Buffer | undefined;
 }
 
@@ -80,29 +80,29 @@ interface LooseRecord extends EncodedRecord {
 }
 
 /**
- * Records in a folder that no other process has.
+ * Records in a folder locked for this process.
  *
- * Records of one kind lie in bundles, which never change: a bundle is written under a number, sealed with a key of its own,
- * and removed. The database leaves what was removed in its file until the place is needed; so the keys lie apart, in a file
- * that is overwritten in place, and without its key a bundle is noise. To remove some records of a bundle is to write the
- * others into another one and to remove it. A crop has a bundle to itself: it is written once, and not read at a start.
+ * Records of one kind lie in bundles, which are immutable: a bundle is written under a number, sealed with a key of its own, and
+ * removed. The database leaves removed data in its file until the space is reused. So the keys lie in a separate file, which is
+ * overwritten in place, and without its key a bundle is noise. To remove some records of a bundle, the others are written to a
+ * new bundle and the old one is removed. A crop has a bundle of its own: it is written once, and not read at a start.
  *
- * What a kill leaves, by its moment. A commit (1) writes and syncs the keys of its new bundles, into slots that no bundle
- * has; (2) puts the new bundles and removes the old ones in one synced transaction; (3) is acknowledged, where nothing was
- * deleted; (4) overwrites and syncs the keys of the old bundles; (5) is acknowledged, where something was.
- * - Before 2 is on the disk, all old bundles are there with their keys: nothing happened. New keys have no bundle.
- * - After it, what stays is in the new bundles, whose keys were safe before, and what was deleted is in none: it cannot come
- *   back, wiped or not. Old keys that are left have no bundle.
+ * Crash safety. A commit (1) writes and syncs the keys of its new bundles, into slots without a bundle; (2) puts the new bundles
+ * and removes the old ones in one synced transaction; (3) is acknowledged if nothing was deleted; (4) overwrites and syncs the
+ * keys of the old bundles; (5) is acknowledged if something was deleted.
+ * - Before 2 is on the disk, all old bundles exist with their keys: nothing has happened. The new keys have no bundle.
+ * - After 2, remaining records are in the new bundles, whose keys were already synced. Deleted records are in no bundle: they
+ *   cannot come back, wiped or not. The old keys have no bundle.
  * - Keys without a bundle are wiped at the next start, before anything is served.
- * A record that stays has copies in removed bundles. These keys may wait for their wipe, since every deletion after that
- * wipes all that wait before it is acknowledged. A slot is taken again only when 4 is done: what overwrites it can hurt
- * nobody, and no key is used twice.
+ * A remaining record has copies in removed bundles. The keys of these may be wiped later, since every later deletion wipes all
+ * pending keys before it is acknowledged. A slot is reused only after 4: no other bundle depends on its content, and no key is
+ * used twice.
  *
- * Bundles of an older version of the format lie in tables of their own. Those that open are replaced as in a commit, before
- * anything is served, so that a kill at any moment leaves each bundle in one form or the other.
+ * Bundles of an older format version lie in tables of their own. Those that open are replaced as in a commit, before anything is
+ * served, so that a kill at any moment leaves each bundle in either the old or the new form.
  */
 export class RecordFile {
-  /** Bundles that are not half full, by kind: they are merged when they make a full one. */
+  /** Bundles less than half full, by kind: they are merged once they fill a bundle. */
   private readonly small: Record<RecordKind, Set<Bundle>> = {
     gallery: new Set(),
     subject: new Set(),
@@ -111,13 +111,13 @@ export class RecordFile {
   };
   /** The bundle of each record, by its number. */
   private readonly bundleOf: (Bundle | undefined)[] = [];
-  /** How many bundles have a number: one, unless the database is damaged. */
+  /** Number of bundles with a number: one, unless the database is damaged. */
   private readonly uses: number[] = [];
-  /** Of the bundles. */
+  /** Numbers of the bundles. */
   private numbers = new NumberPool();
-  /** Numbers of bundles that are gone, and whose keys are not wiped yet. */
+  /** Numbers of removed bundles whose keys are not wiped yet. */
   private unwiped: number[] = [];
-  /** Records were removed whose keys are among them. */
+  /** Whether `unwiped` includes bundles with deleted records. */
   private hasTraces = false;
 
   private constructor(
@@ -129,10 +129,10 @@ export class RecordFile {
   ) {}
 
   /**
-   * Opens the folder, or makes it.
+   * Opens the folder, or creates it.
    *
-   * @param key - of the operator; encrypts the keys of the bundles.
-   * @throws {FaceError} GALLERY_STORE_INVALID where the folder is not ours, of another version, in use, or has another key.
+   * @param key - the operator's key; encrypts the keys of the bundles.
+   * @throws {FaceError} GALLERY_STORE_INVALID if the folder is not a gallery folder, has another version or key, or is in use.
    */
   static async open(dir: string, key: string | undefined): Promise<RecordFile> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -154,7 +154,7 @@ export class RecordFile {
     }
   }
 
-  /** How many records there are, of all kinds. */
+  /** Number of records of all kinds. */
   get count(): number {
     let count = 0;
     for (const place of this.database.places()) count += place.count;
@@ -163,14 +163,14 @@ export class RecordFile {
 
   /**
    * Reads all records, in the order of {@link RECORD_KINDS}, upgrades those of an older version, then wipes keys without a
-   * bundle. What does not open stays where it is, under its number: its key may come back.
+   * bundle. A bundle that does not open stays in place, under its number: its key may be restored.
    *
    * @param take - called with each bundle.
-   * @param check - throws where what was taken must not be served; nothing was changed.
+   * @param check - throws if the bundles must not be served; nothing was changed.
    * @param onUpgrade - called after records were upgraded.
    * @returns numbers for new records.
-   * @throws {FaceError} GALLERY_STORE_INVALID where there are records and none of them opens; nothing was changed. The same
-   * where the upgrade fails, as on a full disk: the next call goes on with it.
+   * @throws {FaceError} GALLERY_STORE_INVALID if there are records and none of them opens; nothing was changed. Also if the
+   * upgrade fails, such as on a full disk: the next call continues it.
    */
   async readAll(
     take: (bundle: StoredBundle) => void,
@@ -215,16 +215,15 @@ export class RecordFile {
   }
 
   /**
-   * Writes and removes in one transaction. When it settles, that is on the disk; what was removed can be read from the disk
-   * until {@link wipe}.
+   * Writes and removes records in one transaction, which is on the disk when the promise settles. Removed records can be read
+   * from the disk until {@link wipe}.
    *
    * @param removals - numbers of records.
-   * @throws {Error} where the bundle of a record that is to be removed does not open, so that the others in it would be lost;
-   * nothing was changed.
+   * @throws {Error} if the bundle of a removed record does not open, as its other records would be lost; nothing was changed.
    */
   async commit(writes: readonly RecordWrite[], removals: readonly number[]): Promise<void> {
     const gone = new Set(removals);
-    /** How many of its records each bundle loses. */
+    /** Number of removed records per bundle. */
     const losses = new Map<Bundle, number>();
     for (const record of gone) {
       const bundle = this.bundleOf[record];
@@ -233,13 +232,13 @@ export class RecordFile {
     const old = new Set(losses.keys());
     const rests = [...old].filter((bundle) => losses.get(bundle)! < bundle.records.length);
     const written = writes
-      // What was added and removed before it was written never was.
+      // A record added and removed in the same commit is never written.
       .filter(({ number }) => !gone.has(number))
       .map(({ number, content }): LooseRecord => ({ number, ...encodeRecord(content) }));
     const unpacked = await this.unbundle(rests, gone);
     if (unpacked.unreadable.length > 0) throw new Error('A bundle of records cannot be read.');
     const merged = await this.unbundle(this.toMerge(written, old), gone);
-    // These stay as they are: the next start reports them.
+    // Unreadable bundles stay as they are: the next start reports them.
     for (const bundle of merged.unreadable) this.small[bundle.place.kind].delete(bundle);
     for (const bundle of merged.read) old.add(bundle);
     const packed = pack([...merged.records, ...unpacked.records, ...written]);
@@ -259,18 +258,18 @@ export class RecordFile {
    * Reads a crop.
    *
    * @param record - its number.
-   * @returns the encoded image; `undefined` where it is gone, or does not open.
+   * @returns the encoded image; `undefined` if it was removed or does not open.
    */
   async readCrop(record: number): Promise<Buffer | undefined> {
     const bundle = this.bundleOf[record];
     if (bundle?.place.kind !== 'crop') return undefined;
     let image: Buffer | undefined;
-    // What overtakes the reading of the key has removed the row.
+    // If a commit removes the crop while its key is read, its row is gone: undefined.
     for await (const { content } of this.open([bundle])) image = content;
     return image;
   }
 
-  /** Makes noise of what was removed. What was only moved may wait: it is there all the same. */
+  /** Wipes the keys of removed records. Keys of records that were only moved may wait: these records still exist. */
   async wipe(): Promise<void> {
     if (!this.hasTraces && this.unwiped.length < MAX_UNWIPED) return;
     await this.keyFile.wipe(this.unwiped.sort((a, b) => a - b));
@@ -291,7 +290,7 @@ export class RecordFile {
     for (const record of bundle.records) this.bundleOf[record] = bundle;
   }
 
-  /** Seals bundles of an older version for this one. What does not open is not among them, and waits in its old form. */
+  /** Seals bundles of an older version for this one. Bundles that do not open are excluded and stay in the old form. */
   private async upgrade(
     outdated: readonly Bundle[],
     onUpgrade?: (done: number, total: number) => void,
@@ -299,7 +298,7 @@ export class RecordFile {
     const total = outdated.reduce((sum, { records }) => sum + records.length, 0);
     let done = 0;
     try {
-      // Before anything is written that an older release would take for damage.
+      // The header comes first: an older release would take the new bundles for damage.
       if (this.header.version !== VERSION) {
         await writeHeader(this.dir, { ...this.header, version: VERSION });
         await syncFolder(this.dir);
@@ -325,7 +324,7 @@ export class RecordFile {
     }
   }
 
-  /** Small bundles that, with what is written, make a full one: so a record is written about twice, however it came. */
+  /** Small bundles to merge, if they fill a bundle together with the new records: so each record is written about twice. */
   private toMerge(written: readonly LooseRecord[], old: ReadonlySet<Bundle>): Bundle[] {
     return RECORD_KINDS.flatMap((kind) => {
       const small = [...this.small[kind]].filter((bundle) => !old.has(bundle));
@@ -337,7 +336,7 @@ export class RecordFile {
     });
   }
 
-  /** What is left of bundles without the records that are gone. */
+  /** Reads the remaining records of bundles. */
   private async unbundle(
     bundles: readonly Bundle[],
     gone: ReadonlySet<number>,
@@ -356,7 +355,7 @@ export class RecordFile {
     return { records, read, unreadable };
   }
 
-  /** Reads bundles, ascending by number; `content` is `undefined` where one does not open. */
+  /** Reads bundles, ascending by number; `content` is `undefined` if one does not open. */
   private async *open(
     bundles: readonly Bundle[],
   ): AsyncGenerator<{ bundle: Bundle; content: Buffer | undefined }> {
@@ -370,7 +369,7 @@ export class RecordFile {
     keys.fill(0);
   }
 
-  /** Puts new bundles in the place of old ones. */
+  /** Replaces old bundles with new ones. */
   private async replace(old: ReadonlySet<Bundle>, added: readonly NewBundle[]): Promise<void> {
     const numbers = added.map(() => this.numbers.take()).sort((a, b) => a - b);
     const keys = randomBytes(added.length * KEY_BYTES);
@@ -382,8 +381,8 @@ export class RecordFile {
       bundles.push({ place, records, fill: fillOf(records.length, content.length), sealed });
       if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await setImmediate();
     }
-    // A key without a bundle is nothing; a bundle without a key is lost. The numbers do not go back when one of these fails:
-    // should the transaction have been made after all, the next start finds it whole.
+    // Keys first: a key without a bundle is harmless, a bundle without a key is lost. If a step fails, the numbers stay taken:
+    // should the transaction have been committed after all, the next start finds it complete.
     await this.keyFile.write(numbers, keys);
     keys.fill(0);
     await this.database.replace(
@@ -400,7 +399,7 @@ export class RecordFile {
   }
 }
 
-/** Bundles of one kind each, in the given order of their records. */
+/** Packs records into bundles of one kind each, in the given order. */
 function pack(records: readonly LooseRecord[]): LooseRecord[][] {
   const bundles: LooseRecord[][] = [];
   for (const kind of RECORD_KINDS) {
@@ -426,7 +425,7 @@ function fillOf(count: number, bytes: number): number {
   return Math.max(count / MAX_BUNDLE_RECORDS, bytes / BUNDLE_BYTES);
 }
 
-/** About: most characters are of one byte. */
+/** Approximate size: most characters take one byte. */
 function bytesOf({ json, numbers, embedding }: EncodedRecord): number {
   return json.length + numbers.length * 8 + embedding.length;
 }

@@ -48,7 +48,7 @@ describe(rekeyFolder.name, () => {
   const headerOf = (dir: string) =>
     JSON.parse(readFileSync(join(dir, 'header.json'), 'utf8')) as { keys: string; leftover?: string };
 
-  /** Opens with exactly one of the keys, has the same content, and nothing is left over. @returns that key. */
+  /** Expects the folder to open with exactly one of the keys, with the same content and no leftover. @returns that key. */
   async function keyOf(dir: string, keys: readonly (string | undefined)[]): Promise<string | undefined> {
     const opening: (string | undefined)[] = [];
     for (const key of keys) {
@@ -85,7 +85,7 @@ describe(rekeyFolder.name, () => {
     expect(wrapped.length).toBeGreaterThan(50);
     for (const { bytes } of filesOf(dir)) expect(wrapped.some((slot) => bytes.includes(slot))).toBe(false);
     expect(await keyOf(dir, [key, newKey])).toBe(newKey);
-    // Places without a key have none in the new file either.
+    // Slots without a key have none in the new file either.
     const kept = readFileSync(join(dir, headerOf(dir).keys));
     slots.forEach((slot, i) => {
       const other = kept.subarray(i * 32, (i + 1) * 32);

@@ -15,18 +15,19 @@ import { storeInvalid } from './store-invalid';
 import { syncFolder } from './sync-folder';
 
 /**
- * Changes the operator's key of a folder of galleries, gives it one, or takes it away. Records stay as they are: only the
- * keys of their bundles are written again, wrapped with the new key.
+ * Changes, adds or removes the operator's key of a gallery folder. Records stay as they are: only the keys of their bundles are
+ * rewritten, wrapped with the new key.
  *
- * What a kill leaves, by its moment. (1) A header names the file that is to be, as a leftover; (2) that file is written; (3) a
- * header with the new key names it as the file of keys, and the old one as the leftover; (4) the old one is overwritten and
- * removed; (5) a header without a leftover is written. Each step is on the disk before the next one begins. So before 3 the
- * folder opens with the old key alone and after it with the new one alone, and what is left over is wiped by the next opening.
+ * Crash safety. (1) A header names the new key file as the leftover; (2) that file is written; (3) a header with the new key
+ * names it as the key file, and the old one as the leftover; (4) the old file is overwritten and removed; (5) a header without a
+ * leftover is written. Each step is on the disk before the next one begins. So before 3 only the old key opens the folder and
+ * after it only the new one, and the next opening wipes the leftover.
  *
- * @param key - `undefined`: the folder is not encrypted.
- * @param newKey - `undefined`: the folder is not to be encrypted.
- * @throws {FaceError} GALLERY_STORE_INVALID where the folder is in use, is not ours, has another key than `key`, has the new
- * key already, or the new key is too short; GALLERY_STORE_FAILED where the disk fails, with a message that says which key the folder has.
+ * @param key - current key; `undefined` if the folder is not encrypted.
+ * @param newKey - new key; `undefined` to remove the encryption.
+ * @throws {FaceError} GALLERY_STORE_INVALID if the folder is in use, is not a gallery folder, has a key other than `key`, already
+ * has the new key, or the new key is too short; GALLERY_STORE_FAILED if the disk fails, with a message that says which key the
+ * folder has.
  */
 export async function rekeyFolder(
   dir: string,
@@ -47,14 +48,14 @@ export async function rekeyFolder(
 }
 
 /**
- * Wipes the file of keys that a change of the key has left.
+ * Wipes the key file left behind by a key change.
  *
- * @returns the header that is there now.
+ * @returns the current header.
  */
 export async function finishRekey(dir: string, header: Header): Promise<Header> {
   const { leftover, ...finished } = header;
   if (leftover === undefined) return header;
-  // Nothing is wiped before the header that calls it a leftover is safe.
+  // The header that names the leftover must be on the disk before the wipe.
   await syncFolder(dir);
   await wipeKeyFile(join(dir, leftover));
   await writeHeader(dir, finished);

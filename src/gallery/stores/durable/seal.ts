@@ -1,14 +1,14 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 
-/** One for all: a key seals one bundle and is never used again. */
+/** A constant nonce is safe, as each key seals one content and is never used again. */
 const NONCE = Buffer.alloc(12);
 const TAG_BYTES = 16;
 
 /**
  * Encrypts with AES-256-GCM.
  *
- * @param key - 32 bytes, used for nothing else, ever.
- * @param binding - associated data: what was sealed opens only with the same.
+ * @param key - 32 bytes, never used for another content.
+ * @param binding - associated data: unsealing needs the same.
  */
 export function seal(key: Uint8Array, content: Uint8Array, binding: Uint8Array): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, NONCE).setAAD(binding);
@@ -16,9 +16,9 @@ export function seal(key: Uint8Array, content: Uint8Array, binding: Uint8Array):
 }
 
 /**
- * Opens what {@link seal} made.
+ * Decrypts the output of {@link seal}.
  *
- * @returns `undefined` where it is damaged, or of another key or binding.
+ * @returns `undefined` if it is damaged, or was sealed with another key or binding.
  */
 export function unseal(key: Uint8Array, sealed: Uint8Array, binding: Uint8Array): Buffer | undefined {
   if (sealed.length < TAG_BYTES) return undefined;

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** Makes the names of new, renamed and removed files safe. */
+/** Makes creations, renames and removals of files durable. */
 export async function syncFolder(dir: string): Promise<void> {
   if (process.platform === 'win32') return; // Folders cannot be opened there.
   const folder = await open(dir, 'r');

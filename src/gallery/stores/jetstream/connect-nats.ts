@@ -10,12 +10,12 @@ import {
 import { FaceError } from '../../../errors';
 import { DEFAULT_NATS_TIMEOUT_MS, type NatsSettings } from './nats-settings';
 
-/** A boot waits for so many timeouts of a change: the servers of a cluster often start at the same time. */
+/** Change timeouts that a boot waits: service and servers often start at the same time. */
 const BOOT_TIMEOUTS = 3;
 const DIAL_TIMEOUT_MS = 2000;
-/** Between two attempts. */
+/** Delay between two attempts. */
 const RETRY_MS = 250;
-/** A peer that vanished without closing is found after two of these. */
+/** Ping interval: a peer that vanished without closing is detected after two of them. */
 const PING_MS = 2000;
 
 /** @param why - follows "The jetstream store". */
@@ -24,10 +24,10 @@ export function jetstreamInvalid(why: string, cause?: unknown): FaceError {
 }
 
 /**
- * Connects to the first server that answers. From then on the connection is restored without end.
+ * Connects to the first server that answers. After that, the client reconnects without limit.
  *
- * @throws {FaceError} GALLERY_STORE_INVALID where a setting is wrong, a file cannot be read, the servers refuse the
- * credentials, or none answers.
+ * @throws {FaceError} GALLERY_STORE_INVALID if a setting is wrong, a file cannot be read, the servers refuse the credentials, or
+ * none answers.
  */
 export async function connectNats(settings: NatsSettings): Promise<NatsConnection> {
   if (settings.servers.length === 0) throw jetstreamInvalid('needs FACE_GALLERY_NATS_SERVERS');
@@ -51,7 +51,7 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
   });
 }
 
-/** Repeats what fails because the servers are still starting. */
+/** Repeats an attempt that fails because the servers are still starting. */
 export async function untilReady<T>(
   { timeoutMs = DEFAULT_NATS_TIMEOUT_MS }: NatsSettings,
   attempt: () => Promise<T>,
@@ -93,7 +93,7 @@ async function toOptions(settings: NatsSettings): Promise<NodeConnectionOptions>
     reconnectJitter: RETRY_MS,
     reconnectJitterTLS: RETRY_MS,
     pingInterval: PING_MS,
-    // Credentials that are refused for a moment, as while servers reload them, must not end a service.
+    // A brief refusal of the credentials, such as while servers reload them, must not end the service.
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
     ...(wantsTls && {

@@ -3,44 +3,44 @@ import type { ReferenceEntry, SubjectDetails } from '../state/entries';
 import type { GalleryEntry } from '../state/gallery-entry';
 import type { EntryVersion } from './entry-log';
 
-/** What the entry of a gallery holds. */
+/** Content of a gallery's entry. */
 export interface GalleryContent {
-  /** Without `uid`, as before 2026-11-29: it is the revision of the first version. */
+  /** Entries from before 2026-11-29 have no `uid`: it is the revision of their first version. */
   gallery: Omit<GalleryEntry, 'state' | 'record' | 'uid'> & { uid?: number };
-  /** Random key under which the entries of its subjects are sealed, base64. */
+  /** Random key that seals the entries of its subjects, base64. */
   key: string;
 }
 
-/** A subject with all that is its own. */
+/** A subject with its references. */
 export interface SubjectContent {
-  /** `uid` is the revision of the first version, which cannot name it. */
+  /** The first version has no `uid`: its revision becomes the uid, which its writer cannot know yet. */
   details: Omit<SubjectDetails, 'record' | 'uid'> & { uid?: number };
   references: ContentReference[];
 }
 
 export interface ContentReference extends Omit<ReferenceEntry, 'record' | 'subject' | 'row'> {
-  /** Float32Array [D]. Not to be kept. */
+  /** Float32Array [D]; may be a view of a larger buffer: copy it to keep it. */
   embedding: Float32Array;
 }
 
-/** The entry of a subject that takes the place of another. */
+/** Rename or merge of one subject into another, part of the target's entry. */
 export interface Move {
-  /** Last part of the key of the other, which is gone with this version. */
+  /** Last part of the key of the source subject, which this version removes. */
   from: string;
-  /** The version that it takes the place of: where the other has a later one, the move was too late and counts for nothing. */
+  /** Last version of the source known to the writer. If the source has a later one, the move was too late and is void. */
   version: EntryVersion;
 }
 
-/** What the entry of a subject holds. */
+/** Content of a subject's entry. */
 export interface SubjectEntryContent extends SubjectContent {
   move?: Move;
-  /** What holds where the move counts for nothing; `null`: no subject. */
+  /** Content that holds if the move is void; `null`: no subject. */
   fallback?: SubjectContent | null;
 }
 
-/** Bytes before the JSON: how many it has. */
+/** Bytes before the JSON: its length. */
 const HEAD_BYTES = 4;
-/** Of an embedding. */
+/** Bytes per element of an embedding. */
 const FLOAT_BYTES = 4;
 
 export function encodeGallery({ gallery, key }: GalleryContent): Uint8Array {
@@ -53,8 +53,8 @@ export function decodeGallery(content: Buffer): GalleryContent {
 }
 
 /**
- * Little-endian: bytes of the JSON (uint32), the JSON with blanks up to a multiple of four bytes, the embeddings of all
- * references (float32).
+ * Layout, little-endian: length of the JSON in bytes (uint32), the JSON padded with spaces to a multiple of four bytes, the
+ * embeddings of all references (float32).
  */
 export function encodeSubject({ details, references, move, fallback }: SubjectEntryContent): Uint8Array {
   const all = [...references, ...(fallback?.references ?? [])];
@@ -78,8 +78,8 @@ export function encodeSubject({ details, references, move, fallback }: SubjectEn
 }
 
 /**
- * @param dimensions - of every embedding, D.
- * @param content - begins its memory, or lies at a multiple of four bytes in it.
+ * @param dimensions - length of every embedding, D.
+ * @param content - aligned to four bytes in its buffer.
  */
 export function decodeSubject(content: Buffer, dimensions: number): SubjectEntryContent {
   const jsonEnd = HEAD_BYTES + content.readUInt32LE(0);

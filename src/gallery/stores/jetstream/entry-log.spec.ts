@@ -14,7 +14,7 @@ const STREAM = 'LIKENESS_likeness';
 const KEY = 'k'.repeat(32);
 const bytes = (text: string) => Buffer.from(text);
 
-/** A replica: what it read, and its log. */
+/** A replica: its log and the entries read from it. */
 interface Replica {
   log: EntryLog;
   entries: Map<string, string>;
@@ -374,7 +374,7 @@ describeWithNats(EntryLog.name, () => {
     });
   });
 
-  /** How often a text is in the files of the first server, once it has written what it holds back. */
+  /** Counts a text in the files of the first server, after it has flushed its buffers. */
   async function occurrences(text: string): Promise<number> {
     await delay(300);
     const files = readdirSync(cluster.dirs[0], { recursive: true, withFileTypes: true });

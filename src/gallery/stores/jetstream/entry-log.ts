@@ -25,11 +25,11 @@ import {
 } from './nats-settings';
 import { CODES, isCode, openStream } from './open-stream';
 
-/** One version of an entry, as the write of the next one names it. */
+/** Version of an entry, as named by the write of the next one. */
 export interface EntryVersion {
   /** Sequence number of its message in the stream: later writes, of any key, have larger ones. */
   revision: number;
-  /** Random number of the write that made it, [0, 2^48). */
+  /** Random number of its write, [0, 2^48). */
   writeId: number;
 }
 
@@ -37,26 +37,26 @@ export interface Entry extends EntryVersion {
   key: string;
   /** Sealed content; `null`: the entry was removed. */
   value: Uint8Array | null;
-  /** Of the version that it replaced. */
+  /** Write id of the replaced version. */
   replacedWriteId?: number;
 }
 
 export interface EntryLogOptions extends NatsSettings {
-  /** Called for each version of each entry, in the order of their revisions, each once. Must not throw. */
+  /** Called once for each version of each entry, in the order of revisions. Must not throw. */
   onEntry: (entry: Entry) => void;
-  /** What was read is no longer what the servers hold: nothing more is read or written. */
+  /** Called if the state read is no longer that of the servers. After it, nothing is read or written. */
   onLost?: (cause: unknown) => void;
-  /** As `onLost`, but all is there, with other revisions: it can be read again by another log. */
+  /** Like `onLost`, but all entries still exist under other revisions: a new log can read them again. */
   onRenumbered?: () => void;
-  /** Messages, while the stream is read for the first time. */
+  /** Called with the number of messages read, during the first read of the stream. */
   onProgress?: (progress: { done: number; total: number }) => void;
   onNotice?: (notice: Notice) => void;
 }
 
-/** Another write was first: the entry does not have the expected version. Nothing was changed. */
+/** Another write was first: the entry no longer has the expected version. Nothing was changed. */
 export class RevisionConflict extends Error {}
 
-/** The servers take no message of this size. Nothing was changed. */
+/** The entry exceeds the maximum message size of the servers. Nothing was changed. */
 export class EntryTooLarge extends Error {
   constructor(
     readonly bytes: number,
@@ -66,51 +66,51 @@ export class EntryTooLarge extends Error {
   }
 }
 
-/** Header of a message: the number of its write, and that of the version that it replaces, in hexadecimal. */
+/** Header of a message: its write id and that of the replaced version, in hexadecimal. */
 const WRITE_HEADER = 'Likeness-Write';
 const WRITE_ID_BYTES = 6;
-/** Bytes of the headers of a message, at most. */
+/** Maximum bytes of a message's headers. */
 const HEADER_BYTES = 256;
-/** One attempt of a write: then it is looked up whether it was made. */
+/** Timeout of one attempt of a write; then its outcome is looked up. */
 const ATTEMPT_MS = 2000;
 const RETRY_MS = 100;
-/** How long a write waits for the connection to another server before it is refused. */
+/** Time that a write waits for a reconnect before it is refused. */
 const RECONNECT_MS = 2000;
 const RECONNECT_LOOK_MS = 20;
 const DROP_MS = 60_000;
 /**
- * How long the marker of a removed entry stays: replicas that were cut off for less learn of the removal from it. Those that
- * were cut off for longer have lost the thread.
+ * Lifetime of the marker of a removed entry: replicas cut off for less time learn of the removal from it. Replicas cut off for
+ * longer cannot catch up.
  */
 const MARKER_MS = 24 * 3600 * 1000;
 const SWEEP_MS = 3600 * 1000;
-/** Removals at the same time, of what an earlier process left behind. */
+/** Concurrent removals of versions left behind by an earlier process. */
 const SWEEP_WIDTH = 8;
-/** The first nats-server whose copies of a stream do not drift apart by writes that were refused (nats-server#4365). */
+/** First version of nats-server in which refused writes do not make the copies of a stream drift apart (nats-server#4365). */
 const SOUND_VERSION = '2.9.21';
 
 interface Write {
   key: string;
-  /** Empty: the entry is removed. */
+  /** Empty removes the entry. */
   value: Uint8Array;
   expected: EntryVersion | undefined;
   writeId: number;
 }
 
 /**
- * Entries in a stream of NATS JetStream: the last message with a key is the version that holds. Each write names the version
- * that it replaces and fails where there is another (compare-and-set).
+ * Entries in a stream of NATS JetStream: the last message of a key is its current version. Each write names the version that it
+ * replaces, and fails if the entry has another one (compare-and-set).
  *
  * The stream keeps every message until it is removed here, as only a removal by number overwrites its bytes: a limit of the
- * stream, such as one message per key, would drop older versions and leave them in the files of the servers.
+ * stream, such as one message per key, would drop older versions but leave their bytes in the files of the servers.
  */
 export class EntryLog {
   private readonly jetstream: JetStreamClient;
   private readonly follower: LogFollower;
   private readonly timeoutMs: number;
-  /** The last version of each key, while the stream is read for the first time. */
+  /** Last version of each key, during the first read of the stream. */
   private firstRead?: Map<string, EntryVersion> = new Map();
-  /** Older versions that a process left behind when it ended. */
+  /** Replaced versions still to be erased. */
   private leftovers: EntryVersion[] = [];
   private markers: (EntryVersion & { time: number })[] = [];
   private sweeper?: NodeJS.Timeout;
@@ -118,9 +118,9 @@ export class EntryLog {
   private isUp = true;
   private cut!: () => void;
   private cutOff = this.nextCutOff();
-  /** Since when nothing more is read, milliseconds since 1970, UTC. */
+  /** When reading ended for good, milliseconds since 1970, UTC; `null` while it goes on. */
   private lostAt: number | null = null;
-  /** Names of servers that have a copy of the stream and do not answer. */
+  /** Names of servers with a copy of the stream that are offline. */
   private away: string[] = [];
   private hasWarned = false;
 
@@ -128,7 +128,7 @@ export class EntryLog {
     private readonly connection: NatsConnection,
     private readonly manager: JetStreamManager,
     private readonly stream: string,
-    /** Before the key of an entry in the subject of its messages. */
+    /** Prefix of an entry's key in the subject of its messages. */
     private readonly prefix: string,
     private readonly options: EntryLogOptions,
   ) {
@@ -150,9 +150,9 @@ export class EntryLog {
   }
 
   /**
-   * Connects, and makes the stream where it is not there. Entries come with {@link follow}.
+   * Connects, and creates the stream if it does not exist. {@link follow} reads the entries.
    *
-   * @throws {FaceError} GALLERY_STORE_INVALID where the servers cannot be used; nothing was changed.
+   * @throws {FaceError} GALLERY_STORE_INVALID if the servers cannot be used; nothing was changed.
    */
   static async open(options: EntryLogOptions): Promise<EntryLog> {
     const { namespace = DEFAULT_NATS_NAMESPACE, replicas = DEFAULT_NATS_REPLICAS, onNotice } = options;
@@ -176,7 +176,7 @@ export class EntryLog {
     }
   }
 
-  /** Gives the entries with a prefix that are there now to `onEntry`, ahead of {@link follow}, which gives them again. */
+  /** Passes the current entries with a prefix to `onEntry`, ahead of {@link follow}, which passes them again. */
   async readAhead(prefix: string): Promise<void> {
     const { connection, manager, stream, options } = this;
     const reader = new LogFollower({
@@ -197,13 +197,13 @@ export class EntryLog {
   }
 
   /**
-   * Removes all entries with a prefix at once, without overwriting them: for what nobody can read any more.
+   * Removes all entries with a prefix at once, without overwriting them: for entries whose key is already erased.
    *
    * @throws {FaceError} GALLERY_STORE_FAILED
    */
   async drop(prefix: string): Promise<void> {
     try {
-      // Of 100,000 entries it takes seconds.
+      // Takes seconds for 100,000 entries.
       const patient = await jetstreamManager(this.connection, { timeout: DROP_MS, checkAPI: false });
       await patient.streams.purge(this.stream, { filter: `${this.prefix}${prefix}>` });
     } catch (error) {
@@ -211,7 +211,7 @@ export class EntryLog {
     }
   }
 
-  /** @returns when all entries that are there now have been given to `onEntry`; those that come later follow. */
+  /** Passes all entries to `onEntry`. @returns when the current ones have been passed; later ones follow as they arrive. */
   async follow(): Promise<void> {
     await this.follower.start();
     this.firstRead = undefined;
@@ -221,9 +221,9 @@ export class EntryLog {
   }
 
   /**
-   * The version of an entry that holds now, asked of the servers.
+   * Reads the current version of an entry from the servers.
    *
-   * @throws {Error} of the connection.
+   * @throws {Error} if the request fails.
    */
   async read(key: string): Promise<Entry | undefined> {
     const message = await this.lastOf(key);
@@ -233,41 +233,41 @@ export class EntryLog {
     return { key, revision: message.seq, writeId, replacedWriteId, value };
   }
 
-  /** Every version up to here was given to `onEntry`. */
+  /** Revision up to which every version was passed to `onEntry`. */
   get revision(): number {
     return this.follower.revision;
   }
 
-  /** Since when what was read may be behind the servers, milliseconds since 1970, UTC; `null` where it is not. */
+  /** Time since which the state read may be behind the servers, milliseconds since 1970, UTC; `null` if it is current. */
   get staleSince(): number | null {
     return this.lostAt ?? this.follower.staleSince;
   }
 
-  /** Bytes that a value may have. */
+  /** Maximum bytes of a value. */
   get maxValueBytes(): number {
     return (this.connection.info?.max_payload ?? 1024 ** 2) - HEADER_BYTES;
   }
 
-  /** @throws {EntryTooLarge} */
+  /** @throws {EntryTooLarge} for a value above {@link maxValueBytes}. */
   checkSize({ length }: Uint8Array): void {
     if (length > this.maxValueBytes) throw new EntryTooLarge(length, this.maxValueBytes);
   }
 
-  /** @returns whether all versions up to `revision` were given to `onEntry` in time. */
+  /** @returns whether all versions up to `revision` were passed to `onEntry` before the timeout. */
   waitFor(revision: number, timeoutMs = this.timeoutMs): Promise<boolean> {
     return this.follower.waitFor(revision, timeoutMs);
   }
 
   /**
-   * Writes the next version of an entry, or removes the entry (`null`). What was replaced is still there: {@link erase}.
+   * Writes the next version of an entry, or removes the entry (`null`). The replaced version still exists: {@link erase} it.
    *
-   * @param expected - the version that it replaces; `undefined`: there is none. A removed entry has a version: its marker.
-   * @param writeId - as it comes back with the version.
-   * @returns the new version, when a quorum of the servers has it.
-   * @throws {RevisionConflict} where the entry has another version; nothing was changed.
-   * @throws {EntryTooLarge} where the servers take no message of this size; nothing was changed.
-   * @throws {FaceError} GALLERY_STORE_FAILED where nothing was changed; GALLERY_CHANGE_UNCERTAIN where nobody can tell: the
-   * servers got it and did not confirm it in time, and may still make it.
+   * @param expected - the version to replace; `undefined` if the entry has none. A removed entry has a version: its marker.
+   * @param writeId - write id of the new version.
+   * @returns the new version, once a quorum of the servers has it.
+   * @throws {RevisionConflict} if the entry has another version; nothing was changed.
+   * @throws {EntryTooLarge} if the value exceeds {@link maxValueBytes}; nothing was changed.
+   * @throws {FaceError} GALLERY_STORE_FAILED if nothing was changed; GALLERY_CHANGE_UNCERTAIN if the outcome is unknown: the
+   * servers received the write, did not confirm it in time, and may still make it.
    */
   async write(
     key: string,
@@ -278,10 +278,10 @@ export class EntryLog {
     const write: Write = { key, value: value ?? new Uint8Array(0), expected, writeId };
     this.checkSize(write.value);
     const deadline = Date.now() + this.timeoutMs;
-    // What is sent while the client reconnects would be kept by it, and sent after it was given up here.
+    // The client buffers messages while it reconnects, and would send this one after it was given up here.
     if (!this.isUp) await this.reconnected(Math.min(RECONNECT_MS, this.timeoutMs));
     if (this.lostAt !== null || !this.isUp)
-      throw galleryErrors.storeFailed(new Error('The servers are away.'));
+      throw galleryErrors.storeFailed(new Error('The servers cannot be reached.'));
     let mayBeMade = false;
     for (let cause: unknown; ; await delay(RETRY_MS)) {
       const timeout = Math.min(ATTEMPT_MS, deadline - Date.now());
@@ -295,7 +295,7 @@ export class EntryLog {
         if (isRefused(error)) throw galleryErrors.storeFailed(error);
         const isConflict = isCode(error, CODES.wrongLastSequence);
         if (isConflict && !mayBeMade) throw new RevisionConflict();
-        // A conflict after an attempt without an answer: that one may be the version that is in the way.
+        // After an attempt without an answer, the conflicting version may be the one written by that attempt.
         if (!isConflict) mayBeMade = true;
       }
       if (!this.isUp) await this.reconnected(deadline - Date.now());
@@ -307,20 +307,20 @@ export class EntryLog {
   }
 
   /**
-   * Overwrites the bytes of all versions of an entry before one, on every server that is up.
+   * Overwrites the bytes of all versions of an entry before `version`, on every server that is up.
    *
-   * @param replaced - the version before it, which is usually the only one.
-   * @throws {FaceError} GALLERY_STORE_FAILED where not all are gone.
+   * @param replaced - the version before it, usually the only one.
+   * @throws {FaceError} GALLERY_STORE_FAILED if not all of them are erased.
    */
   async erase(key: string, version: EntryVersion, replaced?: EntryVersion): Promise<void> {
     const deadline = Date.now() + this.timeoutMs;
     let next = replaced?.revision;
     for (let end: number | undefined = version.revision; ;) {
       try {
-        // After a failure: a new leader may have given the messages other numbers.
+        // After a failure, a new leader may have renumbered the messages.
         end ??= (await this.lastOf(key))?.seq ?? 0;
         if (next != null) await this.eraseMessage(next);
-        // Other replicas may have left more.
+        // Other replicas may have left older versions.
         next = await this.oldestOf(key);
         if (next == null || next >= end) return;
       } catch (error) {
@@ -331,13 +331,13 @@ export class EntryLog {
     }
   }
 
-  /** As {@link erase}, soon and without an answer: for versions that hold nothing that the next one lacks. */
+  /** Like {@link erase}, but in the background: for versions whose data the next version keeps. */
   eraseLater(replaced: EntryVersion): void {
     this.leftovers.push(replaced);
     void this.sweep();
   }
 
-  /** Lets removals finish. */
+  /** Waits for running removals, then closes the connection. */
   async close(): Promise<void> {
     clearInterval(this.sweeper);
     await this.sweeping;
@@ -357,9 +357,9 @@ export class EntryLog {
   }
 
   /**
-   * What became of a write of which no answer came. `pending`: it was not made up to now.
+   * Looks up the outcome of a write without an answer. `pending`: not made so far.
    *
-   * A write that was made may have been replaced meanwhile: the next version names it, the one after that does not.
+   * A successful write may have been replaced meanwhile: the next version names it, the one after that does not.
    */
   private async lookUp(write: Write): Promise<EntryVersion | 'pending' | 'conflict' | 'unknown'> {
     const { key, expected, writeId } = write;
@@ -389,7 +389,7 @@ export class EntryLog {
     return { key: subject.slice(this.prefix.length), revision: sequence, writeId, replacedWriteId, value };
   }
 
-  /** Erases versions that have been replaced, which is safe at any time, and markers that have served. */
+  /** Erases replaced versions, which is safe at any time, and expired markers. */
   private sweep(): Promise<void> {
     const before = Date.now() - MARKER_MS;
     while (this.markers.length > 0 && this.markers[0].time < before)
@@ -403,12 +403,12 @@ export class EntryLog {
   private async eraseLeftovers(): Promise<void> {
     for (let version = this.leftovers.pop(); version; version = this.leftovers.pop()) {
       try {
-        // A new leader may have given the number to another message.
+        // After a change of the leader, another message may have this number.
         const found = await this.getMessage({ seq: version.revision });
         if (found && writeIdsOf(found.header)[0] === version.writeId)
           await this.eraseMessage(version.revision);
       } catch {
-        // The next sweep, or the next start of any replica, finds it again.
+        // The next sweep, or the next start of any replica, tries again.
         this.leftovers.push(version);
         return;
       }
@@ -433,13 +433,13 @@ export class EntryLog {
     }
   }
 
-  /** Overwrites one message; one that is gone already is fine. */
+  /** Overwrites one message; does nothing if it is already gone. */
   private async eraseMessage(sequence: number): Promise<void> {
     try {
       await this.manager.streams.deleteMessage(this.stream, sequence, true);
       this.warnOfServers();
     } catch (error) {
-      // Codes for a message that is gone stand for other failures too: only the message itself tells.
+      // The codes for a missing message also stand for other failures, so check whether it still exists.
       if (!(error instanceof JetStreamApiError) || (await this.getMessage({ seq: sequence }))) throw error;
     }
   }
@@ -457,7 +457,7 @@ export class EntryLog {
     }
   }
 
-  /** Rejects when the connection is lost: answers that were on their way will not come. */
+  /** Rejects when the connection is lost: pending answers will not arrive. */
   private nextCutOff(): Promise<never> {
     const cutOff = new Promise<never>((_resolve, reject) => {
       this.cut = () => reject(new Error('The connection was lost.'));
@@ -466,7 +466,7 @@ export class EntryLog {
     return cutOff;
   }
 
-  /** Settles when the connection is there again, or the time is over. */
+  /** Settles after a reconnect or the timeout. */
   private async reconnected(timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!this.isUp && Date.now() < deadline && !this.connection.isClosed()) await delay(RECONNECT_LOOK_MS);
@@ -477,12 +477,12 @@ export class EntryLog {
     if (this.away.length === 0) this.hasWarned = false;
   }
 
-  /** A server that catches up drops what was removed, and does not overwrite it. */
+  /** Warns about offline servers: when they catch up, they drop removed messages without overwriting them. */
   private warnOfServers(): void {
     if (this.away.length === 0 || this.hasWarned) return;
     this.hasWarned = true;
     const message =
-      `Server ${this.away.join(', ')} is away. What is deleted now stays readable in its files for those who have ` +
+      `Server ${this.away.join(', ')} cannot be reached. Data deleted now stays readable in its files with ` +
       'FACE_GALLERY_KEY: remove its JetStream folder before it starts again.';
     this.options.onNotice?.({ level: 'warn', message });
   }
@@ -502,25 +502,25 @@ function unsoundVersion(version: string): string {
   );
 }
 
-/** Of a write, unique among all. */
+/** Random write id; a collision is practically impossible. */
 export function newWriteId(): number {
   return randomBytes(WRITE_ID_BYTES).readUIntBE(0, WRITE_ID_BYTES);
 }
 
-/** Of the version, and of the one that it replaced. */
+/** Write ids of a version and of the one that it replaced. */
 function writeIdsOf(given: MsgHdrs | undefined): [number, number | undefined] {
   const [own = NaN, replaced] = (given?.get(WRITE_HEADER) ?? '').split(',').map((id) => parseInt(id, 16));
   return [own, replaced];
 }
 
-/** The request found nobody who would take it. */
+/** Whether the request reached no server that could handle it, so that nothing was written. */
 function isNotTaken(error: unknown): boolean {
   const { cause } = error as Error;
   if (cause instanceof errors.RequestError && cause.isNoResponders()) return true;
   return isCode(error, CODES.unavailable);
 }
 
-/** A limit of the stream or the account is checked before anything is written. */
+/** Whether a limit of the stream or account refused the write; limits are checked before anything is written. */
 function isRefused(error: unknown): boolean {
   return error instanceof JetStreamApiError && /maximum|insufficient|exceed/i.test(error.message);
 }

@@ -4,33 +4,33 @@ import { seal, unseal } from '../durable/seal';
 import { jetstreamInvalid } from './connect-nats';
 import { type EntryLog, RevisionConflict } from './entry-log';
 
-/** Shortest key of an operator, in characters. */
+/** Minimum length of the operator's key, in characters. */
 const MIN_KEY_LENGTH = 32;
 const KEY_BYTES = 32;
 const SALT_BYTES = 16;
-/** Bytes of a name in a key of the stream: two of 2^32 ids have the same with a probability of 2^-65. */
+/** Bytes of a name in a stream key: with 2^32 ids, a collision has a probability of 2^-65. */
 const NAME_BYTES = 16;
 const HEADER_KEY = 'header';
 const FORMAT = 'likeness-galleries';
 const VERSION = 1;
 const FORMAT_BYTES = Uint8Array.of(VERSION);
 
-/** How the stream is encrypted; the one entry that is not sealed. */
+/** Encryption of the stream; the only unsealed entry. */
 interface Header {
   format: string;
   version: number;
   kdf: 'scrypt';
   salt: string;
-  /** Random key of the stream, sealed under what scrypt makes of the operator's key. */
+  /** Random key of the stream, sealed with a key that scrypt derives from the operator's key; base64. */
   key: string;
 }
 
 const deriveKey = promisify<string, Buffer, number, Buffer>(scrypt);
 
 /**
- * Seals the entries of a stream with AES-256-GCM and names them, so that neither ids nor contents can be read from the
- * servers' files without the operator's key. All is derived from one random key of the stream, which the operator's key
- * wraps: another operator's key means one entry, not all of them.
+ * Seals the entries of a stream with AES-256-GCM and derives their names, so that neither ids nor contents can be read from the
+ * servers' files without the operator's key. All keys are derived from one random key of the stream, which the operator's key
+ * wraps: changing the operator's key rewrites one entry only.
  */
 export class EntrySealer {
   private readonly nameKey: Buffer;
@@ -42,10 +42,10 @@ export class EntrySealer {
   }
 
   /**
-   * Reads the header of the stream, or writes that of a new one. Of replicas that begin at once one writes it.
+   * Reads the header of the stream, or writes it to a new stream. If several replicas start at once, one of them writes it.
    *
-   * @param key - of the operator, 32 characters or more.
-   * @throws {FaceError} GALLERY_STORE_INVALID where the key is another, or the stream is of another version.
+   * @param key - the operator's key, 32 characters or more.
+   * @throws {FaceError} GALLERY_STORE_INVALID if the key is a different one, or the stream has another format version.
    */
   static async open(log: EntryLog, key: string | null | undefined): Promise<EntrySealer> {
     if (key == null || key.length < MIN_KEY_LENGTH)
@@ -63,7 +63,7 @@ export class EntrySealer {
     }
   }
 
-  /** Seals the stream's key under another key of the operator. Entries stay as they are. */
+  /** Seals the stream's key under a new key of the operator. The other entries stay as they are. */
   async rekey(log: EntryLog, key: string): Promise<void> {
     if (key.length < MIN_KEY_LENGTH)
       throw jetstreamInvalid(`needs a key of ${MIN_KEY_LENGTH} characters or more`);
@@ -72,34 +72,33 @@ export class EntrySealer {
     await log.erase(HEADER_KEY, version, old);
   }
 
-  /** Seals the entries of a part of the stream under a key of its own: without that key nobody can read them. */
+  /** Sealer for a part of the stream with a key of its own: without that key nobody can read its entries. */
   under(key: Uint8Array): EntrySealer {
     return new EntrySealer(createHmac('sha256', this.entryKey).update(key).digest());
   }
 
   /**
-   * Name of an id, or of several in each other, 22 characters that NATS allows in keys: always the same for the same ids, and
-   * meaningless without the key.
+   * Name of an id, or of a path of ids, in 22 characters valid in NATS keys: deterministic, and meaningless without the key.
    */
   nameOf(...ids: readonly string[]): string {
     const hash = createHmac('sha256', this.nameKey).update(JSON.stringify(ids)).digest();
     return hash.subarray(0, NAME_BYTES).toString('base64url');
   }
 
-  /** @param entryKey - bound to the content, with the format: what is moved to another entry does not open. */
+  /** @param entryKey - bound to the content, with the format: content moved to another entry does not open. */
   seal(entryKey: string, content: Uint8Array): Buffer {
     const salt = randomBytes(SALT_BYTES);
     return Buffer.concat([FORMAT_BYTES, salt, seal(this.keyOf(salt), content, bindingOf(entryKey))]);
   }
 
-  /** @returns `undefined` where it is damaged, of another format, or was sealed for another entry. */
+  /** @returns `undefined` if it is damaged, has another format, or was sealed for another entry. */
   unseal(entryKey: string, sealed: Uint8Array): Buffer | undefined {
     if (sealed[0] !== VERSION) return undefined;
     const salt = sealed.subarray(1, 1 + SALT_BYTES);
     return unseal(this.keyOf(salt), sealed.subarray(1 + SALT_BYTES), bindingOf(entryKey));
   }
 
-  /** A key that seals one version of one entry and nothing else: HMAC as the one-block KDF of NIST SP 800-108. */
+  /** Key of one version of one entry, never used for another: HMAC as the one-block KDF of NIST SP 800-108. */
   private keyOf(salt: Uint8Array): Buffer {
     return createHmac('sha256', this.entryKey).update(salt).digest();
   }
@@ -130,7 +129,7 @@ async function readHeader(value: Uint8Array, key: string): Promise<Buffer> {
     throw jetstreamInvalid(`has format version ${header.version}; this release reads ${VERSION}`);
   const wrappingKey = await deriveKey(key, Buffer.from(header.salt, 'base64'), KEY_BYTES);
   const streamKey = unseal(wrappingKey, Buffer.from(header.key, 'base64'), bindingOf(HEADER_KEY));
-  if (!streamKey) throw jetstreamInvalid('is encrypted with another key than FACE_GALLERY_KEY');
+  if (!streamKey) throw jetstreamInvalid('is encrypted with a key other than FACE_GALLERY_KEY');
   return streamKey;
 }
 

@@ -16,23 +16,23 @@ import {
 import type { Entry, EntryVersion } from './entry-log';
 import type { EntrySealer } from './entry-sealer';
 
-/** Where the entries come to life. */
+/** Target of the entries read from the stream. */
 export interface EntryTarget {
   table: GalleryTable;
   makeState: (gallery: { uid: number; id: string; dimensions: number }) => GalleryState;
-  /** An entry whose gallery is gone. */
+  /** Called with an entry whose gallery was deleted. */
   onOrphan: (version: EntryVersion) => void;
-  /** Something went: a gallery, a subject that has not moved, or references. */
+  /** Called after the removal of a gallery, of references, or of a subject that was not renamed or merged. */
   onRemoved: () => void;
 }
 
-/** The version of a subject's entry that was read last. */
+/** Last version read of a subject's entry. */
 export interface HeldSubject extends EntryVersion {
-  /** Of the subject; `null`: there is none. */
+  /** Id of the subject; `null` if the entry holds none. */
   id: string | null;
-  /** The write after which another took its place: later versions that build on it count for nothing. */
+  /** Write id of the version after which it was renamed or merged: later versions that build on it are void. */
   leftWriteId?: number;
-  /** Key of the one that took its place. */
+  /** Key of the entry to which it was renamed or merged. */
   leftTo?: string;
 }
 
@@ -43,9 +43,9 @@ export class HeldGallery {
   constructor(
     readonly uid: number,
     readonly id: string,
-    /** Under which its subjects are sealed, base64. */
+    /** Key that seals its subjects, base64. */
     readonly secret: string,
-    /** Of the keys of its subjects. */
+    /** Prefix of the stream keys of its subjects. */
     readonly prefix: string,
     readonly sealer: EntrySealer,
   ) {}
@@ -66,25 +66,25 @@ export class HeldGallery {
 interface HeldGalleryEntry {
   key: string;
   version?: EntryVersion;
-  /** Absent where the gallery was removed. */
+  /** Absent if the gallery was removed. */
   gallery?: HeldGallery;
 }
 
-/** A version that counts for nothing, and what is to be written over it; `null`: a marker. */
+/** A void version, and the value to write over it; `null` writes a removal marker. */
 export interface Repair {
   key: string;
   version: EntryVersion;
   value: Uint8Array | null;
 }
 
-/** What was read from the stream: makes entries into galleries and subjects, in the order in which they come. */
+/** State read from the stream: turns entries into galleries and subjects, in the order of arrival. */
 export class HeldEntries {
-  /** Entries of subjects that do not open. */
+  /** Number of subject entries that cannot be decrypted. */
   damaged = 0;
   private readonly byKey = new Map<string, HeldGalleryEntry>();
   private readonly byPrefix = new Map<string, HeldGallery>();
   private readonly byUid = new Map<number, HeldGallery>();
-  /** Subjects that have lost their place and whose entries are still there, by key; `to`: key of the one that has it. */
+  /** Old entries of renamed or merged subjects that still exist, by key; `to`: key of the new entry. */
   private readonly left = new Map<string, { version: EntryVersion; to: string }>();
   private readonly repairs = new Map<string, Repair>();
 
@@ -93,7 +93,7 @@ export class HeldEntries {
     private readonly target: EntryTarget,
   ) {}
 
-  /** @returns whether it counts: a version that builds on what was gone already does not. */
+  /** @returns false if the version is void, because it builds on one that was already gone. */
   take(entry: Entry): boolean {
     const [kind, prefix, name] = entry.key.split('.');
     if (kind === 'g') return this.takeGallery(entry);
@@ -113,31 +113,31 @@ export class HeldEntries {
     return this.byUid.get(uid);
   }
 
-  /** Of the last version that was read. */
+  /** Last version read of an entry. */
   versionOf(key: string): EntryVersion | undefined {
     const [kind, prefix, name] = key.split('.');
     if (kind === 'g') return this.byKey.get(key)?.version;
     return this.byPrefix.get(`s.${prefix}.`)?.subjects.get(name);
   }
 
-  /** The servers have no version of it any more. */
+  /** Forgets an entry of which the servers have no version left. */
   forget(key: string): void {
     const [kind, prefix, name] = key.split('.');
     if (kind === 'g') this.byKey.delete(key);
     else this.byPrefix.get(`s.${prefix}.`)?.subjects.delete(name);
   }
 
-  /** Entries of subjects whose place others have taken. */
+  /** Old entries of renamed or merged subjects, still to be removed. */
   unfinishedMoves(): { key: string; version: EntryVersion }[] {
     return Array.from(this.left, ([key, { version }]) => ({ key, version }));
   }
 
-  /** Whether a subject has taken the place of another whose entry is still there. */
+  /** Whether the entry is the target of a rename or merge whose old entry still exists. */
   isArriving(key: string): boolean {
     return Array.from(this.left.values()).some(({ to }) => to === key);
   }
 
-  /** What is to be written over the last version of an entry, where that counts for nothing. */
+  /** Repair of an entry whose last version is void. */
   repairOf(key: string): Repair | undefined {
     return this.repairs.get(key);
   }
@@ -146,18 +146,18 @@ export class HeldEntries {
     return [...this.repairs.values()];
   }
 
-  /** Of the keys of the subjects of a gallery. */
+  /** Prefix of the stream keys of a gallery's subjects. */
   prefixOf(uid: number): string {
     return `s.${this.sealer.nameOf('subjects', String(uid))}.`;
   }
 
   private takeGallery({ key, value, revision, writeId }: Entry): boolean {
     const old = this.byKey.get(key);
-    // Read ahead.
+    // Already read ahead.
     if (old?.version && revision <= old.version.revision) return true;
     const version = { revision, writeId };
     const opened = value && this.sealer.unseal(key, value);
-    // Leaving it out would take the whole gallery with it: an operator decides about that.
+    // Skipping it would drop the whole gallery, which is the operator's decision.
     if (value && !opened) throw jetstreamInvalid('has a damaged entry of a gallery: restore an export');
     if (!opened) {
       if (old?.gallery) this.removeGallery(old.gallery);
@@ -165,7 +165,7 @@ export class HeldEntries {
       return true;
     }
     const { gallery: content, key: secret } = decodeGallery(opened);
-    // Before 2026-11-29 the first version had none. Since servers may give a message another number, its writer names it.
+    // Before 2026-11-29 the first version had no uid. Now its writer chooses one, as servers may renumber messages.
     const { uid = revision, ...settings } = content;
     if (old?.gallery && old.gallery.uid !== uid) this.removeGallery(old.gallery);
     const known = this.byUid.get(uid);
@@ -218,7 +218,7 @@ export class HeldEntries {
     const old = gallery.subjects.get(name);
     this.repairs.delete(key);
     if (value && old?.leftWriteId !== undefined && replacedWriteId === old.leftWriteId) {
-      // Its writer did not know yet that the subject had lost its place.
+      // Its writer did not know yet that the subject was renamed or merged.
       gallery.subjects.set(name, { ...old, ...version });
       this.left.set(key, { version, to: old.leftTo! });
       this.repairs.set(key, { key, version, value: null });
@@ -248,15 +248,15 @@ export class HeldEntries {
   }
 
   /**
-   * Whether the other had no later version when its place was taken. The version itself may have been erased before it was read
-   * here, and one before it may be there still.
+   * Whether the source of a move had no later version at that time. The version named by the move may have been erased before it
+   * was read here, while an earlier one still exists.
    */
   private isTimely({ subjects }: HeldGallery, { from, version }: Move): boolean {
     const source = subjects.get(from);
     return !source || source.writeId === version.writeId || source.revision <= version.revision;
   }
 
-  /** @returns the subject that has lost its place, where it is still there. */
+  /** Marks the source of a move as left. @returns the source subject, if it still exists. */
   private leave(
     gallery: HeldGallery,
     state: GalleryState,
@@ -264,7 +264,7 @@ export class HeldEntries {
     to: string,
   ): SubjectEntry | undefined {
     const source = gallery.subjects.get(from);
-    // The servers may have given it another number since the move was written.
+    // The servers may have renumbered it since the move was written.
     const revision = source?.writeId === version.writeId ? source.revision : version.revision;
     const left = { revision, writeId: version.writeId };
     if (source) this.left.set(gallery.prefix + from, { version: left, to });
@@ -273,10 +273,10 @@ export class HeldEntries {
   }
 
   /**
-   * Puts a subject in the place of what was there. A reference whose id another subject has, which two replicas may have given
-   * at once, is left out.
+   * Replaces the previous state of an entry with a subject. A reference is left out if another subject has its id, which two
+   * replicas may have assigned at the same time.
    *
-   * @returns how many of its references are there.
+   * @returns the number of references that the subject has now.
    */
   private replace(
     state: GalleryState,
@@ -291,7 +291,7 @@ export class HeldEntries {
     const old = new Map(before?.references.map((one) => [one.id, one]));
     const isKept = ({ id, uid }: ContentReference) => old.get(id)?.uid === uid;
     const kept = new Set(holds?.references.filter(isKept).map(({ id }) => id));
-    // What goes makes room for what comes with the same id.
+    // Removals first: they free the ids that added references may use.
     for (const reference of source?.references ?? []) draft.replaceReference(reference, undefined);
     if (source) draft.replaceSubject(source, undefined);
     for (const reference of old.values())
@@ -326,14 +326,14 @@ export class HeldEntries {
   }
 }
 
-/** Where the servers gave messages other numbers, two subjects may have been given the same. */
+/** After the servers renumbered messages, the revision of a new subject may equal the uid of an existing one. */
 function freeUid(state: GalleryState, given: number, source: SubjectEntry | undefined): number {
   let uid = given;
   while (uid !== source?.details.uid && state.hasUid(uid)) uid++;
   return uid;
 }
 
-/** What is written of a subject. */
+/** Content of a subject as written to the stream. */
 export function toContent(
   { details: { record: _record, ...details }, references }: SubjectEntry,
   embeddingOf: (reference: ReferenceEntry) => Float32Array,

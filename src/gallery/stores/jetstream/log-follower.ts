@@ -23,7 +23,7 @@ import { CODES, isCode } from './open-stream';
 export interface StreamMessage {
   subject: string;
   sequence: number;
-  /** When the server took it, milliseconds since 1970, UTC. */
+  /** When the server stored it, milliseconds since 1970, UTC. */
   time: number;
   headers: MsgHdrs | undefined;
   data: Uint8Array;
@@ -33,60 +33,60 @@ export interface FollowerOptions {
   connection: NatsConnection;
   manager: JetStreamManager;
   stream: string;
-  /** Only messages of these subjects, with a wildcard. */
+  /** Subjects of the messages to read, with a wildcard. */
   filter: string;
-  /** Called for each message, in the order of the stream, once. Must not throw. */
+  /** Called once for each message, in the order of the stream. Must not throw. */
   onMessage: (message: StreamMessage) => void;
-  /** The messages that were read are gone from the stream, or it is another stream: what was read is not what is there. */
+  /** Called if messages already read are gone from the stream, or it is a different stream: the state read is invalid. */
   onLost: (cause: unknown) => void;
-  /** The messages that were read are there, with other numbers. */
+  /** Called if the messages already read still exist, but under other numbers. */
   onRenumbered: () => void;
-  /** Called with the state of the stream now and then. */
+  /** Called periodically with the state of the stream. */
   onInfo?: (info: StreamInfo) => void;
-  /** After so long without contact messages may have come and gone: that counts as lost. */
+  /** Maximum time without contact: after it, messages may have come and gone unread, which counts as lost. */
   maxGapMs: number;
-  /** Messages, while the stream is read for the first time. */
+  /** Called with the number of messages read, during the first read of the stream. */
   onProgress?: (progress: { done: number; total: number }) => void;
 }
 
 /** A message without its data. Headers differ with each write. */
 type Landmark = Omit<StreamMessage, 'data'>;
 
-/** The server says so often that it has nothing to send. */
+/** Interval of the server's heartbeats when it has nothing to send. */
 const HEARTBEAT_MS = 250;
-/** Of silence, before the consumer is made again. */
+/** Silence after which a new consumer is created. */
 const SILENCE_MS = 3 * HEARTBEAT_MS;
-/** Between two questions to the leader of the stream. */
+/** Interval between two requests to the leader of the stream. */
 const PROBE_MS = 2000;
-/** For the answer of a server to a request about a stream or consumer. */
+/** Timeout of a request about a stream or consumer. */
 export const REQUEST_MS = 1500;
 const RETRY_MS = 250;
-/** A leader that was just elected may still be taking in what it has: only after so long the stream counts as cut. */
+/** A newly elected leader may still be loading its messages: only after this time does a short stream count as truncated. */
 const SETTLE_MS = 5000;
-/** Between two direct reads that found nothing. */
+/** Delay after a direct read that found nothing. */
 const DIRECT_READ_MS = 50;
-/** A consumer that nobody listens to is removed by the server after this. */
+/** Time after which the server removes a consumer without a subscriber. */
 const ABANDONED_MS = 10_000;
 const PROGRESS_STEP = 5000;
-/** Last messages that are remembered: of these, most have not been erased. */
+/** Number of remembered last messages: enough that some of them are not erased yet. */
 const LANDMARKS = 16;
-/** Codes of status messages (ADR-9 of NATS). */
+/** Code of status messages (ADR-9 of NATS). */
 const CONTROL_STATUS = 100;
 
 /**
- * Reads a stream from its beginning and then follows it, through reconnects, restarts and changes of the leader. Each
- * attempt is an ephemeral push consumer that starts after the last message that was read; numbers that are not the next one
- * end it, and another is made. Only the leader of all servers makes consumers, and a new one is elected in 4 to 9 seconds: until
- * then messages are read one by one, which any server with a copy answers.
+ * Reads a stream from its beginning and then follows it, through reconnects, restarts and changes of the leader. Each attempt is
+ * an ephemeral push consumer that starts after the last message read; a gap in its sequence numbers ends it, and a new one is
+ * created. Only the leader of all servers creates consumers, and electing a new leader takes 4 to 9 seconds: until then messages
+ * are read one by one, from any server with a copy.
  */
 export class LogFollower {
-  /** Every message up to here was given to `onMessage`. */
+  /** Sequence number up to which every message was passed to `onMessage`. */
   private position = 0;
   private serial = 0;
   private subscription?: Subscription;
   private consumer?: string;
   private delivered = 0;
-  /** The position that counts as reached once nothing more is pending. */
+  /** Position to reach before the follower counts as caught up. */
   private target = 0;
   private isCurrent = false;
   private isCaughtUp = false;
@@ -97,9 +97,9 @@ export class LogFollower {
   private lastProbe = Date.now();
   private isProbing = false;
   private staleAt: number | null = Date.now();
-  /** The last messages that a consumer gave, the newest first: with another one under its number the numbers are others. */
+  /** Last messages of a consumer, newest first: if another message has the number of one, the stream was renumbered. */
   private landmarks: Landmark[] = [];
-  /** Leaders that answered have less than was read here, since then. */
+  /** Time since which the leaders that answer have fewer messages than were read here. */
   private behindSince?: number;
   private closed = false;
   private total = -1;
@@ -118,8 +118,8 @@ export class LogFollower {
   }
 
   /**
-   * @returns when all that was in the stream at the start has been read.
-   * @throws {Error} where it was closed before.
+   * @returns when all messages present at the start have been read.
+   * @throws {Error} if it was closed before that.
    */
   async start(): Promise<void> {
     this.restart();
@@ -132,12 +132,12 @@ export class LogFollower {
     return this.position;
   }
 
-  /** Since when what was read may be behind the stream, milliseconds since 1970, UTC; `null` where it is not. */
+  /** Time since which the state read may be behind the stream, milliseconds since 1970, UTC; `null` if it is current. */
   get staleSince(): number | null {
     return this.staleAt;
   }
 
-  /** @returns whether all messages up to `revision` were read in time. */
+  /** @returns whether all messages up to `revision` were read before the timeout. */
   waitFor(revision: number, timeoutMs: number): Promise<boolean> {
     if (revision <= this.position) return Promise.resolve(true);
     return new Promise((resolve) => {
@@ -150,7 +150,7 @@ export class LogFollower {
     });
   }
 
-  /** The connection is there again. */
+  /** Called after a reconnect. */
   resume(): void {
     if (!this.closed) this.restart();
   }
@@ -163,7 +163,7 @@ export class LogFollower {
     this.removeConsumer();
   }
 
-  /** Makes a consumer that goes on after the last message that was read. */
+  /** Creates a consumer that continues after the last message read. */
   private restart(): void {
     const { connection } = this.options;
     const serial = ++this.serial;
@@ -179,7 +179,7 @@ export class LogFollower {
         if (!error) this.take(msg);
       },
     });
-    // Silence brings the next attempt where this one fails. The next leader may have to take in what it has again.
+    // If this attempt fails, the silence triggers the next one. The next leader may have to load its messages first.
     this.create(serial, inbox).catch(() => (this.behindSince = undefined));
     if (this.isCaughtUp) void this.readDirectly();
   }
@@ -193,13 +193,13 @@ export class LogFollower {
       this.behindSince ??= Date.now();
       if (Date.now() - this.behindSince < SETTLE_MS) return;
       if (await this.areAllLeft()) return this.options.onRenumbered();
-      return onLost(new Error('The stream ends before what was read.'));
+      return onLost(new Error('The stream ends before the last message read.'));
     }
     this.behindSince = undefined;
     await this.checkNumbers();
     if (serial !== this.serial || this.closed) return;
     if (this.position > 0 && Date.now() - (this.staleAt ?? Date.now()) > maxGapMs)
-      return onLost(new Error('The stream was away for too long.'));
+      return onLost(new Error('The stream was unreachable for too long.'));
     this.target = state.last_seq;
     const {
       name,
@@ -228,9 +228,9 @@ export class LogFollower {
   }
 
   /**
-   * Whether what was read has the numbers under which it was read. It has not where the stream was cut and has grown again, and
-   * where a new leader counts in another way: before 2.9.21 of nats-server the numbers of its copies drift apart by writes that
-   * were refused (nats-server#4365).
+   * Checks that the messages read still have the same numbers. They have not if the stream was truncated and has grown again, or
+   * if a new leader counts differently: before nats-server 2.9.21, refused writes make the numbers of the copies drift apart
+   * (nats-server#4365).
    */
   private async checkNumbers(): Promise<void> {
     const { manager, stream, onLost, onRenumbered } = this.options;
@@ -239,11 +239,11 @@ export class LogFollower {
       if (!found) continue;
       if (found.subject === subject && isSame(found.header, headers)) return;
       if (await this.areAllLeft()) return onRenumbered();
-      return onLost(new Error('Another message has the number of one that was read.'));
+      return onLost(new Error('The number of a message already read belongs to another message.'));
     }
   }
 
-  /** Whether the last messages are there under whatever numbers, or were replaced since. */
+  /** Whether each of the last messages still exists under any number, or was replaced since. */
   private async areAllLeft(): Promise<boolean> {
     const { manager, stream } = this.options;
     for (const { subject, time, headers } of [...this.landmarks]) {
@@ -271,7 +271,7 @@ export class LogFollower {
     if (delivery.pending === 0) this.reachEnd();
   }
 
-  /** Heartbeats and requests of flow control, which are answered when all before them was taken. */
+  /** Handles heartbeats and flow control requests; the latter are answered once all messages before them are processed. */
   private takeControl(msg: Msg): void {
     if (msg.reply) {
       msg.respond();
@@ -284,7 +284,7 @@ export class LogFollower {
     else this.reachEnd();
   }
 
-  /** The consumer has nothing more to send. */
+  /** Called when the consumer has nothing more to send. */
   private reachEnd(): void {
     if (this.position < this.target) return void this.confirmEnd();
     this.isCurrent = true;
@@ -294,9 +294,9 @@ export class LogFollower {
   }
 
   /**
-   * Asks the leader whether there is more. The last messages of a stream may have been removed, and none with their numbers
-   * will come. A consumer may be on a server that lags behind, or has missed a message that came while a leader was elected
-   * (seen with nats-server 2.9): it gives that with the next one, which may never come, so the message is read here.
+   * Asks the leader for further messages. The last messages of a stream may have been removed, so that their numbers never
+   * arrive. Or the consumer's server lags behind, or has missed a message written during an election (seen with nats-server
+   * 2.9): it delivers that only with the next message, which may never come, so it is read here.
    */
   private async confirmEnd(): Promise<void> {
     if (this.isConfirming) return;
@@ -342,7 +342,7 @@ export class LogFollower {
     this.update();
   }
 
-  /** Goes on without a consumer, until there is one again. */
+  /** Reads messages one by one until a consumer is available again. */
   private async readDirectly(): Promise<void> {
     if (this.isReading) return;
     this.isReading = true;
@@ -362,7 +362,7 @@ export class LogFollower {
     this.advance(seq);
   }
 
-  /** A server that lost the others still sends heartbeats; only a leader of the stream answers. */
+  /** Asks the leader for the stream's state: a server cut off from the others still sends heartbeats, but cannot answer this. */
   private async probe(): Promise<void> {
     this.isProbing = true;
     const before = this.position;
@@ -371,10 +371,10 @@ export class LogFollower {
       const { state } = info;
       this.hasLeader = true;
       this.options.onInfo?.(info);
-      // A consumer may be on a server that has not noticed that its numbers are others.
+      // The consumer's server may not have noticed the renumbering.
       if (this.isCurrent) await this.checkNumbers();
       if (this.isCurrent && state.last_seq > before && this.position === before) {
-        // It did not move, and there may be more: the consumer is stuck, or what was last is gone.
+        // No progress although the stream is longer: the consumer is stuck, or the last messages were removed.
         this.target = state.last_seq;
         await this.confirmEnd();
         if (this.position === before) this.restart();
@@ -398,12 +398,12 @@ export class LogFollower {
     const { manager, stream, connection } = this.options;
     const name = this.consumer;
     this.consumer = undefined;
-    // The server removes it in any case, later.
+    // If this fails, the server removes it later by itself.
     if (name != null && !connection.isClosed()) manager.consumers.delete(stream, name).catch(() => undefined);
   }
 }
 
-/** Headers of the servers tell of the write, and not of the message. */
+/** Compares headers, except those of the servers: they describe the request, not the message. */
 function isSame(a: MsgHdrs | undefined, b: MsgHdrs | undefined): boolean {
   const values = (given: MsgHdrs | undefined) =>
     (given?.keys() ?? [])
@@ -413,18 +413,18 @@ function isSame(a: MsgHdrs | undefined, b: MsgHdrs | undefined): boolean {
   return isDeepStrictEqual(values(a), values(b));
 }
 
-/** A question for the message with a number, which is not there. */
+/** @returns null if no message has the requested number. */
 function nullOfMissing(error: unknown): null {
   return isCode(error, CODES.sequenceNotFound) ? null : nullOfNone(error);
 }
 
-/** A question for a message that is not there. */
+/** @returns null if the requested message does not exist. */
 function nullOfNone(error: unknown): null {
   if (isCode(error, CODES.noMessageFound)) return null;
   throw error;
 }
 
-/** Numbers in the reply subject of a delivered message, in the form of servers with domains and without (ADR-15 of NATS). */
+/** Parses the reply subject of a delivered message, in both forms: with and without a domain (ADR-15 of NATS). */
 function parseDelivery(
   reply: string | undefined,
 ): { sequence: number; consumerSequence: number; time: number; pending: number } | undefined {

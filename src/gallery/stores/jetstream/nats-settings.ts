@@ -1,10 +1,10 @@
-/** How the servers of the `jetstream` store are reached, and how its stream is kept. */
+/** Connection to the servers of the `jetstream` store, and settings of its stream. */
 export interface NatsSettings {
-  /** `nats://host:port`, `tls://host:port` or `host:port`; one is enough, the others are learned from it. */
+  /** `nats://host:port`, `tls://host:port` or `host:port`. One is enough: the client discovers the others through it. */
   servers: readonly string[];
-  /** PEM file of the authorities that sign the servers' certificates; with it, connections without TLS are refused. */
+  /** PEM file of the certificate authorities of the servers; if set, connections without TLS are refused. */
   caFile?: string | null;
-  /** PEM files of the certificate and the key that the client shows. */
+  /** PEM files of the client certificate and its key. */
   certFile?: string | null;
   keyFile?: string | null;
   /** `.creds` file of NATS: JWT and seed. */
@@ -12,11 +12,14 @@ export interface NatsSettings {
   user?: string | null;
   password?: string | null;
   token?: string | null;
-  /** Name under which the stream is made, so that several services can share the servers: letters, digits, `_`, `-`. @defaultValue {@link DEFAULT_NATS_NAMESPACE} */
+  /**
+   * Part of the stream's name, so that several services can share the servers: letters, digits, `_`, `-`.
+   * @defaultValue {@link DEFAULT_NATS_NAMESPACE}
+   */
   namespace?: string;
-  /** Servers that hold a copy of the stream when it is made, [1, 5]. @defaultValue {@link DEFAULT_NATS_REPLICAS} */
+  /** Copies of a newly created stream, each on a server of its own, [1, 5]. @defaultValue {@link DEFAULT_NATS_REPLICAS} */
   replicas?: number;
-  /** Milliseconds after which a change that no quorum has confirmed is given up. @defaultValue {@link DEFAULT_NATS_TIMEOUT_MS} */
+  /** Milliseconds after which a change not confirmed by a quorum is given up. @defaultValue {@link DEFAULT_NATS_TIMEOUT_MS} */
   timeoutMs?: number;
 }
 

@@ -20,7 +20,7 @@ export const CODES = {
   needsCluster: 10074,
 } as const;
 
-/** What the stream must be so that nothing is dropped but by a removal of ours, which overwrites. */
+/** Required settings: the stream must drop no messages by itself, as only our removals overwrite their bytes. */
 const KEPT = {
   storage: StorageType.File,
   retention: RetentionPolicy.Limits,
@@ -32,17 +32,17 @@ const KEPT = {
 
 export interface StreamOptions {
   name: string;
-  /** With a wildcard. */
+  /** Subjects of its messages, with a wildcard. */
   subjects: string;
-  /** Copies, where it is made. */
+  /** Copies of a newly created stream. */
   replicas: number;
   onNotice?: (notice: Notice) => void;
 }
 
 /**
- * Makes the stream of the entries where it is not there. Replicas may do so at once.
+ * Creates the stream of the entries if it does not exist. Several replicas may do so at the same time.
  *
- * @throws {FaceError} GALLERY_STORE_INVALID where the stream could drop messages by itself, or the servers are too few.
+ * @throws {FaceError} GALLERY_STORE_INVALID if the stream could drop messages by itself, or there are too few servers.
  */
 export async function openStream(manager: JetStreamManager, options: StreamOptions): Promise<void> {
   const { name, replicas, onNotice } = options;
@@ -69,7 +69,7 @@ async function findOrMake(
     const made = { name, ...KEPT, subjects: [subjects], num_replicas: replicas, discard: DiscardPolicy.New };
     return (await manager.streams.add({ ...made, allow_direct: true })).config;
   } catch (error) {
-    // Another replica made it at the same moment, with another number of copies.
+    // Another replica created it at the same moment, with another number of copies.
     if (isCode(error, CODES.nameInUse)) return (await manager.streams.info(name)).config;
     if (!isCode(error, CODES.needsCluster)) throw error;
     throw jetstreamInvalid(

@@ -5,26 +5,26 @@ import type { GalleryState } from './gallery-state';
 import { addBytes, type Bytes, type Room } from './room';
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
-/** Thrown by a look at what another change of the same group replaces: this one is planned again after the group. */
+/** Thrown when a plan reads an entry that another change of its group replaces; the plan runs again after the group. */
 export const WAITS = Symbol('waits');
 
-/** What a group of changes has reserved: the group is made as a whole, or not at all. */
+/** Reservations of a group of changes, which is applied as a whole or not at all. */
 export interface Reservations {
-  /** Names of what its changes replace. */
+  /** Names of the entries that its changes replace. */
   readonly names: Set<string>;
-  /** As it is once the group is made. */
+  /** Memory use as it will be once the group is applied. */
   readonly room: Room;
 }
 
 /**
- * A change of one gallery: first it reserves all that can fail (names, numbers, rows, memory, limits), then it is written, then
- * {@link GalleryState.apply} puts it in the place of what was there.
+ * A change of one gallery. It first reserves everything that can fail (names, numbers, rows, memory, limits), then it is
+ * written, then {@link GalleryState.apply} replaces the old entries with the new ones.
  */
 export class Draft {
   readonly subjects: Replacement<SubjectEntry>[] = [];
   readonly references: ReferenceReplacement[] = [];
   readonly names: string[] = [];
-  /** By how much the gallery grows. */
+  /** Growth of the gallery. */
   readonly bytes: Bytes = { all: 0, heap: 0 };
   subjectCount = 0;
   referenceCount = 0;
@@ -39,7 +39,7 @@ export class Draft {
     this.names.push(wholeName(state));
   }
 
-  /** By any form of its id. */
+  /** Finds a subject by any Unicode form of its id. */
   subject(id: string): SubjectEntry | undefined {
     const subject = this.look('s', id) && this.state.findSubject(id);
     return subject ?? (this.look('s', id.normalize()) && this.state.findSubject(id.normalize()));
@@ -60,12 +60,12 @@ export class Draft {
     return { subject, reference };
   }
 
-  /** Of any subject. */
+  /** Finds a reference of any subject. */
   reference(id: string): ReferenceEntry | undefined {
     return this.look('r', id) ? this.state.findReference(id) : undefined;
   }
 
-  /** @returns what stands in the draft: another entry of the same details may still come after. */
+  /** @returns the replacement in the draft; `after` may still be exchanged for another entry with the same details. */
   replaceSubject(
     before: SubjectEntry | undefined,
     after: SubjectEntry | undefined,
@@ -95,14 +95,14 @@ export class Draft {
     addBytes(this.bytes, bytesOfReference(before, this.state), -1);
   }
 
-  /** Whether it removes or replaces anything that may have been written. */
+  /** Whether the change removes or replaces an entry that may have been written. */
   get takesAway(): boolean {
     const isReplaced = ({ before, after }: Replacement<SubjectEntry>) =>
       before !== undefined && before.details !== after?.details;
     return this.subjects.some(isReplaced) || this.references.some(({ before }) => before !== undefined);
   }
 
-  /** Entries that it replaces. */
+  /** Number of replaced entries. */
   get size(): number {
     return this.subjects.length + this.references.length;
   }
@@ -113,7 +113,7 @@ export class Draft {
     return number;
   }
 
-  /** @throws {FaceError} GALLERY_FULL where the process has no memory left for a row. */
+  /** @throws {FaceError} GALLERY_FULL if the process has no memory left for a row. */
   takeRow(): number {
     try {
       const row = this.state.takeRow();
@@ -124,37 +124,37 @@ export class Draft {
     }
   }
 
-  /** Why there is no room for so much more than is planned. */
+  /** Reason why the planned growth plus `more` exceeds the memory limit; `undefined` if it fits. */
   refusal(more: Bytes): FaceError | undefined {
     const { all, heap } = this.bytes;
     return this.reserved.room.refusal(this.state.id, { all: all + more.all, heap: heap + more.heap });
   }
 
-  /** @throws {FaceError} GALLERY_FULL where all galleries have no room for what was planned. */
+  /** @throws {FaceError} GALLERY_FULL if the planned growth exceeds the memory limit of all galleries. */
   checkGrowth(): void {
     const refusal = this.reserved.room.refusal(this.state.id, this.bytes);
     if (refusal) throw refusal;
   }
 
-  /** Keeps what it took until it is applied or {@link release}d. */
+  /** Holds the reservations until the change is applied or {@link release}d. */
   reserve(): void {
     for (const name of this.names) this.reserved.names.add(name);
     this.count(1);
   }
 
-  /** It was not made. */
+  /** Gives back all reservations of a change that was not made. */
   release(): void {
     this.count(-1);
     this.discard();
   }
 
-  /** It is not even planned. */
+  /** Gives back the numbers and rows of a change whose planning failed. */
   discard(): void {
     for (const number of this.numbers) this.state.giveNumber(number);
     for (const row of this.rows) this.state.giveRow(row);
   }
 
-  /** Counts it to what there will be, or no longer. */
+  /** Adds the change to the planned totals, or takes it off again (-1). */
   count(sign: 1 | -1): void {
     this.reserved.room.take(this.bytes, sign);
     this.state.plan(this, sign);
@@ -166,7 +166,7 @@ export class Draft {
   }
 }
 
-/** Of a gallery that is changed, in whatever part of it: no id of a gallery has a slash. */
+/** Name that every change in a gallery reserves. It collides with no gallery id, as those have no slash. */
 export function wholeName({ uid }: GalleryState): string {
   return `${uid}/`;
 }

@@ -8,11 +8,11 @@ import type {
 } from '../../gallery.types';
 
 /*
- * What is kept in memory. Entries never change: a change puts another one in the place of the old one. `uid` is unique in the
- * store, grows with time and stays over every change. `record` is the number of the record in the file of a durable store.
+ * Entries in memory. They are immutable: a change replaces an entry with a new one. `uid` is unique in the store, grows with
+ * time and survives every change. `record` is the number of the record in the file of a durable store.
  */
 
-/** Of a subject, all but its references. */
+/** A subject without its references. */
 export interface SubjectDetails extends Omit<Subject, 'referenceCount'> {
   readonly uid: number;
   record?: number;
@@ -20,45 +20,45 @@ export interface SubjectDetails extends Omit<Subject, 'referenceCount'> {
 
 export interface SubjectEntry {
   readonly details: SubjectDetails;
-  /** In the index: dense in the gallery, and taken again when the subject is gone. */
+  /** Subject number in the index: dense in the gallery, and reused after the subject is deleted. */
   readonly number: number;
-  /** In the order in which they were added. */
+  /** In the order of addition. */
   readonly references: readonly ReferenceEntry[];
 }
 
 export interface ReferenceEntry extends Omit<Reference, 'subjectId' | 'hasCrop'> {
   readonly uid: number;
-  /** The same one in every entry of the reference: it never changes. */
+  /** Immutable: every entry of the reference shares the same one. */
   readonly crop?: CropEntry;
-  /** Number of the subject. */
+  /** Number of its subject. */
   readonly subject: number;
-  /** In the index. */
+  /** Row in the index. */
   readonly row: number;
   record?: number;
 }
 
 export interface CropEntry {
   readonly uid: number;
-  /** Encoded image, where it is held in memory. A durable store drops it when it is written. */
+  /** Encoded image, if held in memory. A durable store drops it once it is written. */
   content?: Uint8Array;
   record?: number;
 }
 
-/** An entry in the place of another: without `before` it is new, without `after` it goes. */
+/** Replaces one entry with another. Without `before` the entry is added, without `after` it is removed. */
 export interface Replacement<T> {
   before?: T;
   after?: T;
 }
 
 export interface ReferenceReplacement extends Replacement<ReferenceEntry> {
-  /** Float32Array [D] of a new one. */
+  /** Float32Array [D]; only for a new reference. */
   embedding?: Float32Array;
 }
 
-/** What becomes of a reference that is to be added. */
+/** Planned outcome of adding a reference. */
 export interface PlannedAddition {
   status: AddedReference['status'];
-  /** The one that will be there. */
+  /** The added entry, or the one already present. */
   entry: ReferenceEntry;
 }
 

@@ -1,7 +1,7 @@
 import type { Gallery, NewGallery } from '../../gallery.types';
 import type { GalleryState } from './gallery-state';
 
-/** A gallery, as entries are kept (entries.ts). */
+/** A gallery in memory; immutable like the other entries (entries.ts). */
 export interface GalleryEntry extends NewGallery {
   readonly uid: number;
   readonly createdAt: number;

@@ -33,29 +33,29 @@ import { addBytes, type Bytes } from './room';
 import { SplitMap } from './split-map';
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
-/** A search is made again where a row of its answer changed meanwhile, so often; then those rows are left out. */
+/** Maximum runs of a search whose hits changed meanwhile; after the last one, changed rows are left out. */
 const MAX_SEARCHES = 8;
 
-/** What takes the place of what, as a draft has planned it. */
+/** Replacements planned by a draft. */
 interface GalleryChanges {
   readonly subjects: readonly Replacement<SubjectEntry>[];
   readonly references: readonly ReferenceReplacement[];
 }
 
-/** By how much a gallery grows. */
+/** Growth of a gallery. */
 interface Growth {
   subjectCount: number;
   referenceCount: number;
   bytes: Bytes;
 }
 
-/** What one gallery holds, in memory: plain maps, and the index of its embeddings. */
+/** Content of one gallery in memory: plain maps, and the index of its embeddings. */
 export class GalleryState {
-  /** What there will be when all that is reserved is made. */
+  /** Totals once all reserved changes are applied. */
   readonly planned = { subjects: 0, references: 0, bytes: { all: 0, heap: 0 } };
   private readonly subjects = new SplitMap<string, SubjectEntry>();
   private readonly references = new SplitMap<string, ReferenceEntry>();
-  /** Ids of references by the hash of their image: one, or several. */
+  /** Reference ids by image hash; a plain string if only one reference has the image. */
   private readonly images = new SplitMap<string, string | Set<string>>();
   private readonly metadata = new MetadataIndex();
   private readonly list = new PagedList<SubjectEntry>();
@@ -65,13 +65,13 @@ export class GalleryState {
   private isClosed = false;
 
   readonly uid: number;
-  /** Changes where the gallery takes the place of another. */
+  /** Changes if the gallery replaces another one. */
   id: string;
-  /** Of every embedding, D. */
+  /** Length of every embedding, D. */
   readonly dimensions: number;
-  /** Of a row of the index. */
+  /** Bytes per row of the index. */
   readonly rowBytes: number;
-  /** Crops are held in memory. */
+  /** Whether crops are held in memory. */
   readonly holdsCrops: boolean;
 
   constructor(
@@ -121,7 +121,7 @@ export class GalleryState {
     return subject.references.map((reference) => this.toStored(reference, subject));
   }
 
-  /** Without embeddings; none where there is no such subject. */
+  /** References of a subject without embeddings; empty if the subject does not exist. */
   describeReferences(subjectId: string): Reference[] {
     const subject = this.findSubject(subjectId) ?? this.findSubject(subjectId.normalize());
     return (subject?.references ?? []).map((reference) => toReference(reference, subject!.details.id));
@@ -148,11 +148,11 @@ export class GalleryState {
   }
 
   /**
-   * Subjects as they were at the beginning, each as it is when its turn comes. A reference that moves to another subject
-   * meanwhile comes with the one that has it.
+   * Iterates over the subjects that exist at the start, each in its state when its turn comes. A reference that has moved to
+   * another subject meanwhile follows its new owner.
    */
   *records(): Generator<GalleryRecord> {
-    /** The id under which each subject was given, by its uid: its references follow under the same. */
+    /** Yielded subject ids by uid: the references of a subject carry the id under which it was yielded. */
     const given = new Map<number, string>();
     for (const old of this.list.snapshot()) {
       const subject = this.list.get(old.details.uid);
@@ -167,7 +167,7 @@ export class GalleryState {
           given.set(owner.details.uid, owner.details.id);
           yield { kind: 'subject', subject: toSubject(owner) };
         }
-        // Everything may have changed since the subject was given.
+        // Everything may have changed since the subject was yielded.
         if (this.isClosed) throw galleryErrors.galleryNotFound(this.id);
         const reference = this.references.get(id);
         if (!reference || this.ownerOf(reference)?.details.uid !== owner.details.uid) continue;
@@ -179,7 +179,7 @@ export class GalleryState {
   }
 
   /**
-   * What was added, or was there already: to be asked when the change was just made.
+   * Describes an added or already present reference. Must be called right after the change is applied.
    *
    * @param later - ids that the same change added after this one.
    */
@@ -198,7 +198,7 @@ export class GalleryState {
 
   // For plans
 
-  /** By exactly this id. */
+  /** Finds a subject by exactly this id, without normalization. */
   findSubject(subjectId: string): SubjectEntry | undefined {
     return this.subjects.get(subjectId);
   }
@@ -207,12 +207,12 @@ export class GalleryState {
     return this.references.get(referenceId);
   }
 
-  /** Float32Array [D], a copy. */
+  /** @returns Float32Array [D], a copy. */
   embeddingOf({ row }: ReferenceEntry): Float32Array {
     return this.index.get(row);
   }
 
-  /** All, as they are now. */
+  /** Snapshot of all subjects. */
   entries(): Iterable<SubjectEntry> {
     return this.list.snapshot();
   }
@@ -225,7 +225,7 @@ export class GalleryState {
     this.numbers.give(number);
   }
 
-  /** @throws {RangeError} where the process has no addresses left. */
+  /** @throws {RangeError} if the process has no address space left. */
   takeRow(): number {
     return this.index.take();
   }
@@ -241,14 +241,14 @@ export class GalleryState {
     return this.list.get(uid) !== undefined;
   }
 
-  /** Counts what a change adds to what is planned, or takes it off again. */
+  /** Adds the growth of a change to the planned totals, or takes it off again (-1). */
   plan({ subjectCount, referenceCount, bytes }: Growth, sign: 1 | -1): void {
     this.planned.subjects += sign * subjectCount;
     this.planned.references += sign * referenceCount;
     addBytes(this.planned.bytes, bytes, sign);
   }
 
-  /** Makes a change for which all is reserved. Nothing in it can fail. */
+  /** Applies a change that has reserved everything it needs. Nothing in it can fail. */
   apply({ subjects, references }: GalleryChanges): void {
     for (const replacement of references) this.applyReference(replacement);
     for (const replacement of subjects) this.applySubject(replacement);
@@ -299,10 +299,10 @@ export class GalleryState {
     }
   }
 
-  // What comes from a medium
+  // Restore from a medium
 
   /**
-   * Puts a vector in the index, ahead of the entry that has it.
+   * Adds a vector to the index before its entry is restored.
    *
    * @returns its row.
    */
@@ -310,12 +310,12 @@ export class GalleryState {
     return this.index.add(embedding, subject);
   }
 
-  /** Takes the vector of an entry that stays out from the index. */
+  /** Removes the vector of an entry that is not restored. */
   leaveOut(row: number): void {
     this.index.remove(row);
   }
 
-  /** A subject whose vectors are in the index. */
+  /** Restores a subject whose vectors are already in the index. */
   restore(subject: SubjectEntry): void {
     this.apply({
       subjects: [{ after: subject }],
@@ -342,8 +342,8 @@ export class GalleryState {
   }
 
   /*
-   * Subjects are made under ids in Unicode's composed form (NFC), and found by any form: the same name is typed in several. A
-   * store may hold ids of an earlier version in another form; these are found by exactly that.
+   * Subjects are created under ids in Unicode's composed form (NFC) and found by any form, as keyboards and systems differ in
+   * the form they produce. Ids stored in another form by an earlier version are found only by exactly that form.
    */
   private requireSubject(subjectId: string): SubjectEntry {
     const subject = this.subjects.get(subjectId) ?? this.subjects.get(subjectId.normalize());
@@ -372,7 +372,7 @@ export class GalleryState {
       .flatMap(({ row, similarity }) => {
         const reference = this.byRow[row];
         const owner = this.ownerOf(reference);
-        // A store that stopped while it applied a change may have a part of it.
+        // A store that stopped while applying a change may hold only part of it.
         return reference && owner ? [{ ...toKey(reference, owner), similarity }] : [];
       })
       .sort((a, b) => b.similarity - a.similarity || (a.subjectId < b.subjectId ? -1 : 1));

@@ -5,21 +5,21 @@ import type { GalleryEntry } from './gallery-entry';
 import { addBytes, type Bytes, Room } from './room';
 import { bytesOfGallery } from './weigh';
 
-/** The galleries of a store, and what they and the changes that are being made take. */
+/** The galleries of a store, with the memory and names that they and changes in progress reserve. */
 export class GalleryTable {
   readonly byId = new Map<string, GalleryEntry>();
-  /** In the order of their uids. */
+  /** Ordered by uid. */
   readonly list = new PagedList<GalleryEntry>();
   readonly reserved: Reservations;
-  /** With galleries that are being made, without those that are being deleted. */
+  /** Includes galleries being created, excludes galleries being deleted. */
   count = 0;
 
-  /** @param maxBytes - that all galleries may take. */
+  /** @param maxBytes - memory limit of all galleries. */
   constructor(maxBytes: Bytes) {
     this.reserved = { names: new Set(), room: new Room(maxBytes) };
   }
 
-  /** Takes what a change needs; with -1 gives it back. */
+  /** Reserves what a change needs; -1 gives it back. */
   reserve({ before, after }: Replacement<GalleryEntry>, sign: 1 | -1): void {
     const [added, removed] = [Number(after !== undefined), Number(before !== undefined)];
     this.count += sign * (added - removed);
@@ -27,7 +27,7 @@ export class GalleryTable {
     if (before) this.reserved.room.take(bytesOfAll(before), sign === 1 ? -1 : 1);
   }
 
-  /** Makes a change that was reserved. */
+  /** Applies a reserved change. */
   replace({ before, after }: Replacement<GalleryEntry>): void {
     if (after) {
       if (before && before.id !== after.id) this.byId.delete(before.id);
@@ -40,7 +40,7 @@ export class GalleryTable {
     }
   }
 
-  /** Settles when no search looks at the galleries any more. */
+  /** Closes all galleries; settles when no search reads them any more. */
   async close(): Promise<void> {
     await Promise.all(Array.from(this.byId.values(), ({ state }) => state.close()));
   }

@@ -20,7 +20,7 @@ class Gallery {
   readonly byNumber: Subject[] = [];
   private lastUid = -1;
 
-  /** @param step - from uid to uid: what else is made has uids too. */
+  /** @param step - distance to the next uid: other entries take uids too. */
   constructor(private readonly step: () => number = () => 1) {}
 
   add(metadata: Metadata): Subject {
@@ -47,7 +47,7 @@ class Gallery {
     return this.subjects.filter(({ metadata }) => passesFilter(metadata, filter));
   }
 
-  /** Numbers in the mask, in order. */
+  /** Sorted numbers in the mask. */
   async masked(filter: MetadataFilter): Promise<number[]> {
     const mask = await this.index.mask(filter);
     return [...mask.keys()].filter((number) => mask[number] === 1);
@@ -224,7 +224,7 @@ describe(MetadataIndex, () => {
     let turns = 0;
     onEachTurn(() => {
       if (++turns !== 4) return;
-      // Its window has had its turn, and that of the others has not.
+      // The window of the removed subject is already processed, those of the others are not.
       gallery.remove(subjects[1]);
       gallery.update(subjects[3], { a: 1, note: 'more' });
       gallery.update(subjects[19], { a: 2 });
@@ -245,7 +245,7 @@ describe(MetadataIndex, () => {
     expect(next.mock.calls.length).toBeGreaterThanOrEqual(6);
   });
 
-  /** @param change - what is done whenever the event loop may turn. */
+  /** @param change - called whenever the event loop may turn. */
   function onEachTurn(change: () => void): void {
     jest.spyOn(Turns.prototype, 'next').mockImplementation(async () => {
       change();

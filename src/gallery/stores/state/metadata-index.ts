@@ -15,30 +15,30 @@ import {
 
 type Value = Metadata[string];
 
-/** Items of a page between two looks at the clock. */
+/** Items of a page between two checks of the clock. */
 const ITEMS_PER_STEP = 1024;
 
-/** What one window passes, and a part of it. Nothing is kept in them between two turns. */
+/** Scratch bitmaps: uids of a window that pass the filter, and that pass one key. Not valid beyond one turn of the event loop. */
 const passing = new Uint32Array(WINDOW_WORDS);
 const passingKey = new Uint32Array(WINDOW_WORDS);
 
 /**
- * The subjects of a gallery in the order of their uids, which is that of their making, and which of them have which metadata.
+ * Inverted index from metadata to the subjects of a gallery, ordered by uid, which is the order of creation.
  *
- * Uids are looked at in windows of 65,536. Reads take several turns of the event loop, with less than a millisecond of work for
- * each window; the index may change between them, and each subject counts as it is when the turn of its window comes.
+ * Uids are processed in windows of 65,536. Reads span several turns of the event loop, with less than a millisecond of work per
+ * window; the index may change in between, and a subject is read in its state when its window is processed.
  */
 export class MetadataIndex {
   private readonly keys = new SplitMap<string, SplitMap<Value, UidSet>>();
-  /** In the order of their ids; none is empty. */
+  /** Ordered by id; none is empty. */
   private readonly windows: SubjectWindow[] = [];
-  /** Above every number. */
+  /** One above the largest subject number so far. */
   private bound = 0;
-  /** Masks that are being made. */
+  /** Masks in progress. */
   private readonly masks: Uint8Array[] = [];
   private size = 0;
 
-  /** Subjects. */
+  /** Number of subjects. */
   get count(): number {
     return this.size;
   }
@@ -46,9 +46,9 @@ export class MetadataIndex {
   /**
    * Adds a subject.
    *
-   * @param uid - whole number. Fast for the highest of all.
-   * @param number - whole number of 32 bits, dense from 0, of this subject alone.
-   * @throws {RangeError} for a uid that is there: a mistake of the caller, nothing else can fail.
+   * @param uid - integer. Fast if it is the highest so far.
+   * @param number - integer of 32 bits, dense from 0, used by no other subject.
+   * @throws {RangeError} for a uid already in the index: a mistake of the caller, nothing else can fail.
    */
   add(uid: number, number: number, metadata: Metadata): void {
     const id = Math.floor(uid / WINDOW);
@@ -62,7 +62,7 @@ export class MetadataIndex {
     for (const [key, value] of Object.entries(metadata)) this.addValue(key, value, uid);
   }
 
-  /** Replaces the metadata of a subject. `before` is what the index has for it. */
+  /** Replaces the metadata of a subject. `before` must be its indexed metadata. */
   update(uid: number, before: Metadata, after: Metadata): void {
     for (const [key, value] of Object.entries(before))
       if (!Object.hasOwn(after, key) || after[key] !== value) this.removeValue(key, value, uid);
@@ -71,10 +71,10 @@ export class MetadataIndex {
   }
 
   /**
-   * Removes a subject. Its number may be given to another one.
+   * Removes a subject. Its number may be reused.
    *
-   * @param metadata - what the index has for it.
-   * @throws {RangeError} for a uid that is not there: a mistake of the caller, nothing else can fail.
+   * @param metadata - its indexed metadata.
+   * @throws {RangeError} for a uid that is not in the index: a mistake of the caller, nothing else can fail.
    */
   remove(uid: number, metadata: Metadata): void {
     const id = Math.floor(uid / WINDOW);
@@ -89,12 +89,12 @@ export class MetadataIndex {
   }
 
   /**
-   * Which subjects pass a filter.
+   * Computes which subjects pass a filter.
    *
-   * A subject that is added meanwhile may be missing. Once the promise has settled, the mask does not follow changes: a number
-   * that goes from one subject to another is the caller's to look after.
+   * Subjects added meanwhile may be missing. Once the promise has settled, the mask no longer follows changes: the caller must
+   * handle numbers that pass from one subject to another.
    *
-   * @returns by subject number: 1 for those that pass.
+   * @returns by subject number: 1 if the subject passes.
    */
   async mask(filter: MetadataFilter): Promise<Uint8Array> {
     const groups = groupsOf(filter);
@@ -114,12 +114,12 @@ export class MetadataIndex {
   }
 
   /**
-   * Subjects that pass a filter, in the order of their uids. Pages that follow each other by `next` meet each subject that is
-   * there all the time and passes exactly once.
+   * Lists the subjects that pass a filter, ordered by uid. Pages chained by `next` contain each subject that exists and passes
+   * throughout exactly once.
    *
    * @param page - after: the uid after which the page begins, or -1; limit: 1 or more.
-   * @param toItem - called with the number of a subject, at its turn.
-   * @returns next: the uid of the last item where others follow, or null.
+   * @param toItem - called with the number of a subject when its turn comes.
+   * @returns next: the uid of the last item if more follow, or null.
    */
   async page<R extends object>(
     filter: MetadataFilter | undefined,
@@ -136,7 +136,7 @@ export class MetadataIndex {
       if (!window) return { items, next: null };
       const begin = window.id * WINDOW;
       if (this.evaluate(groups, window.id)) {
-        // One more than the page has, to tell whether there is a next one.
+        // One more than the page holds, to know whether a next page exists.
         const wanted = Math.min(limit + 1 - items.length, ITEMS_PER_STEP);
         const found = window.passingFrom(Math.max(0, from - begin), wanted);
         for (const { low, number } of found) {
@@ -175,7 +175,7 @@ export class MetadataIndex {
   /**
    * Sets the bits of {@link passing} for the uids of a window that pass.
    *
-   * @returns whether there may be any.
+   * @returns false if none pass; true if some may.
    */
   private evaluate(groups: readonly Group[], window: number): boolean {
     if (groups.length === 0) passing.fill(-1);
@@ -193,10 +193,10 @@ export class MetadataIndex {
     });
   }
 
-  /** Where the first window is whose id is not below this one. */
+  /** Position of the first window with at least this id. */
   private windowFrom(id: number): number {
     const { windows } = this;
-    // What is new comes last.
+    // Fast path: new uids come last.
     if (windows.length > 0 && windows[windows.length - 1].id < id) return windows.length;
     let low = 0;
     let high = windows.length;
@@ -211,7 +211,7 @@ export class MetadataIndex {
 
 interface Group {
   key: string;
-  /** One of them. */
+  /** Accepted values: one must match. */
   wanted: readonly Value[];
 }
 
@@ -225,7 +225,7 @@ function groupsOf(filter: MetadataFilter): Group[] {
 /** The subjects whose uids are in one window. */
 class SubjectWindow {
   size = 0;
-  /** The low 16 bits of their uids, in order, and their numbers. */
+  /** Sorted low 16 bits of their uids, parallel to their numbers. */
   private lows = new Uint16Array(4);
   private numbers = new Uint32Array(4);
 
@@ -251,7 +251,7 @@ class SubjectWindow {
     this.size++;
   }
 
-  /** @returns the number. */
+  /** @returns the number of the removed subject. */
   remove(low: number): number {
     const at = lowerBound(this.lows, this.size, low);
     const number = this.numbers[at];
@@ -261,14 +261,14 @@ class SubjectWindow {
     return number;
   }
 
-  /** Sets 1 for those that pass, 0 for the others. */
+  /** Writes 1 to the mask for subjects that pass, 0 for the others. */
   copyTo(mask: Uint8Array): void {
     const { lows, numbers, size } = this;
-    // Without a branch: which way it goes would mostly be guessed wrong.
+    // Branch-free: the branch would mostly be mispredicted.
     for (let i = 0; i < size; i++) mask[numbers[i]] = bitOf(lows[i], passing);
   }
 
-  /** The first so many that pass, from a uid on. */
+  /** Subjects that pass, from a uid on; at most `most`. */
   passingFrom(low: number, most: number): { low: number; number: number }[] {
     const { lows, numbers, size } = this;
     const found: { low: number; number: number }[] = [];

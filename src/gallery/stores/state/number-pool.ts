@@ -1,8 +1,8 @@
-/** Whole numbers from 0, dense: what was given back is taken first. */
+/** Dense integers from 0; returned numbers are reused first. */
 export class NumberPool {
   private readonly free: number[] = [];
 
-  /** @param end - the first number that was never taken. */
+  /** @param end - the first number never taken. */
   constructor(private end = 0) {}
 
   take(): number {
@@ -13,7 +13,7 @@ export class NumberPool {
     this.free.push(number);
   }
 
-  /** Above every number that is taken. */
+  /** One above the largest number ever taken. */
   get bound(): number {
     return this.end;
   }

@@ -10,13 +10,13 @@ interface Chunk<T> {
   /** Ascending. */
   uids: number[];
   items: T[];
-  /** A snapshot has these lists: they are copied before they change. */
+  /** A snapshot shares these arrays, so they are copied before the next change (copy on write). */
   isShared: boolean;
 }
 
 /**
- * Items in the order of their uids, which is that of their making. A page costs its length, wherever it begins: the cursor
- * is a uid, and stays good when items go, and over a restart. No change costs more than a chunk, however long the list is.
+ * Items ordered by uid, which is the order of creation. The cost of a page depends on its length only, not on its start. The
+ * cursor is a uid, so it survives removals and a restart. A change touches one chunk, whatever the length of the list.
  */
 export class PagedList<T> {
   private readonly chunks: Chunk<T>[] = [];
@@ -27,7 +27,7 @@ export class PagedList<T> {
     return chunk?.uids[at] === uid ? chunk.items[at] : undefined;
   }
 
-  /** Adds an item, or puts it in the place of the one with its uid. */
+  /** Adds an item, or replaces the one with the same uid. */
   set(uid: number, item: T): void {
     const index = this.chunkAt(uid);
     const chunk = this.own(index) ?? { uids: [], items: [], isShared: false };
@@ -40,7 +40,7 @@ export class PagedList<T> {
     chunk.uids.splice(at, 0, uid);
     chunk.items.splice(at, 0, item);
     if (chunk.uids.length <= CHUNK_LENGTH) return;
-    // Mostly the last one, to which the next items come: it stays full, and those go into another.
+    // An append moves only the new item to the next chunk, so that full chunks stay full; other inserts split in half.
     const from = at === CHUNK_LENGTH ? at : CHUNK_LENGTH / 2;
     const rest = { uids: chunk.uids.splice(from), items: chunk.items.splice(from), isShared: false };
     this.chunks.splice(index + 1, 0, rest);
@@ -56,7 +56,7 @@ export class PagedList<T> {
     if (chunk.uids.length === 0) this.chunks.splice(index, 1);
   }
 
-  /** All, as they are now. */
+  /** Snapshot of all items. */
   snapshot(): Iterable<T> {
     const lists = this.chunks.map((chunk) => {
       chunk.isShared = true;
@@ -68,7 +68,7 @@ export class PagedList<T> {
   }
 
   /**
-   * @throws {FaceError} PARAMETER_INVALID where `after` is no cursor of a page.
+   * @throws {FaceError} PARAMETER_INVALID if `after` is not the cursor of a page.
    */
   async page<R extends object>({ limit, after }: PageRequest, toItem: (item: T) => R): Promise<Page<R>> {
     let last = uidOfCursor(after);
@@ -93,7 +93,7 @@ export class PagedList<T> {
   /**
    * The first item after a uid.
    *
-   * @param from - where that one is, if nothing changed since.
+   * @param from - position of that uid, if the list has not changed since.
    */
   private following(uid: number, from?: Position<T>): Position<T> | undefined {
     let { index, at } = from ?? { index: this.chunkAt(uid), at: -1 };
@@ -104,7 +104,7 @@ export class PagedList<T> {
     return chunk && { index, at, uid: chunk.uids[at], item: chunk.items[at] };
   }
 
-  /** Where the chunk is that has a uid, or to which it would come. */
+  /** Index of the chunk that holds a uid, or would hold it. */
   private chunkAt(uid: number): number {
     const last = this.chunks.length - 1;
     if (last < 0 || uid >= this.chunks[last].uids[0]) return Math.max(0, last);
@@ -126,9 +126,9 @@ export class PagedList<T> {
 }
 
 /**
- * The uid after which a page begins.
+ * Parses a cursor into the uid after which the page begins.
  *
- * @throws {FaceError} PARAMETER_INVALID where it is no cursor of a page.
+ * @throws {FaceError} PARAMETER_INVALID if it is not the cursor of a page.
  */
 export function uidOfCursor(after: string | undefined): number {
   if (after === undefined) return -1;
@@ -143,7 +143,7 @@ interface Position<T> {
   item: T;
 }
 
-/** Where the first uid is that is not below `uid`. */
+/** Position of the first element that is not below `uid`. */
 function lowerBound(uids: readonly number[], uid: number): number {
   let [low, high] = [0, uids.length];
   while (low < high) {

@@ -22,8 +22,8 @@ import {
 import { bytesOfReference, bytesOfSubject } from './weigh';
 
 /*
- * How each change is planned: what it puts in the place of what. Every function throws before anything is made, and changes
- * nothing but its draft.
+ * Planning of each change: which entries replace which. Every function throws before anything is applied, and changes nothing
+ * but its draft.
  */
 
 type Limits = Pick<GallerySettings, 'capacity' | 'maxSubjects' | 'maxReferencesPerSubject' | 'keepCrops'>;
@@ -36,7 +36,7 @@ export function planSubject(
   limits: Limits,
 ): { isNew: boolean } {
   const before = draft.subject(subjectId);
-  // A copy: the index takes away what it was given, and callers may go on with theirs.
+  // A copy: the index needs the same values again for removal, and callers may change their object.
   const copy = Object.freeze({ ...metadata });
   if (!before) {
     const changes = { ...rights, metadata: copy };
@@ -108,7 +108,7 @@ export function planSubjectDeletion(draft: Draft, subjectId: string): DeletionCo
   return { subjectCount: 1, referenceCount: subject.references.length };
 }
 
-/** @returns for each of those given what will be there, or why it is refused. */
+/** @returns for each given reference its planned outcome, or the reason for a refusal. */
 export function planAdditions(
   draft: Draft,
   given: readonly NewReference[],
@@ -131,7 +131,7 @@ export function planAdditions(
     const before = draft.subject(reference.subjectId);
     const key = before?.details.id ?? reference.subjectId.normalize();
     const known = subjects.get(key)?.after ?? before;
-    // A subject has few: to look at each costs less than another map.
+    // A subject has few references: a linear search costs less than another map.
     const duplicate =
       imageHash === null ? undefined : known?.references.find((one) => one.imageHash === imageHash);
     if (duplicate) return { status: 'duplicate', entry: duplicate };
@@ -189,7 +189,7 @@ export function planReferenceDeletion(draft: Draft, subjectId: string, reference
   draft.replaceSubject(subject, { ...subject, references });
 }
 
-/** @returns how many there are. */
+/** @returns the number of crops to delete. */
 export function planCropDeletion(draft: Draft, subjectIds: readonly string[]): number {
   let count = 0;
   for (const subject of new Set(subjectIds.map((id) => draft.subject(id)))) {

@@ -2,17 +2,17 @@ import { Turns } from '../../turns';
 import type { ReferenceEntry, SubjectDetails } from './entries';
 import type { GalleryState } from './gallery-state';
 
-/** A subject of which more may come. */
+/** A subject whose references may still follow. */
 export interface RestoredSubject {
   readonly details: SubjectDetails;
   readonly number: number;
   references: ReferenceEntry[];
 }
 
-/** Fills a gallery with what comes from a medium: subjects before their references, otherwise in any order. */
+/** Fills a gallery with entries from a medium. Subjects must precede their references; otherwise any order will do. */
 export class RestoreGallery {
   private readonly subjects: RestoredSubject[] = [];
-  /** Records that make way for newer ones. */
+  /** Records superseded by newer ones. */
   private readonly older: { record?: number }[] = [];
 
   constructor(readonly state: GalleryState) {}
@@ -34,10 +34,10 @@ export class RestoreGallery {
   }
 
   /**
-   * Puts all in its place. Of two records with one id the newer counts: the older was set aside as damaged when the other was
-   * made, and has come back.
+   * Completes the gallery. Of two records with the same id the newer wins: the older one was set aside as damaged when the
+   * newer one was created, and has become readable again.
    *
-   * @returns what made way.
+   * @returns the superseded records.
    */
   async finish(): Promise<{ record?: number }[]> {
     this.subjects.sort((a, b) => a.details.uid - b.details.uid);

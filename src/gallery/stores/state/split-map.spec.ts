@@ -53,7 +53,7 @@ describe(SplitMap, () => {
     for (let i = 0; i < 100_000; i++) map.set(`E${i}`, i);
     const sizes = map['parts']!.map((part) => part.size);
     expect(sizes.length).toBe(Math.ceil(100_000 / 8192));
-    // Those that are not split yet have twice as many as the others.
+    // Parts not split yet have twice as many entries as the others.
     expect(Math.max(...sizes)).toBeLessThan(1.2 * (100_000 / 8));
     expect(Math.min(...sizes)).toBeGreaterThan(0.8 * (100_000 / 16));
   });

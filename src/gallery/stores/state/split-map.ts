@@ -1,17 +1,17 @@
-/** Entries of a part, on average, from which on another part is split. */
+/** Average entries per part above which another part is split. */
 const PART_SIZE = 8192;
-/** Characters of a string that its hash reads. */
+/** Characters of a string that the hash reads. */
 const HASHED_CHARACTERS = 64;
 
 /**
- * A map of many parts. A `Map` of a million entries takes 70 ms and more when it grows, as all entries move at once; here no
- * step moves more than some ten thousand (linear hashing, W. Litwin, 1980). One entry takes no `Map` at all.
+ * A map split into parts. A `Map` of a million entries takes 70 ms or more to grow, as all entries move at once; here no step
+ * moves more than about ten thousand (linear hashing, W. Litwin, 1980). A single entry needs no `Map` at all.
  */
 export class SplitMap<K extends string | number | boolean, V> {
   private onlyKey?: K;
   private onlyValue?: V;
   private parts?: Map<K, V>[];
-  /** Of all parts together. Where there are none yet: 0 or 1. */
+  /** Entries of all parts together; 0 or 1 as long as `parts` is undefined. */
   private count = 0;
 
   get size(): number {
@@ -66,19 +66,22 @@ export class SplitMap<K extends string | number | boolean, V> {
   }
 }
 
-/** Of `count` parts, those below `count` less a power of two, and the last ones, use one bit more. */
+/**
+ * Part of a key in linear hashing: parts already split in this round (the first `count - power`) and the new ones at the end
+ * use one hash bit more than the others.
+ */
 function placeOf(key: string | number | boolean, count: number): number {
   const power = highestPower(count);
   const place = hash(String(key)) & (2 * power - 1);
   return place < count ? place : place - power;
 }
 
-/** The highest power of two up to a number. */
+/** The highest power of two that is at most `count`. */
 function highestPower(count: number): number {
   return 1 << (31 - Math.clz32(count));
 }
 
-/** FNV-1a of the last characters, with its bits mixed, as the low ones are used. */
+/** FNV-1a of the last characters; the high bits are folded in, as only the low bits are used. */
 function hash(key: string): number {
   let bits = 0x811c9dc5 ^ key.length;
   for (let i = Math.max(0, key.length - HASHED_CHARACTERS); i < key.length; i++)

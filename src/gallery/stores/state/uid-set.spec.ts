@@ -4,7 +4,7 @@ import { type UidSet, WINDOW, WINDOW_WORDS, bitOf, markUids, withUid, withoutUid
 const random = seededRandom(5);
 
 describe('UidSet', () => {
-  // Few, in lists, in bitmaps, and far above 32 bits.
+  // A few uids, lists, bitmaps, and uids far above 32 bits.
   it.each([
     [30, 1000],
     [3000, 3 * WINDOW],
@@ -16,7 +16,7 @@ describe('UidSet', () => {
     const model = new Set<number>();
     const check = () => expect(set === undefined ? [] : uidsOf(set, model)).toEqual(inOrder(model));
     while (model.size < count) {
-      // Uids mostly come in order.
+      // Uids are mostly added in ascending order.
       const uid = Math.floor(random() < 0.5 ? (bound * model.size) / count : random() * bound);
       set = withUid(set, uid);
       model.add(uid);
@@ -62,7 +62,7 @@ function inOrder(uids: Iterable<number>): number[] {
   return [...uids].sort((a, b) => a - b);
 }
 
-/** @param expected - for the windows to look at, and one beside each. */
+/** @param expected - uids whose windows, and the windows next to them, are read. */
 function uidsOf(set: UidSet, expected: Iterable<number>): number[] {
   const uids: number[] = [];
   const windows = new Set<number>();

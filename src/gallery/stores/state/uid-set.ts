@@ -1,23 +1,23 @@
-/** Uids side by side that are looked at together: those with the same quotient. */
+/** Uids per window: uids with the same quotient are processed together. */
 export const WINDOW = 2 ** 16;
 export const WINDOW_WORDS = WINDOW / 32;
 
-/** Lists below it have no more room than they need. */
+/** Lists shorter than this have no spare capacity. */
 const SHORT = 16;
-/** Uids that are kept in one list. */
+/** Maximum uids in one list, without windows. */
 const FEW = 4096;
-/** Of a window: as a list they take as much as a bit for each uid does. */
+/** Maximum list length in a window: a list of this length is as large as a bitmap. */
 const MOST_LISTED = 4096;
-/** A list is made of bits again when so few are left, so that a change here and there does not make it each time. */
+/** A bitmap becomes a list again below this size: well below the maximum list, so that sets rarely convert back and forth. */
 const LEAST_BITS = 1024;
 
 /**
- * Uids, one or more: itself, a list in order, or lists and bitmaps by window as in Roaring bitmaps (D. Lemire et al., 2018). Of
- * a million values that one subject each has, this costs nothing; of one that a million subjects have, 2 bits a subject.
+ * One or more uids: the uid itself, a sorted list, or lists and bitmaps per window as in Roaring bitmaps (D. Lemire et al.,
+ * 2018). A million values with one subject each cost nothing; one value with a million subjects costs 2 bits per subject.
  */
 export type UidSet = number | number[] | ManyUids;
 
-/** @param set - is changed; only the result counts. */
+/** @param set - modified in place: use only the result. */
 export function withUid(set: UidSet | undefined, uid: number): UidSet {
   if (set === undefined || set === uid) return uid;
   if (typeof set === 'number') return set < uid ? [set, uid] : [uid, set];
@@ -27,7 +27,7 @@ export function withUid(set: UidSet | undefined, uid: number): UidSet {
   }
   const at = lowerBound(set, set.length, uid);
   if (set[at] === uid) return set;
-  // A push makes room for some twenty.
+  // `push` would reserve room for about twenty.
   if (set.length < SHORT) return set.toSpliced(at, 0, uid);
   if (at === set.length) set.push(uid);
   else set.splice(at, 0, uid);
@@ -35,8 +35,8 @@ export function withUid(set: UidSet | undefined, uid: number): UidSet {
 }
 
 /**
- * @param set - is changed; only the result counts.
- * @returns undefined: no uid is left.
+ * @param set - modified in place: use only the result.
+ * @returns undefined if no uid is left.
  */
 export function withoutUid(set: UidSet, uid: number): UidSet | undefined {
   if (typeof set === 'number') return set === uid ? undefined : set;
@@ -53,7 +53,7 @@ export function withoutUid(set: UidSet, uid: number): UidSet | undefined {
  * Sets the bits of the uids of a window.
  *
  * @param bits - Uint32Array [{@link WINDOW_WORDS}]
- * @returns whether there are any.
+ * @returns whether the window contains any.
  */
 export function markUids(set: UidSet, window: number, bits: Uint32Array): boolean {
   if (set instanceof ManyUids) return set.mark(window, bits);
@@ -69,9 +69,9 @@ export function markUids(set: UidSet, window: number, bits: Uint32Array): boolea
   return at > first;
 }
 
-/** Where the first number is that is not below a value, of the first `length` numbers, which are in order. */
+/** Position of the first number that is not below `value`, among the first `length` numbers, which are sorted. */
 export function lowerBound(numbers: ArrayLike<number>, length: number, value: number): number {
-  // What is new comes last.
+  // Fast path: new uids come last.
   if (length > 0 && numbers[length - 1] < value) return length;
   let low = 0;
   let high = length;
@@ -113,14 +113,14 @@ class ManyUids {
   }
 }
 
-/** Numbers of 16 bits. */
+/** Set of 16-bit numbers. */
 class LowBits {
   size = 0;
-  /** In order, or undefined: there are bits. */
+  /** Sorted; undefined if the set is a bitmap. */
   private list?: Uint16Array = new Uint16Array(16);
   private bits?: Uint32Array;
 
-  /** @returns whether it was not there. */
+  /** @returns whether it was added. */
   add(low: number): boolean {
     if (this.list && this.size === MOST_LISTED) this.toBits();
     if (this.bits) {
@@ -143,7 +143,7 @@ class LowBits {
     return true;
   }
 
-  /** @returns whether it was there. */
+  /** @returns whether it was removed. */
   remove(low: number): boolean {
     if (this.bits) {
       const before = this.bits[low >>> 5];
@@ -181,7 +181,7 @@ class LowBits {
   }
 }
 
-/** 1 or 0. */
+/** @returns 1 if the bit of `low` is set, otherwise 0. */
 export function bitOf(low: number, bits: Uint32Array): number {
   return (bits[low >>> 5] >>> (low & 31)) & 1;
 }

@@ -3,15 +3,15 @@ import type { ReferenceEntry, SubjectDetails } from './entries';
 import type { Bytes } from './room';
 
 /*
- * Bytes that entries take in memory, beside the row of an index: about, and rather more than less. Measured
+ * Memory use of entries in bytes, without the index row: estimates, rather too high than too low. Measured
  * (docs/benchmarks.md, `gallery-stores`).
  */
 const GALLERY_BYTES = 5120;
 const SUBJECT_BYTES = 704;
 const REFERENCE_BYTES = 1216;
-/** Beside its content, where that is held. */
+/** A crop without its encoded image. */
 const CROP_BYTES = 192;
-/** A string of one byte for each character has a head; others have two bytes for each. */
+/** Header of a string. Its characters count two bytes each, although V8 stores Latin-1 strings with one. */
 const TEXT_BYTES = 24;
 const METADATA_ENTRY_BYTES = 80;
 
@@ -31,7 +31,7 @@ export function bytesOfSubject(details: SubjectDetails | undefined): number {
   );
 }
 
-/** @param state - of the gallery: of a crop that lies in a file the content counts nothing. */
+/** @param state - of the gallery. The content of a crop counts only if crops are held in memory. */
 export function bytesOfReference(
   reference: Pick<ReferenceEntry, 'metadata' | 'crop'> | undefined,
   { rowBytes, holdsCrops }: { rowBytes: number; holdsCrops: boolean },
