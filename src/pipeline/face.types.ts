@@ -31,29 +31,31 @@ export interface BoundingBox {
 export type Landmarks = readonly [Point, Point, Point, Point, Point];
 
 /**
- * What calls do about presentation attacks: `off`: nothing; `report`: every face has a score; `require`: a face that is not
- * labeled `real` is refused.
+ * Handling of presentation attacks: `off`: none; `report`: every face has a score; `require`: a face not labeled `real`
+ * is refused.
  */
 export const PRESENTATION_ATTACK_POLICIES = ['off', 'report', 'require'] as const;
 export type PresentationAttackPolicy = (typeof PRESENTATION_ATTACK_POLICIES)[number];
 
 /**
- * `real`: the score is at least that of the card; else the likelier of `print_or_screen` and `mask`; `insufficient_context`:
- * too little of the surroundings is in the image to tell.
+ * `real`: the score is at least that of the card; else the likelier of `print_or_screen` and `mask`;
+ * `insufficient_context`: the image shows too little of the surroundings.
  */
 export const PRESENTATION_ATTACK_LABELS = [...PRESENTATION_CLASSES, 'insufficient_context'] as const;
 export type PresentationAttackLabel = (typeof PRESENTATION_ATTACK_LABELS)[number];
 
-/** Whether a face was in front of the camera itself, or a picture or a mask of one: a signal, no proof. */
+/** Whether the camera saw a face itself, or a picture or a mask of one: a signal, no proof. */
 export interface PresentationAttack {
-  /** Softmax output for `real`, [0, 1]; of several models the mean. No calibrated probability. `null` without context. */
+  /**
+   * Softmax output for `real`, [0, 1]; mean of several models. Not a calibrated probability. `null` without context.
+   */
   score: number | null;
   label: PresentationAttackLabel;
 }
 
 /** A face found in an image. */
 export interface FaceDetection {
-  /** The whole image where that was taken for the face, see {@link WHOLE_IMAGE_MODES}. */
+  /** The whole image if it was taken for the face, see {@link WHOLE_IMAGE_MODES}. */
   box: BoundingBox;
   /** `null` where the whole image was taken for the face. */
   landmarks: Landmarks | null;
