@@ -3,7 +3,7 @@ import type { DecodedImage, EncodedImage } from './rgb-image';
 import { gainOf, stretchLevels } from './stretch-levels';
 import { type Rotation, turnBox, turnBoxBack, turnImage } from './turn-image';
 
-/** A file decoded in the required sizes, each once, brightened if dark, and rotated. */
+/** A file decoded in each required size once, brightened if dark, and rotated. */
 export class Picture {
   private readonly decoded = new Map<number, Promise<DecodedImage>>();
   /** Brightening factor of the first decoded whole picture. */
