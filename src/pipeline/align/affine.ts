@@ -74,8 +74,8 @@ const SUPERSAMPLE_ABOVE = 1.25;
 /**
  * Warps an image into `size` x `size` pixels, bilinear; black outside the image.
  *
- * Antialiased where it shrinks: the source is first averaged in whole blocks, then, between one and two source pixels
- * per output pixel, two samples are averaged.
+ * Antialiased when shrinking: the source is first averaged in whole blocks, then, between one and two source pixels per
+ * output pixel, two samples are averaged.
  *
  * @param toSource - maps output pixel centers to image pixel centers.
  * @returns `Uint8Array [size * size * 3]` HWC RGB, written at `offset` of `output`.
