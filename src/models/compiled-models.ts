@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { FaceError } from '../errors';
 
-/** Version of what the compiler writes. Raise it when the bytes change: it is part of the file names. */
+/** Version of the compiler output. Raise it when the bytes change: it is part of the file names. */
 export const COMPILER_VERSION = 1;
 
-/** The weights that one model is compiled from. */
+/** Source weights of one compiled model. */
 export interface CompiledModel {
-  /** Name of the npm package; only data files of it are read. */
+  /** Name of the npm package; only its data files are read. */
   package: keyof typeof WEIGHT_PACKAGES;
   /** Name of the weight file in the folder `model` of the package. */
   file: string;
@@ -14,13 +14,13 @@ export interface CompiledModel {
   weightsSha256: string;
 }
 
-/** The packages with the weights, in the versions that the hashes belong to. Development dependencies: a boot reads none. */
+/** Packages with the weights, in the versions of the hashes. They are development dependencies: startup reads none. */
 export const WEIGHT_PACKAGES = {
   '@vladmandic/face-api': '1.7.15',
   'faceplugin-face-recognition-js': '0.0.1',
 } as const;
 
-/** The models that are compiled and not downloaded. */
+/** Models that are compiled instead of downloaded. */
 export const COMPILED_MODELS: Readonly<Record<string, CompiledModel>> = {
   'rfb-320': {
     package: 'faceplugin-face-recognition-js',
@@ -64,7 +64,7 @@ export const COMPILED_MODELS: Readonly<Record<string, CompiledModel>> = {
   },
 };
 
-/** What the build compiles: the models that are loaded where nothing else is asked for. The others are compiled on request. */
+/** Models that the build compiles: the ones loaded by default. The others are compiled on request. */
 export const DEFAULT_COMPILED_MODELS: readonly string[] = [
   'rfb-320',
   'face-landmark-68',
@@ -74,8 +74,8 @@ export const DEFAULT_COMPILED_MODELS: readonly string[] = [
 ];
 
 /**
- * Name of the file a compiled model is kept in. It changes with the weights and with the compiler, so a file of that
- * name never has to be made again.
+ * File name of a compiled model. It changes with the weights and with the compiler, so an existing file is never
+ * outdated.
  *
  * @throws {FaceError} MODEL_NOT_FOUND when the name is unknown.
  */

@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto';
 import type { ModelCard } from './model-card';
 
-/** Raised whenever alignment or warping changes what an embedding of the same image comes out as. */
+/** Raise it when a change of alignment or warping changes the embedding of the same image. */
 const ALIGNMENT_VERSION = 1;
 
 /**
- * Short hash over all that an embedding depends on: weights, preprocessing, alignment, normalization.
- * Embeddings can be compared only where it is equal.
+ * Short hash over all inputs of an embedding: weights, preprocessing, alignment, normalization. Only embeddings with
+ * equal hashes can be compared.
  *
- * @param align - false for embeddings of faces that were cut out by their boxes, whatever the family.
+ * @param align - false for embeddings of faces cropped by their boxes, whatever the family.
  * @returns 12 hexadecimal digits.
  */
 export function embeddingContract(card: ModelCard, align = true): string {
   const { width, height, colorOrder, mean, std, channels, standardize } = card.input;
   const parts = [
     card.sha256,
-    // What a card does not have leaves no trace, so that contracts of older cards stay.
+    // Absent fields leave no trace, so that contracts of older cards stay.
     [
       width,
       height,

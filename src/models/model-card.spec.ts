@@ -11,7 +11,7 @@ const cards = join(__dirname, '..', '..', 'models', 'cards');
 const files = readdirSync(cards).filter((file) => file.endsWith('.json'));
 const read = (name: string): Json => JSON.parse(readFileSync(join(cards, `${name}.json`), 'utf8'));
 
-/** What {@link parseModelCard} says is wrong with a changed card; an empty list where it takes it. */
+/** Errors of {@link parseModelCard} for a changed card; an empty list if it is valid. */
 function problemsOf(name: string, change: (card: Json) => void): string[] {
   const card = read(name);
   change(card);

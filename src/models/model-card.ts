@@ -37,7 +37,7 @@ export const MODEL_TASKS = [
 ] as const;
 export type ModelTask = (typeof MODEL_TASKS)[number];
 
-/** What each attribute task estimates; a task without an entry is none. */
+/** Attributes of each attribute task; other tasks have no entry. */
 export const ATTRIBUTES_OF_TASK: Readonly<Partial<Record<ModelTask, readonly Attribute[]>>> = {
   'age-gender': ['age', 'gender'],
   age: ['age'],
@@ -46,7 +46,7 @@ export const ATTRIBUTES_OF_TASK: Readonly<Partial<Record<ModelTask, readonly Att
   race: ['race'],
 };
 
-/** What each task's post-processing is called; one file in `pipeline/` each. */
+/** Families of post-processing by task; one file in `pipeline/` each. */
 export const MODEL_FAMILIES = {
   detect: ['ultra-light', 'ssd-mobilenet', 'yunet', 'retinaface', 'retinaface-insightface', 'scrfd'],
   landmarks: ['landmarks-68'],
@@ -60,42 +60,44 @@ export const MODEL_FAMILIES = {
 } as const satisfies Record<ModelTask, readonly string[]>;
 
 /**
- * How pixels become the input tensor: value = (pixel - mean) / std per channel, in the order of `colorOrder`; or as
- * `standardize` says.
+ * Conversion of pixels to the input tensor: value = (pixel - mean) / std per channel, in the order of `colorOrder`; or
+ * by `standardize`.
  */
 export class CardInput {
-  /** Width in pixels. Where `multipleOf` is set: the longest side that is used. */
+  /** Width in pixels. With `multipleOf`: the longest side. */
   @IsInt() @Min(1) width!: number;
   @IsInt() @Min(1) height!: number;
-  /** Set where the graph takes any size that is a multiple of this; absent where the size is fixed. */
+  /** The graph takes any multiple of this size; absent if the size is fixed. */
   @IsOptional() @IsInt() @Min(1) multipleOf?: number;
   @IsIn(['NHWC', 'NCHW']) layout!: 'NHWC' | 'NCHW';
   @IsIn(['uint8', 'float32']) dtype!: 'uint8' | 'float32';
-  /** Without meaning where there is one channel. */
+  /** Ignored for one channel. */
   @IsIn(['RGB', 'BGR']) colorOrder!: 'RGB' | 'BGR';
   /** 1: gray, the luma of ITU-R BT.601. Attribute models only. @defaultValue 3 */
   @IsOptional() @IsIn([1, 3]) channels?: 1 | 3;
-  /** Subtracted, a number per channel; must be 0 where `dtype` is uint8, as the graph does it there. */
+  /**
+   * Subtracted, one number per channel; must be 0 for `dtype` uint8, because the graph then subtracts the mean itself.
+   */
   @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) mean!: number[];
-  /** Divides each channel after the mean. */
+  /** Divisor of each channel, applied after the mean. */
   @IsArray() @ArrayMinSize(1) @ArrayMaxSize(3) @IsNumber({}, { each: true }) std!: number[];
   /**
    * `image`: value = (pixel - mean) / standard deviation, both over all channels of the crop, black borders included;
    * `mean` must then be 0 and `std` 1.
    */
   @IsOptional() @IsIn(['image']) standardize?: 'image';
-  /** Largest batch of one run: 1 where the graph fixes it. */
+  /** Largest batch of one run: 1 if the graph fixes it. */
   @IsInt() @Min(1) maxBatch!: number;
 }
 
-/** Dimensions of a graph output; -1 stands for a dimension that varies. */
+/** Dimensions of a graph output; -1 is a variable dimension. */
 export class CardOutput {
-  /** Name in the graph; absent where the exporter only numbered its outputs: then their order counts. */
+  /** Name in the graph; absent if the exporter only numbered its outputs: their order then counts. */
   @IsOptional() @IsString() @IsNotEmpty() name?: string;
   @IsArray() @IsInt({ each: true }) dims!: number[];
 }
 
-/** One try of a detector. Tries run in order until one finds a face. */
+/** One pass of a detector. Passes run in order until one finds a face. */
 export class DetectionPass {
   /** Black border on each side before detection, as a fraction of the longer side of the image. */
   @IsNumber() @Min(0) @Max(4) border!: number;
@@ -105,7 +107,7 @@ export class DetectionPass {
   @IsOptional() @IsInt() @Min(32) inputSide?: number;
 }
 
-/** What a detector needs beyond its input. */
+/** Settings of a detector beyond its input. */
 export class CardDetection {
   @IsArray()
   @ArrayMinSize(1)
@@ -113,27 +115,27 @@ export class CardDetection {
   @ValidateNested({ each: true })
   @Type(() => DetectionPass)
   passes!: DetectionPass[];
-  /** Boxes that overlap a better one by more than this are dropped (intersection over union). */
+  /** Boxes with a larger overlap (intersection over union) with a better box are dropped. */
   @IsNumber() @Min(0) @Max(1) nmsIou!: number;
-  /** False where small images keep their size on the canvas instead of being enlarged. */
+  /** False if small images keep their size on the canvas instead of being enlarged. */
   @IsBoolean() enlarge!: boolean;
   /**
-   * Model that finds 68 landmarks: those that faces are aligned by where the detector gives none, and otherwise those that
-   * its own are held against.
+   * Model of 68 landmarks. They align the faces if the detector returns no landmarks; otherwise they check those of the
+   * detector.
    */
   @IsOptional() @IsString() landmarkModel?: string;
   /**
-   * Height of a face, as a fraction of the longer side of the picture, over which the detector's points are not trusted: the face
-   * is looked at again with room around it. Absent: every height is trusted.
+   * Height of a face, as a fraction of the longer side of the picture, above which the landmarks of the detector are
+   * unreliable: the face is detected again with a margin. Absent: every height is reliable.
    */
   @IsOptional() @IsNumber() @Min(0) @Max(1) maxTrustedHeight?: number;
   /** RetinaFace, both families, and Ultra-Light: anchor sides in pixels per stride. */
   @IsOptional() @IsArray() minSizes?: number[][];
-  /** Strides of the feature maps, for families whose heads come one per stride. */
+  /** Strides of the feature maps, for families with one head per stride. */
   @IsOptional() @IsArray() @ArrayMinSize(1) @IsInt({ each: true }) @Min(1, { each: true }) strides?: number[];
 }
 
-/** The largest distance at which two embeddings still verify, and where the figure comes from. */
+/** Largest distance at which two embeddings verify, and its source. */
 export class CardThreshold {
   /** Inclusive, in the unit of the metric. */
   @IsNumber() @Min(0) maxDistance!: number;
@@ -141,7 +143,7 @@ export class CardThreshold {
 }
 
 export class CardThresholds {
-  /** May be absent where the card has a calibration. */
+  /** May be absent if the card has a calibration. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) cosine?: CardThreshold;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) euclidean?: CardThreshold;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThreshold) euclidean_l2?: CardThreshold;
@@ -149,24 +151,24 @@ export class CardThresholds {
 }
 
 /**
- * What the length of the raw embedding says of the face it was made from: the odds that it was upright and well aligned are
+ * Alignment of a face, judged by the length of its raw embedding: the odds that it was upright and well aligned are
  * `exp(slope * (length - even))`.
  */
 export class CardRawLength {
-  /** Length at which the odds are even. */
+  /** Length with even odds. */
   @IsNumber() @IsPositive() even!: number;
   @IsNumber() @IsPositive() slope!: number;
 }
 
-/** False match rates at which a calibration states a similarity, most frequent first. */
+/** False match rates of the points of a calibration, highest first. */
 export const CALIBRATION_FMRS = [0.5, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6] as const;
 
-/** Photos that a calibration was counted on. Pairs are made within a set only, since its photos have one origin. */
+/** Photos of a calibration. Pairs are made only within a set, because its photos have the same origin. */
 export class CalibrationSet {
   @IsString() @IsNotEmpty() name!: string;
-  /** People with at least one photo in which a face was found. */
+  /** People with a face found in at least one photo. */
   @IsInt() @Min(2) people!: number;
-  /** Photos in which a face was found. */
+  /** Photos with a face. */
   @IsInt() @Min(2) photos!: number;
   /** Pairs of photos of different people. */
   @IsInt() @Min(1) nonMatedPairs!: number;
@@ -174,30 +176,30 @@ export class CalibrationSet {
   @IsInt() @Min(0) matedPairs!: number;
 }
 
-/** The similarity at one false match rate, over the pairs of all sets together. */
+/** Similarity at one false match rate, over the pairs of all sets. */
 export class CalibrationPoint {
-  /** False match rate: the share of pairs of strangers that are at least as similar as `minSimilarity`, (0, 0.5]. */
+  /** False match rate: share of pairs of strangers at or above `minSimilarity`, (0, 0.5]. */
   @IsNumber() @IsPositive() @Max(0.5) fmr!: number;
   /** Cosine similarity of unit vectors, [-1, 1]. */
   @IsNumber() @Min(-1) @Max(1) minSimilarity!: number;
-  /** Pairs of strangers that are at least as similar. */
+  /** Pairs of strangers at or above `minSimilarity`. */
   @IsInt() @Min(0) falseMatches!: number;
-  /** Pairs of strangers that were compared. */
+  /** Compared pairs of strangers. */
   @IsInt() @Min(1) nonMatedPairs!: number;
-  /** False non-match rate: the share of pairs of one person that are less similar, [0, 1]; `null` without such pairs. */
+  /** False non-match rate: share of pairs of one person below `minSimilarity`, [0, 1]; `null` without such pairs. */
   @ValidateIf((_point, value) => value !== null) @IsNumber() @Min(0) @Max(1) fnmr!: number | null;
-  /** True where too few pairs were at least as similar to count the rate: the similarity comes from a fitted line. */
+  /** True if too few pairs reached `minSimilarity` to count the rate: the similarity comes from a fitted line. */
   @IsBoolean() isExtrapolated!: boolean;
 }
 
 /**
- * How often strangers are how similar, counted on photos: what thresholds by error rate rest on. Holds for aligned faces.
- * Written by `likeness calibrate`.
+ * Distribution of the similarity of strangers, counted on photos: the basis of thresholds by error rate. Valid for
+ * aligned faces. Written by `likeness calibrate`.
  */
 export class CardCalibration {
   /** Day of the measurement, ISO 8601. */
   @Matches(/^\d{4}-\d{2}-\d{2}$/) date!: string;
-  /** Name of the detector that found the faces. */
+  /** Name of the detector used. */
   @IsString() @IsNotEmpty() detector!: string;
   @IsArray()
   @ArrayMinSize(1)
@@ -205,7 +207,7 @@ export class CardCalibration {
   @ValidateNested({ each: true })
   @Type(() => CalibrationSet)
   sets!: CalibrationSet[];
-  /** One for each of {@link CALIBRATION_FMRS}, in their order; the similarity rises strictly. */
+  /** One for each of {@link CALIBRATION_FMRS}, in their order, with strictly increasing similarity. */
   @IsArray()
   @IsObject({ each: true })
   @ValidateNested({ each: true })
@@ -213,15 +215,15 @@ export class CardCalibration {
   points!: CalibrationPoint[];
 }
 
-/** What an embedder needs beyond its input. */
+/** Settings of an embedder beyond its input. */
 export class CardEmbedding {
   /** Length D of the embedding. */
   @IsInt() @Min(1) dimensions!: number;
-  /** True where the embedding is the mean of the face and its mirror image, for twice the cost. */
+  /** True if the embedding is the mean of the face and its mirror image, at twice the cost. */
   @IsBoolean() mirrorAverage!: boolean;
-  /** Absent where nobody has measured it: then the points of a face alone say whether it is aligned. */
+  /** Absent if not measured: then only the landmarks show whether a face is aligned. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardRawLength) rawLength?: CardRawLength;
-  /** Fixed distances. That of cosine is needed where there is no calibration, and not read where there is one. */
+  /** Fixed distances. Cosine is required without a calibration, and ignored with one. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardThresholds) thresholds?: CardThresholds;
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardCalibration) calibration?: CardCalibration;
 }
@@ -230,13 +232,13 @@ export class CardEmbedding {
 export const PRESENTATION_CLASSES = ['real', 'print_or_screen', 'mask'] as const;
 export type PresentationClass = (typeof PRESENTATION_CLASSES)[number];
 
-/** What a presentation attack model needs beyond its input. Its one output is a softmax over `labels`. */
+/** Settings of a presentation attack model beyond its input. Its only output is a softmax over `labels`. */
 export class CardPresentationAttack {
-  /** Side of the square that the network sees, in longer sides of the face box: how much of the surroundings. */
+  /** Side of the input square of the network, as a multiple of the longer side of the face box. */
   @IsNumber() @Min(1) @Max(8) scale!: number;
-  /** Faces whose score for `real` is under this are suspected, [0, 1]. */
+  /** Faces with a lower score for `real` are suspected, [0, 1]. */
   @IsNumber() @Min(0) @Max(1) minRealScore!: number;
-  /** Class of each number of the output's last dimension; those of one class are added up. `real` is needed. */
+  /** Class of each element of the last output dimension; scores of the same class are added. `real` is required. */
   @IsArray()
   @ArrayMinSize(2)
   @IsIn(PRESENTATION_CLASSES, { each: true })
@@ -244,32 +246,32 @@ export class CardPresentationAttack {
 }
 
 export class CardLicense {
-  /** SPDX identifier, or a short name where there is none. */
+  /** SPDX identifier, or a short name if there is none. */
   @IsString() @IsNotEmpty() name!: string;
   @IsBoolean() commercialUse!: boolean;
   @IsOptional() @IsString() note?: string;
 }
 
-/** The zip that a model is published in, together with other files. */
+/** Zip archive in which a model is published together with other files. */
 export class CardPack {
   /** File name of the ONNX file in the zip, without its folders. */
   @Matches(/^[^/\\]+\.onnx$/) entry!: string;
   /** sha256 of the zip. */
   @Matches(/^[0-9a-f]{64}$/) sha256!: string;
-  /** Size of the zip; absent where its publisher states none. */
+  /** Size of the zip in bytes; absent if its publisher does not state it. */
   @IsOptional() @IsInt() @IsPositive() bytes?: number;
 }
 
-/** Where `likeness models pull` finds the file of a model. */
+/** Source from which `likeness models pull` downloads the file of a model. */
 export class CardDownload {
-  /** The ONNX file, whose sha256 and bytes are those of the card, or the pack that holds it. Ends in a plain file name. */
+  /** URL of the ONNX file, with the sha256 and size of the card, or of the pack with it. Ends in a plain file name. */
   @Matches(/^https:\/\/[^/?#\s]+(\/[^/?#\s]+)*\/[\w.-]*\w$/) url!: string;
-  /** Present where `url` is a zip. */
+  /** Present if `url` is a zip. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardPack) pack?: CardPack;
 }
 
 /**
- * All that the code needs to know of one model. Read from `models/cards/<name>.json`.
+ * Description of one model for the code, read from `models/cards/<name>.json`.
  *
  * @publicApi
  */
@@ -278,13 +280,13 @@ export class ModelCard {
   @IsString() @IsNotEmpty() title!: string;
   @IsIn(MODEL_TASKS) task!: ModelTask;
   @IsString() family!: string;
-  /** File name of the ONNX file inside a models folder. Absent for models that are compiled from the weights in an npm package. */
+  /** Name of the ONNX file in a models folder. Absent for models compiled from the weights in an npm package. */
   @IsOptional() @Matches(/^[^/\\]+\.onnx$/) file?: string;
-  /** True where `likeness models compile` makes the file from the weights in an npm package. */
+  /** True if `likeness models compile` creates the file from the weights in an npm package. */
   @IsOptional() @IsBoolean() compiled?: boolean;
   /**
-   * sha256 of the ONNX file, checked at each boot. Absent on cards of models that have no one published file: loading
-   * those is refused until a card that pins the operator's own file stands in a models folder.
+   * sha256 of the ONNX file, checked at each start. Absent on cards of models without a single published file: they
+   * cannot be loaded until a card in a models folder pins the file of the operator.
    */
   @IsOptional() @Matches(/^[0-9a-f]{64}$/) sha256?: string;
   @IsOptional() @IsInt() @IsPositive() bytes?: number;
@@ -303,8 +305,8 @@ export class ModelCard {
   @Type(() => CardPresentationAttack)
   presentationAttack?: CardPresentationAttack;
   /**
-   * Names of the classes, in the order of the output's last dimension. Needed by gender (`male`, `female`) and race (any
-   * names); for expression, names of {@link EXPRESSIONS} in another order than theirs.
+   * Names of the classes, in the order of the last output dimension. Required for gender (`male`, `female`) and race
+   * (any names); for expression, the names of {@link EXPRESSIONS} if in another order.
    */
   @IsOptional()
   @IsArray()
@@ -314,16 +316,16 @@ export class ModelCard {
   @IsNotEmpty({ each: true })
   labels?: string[];
   @IsObject() @ValidateNested() @Type(() => CardLicense) license!: CardLicense;
-  /** What the weights were trained on, as far as their publisher says. Absent where the author of the card knows nothing. */
+  /** Training data of the weights, as stated by their publisher. Absent if unknown to the author of the card. */
   @IsOptional() @IsString() @IsNotEmpty() trainingData?: string;
-  /** Where the weights come from. */
+  /** Origin of the weights. */
   @IsString() @IsNotEmpty() source!: string;
-  /** Absent where nobody publishes the file as the card wants it. */
+  /** Absent if nobody publishes the file as described by the card. */
   @IsOptional() @IsObject() @ValidateNested() @Type(() => CardDownload) download?: CardDownload;
 }
 
 /**
- * Checks a card as read from JSON.
+ * Validates a card read from JSON.
  *
  * @throws {FaceError} MODEL_INVALID naming the card and every wrong field.
  */
@@ -355,7 +357,7 @@ export function parseModelCard(json: unknown, fileName: string): ModelCard {
   return problems.length > 0 ? fail(problems) : card;
 }
 
-/** What each field allows but the pipeline cannot work with: found at boot, not by the first request. */
+/** Valid fields in combinations unsupported by the pipeline: found at startup, not by the first request. */
 function inconsistencies(card: ModelCard): string[] {
   const { task, family, input, outputs, detection, embedding } = card;
   const problems: string[] = [...inputProblems(card), ...labelProblems(card), ...thresholdProblems(card)];
@@ -448,7 +450,7 @@ function thresholdProblems({ embedding }: ModelCard): string[] {
   return problems;
 }
 
-/** What each attribute's names must be; none are given where any will do. */
+/** Required class names by attribute; an attribute without an entry allows any names. */
 const LABELS: Readonly<Partial<Record<ModelTask, readonly string[]>>> = {
   gender: GENDERS,
   expression: EXPRESSIONS,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { checkModelFile, isModelFile, readModelFile, sha256OfFile } from './model-file';
 import type { ModelCard } from './model-card';
 
-// Longer than what is read at a time, and no multiple of it.
+// Longer than a read chunk, and not a multiple of it.
 const bytes = Buffer.alloc(3 * 1024 ** 2 + 7, 'weights');
 const sha256 = createHash('sha256').update(bytes).digest('hex');
 const card = { name: 'mine', sha256 } as ModelCard;
@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** What the work fails with. */
+/** Error of the operation. */
 type Refusal = Error & { details: unknown; cause: { code: string } };
 
 function refusal(work: Promise<unknown>): Promise<Refusal> {

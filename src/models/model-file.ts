@@ -5,13 +5,13 @@ import { basename } from 'node:path';
 import { FaceError } from '../errors';
 import type { ModelCard } from './model-card';
 
-/** Bytes hashed at a time: a millisecond of work, so that a server that hashes half a gigabyte still answers. */
+/** Bytes per hashing step: a millisecond of work, so that the server still responds while it hashes half a gigabyte. */
 const CHUNK_BYTES = 1024 ** 2;
 
 /**
- * sha256 of a file, hexadecimal. The file is read in pieces.
+ * sha256 of a file, hexadecimal. The file is read in chunks.
  *
- * @param onBytes - called with the length of each chunk.
+ * @param onBytes - called with the length of each chunk in bytes.
  */
 export async function sha256OfFile(path: string, onBytes?: (count: number) => void): Promise<string> {
   const hash = createHash('sha256');
@@ -22,7 +22,7 @@ export async function sha256OfFile(path: string, onBytes?: (count: number) => vo
   return hash.digest('hex');
 }
 
-/** Whether a file is there, and is the one that the card pins. */
+/** Whether a file exists and matches the hash of the card. */
 export async function isModelFile(path: string, { bytes, sha256 }: ModelCard): Promise<boolean> {
   try {
     const found = await stat(path);
@@ -34,9 +34,9 @@ export async function isModelFile(path: string, { bytes, sha256 }: ModelCard): P
 }
 
 /**
- * Checks the file of a model against its card, without holding it in memory.
+ * Checks a model file against its card, without loading it into memory.
  *
- * @throws {FaceError} MODEL_NOT_FOUND where it cannot be read, MODEL_CHECKSUM_MISMATCH where it is another file.
+ * @throws {FaceError} MODEL_NOT_FOUND if it cannot be read, MODEL_CHECKSUM_MISMATCH if it is another file.
  */
 export async function checkModelFile(path: string, card: ModelCard): Promise<void> {
   let received: string;
@@ -49,7 +49,7 @@ export async function checkModelFile(path: string, card: ModelCard): Promise<voi
 }
 
 /**
- * Reads the file of a model. The bytes that are returned are those that were checked.
+ * Reads a model file. The returned bytes are the checked ones.
  *
  * @throws {FaceError} as {@link checkModelFile}.
  */
@@ -78,9 +78,9 @@ function assertSha256(received: string, path: string, card: ModelCard): void {
 }
 
 /**
- * Says that a file is not the one that the card pins.
+ * Error for a file that does not match the hash of the card.
  *
- * @param received - its sha256; its size where that alone tells.
+ * @param received - its sha256, or its size if that already differs.
  */
 export function checksumMismatch(
   card: ModelCard,

@@ -4,27 +4,27 @@ import { FaceError } from '../errors';
 import { compiledFileName, COMPILED_MODELS } from './compiled-models';
 import { type ModelCard, parseModelCard } from './model-card';
 
-/** A card, and where its file is. */
+/** A card and the path of its file. */
 export interface StoredModel {
   card: ModelCard;
-  /** Path of the ONNX file; `null` where no models folder has it. */
+  /** Path of the ONNX file; `null` if no models folder has it. */
   path: string | null;
 }
 
-/** What a worker loads. */
+/** Files of a model that a worker loads. */
 export interface ModelFile {
   card: ModelCard;
   /** Path of the ONNX file. */
   path: string;
-  /** Path of the graph that was prepared from it for this machine; `null` where there is none: the file is loaded. */
+  /** Path of its prepared graph for this machine; `null` without one: the worker then loads the ONNX file. */
   preparedPath: string | null;
 }
 
 /**
- * Reads every card and looks for its file.
+ * Reads every card and finds its file.
  *
  * @param cardDirs - folders with `<name>.json`, in order; a card in a later folder replaces one of the same name.
- * @param modelDirs - folders with ONNX files; the first that has the file wins.
+ * @param modelDirs - folders with ONNX files; the first with the file wins.
  * @throws {FaceError} MODEL_INVALID naming the card and every wrong field.
  */
 export async function readModelStore(
@@ -41,15 +41,15 @@ export async function readModelStore(
   return models;
 }
 
-/** File name of a model's ONNX file, without folder. */
+/** Name of the ONNX file of a model, without folder. */
 export function onnxFileName(card: ModelCard): string {
   return card.compiled ? compiledFileName(card.name) : (card.file as string);
 }
 
 /**
- * The model of that name.
+ * Finds a model by name.
  *
- * @throws {FaceError} MODEL_NOT_FOUND without a card, without a file; MODEL_INVALID where the card pins no sha256.
+ * @throws {FaceError} MODEL_NOT_FOUND without a card or a file; MODEL_INVALID if the card pins no sha256.
  */
 export function requireFile(
   store: ReadonlyMap<string, StoredModel>,
@@ -80,7 +80,7 @@ export function requireFile(
   return { card, path };
 }
 
-/** The command that puts the file of a model into the first models folder. */
+/** Command that puts the file of a model into the first models folder. */
 export function commandToGet(name: string): string {
   return `likeness models ${Object.hasOwn(COMPILED_MODELS, name) ? 'compile' : 'pull'} ${name}`;
 }
@@ -121,7 +121,7 @@ async function findFile(file: string, dirs: readonly string[]): Promise<string |
       await access(path);
       return path;
     } catch {
-      // Not in this folder: the next one may have it.
+      // Not in this folder; the next one may have it.
     }
   }
   return null;

@@ -173,7 +173,7 @@ describe(removeAbandoned.name, () => {
     writeFileSync(join(path, PREPARED_WEIGHTS), 'weights');
     return path;
   };
-  /** A process that has run, and does not any more. */
+  /** A process that has exited. */
   const deadPid = spawnSync(process.execPath, ['-e', '']).pid;
   const name = (pid: number, host: string) => `.mine.${pid}-0123456789ab@${host}.tmp`;
 
@@ -182,7 +182,7 @@ describe(removeAbandoned.name, () => {
     const dead = folder(name(deadPid, hostname()));
     const alive = folder(name(process.ppid, hostname()));
     const elsewhere = folder(name(deadPid, 'another.host'));
-    // From before this process, which has the same id by chance: it knows its own.
+    // From an earlier process with the same id by chance: this process knows its own folders.
     const before = folder(name(process.pid, hostname()));
     await removeAbandoned(dir);
     expect([model, dead, alive, elsewhere, before].map(existsSync)).toEqual([true, false, true, true, false]);

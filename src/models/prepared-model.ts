@@ -7,39 +7,40 @@ import type { ModelCard } from './model-card';
 import { sha256OfFile } from './model-file';
 
 /*
- * A prepared model is the graph as the runtime optimizes it for one machine, with its weights in a file beside that every
- * worker maps: all of them share one copy. `prepared/<name>-<key>/` holds the graph, the weights and a manifest; the key
- * says what they were made from and for, so a folder is never changed, only made or removed.
+ * A prepared model is a graph that the runtime has optimized for one machine. Its weights are in a separate file that
+ * every worker maps, so all workers share one copy. `prepared/<name>-<key>/` holds the graph, the weights and a
+ * manifest; the key covers source and target, so a folder is never changed, only created or removed.
  *
- * The hashes of the manifest tell damage. Who may write into a models folder can change a card as well.
+ * The hashes of the manifest detect damage, not attacks: write access to a models folder allows changing a card as
+ * well.
  */
 
 /** Folder of the prepared models, under the first models folder. */
 export const PREPARED_DIR = 'prepared';
 /** The optimized graph. */
 export const PREPARED_GRAPH = 'model.onnx';
-/** Its weights, as they are mapped. */
+/** Its weights, in their mapped form. */
 export const PREPARED_WEIGHTS = 'model.data';
 const MANIFEST = 'manifest.json';
 
-/** Raised whenever models are prepared in another way: it is part of the key. */
+/** Raise it when the preparation changes: it is part of the key. */
 const FORMAT_VERSION = 3;
-/** Age of a temporary folder that somebody else, on another machine maybe, will not finish any more. */
+/** Age at which a temporary folder counts as abandoned, even by a process on another machine. */
 const ABANDONED_MS = 3_600_000;
 
-/** What an optimized graph depends on beside the model. */
+/** Dependencies of an optimized graph other than the model. */
 export interface Machine {
-  /** Version of the runtime that optimized it. */
+  /** Version of the runtime. */
   runtime: string;
   platform: string;
   arch: string;
-  /** Features of the processor: the layout of the weights follows them. */
+  /** Features of the processor; they determine the layout of the weights. */
   cpu: string;
 }
 
 let known: Machine | undefined;
 
-/** The machine this runs on, with the runtime that is installed. Does not change while a process runs. */
+/** The current machine and the installed runtime. Constant within a process. */
 export function thisMachine(): Machine {
   return (known ??= { runtime: runtimeVersion(), platform: platform(), arch: arch(), cpu: cpuFeatures() });
 }
@@ -56,12 +57,12 @@ function cpuFeatures(): string {
     const line = /^(?:flags|Features)\s*: (.+)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'));
     if (line != null) return line[1].trim().split(/\s+/).sort().join(' ');
   } catch {
-    // Not Linux: the name of the processor has to do.
+    // Not Linux: use the name of the processor instead.
   }
   return cpus()[0]?.model ?? '';
 }
 
-/** Short hash over all that a prepared model depends on: 16 hexadecimal digits. */
+/** Short hash over all dependencies of a prepared model: 16 hexadecimal digits. */
 export function preparedKey(card: ModelCard, machine: Machine = thisMachine()): string {
   const { runtime, platform, arch, cpu } = machine;
   const parts = [FORMAT_VERSION, card.sha256, runtime, platform, arch, cpu];
@@ -73,11 +74,10 @@ function folderName(card: ModelCard): string {
 }
 
 /**
- * Looks for the prepared model of this machine and hashes all of it. One that is damaged is removed, so that it is made
- * again.
+ * Finds the prepared model of this machine and hashes all of it. A damaged one is removed, so that it is created again.
  *
  * @param modelsDir - the first models folder.
- * @returns path of the graph, or `null` where there is none.
+ * @returns path of the graph, or `null` if there is none.
  */
 export async function findPrepared(modelsDir: string, card: ModelCard): Promise<string | null> {
   const parent = join(modelsDir, PREPARED_DIR);
@@ -85,16 +85,16 @@ export async function findPrepared(modelsDir: string, card: ModelCard): Promise<
   try {
     if (await isWhole(folder)) return join(folder, PREPARED_GRAPH);
   } catch {
-    // It cannot be read now: no proof of damage.
+    // A read error is no proof of damage.
     return null;
   }
   const removed = join(parent, temporaryName(card));
   try {
-    // Out of the way first: others see it whole or not at all.
+    // Rename it first: other processes see it whole or not at all.
     await rename(folder, removed);
     await rm(removed, { recursive: true, force: true });
   } catch {
-    // It was removed meanwhile, or cannot be removed; preparing it again then reports the error.
+    // Another process removed it, or it cannot be removed; preparing it again then reports the error.
   }
   return null;
 }
@@ -110,20 +110,20 @@ async function isWhole(folder: string): Promise<boolean> {
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // No JSON, or something else in the place of a file. What is left, too many open files for one, says nothing of it.
+    // Invalid JSON or no regular file means damage; other errors, such as too many open files, do not.
     if (code == null || ['ENOENT', 'ENOTDIR', 'EISDIR'].includes(code)) return false;
     throw error;
   }
 }
 
 /**
- * Makes a prepared model so that nobody ever sees a part of it: in a folder of its own first, then renamed.
+ * Creates a prepared model atomically: in a temporary folder, which is then renamed.
  *
- * Where another process was first, its model stays and ours is dropped. On failure nothing is left behind; what earlier
- * processes left when they were killed is removed.
+ * If another process was first, its model stays and ours is dropped. A failure leaves nothing behind; leftovers of
+ * killed processes are removed.
  *
- * @param modelsDir - the first models folder; made where it is absent.
- * @param make - writes {@link PREPARED_GRAPH} and {@link PREPARED_WEIGHTS} into the empty folder it is given.
+ * @param modelsDir - the first models folder; created if absent.
+ * @param make - writes {@link PREPARED_GRAPH} and {@link PREPARED_WEIGHTS} into the given empty folder.
  * @returns path of the graph.
  */
 export async function publishPrepared(
@@ -138,7 +138,7 @@ export async function publishPrepared(
   own.add(name);
   try {
     await mkdir(modelsDir, { recursive: true });
-    // One by one: recursively, a read-only file system comes out as a folder that is absent.
+    // One by one, because `recursive` reports a read-only file system as an absent folder.
     await mkdir(parent).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
@@ -149,7 +149,7 @@ export async function publishPrepared(
     try {
       await rename(temporary, folder);
     } catch {
-      // Somebody was first, or something damaged is in the way, which is removed by the look at it.
+      // Another process was first, or a damaged model is in the way; finding it removes the latter.
       if ((await findPrepared(modelsDir, card)) == null) await rename(temporary, folder);
     }
     return join(folder, PREPARED_GRAPH);
@@ -159,7 +159,7 @@ export async function publishPrepared(
   }
 }
 
-/** Writes the manifest. All is on the disk afterwards: after a power cut a renamed folder is whole. */
+/** Writes the manifest and syncs all files, so that a renamed folder is complete even after a power loss. */
 async function seal(folder: string): Promise<void> {
   const names = await readdir(folder);
   const files: Record<string, string> = {};
@@ -175,17 +175,17 @@ async function seal(folder: string): Promise<void> {
   }
 }
 
-/** Temporary folders of this process. A container that starts again may have the process ids that it had before. */
+/** Temporary folders of this process. A restarted container may reuse its process ids. */
 const own = new Set<string>();
 
-/** Says who is at work, so that the folder can be removed once that process is gone. */
+/** Records the owner, so that the folder can be removed after its process has exited. */
 function temporaryName(card: ModelCard): string {
   return `.${card.name}.${process.pid}-${randomBytes(6).toString('hex')}@${hostname()}.tmp`;
 }
 
 /**
- * Removes the temporary folders of processes that are gone: those of this host that do not run any more, and whatever
- * nobody has touched for an hour, as the processes of other hosts cannot be seen.
+ * Removes temporary folders of exited processes of this host, and those unchanged for an hour, because processes of
+ * other hosts are invisible.
  */
 export async function removeAbandoned(modelsDir: string): Promise<void> {
   const parent = join(modelsDir, PREPARED_DIR);

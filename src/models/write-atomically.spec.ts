@@ -38,7 +38,7 @@ describe(writeAtomically.name, () => {
   });
 
   it('leaves no temporary file when it fails', async () => {
-    // A directory in the way makes the very last step fail.
+    // A directory at the path makes the last step fail.
     await mkdir(join(directory, 'a.onnx', 'inside'), { recursive: true });
     await expect(writeAtomically(join(directory, 'a.onnx'), Buffer.from('model'))).rejects.toThrow();
     expect(await readdir(directory)).toEqual(['a.onnx']);

@@ -2,21 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { chmod, chown, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-/** A file that is written and not yet there for anyone. */
+/** A written file that is not yet visible under its name. */
 export interface TemporaryFile {
   readonly path: string;
-  /** Puts it in its place, over what is there. */
+  /** Moves it to its path and replaces an existing file. */
   publish(): Promise<void>;
-  /** Removes it; does nothing once it is published. */
+  /** Removes it; no effect after publication. */
   discard(): Promise<void>;
 }
 
 /**
- * Writes a file beside its place, under a name of its own. On failure nothing is left behind.
+ * Writes a file beside its path, under a temporary name. A failure leaves nothing behind.
  *
- * @param path - its place.
- * @param pieces - what is written, one after the other.
- * @param mode - permissions of the file, less those that the umask takes away.
+ * @param path - its final path.
+ * @param pieces - content, in order.
+ * @param mode - permissions of the file, minus the umask.
  */
 export async function writeTemporary(
   path: string,
@@ -30,7 +30,7 @@ export async function writeTemporary(
     const file = await open(temporary, 'wx', mode);
     try {
       for await (const piece of pieces) await file.writeFile(piece);
-      // A rename may reach the disk before the data does; after a power cut the file would be there, and empty.
+      // A rename may reach the disk before the data; after a power loss, the file would be empty.
       await file.sync();
     } finally {
       await file.close();
@@ -43,11 +43,11 @@ export async function writeTemporary(
 }
 
 /**
- * Writes a file so that nobody ever sees a part of it: under a name of its own first, then renamed.
+ * Writes a file atomically: under a temporary name, which is then renamed.
  *
- * Two writers of the same path do not disturb each other; the last one stays. On failure nothing is left behind.
+ * Concurrent writers of the same path do not interfere; the last one wins. A failure leaves nothing behind.
  *
- * @param bytes - all of them, or piece by piece: what is thrown among them is a failure like any other.
+ * @param bytes - all bytes, or chunks; an error thrown by the iterator counts as any other failure.
  */
 export async function writeAtomically(
   path: string,
@@ -63,8 +63,8 @@ export async function writeAtomically(
 }
 
 /**
- * As {@link writeAtomically}, for a file that its owner alone may read. One that is replaced keeps its owner and permissions:
- * root may write a file that the user of the service reads.
+ * As {@link writeAtomically}, for a file readable only by its owner. A replaced file keeps its owner and permissions,
+ * so that root can write a file for the user of the service.
  */
 export async function writeSecretAtomically(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = await writeTemporary(path, [bytes], 0o600);

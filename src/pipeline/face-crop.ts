@@ -4,20 +4,20 @@ import { encodeJpeg, MAX_DECODED_SIDE } from './image/rgb-image';
 import { type Rotation, turnImage } from './image/turn-image';
 
 /**
- * How many times the longer side of the face box a crop is wide, and its longest side in pixels: a crop is then looked at as a
- * photo is. Settled on 100 photos: embeddings of the crops were more like those of the photos than with 2 and 320 pixels, at
- * 20 KB in place of 18 (docs/operations.md).
+ * Width of a crop as a multiple of the longer side of the face box, and its longest side in pixels: a crop is then
+ * processed like a photo. Chosen on 100 photos: embeddings of the crops were more similar to those of the photos than
+ * with 2 and 320 pixels, at 20 KB instead of 18 (docs/operations.md).
  */
 const CROP_ROOM = 2.4;
 const MAX_CROP_SIDE = 400;
 
 /**
- * Cuts a face out with its surroundings, so that any embedder can be put to it later: the square around its box, less what
- * leaves the picture, shrunk to {@link MAX_CROP_SIDE} and never enlarged, turned upright, as bright as the models saw it. Where
- * the whole image was taken for the face, it is the whole image.
+ * Crops a face with its surroundings for any later embedder: the square around its box, clipped at the picture, shrunk
+ * to {@link MAX_CROP_SIDE} but never enlarged, rotated upright, as bright as the models saw it. If the whole image was
+ * taken for the face, the crop is the whole image.
  *
  * @param face - in pixels of the image as the file shows it.
- * @param rotation - by which the image is turned to have its faces upright.
+ * @param rotation - rotation of the image that makes its faces upright.
  * @returns an encoded JPEG without metadata.
  * @throws {FaceError} IMAGE_CORRUPT, IMAGE_DECODE_TIMEOUT.
  */
@@ -29,7 +29,7 @@ export async function cropFace(
   const { originalWidth: width, originalHeight: height } = picture;
   const part: BoundingBox = landmarks == null ? box : around(box, CROP_ROOM);
   const side = Math.max(part.width, part.height);
-  // One less: what is cut out is rounded outward.
+  // One less, because the part is rounded outward.
   const wanted = Math.floor((Math.max(width, height) * (MAX_CROP_SIDE - 1)) / Math.max(side, 1));
   const image = await picture.partAt(part, { width, height }, Math.min(MAX_DECODED_SIDE, wanted), 0);
   return encodeJpeg(turnImage(image, rotation));

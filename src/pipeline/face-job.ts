@@ -8,16 +8,16 @@ import type {
   WholeImageMode,
 } from './face.types';
 
-/** What the worker does with one image. One round trip per image: bytes in, faces out. */
+/** Work on one image for the worker. One round trip per image: bytes in, faces out. */
 export interface FaceJob {
   task: 'detect' | 'represent' | 'analyze';
   /** Encoded image: JPEG, PNG, WebP, GIF, AVIF or TIFF. */
   image: Uint8Array;
-  /** Every model that the task runs, as {@link modelId} says it: only workers that hold all of them may be given the job. */
+  /** Every model of the task, by {@link modelId}: only workers that hold all of them may get the job. */
   models: readonly string[];
-  /** Not read where `wholeImage` is `always`. */
+  /** Ignored if `wholeImage` is `always`. */
   detector: string;
-  /** Name of the embedder; read by `represent` only. */
+  /** Name of the embedder; used only by `represent`. */
   embedder: string;
   selection: FaceSelection;
   /** At most this many faces, largest first. */
@@ -26,21 +26,23 @@ export interface FaceJob {
   minFaceSize: number;
   /** Overrides the scores of the detector's card, [0, 1]. */
   minDetectionScore?: number;
-  /** Measure the pixels of every selected face; read by `represent` only. Absent: no. */
+  /** Measure the pixels of every selected face; used only by `represent`. Absent: no. */
   quality?: true;
-  /** Cut every selected face out; read by `represent` only. Absent: no. */
+  /** Crop every selected face; used only by `represent`. Absent: no. */
   crop?: true;
   /** Hash the encoded image. Absent: no. */
   hash?: true;
-  /** Look at the picture as it is, not at its other turns. Absent: at those too where the first look leaves it in doubt. */
+  /**
+   * Detect only in the given rotation of the picture. Absent: also in the others if the first detection is doubtful.
+   */
   autoRotate?: false;
-  /** When the whole image is the face. Absent: never. */
+  /** Use of the whole image as the face. Absent: never. */
   wholeImage?: Exclude<WholeImageMode, 'never'>;
-  /** Faces are cut out by their boxes, not aligned; read by `represent` only. Absent: they are aligned. */
+  /** False: faces are cropped by their boxes, not aligned; used only by `represent`. Absent: faces are aligned. */
   align?: false;
-  /** Name of the model for each attribute that is estimated; read by `analyze` only. */
+  /** Name of the model for each estimated attribute; used only by `analyze`. */
   attributes?: Partial<Record<Attribute, string>>;
-  /** Names of the presentation attack models that judge every selected face. Absent: none does. */
+  /** Names of the presentation attack models for every selected face. Absent: none. */
   attackModels?: readonly string[];
 }
 
@@ -48,12 +50,12 @@ export interface FaceJob {
 export interface ModelRun {
   model: string;
   count: number;
-  /** Milliseconds of all of them. */
+  /** Total milliseconds of these runs. */
   ms: number;
 }
 
-/** Result of a {@link FaceJob}; which fields a face has follows from the task. */
+/** Result of a {@link FaceJob}; the task determines the fields of a face. */
 export type FaceJobResult = ImageFaces<FaceDetection | RepresentedFace | AnalyzedFace> & {
-  /** What the models ran since the last result of this worker. */
+  /** Model runs since the last result of this worker. */
   runs: ModelRun[];
 };

@@ -37,46 +37,48 @@ import type { PipelineModel } from './pipeline-model';
 import { type Rotation, turnBoxBack, turnLandmarkBack } from './image/turn-image';
 
 /**
- * Odds, as a logarithm, from which a face counts as aligned without a look at the other turns of the picture: with the length of
- * the embedding, and by the points alone. About one upright photo in a hundred is below.
+ * Logarithm of the odds at which a face counts as aligned without a detection in other rotations of the picture: with
+ * the length of the embedding, and by the points alone. About one upright photo in a hundred is below.
  */
 const SURE_SIGNAL = 1;
 const SURE_POINTS = -0.5;
-/** Below this a face is not plausibly aligned, and is not embedded. */
+/** Faces below this are not plausibly aligned, and are not embedded. */
 const LEAST_SIGNAL = -4;
-/** By its points alone, a face that only the finer look has found is taken for none below this: it finds things more often. */
+/** Minimum signal of the points of a face found only by the finer detection, which finds more false faces. */
 const LEAST_FINE_SIGNAL = -1;
 
-/** So many times the sound faces, or so much less doubt, another turn must have: most pictures are upright. */
+/** Another rotation needs this many times the sound faces, or this much less doubt: most pictures are upright. */
 const UPRIGHT_ADVANTAGE = 2;
 
-/** Longest side of the picture in which one face is looked for, pixels: detectors shrink it further. */
+/** Longest side of the picture for the detection of one face, in pixels: detectors shrink it further. */
 const FIRST_SIDE = 400;
-/** Longer side of the box of a face in pixels under which it is looked up in more pixels: an aligned face has 112. */
+/**
+ * Longer side of a face box in pixels below which the face is decoded in higher resolution: an aligned face has 112.
+ */
 const LEAST_FACE = 112;
-/** How many times the face the part is wide that is decoded around it: what a second look sees, turned by any angle. */
+/** Width of the decoded part around a face, as a multiple of the face: the area of a second detection at any angle. */
 const PART_ROOM = 3.2;
 
-/** The likelier first: cameras are held on their side more often than upside down. */
+/** Most likely first: cameras are held sideways more often than upside down. */
 const OTHER_ROTATIONS = [90, 270, 180] as const;
 
-/** What one look at the picture, turned or not, has found. */
+/** Result of one detection in the picture, rotated or not. */
 interface Look {
-  /** The picture, or the part of it, that `faces` are located in. */
+  /** The picture, or its part, with `faces`. */
   image: DecodedImage;
-  /** Size of the picture that they were looked for in, as a fraction of the file. */
+  /** Size of the picture for the detection, as a fraction of the file. */
   detectionScale: number;
   rotation: Rotation;
   faceCount: number;
-  /** Passes of the detector that were not needed. */
+  /** Remaining passes of the detector. */
   passesLeft: number;
-  /** Selected faces, embedded where the job asks for it. `signal`: of points and, once it is embedded, of its length. */
+  /** Selected faces, embedded if requested by the job. `signal`: of the points and, once embedded, of the length. */
   faces: (LocatedFace & Partial<EmbeddedFace>)[];
-  /** Faces that are aligned, to be expected by the odds. */
+  /** Expected number of aligned faces, by the odds. */
   soundFaces: number;
 }
 
-/** Decode, detect, landmarks, select, align, embed: all that is done with one image, in the worker. */
+/** Decode, detect, landmarks, select, align, embed: the processing of one image in the worker. */
 export class FacePipeline {
   constructor(
     private readonly models: ReadonlyMap<string, PipelineModel>,
@@ -114,8 +116,8 @@ export class FacePipeline {
   }
 
   /**
-   * Looks at the picture and, where its faces are in doubt, in the passes that are left; where its largest face lies across or
-   * is in doubt still, at its other turns. The best look counts.
+   * Detects faces in the picture. If they are doubtful, the remaining passes follow; if the largest face lies sideways
+   * or is still doubtful, the other rotations follow. The best result counts.
    */
   private async find(picture: Picture, job: FaceJob, clock: StageClock): Promise<Look> {
     const sureSignal = this.sureSignal(job);
@@ -126,7 +128,7 @@ export class FacePipeline {
         if (isBetter(look, best, advantage)) best = look;
         return look;
       } catch (error) {
-        // A look that is made out of doubt may see several faces where there is one.
+        // A repeated detection may find several faces in place of one.
         if (!(error instanceof FaceError) || error.code !== 'FACE_AMBIGUOUS') throw error;
         return null;
       }
@@ -137,7 +139,7 @@ export class FacePipeline {
     }
     const untried: Rotation[] = job.autoRotate === false ? [] : [...OTHER_ROTATIONS];
     while (untried.length > 0) {
-      // A face that lies across says which turn would bring it upright.
+      // A sideways face determines the rotation that makes it upright.
       const lead = untried.indexOf(rotationOf(best));
       if (lead < 0 && isSure(best, sureSignal)) break;
       const [rotation] = untried.splice(Math.max(lead, 0), 1);
@@ -146,7 +148,7 @@ export class FacePipeline {
     return best;
   }
 
-  /** Odds from which a face of this job is sure. */
+  /** Odds at which a face of this job is certain. */
   private sureSignal({ task, embedder, align }: FaceJob): number {
     if (task !== 'represent' || align === false) return SURE_POINTS;
     return this.model(embedder, 'embed').card.embedding?.rawLength == null ? SURE_POINTS : SURE_SIGNAL;
@@ -165,14 +167,14 @@ export class FacePipeline {
     const detectionScale =
       Math.max(whole.width, whole.height) / Math.max(picture.originalWidth, picture.originalHeight);
     const look = { ...located, rotation, detectionScale, soundFaces: soundFacesOf(found) };
-    // In another turn most faces are none: what has no chance is not embedded.
+    // In another rotation, most faces are false: hopeless ones are not embedded.
     const isHopeful = rotation === 0 || found.some(({ signal }) => signal > LEAST_SIGNAL);
     if (job.task !== 'represent' || found.length === 0 || !isHopeful) return look;
     const faces = await this.embed(image, found, job, clock);
     return { ...look, faces, soundFaces: soundFacesOf(faces) };
   }
 
-  /** Finds the faces that the job selects, and their points, in the last passes of the detector. */
+  /** Finds the selected faces of the job, and their points, in the last passes of the detector. */
   private async locate(
     picture: Picture,
     whole: DecodedImage,
@@ -182,18 +184,18 @@ export class FacePipeline {
     lastPasses: number,
   ): Promise<Pick<Look, 'image' | 'faceCount' | 'passesLeft'> & { faces: LocatedFace[] }> {
     const { detector, points } = this.detectorOf(job);
-    // Most pictures are upright: in another turn points have to look more like a face, unless an embedding will tell more.
+    // Most pictures are upright: in another rotation, points must fit a face better, unless an embedding decides later.
     const isDoubtful = rotation !== 0 && job.task !== 'represent';
     const scale = Math.max(whole.width, whole.height) / Math.max(whole.originalWidth, whole.originalHeight);
     const selection = { ...job, minFaceSize: job.minFaceSize * scale };
     const all = detector.passes;
-    // In other turns one pass has to do: more find more that is no face.
+    // Other rotations get one pass: more passes find more false faces.
     const passes = rotation === 0 ? all.slice(Math.max(0, all.length - lastPasses)) : all.slice(0, 1);
     for (const [index, pass] of passes.entries()) {
       const found = await clock.time('detectMs', () =>
         job.selection === 'all' ? detector.detectAll(whole, pass) : detector.detect(whole, pass),
       );
-      // Selection needs boxes alone: landmarks are found for the chosen faces only.
+      // Selection needs only boxes: landmarks are found for the selected faces only.
       const selected = selectFaces(found, whole.width, whole.height, selection);
       const { image, faces: enlarged } = await this.enlarge(picture, whole, rotation, selected, job);
       const faces = await clock.time('detectMs', () =>
@@ -201,7 +203,7 @@ export class FacePipeline {
       );
       const least = isDoubtful ? 0 : -MAX_SIGNAL;
       const likely = faces.filter(({ signal, isFine }) => signal > (isFine ? LEAST_FINE_SIGNAL : least));
-      // A pass whose faces look like none has found nothing.
+      // A pass with only false faces has found nothing.
       if (likely.length > 0) {
         const faceCount = found.length - (selected.length - likely.length);
         return { image, faceCount, faces: likely, passesLeft: passes.length - index - 1 };
@@ -210,7 +212,7 @@ export class FacePipeline {
     return { image: whole, faceCount: 0, faces: [], passesLeft: 0 };
   }
 
-  /** A face in the pixels that the models need, as far as the file has them. */
+  /** A face in the resolution that the models need, as far as the file has it. */
   private async enlarge(
     picture: Picture,
     whole: DecodedImage,
@@ -220,15 +222,15 @@ export class FacePipeline {
   ): Promise<{ image: DecodedImage; faces: DetectedFace[] }> {
     const side = Math.max(whole.width, whole.height);
     const largest = Math.min(MAX_DECODED_SIDE, Math.max(picture.originalWidth, picture.originalHeight));
-    // Several faces are looked for in all pixels from the start.
+    // Several faces are detected in full resolution from the start.
     if (faces.length !== 1 || job.task === 'detect' || side >= largest) return { image: whole, faces };
     const [face] = faces;
     const faceSide = Math.max(face.box.width, face.box.height);
     if (faceSide >= LEAST_FACE) return { image: whole, faces };
     const wanted = Math.ceil((side * LEAST_FACE) / Math.max(faceSide, 1));
-    // Shrinking by less than a half costs more than it saves.
+    // Shrinking by less than half costs more than it saves.
     const maxSide = wanted * 2 > largest ? largest : wanted;
-    // What judges presentations looks at the surroundings too, and the whole image may stand in for a face.
+    // Presentation attack models also see the surroundings, and the whole image may be taken for the face.
     const isPartEnough = job.attackModels == null && job.wholeImage == null;
     const image = !isPartEnough
       ? await picture.at(maxSide, rotation)
@@ -245,15 +247,15 @@ export class FacePipeline {
     };
   }
 
-  /** Longest side of the picture in which faces are looked for, pixels. */
+  /** Longest side of the picture for the detection, in pixels. */
   private firstSide(job: FaceJob): number {
     const models = [job.task === 'represent' ? job.embedder : null, ...Object.values(job.attributes ?? {})];
-    // These cut faces out as their peer does, from all pixels.
+    // These models crop faces as DeepFace does, in full resolution.
     const isAsPeer = models.some((name) => name != null && this.model(name).card.family === 'upright-crop');
     return job.selection === 'all' || isAsPeer ? MAX_DECODED_SIDE : FIRST_SIDE;
   }
 
-  /** Says of every face whether it may be a picture of one, where that is asked for. */
+  /** Scores every face for presentation attacks, if requested. */
   private async judge<F extends FaceDetection>(
     image: RgbImage,
     faces: F[],
@@ -279,13 +281,13 @@ export class FacePipeline {
     );
     const embedded = await clock.time('embedMs', () => embedFaces(pixels, faces.length, session, card));
     return faces.map((face, i) => {
-      // Of faces that are cut out by their boxes nobody has measured it.
+      // Not measured for faces cropped by their boxes.
       const length = job.align === false ? 0 : lengthSignal(embedded[i].embeddingNorm, embedding);
       return { ...face, ...embedded[i], signal: face.signal + length };
     });
   }
 
-  /** What the job asks for of the faces that were found, and how many of them are left out because they are not aligned. */
+  /** Requested results for the found faces, and the number of faces omitted as not aligned. */
   private async describe(
     look: Look,
     job: FaceJob,
@@ -344,7 +346,7 @@ export class FacePipeline {
   }
 }
 
-/** Runs a model once on black pixels, so that the first request finds memory and kernels ready. */
+/** Runs a model once on black pixels, so that memory and kernels are ready for the first request. */
 export async function warmUp({ card, session }: PipelineModel): Promise<void> {
   const { width, height } = card.input;
   const { data, dims } = toInputTensor(new Uint8Array(width * height * 3), 1, width, height, card.input);
@@ -363,14 +365,17 @@ function soundFacesOf(faces: readonly { signal: number }[]): number {
   return faces.reduce((sum, { signal }) => sum + scoreOf(signal), 0);
 }
 
-/** The rotation that brings the largest face upright, which may lie across in the picture that was looked at. */
+/** Rotation that makes the largest face upright, which may lie sideways in the picture. */
 function rotationOf({ rotation, faces }: Look): Rotation {
   if (faces.length === 0) return 0;
   const quarters = Math.round(faces[0].roll / (Math.PI / 2));
   return ((((rotation - quarters * 90) % 360) + 360) % 360) as Rotation;
 }
 
-/** Whether a look has more sound faces than another: `advantage` times as many, or so many times fewer doubtful ones. */
+/**
+ * Whether a result has more sound faces than another: `advantage` times as many, or that many times fewer doubtful
+ * ones.
+ */
 function isBetter(look: Look, other: Look, advantage: number): boolean {
   const doubtOf = ({ faces, soundFaces }: Look) => faces.length - soundFaces;
   return (
@@ -413,13 +418,16 @@ class StageClock {
   }
 }
 
-/** Boxes and landmarks in a picture of another size, or another part of it. @param from, to - where the whole picture lies in each. */
+/**
+ * Boxes and landmarks in a picture of another size, or another part of it. @param from, to - position of the whole
+ * picture in each.
+ */
 function inFrame<F extends { box: BoundingBox; landmarks?: Landmarks | null }>(
   face: F,
   from: BoundingBox,
   to: BoundingBox,
 ): F {
-  // Multiplied first: the edge of the picture stays a whole number.
+  // Multiplied first, so that the edge of the picture stays a whole number.
   const toX = (x: number) => ((x - from.x) * to.width) / from.width + to.x;
   const toY = (y: number) => ((y - from.y) * to.height) / from.height + to.y;
   const { x, y, width, height } = face.box;
@@ -443,7 +451,7 @@ function inFrame<F extends { box: BoundingBox; landmarks?: Landmarks | null }>(
   };
 }
 
-/** The face in pixels of the file: as it is without the turn, and as large as it is. */
+/** The face in pixels of the file: without rotation, in original size. */
 function toFilePixels<F extends FaceDetection>(
   face: F,
   { image, rotation }: Look,

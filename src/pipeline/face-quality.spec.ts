@@ -69,7 +69,7 @@ describe(measureFaces.name, () => {
     expect(detailed?.brightness).toBeCloseTo(130 / 255, 1);
     expect(detailed?.sharpness).toBeGreaterThan(1000);
     expect(measureFaces(image, [])).toEqual([]);
-    // Without landmarks nothing says where the face is; the others are measured all the same.
+    // Without landmarks, the position of the face is unknown; the other faces are still measured.
     const unlocated = { ...at(80), landmarks: null };
     expect(measureFaces(image, [unlocated, at(80)])).toEqual([null, dark]);
   });

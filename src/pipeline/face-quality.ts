@@ -2,12 +2,12 @@ import { alignFaces } from './align/align-faces';
 import type { FaceDetection, PixelQuality } from './face.types';
 import type { RgbImage } from './image/rgb-image';
 
-/** Every face is measured on the same aligned square, whatever the embedder's: figures of all embedders compare. */
+/** Every face is measured on the same aligned square, so that figures of all embedders can be compared. */
 const FAMILY = 'arcface-112';
 const SIZE = 112;
 /**
- * Part of the square that is measured, pixels, from (inclusive) to (exclusive): brows to chin. Around it is background,
- * and black where the square leaves the image.
+ * Measured part of the square in pixels, from (inclusive) to (exclusive): brows to chin. The rest is background, or
+ * black outside the image.
  */
 const X = [24, 88] as const;
 const Y = [36, 100] as const;
@@ -15,10 +15,10 @@ const Y = [36, 100] as const;
 /**
  * Sharpness and brightness of faces, measured on their aligned squares.
  *
- * Gray is the luma of ITU-R BT.601. Sharpness is the variance of its 4-neighbor Laplacian. A face that is smaller in the
- * image than the square is stretched and so comes out as blurred: what counts is the detail that there is.
+ * Gray is the luma of ITU-R BT.601. Sharpness is the variance of its 4-neighbor Laplacian. A face smaller than the
+ * square is enlarged and therefore measured as blurred: only its actual detail counts.
  *
- * @returns `null` for a face without landmarks: where its brows and chin are is not known.
+ * @returns `null` for a face without landmarks, because the position of its brows and chin is unknown.
  */
 export function measureFaces(
   image: RgbImage,

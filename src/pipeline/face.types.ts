@@ -31,45 +31,47 @@ export interface BoundingBox {
 export type Landmarks = readonly [Point, Point, Point, Point, Point];
 
 /**
- * What calls do about presentation attacks: `off`: nothing; `report`: every face has a score; `require`: a face that is not
- * labeled `real` is refused.
+ * Handling of presentation attacks: `off`: none; `report`: every face has a score; `require`: a face not labeled `real`
+ * is refused.
  */
 export const PRESENTATION_ATTACK_POLICIES = ['off', 'report', 'require'] as const;
 export type PresentationAttackPolicy = (typeof PRESENTATION_ATTACK_POLICIES)[number];
 
 /**
- * `real`: the score is at least that of the card; else the likelier of `print_or_screen` and `mask`; `insufficient_context`:
- * too little of the surroundings is in the image to tell.
+ * `real`: the score is at least that of the card; else the likelier of `print_or_screen` and `mask`;
+ * `insufficient_context`: the image shows too little of the surroundings.
  */
 export const PRESENTATION_ATTACK_LABELS = [...PRESENTATION_CLASSES, 'insufficient_context'] as const;
 export type PresentationAttackLabel = (typeof PRESENTATION_ATTACK_LABELS)[number];
 
-/** Whether a face was in front of the camera itself, or a picture or a mask of one: a signal, no proof. */
+/** Whether the camera saw a face itself, or a picture or a mask of one: a signal, no proof. */
 export interface PresentationAttack {
-  /** Softmax output for `real`, [0, 1]; of several models the mean. No calibrated probability. `null` without context. */
+  /**
+   * Softmax output for `real`, [0, 1]; mean of several models. Not a calibrated probability. `null` without context.
+   */
   score: number | null;
   label: PresentationAttackLabel;
 }
 
 /** A face found in an image. */
 export interface FaceDetection {
-  /** The whole image where that was taken for the face, see {@link WHOLE_IMAGE_MODES}. */
+  /** The whole image if it was taken for the face, see {@link WHOLE_IMAGE_MODES}. */
   box: BoundingBox;
-  /** `null` where the whole image was taken for the face. */
+  /** `null` if the whole image was taken for the face. */
   landmarks: Landmarks | null;
-  /** Detector's own score, [0, 1]. Not comparable between detectors. 0 where the whole image was taken for the face. */
+  /** Score of the detector, [0, 1]. Not comparable between detectors. 0 if the whole image was taken for the face. */
   detectionScore: number;
   /**
-   * How likely the face is upright and aligned: how well its points fit a face and, where it was embedded, how long the raw
-   * embedding is, (0, 1). Settled on few photos: for comparing, not a calibrated probability. `null` where the whole image was
-   * taken for the face.
+   * Likelihood that the face is upright and aligned, (0, 1): from the fit of its points to a face and, if embedded, the
+   * length of the raw embedding. Fitted on few photos: for comparisons, not a calibrated probability. `null` if the
+   * whole image was taken for the face.
    */
   alignmentScore: number | null;
-  /** Where it was asked for. */
+  /** Present if requested. */
   presentationAttack?: PresentationAttack;
 }
 
-/** What the pixels of a face tell of its use as a reference. */
+/** Pixel quality of a face, for its use as a reference. */
 export interface PixelQuality {
   /** Variance of the Laplacian of the aligned face, gray levels squared, [0, inf); small is blurred. */
   sharpness: number;
@@ -91,19 +93,19 @@ export interface FacePose {
 export interface RepresentedFace extends FaceDetection {
   /** `Float32Array [D]`, unit length. */
   embedding: Float32Array;
-  /** Length of the vector before it was brought to unit length; `embedding * embeddingNorm` is the raw vector. */
+  /** Length of the vector before normalization; `embedding * embeddingNorm` is the raw vector. */
   embeddingNorm: number;
-  /** Where it was asked for, and the face has landmarks. */
+  /** Present if requested, for a face with landmarks. */
   quality?: PixelQuality;
-  /** Where it was asked for: the face with its surroundings, upright, as an encoded JPEG of at most 400 pixels a side. */
+  /** Present if requested: the face with its surroundings, upright, as an encoded JPEG of at most 400 pixels a side. */
   crop?: Uint8Array;
 }
 
-/** A face with estimated attributes: those that were asked for. */
+/** A face with the requested estimated attributes. */
 export interface AnalyzedFace extends FaceDetection {
   /** Estimated age in years. */
   age?: number;
-  /** The gender with the larger score, as the network saw it. */
+  /** The gender with the larger score of the network. */
   gender?: Gender;
   /** Softmax outputs, [0, 1], sum 1. Not calibrated probabilities. */
   genderScores?: Record<Gender, number>;
@@ -130,8 +132,8 @@ export interface StageTimings {
   attributesMs: number;
   presentationAttackMs: number;
   /**
-   * How the cache took it; absent where there is none. `hit`: answered from it; `shared`: the same image was being worked
-   * on already, and its answer went to both; `miss`: worked on.
+   * Cache outcome; absent without a cache. `hit`: answered from the cache; `shared`: the same image was already in
+   * progress, and its answer went to both; `miss`: processed.
    */
   cache?: CacheOutcome;
 }
@@ -147,7 +149,7 @@ export const NO_TIMINGS: Readonly<Omit<StageTimings, 'cache'>> = {
   presentationAttackMs: 0,
 };
 
-/** Stages in the order in which an image goes through them, with their field of {@link StageTimings}. */
+/** Stages in their order for an image, with their field of {@link StageTimings}. */
 export const STAGES = {
   queue: 'queueMs',
   decode: 'decodeMs',
@@ -161,7 +163,7 @@ export const STAGES = {
 export const CACHE_OUTCOMES = ['hit', 'shared', 'miss'] as const;
 export type CacheOutcome = (typeof CACHE_OUTCOMES)[number];
 
-/** What is known of one image and of the faces that were selected in it. */
+/** Result of one image with its selected faces. */
 export interface ImageFaces<F extends FaceDetection> {
   /** Width in pixels of the image as the file shows it (EXIF applied). */
   imageWidth: number;
@@ -172,33 +174,33 @@ export interface ImageFaces<F extends FaceDetection> {
    * pixels of the image as the file shows it; left and right of the landmarks are those of the upright face.
    */
   rotation: number;
-  /** Size of the picture that the detector had, as a fraction of the image, (0, 1]: under 1 where it was shrunk before. */
+  /** Size of the picture given to the detector, as a fraction of the image, (0, 1]: below 1 if it was shrunk. */
   detectionScale: number;
-  /** Selected faces that were not embedded because they are not plausibly aligned. */
+  /** Number of selected faces not embedded because they are not plausibly aligned. */
   unalignedCount: number;
-  /** Number of faces found, before selection and `maxFaces`; 0 where none was found or none was looked for. */
+  /** Number of faces found, before selection and `maxFaces`; 0 if none was found or detection did not run. */
   faceCount: number;
   /** Selected faces: largest box first. */
   faces: F[];
   timings: StageTimings;
-  /** Where it was asked for: sha256 of the encoded image, 64 hexadecimal digits. */
+  /** Present if requested: sha256 of the encoded image, 64 hexadecimal digits. */
   imageHash?: string;
 }
 
 /**
- * Which faces of an image count: `best` the largest; `centerLargest` the largest after subtracting twice the squared
- * distance to the center; `single` the only one (several are FACE_AMBIGUOUS); `all` every one.
+ * Selected faces of an image: `best` the largest; `centerLargest` the largest after subtracting twice the squared
+ * distance to the center; `single` the only one (several are FACE_AMBIGUOUS); `all` all faces.
  */
 export const FACE_SELECTIONS = ['best', 'centerLargest', 'single', 'all'] as const;
 export type FaceSelection = (typeof FACE_SELECTIONS)[number];
 
 /**
- * When the whole image is taken for the one face: `never`; `ifNoFace`: where none is found; `always`: no detection is run.
- * Such a face has no landmarks, so it is not aligned: the image should be a face and little else.
+ * Use of the whole image as the only face: `never`; `ifNoFace`: if none is found; `always`: without detection. Such a
+ * face has no landmarks, so it is not aligned: the image should show a face and little else.
  */
 export const WHOLE_IMAGE_MODES = ['never', 'ifNoFace', 'always'] as const;
 export type WholeImageMode = (typeof WHOLE_IMAGE_MODES)[number];
 
-/** Measures of how far apart two embeddings are. */
+/** Metrics for the distance of two embeddings. */
 export const METRICS = ['cosine', 'euclidean', 'euclidean_l2', 'angular'] as const;
 export type Metric = (typeof METRICS)[number];

@@ -64,7 +64,7 @@ describe(toInputTensor.name, () => {
     // 1 to 6: mean 3.5, mean of the squared differences 35 / 12 (of all, and not of all but one). BGR.
     const first = [3, 2, 1, 6, 5, 4].map((value) => Math.fround((value - 3.5) / Math.sqrt(35 / 12)));
     Array.from(data.subarray(0, 6)).forEach((value, i) => expect(value).toBeCloseTo(first[i], 6));
-    // 7 to 12 are as far apart.
+    // 7 to 12 have the same differences.
     Array.from(data.subarray(6)).forEach((value, i) => expect(value).toBeCloseTo(first[i], 6));
   });
 
@@ -106,7 +106,7 @@ describe(runBatch.name, () => {
   it('makes as few runs as the largest batch allows, and puts their rows together', async () => {
     const batches: number[] = [];
     const session: TensorSession = {
-      // Answers each crop with its first value.
+      // Returns the first value of each crop.
       async run(data, dims) {
         batches.push(dims[0]);
         const size = data.length / dims[0];

@@ -1,11 +1,11 @@
 import type { CardInput } from '../models/model-card';
 
-/** Weights of red, green and blue in gray: the luma of ITU-R BT.601, as OpenCV has it. */
+/** Weights of red, green and blue in gray: the luma of ITU-R BT.601, as in OpenCV. */
 const LUMA = [0.299, 0.587, 0.114] as const;
 
 /**
- * Brings RGB pixels into the form a graph takes: layout, color order or gray, value = (pixel - mean) / std, those of the
- * card or of each image.
+ * Converts RGB pixels to the input of a graph: layout, color order or gray, value = (pixel - mean) / std, with mean and
+ * std of the card or of each image.
  *
  * @param pixels - `Uint8Array [N * H * W * 3]` NHWC RGB, 0..255.
  */
@@ -23,7 +23,7 @@ export function toInputTensor(
   const plane = width * height;
   const data = new (dtype === 'uint8' ? Uint8Array : Float32Array)(batch * plane * channels);
   if (channels === 1) {
-    // Rounded where the graph takes bytes: an array of them would cut off.
+    // Rounded for a byte input, because a byte array truncates.
     const rounding = dtype === 'uint8' ? 0.5 : 0;
     for (let i = 0, source = 0; i < data.length; i++, source += 3) {
       const gray = pixels[source] * LUMA[0] + pixels[source + 1] * LUMA[1] + pixels[source + 2] * LUMA[2];
@@ -51,9 +51,9 @@ export function toInputTensor(
 }
 
 /**
- * Brings the values of one image to mean 0 and, over all channels together, standard deviation 1.
+ * Standardizes the values of one image to mean 0 and standard deviation 1, over all channels together.
  *
- * An image of one value has none of its own and becomes 0 throughout.
+ * An image of one single value becomes 0 throughout.
  */
 function standardizeImage(values: Float32Array | Uint8Array): void {
   let sum = 0;

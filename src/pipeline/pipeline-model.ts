@@ -1,7 +1,7 @@
 import type { ModelCard } from '../models/model-card';
 import type { TensorSession } from './tensor-session';
 
-/** A model that is loaded. */
+/** A loaded model. */
 export interface PipelineModel {
   card: ModelCard;
   session: TensorSession;

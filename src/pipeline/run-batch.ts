@@ -3,7 +3,7 @@ import { toInputTensor } from './input-tensor';
 import type { OutputTensor, TensorSession } from './tensor-session';
 
 /**
- * Runs crops of one size through a graph in as few runs as its largest batch allows.
+ * Runs crops of one size through a graph, in as few runs as its largest batch allows.
  *
  * @param pixels - `Uint8Array [N * H * W * 3]` NHWC RGB, N crops.
  * @returns each output with N rows.

@@ -5,7 +5,7 @@ interface Located {
   box: BoundingBox;
 }
 
-/** Which of the found faces count. */
+/** Selection of the found faces. */
 export interface SelectOptions {
   selection: FaceSelection;
   maxFaces: number;
@@ -14,9 +14,9 @@ export interface SelectOptions {
 }
 
 /**
- * The faces that count, largest first (for `centerLargest`, the chosen one).
+ * Selects faces, largest first (for `centerLargest`, the chosen one).
  *
- * @throws {FaceError} FACE_AMBIGUOUS for several faces under `single`; `details.faceCount` says how many.
+ * @throws {FaceError} FACE_AMBIGUOUS for several faces with `single`; `details.faceCount` is their number.
  */
 export function selectFaces<F extends Located>(
   faces: readonly F[],
@@ -52,7 +52,7 @@ function area({ box }: Located): number {
   return box.width * box.height;
 }
 
-/** @see peers.md 5.2: area minus twice the squared distance to the center, as InsightFace ranks faces. */
+/** @see peers.md 5.2: area minus twice the squared distance to the center, the ranking of InsightFace. */
 function squaredDistanceToCenter({ box }: Located, imageWidth: number, imageHeight: number): number {
   const dx = box.x + box.width / 2 - imageWidth / 2;
   const dy = box.y + box.height / 2 - imageHeight / 2;

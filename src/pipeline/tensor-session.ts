@@ -7,8 +7,8 @@ import { PREPARED_GRAPH, PREPARED_WEIGHTS } from '../models/prepared-model';
 import { toInputTensor } from './input-tensor';
 
 /**
- * Weights of fewer bytes stay inside the graph file: a mapping of its own would not pay. With 1,024 in its place the prepared
- * MiniFASNets end their process (SIGSEGV in the first run, onnxruntime-node 1.30.0); why is not known.
+ * Weights of fewer bytes stay in the graph file: a separate mapping would not pay. With 1,024 instead, the prepared
+ * MiniFASNets crash their process (SIGSEGV in the first run, onnxruntime-node 1.30.0); the cause is unknown.
  */
 const MIN_MAPPED_BYTES = 4096;
 /** Largest difference between the outputs of a prepared model and of its file, relative, absolute below 1. */
@@ -20,9 +20,9 @@ export interface OutputTensor {
   dims: readonly number[];
 }
 
-/** A loaded graph with one input. The pipeline knows only this, so that its specs need no runtime. */
+/** A loaded graph with one input. The pipeline depends only on this interface, so that its specs need no runtime. */
 export interface TensorSession {
-  /** Runs the graph; outputs come in the order of the card. */
+  /** Runs the graph; outputs are in the order of the card. */
   run(data: Uint8Array | Float32Array, dims: number[]): Promise<OutputTensor[]>;
   release(): Promise<void>;
 }
@@ -30,10 +30,10 @@ export interface TensorSession {
 /**
  * Loads a graph and checks it against its card.
  *
- * @param source - bytes of a model file; or path of a prepared graph: its weights are mapped, and shared with every other
- * process that maps them.
- * @throws {FaceError} MODEL_INVALID where the runtime refuses it, MODEL_SHAPE_MISMATCH where input or outputs are not
- * what the card says.
+ * @param source - bytes of a model file, or path of a prepared graph: its weights are mapped, and shared with all other
+ * processes that map them.
+ * @throws {FaceError} MODEL_INVALID if the runtime refuses it, MODEL_SHAPE_MISMATCH if input or outputs differ from the
+ * card.
  */
 export function openSession(
   source: Uint8Array | string,
@@ -44,12 +44,12 @@ export function openSession(
 }
 
 /**
- * Rewrites a graph so that it runs faster ({@link rewriteModel}), optimizes it for this machine and writes it so that
- * {@link openSession} can map it: {@link PREPARED_GRAPH} and, prepacked, {@link PREPARED_WEIGHTS}. Then runs the file and
- * what was written once on the same pixels.
+ * Rewrites a graph for speed ({@link rewriteModel}), optimizes it for this machine and writes it for mapping by
+ * {@link openSession}: {@link PREPARED_GRAPH} and, prepacked, {@link PREPARED_WEIGHTS}. Then runs the original and the
+ * written graph once on the same pixels.
  *
- * @param directory - where the two files are written.
- * @throws {FaceError} as {@link openSession}; INFERENCE_FAILED where the written graph gives other outputs.
+ * @param directory - folder of the two files.
+ * @throws {FaceError} as {@link openSession}; INFERENCE_FAILED if the written graph returns other outputs.
  */
 export async function prepareSession(bytes: Uint8Array, directory: string, card: ModelCard): Promise<void> {
   const path = join(directory, PREPARED_GRAPH);
@@ -90,7 +90,7 @@ function sessionOptions(
     intraOpNumThreads: intraOpThreads,
     interOpNumThreads: 1,
     graphOptimizationLevel,
-    // A plan of the memory of a run is a second block beside the arena's own, and makes no run faster.
+    // The memory pattern of a run takes a second block beside the arena, and makes no run faster.
     enableMemPattern: false,
     logSeverityLevel: 3,
     // Spinning threads take the core away from decoding (docs/architecture.md).
@@ -105,7 +105,7 @@ async function open(
 ): Promise<TensorSession> {
   let session: InferenceSession;
   try {
-    // Declared once for each of the two, and not for either.
+    // Declared with one overload for each type, but not for their union.
     session = await InferenceSession.create(source as Uint8Array, options);
   } catch (error) {
     throw new FaceError(
@@ -140,7 +140,7 @@ async function open(
 }
 
 /**
- * Loads a file as it is, without making it faster, and runs it once on noise that is the same every time.
+ * Loads a file unoptimized, and runs it once on reproducible noise.
  *
  * @throws {FaceError} as {@link openSession}.
  */
@@ -148,11 +148,11 @@ export async function runOnce(path: string, card: ModelCard): Promise<OutputTens
   return runNoise(await openSession(path, card, 1), card);
 }
 
-/** Runs noise that is the same every time, and releases the session. */
+/** Runs reproducible noise, and releases the session. */
 async function runNoise(session: TensorSession, { input }: ModelCard): Promise<OutputTensor[]> {
   const { width, height } = input;
   const pixels = new Uint8Array(width * height * 3);
-  // Linear congruential; the upper bits are noise enough for pixels.
+  // Linear congruential generator; the upper bits are random enough for pixels.
   for (let i = 0, state = 1; i < pixels.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     pixels[i] = state >>> 24;
@@ -160,7 +160,7 @@ async function runNoise(session: TensorSession, { input }: ModelCard): Promise<O
   try {
     const { data, dims } = toInputTensor(pixels, 1, width, height, input);
     const outputs = await session.run(data, dims);
-    // Copies: whose memory the outputs are once the session is gone, the runtime does not say.
+    // Copied, because the runtime does not define the lifetime of outputs after the session is released.
     return outputs.map((output) => ({ ...output, data: output.data.slice() }));
   } finally {
     await session.release();
@@ -172,7 +172,7 @@ function isSame(expected: OutputTensor, received: OutputTensor): boolean {
   return expected.data.every((value, i) => {
     const other = received.data[i];
     const isClose = Math.abs(value - other) <= MAX_DIFFERENCE * Math.max(1, Math.abs(value));
-    // What overflows in one overflows in the other.
+    // A value that overflows in one overflows in the other.
     return isClose || Object.is(value, other);
   });
 }
@@ -204,7 +204,7 @@ function checkShapes(session: InferenceSession, card: ModelCard, outputNames: (s
   });
 }
 
-/** A dimension of -1, or one that the graph leaves open, fits any; a batch of more than 1 must be left open. */
+/** A dimension of -1, or an open one in the graph, matches any; a batch of more than 1 must be open. */
 function matches(found: ValueMetadata, type: string, dims: readonly number[], openBatch: boolean): boolean {
   if (!found.isTensor || found.type !== type || found.shape.length !== dims.length) return false;
   return found.shape.every((size, axis) => {

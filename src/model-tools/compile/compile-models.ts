@@ -24,7 +24,7 @@ import { writeAtomically } from '../../models/write-atomically';
 /** Reads the weights of one model and adds its inputs, operations and outputs to an empty graph. */
 type AddNetwork = (graph: OnnxGraph, weightsFolder: string, weights: Buffer) => void | Promise<void>;
 
-/** How the network of each model of `COMPILED_MODELS` is built. */
+/** Builders of the networks of `COMPILED_MODELS`. */
 const NETWORKS: Readonly<Record<string, AddNetwork>> = {
   'rfb-320': fromFaceplugin(buildRfb320),
   'face-landmark-68': fromFaceApi('face_landmark_68_model', buildFaceLandmark68),
@@ -36,7 +36,7 @@ const NETWORKS: Readonly<Record<string, AddNetwork>> = {
   'face-resnet-128': fromFaceApi('face_recognition_model', buildFaceResnet128),
 };
 
-/** @param leftovers - starts of the names of tensors that the network does not need. */
+/** @param leftovers - name prefixes of tensors that the network does not need. */
 function fromFaceApi(
   weights: string,
   build: (graph: OnnxGraph, manifest: WeightsManifest) => void,
@@ -53,7 +53,7 @@ function fromFaceplugin(build: (graph: OnnxGraph, source: OnnxModel) => void): A
   return (graph, _folder, weights) => build(graph, decodeModel(weights));
 }
 
-/** Where the weights of a package lie. */
+/** Folder of the weights of a package. */
 function packagedWeightsFolder(name: keyof typeof WEIGHT_PACKAGES): string {
   try {
     return join(dirname(require.resolve(`${name}/package.json`)), 'model');
@@ -69,15 +69,15 @@ function packagedWeightsFolder(name: keyof typeof WEIGHT_PACKAGES): string {
 }
 
 /**
- * Compiles one model of {@link COMPILED_MODELS} in memory. The same weights always give the same bytes.
+ * Compiles one model of {@link COMPILED_MODELS} in memory. The same weights always produce the same bytes.
  *
  * Runs on the calling thread, up to a few hundred milliseconds for the big networks.
  *
- * @param weightsFolder - where the weight files lie. @defaultValue the folder of the npm package
+ * @param weightsFolder - folder of the weight files. @defaultValue the folder of the npm package
  * @returns an ONNX file, float32 weights, opset 17.
- * @throws {FaceError} MODEL_NOT_FOUND when the name is unknown, or the package or a weight file is absent.
- * @throws {FaceError} MODEL_CHECKSUM_MISMATCH when the weights are not the ones the network was written for.
- * @throws {FaceError} MODEL_INVALID when weights do not fit each other or the network.
+ * @throws {FaceError} MODEL_NOT_FOUND if the name is unknown, or the package or a weight file is absent.
+ * @throws {FaceError} MODEL_CHECKSUM_MISMATCH if the weights are not those of the network.
+ * @throws {FaceError} MODEL_INVALID if weights do not match each other or the network.
  */
 export async function compileModel(name: string, weightsFolder?: string): Promise<Buffer> {
   const { package: weightsPackage, file, weightsSha256 } = compiledModel(name);
@@ -97,12 +97,12 @@ export async function compileModel(name: string, weightsFolder?: string): Promis
 }
 
 /**
- * Compiles one model and puts its file into `directory`, which is made if needed.
+ * Compiles one model and writes its file to `directory`, which is created if absent.
  *
- * Several processes may do this at the same time: files appear whole or not at all, and all write the same bytes.
+ * Several processes may do this at the same time: files are written atomically, all with the same bytes.
  *
  * @returns the path of the file.
- * @throws {FaceError} FACE_OPTIONS_INVALID where the folder cannot be written; as {@link compileModel} otherwise.
+ * @throws {FaceError} FACE_OPTIONS_INVALID if the folder is not writable; as {@link compileModel} otherwise.
  */
 export async function compileInto(directory: string, name: string, weightsFolder?: string): Promise<string> {
   const path = join(directory, compiledFileName(name));

@@ -9,14 +9,14 @@ export interface WeightTensor {
   data: Float32Array;
 }
 
-/** How a value was turned into a byte: value = byte * scale + min. */
+/** Quantization of a value to a byte: value = byte * scale + min. */
 interface Quantization {
   dtype: string;
   scale: number;
   min: number;
 }
 
-/** One tensor as the manifest describes it. */
+/** Description of one tensor in the manifest. */
 interface ManifestEntry {
   name: string;
   shape: number[];
@@ -29,17 +29,17 @@ interface ManifestGroup {
   weights: ManifestEntry[];
 }
 
-/** A manifest entry and the bytes that belong to it. */
+/** A manifest entry and its bytes. */
 interface StoredTensor {
   entry: ManifestEntry;
   bytes: Buffer;
 }
 
 /**
- * The weights of one network in the format of TensorFlow.js: `<base>-weights_manifest.json` and its .bin files, where
- * the tensors lie one after the other in the order of the manifest.
+ * The weights of one network in the format of TensorFlow.js: `<base>-weights_manifest.json` and its .bin files, with
+ * the tensors in the order of the manifest.
  *
- * It remembers what was asked for, so that a compiler that forgets a layer is found out: see {@link assertAllUsed}.
+ * It records the tensors read, to detect a compiler that omits a layer: see {@link assertAllUsed}.
  */
 export class WeightsManifest {
   private readonly tensors = new Map<string, StoredTensor>();
@@ -48,8 +48,8 @@ export class WeightsManifest {
   /**
    * @param baseName - file name without `-weights_manifest.json`; names the network in messages.
    * @param groups - the parsed manifest.
-   * @param bytes - the .bin files of all groups, one after the other.
-   * @throws {FaceError} MODEL_INVALID when the manifest does not account for every byte.
+   * @param bytes - the .bin files of all groups, concatenated.
+   * @throws {FaceError} MODEL_INVALID if the manifest does not cover every byte.
    */
   constructor(
     private readonly baseName: string,
@@ -75,7 +75,7 @@ export class WeightsManifest {
   /**
    * Reads manifest and weights from a folder.
    *
-   * @throws {FaceError} MODEL_NOT_FOUND when a file is absent, MODEL_INVALID when one is malformed.
+   * @throws {FaceError} MODEL_NOT_FOUND if a file is absent, MODEL_INVALID if one is malformed.
    */
   static async read(folder: string, baseName: string): Promise<WeightsManifest> {
     const manifestName = `${baseName}-weights_manifest.json`;
@@ -88,7 +88,7 @@ export class WeightsManifest {
   /**
    * Returns one tensor as float32; bytes become byte * scale + min, computed in float64 and then rounded.
    *
-   * @throws {FaceError} MODEL_INVALID when there is no such tensor or it does not hold floats.
+   * @throws {FaceError} MODEL_INVALID if the tensor does not exist or does not hold floats.
    */
   tensor(name: string): WeightTensor {
     const stored = this.tensors.get(name);
@@ -100,10 +100,10 @@ export class WeightsManifest {
   }
 
   /**
-   * Checks that every tensor was asked for, or is known not to matter.
+   * Checks that every tensor was read or is known to be unused.
    *
-   * @param leftovers - starts of the names of tensors that the network does not need.
-   * @throws {FaceError} MODEL_INVALID naming the tensors that were forgotten.
+   * @param leftovers - name prefixes of tensors that the network does not need.
+   * @throws {FaceError} MODEL_INVALID naming the tensors that were not read.
    */
   assertAllUsed(leftovers: readonly string[] = []): void {
     const forgotten = [...this.tensors.keys()].filter(
@@ -127,7 +127,7 @@ export class WeightsManifest {
 /**
  * Reads a file of the weights folder.
  *
- * @throws {FaceError} MODEL_NOT_FOUND when it cannot be read; the message has the base name only.
+ * @throws {FaceError} MODEL_NOT_FOUND if it cannot be read; the message has only the base name.
  */
 export async function readWeightFile(folder: string, fileName: string): Promise<Buffer> {
   try {

@@ -5,12 +5,12 @@ import { importError } from './import-error';
 
 /** Elements read at a time: 8 MiB of float32. */
 const BLOCK_ELEMENTS = 2 ** 21;
-/** Most texts in one attribute; the largest network here has under 1,000 layers. */
+/** Most strings in one attribute; the largest network here has under 1,000 layers. */
 const MAX_TEXTS = 100_000;
 
 type H5 = typeof import('h5wasm');
 
-/** What is used of the file system inside the library. */
+/** The used part of the file system inside the library. */
 interface SandboxFs {
   mkdirTree(path: string): void;
   createFile(
@@ -32,14 +32,14 @@ let library: Promise<H5> | undefined;
 let opened = 0;
 
 /**
- * The HDF5 library, compiled to WebAssembly. Its build for browsers, on purpose: it sees a file system of its own, in
- * which there is nothing but the file that is read, so that links and storage in other files lead nowhere; and whatever
- * a malformed file does to it ends as an exception.
+ * The HDF5 library, compiled to WebAssembly. The build for browsers is deliberate: it has a virtual file system with
+ * only the file to read, so links and storage in other files lead nowhere, and a malformed file causes an exception at
+ * worst.
  */
 async function loadLibrary(): Promise<H5> {
   const h5 = await import('h5wasm');
   const { FS } = await h5.ready;
-  // The library tells each failure on stderr, over many lines; what matters comes as a result.
+  // The library prints each failure on stderr, over many lines; the result is enough.
   const stderr = (FS as unknown as SandboxFs).streams[2];
   stderr.stream_ops = {
     ...stderr.stream_ops,
@@ -49,9 +49,9 @@ async function loadLibrary(): Promise<H5> {
 }
 
 /**
- * An HDF5 file, open for reading. It is read piece by piece and never as a whole.
+ * An HDF5 file, open for reading. It is read in blocks, never as a whole.
  *
- * All methods throw a {@link FaceError} MODEL_IMPORT_FAILED where the file is damaged.
+ * All methods throw a {@link FaceError} MODEL_IMPORT_FAILED if the file is damaged.
  */
 export class Hdf5File {
   private constructor(
@@ -61,7 +61,7 @@ export class Hdf5File {
     private readonly sandboxPath: string,
   ) {}
 
-  /** @throws {FaceError} MODEL_IMPORT_FAILED where it is no HDF5 file; what `open` of the system throws. */
+  /** @throws {FaceError} MODEL_IMPORT_FAILED if it is no HDF5 file; errors of `open` of the system. */
   static async open(path: string): Promise<Hdf5File> {
     const fd = openSync(path, 'r');
     try {
@@ -95,7 +95,7 @@ export class Hdf5File {
       this.file.close();
       (this.h5.FS as unknown as SandboxFs).unlink(this.sandboxPath);
     } catch {
-      // Of a damaged file the library may be beyond closing; the process ends after an import.
+      // A damaged file may be impossible to close; the process ends after an import anyway.
     } finally {
       closeSync(this.fd);
     }
@@ -109,7 +109,7 @@ export class Hdf5File {
   }
 
   /**
-   * Attribute of a group, a list of texts; `null` where there is none of that name.
+   * Attribute of a group, a list of strings; `null` if absent.
    *
    * @param path - of the group, from the root.
    * @param layer - that errors name.
@@ -137,7 +137,7 @@ export class Hdf5File {
   /**
    * Shape of a tensor of floats.
    *
-   * @throws {FaceError} MODEL_IMPORT_FAILED where it is missing, is not float32, or lies in another file.
+   * @throws {FaceError} MODEL_IMPORT_FAILED if it is missing, not float32, or in another file.
    */
   shape(path: string, layer: string): number[] {
     const metadata = this.metadata(path, layer);
@@ -169,7 +169,8 @@ export class Hdf5File {
   /**
    * Reads a tensor of {@link shape}, block by block, in row-major order.
    *
-   * @param take - is given the elements, in memory of the library: valid during the call; and the index of the first.
+   * @param take - receives the elements, in memory of the library and valid only during the call, and the index of the
+   * first.
    */
   read(
     path: string,
@@ -195,7 +196,7 @@ export class Hdf5File {
           () => Module.get_dataset_data(this.file.file_id, path, count, offset, strides, BigInt(pointer)),
           layer,
         );
-        // Unlike the methods of the library, which take no notice and give what was in that memory before.
+        // Checked, unlike in the methods of the library, which ignore the failure and return old memory.
         if (status < 0) throw importError(failure, { layer });
         take(new Float32Array(Module.HEAPU8.buffer, pointer, elements), start);
         start += elements;
@@ -206,11 +207,11 @@ export class Hdf5File {
   }
 }
 
-/** Divides a tensor into blocks that lie together in memory, at most {@link BLOCK_ELEMENTS} each. */
+/** Divides a tensor into contiguous blocks of at most {@link BLOCK_ELEMENTS}. */
 export function* blocks(
   shape: readonly number[],
 ): Generator<{ offset: bigint[]; count: bigint[]; elements: number }> {
-  // The first axis of which one index fits into a block; axes before it are gone through one by one.
+  // The first axis with one index that fits into a block; earlier axes are iterated.
   const inner = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, size) => product * size, 1));
   const axis = Math.max(
     0,
@@ -235,12 +236,12 @@ export function* blocks(
   }
 }
 
-/** Not by its class: the library is loaded when it is needed. */
+/** Not by class, because the library is loaded on demand. */
 function isGroup(entity: Entity | null): entity is Group {
   return entity != null && 'type' in entity && entity.type === ('Group' as typeof entity.type);
 }
 
-/** Turns whatever the library throws into a coded error. */
+/** Converts errors of the library to coded errors. */
 function guarded<T>(message: string, read: () => T, layer?: string): T {
   try {
     return read();
@@ -250,7 +251,7 @@ function guarded<T>(message: string, read: () => T, layer?: string): T {
   }
 }
 
-/** Names out of a file go into messages: cut, and without control characters. */
+/** Names from a file appear in messages: truncated, and without control characters. */
 export function quote(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }

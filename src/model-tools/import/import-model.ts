@@ -12,51 +12,51 @@ import { KerasWeights } from './keras-weights';
 import { type Normalization, normalized } from './normalizations';
 import { StateDict } from './torch/state-dict';
 
-/** Version of what is written. Raise it when the bytes change. */
+/** Version of the output. Raise it when the bytes change. */
 const IMPORTER_VERSION = '1';
 
 export interface ImportOptions {
   /** Name of the card. */
   name: string;
   architecture: Architecture;
-  /** Path of the file of the weights: Keras or PyTorch, as the architecture has it. */
+  /** Path of the weights file: Keras or PyTorch, by the architecture. */
   file: string;
-  /** Models folder that the ONNX file goes into, made if needed; its card goes into `cards` there. */
+  /** Models folder for the ONNX file, created if absent; its card goes into `cards` there. */
   folder: string;
   /** Embedders only. @defaultValue 'base' */
   normalization?: Normalization;
-  /** Whether a model of that name is replaced. @defaultValue false */
+  /** Whether to replace a model with the same name. @defaultValue false */
   force?: boolean;
-  /** Runs a file once on any image, and gives the outputs; throws where the runtime refuses it. */
+  /** Runs a file once on any image, and returns the outputs; throws if the runtime refuses it. */
   run: (path: string, card: ModelCard) => Promise<readonly { data: Float32Array }[]>;
-  /** Stops the import, with an error, before anything takes its place. */
+  /** Aborts the import with an error, before any file is replaced. */
   signal?: AbortSignal;
-  /** Called as weights are written; bytes. */
+  /** Called as weights are written, in bytes. */
   onProgress?: (done: number, total: number) => void;
 }
 
-/** A model that was imported. */
+/** An imported model. */
 export interface ImportedModel {
   card: ModelCard;
   /** Path of the ONNX file. */
   path: string;
 }
 
-/** Weights of a file that is open. */
+/** Weights of an open file. */
 interface OpenWeights {
-  /** Adds the network with its weights to an empty graph; they may be read as late as when it is written. */
+  /** Adds the network with its weights to an empty graph; the weights may be read only when it is written. */
   addTo(graph: OnnxGraph): void;
   close(): void;
 }
 
 /**
- * Makes an ONNX file and a card from weights that Keras or PyTorch saved. The same file always gives the same bytes.
+ * Creates an ONNX file and a card from weights saved by Keras or PyTorch. The same file always produces the same bytes.
  *
- * Weights of Keras go through memory one tensor at a time. The file is run once before it takes its place; the card follows last.
- * On failure nothing is left behind, and what was there still is.
+ * Weights of Keras pass through memory one tensor at a time. The file is run once before it replaces an earlier one;
+ * the card follows last. A failure leaves nothing behind, and existing files stay.
  *
- * @throws {FaceError} MODEL_IMPORT_FAILED where the file is not the weights of that architecture, or damaged;
- * FACE_OPTIONS_INVALID where the folder cannot be written; PARAMETER_INVALID where the model is there already.
+ * @throws {FaceError} MODEL_IMPORT_FAILED if the file is damaged or holds no weights of that architecture;
+ * FACE_OPTIONS_INVALID if the folder is not writable; PARAMETER_INVALID if the model already exists.
  */
 export async function importModel(options: ImportOptions): Promise<ImportedModel> {
   const { name, architecture, folder, force = false } = options;
@@ -108,7 +108,7 @@ function plainCard(
   return { name, file: `${name}.onnx`, ...card, input: normalized(card.input, normalization) };
 }
 
-/** A link in the place of a file is not followed and not replaced: what it leads to may be anyone's. */
+/** A link in place of a file is neither followed nor replaced: its target may belong to anyone. */
 async function assertFree(path: string, name: string, force: boolean): Promise<void> {
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
@@ -174,7 +174,7 @@ async function assertPlainFile(file: string): Promise<void> {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException;
     throw importError(`The weights file cannot be read (${code}).`, {}, error);
   }
-  // Opening a pipe would wait for ever.
+  // Opening a pipe would block forever.
   if (!isFile) throw importError('The weights file is not a regular file.');
 }
 

@@ -3,7 +3,7 @@ import { OnnxGraph } from '../onnx/onnx-builder';
 import { KerasNetwork, matchLayers } from './keras-network';
 import type { KerasLayer } from './keras-weights';
 
-/** Layers of a file as the network declares them. */
+/** Layers of a file, as declared by the network. */
 function fileOf(net: KerasNetwork, rename = (name: string) => name): KerasLayer[] {
   return net.weightedLayers().map(({ name, tensors }) => ({
     name: rename(name),
@@ -14,7 +14,7 @@ function fileOf(net: KerasNetwork, rename = (name: string) => name): KerasLayer[
 const ascending = (shape: readonly number[]) =>
   Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
 
-/** Writes a network whose every tensor is 0, 1, 2, ... in the order of Keras. */
+/** Writes a network with the values 0, 1, 2, ... in every tensor, in the order of Keras. */
 function written(net: KerasNetwork): OnnxModel['graph'] {
   const graph = new OnnxGraph('net');
   net.write(graph, matchLayers(net.weightedLayers(), fileOf(net)), (_layer, { shape }, place) => {
@@ -101,7 +101,7 @@ describe('order of the layers of Keras', () => {
   it('is by depth from the outputs, and by the walk back from them within a depth', () => {
     const net = new KerasNetwork();
     const image = net.input([8, 8, 4]);
-    // Made in another order than Keras keeps them in.
+    // Created in another order than in files of Keras.
     const short = net.conv(image, 4, 1, { name: 'short' });
     const first = net.conv(image, 4, 1, { name: 'first' });
     const second = net.conv(first, 4, 1, { name: 'second' });

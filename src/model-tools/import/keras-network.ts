@@ -3,14 +3,14 @@ import { importError } from './import-error';
 import { quote } from './hdf5-file';
 import type { KerasLayer, KerasTensor } from './keras-weights';
 
-/** Reads a tensor of the file; `place` gives the index in the result of each element. */
+/** Reads a tensor of the file; `place` maps each element to its index in the result. */
 export type ReadTensor = (
   layer: string,
   tensor: KerasTensor,
   place?: (index: number) => number,
 ) => Float32Array;
 
-/** Size of a dimension; `null` where it is open. */
+/** Size of a dimension; `null` if open. */
 export type Size = number | null;
 
 /** Result of a layer. */
@@ -20,7 +20,7 @@ export interface KerasValue {
   readonly shape: readonly Size[];
 }
 
-/** What a layer with weights declares of each tensor, in the order of Keras. */
+/** Declaration of a tensor of a layer, in the order of Keras. */
 interface TensorSpec {
   readonly name: string;
   readonly shape: readonly number[];
@@ -40,7 +40,7 @@ interface LayerRecord {
 }
 
 export interface LayerOptions {
-  /** Name of the layer in Keras. @defaultValue a number, as where Keras makes up a name */
+  /** Name of the layer in Keras. @defaultValue a number, as in generated names of Keras */
   name?: string;
 }
 
@@ -60,15 +60,15 @@ export interface ConvOptions extends WindowOptions {
 /** Activations by their names in Keras. */
 export type Activation = 'relu' | 'sigmoid' | 'tanh' | 'softmax';
 
-/** Epsilon of a batch norm where none is given. @see keras-team/keras@v2.15.0:keras/layers/normalization/batch_normalization.py */
+/** Default epsilon of a batch norm. @see keras-team/keras@v2.15.0:keras/layers/normalization/batch_normalization.py */
 const BATCH_NORM_EPSILON = 1e-3;
 
 /**
- * A network as it is written down in Keras: layers on values of shape [rows, columns, channels] (NHWC).
+ * A network in the notation of Keras: layers on values of shape [rows, columns, channels] (NHWC).
  *
- * Every method but the outputs stands for one layer of Keras, those without weights too: which layer of a file is which
- * may follow from the order of all layers. Nothing is written before {@link write}; layers that no output needs are
- * matched with the file and left out of the graph.
+ * Every method except the outputs adds one layer of Keras, even without weights, because layers of a file may be
+ * identified by the order of all layers. Nothing is written before {@link write}; layers that no output needs are
+ * matched with the file but omitted from the graph.
  *
  * @example
  * const net = new KerasNetwork();
@@ -91,7 +91,7 @@ export class KerasNetwork {
   }
 
   /**
-   * Any layer, by the operations it is made of. For what no other method of this class does.
+   * Any other layer, by its operations.
    *
    * @param shape - of the result, without batch.
    * @param emit - adds operations and returns the name of the result. Images are NCHW in the graph.
@@ -177,8 +177,8 @@ export class KerasNetwork {
   /**
    * BatchNormalization over the channels.
    *
-   * @param scale - false where the layer has no gamma.
-   * @param center - false where it has no beta.
+   * @param scale - false if the layer has no gamma.
+   * @param center - false if it has no beta.
    */
   batchNorm(
     x: KerasValue,
@@ -217,7 +217,7 @@ export class KerasNetwork {
     );
   }
 
-  /** PReLU; one slope for each channel where `sharedAxes`, else one for each element. */
+  /** PReLU; one slope for each channel with `sharedAxes`, otherwise one for each element. */
   prelu(
     x: KerasValue,
     { name, sharedAxes = true }: LayerOptions & { sharedAxes?: boolean } = {},
@@ -229,7 +229,7 @@ export class KerasNetwork {
     });
   }
 
-  /** Activation, ReLU or Softmax: a layer of its own. */
+  /** Activation, ReLU or Softmax as a separate layer. */
   activation(x: KerasValue, kind: Activation, { name }: LayerOptions = {}): KerasValue {
     return this.custom([x], x.shape, (graph, [input]) => activate(graph, input, kind), { name });
   }
@@ -370,16 +370,13 @@ export class KerasNetwork {
     );
   }
 
-  /**
-   * The outputs of the model as Keras has it, where they are not those of the graph. The order of its layers follows
-   * from them.
-   */
+  /** Outputs of the model in Keras, if they differ from those of the graph. They determine the order of its layers. */
   kerasOutputs(values: readonly KerasValue[]): void {
     this.modelOutputs = values;
   }
 
   /**
-   * Declares an output of the graph; images come out NHWC.
+   * Declares an output of the graph; images are returned NHWC.
    *
    * @param name - in the graph, and on the card.
    */
@@ -387,7 +384,7 @@ export class KerasNetwork {
     this.outputs.push({ name, value, dims: value.shape, isNchw: value.shape.length === 3 });
   }
 
-  /** Layers with weights, in the order in which Keras keeps them in a file. */
+  /** Layers with weights, in their order in a file of Keras. */
   weightedLayers(): LayerRecord[] {
     const ends = this.modelOutputs ?? this.outputs.map(({ value }) => value);
     return kerasOrder(ends.map(({ layer }) => layer)).filter(({ tensors }) => tensors.length > 0);
@@ -398,7 +395,7 @@ export class KerasNetwork {
    *
    * @param file - layers of the file, matched by {@link matchLayers}.
    * @param read - reads a tensor when it is written.
-   * @returns bytes of all that will be read.
+   * @returns total bytes to read.
    */
   write(graph: OnnxGraph, file: ReadonlyMap<LayerRecord, KerasLayer>, read: ReadTensor): number {
     let bytes = 0;
@@ -432,10 +429,10 @@ export class KerasNetwork {
 }
 
 /**
- * Finds the layer of the file for each layer of the network: by name where both have the same names; else by order, as
- * Keras does.
+ * Finds the layer of the file for each layer of the network: by name if both have the same names, otherwise by order,
+ * as Keras does.
  *
- * @throws {FaceError} MODEL_IMPORT_FAILED where layers are missing, are too many or have other shapes.
+ * @throws {FaceError} MODEL_IMPORT_FAILED if layers are missing, too many or of other shapes.
  */
 export function matchLayers(
   network: readonly LayerRecord[],
@@ -446,7 +443,7 @@ export function matchLayers(
   if (network.length !== file.length) {
     const wanted = new Set(network.map(({ name }) => name));
     const extra = file.filter(({ name }) => !wanted.has(name));
-    // Where hardly a name fits, Keras made them up, and a list of them tells nothing.
+    // If hardly any name matches, Keras generated the names, and a list of them is useless.
     const isNamed = missing.length < network.length / 2;
     const misfits = isNamed ? [...missing, ...extra] : [firstMisfit(network, file)];
     const names = misfits.slice(0, 5).map(({ name }) => quote(name));
@@ -465,7 +462,7 @@ export function matchLayers(
   return matched;
 }
 
-/** The first layer, by order, that the other side has not; they are not equally many. */
+/** The first layer, in order, without a counterpart; the numbers of layers differ. */
 function firstMisfit(network: readonly LayerRecord[], file: readonly KerasLayer[]): { name: string } {
   const at = file.findIndex((layer, i) => i >= network.length || shapesOf(network[i]) !== shapesOf(layer));
   return at < 0 ? network[file.length] : file[at];
@@ -484,7 +481,7 @@ function shapesOf({ tensors }: { tensors: readonly { shape: readonly number[] }[
   return tensors.map(({ shape }) => `[${shape.join(', ')}]`).join(', ');
 }
 
-/** Turns the layout of a tensor from that of Keras to that of ONNX. */
+/** Converts the layout of a tensor from Keras to ONNX. */
 function toOnnxLayout(
   name: string,
   shape: readonly number[],
@@ -521,7 +518,7 @@ function plus(size: Size, more: number): Size {
   return size == null ? null : size + more;
 }
 
-/** Rows and columns after a window went over an image. */
+/** Rows and columns of the output of a window over an image. */
 function windowed(
   { shape }: KerasValue,
   window: readonly [number, number],
@@ -535,14 +532,14 @@ function windowed(
   });
 }
 
-/** Channels and elements of vectors both are axis 1 in the graph. */
+/** Channels of images and elements of vectors are both axis 1 in the graph. */
 function activate(graph: OnnxGraph, x: string, kind: Activation | undefined): string {
   if (kind == null) return x;
   if (kind === 'softmax') return graph.node('Softmax', [x], { axis: { int: 1 } });
   return graph.node({ relu: 'Relu', sigmoid: 'Sigmoid', tanh: 'Tanh' }[kind], [x]);
 }
 
-/** Layers that `ends` need, each after those it needs itself. */
+/** Dependencies of `ends`, each after its own dependencies. */
 function inOrder(ends: readonly LayerRecord[]): LayerRecord[] {
   const ordered = new Set<LayerRecord>();
   const visit = (layer: LayerRecord) => {
@@ -555,8 +552,8 @@ function inOrder(ends: readonly LayerRecord[]): LayerRecord[] {
 }
 
 /**
- * Orders layers as Keras does, and writes them to files: by depth, the longest way to an output, falling; layers of one
- * depth as a walk from the outputs back to the input meets them first.
+ * Orders layers as in files of Keras: by descending depth, the longest path to an output; layers of one depth by their
+ * first visit on a walk from the outputs back to the input.
  *
  * @see keras-team/keras@v2.15.0:keras/engine/functional.py, `_map_graph_network`
  */

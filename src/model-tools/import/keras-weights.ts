@@ -1,25 +1,25 @@
 import { importError } from './import-error';
 import { Hdf5File, quote } from './hdf5-file';
 
-/** One tensor of a layer, as Keras keeps it. */
+/** One tensor of a layer in a file of Keras. */
 export interface KerasTensor {
   /** Path inside the file. */
   path: string;
   shape: readonly number[];
 }
 
-/** A layer that has weights. */
+/** A layer with weights. */
 export interface KerasLayer {
   name: string;
   /** In the order of Keras: for a convolution kernel, bias; for a batch norm gamma, beta, mean, variance. */
   tensors: readonly KerasTensor[];
 }
 
-/** Group of the weights in a file that holds the whole model. */
+/** Group of the weights in a file of a whole model. */
 const MODEL_GROUP = 'model_weights';
 
 /**
- * Weights that Keras 2 saved: the whole model (`model.save`), or the weights alone (`save_weights`).
+ * Weights saved by Keras 2: the whole model (`model.save`), or only the weights (`save_weights`).
  *
  * Both have an attribute `layer_names`; each layer is a group with an attribute `weight_names`. Lists over 64 KiB are
  * split into `layer_names0`, `layer_names1` and so on.
@@ -34,9 +34,9 @@ export class KerasWeights {
   ) {}
 
   /**
-   * Opens a file and reads what is in it; of the weights only their shapes.
+   * Opens a file and reads its layers and the shapes of their weights.
    *
-   * @throws {FaceError} MODEL_IMPORT_FAILED naming the layer that is wrong.
+   * @throws {FaceError} MODEL_IMPORT_FAILED naming the invalid layer.
    */
   static async open(path: string): Promise<KerasWeights> {
     const file = await Hdf5File.open(path);
@@ -55,8 +55,8 @@ export class KerasWeights {
   /**
    * Reads one tensor: float32, row-major.
    *
-   * @param place - index in the result of each element, where the order is to be another one.
-   * @throws {FaceError} MODEL_IMPORT_FAILED where the file is damaged or an element is not finite.
+   * @param place - maps each element to its index in the result, for another order.
+   * @throws {FaceError} MODEL_IMPORT_FAILED if the file is damaged or an element is not finite.
    */
   read(layer: string, { path, shape }: KerasTensor, place?: (index: number) => number): Float32Array {
     const result = new Float32Array(shape.reduce((product, size) => product * size, 1));
@@ -95,7 +95,7 @@ function readLayers(file: Hdf5File): KerasLayer[] {
   return layers.filter(({ tensors }) => tensors.length > 0);
 }
 
-/** An attribute, or its parts where it is split. */
+/** An attribute, or its parts if it is split. */
 function texts(file: Hdf5File, group: string, attribute: string, layer?: string): string[] | null {
   const whole = file.texts(group, attribute, layer);
   if (whole != null) return whole;

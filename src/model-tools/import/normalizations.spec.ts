@@ -13,7 +13,7 @@ const input: CardInput = {
 };
 
 describe(normalized.name, () => {
-  /** What DeepFace does to a blue, green or red value of 0 to 255. */
+  /** Normalization in DeepFace of a blue, green or red value of 0 to 255. */
   it.each([
     ['base', (v: number) => v / 255],
     ['raw', (v: number) => v],

@@ -1,8 +1,8 @@
 import type { CardInput } from '../../models/model-card';
 
 /**
- * Normalizations of DeepFace by their names there: what its `normalize_input` does to pixels 0 to 255, channels in the
- * order BGR.
+ * Normalizations of DeepFace by name: the effect of its `normalize_input` on pixels 0 to 255, channels in the order
+ * BGR.
  *
  * @see serengil/deepface@243209f:deepface/modules/preprocessing.py
  */

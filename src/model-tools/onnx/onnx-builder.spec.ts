@@ -144,7 +144,7 @@ describe(OnnxGraph.name, () => {
       pieces.push(piece);
       madeBy.push(made.length);
     }
-    // The last pieces: head and values of the first, head and values of the second.
+    // The last chunks: header and values of the first, header and values of the second.
     expect(pieces.slice(-4).map(({ length }) => length)).toEqual([
       expect.any(Number),
       8,

@@ -13,23 +13,26 @@ import {
 } from '../../models/onnx/onnx-schema';
 import { flushTinyWeights } from '../../models/onnx/tiny-weights';
 
-/** File format version of the models written here: the one that came with opset 17. */
+/** File format version of the written models: the one released with opset 17. */
 const IR_VERSION = 8;
 
-/** Version of the standard operators the graphs use. */
+/** Version of the standard operators in the graphs. */
 const OPSET_VERSION = 17;
 
-/** Size of a dimension, or a name such as `'N'` for a size that is known only at run time. */
+/** Size of a dimension, or a name such as `'N'` for a size known only at run time. */
 export type Dimension = number | string;
 
-/** Value of a node attribute, tagged with its ONNX kind, as a JavaScript number alone does not tell int from float. */
+/**
+ * Value of a node attribute, tagged with its ONNX type, because a JavaScript number does not distinguish int from
+ * float.
+ */
 export type AttributeValue =
   { int: number } | { float: number } | { string: string } | { ints: number[] } | { floats: number[] };
 
 /** Elements of a constant tensor; the view must match the declared data type. */
 export type TensorData = Float32Array | Uint8Array | Int32Array | BigInt64Array;
 
-/** A constant whose elements are made when they are written: half a gigabyte of weights is never in memory at once. */
+/** A constant with elements created on writing: half a gigabyte of weights is never in memory at once. */
 export type LazyTensorData = () => TensorData;
 
 /** Window of a convolution or a pooling, height before width. */
@@ -53,8 +56,8 @@ const BYTES_PER_ELEMENT: Record<OnnxDataType, number> = { float32: 4, uint8: 1, 
 /**
  * Builds an ONNX graph, one operation at a time, and writes it as bytes.
  *
- * Every method that adds an operation returns the name of its result, which is what other methods take as input. The
- * same calls give the same bytes. Tensors are float32 NCHW unless a method says otherwise.
+ * Every method that adds an operation returns the name of its result, the input of other methods. The same calls
+ * produce the same bytes. Tensors are float32 NCHW unless a method says otherwise.
  *
  * @example
  * const graph = new OnnxGraph('double');
@@ -87,7 +90,7 @@ export class OnnxGraph {
   /** Declares `value` as output `name` of the graph. */
   output(name: string, value: string, dataType: OnnxDataType, shape: Dimension[]): void {
     this.outputs.push(valueInfo(this.claim(name), dataType, shape));
-    // The runtime removes it; without it a value could not be both an output and read under its own name.
+    // The runtime removes it; without it, a value could not be an output and keep its own name.
     this.nodes.push({
       name: `output_${name}`,
       opType: 'Identity',
@@ -100,9 +103,9 @@ export class OnnxGraph {
   /**
    * Adds a constant tensor and returns its name. Float32 values below 1e-20 are written as 0 (tiny-weights.ts says why).
    *
-   * @param data - row-major elements; kept by reference until the graph is written, so do not change it before that. Or
-   * a function that makes them, called once each time the graph is written.
-   * @throws {Error} when the length of `data` is not what `dims` and `dataType` say, or the name is taken.
+   * @param data - row-major elements, kept by reference: do not change them before the graph is written. Or a function
+   * that creates them, called once per write.
+   * @throws {Error} if the length of `data` does not match `dims` and `dataType`, or the name is taken.
    */
   constant(
     dataType: OnnxDataType,
@@ -132,7 +135,7 @@ export class OnnxGraph {
     return name;
   }
 
-  /** Adds a float32 constant of any shape (a scalar where `dims` is empty). */
+  /** Adds a float32 constant of any shape (a scalar for empty `dims`). */
   floats(values: number[], dims: number[] = []): string {
     return this.constant('float32', dims, Float32Array.from(values));
   }
@@ -208,7 +211,7 @@ export class OnnxGraph {
     return this.node('Transpose', [x], { perm: { ints: order } });
   }
 
-  /** Adds a change of shape; in `shape`, 0 keeps a dimension and -1 takes what is left. */
+  /** Adds a change of shape; in `shape`, 0 keeps a dimension and -1 takes the rest. */
   reshape(x: string, shape: number[]): string {
     return this.node('Reshape', [x, this.ints(shape)]);
   }
@@ -240,8 +243,8 @@ export class OnnxGraph {
   }
 
   /**
-   * Writes the graph as an ONNX model, one constant after the other: no more than one of them is in memory. The same
-   * model as {@link toBytes}, in other bytes: constants come last.
+   * Writes the graph as an ONNX model, one constant at a time, with at most one in memory. The same model as
+   * {@link toBytes} in other bytes: constants come last.
    */
   toPieces(): Generator<Uint8Array> {
     return encodeModelInPieces(this.toModel([]), this.initializers);

@@ -10,7 +10,7 @@ import {
 } from '../../models/onnx/onnx-schema';
 
 /**
- * Operations that are copied as they are: they mean the same in the operator set of the sources (9) and in that of
+ * Operations copied unchanged: they mean the same in the operator set of the sources (9) and in that of
  * {@link OnnxGraph} (17). Softmax is not among them: its axis changed.
  */
 const COPIED_OPERATIONS: ReadonlySet<string> = new Set([
@@ -27,17 +27,15 @@ const COPIED_OPERATIONS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Writes parts of an ONNX file into a graph of our own: what a value depends on, and nothing else.
- * PReLU is split, see {@link OnnxGraph.prelu}.
+ * Copies parts of an ONNX file into another graph: a value and its dependencies only. PReLU is split, see
+ * {@link OnnxGraph.prelu}.
  */
 export class GraphTranscriber {
   private readonly producers = new Map<string, OnnxNode>();
   private readonly constants = new Map<string, OnnxTensor>();
   private readonly names = new Map<string, string>();
 
-  /**
-   * @param inputs - values of the target graph that stand for values of the source, by the names of the source.
-   */
+  /** @param inputs - values of the target graph in place of values of the source, by their names in the source. */
   constructor(
     private readonly target: OnnxGraph,
     { graph: source }: OnnxModel,
@@ -53,19 +51,19 @@ export class GraphTranscriber {
   }
 
   /**
-   * The operation of the source that makes a value.
+   * Operation of the source that produces a value.
    *
-   * @throws {FaceError} MODEL_INVALID where there is none.
+   * @throws {FaceError} MODEL_INVALID if there is none.
    */
   producer(name: string): OnnxNode {
     return this.producers.get(name) ?? this.fail(`no node outputs the value ${name}`);
   }
 
   /**
-   * Writes what a value of the source depends on, each part once.
+   * Writes a value of the source with its dependencies, each once.
    *
    * @returns the value of the target graph.
-   * @throws {FaceError} MODEL_INVALID for an operation that is not known here.
+   * @throws {FaceError} MODEL_INVALID for an unsupported operation.
    */
   copy(name: string): string {
     const copied = this.names.get(name) ?? this.copyConstant(name) ?? this.copyNode(this.producer(name));
@@ -77,7 +75,7 @@ export class GraphTranscriber {
   floats(name: string): { dims: number[]; data: Float32Array } {
     const tensor = this.constants.get(name);
     if (tensor?.dataType !== ONNX_DATA_TYPE.float32) return this.fail(`${name} is not a float32 constant`);
-    // A copy: the bytes in the file need not lie at a multiple of four.
+    // A copy, because the bytes in the file may be unaligned.
     return { dims: tensor.dims, data: new Float32Array(Uint8Array.from(tensor.rawData).buffer) };
   }
 

@@ -11,50 +11,50 @@ import { writeAtomically } from '../../models/write-atomically';
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS = [301, 302, 303, 307, 308];
-/** Answers that may be another one soon: too early, too many, and what servers and proxies say of themselves. */
+/** Statuses of temporary failures: too early, too many requests, and failures of servers and proxies. */
 const PASSING_STATUS = [408, 425, 429, 500, 502, 503, 504];
-/** Longest that a server's Retry-After is waited for. */
+/** Longest accepted Retry-After of a server. */
 const MAX_RETRY_AFTER_MS = 120_000;
-/** Node's codes of certificates that are not trusted: that does not pass by itself. */
+/** Node's error codes of untrusted certificates: a retry does not help. */
 const UNTRUSTED = /^(ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/;
 
-/** How patient a download is. */
+/** Retry policy of a download. */
 export interface RetryPolicy {
-  /** Milliseconds without a byte after which a connection is given up. */
+  /** Milliseconds without a byte after which a connection is closed. */
   stallMs: number;
-  /** Tries in all. */
+  /** Total number of attempts. */
   attempts: number;
-  /** Milliseconds before the second try; doubled before each one after. */
+  /** Milliseconds before the second attempt; doubled before each later one. */
   retryMs: number;
 }
 
 export const DEFAULT_RETRY_POLICY: RetryPolicy = { stallMs: 30_000, attempts: 6, retryMs: 1000 };
 
-/** What is downloaded. */
+/** Description of a download. */
 export interface DownloadSource {
   url: string;
-  /** Size that is pinned; `null` where none is. */
+  /** Pinned size in bytes; `null` if none is pinned. */
   bytes: number | null;
-  /** Most bytes that are taken where no size is pinned. */
+  /** Most bytes accepted without a pinned size. */
   maxBytes: number;
-  /** True where the operator names a server without TLS: only there may a download go over http. */
+  /** True if the operator names a server without TLS: only then may a download use http. */
   allowHttp: boolean;
 }
 
 export interface DownloadEvents {
-  /** @param total - `null` while the size is not known. */
+  /** @param total - `null` while the size is unknown. */
   onBytes(done: number, total: number | null): void;
   onNotice(message: string): void;
 }
 
-/** What a part was begun from: it is gone on with only where the server still has the same file. */
+/** Origin of a part: it is resumed only if the server still has the same file. */
 interface PartOrigin {
   url: string;
   /** Strong ETag or Last-Modified. */
   validator: string;
 }
 
-/** Failure of one try that the next may not have. */
+/** Temporary failure: the next attempt may succeed. */
 class PassingFailure extends Error {
   constructor(
     message: string,
@@ -64,18 +64,18 @@ class PassingFailure extends Error {
   }
 }
 
-/** Failure that every further try would have. */
+/** Permanent failure: every further attempt would fail. */
 class LastingFailure extends Error {}
 
 /**
- * Downloads a file into a part, tries again where that fails in passing, and goes on with what an earlier try or an
- * earlier process left, where the server says that its file is still the same.
+ * Downloads a file into a part, retries temporary failures, and resumes the part of an earlier attempt or process if
+ * the file on the server is unchanged.
  *
- * What the bytes are is for the caller to check: nothing a server says of itself is proof.
+ * The caller must verify the bytes: statements of a server are no proof.
  *
  * @param part - open for reading and writing, and locked by the caller.
- * @param partPath - its path. Beside it, `<partPath>.json` says what the part was begun from.
- * @returns whether the part holds the bytes of more than one answer.
+ * @param partPath - its path. Beside it, `<partPath>.json` holds the origin of the part.
+ * @returns whether the part combines more than one response.
  * @throws {FaceError} MODEL_DOWNLOAD_FAILED naming URL and reason.
  */
 export async function downloadFile(
@@ -126,7 +126,7 @@ async function tryOnce(
     const response = await getFollowing(source, headers, watch);
     const { statusCode, headers: answer } = response;
     if (statusCode === 416) {
-      // All of a file of no pinned size had come, as the server says; its hash will tell.
+      // The file of unpinned size was already complete, according to the server; its hash decides.
       if (answer['content-range'] === `bytes */${from}`) return { resumed: true };
       await restartPart(part, partPath);
       throw new PassingFailure('it has no more than what is here, which is not the file');
@@ -138,7 +138,7 @@ async function tryOnce(
       throw new PassingFailure('it answers with another part than was asked for');
     }
     if (total != null && source.bytes != null && total !== source.bytes) {
-      // The part may be of a file that is no longer there; what the server has now is to be refused by itself.
+      // The part may belong to a replaced file; the current file is then refused on its own.
       if (!resumed) throw new LastingFailure(`it offers ${total} bytes where ${source.bytes} are pinned`);
       await restartPart(part, partPath);
       throw new PassingFailure(`it resumes a file of ${total} bytes where ${source.bytes} are pinned`);
@@ -166,7 +166,7 @@ async function tryOnce(
   }
 }
 
-/** Gives up a connection on which nothing comes, and closes what is open when a try ends, however it does. */
+/** Closes an idle connection, and everything open when an attempt ends, however it ends. */
 class StallWatch {
   private readonly controller = new AbortController();
   private readonly timer: NodeJS.Timeout;
@@ -180,7 +180,7 @@ class StallWatch {
     return this.controller.signal;
   }
 
-  /** Something came. */
+  /** Restarts the idle timer. */
   refresh(): void {
     this.timer.refresh();
   }
@@ -211,7 +211,7 @@ async function getFollowing(
       throw new LastingFailure('it redirects to no URL');
     }
     const next = new URL(location, url);
-    // Once on TLS, always on TLS.
+    // After https, only https.
     assertAllowed(next, source.allowHttp && url.protocol === 'http:');
     url = next;
   }
@@ -222,7 +222,7 @@ function assertAllowed({ protocol, host }: URL, allowHttp: boolean): void {
   throw new LastingFailure(`it leads to ${protocol}//${host}, which is not https`);
 }
 
-/** A connection of its own for each request: there are few, and a redirect may lead past a proxy, or to one. */
+/** A separate connection for each request: requests are few, and a redirect may bypass a proxy or need one. */
 function get(url: URL, headers: Record<string, string>, watch: StallWatch): Promise<IncomingMessage> {
   const agent = proxyFor(url) ?? false;
   const send = url.protocol === 'https:' ? requestHttps : requestHttp;
@@ -230,11 +230,11 @@ function get(url: URL, headers: Record<string, string>, watch: StallWatch): Prom
     const options = {
       agent,
       signal: watch.signal,
-      // A compressed answer would be another file than the one that is pinned.
+      // A compressed response would not match the pinned file.
       headers: { 'user-agent': 'likeness', 'accept-encoding': 'identity', ...headers },
     };
     send(url, options, (response) => {
-      // Not every answer is read, and one that nobody reads may fail all the same.
+      // Even an unread response can emit an error.
       resolve(response.on('error', () => undefined));
     })
       .on('error', (error) => reject(toFailure(error, watch)))
@@ -242,11 +242,11 @@ function get(url: URL, headers: Record<string, string>, watch: StallWatch): Prom
   });
 }
 
-/** Where there is no TLS the proxy is asked for the URL, as proxies expect; else for a tunnel. */
+/** Without TLS, the proxy gets the full URL; with TLS, a request for a tunnel. */
 function proxyFor(url: URL): HttpProxyAgent<string> | HttpsProxyAgent<string> | null {
   const proxy = getProxyForUrl(url.href);
   if (proxy === '') return null;
-  // The URL of a proxy often holds a password, so it is not shown.
+  // The URL of a proxy may contain a password, so it is not shown.
   if (!/^https?:/i.test(proxy) || !URL.canParse(proxy)) {
     throw new LastingFailure('HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no URL of an http or https proxy');
   }
@@ -310,12 +310,12 @@ async function readOrigin(partPath: string): Promise<PartOrigin | null> {
   try {
     return JSON.parse(await readFile(originPath(partPath), 'utf8')) as PartOrigin;
   } catch {
-    // Absent or damaged: nothing is known of the part, which is as good as none.
+    // Absent or damaged: a part of unknown origin is useless.
     return null;
   }
 }
 
-/** Only a strong validator tells that bytes are the same (RFC 9110, 13.1.5). */
+/** Only a strong validator proves that bytes are the same (RFC 9110, 13.1.5). */
 async function writeOrigin(
   partPath: string,
   url: string,
@@ -330,19 +330,21 @@ async function writeOrigin(
   );
 }
 
-/** The origin goes first: a part never stands beside the origin of another. */
+/** The origin is removed first: a part never has the origin of another. */
 async function restartPart(part: FileHandle, partPath: string): Promise<void> {
   await rm(originPath(partPath), { force: true });
   await part.truncate(0);
 }
 
-/** Removes a part and what belongs to it. */
+/** Removes a part and its origin. */
 export async function removePart(partPath: string): Promise<void> {
   await rm(originPath(partPath), { force: true });
   await rm(partPath, { force: true });
 }
 
-/** Gives a part its name. Nothing is removed after that: a part that then stands there is another one's. */
+/**
+ * Renames a part to its file. Nothing is removed afterwards: a part at the old path then belongs to another process.
+ */
 export async function publishPart(partPath: string, path: string): Promise<void> {
   await rm(originPath(partPath), { force: true });
   await rename(partPath, path);

@@ -10,7 +10,7 @@ const random = seededRandom(3);
 const weights = Buffer.from(Array.from({ length: 200_000 }, () => Math.floor(random() * 256)));
 const good: ZipFile = { name: 'det.onnx', content: weights };
 
-/** Extracts `det.onnx` out of a zip and gives its content. */
+/** Extracts `det.onnx` from a zip and returns its content. */
 async function extract(zip: Buffer, name = 'det.onnx'): Promise<Buffer> {
   const path = join(makeFolder(), 'pack.zip');
   writeFileSync(path, zip);
@@ -88,7 +88,7 @@ describe(extractEntries.name, () => {
 
   it('refuses data that is damaged', async () => {
     const zip = makeZip([{ ...good, content: Buffer.alloc(100_000, 'abc') }]);
-    // The first byte of the deflated data: a block of the kind that does not exist.
+    // The first byte of the deflated data: a block of a nonexistent type.
     zip[30 + 'det.onnx'.length] = 0xff;
     await expect(extract(zip)).rejects.toMatchObject({ code: 'MODEL_ARCHIVE_INVALID' });
   });

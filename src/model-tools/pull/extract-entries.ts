@@ -3,30 +3,30 @@ import { crc32 } from 'node:zlib';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import { FaceError } from '../../errors';
 
-/** The largest pack there is (antelopev2) has 407 MB. InsightFace's own installer has these limits too. */
+/** The largest pack (antelopev2) has 407 MB. The installer of InsightFace has the same limits. */
 export const MAX_PACK_BYTES = 400 * 1024 ** 2;
 export const MAX_FILE_BYTES = 256 * 1024 ** 2;
 /** Packs have about five entries. */
 const MAX_ENTRIES = 1000;
 
-/** File type in the upper half of the external attributes, where the zip was made on Unix (POSIX stat.h). */
+/** File type in the upper half of the external attributes of a zip made on Unix (POSIX stat.h). */
 const TYPE_MASK = 0o170000;
 const SYMBOLIC_LINK = 0o120000;
 
-/** One file that is wanted of a zip. */
+/** One file to extract from a zip. */
 export interface WantedEntry {
   /** File name, without folders. */
   name: string;
-  /** Takes the content piece by piece. What it throws ends the extraction. */
+  /** Receives the content in chunks. An error thrown here ends the extraction. */
   save(content: AsyncIterable<Uint8Array>): Promise<unknown>;
 }
 
 /**
- * Reads some files of a zip. Every entry is looked at before the first is read; names of folders in the zip count for nothing.
+ * Extracts some files of a zip. Every entry is checked before the first is read; folder names in the zip are ignored.
  *
  * @param path - of the zip, at most {@link MAX_PACK_BYTES}.
- * @throws {FaceError} MODEL_ARCHIVE_INVALID where it is no zip, is damaged, has a link, an encrypted entry or a path that
- * leads out of it, has not exactly one file of a wanted name, or one over {@link MAX_FILE_BYTES}.
+ * @throws {FaceError} MODEL_ARCHIVE_INVALID if it is no zip or damaged, if it has a link, an encrypted entry or a path
+ * that leaves it, if a requested name does not match exactly one file, or if that file exceeds {@link MAX_FILE_BYTES}.
  */
 export async function extractEntries(path: string, wanted: readonly WantedEntry[]): Promise<void> {
   const file = basename(path);
@@ -41,7 +41,7 @@ export async function extractEntries(path: string, wanted: readonly WantedEntry[
       await save(contentOf(zip, entry));
     }
   } catch (error) {
-    // What the disk refuses says so itself.
+    // Disk errors describe themselves.
     if (error instanceof FaceError || (error instanceof Error && 'syscall' in error)) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     const message = `The pack ${file} cannot be used: ${reason.replace(/\.$/, '')}.`;
@@ -51,7 +51,7 @@ export async function extractEntries(path: string, wanted: readonly WantedEntry[
   }
 }
 
-/** The wanted entries by name, once all entries have been looked at. */
+/** The requested entries by name, after a check of all entries. */
 async function listEntries(zip: ZipFile, wanted: ReadonlySet<string>): Promise<Map<string, Entry>> {
   if (zip.entryCount > MAX_ENTRIES) throw new Error(`it has more than ${MAX_ENTRIES} entries`);
   const found = new Map<string, Entry>();
@@ -71,7 +71,7 @@ async function listEntries(zip: ZipFile, wanted: ReadonlySet<string>): Promise<M
   return found;
 }
 
-/** The reader stops at the size that the entry states, and leaves its checksum to us. */
+/** The reader stops at the size in the entry, but does not verify the checksum. */
 async function* contentOf(zip: ZipFile, entry: Entry): AsyncGenerator<Uint8Array, void, void> {
   let crc = 0;
   const stream = await zip.openReadStreamPromise(entry);

@@ -68,7 +68,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-/** From the local server, as a mirror of the publisher's. Impatient between tries, patient within one. */
+/** From the local server, as a mirror of the publisher. Short pauses between attempts, a long timeout within one. */
 async function pull(
   cards: ModelCard[] = [card()],
   options: Partial<PullOptions> = {},
@@ -107,7 +107,7 @@ async function refusal(work: Promise<unknown>): Promise<FaceError> {
 
 const files = () => (existsSync(dir) ? readdirSync(dir).sort() : []);
 const content = (file = 'mine.onnx') => readFileSync(join(dir, file));
-/** What is left where the next pull can go on. */
+/** Files left behind for the next pull to resume. */
 const RESUMABLE = ['mine.onnx.part', 'mine.onnx.part.json'];
 const ranges = () => server.requests.map(({ range }) => range);
 
@@ -519,7 +519,7 @@ it('writes a card with the sha256 that the operator vouches for', async () => {
   server.file = weights;
   await pull([unpinned], given);
   rmSync(join(dir, 'cards'), { recursive: true });
-  // Also where the file is there already.
+  // Also if the file already exists.
   expect(await pull([unpinned], given)).toMatchObject([{ state: 'present' }]);
   expect(JSON.parse(readFileSync(join(dir, 'cards', 'mine.json'), 'utf8'))).toEqual({
     ...JSON.parse(JSON.stringify(unpinned)),

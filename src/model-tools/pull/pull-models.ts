@@ -19,22 +19,22 @@ import {
 } from './download-file';
 import { extractEntries, MAX_FILE_BYTES, MAX_PACK_BYTES } from './extract-entries';
 
-/** How often a pull that waits for another one looks whether it is done. */
+/** Polling interval of a pull that waits for another one. */
 const LOCK_POLL_MS = 200;
 
-/** Where models are pulled from and to. */
+/** Source and destination of a pull. */
 export interface PullOptions {
-  /** Models folder that files are written to. */
+  /** Models folder for the files. */
   modelsDir: string;
-  /** Folder of a server that has the files by their names, ends in a slash; `null`: each from its publisher. */
+  /** Folder of a server with the files by name, ends in a slash; `null`: each file from its publisher. */
   mirrorUrl: string | null;
-  /** Folder on this machine that has the files, or the packs; `null`: from the network. */
+  /** Local folder with the files or packs; `null`: from the network. */
   from: string | null;
-  /** True to replace files that are there and right. */
+  /** True to replace even correct files. */
   force: boolean;
-  /** True where the operator accepts licenses that forbid commercial use. */
+  /** True if the operator accepts licenses that forbid commercial use. */
   acceptLicense: boolean;
-  /** sha256 of the ONNX file, for a model whose card pins none. Of one model only. */
+  /** sha256 of the ONNX file for a card that pins none. For a single model only. */
   sha256: string | null;
   /** Called with the progress of each file. */
   onBytes?(file: string, done: number, total: number | null): void;
@@ -42,30 +42,30 @@ export interface PullOptions {
   retryPolicy?: Partial<RetryPolicy>;
 }
 
-/** What became of one model. */
+/** Result for one model. */
 export interface PulledModel {
   name: string;
   /** Path of the ONNX file. */
   path: string;
-  /** `present`: the right file was there already. */
+  /** `present`: the correct file already existed. */
   state: 'present' | 'pulled';
   license: CardLicense;
 }
 
-/** A model whose card is complete. */
+/** A model with a complete card. */
 interface Wanted {
   card: ModelCard & { file: string; sha256: string };
-  /** True where the operator gave the sha256. */
+  /** True if the operator gave the sha256. */
   isPinnedHere: boolean;
-  /** The right file, where it is there already. */
+  /** The correct file, if it already exists. */
   present: string | null;
 }
 
-/** One file to fetch, and the models that are in it. */
+/** One file to fetch, and the models in it. */
 interface Fetch {
-  /** Name of the file: of an ONNX file, or of a pack. */
+  /** Name of the ONNX file or pack. */
   file: string;
-  /** Absent where the card names no place, and there is no mirror. */
+  /** Absent if the card has no URL and there is no mirror. */
   url: string | null;
   sha256: string;
   bytes: number | null;
@@ -74,14 +74,14 @@ interface Fetch {
 }
 
 /**
- * Fetches the files of models, from the network or from a folder. A pack is fetched once for all models in it. Nothing is
- * fetched before every name, license and hash has been looked at; no file appears under its name before it is checked.
+ * Fetches the files of models, from the network or from a folder. A pack is fetched once for all models in it. Nothing
+ * is fetched before every name, license and hash has been checked; no file appears under its name before its own check.
  *
- * @yields each model once it is there.
- * @throws {FaceError} MODEL_UNKNOWN for a name without a card or that is compiled; MODEL_LICENSE_NOT_ACCEPTED;
- * MODEL_INVALID where no sha256 is pinned or given; MODEL_NOT_FOUND where there is nowhere to take the file from;
- * PARAMETER_INVALID where `sha256` does not go with the names; MODEL_DOWNLOAD_FAILED; MODEL_ARCHIVE_INVALID;
- * MODEL_CHECKSUM_MISMATCH where what came is another file.
+ * @yields each model when it is ready.
+ * @throws {FaceError} MODEL_UNKNOWN for a name without a card or of a compiled model; MODEL_LICENSE_NOT_ACCEPTED;
+ * MODEL_INVALID if no sha256 is pinned or given; MODEL_NOT_FOUND without a source for the file; PARAMETER_INVALID if
+ * `sha256` does not match the names; MODEL_DOWNLOAD_FAILED; MODEL_ARCHIVE_INVALID; MODEL_CHECKSUM_MISMATCH if another
+ * file was received.
  */
 export async function* pullModels(
   names: readonly string[],
@@ -198,7 +198,7 @@ async function fetchFromNetwork(fetch: Fetch, options: PullOptions): Promise<Pul
     onNotice?.(`waiting for another pull of ${fetch.file}`),
   );
   try {
-    // What was waited for has most likely brought the file.
+    // The other pull has most likely fetched the file.
     if (waited && (await areThere(fetch, modelsDir))) {
       await removePart(partPath);
       return 'present';
@@ -211,7 +211,7 @@ async function fetchFromNetwork(fetch: Fetch, options: PullOptions): Promise<Pul
       } else await publishPart(partPath, join(modelsDir, fetch.file));
       return 'pulled';
     } catch (error) {
-      // What has come so far is kept where the next pull may go on with it.
+      // A part that the next pull can resume is kept.
       const isResumable =
         error instanceof FaceError && error.code === 'MODEL_DOWNLOAD_FAILED' && (await part.stat()).size > 0;
       if (!isResumable) await removePart(partPath);
@@ -222,7 +222,7 @@ async function fetchFromNetwork(fetch: Fetch, options: PullOptions): Promise<Pul
   }
 }
 
-/** Downloads, and once more from the beginning where what was put together of several answers is not the file. */
+/** Downloads, and starts over once if a file combined from several responses is wrong. */
 async function download(
   part: FileHandle,
   partPath: string,
@@ -242,7 +242,7 @@ async function download(
   };
   const retryPolicy = { ...DEFAULT_RETRY_POLICY, ...options.retryPolicy };
   const { resumed } = await downloadFile(part, partPath, source, events, retryPolicy);
-  // Read back from the disk: this is what will be loaded, whichever answers and processes it came by.
+  // Read back from the disk: these are the bytes that will be loaded, whatever responses and processes they came from.
   let received = await sha256OfFile(partPath);
   if (received !== fetch.sha256 && resumed) {
     options.onNotice?.(`${file}: the resumed file does not match; downloading it from the beginning`);
@@ -253,11 +253,11 @@ async function download(
   if (received !== fetch.sha256) throw mismatch(fetch, received);
 }
 
-/** The lock is the system's own and goes with the process, however that ends. */
+/** The lock belongs to the operating system and is released with the process, however it ends. */
 async function lockPart(path: string, onWait: () => void): Promise<{ part: FileHandle; waited: boolean }> {
   for (let waited = false; ; waited = true) {
     const part = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
-    // Whoever had the lock may have renamed or removed the file meanwhile.
+    // The previous owner of the lock may have renamed or removed the file.
     if (tryLock(part.fd) && (await isStill(part, path))) return { part, waited };
     await part.close();
     if (!waited) onWait();
@@ -277,7 +277,7 @@ async function areThere({ wanted }: Fetch, modelsDir: string): Promise<boolean> 
   return true;
 }
 
-/** Takes the ONNX file from a folder, or the pack that it is in. */
+/** Takes the ONNX file, or its pack, from a folder. */
 async function copy(fetch: Fetch, from: string, { modelsDir }: PullOptions): Promise<PulledModel['state']> {
   const packed: Wanted[] = [];
   for (const wanted of fetch.wanted) {
@@ -319,7 +319,7 @@ function extract(packPath: string, { wanted }: Fetch, modelsDir: string): Promis
 }
 
 /**
- * Passes the content of an ONNX file on, and throws before its end where it is not that of the card.
+ * Passes on the content of an ONNX file, and throws before its end if it does not match the card.
  *
  * @throws {FaceError} MODEL_CHECKSUM_MISMATCH.
  */
@@ -351,7 +351,7 @@ function notInFolder({ wanted }: Fetch, file: string): FaceError {
   return new FaceError('MODEL_NOT_FOUND', message, { field: 'from', model: name, file });
 }
 
-/** Boots check files against cards, so a hash that the operator vouches for goes into a card of theirs. */
+/** Startup checks files against cards, so a hash given by the operator goes into a separate card. */
 async function pinCard(card: ModelCard, path: string, modelsDir: string): Promise<void> {
   const folder = join(modelsDir, 'cards');
   await mkdir(folder, { recursive: true });

@@ -1,12 +1,12 @@
 import * as protobuf from 'protobufjs/light';
 
 /**
- * The subset of ONNX messages that is written and read here, as a protobufjs descriptor.
+ * The supported subset of ONNX messages, as a protobufjs descriptor.
  *
  * Field names are camel case, field numbers and types are those of `onnx/onnx.proto` (proto2).
  *
  * @see onnx/onnx@v1.14.0:onnx/onnx.proto. Differs: enumerations are plain int32 (same bytes), `dim_value` and
- * `dim_param` stand outside a oneof (same bytes, and only one of them is ever set).
+ * `dim_param` are not in a oneof (same bytes, and only one of them is ever set).
  */
 const MESSAGES: Record<string, Record<string, [id: number, type: string, rule?: 'repeated']>> = {
   ModelProto: {
@@ -54,16 +54,16 @@ const MESSAGES: Record<string, Record<string, [id: number, type: string, rule?: 
   DimensionProto: { dimValue: [1, 'int64'], dimParam: [2, 'string'] },
 };
 
-/** Element types of ONNX tensors that are used here, with their number in `TensorProto.DataType`. */
+/** Supported element types of ONNX tensors, with their number in `TensorProto.DataType`. */
 export const ONNX_DATA_TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7 } as const;
 
 /** Name of a tensor element type. */
 export type OnnxDataType = keyof typeof ONNX_DATA_TYPE;
 
-/** Kinds of node attribute that are used here, with their number in `AttributeProto.AttributeType`. */
+/** Supported types of node attributes, with their number in `AttributeProto.AttributeType`. */
 export const ONNX_ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, floats: 6, ints: 7 } as const;
 
-/** One dimension of a declared shape: a size, or the name of a size that is known only at run time. */
+/** One dimension of a declared shape: a size, or the name of a size known only at run time. */
 interface OnnxDimension {
   dimValue?: number;
   dimParam?: string;
@@ -83,13 +83,13 @@ export interface OnnxTensor {
   rawData: Uint8Array;
 }
 
-/** A constant tensor whose elements are made when they are written: `rawBytes` of them. */
+/** A constant tensor with elements created on writing: `rawBytes` bytes. */
 export interface LazyOnnxTensor extends Omit<OnnxTensor, 'rawData'> {
   rawBytes: number;
   rawData: () => Uint8Array;
 }
 
-/** One attribute of a node; `type` says which of the other fields holds the value. */
+/** One attribute of a node; `type` determines the field with the value. */
 export interface OnnxAttribute {
   name: string;
   type: number;
@@ -130,7 +130,7 @@ const messages = protobuf.Root.fromJSON({
     Object.entries(MESSAGES).map(([name, fields]) => [
       name,
       {
-        // Without it protobufjs reads descriptors as proto3 and drops attributes whose value is 0.
+        // Without it, protobufjs reads descriptors as proto3 and drops attributes with the value 0.
         edition: 'proto2',
         fields: Object.fromEntries(
           Object.entries(fields).map(([field, [id, type, rule]]) => [field, { id, type, rule }]),
@@ -170,10 +170,10 @@ const INITIALIZER_FIELD = lengthDelimited(MESSAGES.GraphProto.initializer[0]);
 const RAW_DATA_FIELD = lengthDelimited(MESSAGES.TensorProto.rawData[0]);
 
 /**
- * Writes a model as ONNX bytes, piece by piece.
+ * Writes a model as ONNX bytes, in chunks.
  *
- * @param model - all but its constants.
- * @param initializers - the constants; `rawData` is called when its turn has come, and gives `rawBytes` bytes.
+ * @param model - the model without its constants.
+ * @param initializers - the constants; `rawData` is called when the constant is written, and returns `rawBytes` bytes.
  */
 export function* encodeModelInPieces(
   model: OnnxModel,
@@ -202,10 +202,10 @@ export function* encodeModelInPieces(
 }
 
 /**
- * Makes a writer that starts with a buffer of the given size.
+ * Creates a writer with an initial buffer of the given size.
  *
- * Writers double a buffer that is too small, which would hold a model of half a gigabyte in memory three times; the
- * size they start with can be set for all of them only.
+ * Writers double a full buffer, which would hold a model of half a gigabyte in memory three times; the initial size can
+ * only be set for all writers.
  */
 function createWriter(bufferSize: number): protobuf.Writer {
   const usualSize = protobuf.Writer.initialBufferSize;
@@ -218,9 +218,9 @@ function createWriter(bufferSize: number): protobuf.Writer {
 }
 
 /**
- * Reads ONNX bytes back; fields outside the subset are ignored.
+ * Reads ONNX bytes; fields outside the subset are ignored.
  *
- * @throws {Error} when `bytes` are not a protobuf message.
+ * @throws {Error} if `bytes` are not a protobuf message.
  */
 export function decodeModel(bytes: Uint8Array): OnnxModel {
   const message = modelType.decode(bytes);

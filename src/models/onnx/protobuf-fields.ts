@@ -13,14 +13,14 @@ export interface ProtobufField {
   start: number;
   /** Offset after the last byte. */
   end: number;
-  /** The bytes after the tag and, where there is one, the length. */
+  /** The bytes after the tag and, if present, the length. */
   content: Uint8Array;
 }
 
 /**
- * Walks the fields of a message without decoding what is in them.
+ * Iterates over the fields of a message without decoding their content.
  *
- * @throws {Error} where the bytes are no message, or are cut short.
+ * @throws {Error} if the bytes are not a message or are truncated.
  */
 export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
   const reader = protobuf.Reader.create(message);
@@ -44,8 +44,8 @@ export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
 /**
  * Replaces some fields of a message; all others keep their bytes.
  *
- * @param change - gives the pieces of what takes the place of a field, tag included; `null` keeps it.
- * @returns the message in pieces, which are views where nothing changed; `null` where no field was replaced.
+ * @param change - returns the replacement of a field in chunks, tag included; `null` keeps the field.
+ * @returns the message in chunks, with views of unchanged parts; `null` if no field was replaced.
  * @throws {Error} as {@link fieldsOf}.
  */
 export function replaceFields(
@@ -63,7 +63,7 @@ export function replaceFields(
   return copied === 0 ? null : [...pieces, message.subarray(copied)];
 }
 
-/** Puts tag and length in front of the content of a length-delimited field. */
+/** Prepends tag and length to the content of a length-delimited field. */
 export function lengthDelimited(id: number, content: Uint8Array[]): Uint8Array[] {
   const length = content.reduce((total, piece) => total + piece.length, 0);
   const head = protobuf.Writer.create()

@@ -28,7 +28,7 @@ function preluGraph(
   return graph;
 }
 
-/** Changes the decoded model; the builder itself writes no such thing. */
+/** Changes the decoded model to a form that the builder never writes. */
 function changed(graph: OnnxGraph, change: (model: OnnxModel) => void): Buffer {
   const model = decodeModel(graph.toBytes());
   change(model);
@@ -45,7 +45,7 @@ function run(...models: Uint8Array[]): number[][] {
   return JSON.parse(execFileSync(process.execPath, [script, ...files], { encoding: 'utf8' }));
 }
 
-/** Runs both, and expects the same outputs, negative ones among them. */
+/** Runs both models, and expects the same outputs, including negative ones. */
 function expectSameOutputs(bytes: Uint8Array, rewritten: Uint8Array): void {
   const [before, after] = run(bytes, rewritten);
   expect(after).toHaveLength(before.length);
@@ -58,7 +58,7 @@ const valuesOf = ({ rawData }: { rawData: Uint8Array }) => [
   ...new Float32Array(Uint8Array.from(rawData).buffer),
 ];
 
-/** A field with a number or a string, as protobuf writes it. */
+/** A field with a number or a string, encoded as in protobuf. */
 const field = (id: number, content: string | Uint8Array) =>
   Buffer.concat(lengthDelimited(id, [typeof content === 'string' ? Buffer.from(content) : content]));
 const varint = (id: number, value: number) =>
@@ -67,7 +67,7 @@ const varint = (id: number, value: number) =>
     .uint32(value)
     .finish();
 
-/** A model of hand-written fields of a graph, with fields around it that the code does not know. */
+/** A model with hand-written fields of a graph, surrounded by unknown fields. */
 function modelOf(graphFields: Uint8Array[], opset = 13): Buffer {
   return Buffer.concat([
     varint(1, 8),
@@ -299,7 +299,7 @@ describe(rewriteModel.name, () => {
       expect(() => rewriteModel(bytes.subarray(0, length))).toThrow(invalid);
     }
     expect(() => rewriteModel(Buffer.from('no model'))).toThrow(invalid);
-    // A whole message whose graph is cut short.
+    // A complete message with a truncated graph.
     expect(() =>
       rewriteModel(modelOf([field(1, 'x').subarray(0, 2), field(5, Buffer.from([0x4a, 9]))])),
     ).toThrow(invalid);

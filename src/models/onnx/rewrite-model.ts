@@ -13,8 +13,8 @@ import {
 import { flushTinyWeights } from './tiny-weights';
 
 /*
- * Works on the bytes of the fields: the subset of messages in onnx-schema.ts would drop every field it does not know.
- * Field numbers are those of onnx/onnx@v1.14.0:onnx/onnx.proto.
+ * Works on the bytes of the fields, because the subset of messages in onnx-schema.ts would drop unknown fields. Field
+ * numbers are those of onnx/onnx@v1.14.0:onnx/onnx.proto.
  */
 const MODEL = { graph: 7, opsetImport: 8 };
 const OPSET = { domain: 1, version: 2 };
@@ -22,28 +22,29 @@ const GRAPH = { node: 1, initializer: 5 };
 const NODE = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 };
 const TENSOR = { dims: 1, dataType: 2, floatData: 4, name: 8, rawData: 9 };
 
-/** First version of the standard operators whose Mul and PRelu broadcast as NumPy does. */
+/** First version of the standard operators in which Mul and PRelu broadcast like NumPy. */
 const MIN_OPSET_VERSION = 7;
-/** Largest slope that is split: (1 - s) * x + s * x loses about |s| units in the last place of a positive x. */
+/** Largest split slope: (1 - s) * x + s * x loses about |s| units in the last place of a positive x. */
 const MAX_SLOPE = 8;
 
 /**
- * Rewrites a model so that it runs faster and gives the same outputs:
+ * Rewrites a model for speed with the same outputs:
  *
  * - float32 initializers: values below 1e-20 become 0 (tiny-weights.ts says why).
- * - PRelu nodes whose slope `s` is a float32 initializer become `(1 - s) * Relu(x) + s * x`, which ONNX Runtime runs in
- *   its blocked layout. MobileFaceNet with 33 of them takes 8 instead of 13 ms; outputs of up to 1.1 differ by at most 1.5e-6.
+ * - PRelu nodes with a float32 initializer as slope `s` become `(1 - s) * Relu(x) + s * x`, which ONNX Runtime runs in
+ * its blocked layout. MobileFaceNet with 33 of them takes 8 instead of 13 ms; outputs of up to 1.1 differ by at most
+ * 1.5e-6.
  *
- * Every other byte stays as it is. External data, subgraphs and functions are not touched.
+ * Every other byte stays unchanged, including external data, subgraphs and functions.
  *
- * @param bytes - an ONNX file; not changed.
- * @returns the rewritten file; `bytes` itself, not a copy, where there is nothing to rewrite.
- * @throws {FaceError} MODEL_INVALID where the bytes are not a protobuf message or end too early.
+ * @param bytes - an ONNX file; not modified.
+ * @returns the rewritten file; `bytes` itself, not a copy, if there is nothing to rewrite.
+ * @throws {FaceError} MODEL_INVALID if the bytes are not a protobuf message or are truncated.
  */
 export function rewriteModel(bytes: Uint8Array): Uint8Array {
   try {
     const fields = [...fieldsOf(bytes)];
-    // Protobuf merges a message that comes twice; no exporter writes one so.
+    // Protobuf merges a repeated message; no exporter writes one.
     if (fields.filter(({ id }) => id === MODEL.graph).length !== 1) return bytes;
     const canSplit = opsetVersion(fields) >= MIN_OPSET_VERSION;
     const pieces = replaceFields(bytes, ({ id, wireType, content }) => {
@@ -57,7 +58,7 @@ export function rewriteModel(bytes: Uint8Array): Uint8Array {
   }
 }
 
-/** Version of the standard operators; 1 where the model does not say. */
+/** Version of the standard operators; 1 if the model does not state it. */
 function opsetVersion(model: ProtobufField[]): number {
   let version = 1;
   for (const { content } of model.filter(({ id }) => id === MODEL.opsetImport)) {
@@ -75,7 +76,7 @@ function isStandard(domain: string): boolean {
   return domain === '' || domain === 'ai.onnx';
 }
 
-/** Makes names that occur nowhere in the file, subgraphs included. */
+/** Creates names that occur nowhere in the file, subgraphs included. */
 function newNames(bytes: Uint8Array): () => string {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let prefix: string | undefined;
@@ -86,7 +87,7 @@ function newNames(bytes: Uint8Array): () => string {
   };
 }
 
-/** @param newName - `null` where PRelu nodes are left as they are. */
+/** @param newName - `null`: PRelu nodes stay unchanged. */
 function rewriteGraph(graph: Uint8Array, newName: (() => string) | null): Uint8Array[] | null {
   const slopes = new Map<string, Slope>();
   if (newName != null) {
@@ -109,18 +110,18 @@ function flushTensor(tensor: Uint8Array): Uint8Array[] | null {
     if (!isFloatData(field)) return null;
     const flushed = flushTinyWeights(field.content);
     if (flushed === field.content) return null;
-    // Tag and length stay: a value that is 0 is as long as any other.
+    // Tag and length stay, because a value of 0 has the same length.
     return [tensor.subarray(field.start, field.end - field.content.length), flushed];
   });
 }
 
-/** An initializer; `complement` is the name of the one that holds 1 - slope, once there is one. */
+/** An initializer; `complement` is the name of its initializer with 1 - slope, if created. */
 interface Slope {
   content: Uint8Array;
   complement?: string;
 }
 
-/** @returns the nodes (and constant) in the place of a PRelu node; `null` where it stays as it is. */
+/** @returns the nodes (and constant) that replace a PRelu node; `null` if it stays unchanged. */
 function splitPRelu(
   node: Uint8Array,
   initializers: ReadonlyMap<string, Slope>,
@@ -156,7 +157,7 @@ function splitPRelu(
   return pieces;
 }
 
-/** The tensor 1 - slope, in the shape of the slope; `null` where the slope cannot be read or is too large. */
+/** The tensor 1 - slope, in the shape of the slope; `null` if the slope is unreadable or too large. */
 function complementOf(slope: Uint8Array, name: string): Uint8Array[] | null {
   if (!isFloat32(slope)) return null;
   const fields = [...fieldsOf(slope)];
@@ -165,7 +166,7 @@ function complementOf(slope: Uint8Array, name: string): Uint8Array[] | null {
   const rawData = Buffer.alloc(data.length);
   for (let at = 0; at < data.length; at += 4) {
     const value = data.readFloatLE(at);
-    // Also where it is no number.
+    // Written this way so that NaN fails.
     if (!(Math.abs(value) <= MAX_SLOPE)) return null;
     rawData.writeFloatLE(1 - value, at);
   }
@@ -188,7 +189,7 @@ function isFloatData({ id, wireType }: ProtobufField): boolean {
   return id === TENSOR.floatData && (wireType === LENGTH_DELIMITED || wireType === FIXED_32);
 }
 
-/** A string field that comes once; the last one where it comes more often, and '' where it is absent. */
+/** A singular string field; the last value if repeated, and '' if absent. */
 function lastString(fields: ProtobufField[], id: number): string {
   const field = fields.filter((field) => field.id === id).at(-1);
   return field == null ? '' : readString(field.content);

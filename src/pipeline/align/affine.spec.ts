@@ -31,7 +31,7 @@ function squaredError(t: Similarity, from: readonly Point[], to: readonly Point[
   }, 0);
 }
 
-/** Least squares in (a, b, tx, ty) by the normal equations, knowing nothing of the closed form. */
+/** Least squares in (a, b, tx, ty) by the normal equations, independent of the closed form. */
 function solveLeastSquares(from: readonly Point[], to: readonly Point[]): Similarity {
   const rows = from.flatMap(({ x, y }, i) => [
     { row: [x, -y, 1, 0], value: to[i].x },
@@ -206,7 +206,7 @@ describe(warpSquare.name, () => {
   });
 
   it('finds the same scene wherever the window lies when it shrinks', () => {
-    // A ramp has the same value at the same place however it is averaged: any shift of the blocks would show.
+    // Averaging does not change a ramp at the same position: any shift of the blocks would show.
     const ramp = { data: new Uint8Array(250 * 250 * 3), width: 250, height: 250 };
     for (let y = 0; y < 250; y++) {
       for (let x = 0; x < 250; x++) ramp.data.set([x, y, Math.round((x + y) / 2)], (y * 250 + x) * 3);

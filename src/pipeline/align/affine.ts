@@ -14,7 +14,7 @@ export function applySimilarity({ a, b, tx, ty }: Similarity, { x, y }: Point): 
 }
 
 /**
- * The similarity transform that brings `from` onto `to` with the least squared error.
+ * Similarity transform from `from` to `to` with the least squared error.
  *
  * In two dimensions, without reflection, the minimum has this closed form; it equals the general solution.
  *
@@ -56,7 +56,7 @@ export function invertSimilarity({ a, b, tx, ty }: Similarity): Similarity {
   return { a: a / d, b: -b / d, tx: -(a * tx + b * ty) / d, ty: (b * tx - a * ty) / d };
 }
 
-/** Cuts a rotated square out of an image: `toSource` maps output pixels to image pixels. */
+/** Crops a rotated square from an image: `toSource` maps output pixels to image pixels. */
 export function squareToSource(center: Point, side: number, outputSize: number, angle = 0): Similarity {
   const scale = side / outputSize;
   const a = scale * Math.cos(angle);
@@ -66,16 +66,16 @@ export function squareToSource(center: Point, side: number, outputSize: number, 
 }
 
 /**
- * Above this many image pixels per output pixel, two samples are averaged for one, half a pixel apart on both axes: four take
- * twice the time and gave the same TAR on cfp250.
+ * Above this number of image pixels per output pixel, two samples are averaged, half a pixel apart on both axes: four
+ * take twice the time and gave the same TAR on cfp250.
  */
 const SUPERSAMPLE_ABOVE = 1.25;
 
 /**
  * Warps an image into `size` x `size` pixels, bilinear; black outside the image.
  *
- * Antialiased where it shrinks: the source is first averaged in whole blocks, then, between one and two source pixels
- * per output pixel, two samples are averaged.
+ * Antialiased when shrinking: the source is first averaged in whole blocks, then, between one and two source pixels per
+ * output pixel, two samples are averaged.
  *
  * @param toSource - maps output pixel centers to image pixel centers.
  * @returns `Uint8Array [size * size * 3]` HWC RGB, written at `offset` of `output`.
@@ -112,7 +112,7 @@ export function warpSquare(
   for (let at = offset, i = 0; at < end; at++, i++) output[at] = sums[i] * weight + 0.5;
 }
 
-/** An RGB buffer and where its first pixel lies in the image; all outside of it counts as black. */
+/** An RGB buffer and the position of its first pixel in the image; everything outside is black. */
 interface Patch extends RgbImage {
   originX: number;
   originY: number;
@@ -126,7 +126,7 @@ function wholeImage(image: RgbImage): Patch {
 function averageBlocks(image: RgbImage, toSource: Similarity, size: number, factor: number): Patch {
   const corners = [0, size - 1].flatMap((x) => [0, size - 1].map((y) => applySimilarity(toSource, { x, y })));
   const low = (values: number[]) => Math.max(0, Math.floor(Math.min(...values)) - factor);
-  // Far enough that the last block, which may be cut short, is never looked at unless it lies at the image's edge.
+  // Wide enough that the last block, which may be incomplete, is read only at the edge of the image.
   const high = (values: number[], max: number) => Math.min(max, Math.ceil(Math.max(...values)) + 3 * factor);
   const xs = corners.map(({ x }) => x);
   const ys = corners.map(({ y }) => y);
@@ -160,7 +160,7 @@ function averageBlocks(image: RgbImage, toSource: Similarity, size: number, fact
         sums[to + 2] += blue;
       }
     }
-    // Blocks cut by the edge keep the full weight, so that what lies outside counts as black.
+    // Blocks cut by the edge keep the full weight, so that the outside counts as black.
     const weight = 1 / (factor * factor);
     for (let i = 0; i < width * 3; i++) data[row * width * 3 + i] = sums[i] * weight + 0.5;
   }
@@ -182,7 +182,7 @@ function addBilinear(source: RgbImage, { a, b, tx, ty }: Similarity, size: numbe
         if (x > -1 && y > -1 && x < width && y < height) addAtEdge(source, x, y, sums, to);
         continue;
       }
-      // Where nothing is negative, `| 0` is the floor.
+      // `| 0` is the floor of values that are not negative.
       const x0 = x | 0;
       const y0 = y | 0;
       const fx = x - x0;
@@ -212,7 +212,7 @@ function addBilinear(source: RgbImage, { a, b, tx, ty }: Similarity, size: numbe
   }
 }
 
-/** As {@link addBilinear} for one sample whose neighbors lie partly outside the image, where all is black. */
+/** As {@link addBilinear} for one sample with some neighbors outside the image, which is black there. */
 function addAtEdge(
   { data, width, height }: RgbImage,
   x: number,

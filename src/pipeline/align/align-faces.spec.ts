@@ -5,7 +5,7 @@ import type { Landmarks, Point } from '../face.types';
 import { fiveOf68 } from './landmarks-68';
 import type { RgbImage } from '../image/rgb-image';
 
-/** Where InsightFace puts the five landmarks in 112 x 112 pixels. */
+/** Positions of the five landmarks in 112 x 112 pixels by InsightFace. */
 const ARCFACE: readonly Point[] = [
   { x: 38.2946, y: 51.6963 },
   { x: 73.5318, y: 51.5014 },
@@ -30,7 +30,10 @@ const DLIB_Y = [
   0.909281, 0.902192, 0.864805, 0.784792, 0.778746, 0.785343, 0.778746, 0.784792, 0.824182, 0.831803,
   0.824182,
 ];
-/** The mean face as it lies in a chip of 150 x 150 pixels, a sixth of which is room on each side; the jaw is anywhere. */
+/**
+ * The mean face in a chip of 150 x 150 pixels with a margin of a sixth on each side; the position of the jaw is
+ * arbitrary.
+ */
 const DLIB: Point[] = Array.from({ length: 68 }, (_, i) =>
   i < 17
     ? { x: -100 * i, y: 33 }
@@ -46,7 +49,7 @@ const blank = (width: number, height: number): RgbImage => ({
   height,
 });
 
-/** A soft white dot whose middle lies between pixels where asked. */
+/** A soft white dot with a center that may lie between pixels. */
 function dot(image: RgbImage, { x, y }: Point, radius: number): void {
   for (let row = Math.floor(y - radius - 1); row <= y + radius + 1; row++) {
     for (let column = Math.floor(x - radius - 1); column <= x + radius + 1; column++) {
@@ -58,7 +61,7 @@ function dot(image: RgbImage, { x, y }: Point, radius: number): void {
   }
 }
 
-/** The middle of all brightness within a few pixels of a place. */
+/** Center of brightness within a few pixels of a position. */
 function brightest(chip: Uint8Array, size: number, { x, y }: Point, reach = 8): Point {
   let [sum, sumX, sumY] = [0, 0, 0];
   for (let row = Math.round(y) - reach; row <= Math.round(y) + reach; row++) {
@@ -72,7 +75,7 @@ function brightest(chip: Uint8Array, size: number, { x, y }: Point, reach = 8): 
   return { x: sumX / sum, y: sumY / sum };
 }
 
-/** Similarities that leave a face of so many pixels inside an image of 400 x 400. */
+/** Similarity transforms that keep a face of this size inside an image of 400 x 400. */
 function* placements(seed: number, extent: number): Generator<Similarity> {
   const range = seededRange(seed);
   for (let round = 0; round < 12; round++) {
@@ -85,7 +88,7 @@ function* placements(seed: number, extent: number): Generator<Similarity> {
 }
 
 const square = (side: number) => ({ width: side, height: side });
-/** Where the landmarks say all, the box is not looked at. */
+/** Ignored if there are landmarks. */
 const NO_BOX = { x: 0, y: 0, width: 0, height: 0 };
 
 describe(alignFaces.name, () => {
@@ -268,7 +271,7 @@ describe(alignFaces.name, () => {
     const white = blank(60, 112);
     white.data.fill(255);
     expect(alignFaces(white, [], 'arcface-112', square(112))).toHaveLength(0);
-    // The template itself: pixels come out where they were.
+    // The template itself: pixels keep their positions.
     const chip = alignFaces(
       white,
       [{ box: NO_BOX, landmarks: asLandmarks(ARCFACE) }],

@@ -4,16 +4,16 @@ import { middle } from './landmarks-68';
 import type { RgbImage } from '../image/rgb-image';
 import { cropUpright } from './upright-crop';
 
-/** Landmarks that an alignment can use; all 68 where the detector's landmark model gave them. */
+/** Landmarks for an alignment; all 68 if they come from the landmark model of the detector. */
 interface AlignmentPoints {
   landmarks: Landmarks;
   landmarks68?: readonly Point[];
 }
 
-/** A face that is to be aligned. */
+/** A face to align. */
 export interface FaceToAlign {
   box: BoundingBox;
-  /** `null`: it is cut out by its box. */
+  /** `null`: it is cropped by its box. */
   landmarks: Landmarks | null;
   landmarks68?: readonly Point[];
 }
@@ -23,8 +23,8 @@ type Alignment = (points: AlignmentPoints, size: number) => Similarity;
 /**
  * Reference positions of the five landmarks in a 112 x 112 aligned face, pixels, in the order of {@link Landmarks}.
  *
- * @see deepinsight/insightface python-package/insightface/utils/face_align.py, with which the ArcFace family and SFace
- * were trained. Differs: none.
+ * @see deepinsight/insightface python-package/insightface/utils/face_align.py, the template of the ArcFace family and
+ * SFace in training. Differs: none.
  */
 const ARCFACE_112: readonly Point[] = [
   { x: 38.2946, y: 51.6963 },
@@ -37,8 +37,8 @@ const ARCFACE_112: readonly Point[] = [
 /**
  * Mean positions of the points 17 to 67 of the 300-W annotation in a frame of 0 to 1.
  *
- * @see dlib/image_transforms/interpolation.h, get_face_chip_details (Boost license), with which the 128-d network was
- * trained. Differs: none.
+ * @see dlib/image_transforms/interpolation.h, get_face_chip_details (Boost license), the template of the 128-d network
+ * in training. Differs: none.
  */
 const DLIB_MEAN_X = [
   0.000213256, 0.0752622, 0.18113, 0.29077, 0.393397, 0.586856, 0.689483, 0.799124, 0.904991, 0.98004,
@@ -57,7 +57,7 @@ const DLIB_MEAN_Y = [
 ];
 /** The mean shape, points 17 to 67. */
 export const MEAN_SHAPE: readonly Point[] = DLIB_MEAN_X.map((x, i) => ({ x, y: DLIB_MEAN_Y[i] }));
-/** Room around the mean shape, as a fraction of it. The 128-d network was trained with this value. */
+/** Margin around the mean shape, as a fraction of it. The 128-d network was trained with this value. */
 const DLIB_PADDING = 0.25;
 /** Points that dlib aligns on: without the brows (17 to 26) and the lower lip (55 to 59, 65 to 67), which move. */
 const DLIB_POINTS = [...range(27, 55), ...range(60, 65)];
@@ -93,17 +93,17 @@ const alignArcface: Alignment = ({ landmarks }, size) =>
     ARCFACE_112.map(({ x, y }) => ({ x: (x * size) / 112, y: (y * size) / 112 })),
   );
 
-/** Families with a template; the others are cut out by the box. */
+/** Families with a template; the others are cropped by the box. */
 const ALIGNMENTS: Readonly<Partial<Record<string, Alignment>>> = {
   'arcface-112': alignArcface,
   'dlib-150': alignDlib,
 };
 
 /**
- * Brings every face into the form that an embedder's family was trained on: warped onto its template, or cut out upright.
+ * Aligns every face for the family of an embedder: warped onto its template, or cropped upright.
  *
- * A face without landmarks, and every face where `isAligned` is false, is cut out by its box and not turned: letterboxed,
- * black around it. That is antialiased but for `upright-crop`, which does as its peer does.
+ * A face without landmarks, and every face if `isAligned` is false, is cropped by its box without rotation: letterboxed
+ * on black. The crop is antialiased except for `upright-crop`, which follows DeepFace.
  *
  * @returns `Uint8Array [N * height * width * 3]` NHWC RGB, black outside the image.
  */
@@ -129,7 +129,7 @@ export function alignFaces(
   return output;
 }
 
-/** Letterboxes what a box holds into a square. */
+/** Letterboxes the content of a box into a square. */
 function warpBox(image: RgbImage, box: BoundingBox, size: number, output: Uint8Array, offset: number): void {
   const x = Math.min(Math.max(Math.round(box.x), 0), image.width - 1);
   const y = Math.min(Math.max(Math.round(box.y), 0), image.height - 1);
@@ -140,7 +140,7 @@ function warpBox(image: RgbImage, box: BoundingBox, size: number, output: Uint8A
     const from = ((y + row) * image.width + x) * 3;
     data.set(image.data.subarray(from, from + width * 3), row * width * 3);
   }
-  // Where the box leaves the image its own middle is kept, and the rest is black.
+  // If the box leaves the image, its center is kept, and the rest is black.
   const center = { x: box.x - x + box.width / 2 - 0.5, y: box.y - y + box.height / 2 - 0.5 };
   const side = Math.max(box.width, box.height);
   warpSquare({ data, width, height }, squareToSource(center, side, size), size, output, offset);

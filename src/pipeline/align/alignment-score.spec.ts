@@ -12,7 +12,7 @@ import type { Landmarks, Point } from '../face.types';
 import { fiveOf68 } from './landmarks-68';
 import { SHAPE_MEAN, SHAPE_MODES } from './shape-model';
 
-/** 68 points: the jaw, which nobody reads, and a shape of x and y in turn. */
+/** 68 points: the unused jaw, and a shape with alternating x and y. */
 function pointsOf(shape: readonly number[]): Point[] {
   const jaw = Array.from({ length: 17 }, () => ({ x: 0.5, y: 1.2 }));
   return [...jaw, ...Array.from({ length: 51 }, (_, i) => ({ x: shape[2 * i], y: shape[2 * i + 1] }))];
@@ -21,7 +21,7 @@ function pointsOf(shape: readonly number[]): Point[] {
 const mean = pointsOf(SHAPE_MEAN);
 const upsideDown = (points: readonly Point[]) => points.map(({ x, y }) => ({ x, y: 1 - y }));
 
-/** Each point somewhere else, at most so far away. */
+/** Moves each point by at most this distance. */
 function scattered(points: readonly Point[], distance: number, seed = 1): Point[] {
   const range = seededRange(seed);
   return points.map(({ x, y }) => ({
@@ -30,7 +30,7 @@ function scattered(points: readonly Point[], distance: number, seed = 1): Point[
   }));
 }
 
-/** The points moved, turned and enlarged. */
+/** Moves, rotates and enlarges the points. */
 function placed(points: readonly Point[], size: number, degrees: number): Point[] {
   const [cos, sin] = [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
   return points.map(({ x, y }) => ({

@@ -6,28 +6,28 @@ import { fiveOf68 } from './landmarks-68';
 import { SHAPE_MEAN, SHAPE_MODES } from './shape-model';
 
 /*
- * How likely a located face is one that lies in the frame as its alignment takes it: not upside down, not sideways, not
- * something else. Each signal is the logarithm of the odds for it. Their slopes come from one logistic regression over all of
- * them, on photos of cfp250 (people with odd numbers) upright and turned by 90, 180 and 270 degrees, so that they are added
+ * Probability that a located face is a face in the orientation of its alignment: not upside down, not sideways, not
+ * something else. Each signal is a logarithm of odds. The slopes come from one logistic regression over all signals, on
+ * photos of cfp250 (people with odd numbers) upright and turned by 90, 180 and 270 degrees, so the signals are added
  * (docs/accuracy.md).
  */
 
-/** No signal says more than this, either way: beyond it there were too few photos to tell. */
+/** Bound of each signal in both directions: beyond it, there were too few photos. */
 export const MAX_SIGNAL = 6;
-/** Standard deviations that a shape may go along each of its modes. */
+/** Range of a shape along each of its modes, in standard deviations. */
 const MAX_DEVIATIONS = 3;
-/** Residual of the 68 points at which the odds are even, in units of the mean shape's frame; and how steep the odds are. */
+/** Residual of the 68 points with even odds, in units of the frame of the mean shape, and the slope of the odds. */
 const EVEN_RESIDUAL = 0.0177;
 const RESIDUAL_SLOPE = 3.5;
-/** The same of the mean distance between the detector's points and those of the landmark model, in distances of the eyes. */
+/** The same for the mean distance between the points of the detector and of the landmark model, in eye distances. */
 const EVEN_DISAGREEMENT = 0.17;
 const DISAGREEMENT_SLOPE = 3;
-/** Keeps two equal points from saying more than two points can. */
+/** Floor of the disagreement, so that nearly equal points do not count as arbitrarily strong evidence. */
 const LEAST_DISAGREEMENT = 0.01;
 
 /**
- * What the points of a face say: how well the 68 points fit a mean face, and how far the five points of the detector, where
- * it gives some, are from them.
+ * Signal of the points of a face: the fit of the 68 points to a mean face, and their distance to the five points of the
+ * detector, if it returns any.
  */
 export function pointsSignal(landmarks: Landmarks, points68: readonly Point[]): number {
   const residual = residualOf(points68);
@@ -35,7 +35,7 @@ export function pointsSignal(landmarks: Landmarks, points68: readonly Point[]): 
   return bounded(signal) + agreementSignal(landmarks, fiveOf68(points68));
 }
 
-/** What the distance between two looks at the same five points says; 0 where they are the same look. */
+/** Signal of the distance between two detections of the same five points; 0 if they are the same detection. */
 export function agreementSignal(landmarks: Landmarks, others: Landmarks): number {
   const eyes = Math.hypot(others[1].x - others[0].x, others[1].y - others[0].y);
   const apart =
@@ -45,19 +45,19 @@ export function agreementSignal(landmarks: Landmarks, others: Landmarks): number
   return bounded(-DISAGREEMENT_SLOPE * Math.log(disagreement / EVEN_DISAGREEMENT));
 }
 
-/** What the length of the raw embedding says; 0 where the card has no figures of it. */
+/** Signal of the length of the raw embedding; 0 if the card has no figures for it. */
 export function lengthSignal(length: number, { rawLength }: CardEmbedding): number {
   return rawLength == null ? 0 : bounded(rawLength.slope * (length - rawLength.even));
 }
 
-/** Probability, as far as the photos that it was settled on go: (0, 1). */
+/** Probability (0, 1), as valid as the photos it was fitted on. */
 export function scoreOf(signal: number): number {
   return 1 / (1 + Math.exp(-signal));
 }
 
 /**
- * How far points 17 to 67 are from any shape that faces have: root mean square distance, in the frame of the mean shape, once
- * they are brought onto it by a similarity transform and the modes of {@link SHAPE_MODES} have taken what they can.
+ * Distance of points 17 to 67 from the nearest face shape: root mean square distance in the frame of the mean shape,
+ * after a similarity transform onto it and a fit of the modes of {@link SHAPE_MODES}.
  */
 export function residualOf(points68: readonly Point[]): number {
   const points = points68.slice(17);

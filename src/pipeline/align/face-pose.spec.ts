@@ -1,7 +1,7 @@
 import { poseOf } from './face-pose';
 import type { Landmarks, Point } from '../face.types';
 
-/** Turns a head in space and looks at it from far away. Angles in degrees; x right, y down, z toward the viewer. */
+/** Rotates a head in space and projects it from far away. Angles in degrees; x right, y down, z toward the viewer. */
 function landmarksOf({ yaw = 0, pitch = 0, roll = 0, scale = 60 }): Landmarks {
   const head: [number, number, number][] = [
     [-0.5, 0, 0],
@@ -12,7 +12,7 @@ function landmarksOf({ yaw = 0, pitch = 0, roll = 0, scale = 60 }): Landmarks {
   ];
   const [y, p, r] = [yaw, pitch, roll].map((angle) => (angle * Math.PI) / 180);
   return head.map(([hx, hy, hz]): Point => {
-    // Pitch first: a positive one lifts what stands out.
+    // Pitch first: a positive pitch raises the nose.
     const py = hy * Math.cos(p) - hz * Math.sin(p);
     const pz = hy * Math.sin(p) + hz * Math.cos(p);
     const x = hx * Math.cos(y) + pz * Math.sin(y);

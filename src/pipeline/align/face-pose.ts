@@ -1,18 +1,20 @@
 import type { FacePose, Landmarks, Point } from '../face.types';
 
-/** How far the tip of the nose stands out before the eyes, as a fraction of their distance: a mean head. */
+/** Distance of the tip of the nose in front of the eyes, as a fraction of the eye distance: a mean head. */
 const NOSE_DEPTH = 0.5;
-/** Where the tip of the nose is between eyes (0) and mouth (1) of a face seen from the front: the median of LFW photos. */
+/** Position of the tip of the nose between eyes (0) and mouth (1) of a frontal face: the median of LFW photos. */
 const FRONTAL_NOSE = 0.55;
-/** Distance from the eyes to the mouth, as a fraction of the distance of the eyes: a mean head. */
+/** Distance from the eyes to the mouth, as a fraction of the eye distance: a mean head. */
 const MOUTH_DISTANCE = 1.15;
 
 /**
- * Rough angles of a head from its five landmarks. Good for telling a portrait from a profile, not for measuring.
+ * Rough angles of a head from its five landmarks. They distinguish a frontal view from a profile; they are no
+ * measurement.
  *
- * With the eyes' line as x axis, d the distance of the eyes and h that from their middle down to the mouth: a nose that
- * stands out by `NOSE_DEPTH * d` moves aside by its depth times sin(yaw) while d shrinks with cos(yaw), so that
- * tan(yaw) = nose.x / d / NOSE_DEPTH. Up and down alike: tan(pitch) = (FRONTAL_NOSE - nose.y / h) / (NOSE_DEPTH / MOUTH_DISTANCE).
+ * The x axis is the line of the eyes, d the eye distance, and h the distance from their middle down to the mouth. A
+ * nose with the depth `NOSE_DEPTH * d` moves aside by its depth times sin(yaw) while d shrinks with cos(yaw), so
+ * tan(yaw) = nose.x / d / NOSE_DEPTH. Vertically alike: tan(pitch) = (FRONTAL_NOSE - nose.y / h) / (NOSE_DEPTH /
+ * MOUTH_DISTANCE).
  */
 export function poseOf([leftEye, rightEye, nose, leftMouth, rightMouth]: Landmarks): FacePose {
   const dx = rightEye.x - leftEye.x;
@@ -23,7 +25,7 @@ export function poseOf([leftEye, rightEye, nose, leftMouth, rightMouth]: Landmar
   const [ux, uy] = eyeDistance === 0 ? [1, 0] : [dx / eyeDistance, dy / eyeDistance];
   const along = (p: Point) => (p.x - eyes.x) * ux + (p.y - eyes.y) * uy;
   const down = (p: Point) => (p.y - eyes.y) * ux - (p.x - eyes.x) * uy;
-  // atan2 holds where a face is seen so far from the side, or so badly, that a distance is 0.
+  // atan2 also holds for a distance of 0, in extreme profiles or bad detections.
   return {
     yaw: degrees(Math.atan2(along(nose), eyeDistance * NOSE_DEPTH)),
     pitch: degrees(

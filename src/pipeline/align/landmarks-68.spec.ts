@@ -8,7 +8,7 @@ const input = (maxBatch = 8) => cardInput(SIZE, SIZE, { maxBatch });
 const black = { data: new Uint8Array(200 * 200 * 3), width: 200, height: 200 };
 const radians = (degrees: number) => (degrees * Math.PI) / 180;
 
-/** Points in fractions of a crop, all about the middle of it; the eyes are rolled by so many degrees. */
+/** Points in fractions of a crop, all around its center; the eyes are rolled by these degrees. */
 function face(degrees: number): Point[] {
   const points = Array.from({ length: 68 }, (_, i) => ({ x: 0.3 + (i % 8) / 20, y: 0.3 + (i % 9) / 20 }));
   const [dx, dy] = [0.2 * Math.cos(radians(degrees)), 0.2 * Math.sin(radians(degrees))];
@@ -17,7 +17,7 @@ function face(degrees: number): Point[] {
   return points;
 }
 
-/** Answers the crops, over all runs, with these faces in turn. */
+/** Returns these faces in turn for the crops of all runs. */
 function sessionOf(faces: Point[][]): TensorSession & { batches: number[]; seen: Uint8Array[] } {
   const left = [...faces];
   const crop = SIZE * SIZE * 3;
@@ -40,7 +40,7 @@ const turn = ({ x, y }: Point, angle: number): Point => ({
   y: x * Math.sin(angle) + y * Math.cos(angle),
 });
 
-/** Where fractions of the first square lie in the image: 1.2 times the longer side of the box, turned by so many degrees. */
+/** Maps fractions of the first square to the image: 1.2 times the longer side of the box, rotated by these degrees. */
 function inBox(box: BoundingBox, points: readonly Point[], degrees = 0): Point[] {
   const side = 1.2 * Math.max(box.width, box.height);
   const center = { x: box.x + box.width / 2 - 0.5, y: box.y + box.height / 2 - 0.5 };
@@ -50,10 +50,7 @@ function inBox(box: BoundingBox, points: readonly Point[], degrees = 0): Point[]
   });
 }
 
-/**
- * The second square: 1.3 times the extent of the points of the first look once they are turned upright, and 0.05 of the extent
- * further up.
- */
+/** The second square: 1.3 times the extent of the upright points of the first pass, moved up by 0.05 of the extent. */
 function secondSquare(first: readonly Point[], degrees: number): { center: Point; side: number } {
   const upright = first.map((point) => turn(point, -radians(degrees)));
   const [xs, ys] = [upright.map(({ x }) => x), upright.map(({ y }) => y)];
@@ -63,7 +60,7 @@ function secondSquare(first: readonly Point[], degrees: number): { center: Point
   return { center: turn({ x, y }, radians(degrees)), side: 1.3 * extent };
 }
 
-/** Where fractions of the second square lie in the image. */
+/** Maps fractions of the second square to the image. */
 function inSecond(first: readonly Point[], degrees: number, points: readonly Point[]): Point[] {
   const { center, side } = secondSquare(first, degrees);
   return points.map(({ x, y }) => {
@@ -123,7 +120,7 @@ describe(findLandmarks68.name, () => {
   });
 
   it('shows the rolled face upright on the second look', async () => {
-    // White above a line that is turned by 30 degrees through the middle of the second square; black below.
+    // White above a line at 30 degrees through the center of the second square; black below.
     const box = { x: 60, y: 60, width: 80, height: 80 };
     const { center } = secondSquare(inBox(box, face(30)), 30);
     const image = { data: new Uint8Array(200 * 200 * 3), width: 200, height: 200 };
@@ -140,7 +137,7 @@ describe(findLandmarks68.name, () => {
       const at = (y: number) => second[(y * SIZE + x) * 3];
       expect([at(0), at(6), at(9), at(15)]).toEqual([255, 255, 0, 0]);
     }
-    // On the first look the line was not level.
+    // In the first pass, the line was not level.
     expect(new Set(Array.from({ length: SIZE }, (_, x) => first[(5 * SIZE + x) * 3])).size).toBeGreaterThan(
       1,
     );

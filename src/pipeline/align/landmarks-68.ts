@@ -6,8 +6,9 @@ import type { RgbImage } from '../image/rgb-image';
 import type { TensorSession } from '../tensor-session';
 
 /**
- * Sides of the squares that the two passes see: of the longer side of the box, and of the extent of the points that the first
- * pass found; and how far the second square is moved up, of its extent. docs/accuracy.md has the measurement.
+ * Side of the square of the first pass, as a multiple of the longer side of the box; side of the second, as a multiple
+ * of the extent of the points of the first pass; upward shift of the second, as a fraction of that extent. Measured in
+ * docs/accuracy.md.
  */
 const FIRST_SIDE = 1.2;
 const SECOND_SIDE = 1.3;
@@ -16,10 +17,10 @@ const SECOND_SHIFT = 0.05;
 /**
  * Finds 68 points in every face box.
  *
- * The first pass cuts out a square around the box. The second cuts out a square around the points that the first has found,
- * turned with the face: where it lies no longer follows from the box, which detectors draw in many ways.
+ * The first pass crops a square around the box. The second crops a square around the points of the first, turned with
+ * the face, so its position does not depend on the box, which detectors draw in many ways.
  *
- * @param angle - roll of the faces as far as it is known, radians, clockwise: the first pass cuts them out upright.
+ * @param angle - approximate roll of the faces, radians, clockwise: the first pass crops them upright.
  * @returns per box 68 points in pixels of the image, in the order of the 300-W annotation.
  */
 export async function findLandmarks68(
@@ -59,7 +60,7 @@ async function landmarksOfCrops(
   return crops.map((toSource, i) =>
     Array.from({ length: 68 }, (_, k) =>
       applySimilarity(toSource, {
-        // The network answers in fractions of the square, measured from its corner; pixel centers are half a pixel in.
+        // The network returns fractions of the square from its corner; pixel centers are offset by half a pixel.
         x: landmarks.data[i * 136 + 2 * k] * size - 0.5,
         y: landmarks.data[i * 136 + 2 * k + 1] * size - 0.5,
       }),

@@ -1,9 +1,9 @@
 /*
- * How the points 17 to 67 of a face lie, and how they vary: with the turn of the head, its nod, the mouth.
+ * Mean positions of points 17 to 67 of a face, and their variation with yaw, pitch and mouth.
  *
- * Written by test/accuracy/fit-shape-model.mjs: principal components of 973 shapes that face-landmark-68 found on photos of
- * cfp250 (people with odd numbers), brought onto the mean shape of dlib by similarity transforms. Units of its frame, x and y
- * of each point in turn.
+ * Written by test/accuracy/fit-shape-model.mjs: principal components of 973 shapes found by face-landmark-68 on photos
+ * of cfp250 (people with odd numbers), mapped onto the mean shape of dlib by similarity transforms. Units of its frame,
+ * x and y of each point in turn.
  */
 
 export const SHAPE_MEAN: readonly number[] = [

@@ -30,7 +30,7 @@ const gray =
   (x, y) => [value(x, y), value(x, y), value(x, y)];
 const box = (x: number, y: number, width: number, height: number): BoundingBox => ({ x, y, width, height });
 
-/** Eyes at an angle, clockwise on the screen, 20 to either side of a point, in whole pixels. */
+/** Eyes at an angle, clockwise on the screen, 20 on either side of a point, in whole pixels. */
 function eyesAt({ x, y }: Point, angle: number): Landmarks {
   const eye = (side: number) => ({
     x: Math.round(x + side * 20 * Math.cos(angle)),
@@ -117,7 +117,7 @@ describe(cropUpright.name, () => {
       ['on a tall input', [100, 130], [47, 55], { columns: [2, 43, 42], rows: [0, 54, 55] }],
       // 70 * 47 / 60 is 54.8; one row is left, and it is at the bottom.
       ['by the width', [60, 70], [47, 55], { columns: [0, 46, 47], rows: [0, 53, 54] }],
-      // In double precision 55 * (112 / 55) is a little under 112, and what is cut off is a pixel of either side.
+      // In double precision, 55 * (112 / 55) is slightly below 112, so truncation loses a pixel of either side.
       ['a product cut off', [55, 55], [112, 112], { columns: [0, 110, 111], rows: [0, 110, 111] }],
     ])('%s', (_, size, output, expected) => {
       expect(extent(size, output)).toEqual(expected);
@@ -145,10 +145,10 @@ describe(cropUpright.name, () => {
   });
 
   it('turns by a quarter exactly where the eyes stand one above the other', () => {
-    // The image-right eye below: the face lies on its side, and is turned back, counter-clockwise.
+    // The image-right eye is below: the face lies on its side, and is rotated back, counter-clockwise.
     const down = eyesAt({ x: 10, y: 10 }, Math.PI / 2);
     const { at } = crop(numbered, box(6, 6, 7, 7), down, [7, 7]);
-    // Its middle is pixel (9, 9). What is right of it on the crop is below it in the image.
+    // Its center is pixel (9, 9). Pixels right of it on the crop are below it in the image.
     for (let y = 0; y < 7; y++) {
       for (let x = 0; x < 7; x++) {
         const source = { x: 9 - (y - 3), y: 9 + (x - 3) };
@@ -194,7 +194,7 @@ describe(cropUpright.name, () => {
     },
   );
 
-  /** What it should come to, written down as a formula: cubic convolution at every whole pixel near. */
+  /** Expected value by formula: cubic convolution over the neighboring whole pixels. */
   function reference(image: RgbImage, face: BoundingBox, angle: number, a: number) {
     const kernel = (d: number) => {
       const t = Math.abs(d);
@@ -222,14 +222,14 @@ describe(cropUpright.name, () => {
   }
 
   it('turns by cubic convolution with a of -0.75', () => {
-    // Fine enough that kernels differ, coarse enough that a 32nd of a pixel does not.
+    // Fine enough to distinguish kernels, coarse enough to ignore a 32nd of a pixel.
     const image = paint(
       80,
       80,
       gray((x, y) => 128 + 60 * Math.sin(x * 1.1) + 60 * Math.cos(y * 0.9)),
     );
     const face = box(20, 22, 40, 36);
-    // 28 right and 11 down, both whole: the angle is known to the last digit.
+    // 28 right and 11 down, both whole: the angle is exact.
     const landmarks: Landmarks = [
       { x: 26, y: 30 },
       { x: 54, y: 41 },
@@ -267,7 +267,7 @@ describe(cropUpright.name, () => {
     );
     const turned = crop(all, face, landmarks, [20, 80]);
     expect(turned.bytes).toEqual(crop(part, face, landmarks, [20, 80]).bytes);
-    // Lying down it is wider than what is turned: black above and below.
+    // Sideways, it is wider than the rotated part: black above and below.
     expect([turned.at(10, 0)[0], turned.at(10, 40)[0], turned.at(10, 79)[0]]).toEqual([0, 255, 0]);
   });
 });

@@ -1,24 +1,24 @@
 import type { BoundingBox, Landmarks } from '../face.types';
 import type { RgbImage } from '../image/rgb-image';
 
-/** OpenCV rotates to the nearest 32nd of a pixel, computed in 1024ths: INTER_BITS and AB_BITS of imgwarp.cpp. */
+/** OpenCV rotates to the nearest 32nd of a pixel, computed in 1024ths: INTER_BITS and AB_BITS in imgwarp.cpp. */
 const STEPS = 32;
 const UNITS = 1024;
-/** Free parameter of the cubic convolution (R. Keys, 1981) as OpenCV has it. */
+/** Free parameter of the cubic convolution (R. Keys, 1981) in OpenCV. */
 const CUBIC_A = -0.75;
 
 /**
- * Cuts a face out as DeepFace does: turned until the eyes are level, letterboxed.
+ * Crops a face as DeepFace does: rotated until the eyes are level, then letterboxed.
  *
- * 1. The box, in whole pixels, with half of its size more on each side, black outside the image.
- * 2. That is turned around its middle, cubic, by the angle of the line of the eyes, themselves in whole pixels.
- * 3. The box is cut out of it, shrunk or enlarged to fit with its aspect kept (bilinear, not antialiased), and put in the
- *    middle of black.
+ * 1. The box, in whole pixels, is extended by half of its size on each side, black outside the image.
+ * 2. That part is rotated around its center, cubic, by the angle of the line of the eyes, themselves in whole pixels.
+ * 3. The box is cropped from it, resized to fit with its aspect ratio (bilinear, not antialiased), and centered on
+ *    black.
  *
- * Only what the third step reads is turned, so that a face costs the same however large it is.
+ * Only the pixels read by the third step are rotated, so that the cost does not depend on the size of the face.
  *
- * @param landmarks - `null`: step 2 is left out.
- * @param output - receives `Uint8Array [height * width * 3]` HWC RGB at `offset`, where it must be black.
+ * @param landmarks - `null`: step 2 is skipped.
+ * @param output - receives `Uint8Array [height * width * 3]` HWC RGB at `offset`; it must be black there.
  * @see serengil/deepface (MIT) modules/detection.py, modules/preprocessing.py; OpenCV (Apache-2.0) imgproc/src/imgwarp.cpp
  * and resize.cpp. Differs: weights of the turn are not rounded to 32768ths, and the result is rounded to whole gray
  * levels. Against OpenCV 5.0.0, over 200 crops of blurred noise: 0.1 levels apart in the mean, 0.03 % of the values by more
@@ -35,7 +35,7 @@ export function cropUpright(
 ): void {
   const face = wholePixels(box);
   const factor = Math.min(height / face.height, width / face.width);
-  // Cut off and not rounded, as DeepFace does: a product just under a whole number loses a pixel there too.
+  // Truncated instead of rounded, as in DeepFace: a product just under a whole number loses a pixel there too.
   const fitWidth = Math.max(1, Math.trunc(face.width * factor));
   const fitHeight = Math.max(1, Math.trunc(face.height * factor));
   const columns = linearTaps(face.width, fitWidth);
@@ -69,7 +69,7 @@ function wholePixels({ x, y, width, height }: BoundingBox): BoundingBox {
   };
 }
 
-/** The two neighbors that an output pixel is made of, as positions in `read`, and the weight of the second. */
+/** The two source neighbors of an output pixel, as positions in `read`, and the weight of the second. */
 interface LinearTap {
   first: number;
   second: number;
@@ -77,9 +77,9 @@ interface LinearTap {
 }
 
 /**
- * Where a bilinear resize reads: pixel centers lie at halves, what is outside counts as the edge.
+ * Source positions of a bilinear resize: pixel centers are at halves, and the outside repeats the edge.
  *
- * @returns `read` - the source positions that are read at all, ascending.
+ * @returns `read` - the source positions that are read, ascending.
  */
 export function linearTaps(size: number, outputSize: number): { read: number[]; taps: LinearTap[] } {
   const read: number[] = [];
@@ -97,7 +97,7 @@ export function linearTaps(size: number, outputSize: number): { read: number[]; 
 }
 
 /**
- * The turned face at some columns and rows of its box.
+ * The rotated face at some columns and rows of its box.
  *
  * @returns `Uint8ClampedArray [rows * columns * 3]` HWC RGB.
  */
@@ -108,7 +108,7 @@ function turn(
   columns: readonly number[],
   rows: readonly number[],
 ): Uint8ClampedArray {
-  // How far the part that is turned reaches beyond the box.
+  // Margin of the rotated part beyond the box.
   const marginX = Math.floor(box.width / 2);
   const marginY = Math.floor(box.height / 2);
   const partWidth = box.width + 2 * marginX;
@@ -122,7 +122,7 @@ function turn(
   const b = Math.sin(angle);
   const tx = middleX - a * middleX + b * middleY;
   const ty = middleY - b * middleX - a * middleY;
-  // What is black: all outside the part, and all outside the image.
+  // Everything outside the part or the image is black.
   const firstX = Math.max(0, originX);
   const firstY = Math.max(0, originY);
   const endX = Math.min(image.width, originX + partWidth);

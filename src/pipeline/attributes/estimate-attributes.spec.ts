@@ -14,7 +14,7 @@ const cardOf = (task: string, maxBatch = 16) =>
     input: cardInput(SIZE, SIZE, { maxBatch }),
   }) as unknown as ModelCard;
 
-/** A network that answers the crops, over all runs, with these rows of each output in turn. */
+/** A network that returns these rows of each output in turn for the crops of all runs. */
 function network(name: string, rows: number[][][], maxBatch?: number, side = SIZE) {
   const batches: number[] = [];
   const seen: Uint8Array[] = [];
@@ -34,7 +34,7 @@ function network(name: string, rows: number[][][], maxBatch?: number, side = SIZ
   return { card: cardOf(name, maxBatch), session, batches, seen };
 }
 
-/** Red tells the column, green the row. */
+/** Red encodes the column, green the row. */
 const ramp = { data: new Uint8Array(250 * 250 * 3), width: 250, height: 250 };
 for (let y = 0; y < 250; y++) {
   for (let x = 0; x < 250; x++) ramp.data.set([x, y, 0], (y * 250 + x) * 3);
@@ -58,7 +58,7 @@ const ageGender = (ages: number[], genders: number[][], maxBatch?: number) =>
   network('age-gender', [ages.map((age) => [age]), genders], maxBatch);
 const expression = (rows: number[][], maxBatch?: number) => network('expression', [rows], maxBatch);
 
-/** What the default models estimate. */
+/** Attributes of the default models. */
 const all = (ages: AttributeModel, expressions: AttributeModel) =>
   [
     ['age', ages],
@@ -179,7 +179,7 @@ describe(estimateAttributes.name, () => {
   });
 
   describe('by networks of one attribute', () => {
-    /** A network of one output for faces that are cut out upright. */
+    /** A network with one output for upright crops. */
     const upright = (task: string, rows: number[][], card: object = {}, side = 224) => {
       const made = network(task, [rows], 16, side);
       const input = cardInput(side, side, { maxBatch: 16 });

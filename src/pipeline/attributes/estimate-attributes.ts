@@ -24,10 +24,10 @@ export interface AttributeModel {
 
 type Attributes = Omit<AnalyzedFace, keyof FaceDetection>;
 
-/** Attributes of one face, read from the outputs of a model. */
+/** Reads the attributes of one face from the outputs of a model. */
 type ReadAttributes = (outputs: readonly OutputTensor[], face: number, card: ModelCard) => Attributes;
 
-/** How each attribute is read, by the task of the model and the attribute. */
+/** Readers by the task of the model and the attribute. */
 const READERS: Readonly<Record<Attribute, ReadAttributes>> = {
   age: ([output], face, { task }) => {
     // A regression, or the expected value over one class per year from 0 on.
@@ -48,13 +48,13 @@ const READERS: Readonly<Record<Attribute, ReadAttributes>> = {
   },
 };
 
-/** Side of the square that upright attribute models are cut out at; it is resized where their input is another. */
+/** Side of the square crop for upright attribute models; it is resized if their input differs. */
 const UPRIGHT_SIDE = 224;
 
 /**
  * Estimates attributes of every face, one batched run per network.
  *
- * @param models - the model of each attribute that is wanted; one model may be there for several.
+ * @param models - the model of each requested attribute; one model may serve several attributes.
  */
 export async function estimateAttributes(
   image: RgbImage,
@@ -74,7 +74,7 @@ export async function estimateAttributes(
   return attributes;
 }
 
-/** Crops of the faces of an image; those that several networks take are cut once. */
+/** Crops of the faces of an image; crops for several networks are made once. */
 class Crops {
   private upright?: Uint8Array;
 
@@ -110,11 +110,11 @@ class Crops {
 }
 
 /**
- * The upright square that the default attribute networks were trained on: side = mean distance of the eyes to the mouth /
- * 0.45, its middle a little below the middle of eyes and mouth. Without landmarks: the square around the box.
+ * Upright square from the training of the default attribute networks: side = mean distance from the eyes to the mouth /
+ * 0.45, its center slightly below the middle of eyes and mouth. Without landmarks: the square around the box.
  *
  * @see @vladmandic/face-api src/classes/FaceLandmarks.ts (alignDlib). Differs: no rounding to whole pixels, and the
- * square is not clipped at the image's edge before it is padded.
+ * square is not clipped at the edge of the image before padding.
  */
 function squareOf({ box, landmarks }: FaceDetection, size: number) {
   if (landmarks == null) return boxCrop(box, size);
@@ -140,7 +140,7 @@ function scoresOf<L extends string>(
   return Object.fromEntries(labels.map((label, i) => [label, scores[i]])) as Record<L, number>;
 }
 
-/** The label with the largest score, the first of equals. */
+/** The label with the largest score; of equal scores, the first. */
 function best<L extends string>(scores: Readonly<Record<L, number>>): L {
   const entries = Object.entries(scores) as [L, number][];
   return entries.reduce((top, entry) => (entry[1] > top[1] ? entry : top))[0];

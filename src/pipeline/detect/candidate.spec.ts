@@ -16,7 +16,7 @@ const candidate = (
 });
 const scores = (candidates: Candidate[]) => candidates.map(({ detectionScore }) => detectionScore);
 
-/** Intersection over union by counting cells of a grid of whole pixels. */
+/** Intersection over union, counted in whole pixels of a grid. */
 function countedIou(a: Candidate, b: Candidate): number {
   let both = 0;
   let either = 0;
@@ -58,7 +58,7 @@ describe(suppressOverlaps.name, () => {
   });
 
   it('measures a small box inside a large one against both areas', () => {
-    // 25 / 100: inside, but far from the same face.
+    // 25 / 100: inside, but not the same face.
     const nested = () => [candidate(0, 0, 10, 10, 0.9), candidate(2, 2, 5, 5, 0.8)];
     expect(suppressOverlaps(nested(), 0.25)).toHaveLength(2);
     expect(suppressOverlaps(nested(), 0.24)).toHaveLength(1);
@@ -110,7 +110,7 @@ describe(suppressOverlaps.name, () => {
   });
 
   it('looks at the best 5000 candidates only', () => {
-    // A heap of equal boxes, and a worse one far from it.
+    // Many equal boxes, and a worse one far away.
     const heap = (size: number) => [
       candidate(500, 0, 5, 5, 0.1),
       ...Array.from({ length: size }, (_, i) => candidate(0, 0, 5, 5, 0.2 + i / 10000)),

@@ -2,18 +2,18 @@ import type { CardDetection } from '../../models/model-card';
 import type { Landmarks } from '../face.types';
 import type { OutputTensor } from '../tensor-session';
 
-/** What a detector says before overlaps are dropped; pixels of the canvas. */
+/** Detector result before non-maximum suppression; pixels of the canvas. */
 export interface Candidate {
   x1: number;
   y1: number;
   x2: number;
   y2: number;
   detectionScore: number;
-  /** Families that give none leave this out. */
+  /** Absent for families without landmarks. */
   landmarks?: Landmarks;
 }
 
-/** Corners of a box given by its center and size. */
+/** Corners of a box from its center and size. */
 export function boxAround(
   centerX: number,
   centerY: number,
@@ -28,7 +28,7 @@ export function boxAround(
   };
 }
 
-/** Turns the outputs of one detector family into candidates at or above a score; NaN is above none. */
+/** Decodes the outputs of one detector family to candidates at or above a score; NaN is below every score. */
 export type DecodeCandidates = (
   outputs: OutputTensor[],
   canvas: { width: number; height: number },
@@ -42,14 +42,17 @@ export function fiveLandmarks(x: (i: number) => number, y: (i: number) => number
   return [at(0), at(1), at(2), at(3), at(4)];
 }
 
-/** Candidates looked at for overlaps, best first; more only come with scores near 0. OpenCV's YuNet has the same bound. */
+/**
+ * Most candidates compared for overlaps, best first; only minimum scores near 0 yield more. YuNet in OpenCV has the
+ * same limit.
+ */
 export const MAX_CANDIDATES = 5000;
 
 /**
  * Keeps the best of overlapping candidates (greedy non-maximum suppression), best first.
  *
- * @param maxIou - candidates that overlap a better one by more than this are dropped.
- * @param maxCandidates - only so many of the best are looked at.
+ * @param maxIou - candidates with a larger overlap with a better one are dropped.
+ * @param maxCandidates - number of best candidates that are compared.
  */
 export function suppressOverlaps(
   candidates: Candidate[],
@@ -66,7 +69,10 @@ export function suppressOverlaps(
   return kept;
 }
 
-/** The best, in order; of equal scores those that come first. Scores near 0 give tens of thousands, too many to sort all. */
+/**
+ * The best candidates in order; of equal scores, the first. Minimum scores near 0 yield tens of thousands, too many to
+ * sort.
+ */
 function bestOf(candidates: readonly Candidate[], count: number): Candidate[] {
   let few = candidates;
   if (candidates.length > count) {
@@ -77,10 +83,10 @@ function bestOf(candidates: readonly Candidate[], count: number): Candidate[] {
   return [...few].sort((a, b) => b.detectionScore - a.detectionScore).slice(0, count);
 }
 
-/** Numbers of a box in a {@link BoxSet}: its corners and its area. */
+/** Numbers per box in a {@link BoxSet}: corners and area. */
 const STRIDE = 5;
 
-/** Boxes in one array of numbers: with scores near 0 thousands are compared with thousands. */
+/** Boxes in one array of numbers: minimum scores near 0 compare thousands with thousands. */
 class BoxSet {
   private readonly numbers: Float64Array;
   private end = 0;
@@ -94,7 +100,7 @@ class BoxSet {
     this.end += STRIDE;
   }
 
-  /** Whether the intersection over union with one of the boxes is more than `maxIou`. */
+  /** Whether the intersection over union with any of the boxes exceeds `maxIou`. */
   isOverlapping(box: Candidate, maxIou: number): boolean {
     const { numbers, end } = this;
     const { x1, y1, x2, y2 } = box;

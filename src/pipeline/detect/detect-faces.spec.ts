@@ -11,7 +11,7 @@ const white = (width: number, height: number) => ({
 });
 const pass = (border: number, minDetectionScore = 0.5): DetectionPass => ({ border, minDetectionScore });
 
-/** Of a face on the canvas of one run, in fractions: [top, left, bottom, right]; and its score. */
+/** A face on the canvas of one run, in fractions: [top, left, bottom, right], and its score. */
 type Found = [box: [number, number, number, number], score: number];
 
 describe(Detector.name, () => {
@@ -23,7 +23,7 @@ describe(Detector.name, () => {
       detection: { passes, nmsIou: 0.5, enlarge: true },
     }) as unknown as ModelCard;
 
-  /** Answers each run with the faces of that run. */
+  /** Returns the faces of each run. */
   function session(
     ...runs: Found[][]
   ): TensorSession & { seen: { data: Uint8Array; dims: readonly number[] }[] } {

@@ -12,12 +12,12 @@ import { decodeScrfd } from './scrfd';
 import { decodeSsdMobilenet } from './ssd-mobilenet';
 import { decodeYunet } from './yunet';
 
-/** A face as the detector found it; landmarks only where its family gives them. Pixels of the given image. */
+/** A face found by the detector; landmarks only if its family returns them. Pixels of the given image. */
 export interface DetectedFace {
   box: BoundingBox;
   landmarks?: Landmarks;
   detectionScore: number;
-  /** Found in the finer look alone. */
+  /** Found only in the finer detection. */
   isFine?: true;
 }
 
@@ -31,26 +31,26 @@ const DECODERS: Readonly<Record<string, DecodeCandidates>> = {
 };
 
 /**
- * Enlarging by less than this costs as much as a small detector, and shows nothing new of a face that is worth a verification:
- * it is left out where one face is looked for.
+ * Enlarging by less than this costs as much as a small detector and reveals no face large enough for a verification: it
+ * is skipped in the detection of one face.
  */
 const WORTH_ENLARGING = 4 / 3;
-/** Longest side in pixels of the canvas on which small faces are looked for. */
+/** Longest side in pixels of the canvas for small faces. */
 const FINE_SIDE = 1280;
-/** Faces of a fine look that lie inside a larger one by this share of their area are parts of it. */
+/** Faces of the finer detection with this share of their area inside a larger face are parts of it. */
 const PART_OF_LARGER = 0.7;
-/** Side in pixels of the square that a second look sees, and how many times the face it is wide. */
+/** Side of the square of a second detection in pixels, and its width as a multiple of the face. */
 const SECOND_LOOK_SIDE = 320;
 const SECOND_LOOK_ROOM = 2.2;
 /**
- * Candidates of a second look that are compared, best first. A caller who asks for scores near 0 gets as many faces as there may
- * be, and a second look at each in every turn of the picture: with all candidates, each look took seconds.
+ * Candidates compared in a second detection, best first. With minimum scores near 0, the number of faces reaches its
+ * limit, each detected again in every rotation of the picture: with all candidates, each detection took seconds.
  */
 const SECOND_LOOK_CANDIDATES = 100;
 
 /** A loaded detector. */
 export class Detector {
-  /** Tries, to be made in order until one finds a face. */
+  /** Passes, run in order until one finds a face. */
   readonly passes: readonly DetectionPass[];
   private readonly detection: CardDetection;
 
@@ -64,7 +64,7 @@ export class Detector {
     this.passes = this.detection.passes;
   }
 
-  /** Whether a face is so large in the picture that the points of this detector are not trusted. */
+  /** Whether a face is too large in the picture for reliable points of this detector. */
   isTooLarge({ width, height }: RgbImage, { box }: DetectedFace): boolean {
     return box.height > (this.detection.maxTrustedHeight ?? Infinity) * Math.max(width, height);
   }
@@ -85,20 +85,20 @@ export class Detector {
     return suppressOverlaps(candidates, detection.nmsIou, maxCandidates).map((c) => toImage(c, canvas));
   }
 
-  /** As {@link detect}, and small faces too: the picture is looked at once more, in more pixels. */
+  /** As {@link detect}, with small faces too: the picture is searched again in higher resolution. */
   async detectAll(image: RgbImage, pass: DetectionPass): Promise<DetectedFace[]> {
     const faces = await this.detect(image, pass, 1);
     const side = Math.min(Math.max(image.width, image.height), FINE_SIDE);
-    // A detector of a fixed size has no finer look.
+    // A detector of a fixed size has no finer detection.
     if (this.card.input.multipleOf == null || side <= (pass.inputSide ?? this.card.input.width)) return faces;
     return merge(faces, await this.detect(image, { ...pass, inputSide: side }), this.detection.nmsIou);
   }
 
   /**
-   * Looks again at a square around a face, turned so that the face is upright in it.
+   * Detects again in a square around a face, rotated so that the face is upright.
    *
    * @param roll - of the face, radians, clockwise.
-   * @returns the face in its middle, in pixels of the image; its box has the size that it has in the square.
+   * @returns the face in the center, in pixels of the image; its box keeps the size it has in the square.
    */
   async lookAgain(image: RgbImage, { box }: DetectedFace, roll: number): Promise<DetectedFace | undefined> {
     const center = { x: box.x + box.width / 2 - 0.5, y: box.y + box.height / 2 - 0.5 };
@@ -128,8 +128,8 @@ export class Detector {
 }
 
 /**
- * Adds the faces of a finer look to those of the first, without parts of them. A face that both have found keeps its box, and has
- * the higher score.
+ * Adds the faces of the finer detection to those of the first, without parts of them. A face found by both keeps its
+ * box and gets the higher score.
  */
 function merge(first: DetectedFace[], fine: DetectedFace[], maxIou: number): DetectedFace[] {
   const areaOf = ({ box }: DetectedFace) => box.width * box.height;

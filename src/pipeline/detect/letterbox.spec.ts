@@ -10,7 +10,7 @@ const pass = (border: number, inputSide?: number): DetectionPass => ({
   minDetectionScore: 0.5,
   inputSide,
 });
-/** Red tells the column, green the row. */
+/** Red encodes the column, green the row. */
 function ramp(width: number, height: number): RgbImage {
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
@@ -78,7 +78,7 @@ describe(letterbox.name, () => {
   });
 
   it.each([
-    // Image, wanted longest side, from when it is enlarged, canvas.
+    // Image, requested longest side, minimum enlargement, canvas.
     [ramp(64, 32), undefined, Infinity, [64, 32, 0]],
     [ramp(64, 33), undefined, Infinity, [64, 64, 0]],
     [ramp(65, 10), undefined, Infinity, [64, 32, 0]],
@@ -129,7 +129,7 @@ describe(letterbox.name, () => {
         1,
       );
       const { scaleX, scaleY, offset } = canvas;
-      // Two axes are scaled alike but for the rounding to whole pixels.
+      // Both axes have the same scale except for the rounding to whole pixels.
       expect(Math.abs(scaleX - scaleY) * Math.min(image.width, image.height)).toBeLessThanOrEqual(1.01);
       for (const fraction of [0.3, 0.5, 0.8]) {
         const [x, y] = [
@@ -138,7 +138,7 @@ describe(letterbox.name, () => {
         ];
         const [red, green, blue] = pixel(canvas, x, y);
         expect(blue).toBe(255);
-        // Pixel centers, back in the image; a ramp keeps its values wherever it is resized.
+        // Pixel centers, mapped back to the image; a ramp keeps its values when resized.
         expect(Math.abs(red - ((x + 0.5 - offset) / scaleX - 0.5))).toBeLessThanOrEqual(2);
         expect(Math.abs(green - ((y + 0.5 - offset) / scaleY - 0.5))).toBeLessThanOrEqual(2);
       }

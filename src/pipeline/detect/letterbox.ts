@@ -1,7 +1,7 @@
 import type { CardInput, DetectionPass } from '../../models/model-card';
 import { resizeImage, type RgbImage } from '../image/rgb-image';
 
-/** An image put onto a detector's canvas; canvas = image * scale + offset. */
+/** An image on the canvas of a detector; canvas = image * scale + offset. */
 export interface Letterbox extends RgbImage {
   scaleX: number;
   scaleY: number;
@@ -9,10 +9,10 @@ export interface Letterbox extends RgbImage {
 }
 
 /**
- * Fits an image onto a detector's canvas: a black border around it (a fraction of the longer side), shrunk to the
+ * Fits an image onto the canvas of a detector: a black border around it (a fraction of the longer side), shrunk to the
  * canvas, placed top-left within the border, black to the right and below.
  *
- * @param enlargeFrom - an image that would be enlarged by less than this keeps its size; `Infinity`: none is enlarged.
+ * @param enlargeFrom - smallest enlargement factor; below it, the image keeps its size. `Infinity`: never enlarge.
  */
 export async function letterbox(
   image: RgbImage,

@@ -10,7 +10,7 @@ import { SHAPE_MEAN } from '../align/shape-model';
 const image = { data: new Uint8Array(300 * 300 * 3), width: 300, height: 300 };
 const radians = (degrees: number) => (degrees * Math.PI) / 180;
 
-/** A mean face in the middle of a crop, turned clockwise. In fractions of the crop. */
+/** A mean face in the center of a crop, rotated clockwise. In fractions of the crop. */
 function face(degrees = 0): Point[] {
   const [cos, sin] = [Math.cos(radians(degrees)), Math.sin(radians(degrees))];
   const shape = Array.from({ length: 51 }, (_, i) => ({ x: SHAPE_MEAN[2 * i], y: SHAPE_MEAN[2 * i + 1] }));
@@ -21,13 +21,13 @@ function face(degrees = 0): Point[] {
   });
 }
 
-/** Points that are those of no face. */
+/** Points of no face. */
 const noFace = face().map(({ x }, i) => ({ x, y: 0.3 + ((i * 7) % 11) / 25 }));
 
-/** Points that are likely those of a face, and not beyond doubt. */
+/** Points that likely belong to a face, but are doubtful. */
 const slightlyOff = face().map(({ x, y }, i) => ({ x, y: y + (((i * 7) % 11) - 5) / 500 }));
 
-/** Answers crop by crop with these points, two for each look at a face: the second is cut out upright. */
+/** Returns these points crop by crop, two for each detection of a face: the second crop is upright. */
 function landmarkModel(...answers: Point[][]): PipelineModel & { left: Point[][] } {
   const left = [...answers];
   return {
@@ -43,7 +43,7 @@ function landmarkModel(...answers: Point[][]): PipelineModel & { left: Point[][]
   };
 }
 
-/** A detector that finds this on a second look. */
+/** A detector that finds this in a second detection. */
 function detectorOf(again?: DetectedFace): Detector & { rolls: number[] } {
   const rolls: number[] = [];
   const lookAgain = async (_image: unknown, _face: unknown, roll: number) => {
@@ -75,7 +75,7 @@ describe(locateFaces.name, () => {
     expect(located.signal).toBeGreaterThan(0);
     expect(detector.rolls).toEqual([Math.round((located.roll * 180) / Math.PI)]);
     expect(detector.rolls[0]).toBeGreaterThan(40);
-    // What was found at first stays, where the second look finds nothing.
+    // The first result stays if the second detection finds nothing.
     expect(located).toMatchObject(found);
   });
 

@@ -5,37 +5,37 @@ import { findLandmarks68, fiveOf68, rollOfEyes } from '../align/landmarks-68';
 import type { RgbImage } from '../image/rgb-image';
 import type { PipelineModel } from '../pipeline-model';
 
-/** A face with its landmarks, and what they say of its alignment. */
+/** A face with its landmarks and their alignment signal. */
 export interface LocatedFace extends Omit<DetectedFace, 'landmarks'> {
   landmarks: Landmarks;
-  /** Of the landmark model, where faces are aligned by them. */
+  /** Points of the landmark model, if faces are aligned by them. */
   landmarks68?: Point[];
   /** Radians, clockwise. */
   roll: number;
-  /** Logarithm of the odds that it is aligned, by its points. */
+  /** Logarithm of the odds that the face is aligned, by its points. */
   signal: number;
 }
 
-/** Roll in radians from which a face is looked at again, uprighted. */
+/** Roll in radians above which a face is detected again, upright. */
 const LOOK_AGAIN_ROLL = (20 * Math.PI) / 180;
-/** Of points that nothing checks: nothing speaks against them. */
+/** Signal of unchecked points: nothing speaks against them. */
 const UNCHECKED_SIGNAL = 3;
-/** Below this the points of a face are doubtful: it is looked at again. */
+/** Below this, the points of a face are doubtful: it is detected again. */
 const LOOK_AGAIN_SIGNAL = 0;
 /**
- * The same of a rolled face whose points are those of the landmark model: where they fit this well, its second pass has turned
- * the face upright already. A detector saw it rolled, and gives better points when it is looked at again.
+ * The same for a rolled face with points of the landmark model: with a fit this good, the second pass of that model has
+ * already turned the face upright. A detector saw it rolled, and returns better points in a second detection.
  */
 const LOOK_AGAIN_ROLLED_SIGNAL = 2;
-/** Boxes that overlap by more than this, as intersection over union, are of one face; those of neighbors in a crowd do by less. */
+/** Boxes with a larger intersection over union belong to one face; neighbors in a crowd overlap less. */
 const SAME_FACE_IOU = 0.4;
 
 /**
- * Finds the landmarks of faces. A face that is rolled, or whose points do not look like one, is looked at again: uprighted,
- * and with room around it.
+ * Finds the landmarks of faces. A face that is rolled, or with implausible points, is detected again: upright, and with
+ * a margin.
  *
- * @param landmarkModel - `null`: the points of the detector are taken as they are.
- * @param isDoubtful - every face is looked at again, and left out where it is not found then, or elsewhere.
+ * @param landmarkModel - `null`: the points of the detector are used unchecked.
+ * @param isDoubtful - every face is detected again, and dropped if it is not found, or found elsewhere.
  */
 export async function locateFaces(
   image: RgbImage,
@@ -61,7 +61,7 @@ export async function locateFaces(
   return withoutDoubles(located);
 }
 
-/** A second look at something beside a face may find that face once more. */
+/** A second detection beside a face may find the same face once more. */
 function withoutDoubles(faces: LocatedFace[]): LocatedFace[] {
   const kept: LocatedFace[] = [];
   for (const face of [...faces].sort((a, b) => b.signal - a.signal)) {
@@ -94,7 +94,7 @@ async function addLandmarks(
   });
 }
 
-/** The same face as a second look sees it; `null` where that does not find it. */
+/** The same face in a second detection; `null` if not found. */
 async function lookAgain(
   image: RgbImage,
   face: LocatedFace,

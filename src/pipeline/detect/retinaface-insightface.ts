@@ -1,12 +1,12 @@
 import { boxAround, type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
 
-/** Side of the cell that anchors are scaled from; anchors of all strides sit on its middle, (16 - 1) / 2. */
+/** Side of the base cell of the anchors; anchors of all strides are centered on its middle, (16 - 1) / 2. */
 const BASE_SIZE = 16;
 
 /**
- * RetinaFace as InsightFace trained it: three outputs for each stride of the card, NHWC [1, H, W, values of the anchors]:
- * scores (all backgrounds first, then all faces; softmax done), boxes (4 per anchor) and landmarks (10 per anchor). Anchor
- * sides (`minSizes`) come from the card, in the order of the anchors.
+ * RetinaFace as trained by InsightFace: three outputs for each stride of the card, NHWC [1, H, W, values of the
+ * anchors]: scores (all backgrounds first, then all faces; softmax done), boxes (4 per anchor) and landmarks (10 per
+ * anchor). Anchor sides (`minSizes`) come from the card, in the order of the anchors.
  *
  * Anchor center = (column, row) * stride + 7.5; center = anchor center + delta * side; side of the box = side *
  * exp(delta), last pixel included; landmark = anchor center + delta * side.

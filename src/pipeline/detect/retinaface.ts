@@ -16,11 +16,14 @@ const SIZE_VARIANCE = 0.2;
 export const decodeRetinaface: DecodeCandidates = (...given) =>
   decodeAnchors(...given, { isFitted: false, maxHeight: Infinity });
 
-/** How the anchors of a family lie on a canvas. */
+/** Anchor layout of a family on the canvas. */
 interface AnchorRule {
-  /** The cells divide the canvas evenly; otherwise each is as wide as the stride, and the edge may cut the last. */
+  /**
+   * True if the cells divide the canvas evenly; otherwise each is as wide as the stride, and the last may cross the
+   * edge.
+   */
   isFitted: boolean;
-  /** Anchors are no higher than this, pixels. */
+  /** Largest height of an anchor in pixels. */
   maxHeight: number;
 }
 
@@ -70,14 +73,14 @@ function decodeAnchors(
 }
 
 /**
- * RFB-320 was trained on pictures of 240 pixels: its anchors of 256 pixels were cut to them, so that their offsets mean 256 x 240 on
+ * RFB-320 was trained on pictures 240 pixels high, which cut its anchors of 256 pixels: their offsets mean 256 x 240 on
  * pictures of any size.
  */
 const ULTRA_LIGHT_ANCHORS: AnchorRule = { isFitted: true, maxHeight: 240 };
 
 /**
- * Ultra-Light (RFB-320 and its kin): scores [1, A, 2] and boxes [1, A, 4]; anchors and encoding are those of RetinaFace,
- * without landmarks.
+ * Ultra-Light (RFB-320 and related models): scores [1, A, 2] and boxes [1, A, 4]; anchors and encoding are those of
+ * RetinaFace, without landmarks.
  *
  * @see Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB vision/utils/box_utils.py, generate_priors.
  */

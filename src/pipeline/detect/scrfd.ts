@@ -1,6 +1,6 @@
 import { type Candidate, type DecodeCandidates, fiveLandmarks } from './candidate';
 
-/** Anchors per cell of every SCRFD that ships with landmarks. */
+/** Anchors per cell of every SCRFD with landmarks. */
 const ANCHORS_PER_CELL = 2;
 
 /**

@@ -1,7 +1,7 @@
 import { FaceError } from '../../errors';
 import type { Metric } from '../face.types';
 
-/** A unit vector with the length it had before. */
+/** A unit vector with its original length. */
 export interface NormedEmbedding {
   /** `Float32Array [D]`, unit length. */
   embedding: Float32Array;
@@ -10,9 +10,10 @@ export interface NormedEmbedding {
 }
 
 /**
- * Brings a vector to unit length.
+ * Normalizes a vector to unit length.
  *
- * @throws {FaceError} EMBEDDING_INVALID for a wrong length, a non-finite value or zero norm; never with the values.
+ * @throws {FaceError} EMBEDDING_INVALID for a wrong length, a non-finite value or zero norm; the error never contains
+ * the values.
  */
 export function assertEmbedding(
   values: ArrayLike<number>,
@@ -60,8 +61,8 @@ export function compareEmbeddings(
     squaredA += a.embedding[i] * a.embedding[i];
     squaredB += b.embedding[i] * b.embedding[i];
   }
-  // Unit vectors in float32 are off by up to 1e-7: dividing makes an embedding's distance to itself exactly 0, so that
-  // a threshold of 0 means what it says.
+  // Unit vectors in float32 are off by up to 1e-7: dividing makes the distance of an embedding to itself exactly 0, so
+  // that a threshold of 0 works.
   const similarity = Math.min(1, Math.max(-1, dot / Math.sqrt(squaredA * squaredB)));
   return { distance: distanceFromCosine(similarity, a.norm, b.norm, metric), similarity };
 }
@@ -92,9 +93,9 @@ export function thresholdsFromCosine(maxCosineDistance: number): { euclidean_l2:
 }
 
 /**
- * The least cosine that a vector may have to be within a distance of one of length `norm`, [-1, 1]: whatever its own length
- * where the metric is `euclidean`, since the closest point on a ray at angle a is norm * sin(a) away, and no closer than
- * norm behind a right angle.
+ * Minimum cosine of a vector within a distance of one of length `norm`, [-1, 1]. For `euclidean`, it holds for any
+ * length of the vector: the closest point on a ray at angle a is norm * sin(a) away, and at least norm beyond a right
+ * angle.
  */
 export function leastSimilarityWithin(maxDistance: number, norm: number, metric: Metric): number {
   switch (metric) {

@@ -3,7 +3,7 @@ import type { CardEmbedding, ModelCard } from '../../models/model-card';
 import { runBatch } from '../run-batch';
 import type { TensorSession } from '../tensor-session';
 
-/** An embedding, and the length it had. */
+/** An embedding and its original length. */
 export interface EmbeddedFace {
   /** `Float32Array [D]`, unit length. */
   embedding: Float32Array;
@@ -14,11 +14,11 @@ export interface EmbeddedFace {
 /**
  * Embeds aligned faces in one batched run.
  *
- * Where the card says `mirrorAverage`, the raw vector is the mean of the face's and of its mirror image's.
+ * With `mirrorAverage` on the card, the raw vector is the mean of the vectors of the face and of its mirror image.
  *
  * @param pixels - `Uint8Array [N * H * W * 3]` NHWC RGB.
  * @returns per face the unit vector, `Float32Array [D]`, and the length of the raw vector.
- * @throws {FaceError} INFERENCE_FAILED where the network answers with a zero or non-finite vector.
+ * @throws {FaceError} INFERENCE_FAILED if the network returns a zero or non-finite vector.
  */
 export async function embedFaces(
   pixels: Uint8Array,
@@ -44,7 +44,7 @@ export async function embedFaces(
   });
 }
 
-/** The crops, followed by the same crops with left and right exchanged. */
+/** The crops, followed by their mirror images. */
 function withMirrored(pixels: Uint8Array, width: number): Uint8Array {
   const both = new Uint8Array(pixels.length * 2);
   both.set(pixels);

@@ -9,12 +9,12 @@ const BOX_COLOR: Color = [0, 230, 90];
 const LANDMARK_COLOR: Color = [255, 0, 170];
 const TEXT_COLOR: Color = [0, 0, 0];
 
-/** Lines of this fraction of the box are seen on large faces and do not cover small ones. */
+/** Line width as a fraction of the box: visible on large faces without covering small ones. */
 const BOX_WIDTHS_PER_LINE = 80;
 
 /**
- * Digits of the detection score, 3 x 5 cells each, a string per row. Painted here and not by SVG: the decoder refuses
- * SVG for good reason (rgb-image.ts), and its text would need fonts that a server may not have.
+ * Digits of the detection score, 3 x 5 cells each, a string per row. Drawn here instead of by SVG: the decoder refuses
+ * SVG for security (rgb-image.ts), and SVG text needs fonts that a server may lack.
  */
 const GLYPHS: Readonly<Record<string, readonly string[]>> = {
   '0': ['###', '# #', '# #', '# #', '###'],
@@ -38,7 +38,7 @@ const GLYPH_PITCH = 4;
  *
  * @param bytes - encoded image, as for {@link decodeImage}.
  * @param faces - in pixels of the upright image.
- * @returns a PNG of the upright image, shrunk to MAX_DECODED_SIDE where it is larger.
+ * @returns a PNG of the upright image, shrunk to MAX_DECODED_SIDE if larger.
  * @throws {FaceError} as {@link decodeImage}.
  */
 export async function drawFaces(
@@ -59,7 +59,7 @@ export async function drawFaces(
     .toBuffer();
 }
 
-/** Paints into the pixels of `image`. What lies outside of it is left out. */
+/** Draws into the pixels of `image`, clipped at its edges. */
 export function paintFaces(image: RgbImage, faces: readonly FaceDetection[]): void {
   for (const { box, landmarks, detectionScore } of faces) {
     const line = Math.max(1, Math.round(box.width / BOX_WIDTHS_PER_LINE));
@@ -78,7 +78,7 @@ function scaled(face: FaceDetection, sx: number, sy: number): FaceDetection {
   };
 }
 
-/** Four lines inside the box. */
+/** Draws four lines inside the box. */
 function paintFrame(image: RgbImage, { x, y, width, height }: BoundingBox, line: number): void {
   fill(image, { x, y, width, height: line }, BOX_COLOR);
   fill(image, { x, y: y + height - line, width, height: line }, BOX_COLOR);
@@ -93,7 +93,7 @@ function paintDisc(image: RgbImage, { x, y }: Point, radius: number): void {
   }
 }
 
-/** Text on a plate above the box, or at the top of the image where there is no room above. */
+/** Draws text on a plate above the box, or at the top of the image if there is no room. */
 function paintLabel(image: RgbImage, text: string, box: BoundingBox, cell: number): void {
   const width = (text.length * GLYPH_PITCH + 1) * cell;
   const height = (GLYPH_ROWS + 2) * cell;
@@ -111,7 +111,7 @@ function paintLabel(image: RgbImage, text: string, box: BoundingBox, cell: numbe
   });
 }
 
-/** Fills the part of a rectangle that lies in the image; edges are rounded to whole pixels. */
+/** Fills the part of a rectangle inside the image; edges are rounded to whole pixels. */
 function fill({ data, width, height }: RgbImage, area: BoundingBox, color: Color): void {
   const left = Math.max(0, Math.round(area.x));
   const right = Math.min(width, Math.round(area.x + area.width));

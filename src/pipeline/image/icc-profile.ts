@@ -5,7 +5,7 @@ const SRGB_COLORANTS: Readonly<Record<string, readonly number[]>> = {
   bXYZ: [0.14307, 0.06061, 0.71394],
 };
 
-/** Profiles round and adapt differently; a difference this small changes no color by a whole level. */
+/** Profiles round and adapt differently; a difference up to this changes no color by a whole level. */
 const COLORANT_TOLERANCE = 0.001;
 
 /** Half a level of 8 bits. */
@@ -17,10 +17,10 @@ const TAG_BYTES = 12;
 const MAX_TAGS = 100;
 
 /**
- * Whether an ICC profile describes sRGB, so that applying it would leave all colors as they are.
+ * Whether an ICC profile describes sRGB, so that applying it would change no color.
  *
- * The colors decide and not the description: "sRGB IEC61966-2.1", "c2" and "sRGB built-in" are one color space, while a
- * profile with the colorants of sRGB and a linear curve may bear the name, too. A profile with lookup tables is never
+ * The colors decide, not the description: "sRGB IEC61966-2.1", "c2" and "sRGB built-in" are one color space, while a
+ * profile with the colorants of sRGB and a linear curve may have the name, too. A profile with lookup tables is never
  * recognized, nor is a damaged one.
  *
  * @param profile - bytes of the profile as embedded in the file.
@@ -39,7 +39,7 @@ export function isSrgbProfile(profile: Uint8Array): boolean {
       ['rTRC', 'gTRC', 'bTRC'].every((name) => isSrgbCurve(readCurve(view, tags.get(name))))
     );
   } catch (error) {
-    // An offset outside of the profile.
+    // An offset outside the profile.
     if (error instanceof RangeError) return false;
     throw error;
   }
@@ -71,7 +71,7 @@ function isColorant(view: DataView, tag: number | undefined, expected: readonly 
   );
 }
 
-/** From an encoded value to light, both in [0, 1]. */
+/** Converts an encoded value to linear light, both in [0, 1]. */
 type Curve = (encoded: number) => number;
 
 function readCurve(view: DataView, tag: number | undefined): Curve | null {
@@ -88,7 +88,7 @@ function readCurve(view: DataView, tag: number | undefined): Curve | null {
 
 function readTable(view: DataView, tag: number): Curve | null {
   const count = view.getUint32(tag + 8);
-  // No entry is the identity and one is a gamma: neither is sRGB.
+  // Zero entries mean the identity, one entry a gamma: neither is sRGB.
   if (count < 2) return null;
   const entry = (i: number) => view.getUint16(tag + 12 + 2 * i) / 65535;
   return (encoded) => {
@@ -105,7 +105,7 @@ function readParametric(view: DataView, tag: number): Curve | null {
   return (encoded) => (encoded >= d ? (a * encoded + b) ** gamma : c * encoded);
 }
 
-/** Compares where it is seen: in encoded values, not in light. */
+/** Compares encoded values, where differences are visible, not linear light. */
 function isSrgbCurve(curve: Curve | null): boolean {
   if (curve == null) return false;
   for (let level = 0; level <= 255; level++) {

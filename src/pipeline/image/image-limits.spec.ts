@@ -126,7 +126,7 @@ describe(readJpegScans.name, () => {
 
 describe('deadline of decoding', () => {
   it('stops the decoder and says so, then goes on with the next image', async () => {
-    // A billion pixels take every machine longer than the second that is the least deadline of sharp.
+    // A billion pixels take longer on any machine than one second, the shortest timeout of sharp.
     const limits = { maxPixels: 2 ** 30, maxDecodeBytes: 2 ** 32, decodeTimeoutMs: 1 };
     const image = await readImage(flatPng(32_000, 32_000, { bits: 1 }), limits);
     await expect(image.decode()).rejects.toMatchObject({

@@ -3,29 +3,28 @@ import { FaceError } from '../../errors';
 import { MAX_JPEG_SCANS, readJpegScans } from './jpeg-scans';
 import { isPngTextBounded, MAX_PNG_TEXT_BYTES } from './png-text';
 
-/** What an image may take. All is checked on the header, before a pixel is decoded. */
+/** Limits of an image, checked on its header before any pixel is decoded. */
 export interface ImageLimits {
-  /** Width times height, of any format. */
+  /** Width times height, for any format. */
   maxPixels: number;
-  /** Bytes of memory that decoding may take, by {@link bytesPerPixel}: a limit of pixels for each format. */
+  /** Decoding memory in bytes, by {@link bytesPerPixel}: a pixel limit for each format. */
   maxDecodeBytes: number;
-  /** Milliseconds that all decodings of one image may take together; counted in whole seconds. */
+  /** Total time of all decodings of one image in milliseconds; counted in whole seconds. */
   decodeTimeoutMs: number;
 }
 
-/** Longest side of an image in pixels. Rows and columns cost time and memory of their own, whatever is in them. */
+/** Longest side of an image in pixels. Each row and column costs time and memory, even if almost empty. */
 export const MAX_IMAGE_SIDE = 32_768;
 /**
- * Longest side over shortest. At the largest size that is decoded, the short side then has 20 pixels, which no detector
- * finds a face in.
+ * Longest side over shortest. At the largest decoded size, the short side then has 20 pixels, too few for any detector.
  */
 const MAX_SIDE_RATIO = 100;
 
-/** Memory of decoding beside that of the pixels of the file, in bytes: the result of up to 2048 x 2048, row buffers. */
+/** Decoding memory in bytes beyond the pixels of the file: the result of up to 2048 x 2048, row buffers. */
 export const DECODE_BASE_BYTES = 24 * 1024 * 1024;
 
 /**
- * Refuses an image whose header alone would take too much memory.
+ * Refuses an image with a header that takes too much memory.
  *
  * @throws {FaceError} IMAGE_TOO_LARGE.
  */
@@ -39,7 +38,7 @@ export function assertReadable(bytes: Uint8Array): void {
 /**
  * Refuses an image that would take too much memory or time, by its header.
  *
- * @throws {FaceError} IMAGE_TOO_LARGE with the limit, and what was received.
+ * @throws {FaceError} IMAGE_TOO_LARGE with the limit and the received value.
  */
 export function assertWithinLimits(bytes: Uint8Array, metadata: Metadata, limits: ImageLimits): void {
   const { width, height } = metadata.autoOrient;
@@ -76,10 +75,10 @@ export function assertWithinLimits(bytes: Uint8Array, metadata: Metadata, limits
 }
 
 /**
- * Memory that decoding takes for each pixel of the file, in bytes, on the safe side, and the kind of image it holds for.
+ * Decoding memory per pixel of the file, in bytes, as a safe upper bound, and the kind of image.
  *
- * Measured as the growth of the peak of a worker's resident memory with sharp 0.35.5 (libvips 8.18.7), 16 to 49 megapixels,
- * decoded to 2048 pixels (docs/security-images.md has the table).
+ * Measured as the growth of the peak of a worker's resident memory with sharp 0.35.5 (libvips 8.18.7), 16 to 49
+ * megapixels, decoded to 2048 pixels (table in docs/security-images.md).
  */
 function bytesPerPixel(bytes: Uint8Array, metadata: Metadata): { format: string; perPixel: number } {
   const { format, channels, depth, isProgressive } = metadata;
@@ -92,7 +91,7 @@ function bytesPerPixel(bytes: Uint8Array, metadata: Metadata): { format: string;
           maxScans: MAX_JPEG_SCANS,
         });
       }
-      // Coefficients of all scans are held at once, beside the rows that they become.
+      // Coefficients of all scans are held at once, in addition to the decoded rows.
       return {
         format: coefficientBytes > 0 ? 'a progressive JPEG' : 'a JPEG',
         perPixel: samples + coefficientBytes,
@@ -117,7 +116,7 @@ function bytesPerPixel(bytes: Uint8Array, metadata: Metadata): { format: string;
   }
 }
 
-/** Bytes of a sample by the name that libvips gives to its type. */
+/** Bytes of a sample by the libvips name of its type. */
 const BYTES_PER_SAMPLE: Partial<Record<string, number>> = {
   uchar: 1,
   char: 1,

@@ -1,10 +1,10 @@
-/** What the markers of a JPEG say about the memory and the time that decoding takes. */
+/** Decoding cost of a JPEG in memory and time, from its markers. */
 export interface JpegScans {
-  /** Scans of the file; counting ends one above {@link MAX_JPEG_SCANS}. */
+  /** Scans of the file; counting stops one above {@link MAX_JPEG_SCANS}. */
   count: number;
   /**
-   * Bytes per pixel of the coefficients that the decoder holds for the whole image, two bytes each; 0 where one scan has
-   * it all and is decoded row by row.
+   * Bytes per pixel of the coefficients that the decoder holds for the whole image, two bytes each; 0 if a single scan
+   * is decoded row by row.
    *
    * @see libjpeg.txt of libjpeg-turbo, "Buffered-image mode" and "Memory management"
    */
@@ -12,8 +12,9 @@ export interface JpegScans {
 }
 
 /**
- * Most scans of a progressive JPEG; encoders write about ten. Every scan is a pass over all coefficients, 15 ms of 48
- * megapixels, that takes as few as 73 bytes of the file: 158 kB kept the decoder busy for 16 s. libtiff has the same limit.
+ * Most scans of a progressive JPEG; encoders write about ten. Every scan is a pass over all coefficients, 15 ms for 48
+ * megapixels, and needs as few as 73 bytes of the file: 158 kB kept the decoder busy for 16 s. libtiff has the same
+ * limit.
  */
 export const MAX_JPEG_SCANS = 100;
 
@@ -22,21 +23,23 @@ const EOI = 0xd9;
 const SOS = 0xda;
 const TEM = 0x01;
 
-/** Walks the markers of a JPEG as its decoder does. Damaged files give what can be read of them; the decoder refuses them. */
+/**
+ * Walks the markers of a JPEG as its decoder does. A damaged file is read as far as possible; the decoder refuses it.
+ */
 export function readJpegScans(file: Uint8Array): JpegScans {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
   let count = 0;
   let components = 0;
   let bytesOfAll = 0;
   let isBuffered = false;
-  // Anything between a segment and the next marker is entropy-coded data, or is skipped by the decoder as well.
+  // Data between a segment and the next marker is entropy-coded, or skipped by the decoder too.
   for (let at = bytes.indexOf(0xff); at >= 0 && at + 4 <= bytes.length; at = bytes.indexOf(0xff, at)) {
     const marker = bytes[at + 1];
     if (marker === 0xff) {
       at += 1;
       continue;
     }
-    // 0 is a stuffed byte of the data.
+    // 0 is a stuffed byte.
     if (marker === 0 || marker === TEM || (marker >= 0xd0 && marker <= SOI)) {
       at += 2;
       continue;
@@ -57,7 +60,7 @@ export function readJpegScans(file: Uint8Array): JpegScans {
   return { count, coefficientBytes: isBuffered ? bytesOfAll : 0 };
 }
 
-/** SOF0 to SOF15; between them lie the markers DHT, JPG and DAC. */
+/** SOF0 to SOF15, except DHT, JPG and DAC in that range. */
 function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
 }

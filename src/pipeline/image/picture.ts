@@ -3,10 +3,10 @@ import type { DecodedImage, EncodedImage } from './rgb-image';
 import { gainOf, stretchLevels } from './stretch-levels';
 import { type Rotation, turnBox, turnBoxBack, turnImage } from './turn-image';
 
-/** A file that is decoded as large as it is needed, brightened where it is dark, and turned; each size once. */
+/** A file decoded in each required size once, brightened if dark, and rotated. */
 export class Picture {
   private readonly decoded = new Map<number, Promise<DecodedImage>>();
-  /** Of the first whole that was decoded. */
+  /** Brightening factor of the first decoded whole picture. */
   private gain?: number;
 
   /** @param time - measures the decoding. */
@@ -24,7 +24,7 @@ export class Picture {
   }
 
   /**
-   * The picture, upright by its file and then turned.
+   * The picture, upright by its EXIF orientation and then rotated.
    *
    * @param maxSide - longest side in pixels.
    * @throws {FaceError} IMAGE_CORRUPT, IMAGE_DECODE_TIMEOUT.
@@ -37,10 +37,10 @@ export class Picture {
   }
 
   /**
-   * A part of the picture in more pixels, as bright as the whole.
+   * A part of the picture in higher resolution, as bright as the whole.
    *
    * @param part - in pixels of `whole`.
-   * @param whole - the picture as {@link at} has given it.
+   * @param whole - the picture as returned by {@link at}.
    * @param maxSide - longest side of the whole in pixels.
    * @throws {FaceError} as {@link at}.
    */
@@ -75,7 +75,7 @@ function turn(image: DecodedImage, rotation: Rotation): DecodedImage {
   return { ...image, ...turnImage(image, rotation), frame: turnBox(image.frame, rotation, image) };
 }
 
-/** The square around the middle of a box, so many times as wide as its longer side. */
+/** The square around the center of a box, as a multiple of its longer side. */
 export function around({ x, y, width, height }: BoundingBox, room: number): BoundingBox {
   const side = Math.max(width, height) * room;
   return { x: x + (width - side) / 2, y: y + (height - side) / 2, width: side, height: side };

@@ -1,12 +1,13 @@
 import { inflateSync } from 'node:zlib';
 
 /**
- * Most bytes that the compressed text of a PNG may inflate to. The decoder inflates all of it before the first pixel, and
- * copies it: 154 kB of such chunks took 763 MB. The longest honest ones are profiles and XMP, of some hundred kilobytes.
+ * Largest inflated size of the compressed text of a PNG, in bytes. The decoder inflates all of it before the first
+ * pixel, and copies it: 154 kB of such chunks took 763 MB. The largest legitimate ones are profiles and XMP of some
+ * hundred kilobytes.
  */
 export const MAX_PNG_TEXT_BYTES = 4 * 1024 * 1024;
 
-/** Most compressed text chunks: one that is damaged is inflated as well, and then thrown away. */
+/** Most compressed text chunks: the decoder inflates damaged ones as well, and then discards them. */
 const MAX_CHUNKS = 64;
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
@@ -31,7 +32,7 @@ export function isPngTextBounded(file: Uint8Array): boolean {
   return true;
 }
 
-/** @see PNG specification, third edition, 11.3.3: a keyword that ends in 0, then what depends on the kind of chunk. */
+/** @see PNG specification, third edition, 11.3.3: a keyword that ends in 0, then data by the type of the chunk. */
 function compressedText(type: string, data: Buffer): Buffer | null {
   if (type !== 'zTXt' && type !== 'iTXt') return null;
   const keyword = data.indexOf(0);
@@ -43,7 +44,7 @@ function compressedText(type: string, data: Buffer): Buffer | null {
   return translated < 0 ? null : data.subarray(translated + 1);
 }
 
-/** Bytes that data inflates to, or `limit` where it is more; 0 for data that is damaged: the decoder drops it. */
+/** Inflated size in bytes, at most `limit`; 0 for damaged data, which the decoder drops. */
 function inflatedBytes(data: Buffer, limit: number): number {
   try {
     return inflateSync(data, { maxOutputLength: limit }).byteLength;

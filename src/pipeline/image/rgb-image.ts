@@ -17,13 +17,13 @@ export interface DecodedImage extends RgbImage {
   originalWidth: number;
   originalHeight: number;
   /**
-   * Where the whole image lies, in pixels of this one: `{ x: 0, y: 0, width, height }` where this is the whole, and further
-   * up and to the left where it is a part.
+   * Position of the whole image, in pixels of this one: `{ x: 0, y: 0, width, height }` for a whole image, further up
+   * and to the left for a part.
    */
   frame: BoundingBox;
 }
 
-/** An image file whose header was read and accepted. Decoding it twice reads the header once. */
+/** An image file with an accepted header. Decoding it twice reads the header once. */
 export interface EncodedImage {
   /** Width in pixels of the upright image in the file. */
   originalWidth: number;
@@ -32,23 +32,24 @@ export interface EncodedImage {
    * Decodes the image upright into RGB: EXIF orientation applied, first frame, alpha flattened on white, 8 bits, sRGB
    * (gray, CMYK and embedded ICC profiles converted).
    *
-   * A file that is larger than `maxSide` shrinks, antialiased and without a shift: the point `x` of the file is
-   * at `x * width / originalWidth`. The one exception is a JPEG whose sides are not multiples of 8: libvips drops the
+   * A file larger than `maxSide` shrinks, antialiased and without a shift: the point `x` of the file is at
+   * `x * width / originalWidth`. The only exception is a JPEG with sides that are not multiples of 8: libvips drops the
    * incomplete column and row of blocks that shrink on load, which moves points by at most 0.8 pixels at the right and
-   * lower edge and by nothing at the origin.
+   * lower edge, and not at all at the origin.
    *
    * @param maxSide - longest side of the whole image in pixels. @defaultValue {@link MAX_DECODED_SIDE}
-   * @param part - what is decoded of it, in fractions of its sides; rounded outward to whole pixels, and cut off at the edges.
-   * Its pixels are those of the whole. It takes about half the time, as nothing below it is decoded. @defaultValue the whole
-   * @throws {FaceError} IMAGE_CORRUPT where the decoder refuses; IMAGE_DECODE_TIMEOUT where it is stopped because this and
-   * earlier decodings of the image took longer than {@link ImageLimits.decodeTimeoutMs}.
+   * @param part - part to decode, in fractions of the sides; rounded outward to whole pixels, and clipped at the edges.
+   * Its pixels equal those of the whole. It takes about half the time, because nothing below it is decoded.
+   * @defaultValue the whole
+   * @throws {FaceError} IMAGE_CORRUPT if the decoder refuses the file; IMAGE_DECODE_TIMEOUT if this and earlier
+   * decodings of the image took longer than {@link ImageLimits.decodeTimeoutMs}.
    */
   decode(maxSide?: number, part?: BoundingBox): Promise<DecodedImage>;
 }
 
 /**
- * Longest side that is decoded where the caller sets none. At this size a face that fills a tenth of a 12-megapixel
- * photo still has more pixels than any aligned face needs.
+ * Default longest side of a decoded image. At this size, a face that fills a tenth of a 12-megapixel photo still has
+ * more pixels than any aligned face needs.
  */
 export const MAX_DECODED_SIDE = 2048;
 
@@ -70,13 +71,13 @@ sharp.unblock({
     'VipsForeignLoadTiff',
   ],
 });
-// One image at a time per worker: more threads only fight for the same core.
+// One image at a time per worker: more threads only compete for the same core.
 sharp.concurrency(1);
-// Requests are not repeated operations; the cache would only hold memory.
+// Requests do not repeat operations; the cache would only hold memory.
 sharp.cache(false);
 
 /**
- * Decodes an image at once; see {@link readImage} where it may be decoded again.
+ * Reads and decodes an image in one call; see {@link readImage} for repeated decoding.
  *
  * @throws {FaceError} as {@link readImage} and {@link EncodedImage.decode}.
  */
@@ -90,11 +91,11 @@ export async function decodeImage(
 }
 
 /**
- * Reads and checks the header of an image; no pixel is decoded yet.
+ * Reads and checks the header of an image; decodes no pixel.
  *
- * @param bytes - must not change or be detached until the last `decode` ends.
- * @throws {FaceError} IMAGE_UNSUPPORTED for other formats, IMAGE_TOO_LARGE over a limit, IMAGE_CORRUPT where the
- * header is damaged.
+ * @param bytes - must not change or be detached before the last `decode` ends.
+ * @throws {FaceError} IMAGE_UNSUPPORTED for other formats, IMAGE_TOO_LARGE over a limit, IMAGE_CORRUPT for a damaged
+ * header.
  */
 export async function readImage(bytes: Uint8Array, limits: ImageLimits): Promise<EncodedImage> {
   assertReadable(bytes);
@@ -118,7 +119,8 @@ export async function readImage(bytes: Uint8Array, limits: ImageLimits): Promise
       const data = await decodePixels(bytes, size, area, profile, leftMs, 'truncated')
         .catch((error: unknown) => {
           if (isTimeout(error) || !lacksEndMarker(bytes)) throw error;
-          // Some cameras leave the end marker of a JPEG out. With one, a file that lacks more than its last lines is a warning.
+          // Some cameras omit the end marker of a JPEG. With it, a file that lacks more than its last lines is only a
+          // warning.
           const left = leftMs - (performance.now() - startedAt);
           return decodePixels(Buffer.concat([bytes, JPEG_END]), size, area, profile, left, 'warning');
         })
@@ -145,7 +147,7 @@ async function readMetadata(bytes: Uint8Array): Promise<sharp.Metadata> {
   try {
     metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
   } catch (error) {
-    // A known signature with a broken header is a damaged image; anything else is another kind of file.
+    // A known signature with a broken header is a damaged image; anything else is another file type.
     throw hasKnownSignature(bytes)
       ? new FaceError('IMAGE_CORRUPT', 'The image header could not be read.', {}, { cause: error })
       : unsupported(error);
@@ -155,7 +157,7 @@ async function readMetadata(bytes: Uint8Array): Promise<sharp.Metadata> {
 }
 
 /**
- * What is done with the color profile of a file. `srgb`: nothing, applying it would change no pixel and takes as long as
+ * Handling of the color profile of a file. `srgb`: none, because applying it would change no pixel and take as long as
  * decoding. `rgb`: applied after shrinking, to as few pixels as possible. `default`: left to sharp, which converts CMYK
  * and gray before it shrinks.
  */
@@ -171,14 +173,14 @@ interface Size {
   height: number;
 }
 
-/** The pixels that a part of an image touches. */
+/** Pixels touched by a part of an image. */
 function areaOf(part: BoundingBox, { width, height }: Size): sharp.Region {
   const [left, right] = span(part.x, part.width, width);
   const [top, bottom] = span(part.y, part.height, height);
   return { left, top, width: right - left, height: bottom - top };
 }
 
-/** First pixel and the one after the last; one at least. */
+/** First pixel and the one after the last; at least one pixel. */
 function span(start: number, length: number, pixels: number): [from: number, to: number] {
   const from = Math.min(pixels - 1, Math.max(0, Math.floor(start * pixels)));
   return [from, Math.max(from + 1, Math.min(pixels, Math.ceil((start + length) * pixels)))];
@@ -192,7 +194,8 @@ async function decodePixels(
   timeoutMs: number,
   failOn: 'truncated' | 'warning',
 ): Promise<Uint8Array> {
-  // libvips looks at its clock between rows: a decoder that has the whole image in one call is stopped after that call.
+  // libvips checks its clock between rows: a decoder that returns the whole image in one call is stopped after that
+  // call.
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1000));
   let image = sharp(bytes, {
     failOn,
@@ -201,7 +204,7 @@ async function decodePixels(
     ignoreIcc: profile !== 'default',
   })
     .autoOrient()
-    // "inside" scales both sides by one factor, so where a side is rounded its points move by a fraction of a pixel.
+    // "inside" scales both sides by one factor, so rounding a side moves its points by a fraction of a pixel.
     .resize({ ...size, fit: 'fill', kernel: SHRINK_KERNEL })
     .extract(area)
     .flatten({ background: '#ffffff' })
@@ -215,7 +218,7 @@ async function decodePixels(
   return image.raw({ depth: 'uchar' }).toBuffer();
 }
 
-/** By the message of sharp, which gives its errors no code. */
+/** By message, because errors of sharp have no code. */
 function isTimeout(error: unknown): boolean {
   return error instanceof Error && /timeout: \d+% complete/.test(error.message);
 }
@@ -257,7 +260,7 @@ function hasKnownSignature(data: Uint8Array): boolean {
   return SIGNATURES.some(({ offset, bytes }) => bytes.every((byte, i) => data[offset + i] === byte));
 }
 
-/** Resizes to exactly `width` x `height`, antialiased where it shrinks. */
+/** Resizes to exactly `width` x `height`, antialiased when shrinking. */
 export async function resizeImage(image: RgbImage, width: number, height: number): Promise<RgbImage> {
   if (width === image.width && height === image.height) return image;
   const data = await sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
@@ -270,7 +273,7 @@ export async function resizeImage(image: RgbImage, width: number, height: number
 /** Quality of {@link encodeJpeg}, 1 to 100; colors in all pixels (4:4:4). */
 const JPEG_QUALITY = 92;
 
-/** @returns a JPEG without metadata, in memory of its own. */
+/** @returns a JPEG without metadata, in separate memory. */
 export async function encodeJpeg({ data, width, height }: RgbImage): Promise<Uint8Array> {
   const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
     .jpeg({ quality: JPEG_QUALITY, chromaSubsampling: '4:4:4' })

@@ -1,7 +1,7 @@
 import { gainOf, stretchLevels } from './stretch-levels';
 import type { RgbImage } from './rgb-image';
 
-/** Gray pixels whose levels go from 0 to `brightest`. */
+/** Gray pixels with levels from 0 to `brightest`. */
 function ramp(brightest: number) {
   const [width, height] = [140, 100];
   const data = new Uint8Array(width * height * 3);
@@ -47,7 +47,7 @@ describe(stretchLevels.name, () => {
 
   it('is not misled by a few bright pixels in the dark', () => {
     const image = ramp(40);
-    // The pixels that are looked at are among them.
+    // The sampled pixels are among them.
     image.data.fill(255, 0, 21 * 3);
     expect(brighten(image)).not.toBe(image);
   });

@@ -1,18 +1,18 @@
 import type { RgbImage } from './rgb-image';
 
-/** A picture is dark where its 99th percentile of brightness is below this, 0..255. */
+/** A picture with a 99th percentile of brightness below this is dark, 0..255. */
 const DARK_BELOW = 100;
-/** What the 99th percentile becomes. */
+/** Target of the 99th percentile. */
 const BRIGHT = 230;
-/** More than this only makes noise louder. */
+/** Largest factor: more only amplifies noise. */
 const MAX_GAIN = 12;
-/** Every so many pixels one is looked at. */
+/** Sampling interval in pixels. */
 const STEP = 7;
 
 /**
- * The factor that brightens a dark picture; 1 for one that is not dark.
+ * Factor that brightens a dark picture; 1 for any other.
  *
- * Detectors and embedders were trained on well-lit faces (docs/accuracy.md has what it gains).
+ * Detectors and embedders were trained on well-lit faces (the gain is in docs/accuracy.md).
  */
 export function gainOf({ data }: RgbImage): number {
   const histogram = new Uint32Array(256);
@@ -28,7 +28,7 @@ export function gainOf({ data }: RgbImage): number {
   return percentile >= DARK_BELOW || percentile === 0 ? 1 : Math.min(MAX_GAIN, BRIGHT / percentile);
 }
 
-/** All levels times one factor. The same picture where that is 1. */
+/** Multiplies all levels by one factor; returns the same picture for 1. */
 export function stretchLevels<I extends RgbImage>(image: I, gain: number): I {
   if (gain === 1) return image;
   const levels = Uint8Array.from({ length: 256 }, (_, level) => Math.min(255, Math.round(level * gain)));

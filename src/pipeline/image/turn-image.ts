@@ -1,7 +1,7 @@
 import type { BoundingBox, Point } from '../face.types';
 import type { RgbImage } from './rgb-image';
 
-/** Degrees, clockwise, by which a picture is turned. */
+/** Rotation of a picture in degrees, clockwise. */
 export const ROTATIONS = [0, 90, 180, 270] as const;
 export type Rotation = (typeof ROTATIONS)[number];
 
@@ -15,7 +15,7 @@ export function turnImage(image: RgbImage, rotation: Rotation): RgbImage {
     width: isAcross ? height : width,
     height: isAcross ? width : height,
   };
-  // Where the first pixel of the result is in the source, and how far apart its neighbors are there, in pixels.
+  // Position of the first pixel of the result in the source, and the distances of its neighbors there, in pixels.
   const [start, toRight, toNext] = {
     90: [(height - 1) * width, -width, 1],
     180: [height * width - 1, -1, -width],
@@ -34,9 +34,10 @@ export function turnImage(image: RgbImage, rotation: Rotation): RgbImage {
 }
 
 /**
- * Where a point of a turned picture is in the picture itself.
+ * Maps a point of a rotated picture back to the original picture.
  *
- * @param size - of the picture itself. Of its pixels' centers, less 1: a point at 0 is the center of a pixel there.
+ * @param size - of the original picture. For points relative to pixel centers, less 1: a point at 0 is then the center
+ * of a pixel.
  */
 function turnPointBack({ x, y }: Point, rotation: Rotation, width: number, height: number): Point {
   switch (rotation) {
@@ -51,7 +52,7 @@ function turnPointBack({ x, y }: Point, rotation: Rotation, width: number, heigh
   }
 }
 
-/** As {@link turnPointBack} for points that count from the center of the first pixel, such as landmarks. */
+/** As {@link turnPointBack}, for points relative to the center of the first pixel, such as landmarks. */
 export function turnLandmarkBack(
   point: Point,
   rotation: Rotation,
@@ -60,7 +61,7 @@ export function turnLandmarkBack(
   return turnPointBack(point, rotation, width - 1, height - 1);
 }
 
-/** The box of the picture itself that a box of the turned picture covers. */
+/** Maps a box of the rotated picture back to the original picture. */
 export function turnBoxBack(
   box: BoundingBox,
   rotation: Rotation,
@@ -76,7 +77,7 @@ export function turnBoxBack(
   };
 }
 
-/** The box of the turned picture that a box of the picture itself covers. */
+/** Maps a box of the original picture to the rotated picture. */
 export function turnBox(
   box: BoundingBox,
   rotation: Rotation,

@@ -12,18 +12,18 @@ export interface AttackModel {
 }
 
 /**
- * Least side of what a network looks at, in longer sides of the face box: all of the face. Photos this tight are still
- * classified correctly (docs/accuracy.md); of larger faces the networks would see a part.
+ * Minimum side of the input of a network, as a multiple of the longer side of the face box: the whole face. Photos this
+ * tight are still classified correctly (docs/accuracy.md); the networks would see only a part of larger faces.
  */
 const MIN_CONTEXT = 1;
 
 /**
- * Judges every face with every model, one batched run per network.
+ * Scores every face with every model, one batched run per network.
  *
- * Of several models the mean of the softmaxes counts, and the mean of the scores that their cards ask for.
+ * With several models, the mean of the softmaxes counts, and the mean of the minimum scores of their cards.
  *
- * @returns for each face the score and the label; `insufficient_context` where the whole image was taken for the face, or
- * where a model would see less than {@link MIN_CONTEXT}.
+ * @returns for each face the score and the label; `insufficient_context` if the whole image was taken for the face, or
+ * if a model would see less than {@link MIN_CONTEXT}.
  * @see serengil/deepface@0286511:deepface/models/spoofing/FasNet.py, `analyze`
  */
 export async function judgePresentations(
@@ -57,7 +57,7 @@ export async function judgePresentations(
   });
 }
 
-/** Score for each class that a card names. */
+/** Score for each class of a card. */
 type ClassScores = Partial<Record<PresentationClass, number>>;
 
 async function runModel(
@@ -88,13 +88,13 @@ function toAnswer(scores: readonly ClassScores[], minScore: number): Presentatio
 }
 
 /**
- * The part of an image that a network looks at: the square of `scale` times the longer side of the box, about its middle;
- * smaller where the image is, and moved into the image where it leaves it.
+ * Input part of an image for a network: the square of `scale` times the longer side of the box around its center;
+ * smaller if the image is smaller, and moved into the image if it leaves it.
  *
- * @returns whole pixels inside the image; `null` where the side would be under {@link MIN_CONTEXT}.
+ * @returns whole pixels inside the image; `null` if the side would be below {@link MIN_CONTEXT}.
  * @see serengil/deepface@0286511:deepface/models/spoofing/FasNet.py, `crop` (MIT), after
- * minivision-ai/Silent-Face-Anti-Spoofing@11730bc:src/generate_patches.py (Apache-2.0), which keeps the aspect of the box:
- * with the boxes of our detectors squares let more genuine faces pass (docs/accuracy.md).
+ * minivision-ai/Silent-Face-Anti-Spoofing@11730bc:src/generate_patches.py (Apache-2.0), which keeps the aspect ratio of
+ * the box: with the boxes of our detectors, squares accept more genuine faces (docs/accuracy.md).
  */
 export function contextCrop(
   image: Pick<RgbImage, 'width' | 'height'>,
@@ -103,14 +103,14 @@ export function contextCrop(
 ): BoundingBox | null {
   const face = Math.max(box.width, box.height);
   const side = Math.min(scale * face, image.width - 1, image.height - 1);
-  // Also where a number is none.
+  // Written this way so that NaN fails.
   if (!(side >= face * MIN_CONTEXT)) return null;
   const [x, width] = span(box.x + box.width / 2, side, image.width);
   const [y, height] = span(box.y + box.height / 2, side, image.height);
   return { x, y, width, height };
 }
 
-/** First pixel and number of pixels of a length around a middle, moved in between 0 and `size` - 1. */
+/** First pixel and number of pixels of a length around a center, moved into 0 to `size` - 1. */
 function span(middle: number, length: number, size: number): [first: number, count: number] {
   const start = Math.min(Math.max(middle - length / 2, 0), size - 1 - length);
   const first = Math.max(0, Math.trunc(start));
@@ -119,8 +119,8 @@ function span(middle: number, length: number, size: number): [first: number, cou
 }
 
 /**
- * Resizes a part of an image: bilinear and not antialiased, as OpenCV does by default, as what the
- * networks learned from was resized so.
+ * Resizes a part of an image: bilinear and not antialiased, the default of OpenCV, because the training data of the
+ * networks was resized in this way.
  *
  * @param output - receives `Uint8Array [height * width * 3]` HWC RGB at `offset`.
  */

@@ -14,7 +14,7 @@ export function buildAgeGender(graph: OnnxGraph, manifest: WeightsManifest): voi
   const entry = plainKernel(manifest, 'entry_flow/conv_in/filters', 'entry_flow/conv_in/bias');
   let x = convolve(graph, meanFreeInput(graph, 112), entry, { strides: [2, 2], padding: 'same' });
   x = graph.relu(x);
-  // What comes out of the entry convolution is rectified already, so the first block does not do it again.
+  // The output of the entry convolution is already rectified, so the first block does not rectify it again.
   x = reductionBlock(graph, manifest, x, x, 'entry_flow/reduction_block_0');
   x = reductionBlock(graph, manifest, x, graph.relu(x), 'entry_flow/reduction_block_1');
   x = mainBlock(graph, manifest, x, 'middle_flow/main_block_0');

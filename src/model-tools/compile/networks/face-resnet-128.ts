@@ -4,10 +4,10 @@ import { convolve, foldScale, globalMean, meanFreeInput, plainKernel } from './l
 
 const INPUT_SIZE = 150;
 
-/** A value of the graph and what the shape arithmetic of a down block needs to know about it. */
+/** A value of the graph with its shape, for the arithmetic of a down block. */
 interface Features {
   value: string;
-  /** Rows, and columns as well. */
+  /** Number of rows and of columns. */
   size: number;
   channels: number;
 }
@@ -15,8 +15,8 @@ interface Features {
 /**
  * Builds dlib's face recognition network, a ResNet of 29 layers.
  *
- * Input `image`: uint8 [N, 150, 150, 3] NHWC RGB, 0..255, the aligned face.
- * Output `embedding`: float32 [N, 128], as the network gives it, not of unit length (about 1.2 to 1.5).
+ * Input `image`: uint8 [N, 150, 150, 3] NHWC RGB, 0..255, the aligned face. Output `embedding`: float32 [N, 128], the
+ * raw output of the network, not of unit length (about 1.2 to 1.5).
  *
  * @see vladmandic/face-api@1.7.15:src/faceRecognitionNet/FaceRecognitionNet.ts and residualLayer.ts
  */
@@ -44,7 +44,7 @@ export function buildFaceResnet128(graph: OnnxGraph, manifest: WeightsManifest):
   graph.output('embedding', embedding, 'float32', ['N', 128]);
 }
 
-/** Number of windows of `window` rows, moved by two, that fit into `size` rows. */
+/** Number of windows of `window` rows with stride 2 in `size` rows. */
 function windows(size: number, window: number): number {
   return Math.floor((size - window) / 2) + 1;
 }

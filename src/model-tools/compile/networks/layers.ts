@@ -2,7 +2,7 @@ import type { ConvOptions, Dimension, OnnxGraph, WindowOptions } from '../../onn
 import type { WeightsManifest, WeightTensor } from '../weights-manifest';
 
 /**
- * Mean color (R, G, B) of the pictures that the 112 and 150 pixel networks were trained on.
+ * Mean color (R, G, B) of the training pictures of the 112 and 150 pixel networks.
  *
  * @see vladmandic/face-api@1.7.15:src/faceRecognitionNet/FaceRecognitionNet.ts, `meanRgb` (dlib's constants).
  */
@@ -18,7 +18,7 @@ export interface Kernel {
   bias: Float32Array;
 }
 
-/** Turns a TensorFlow kernel [H, W, in, out] into an ONNX one [out, in, H, W]. */
+/** Converts a TensorFlow kernel [H, W, in, out] into an ONNX one [out, in, H, W]. */
 export function toOihw({
   shape,
   data,
@@ -37,13 +37,13 @@ export function toOihw({
   return { shape: [outputs, inputs, height, width], data: result };
 }
 
-/** Turns a TensorFlow depthwise kernel [H, W, C, 1] into an ONNX one [C, 1, H, W], to be used with C groups. */
+/** Converts a TensorFlow depthwise kernel [H, W, C, 1] into an ONNX one [C, 1, H, W], for use with C groups. */
 export function toDepthwiseOihw({
   shape,
   data,
 }: Pick<WeightTensor, 'shape' | 'data'>): Pick<Kernel, 'shape' | 'data'> {
   const [height, width, channels] = shape;
-  // One channel in, C channels out is the same memory: [H, W, C, 1] and [H, W, 1, C] hold the same bytes.
+  // One input and C output channels use the same memory: [H, W, C, 1] and [H, W, 1, C] hold the same bytes.
   return toOihw({ shape: [height, width, 1, channels], data });
 }
 
@@ -55,7 +55,7 @@ export function plainKernel(manifest: WeightsManifest, weights: string, bias: st
 /**
  * Folds y = convolution(x) * factor + offset, per output channel, into the convolution.
  *
- * @param factor - float [C out]; float64 where it was computed, so that there is one rounding only.
+ * @param factor - float [C out]; float64 if computed, so that it is rounded only once.
  */
 export function foldScale(kernel: Kernel, factor: ArrayLike<number>, offset: ArrayLike<number>): Kernel {
   const perChannel = kernel.data.length / factor.length;
@@ -100,11 +100,11 @@ export function separable(
 }
 
 /**
- * Adds the input all networks share and turns it into floats.
+ * Adds the common input of all networks and converts it to floats.
  *
- * @param height - in pixels, or a name for a size that is known only at run time.
- * @returns uint8 [N, height, width, 3] NHWC, 0..255, named `image`, as float32 [N, 3, height, width] NCHW, 0..255; the order
- * of the colors stays.
+ * @param height - in pixels, or a name for a size known only at run time.
+ * @returns uint8 [N, height, width, 3] NHWC, 0..255, named `image`, as float32 [N, 3, height, width] NCHW, 0..255; the
+ * color order stays.
  */
 export function imageInput(graph: OnnxGraph, height: Dimension, width = height): string {
   const image = graph.input('image', 'uint8', ['N', height, width, 3]);
@@ -139,7 +139,7 @@ export function fullyConnected(
 }
 
 /**
- * Adds a dense block: four layers, each fed with the sum of all results before it; halves rows and columns.
+ * Adds a dense block: four layers, each on the sum of all previous results; halves rows and columns.
  *
  * @param isFirst - whether the first layer is a plain convolution, as in `dense0`.
  * @see vladmandic/face-api@1.7.15:src/faceFeatureExtractor/denseBlock.ts, `denseBlock4`.
@@ -160,14 +160,14 @@ function denseBlock(
     : separable(graph, manifest, x, first, [2, 2]);
   let sum = graph.relu(halved);
   for (const layer of ['conv1', 'conv2', 'conv3']) {
-    // Relu leaves the first sum as it is: it has no negative values.
+    // Relu does not change the first sum: it has no negative values.
     const input = layer === 'conv1' ? sum : graph.relu(sum);
     sum = graph.add(sum, separable(graph, manifest, input, `${block}/${layer}`));
   }
   return graph.relu(sum);
 }
 
-/** Adds what the landmark and the expression network have in common: image 112x112 to float32 [N, 256] features. */
+/** Adds the common part of the landmark and the expression network: image 112x112 to float32 [N, 256] features. */
 export function denseFeatures(graph: OnnxGraph, manifest: WeightsManifest): string {
   let x = meanFreeInput(graph, 112);
   for (const block of ['dense0', 'dense1', 'dense2', 'dense3']) {

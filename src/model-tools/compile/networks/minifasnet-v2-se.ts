@@ -9,9 +9,9 @@ import { imageInput } from './layers';
  * Input `image`: uint8 [N, 128, 128, 3] NHWC BGR, 0..255, a face with its surroundings.
  * Output `scores`: float32 [N, 3], softmax over real, flat attack (print or screen), attack with depth (mask).
  *
- * @see faceplugin-face-recognition-js@0.0.1:model/fr_liveness.onnx. Differs: BGR, as the weights want it (the package's own
- * code feeds RGB, with which it tells nothing); the softmax is inside; the batch is open, which only the last Reshape of the
- * file fixes.
+ * @see faceplugin-face-recognition-js@0.0.1:model/fr_liveness.onnx. Differs: BGR, as the weights require (the code of
+ * the package passes RGB, which makes the scores meaningless); the softmax is included; the batch is open, fixed only
+ * by the last Reshape of the file.
  */
 export function buildMinifasnetV2Se(graph: OnnxGraph, source: OnnxModel): void {
   const network = new GraphTranscriber(graph, source, { input: imageInput(graph, 128) });

@@ -9,10 +9,11 @@ import { imageInput } from './layers';
  * Input `image`: uint8 [N, 112, 112, 3] NHWC BGR, 0..255, aligned on the ArcFace template.
  * Output `embedding`: float32 [N, 512], not normalized.
  *
- * (value - 127.5) / 128 stands before the first convolution and is not folded into it: its padding is 0 after it.
+ * (value - 127.5) / 128 precedes the first convolution and is not folded into it, because the convolution pads with 0
+ * after it.
  *
- * @see faceplugin-face-recognition-js@0.0.1:model/fr_feature.onnx. Differs: BGR, as the weights want it (the package's
- * own code feeds RGB; docs/accuracy.md has the figures); the batch, which only the last Reshape of the file fixes, is open.
+ * @see faceplugin-face-recognition-js@0.0.1:model/fr_feature.onnx. Differs: BGR, as the weights require (the code of
+ * the package passes RGB; figures in docs/accuracy.md); the batch is open, fixed only by the last Reshape of the file.
  */
 export function buildMobilefacenet512(graph: OnnxGraph, source: OnnxModel): void {
   const centered = graph.sub(imageInput(graph, 112), graph.floats([127.5]));

@@ -3,20 +3,19 @@ import type { OnnxModel } from '../../../models/onnx/onnx-schema';
 import { GraphTranscriber } from '../../onnx/transcribe-graph';
 import { imageInput } from './layers';
 
-/** Feature maps with heads, and what their heads are called in the file. */
+/** Feature maps with heads, and the names of the heads in the file. */
 const LEVELS = [0, 1, 2, 3];
 
 /**
  * Builds the Ultra-Light face detector RFB-320 for pictures of any size, without the decoding of its boxes.
  *
- * Input `image`: uint8 [N, H, W, 3] NHWC RGB, 0..255.
- * Output `scores`: float32 [N, A, 2], softmax over background and face.
- * Output `boxes`: float32 [N, A, 4], offsets to the anchors: center x, y, width, height. Anchors come in the order level,
- * row, column, size; the decoder makes them for the size of the picture.
+ * Input `image`: uint8 [N, H, W, 3] NHWC RGB, 0..255. Output `scores`: float32 [N, A, 2], softmax over background and
+ * face. Output `boxes`: float32 [N, A, 4], offsets to the anchors: center x, y, width, height. Anchors are in the order
+ * level, row, column, size; the decoder computes them for the size of the picture.
  *
  * @see faceplugin-face-recognition-js@0.0.1:model/fr_detect.onnx, the RFB-320 of
- * Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB (MIT). Differs: the anchors of 320 x 240, and the decoding with them,
- * are left out, so that the size is open.
+ * Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB (MIT). Differs: the anchors of 320 x 240 and their decoding are
+ * omitted, so that the size is open.
  */
 export function buildRfb320(graph: OnnxGraph, source: OnnxModel): void {
   const centered = graph.sub(imageInput(graph, 'H', 'W'), graph.floats([127]));
@@ -33,7 +32,7 @@ export function buildRfb320(graph: OnnxGraph, source: OnnxModel): void {
   graph.output('boxes', all('regression_headers', 4), 'float32', ['N', 'A', 4]);
 }
 
-/** Name of what a head gives in NHWC: the transposition of the last convolution with its weights. */
+/** Name of the NHWC output of a head: the transposition of the last convolution with its weights. */
 function headOf({ graph: { node } }: OnnxModel, weights: string): string {
   const convolution = node.findLast(({ opType, input }) => opType === 'Conv' && input[1].startsWith(weights));
   const transposition = node.find(

@@ -11,7 +11,7 @@ const STRIDED_LAYERS = [2, 4, 6, 12];
 /** Number of default boxes over all six feature maps. */
 const ANCHOR_COUNT = 5118;
 
-/** What the weight file holds and inference does not need: constants of the training graph's pre- and postprocessing. */
+/** Tensors not needed for inference: constants of the pre- and postprocessing of the training graph. */
 export const SSD_LEFTOVERS = [
   'Preprocessor/',
   'Postprocessor/',
@@ -34,7 +34,7 @@ export function buildSsdMobilenetV1(graph: OnnxGraph, manifest: WeightsManifest)
   const network = new SsdNetwork(graph, manifest);
   const { encodings, logits } = network.predict(network.features());
   graph.output('boxes', decodeBoxes(graph, manifest, encodings), 'float32', ['N', ANCHOR_COUNT, 4]);
-  // Of the three classes the first is background and the third is never used.
+  // Of the three classes, the first is background and the third unused.
   const scores = graph.node('Sigmoid', [graph.slice(logits, 2, 1, 2)]);
   graph.output('scores', graph.reshape(scores, [0, -1]), 'float32', ['N', ANCHOR_COUNT]);
 }
@@ -51,7 +51,7 @@ class SsdNetwork {
     this.six = graph.floats([6]);
   }
 
-  /** Adds backbone and extra layers; returns the six feature maps the heads look at, largest first. */
+  /** Adds backbone and extra layers; returns the six input feature maps of the heads, largest first. */
   features(): string[] {
     const { graph } = this;
     const image = imageInput(graph, 512);
@@ -125,7 +125,7 @@ class SsdNetwork {
   }
 }
 
-/** Turns box encodings [N, 5118, 4] (center y, x, height, width, relative to the anchors) into corners. */
+/** Converts box encodings [N, 5118, 4] (center y, x, height, width, relative to the anchors) into corners. */
 function decodeBoxes(graph: OnnxGraph, manifest: WeightsManifest, encodings: string): string {
   const anchors = manifest.tensor('Output/extra_dim').data;
   const sizes: number[] = [];

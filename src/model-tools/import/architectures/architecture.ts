@@ -4,30 +4,30 @@ import type { KerasNetwork } from '../keras-network';
 import type { StateDict } from '../torch/state-dict';
 
 /**
- * A network whose weights are published as a file of Keras or PyTorch, and what its card says.
+ * A network with weights published as a file of Keras or PyTorch, and its card.
  *
- * Facts (layers, names, epsilons, thresholds) are those of the sources that each file names; the code is our own.
+ * Facts (layers, names, epsilons, thresholds) come from the sources named in each file; the code is original.
  */
 export type Architecture = KerasArchitecture | TorchArchitecture;
 
 interface WithCard {
-  /** The card, with normalization `base` where it is an embedder. */
+  /** The card, with normalization `base` for an embedder. */
   card: Omit<ModelCard, 'name' | 'file' | 'compiled' | 'sha256' | 'bytes'>;
 }
 
 export interface KerasArchitecture extends WithCard {
-  /** Writes down the network; `image` is its one input, in the channel order and the range of the card. */
+  /** Defines the network; `image` is its only input, in the channel order and range of the card. */
   build(net: KerasNetwork): void;
 }
 
 export interface TorchArchitecture extends WithCard {
-  /** Writes the network with its weights; `image` is its one input, as the card says. */
+  /** Writes the network with its weights; `image` is its only input, as on the card. */
   write(graph: OnnxGraph, weights: StateDict): void;
 }
 
 type Card = Architecture['card'];
 
-/** Largest distances at which DeepFace takes two faces for one person. */
+/** Largest distances of the same person in DeepFace. */
 type MaxDistances = Record<'cosine' | 'euclidean' | 'euclidean_l2' | 'angular', number>;
 
 /**
@@ -68,7 +68,7 @@ export function embedderCard({
   };
 }
 
-/** Pixels as DeepFace hands them to its networks: BGR, 0 to 1. */
+/** Pixels as DeepFace passes them to its networks: BGR, 0 to 1. */
 export function colorInput(width: number, height: number, maxBatch: number): Card['input'] {
   return {
     width,
@@ -82,7 +82,7 @@ export function colorInput(width: number, height: number, maxBatch: number): Car
   };
 }
 
-/** What is known of weights whose publisher names the license of the code alone. */
+/** License note for weights whose publisher licenses only the code. */
 export function unstatedLicense(code: string): Card['license'] {
   return {
     name: 'not stated',

@@ -8,14 +8,14 @@ import type { Architecture } from './architecture';
 
 const pinned = { sha256: '0'.repeat(64), bytes: 1 };
 
-/** Only what goes in and comes out is looked at. */
+/** Only inputs and outputs are checked. */
 class GraphWithoutWeights extends OnnxGraph {
   override constant(dataType: OnnxDataType, _dims: number[], _data: unknown, name?: string): string {
     return super.constant(dataType, [0], new Float32Array(), name);
   }
 }
 
-/** A state dict that has whatever it is asked for. */
+/** A state dict with every requested tensor. */
 const anyWeights = {
   floats: (_name: string, dims: readonly number[]) =>
     new Float32Array(dims.reduce((product, size) => product * size, 1)),

@@ -11,7 +11,7 @@ type Step = readonly [
 ];
 
 /**
- * Inception-ResNet v1 for 160x160 pixels, as DeepFace has it after davidsandberg/facenet.
+ * Inception-ResNet v1 for 160x160 pixels, as in DeepFace, after davidsandberg/facenet.
  *
  * @returns the embedding, not of unit length.
  * @see serengil/deepface@0037527:deepface/models/facial_recognition/Facenet.py
@@ -36,7 +36,7 @@ function inceptionResNetV1(net: KerasNetwork, dimensions: number): KerasValue {
     return net.add([x, scaled]);
   };
 
-  /** Branches side by side, and a pooling of the input beside them. */
+  /** Parallel branches, with a pooling of the input. */
   const reduction = (x: KerasValue, name: string, branches: readonly (readonly Step[])[]) => {
     const pool = net.maxPool(x, 3, { name: `${name}_Branch_${branches.length}_MaxPool_1a_3x3`, strides: 2 });
     return net.concat([...branches.map((steps) => run(x, steps)), pool], { name });

@@ -7,7 +7,7 @@ interface Bottleneck {
   strides: 1 | 2;
   expanded: number;
   channels: number;
-  /** 0: there is no squeeze-and-excite. */
+  /** 0: no squeeze-and-excite. */
   squeezed: number;
 }
 
@@ -40,7 +40,7 @@ const BOTTLENECKS: readonly Bottleneck[] = (
 }));
 
 /**
- * GhostFaceNet v1 for 112x112 pixels. Where the code of GhostNet has ReLU, the published weights have PReLU.
+ * GhostFaceNet v1 for 112x112 pixels. The published weights have PReLU in place of the ReLU in the code of GhostNet.
  *
  * @returns the embedding, not of unit length.
  * @see serengil/deepface@0bb94a1:deepface/models/facial_recognition/GhostFaceNet.py
@@ -51,7 +51,7 @@ function ghostFaceNetV1(net: KerasNetwork): KerasValue {
     net.batchNorm(net.conv(x, filters, 1, { bias: false }));
   const depthwise = (x: KerasValue, kernel: number, strides = 1) =>
     net.batchNorm(net.depthwiseConv(x, kernel, { strides, padding: 'same', bias: false }));
-  /** Half of the channels by a 1x1 convolution, the other half out of these by a cheap depthwise one. */
+  /** Half of the channels by a 1x1 convolution, the other half from these by a cheap depthwise one. */
   const ghost = (x: KerasValue, channels: number, isActive: boolean) => {
     const active = (value: KerasValue) => (isActive ? net.prelu(value) : value);
     const half = active(pointwise(x, channels / 2));
@@ -80,7 +80,7 @@ function ghostFaceNetV1(net: KerasNetwork): KerasValue {
     x = net.add([shortcut, ghost(branch, channels, false)]);
   }
   x = net.prelu(pointwise(x, 664));
-  // One weight per place and channel, instead of a mean over the places.
+  // One weight per position and channel, instead of a mean over positions.
   x = net.depthwiseConv(x, x.shape[0] as number, { name: 'GDC_dw', bias: false });
   x = net.conv(net.batchNorm(x, { name: 'GDC_batchnorm' }), 512, 1, { name: 'GDC_conv' });
   return net.batchNorm(net.flatten(x, { name: 'GDC_flatten' }), { name: 'pre_embedding' });

@@ -10,7 +10,7 @@ import { RETINAFACE } from './retinaface';
 import { VGG_FACE } from './vgg-face';
 import { AGE, GENDER, RACE } from './vgg-face-attributes';
 
-/** Every architecture that can be imported, by the name of its card. */
+/** All importable architectures by the name of their card. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   'vgg-face': VGG_FACE,
   facenet: FACENET,

@@ -10,11 +10,11 @@ const CLASSES = 3;
 /** Channels inside a block: after the first 1x1 convolution, and of the depthwise one. */
 type Blocks = readonly number[];
 
-/** What the two networks differ in. */
+/** Differences of the two networks. */
 interface Variant {
-  /** Channels inside of the blocks of the three stages. */
+  /** Channels inside the blocks of the three stages. */
   stages: readonly [Blocks, Blocks, Blocks];
-  /** Channels inside of the blocks that halve the image, in front of each stage. */
+  /** Channels inside the blocks that halve the image before each stage. */
   reductions: readonly [number, number, number];
   /** Whether the last block of each stage weighs its channels (squeeze and excitation). */
   hasExcitation: boolean;
@@ -22,7 +22,7 @@ interface Variant {
 
 /** Channels at the end of the three stages. */
 const STAGE_CHANNELS = [64, 128, 128] as const;
-/** Names of the stages, and of the reduction in front of each. */
+/** Names of the stages, and of the reduction before each. */
 const STAGE_NAMES = [
   ['conv_23', 'conv_3'],
   ['conv_34', 'conv_4'],
@@ -54,7 +54,7 @@ interface ConvOptions {
   size?: number;
   strides?: number;
   groups?: number;
-  /** The network takes BGR; its first convolution is written so that it takes RGB. */
+  /** The network takes BGR; its first convolution is rewritten for RGB. */
   isFirst?: boolean;
 }
 
@@ -67,7 +67,7 @@ class MiniFasNet {
 
   build({ stages, reductions, hasExcitation }: Variant): void {
     const { graph } = this;
-    // Pixels as they are, 0 to 255.
+    // Raw pixels, 0 to 255.
     const pixels = graph.node('Cast', [graph.input('image', 'uint8', ['N', SIDE, SIDE, 3])], {
       to: { int: 1 },
     });
@@ -87,7 +87,7 @@ class MiniFasNet {
       });
     });
     x = this.convPrelu(x, 'conv_6_sep', channels, 512);
-    // Over all of the 5x5 pixels that are left.
+    // Over all of the remaining 5x5 pixels.
     x = this.conv(x, 'conv_6_dw.conv', 'conv_6_dw.bn', 512, 512, { size: SIDE / 16, groups: 512 }, 0);
     x = graph.node('Flatten', [x], { axis: { int: 1 } });
     x = this.dense(x, 'linear', 512, 128, 'bn');
@@ -102,7 +102,7 @@ class MiniFasNet {
     return this.conv(seen, `${name}.project.conv`, `${name}.project.bn`, inner, to);
   }
 
-  /** Multiplies each channel by a weight in [0, 1] that follows from the means of all channels. */
+  /** Multiplies each channel by a weight in [0, 1] from the means of all channels. */
   private excite(x: string, name: string, channels: number): string {
     const { graph } = this;
     const narrow = channels / SQUEEZE;
@@ -118,7 +118,7 @@ class MiniFasNet {
     return this.prelu(this.conv(x, `${name}.conv`, `${name}.bn`, from, to, options), `${name}.prelu`, to);
   }
 
-  /** A convolution without bias and the batch norm after it, as one convolution. */
+  /** A convolution without bias and its batch norm, as one convolution. */
   private conv(
     x: string,
     name: string,
@@ -137,14 +137,14 @@ class MiniFasNet {
       [x, this.constant(`${name}/kernel`, dims, kernel), this.constant(`${name}/bias`, [to], bias)],
       {
         strides: { ints: [strides, strides] },
-        // PyTorch pads both sides equally, where `SAME` of ONNX would pad the end alone.
+        // PyTorch pads both sides equally, while `SAME` of ONNX would pad only the end.
         pads: { ints: [padding, padding, padding, padding] },
         group: { int: groups },
       },
     );
   }
 
-  /** x W^T, with the batch norm after it where it has one. */
+  /** x W^T, with its batch norm if it has one. */
   private dense(x: string, name: string, from: number, to: number, norm?: string): string {
     const kernel = this.weights.floats(`${name}.weight`, [to, from]);
     const bias = norm == null ? null : this.fold(kernel, norm, to);
@@ -158,7 +158,7 @@ class MiniFasNet {
     return this.graph.prelu(x, [1, channels, 1, 1], this.weights.floats(`${name}.weight`, [channels]));
   }
 
-  /** Multiplies the filters by the scale of a batch norm, and returns what it adds. */
+  /** Multiplies the filters by the scale of a batch norm, and returns its offset. */
   private fold(kernel: Float32Array, norm: string, filters: number): Float32Array {
     const [gamma, beta, mean, variance] = ['weight', 'bias', 'running_mean', 'running_var'].map((part) =>
       this.weights.floats(`${norm}.${part}`, [filters]),
@@ -193,8 +193,8 @@ function channelsReversed(kernel: Float32Array, to: number, from: number): Float
 /**
  * MiniFASNet of Silent-Face-Anti-Spoofing for 80x80 pixels: MobileFaceNet, pruned.
  *
- * Its publisher says that class 1 is a genuine face, and not what the two others are. On the photos of flat attacks that come
- * with it the third class answers: both count as `print_or_screen`.
+ * Its publisher defines class 1 as a genuine face, but not the two others. On its sample photos of flat attacks, the
+ * third class responds: both count as `print_or_screen`.
  *
  * @see minivision-ai/Silent-Face-Anti-Spoofing@f679b7c:src/model_lib/MiniFASNet.py (Apache-2.0)
  * @see serengil/deepface@0286511:deepface/models/spoofing/FasNet.py

@@ -5,7 +5,7 @@ import { type KerasArchitecture, embedderCard, unstatedLicense } from './archite
 const EPSILON = 1e-5;
 
 /**
- * Local response normalization as TensorFlow's default has it: radius 5, so 11 channels, bias 1. ONNX divides alpha by
+ * Local response normalization with the defaults of TensorFlow: radius 5, so 11 channels, bias 1. ONNX divides alpha by
  * the number of channels, TensorFlow does not.
  */
 const LRN = { size: 11, alpha: 1e-4, beta: 0.75, bias: 1 };

@@ -1,7 +1,7 @@
 import type { KerasNetwork, KerasValue } from '../keras-network';
 import type { KerasArchitecture } from './architecture';
 
-/** Of all batch norms; that of MXNet, where the weights come from. */
+/** Epsilon of all batch norms; from MXNet, the origin of the weights. */
 const EPSILON = 1.9999999494757503e-5;
 
 /** Units, filters of the narrow convolutions and stride of the first unit; the last convolution has four times as many. */
@@ -12,11 +12,11 @@ const STAGES = [
   { units: 3, filters: 512, strides: 2 },
 ];
 
-/** Writes down RetinaFace; names are those of the layers in Keras. */
+/** Defines RetinaFace; names are those of the layers in Keras. */
 class RetinafaceNetwork {
   constructor(private readonly net: KerasNetwork) {}
 
-  /** Results of stages 2, 3 and 4 in front of their strided convolution, and the end: strides 8, 16, 32. */
+  /** Results of stages 2, 3 and 4 before their strided convolution, and of the end: strides 8, 16, 32. */
   private backbone(): { taps: KerasValue[]; top: KerasValue } {
     const { net } = this;
     // Any size: rows and columns are open.
@@ -43,7 +43,8 @@ class RetinafaceNetwork {
   /**
    * Unit of a pre-activation ResNet.
    *
-   * @param strides - of the first unit of a stage, which has a convolution in its shortcut; `null` for the others.
+   * @param strides - stride of the first unit of a stage, which has a convolution in its shortcut; `null` for the
+   * others.
    */
   private unit(x: KerasValue, name: string, filters: number, strides: number | null) {
     const { net } = this;
@@ -68,9 +69,9 @@ class RetinafaceNetwork {
     return this.norm(this.net.conv(padded, filters, size, { name }), `${name}_bn`);
   }
 
-  /** Joins a level of the pyramid with the one above, which has half the rows and columns. */
+  /** Joins a level of the pyramid with the level above, with half the rows and columns. */
   private joinLevels(above: KerasValue, level: KerasValue, name: string): KerasValue {
-    // Keras cuts the middle out of what is enlarged; with sizes that are multiples of 32 there is nothing to cut.
+    // Keras crops the center of the enlarged level; with sizes that are multiples of 32, there is nothing to crop.
     const sum = this.net.add([level, this.net.upsample(above, 2)]);
     return this.net.relu(this.convNorm(sum, name, 256, 3));
   }
@@ -141,8 +142,8 @@ export const RETINAFACE: KerasArchitecture = {
     task: 'detect',
     family: 'retinaface-insightface',
     input: {
-      // DeepFace enlarges or shrinks the shorter side to 512 pixels, not counting the border it adds; 640 for the longer
-      // side is nearest to that for photos of 4:3.
+      // DeepFace resizes the shorter side to 512 pixels, without its border; 640 for the longer side is closest to that
+      // for 4:3 photos.
       width: 640,
       height: 640,
       multipleOf: 32,

@@ -3,7 +3,7 @@ import { type KerasArchitecture, colorInput } from './architecture';
 import { buildDescriptor, VGG_LICENSE } from './vgg-face';
 
 /**
- * An attribute network of DeepFace: VGG-Face, trained on with another last layer.
+ * An attribute network of DeepFace: VGG-Face, fine-tuned with another last layer.
  *
  * @see serengil/deepface@05dbc80:deepface/models/demography/Age.py, 0bb94a1:deepface/models/demography/Gender.py and
  * Race.py

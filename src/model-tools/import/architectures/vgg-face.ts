@@ -10,7 +10,7 @@ const BLOCKS = [
   [512, 512, 512],
 ];
 
-/** Of VGG-Face, and of what was trained from it. */
+/** Of VGG-Face and the networks fine-tuned from it. */
 export const VGG_LICENSE = {
   name: 'terms of the Visual Geometry Group, Oxford',
   commercialUse: false,
@@ -18,8 +18,8 @@ export const VGG_LICENSE = {
 };
 
 /**
- * VGG-Face: VGG16 whose fully connected layers are convolutions (Parkhi et al. 2015). The embedding is what comes before
- * the classifier of 2,622 people, as a unit vector.
+ * VGG-Face: VGG16 with convolutions as fully connected layers (Parkhi et al. 2015). The embedding is the input of the
+ * classifier of 2,622 people, as a unit vector.
  *
  * @see serengil/deepface@243209f:deepface/models/facial_recognition/VGGFace.py
  */
@@ -30,7 +30,7 @@ function build(net: KerasNetwork): void {
   net.output('embedding', net.l2Normalize(net.flatten(descriptor)));
 }
 
-/** The network up to its descriptor of 4,096 numbers [1, 1, 4096], which DeepFace's attribute networks build on. */
+/** The network up to its descriptor of 4,096 numbers [1, 1, 4096], the basis of the attribute networks of DeepFace. */
 export function buildDescriptor(net: KerasNetwork): KerasValue {
   let x = net.input([224, 224, 3]);
   for (const block of BLOCKS) {

@@ -1,10 +1,10 @@
 import { quote } from '../hdf5-file';
 import { importError } from '../import-error';
 
-/** A dictionary; what `collections.OrderedDict` makes is one too. */
+/** A dictionary, including `collections.OrderedDict`. */
 type PickleDict = Map<string | number, PickleValue>;
 
-/** A class or a function by its name. It is only ever compared, never looked up. */
+/** A class or a function by name. It is only compared, never resolved. */
 export class PickleGlobal {
   constructor(
     /** Module and name, with a dot between. */
@@ -12,21 +12,21 @@ export class PickleGlobal {
   ) {}
 }
 
-/** Anything that a state dict is made of. Tuples and lists are arrays; `object` is what the caller's functions return. */
+/** Any value in a state dict. Tuples and lists are arrays; `object` is the result of a function of the caller. */
 export type PickleValue =
   null | boolean | number | bigint | string | PickleValue[] | PickleDict | PickleGlobal | object;
 
-/** What a file may call. Nothing else is known, and nothing is ever executed. */
+/** Allowed calls of a file. Everything else is refused, and nothing is ever executed. */
 export interface PickleCalls {
-  /** What each global returns for its arguments, by its full name; others are refused. */
+  /** Function for each callable global, by full name; others are refused. */
   functions: Readonly<Record<string, (args: readonly PickleValue[]) => PickleValue>>;
   /** Globals that may be named but not called. */
   names: ReadonlySet<string>;
-  /** What a persistent id stands for. */
+  /** Resolves a persistent id. */
   persistent: (id: PickleValue) => PickleValue;
 }
 
-/** Longest text: names of tensors are far shorter. */
+/** Longest string: names of tensors are far shorter. */
 const MAX_TEXT_BYTES = 4096;
 /** Longest integer: the magic number of PyTorch has 10 bytes. */
 const MAX_INTEGER_BYTES = 16;
@@ -109,7 +109,7 @@ const OPERATIONS = {
     if (call == null) throw damaged('it calls a value that is not a function');
     machine.push(call(args));
   },
-  // The state of an OrderedDict is the version of each module: nothing that weights depend on.
+  // The state of an OrderedDict is the version of each module, which does not affect weights.
   BUILD: (machine: Machine) => {
     machine.pop();
     machine.topDict();
@@ -136,11 +136,11 @@ const OPERATIONS = {
 } as const satisfies Record<string, (machine: Machine) => void>;
 
 /**
- * Reads one pickle, as far as a state dict needs the format: data only. No import, no call but of the functions given, and
- * memory in proportion to the bytes read.
+ * Reads one pickle, limited to the data of a state dict. There are no imports, no calls except to the given functions,
+ * and memory is proportional to the bytes read.
  *
- * @returns the value, and the position behind it.
- * @throws {FaceError} MODEL_IMPORT_FAILED naming the opcode or the global that is not known, or what is damaged.
+ * @returns the value, and the position after it.
+ * @throws {FaceError} MODEL_IMPORT_FAILED naming the unknown opcode or global, or the damage.
  */
 export function readPickle(
   file: Buffer,
@@ -164,7 +164,7 @@ export function readPickle(
 /** Stack, marks and memo of one pickle, with every access checked. */
 class Machine {
   private readonly stack: PickleValue[] = [];
-  /** Heights of the stack. Nothing under the last one can be taken before the mark is. */
+  /** Stack heights at the marks. Nothing below the last one can be popped before the mark. */
   private readonly marks: number[] = [];
   private readonly memo = new Map<number, PickleValue>();
 
@@ -272,7 +272,7 @@ function setItems(items: readonly PickleValue[], dict: PickleDict): void {
   }
 }
 
-/** Little-endian, two's complement; a number where it is one exactly. */
+/** Little-endian, two's complement; a number if exact, otherwise a bigint. */
 function toInteger(bytes: Buffer): number | bigint {
   let value = 0n;
   for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
@@ -285,7 +285,7 @@ function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefine
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-/** MODEL_IMPORT_FAILED for a file that PyTorch has not written like this. */
+/** MODEL_IMPORT_FAILED for data that PyTorch does not write. */
 export function damaged(problem: string) {
   return importError(`The weights file is damaged: ${problem}.`);
 }

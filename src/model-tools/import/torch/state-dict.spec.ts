@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import type * as TorchFile from '../../../../test/support/torch/torch-file.cjs';
 import { StateDict } from './state-dict';
 
-// Loaded by Node: the sandbox of Jest takes no .cjs beside TypeScript.
+// Loaded by Node, because the sandbox of Jest does not load .cjs beside TypeScript.
 const {
   MAGIC,
   VERSION,
@@ -34,7 +34,7 @@ const refuses = (file: Buffer, message: string | RegExp, details = {}) => {
   );
 };
 
-/** A file whose one tensor is described like this, over a storage of six numbers. */
+/** A file with one tensor of this description, over a storage of six numbers. */
 const described = (description: object, values = [0, 1, 2, 3, 4, 5]) =>
   Buffer.concat([
     HEADER,

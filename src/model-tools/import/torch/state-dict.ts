@@ -3,7 +3,7 @@ import { quote } from '../hdf5-file';
 import { importError } from '../import-error';
 import { damaged, type PickleCalls, PickleGlobal, type PickleValue, readPickle } from './pickle';
 
-/** Largest file that is read: it goes into memory as a whole. */
+/** Largest file: it is read into memory as a whole. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 /** First number of a file of the legacy format. @see pytorch/pytorch@v2.5.0:torch/serialization.py, MAGIC_NUMBER */
 const MAGIC = 0x1950a86a20f9469cfc6cn;
@@ -13,19 +13,19 @@ const FORMAT_VERSION = 1001;
 const ZIP_MAGIC = Buffer.from('PK\x03\x04', 'latin1');
 /** Most dimensions of a tensor. */
 const MAX_DIMENSIONS = 8;
-/** Names of a network that was trained on several devices begin like this. */
+/** Prefix of the names of a network trained on several devices. */
 const PARALLEL_PREFIX = 'module.';
 
 /** Kinds of storages, and bytes of an element. */
 const STORAGES = { 'torch.FloatStorage': 4, 'torch.LongStorage': 8 } as const;
 type StorageKind = keyof typeof STORAGES;
 
-/** Elements that one or more tensors are views of. */
+/** Elements viewed by one or more tensors. */
 class Storage {
   constructor(
     readonly kind: StorageKind,
     readonly key: string,
-    /** Elements, as the pickle says; the data must have as many. */
+    /** Number of elements in the pickle; the data must have the same number. */
     readonly length: number,
   ) {}
 }
@@ -41,8 +41,9 @@ class TensorView {
 }
 
 /**
- * Weights that PyTorch saved with `torch.save(model.state_dict())` before version 1.6: three small pickles (magic number,
- * version, byte order), the pickle of the tensors, a list of storages, then each storage as its length and its elements.
+ * Weights saved by `torch.save(model.state_dict())` of PyTorch before version 1.6: three small pickles (magic number,
+ * version, byte order), the pickle of the tensors, a list of storages, then each storage as its length and its
+ * elements.
  *
  * The pickle is read as data, see {@link readPickle}: nothing of the file is executed.
  *
@@ -57,9 +58,9 @@ export class StateDict {
   ) {}
 
   /**
-   * Reads a file. Every tensor is checked against the storage it looks at.
+   * Reads a file. Every tensor is checked against its storage.
    *
-   * @throws {FaceError} MODEL_IMPORT_FAILED saying what is wrong with it.
+   * @throws {FaceError} MODEL_IMPORT_FAILED with the reason.
    */
   static async open(path: string): Promise<StateDict> {
     const { size } = await stat(path);
@@ -69,7 +70,7 @@ export class StateDict {
     return StateDict.parse(await readFile(path));
   }
 
-  /** As {@link StateDict.open}, from the bytes of the file; they are kept and not changed. */
+  /** As {@link StateDict.open}, from the bytes of the file, which are kept but not changed. */
   static parse(file: Buffer): StateDict {
     if (file.subarray(0, ZIP_MAGIC.length).equals(ZIP_MAGIC)) {
       throw importError(
@@ -91,10 +92,10 @@ export class StateDict {
   }
 
   /**
-   * One tensor, which counts as used from now on: a new array, row-major.
+   * Returns one tensor as a new row-major array, and marks it as used.
    *
-   * @throws {FaceError} MODEL_IMPORT_FAILED where it is missing, has other dimensions or is no float32, or where an element
-   * is not finite.
+   * @throws {FaceError} MODEL_IMPORT_FAILED if it is missing, has other dimensions, is not float32, or has an element
+   * that is not finite.
    */
   floats(name: string, dims: readonly number[]): Float32Array {
     const { storage, offset, strides } = this.take(name, dims, 'torch.FloatStorage');
@@ -117,12 +118,15 @@ export class StateDict {
     return result;
   }
 
-  /** Counts the int64 scalar of that name as used: how often a batch norm was trained says nothing at inference. */
+  /**
+   * Marks the int64 scalar of that name as used: the number of training steps of a batch norm does not matter at
+   * inference.
+   */
   passOver(name: string): void {
     this.take(name, [], 'torch.LongStorage');
   }
 
-  /** @throws {FaceError} MODEL_IMPORT_FAILED naming the tensors that nothing has used: it is another network. */
+  /** @throws {FaceError} MODEL_IMPORT_FAILED naming the unused tensors: the file is of another network. */
   assertAllUsed(): void {
     const unused = [...this.tensors.keys()].filter((name) => !this.used.has(name));
     if (unused.length === 0) return;
@@ -147,17 +151,17 @@ export class StateDict {
   }
 }
 
-/** Reads a file from its beginning to its end. */
+/** Sequential reader of a file. */
 class Reader {
   private position = 0;
-  /** Storages that tensors look at, by their key. */
+  /** Storages of the tensors, by key. */
   private readonly storages = new Map<string, Storage>();
 
   constructor(private readonly file: Buffer) {}
 
   readHeader(): void {
     const start = this.file[0];
-    // A pickle of protocol 2 or more begins so: anything else is no file of PyTorch, and not a damaged one.
+    // First byte of a pickle of protocol 2 or later: anything else is another file type, not a damaged file of PyTorch.
     if (start !== 0x80 || this.read() !== MAGIC) {
       throw importError('The file is not a PyTorch file: it does not begin with its magic number.');
     }
@@ -188,7 +192,7 @@ class Reader {
     return new Map(entries.map(([name, tensor]) => [String(name), tensor as TensorView]));
   }
 
-  /** What follows the pickles, to the last byte of the file. */
+  /** Reads the rest of the file after the pickles, to its last byte. */
   readStorages(): Map<string, Buffer> {
     const keys = this.read();
     const isList = Array.isArray(keys) && keys.every((key) => typeof key === 'string');
@@ -209,7 +213,7 @@ class Reader {
     return data;
   }
 
-  /** ('storage', kind, key, device, length, view): the persistent id of a storage; no view of another one. */
+  /** ('storage', kind, key, device, length, view): the persistent id of a storage that is not a view of another one. */
   private toStorage(id: PickleValue): Storage {
     const [tag, kind, key, , length, view = null] = Array.isArray(id) ? id : [];
     const isKind = kind instanceof PickleGlobal && Object.hasOwn(STORAGES, kind.name);
@@ -259,7 +263,8 @@ function toTensor([storage, offset, dims, strides]: readonly PickleValue[]): Ten
 }
 
 /**
- * Every element lies inside the storage, and no two are the same one: so a tensor is never larger than the file.
+ * Checks that every element is inside the storage, and no two share a position, so that a tensor is never larger than
+ * the file.
  *
  * @throws {FaceError} MODEL_IMPORT_FAILED
  */
@@ -276,7 +281,7 @@ function assertInside(
     .map((size, axis) => ({ size, stride: strides[axis] }))
     .filter(({ size }) => size > 1)
     .sort((a, b) => a.stride - b.stride);
-  // Reach of the axes so far: the next one has to step over all of it.
+  // Extent of the previous axes: the stride of the next one must exceed it.
   let reach = 0;
   for (const { size, stride } of axes) {
     if (stride <= reach) throw fail('has strides that overlap');
