@@ -569,7 +569,7 @@ describe('the DeepFace API over HTTP', () => {
 
     it('knows its models', async () => {
       const { status, body } = await json('/build/index', { model_name: 'nobody' });
-      expect([status, body]).toEqual([400, error('building index', 'model_name "nobody" is not known.')]);
+      expect([status, body]).toEqual([400, error('building index', 'model_name "nobody" is unknown.')]);
     });
   });
 
@@ -637,8 +637,8 @@ describe('the DeepFace API over HTTP', () => {
       ],
       ['SFace', 'is not loaded. Get its file first: likeness models pull sface.'],
       ['DeepFace', 'of DeepFace is not available in this service.'],
-      ['nobody', 'is not known. Loaded: fake-embedder.'],
-      ['constructor', 'is not known.'],
+      ['nobody', 'is unknown. Loaded: fake-embedder.'],
+      ['constructor', 'is unknown.'],
     ])('of model_name %s say what to do', async (model_name, text) => {
       const { status, body } = await json('/represent', { img: image, model_name });
       expect([status, body]).toEqual([400, error('representing', `model_name "${model_name}" ${text}`)]);
@@ -683,7 +683,7 @@ describe('the DeepFace API over HTTP', () => {
       const large = await json('/represent', { img: Array.from({ length: 5 }, () => image) });
       expect([large.status, large.body.code]).toEqual([413, 'REQUEST_TOO_LARGE']);
       const wrong = service.http.post('/represent').attach('image', alice, 'a.jpg');
-      expect((await wrong).body).toEqual(error('representing', 'Invalid: image takes no file.'));
+      expect((await wrong).body).toEqual(error('representing', 'Invalid: image must not be a file.'));
     });
   });
 
