@@ -96,7 +96,7 @@ export class JetstreamStore extends MemoryStore {
   private hasRemoved = false;
   private readonly attempts = new WeakMap<Member['plan'], Retries>();
 
-  private rereading?: Promise<void>;
+  private rereading = Promise.resolve();
   private isClosed = false;
 
   private constructor(private readonly settings: JetstreamStoreOptions) {
@@ -230,7 +230,8 @@ export class JetstreamStore extends MemoryStore {
    * Meanwhile searches and reads use the old state, and changes are refused.
    */
   private reread(): void {
-    this.rereading ??= this.replaceReading().finally(() => (this.rereading = undefined));
+    // A log reports this once: it can be the next one, while the end of this reading is still under way.
+    this.rereading = this.rereading.then(() => this.replaceReading());
   }
 
   private async replaceReading(): Promise<void> {
@@ -242,13 +243,15 @@ export class JetstreamStore extends MemoryStore {
         'changes are refused meanwhile.',
     });
     let reading: Reading | undefined;
-    while (!reading && !this.isClosed) {
+    // A log can be lost again before it is in use.
+    while ((!reading || reading.log.isLost) && !this.isClosed) {
+      await reading?.log.close();
       await delay(REREAD_MS);
       // Fails if servers cannot be reached or have just elected another leader; the loop tries again.
       reading = await this.read().catch(() => undefined);
+      // Changes requested before: each ends soon, refused or uncertain.
+      while (this.queue.isWorking) await this.queue.settled();
     }
-    // Changes requested before: each ends soon, refused or uncertain.
-    while (this.queue.isWorking) await this.queue.settled();
     if (!reading) return;
     if (this.isClosed) return reading.log.close();
     const { log, table } = this;

@@ -243,6 +243,11 @@ export class EntryLog {
     return this.lostAt ?? this.follower.staleSince;
   }
 
+  /** Whether nothing more is read or written: see `onLost` and `onRenumbered`. */
+  get isLost(): boolean {
+    return this.lostAt !== null;
+  }
+
   /** Maximum bytes of a value. */
   get maxValueBytes(): number {
     return (this.connection.info?.max_payload ?? 1024 ** 2) - HEADER_BYTES;
@@ -280,7 +285,7 @@ export class EntryLog {
     const deadline = Date.now() + this.timeoutMs;
     // The client buffers messages while it reconnects, and would send this one after it was given up here.
     if (!this.isUp) await this.reconnected(Math.min(RECONNECT_MS, this.timeoutMs));
-    if (this.lostAt !== null || !this.isUp)
+    if (this.isLost || !this.isUp)
       throw galleryErrors.storeFailed(new Error('The servers cannot be reached.'));
     let mayBeMade = false;
     for (let cause: unknown; ; await delay(RETRY_MS)) {
@@ -488,7 +493,7 @@ export class EntryLog {
   }
 
   private lose(report: () => void): void {
-    if (this.lostAt !== null) return;
+    if (this.isLost) return;
     this.lostAt = Date.now();
     this.follower.close();
     report();
