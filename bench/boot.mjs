@@ -16,7 +16,7 @@ export default async function boot(log) {
     const times = [];
     for (let run = 0; run < RUNS; run++) {
       const dir = isFirst ? mkdtempSync(join(tmpdir(), 'likeness-bench-')) : undefined;
-      const service = await startService(dir ? { FACE_MODEL_DIRS: dir } : {});
+      const service = await startService(dir ? { FACE_CACHE_DIR: dir } : {});
       times.push(service.readyMs);
       await service.stop();
       if (dir) rmSync(dir, { recursive: true });

@@ -25,10 +25,16 @@ export default async function deepfaceStory(log) {
   const sides = [];
   try {
     writeVggFace(folder);
-    const models = await verifyModels({ modelDirs, detectors: [DETECTOR], embedder: VGG_FACE });
+    const models = await verifyModels({
+      modelDirs,
+      cacheDir: folder,
+      detectors: [DETECTOR],
+      embedder: VGG_FACE,
+    });
     const likeness = (cache) =>
       startService({
         FACE_MODEL_DIRS: modelDirs.join(':'),
+        FACE_CACHE_DIR: folder,
         FACE_DETECTORS: DETECTOR,
         FACE_EMBEDDERS: VGG_FACE,
         FACE_ATTRIBUTE_MODELS: '',

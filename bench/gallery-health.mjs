@@ -41,6 +41,7 @@ export default async function galleryHealth(log) {
       FACE_EMBEDDERS: RANDOM_EMBEDDER,
       FACE_ATTRIBUTE_MODELS: '',
       FACE_MODEL_DIRS: [join(rootDir, 'models'), modelsDir].join(delimiter),
+      FACE_CACHE_DIR: modelsDir,
     });
     const people = new People(DIMENSIONS);
     const contract = await makeGallery(service.port);

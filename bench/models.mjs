@@ -14,10 +14,11 @@ const { FacePipeline } = dist('pipeline/face-pipeline.js');
 const { openSession } = dist('pipeline/tensor-session.js');
 
 /** What a verification needs: detector, its landmark model where it has one, embedder. */
-export async function verifyModels({ modelDirs, detectors, embedder } = {}) {
+export async function verifyModels({ modelDirs, cacheDir, detectors, embedder } = {}) {
   const options = resolveFaceOptions({
     attributeModels: [],
     modelDirs,
+    cacheDir,
     detectors,
     embedders: embedder == null ? undefined : [embedder],
   });

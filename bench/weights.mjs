@@ -30,10 +30,10 @@ export default async function weights(log) {
     const files = [...DETECTOR, VGG_FACE].map((name) => requireFile(store, name));
     log('preparing');
     const start = performance.now();
-    const prepared = await prepareInChild({ workerFile, models: files, modelsDir: dir, limitMs: 600_000 });
+    const prepared = await prepareInChild({ workerFile, models: files, cacheDir: dir, limitMs: 600_000 });
     const prepareMs = performance.now() - start;
     const again = performance.now();
-    await prepareInChild({ workerFile, models: files, modelsDir: dir, limitMs: 600_000 });
+    await prepareInChild({ workerFile, models: files, cacheDir: dir, limitMs: 600_000 });
     const checkMs = performance.now() - again;
     const models = files.map((file, i) => {
       if (prepared[i].reason != null) throw new Error(prepared[i].reason);

@@ -4,7 +4,7 @@ import type { AppConfig } from '../server/config/app.config';
 import { loadAppConfig } from '../server/config/load-app-config';
 import { FaceError } from '../errors';
 import type { FaceModel } from '../face/face-model';
-import { resolveFaceOptions } from '../face/face.options';
+import { IS_INSTALLED, PACKAGE_MODELS_DIR, resolveFaceOptions } from '../face/face.options';
 import { readStore } from '../face/model-files';
 import { WorkerFaceModel } from '../face/worker-face-model';
 import { machineLimits } from '../inference/machine-limits';
@@ -39,6 +39,20 @@ export function readSettings(): CommandSettings {
     workerCount: face.workerCount === 'auto' ? 1 : face.workerCount,
     intraOpThreads: face.intraOpThreads === 'auto' ? machineLimits().cores : face.intraOpThreads,
   };
+}
+
+/**
+ * Folder for new model files: the first of the settings.
+ *
+ * @throws {FaceError} FACE_OPTIONS_INVALID where only the installed package is left, which nothing is written into.
+ */
+export function folderForModels({ modelDirs: [first] }: CommandSettings): string {
+  if (!IS_INSTALLED || first !== PACKAGE_MODELS_DIR) return first;
+  throw new FaceError(
+    'FACE_OPTIONS_INVALID',
+    'There is no folder for models: the user has no home folder for a cache. Set FACE_CACHE_DIR or FACE_MODEL_DIRS.',
+    { variable: 'FACE_CACHE_DIR' },
+  );
 }
 
 /**

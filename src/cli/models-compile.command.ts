@@ -3,7 +3,7 @@ import { FaceError } from '../errors';
 import { compileInto } from '../model-tools/compile/compile-models';
 import { COMPILED_MODELS, DEFAULT_COMPILED_MODELS } from '../models/compiled-models';
 import { readStore } from '../face/model-files';
-import { readSettings } from './face-model';
+import { folderForModels, readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine, withNotices } from './print';
 
@@ -36,13 +36,14 @@ export function addModelsCompileCommand(models: Command): void {
 async function compile(names: string[], { force, json }: CompileOptions): Promise<void> {
   const wanted = names.length > 0 ? [...new Set(names)] : DEFAULT_COMPILED_MODELS;
   wanted.forEach(assertCompilable);
-  const { modelDirs } = readSettings();
-  const store = await readStore(modelDirs);
+  const settings = readSettings();
+  const folder = folderForModels(settings);
+  const store = await readStore(settings.modelDirs);
   const results: CompileResult[] = [];
   await withNotices('compiling models', async (tell) => {
     for (const name of wanted) {
       const present = force ? null : (store.get(name)?.path ?? null);
-      const result = present == null ? await compileNow(modelDirs[0], name) : thereAlready(name, present);
+      const result = present == null ? await compileNow(folder, name) : thereAlready(name, present);
       results.push(result);
       const line = `${name}: ${result.compiled ? `compiled in ${result.ms} ms` : 'already present'}, ${result.path}`;
       if (json) tell(line);

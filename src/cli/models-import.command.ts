@@ -4,7 +4,7 @@ import { Argument, type Command, Option } from 'commander';
 import { ARCHITECTURES } from '../model-tools/import/architectures';
 import { importModel } from '../model-tools/import/import-model';
 import { type Normalization, NORMALIZATIONS } from '../model-tools/import/normalizations';
-import { readSettings } from './face-model';
+import { type CommandSettings, folderForModels, readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';
 import { Progress } from './progress';
@@ -42,7 +42,7 @@ async function importCommand(
   file: string,
   { normalization, modelsDir, force, json }: ImportCommandOptions,
 ): Promise<void> {
-  const folder = modelsDir == null ? await firstWritable(readSettings().modelDirs) : resolve(modelsDir);
+  const folder = modelsDir == null ? await firstWritable(readSettings()) : resolve(modelsDir);
   // Imported here: all other commands load the runtime in workers only.
   const { runOnce } = await import('../pipeline/tensor-session.js');
   // An interrupted import must not leave a temporary file of half a gigabyte.
@@ -72,11 +72,12 @@ async function importCommand(
 const mebibytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
 
 /** The first folder that can be written or created; if there is none, the first one, whose error gives the reason. */
-async function firstWritable(folders: readonly string[]): Promise<string> {
-  for (const folder of folders) {
+async function firstWritable(settings: CommandSettings): Promise<string> {
+  const first = folderForModels(settings);
+  for (const folder of settings.modelDirs) {
     if (await isWritable(folder)) return folder;
   }
-  return folders[0];
+  return first;
 }
 
 /** For a missing folder, its nearest existing parent decides. */

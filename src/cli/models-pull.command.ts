@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { readStore } from '../face/model-files';
 import { type PulledModel, pullModels } from '../model-tools/pull/pull-models';
-import { readConfig, readSettings } from './face-model';
+import { folderForModels, readConfig, readSettings } from './face-model';
 import { jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';
 import { describeBytes, Progress } from './progress';
@@ -39,13 +39,13 @@ function sha256(text: string): string {
 }
 
 async function pull(names: string[], { json, ...options }: PullCommandOptions): Promise<void> {
-  const [modelsDir, ...others] = readSettings().modelDirs;
+  const settings = readSettings();
   const bars = new Map<string, Progress>();
   const endBars = () => bars.forEach((bar) => bar.end());
   const pulled: PulledModel[] = [];
   try {
-    const results = pullModels(names, await readStore([modelsDir, ...others]), {
-      modelsDir,
+    const results = pullModels(names, await readStore(settings.modelDirs), {
+      modelsDir: folderForModels(settings),
       mirrorUrl: readConfig().modelMirrorUrl,
       from: options.from == null ? null : resolve(options.from),
       force: options.force ?? false,

@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import {
   DECISION_RANGES,
   DEFAULT_FACE_OPTIONS,
+  defaultModelDirs,
   FACE_OPTION_RANGES,
   type FaceModuleOptions,
   PACKAGE_MODELS_DIR,
@@ -17,6 +18,15 @@ const refuses = (options: object, option: string) =>
       details: { option },
     }),
   );
+
+describe(defaultModelDirs.name, () => {
+  it('is the folder of the checkout, and never one inside an installed package', () => {
+    expect(defaultModelDirs('/cache', false)).toEqual([PACKAGE_MODELS_DIR]);
+    expect(defaultModelDirs('/cache', true)).toEqual([join('/cache', 'models')]);
+    // Files are then read from the package; the commands that write refuse.
+    expect(defaultModelDirs(null, true)).toEqual([PACKAGE_MODELS_DIR]);
+  });
+});
 
 describe(resolveFaceOptions.name, () => {
   it('gives the defaults where nothing is given', () => {
@@ -58,6 +68,7 @@ describe(resolveFaceOptions.name, () => {
       attackModels: ['minifasnet-v2'],
       presentationAttack: 'report',
       modelDirs: [join(PACKAGE_MODELS_DIR, 'mine'), PACKAGE_MODELS_DIR],
+      cacheDir: resolve('cache'),
       workerCount: 3,
       intraOpThreads: 2,
       maxImageBytes: 11,
@@ -159,6 +170,15 @@ describe(resolveFaceOptions.name, () => {
     const { modelDirs } = resolveFaceOptions({ modelDirs: ['mine', join('..', 'other')] });
     expect(modelDirs).toEqual([resolve('mine'), resolve('..', 'other')]);
     expect(modelDirs.every(isAbsolute)).toBe(true);
+  });
+
+  it('takes a cache folder or null, and makes it absolute', () => {
+    expect(resolveFaceOptions({ cacheDir: 'cache' })).toMatchObject({
+      cacheDir: resolve('cache'),
+      modelDirs: [PACKAGE_MODELS_DIR],
+    });
+    expect(resolveFaceOptions({ cacheDir: null }).cacheDir).toBeNull();
+    for (const cacheDir of ['', 5, false]) refuses({ cacheDir }, 'cacheDir');
   });
 
   it('changes neither what is given nor the defaults', () => {

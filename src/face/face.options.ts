@@ -1,5 +1,6 @@
-import { join, resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { FaceError, type FaceErrorCode } from '../errors';
+import { userCacheDir } from '../models/user-cache-dir';
 import type { ImageLimits } from '../pipeline/image/image-limits';
 import {
   type Attribute,
@@ -75,9 +76,16 @@ export interface FaceModuleOptions extends Partial<DecisionDefaults> {
   presentationAttack?: PresentationAttackPolicy;
   /**
    * Folders with ONNX files, searched in order; each may have a `cards` folder that adds cards or overrides those of
-   * the same name. Prepared models are written to the first. The package's own cards and files are always read.
+   * the same name. The package's own cards and files are always read. By default the folder `models` of a checkout, or of
+   * `cacheDir` where the package is installed.
    */
   modelDirs?: string[];
+  /**
+   * Folder for prepared models, see `prepareModels`. By default `$XDG_CACHE_HOME/likeness` or `~/.cache/likeness`, on macOS
+   * `~/Library/Caches/likeness`, on Windows `%LOCALAPPDATA%\likeness`. `null`, also the default of a user without a home
+   * folder: no model is prepared.
+   */
+  cacheDir?: string | null;
   /** Inference workers (child processes), [1, 256]; `'auto'`: one per core, fewer where the memory budget is small. */
   workerCount?: number | Auto;
   /**
@@ -156,6 +164,24 @@ const DECODE_TIMEOUT_MS = 10_000;
 export const PACKAGE_MODELS_DIR = join(__dirname, '..', '..', 'models');
 
 /**
+ * Whether this package is installed, and no checkout. Nothing is written into it then: it may belong to another user, and
+ * the next install replaces it.
+ */
+export const IS_INSTALLED = PACKAGE_MODELS_DIR.split(sep).includes('node_modules');
+
+const USER_CACHE_DIR = userCacheDir();
+
+/**
+ * Default of {@link FaceModuleOptions.modelDirs}.
+ *
+ * @param cacheDir - see {@link FaceModuleOptions.cacheDir}.
+ * @param isInstalled - {@link IS_INSTALLED}.
+ */
+export function defaultModelDirs(cacheDir: string | null, isInstalled = IS_INSTALLED): string[] {
+  return isInstalled && cacheDir != null ? [join(cacheDir, 'models')] : [PACKAGE_MODELS_DIR];
+}
+
+/**
  * Defaults of the options.
  *
  * @publicApi
@@ -167,7 +193,8 @@ export const DEFAULT_FACE_OPTIONS: Readonly<ResolvedFaceOptions> = Object.freeze
   attributes: ATTRIBUTES,
   attackModels: [],
   presentationAttack: 'off',
-  modelDirs: [PACKAGE_MODELS_DIR],
+  modelDirs: defaultModelDirs(USER_CACHE_DIR),
+  cacheDir: USER_CACHE_DIR,
   workerCount: 'auto',
   intraOpThreads: 'auto',
   memoryBudgetBytes: 'auto',
@@ -235,7 +262,15 @@ export function imageLimitsOf({
  */
 export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFaceOptions {
   const given = defined(options);
-  const resolved: ResolvedFaceOptions = { ...DEFAULT_FACE_OPTIONS, ...given };
+  const { cacheDir = DEFAULT_FACE_OPTIONS.cacheDir } = given;
+  if (cacheDir !== null && (typeof cacheDir !== 'string' || cacheDir === '')) {
+    throw invalid('cacheDir', 'must be a folder or null');
+  }
+  const resolved: ResolvedFaceOptions = {
+    ...DEFAULT_FACE_OPTIONS,
+    modelDirs: defaultModelDirs(cacheDir),
+    ...given,
+  };
   const unknown = Object.keys(given).filter(
     (name) => !Object.hasOwn(DEFAULT_FACE_OPTIONS, name) && !CALLBACKS.includes(name as Callback),
   );
@@ -276,7 +311,11 @@ export function resolveFaceOptions(options: FaceModuleOptions = {}): ResolvedFac
   if (resolved.presentationAttack !== 'off' && resolved.attackModels.length === 0) {
     throw invalid('presentationAttack', 'must be off where attackModels is empty');
   }
-  return { ...resolved, modelDirs: resolved.modelDirs.map((dir) => resolve(dir)) };
+  return {
+    ...resolved,
+    modelDirs: resolved.modelDirs.map((dir) => resolve(dir)),
+    cacheDir: cacheDir === null ? null : resolve(cacheDir),
+  };
 }
 
 function isIntegerIn(value: unknown, min: number, max: number): boolean {

@@ -29,9 +29,11 @@ export function readStore(modelDirs: readonly string[]): Promise<Map<string, Sto
   );
 }
 
+const NO_CACHE_DIR = 'the user has no home folder for a cache. Set FACE_CACHE_DIR to a folder.';
+
 type FileOptions = Pick<
   ResolvedFaceOptions,
-  'modelDirs' | 'prepareModels' | 'workerFile' | 'bootTimeoutMs' | 'onProgress' | 'onNotice'
+  'modelDirs' | 'cacheDir' | 'prepareModels' | 'workerFile' | 'bootTimeoutMs' | 'onProgress' | 'onNotice'
 >;
 
 /**
@@ -75,26 +77,33 @@ export async function loadableModels(
   return models;
 }
 
-/** Paths of the prepared models, by name; a notice gives the reason for each one that could not be prepared. */
+/** Paths of the prepared models, by name; notices give the reasons for those that could not be prepared. */
 async function prepare(
   files: readonly { card: ModelCard; path: string }[],
-  { prepareModels, workerFile, modelDirs, bootTimeoutMs, onProgress, onNotice }: FileOptions,
+  { prepareModels, workerFile, cacheDir, bootTimeoutMs, onProgress, onNotice }: FileOptions,
 ): Promise<Map<string, string>> {
   const paths = new Map<string, string>();
   if (!prepareModels || files.length === 0) return paths;
-  const results = await prepareInChild({
-    workerFile,
-    models: files,
-    modelsDir: modelDirs[0],
-    limitMs: bootTimeoutMs,
-    onProgress: (progress) => onProgress?.({ stage: 'prepare', ...progress }),
-  });
+  const results =
+    cacheDir == null
+      ? files.map(({ card: { name } }) => ({ name, reason: NO_CACHE_DIR }))
+      : await prepareInChild({
+          workerFile,
+          models: files,
+          cacheDir,
+          limitMs: bootTimeoutMs,
+          onProgress: (progress) => onProgress?.({ stage: 'prepare', ...progress }),
+        });
+  // A folder that cannot be written is one notice, not one per model.
+  const namesByReason = new Map<string, string[]>();
   for (const result of results) {
     if ('preparedPath' in result) paths.set(result.name, result.preparedPath);
-    else {
-      const message = `${result.name} is not prepared, each worker loads a copy: ${result.reason}`;
-      onNotice?.({ level: 'warn', message });
-    }
+    else namesByReason.set(result.reason, [...(namesByReason.get(result.reason) ?? []), result.name]);
+  }
+  for (const [reason, names] of namesByReason) {
+    const verb = names.length > 1 ? 'are' : 'is';
+    const message = `${names.join(', ')} ${verb} not prepared, each worker loads a copy: ${reason}`;
+    onNotice?.({ level: 'warn', message });
   }
   return paths;
 }

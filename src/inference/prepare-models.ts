@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { findPrepared, removeAbandoned } from '../models/prepared-model';
+import { createPreparedDir, findPrepared, removeAbandoned } from '../models/prepared-model';
 import { forkWorker } from './fork-worker';
 import type { PreparedModel, WorkerReply, WorkerRequest } from './worker-protocol';
 
@@ -10,8 +10,8 @@ export interface PrepareOptions {
   /** JavaScript file of the worker process. */
   workerFile: string;
   models: readonly PrepareRequest['model'][];
-  /** The first models folder: prepared models are looked for and written there. */
-  modelsDir: string;
+  /** Folder in which prepared models are looked for and written. */
+  cacheDir: string;
   /** Most milliseconds for one model. */
   limitMs: number;
   /** Called for each model that was not there, whether it could be prepared or not. */
@@ -30,35 +30,46 @@ export interface PrepareOptions {
 export async function prepareInChild({
   workerFile,
   models,
-  modelsDir,
+  cacheDir,
   limitMs,
   onProgress,
 }: PrepareOptions): Promise<PreparedModel[]> {
   const results = new Map<string, PreparedModel>();
   for (const { card } of models) {
-    const preparedPath = await findPrepared(modelsDir, card);
+    const preparedPath = await findPrepared(cacheDir, card);
     if (preparedPath != null) results.set(card.name, { name: card.name, preparedPath });
   }
   const missing = models.filter(({ card }) => !results.has(card.name));
+  const obstacle = missing.length === 0 ? null : await obstacleTo(cacheDir);
   let child: ChildProcess | undefined;
   for (const [index, { card, path }] of missing.entries()) {
     try {
+      if (obstacle != null) throw new Error(obstacle);
       if (child == null || hasEnded(child)) child = forkWorker(workerFile);
       results.set(
         card.name,
-        await ask(child, { type: 'prepare', model: { card, path }, modelsDir }, limitMs),
+        await ask(child, { type: 'prepare', model: { card, path }, cacheDir }, limitMs),
       );
     } catch (error) {
       results.set(card.name, { name: card.name, reason: (error as Error).message });
       // The next model gets a process that works.
       await end(child);
       child = undefined;
-      await removeAbandoned(modelsDir);
+      await removeAbandoned(cacheDir);
     }
     onProgress?.({ model: card.name, done: index + 1, total: missing.length });
   }
   await end(child);
   return models.map(({ card }) => results.get(card.name) as PreparedModel);
+}
+
+/** Why nothing can be written there, the same for every model; `null` where it can. Names no folder. */
+async function obstacleTo(cacheDir: string): Promise<string | null> {
+  return createPreparedDir(cacheDir).then(
+    () => null,
+    ({ code = 'unknown error' }: NodeJS.ErrnoException) =>
+      `the cache folder cannot be written (${code}). Set FACE_CACHE_DIR to a folder that can.`,
+  );
 }
 
 /** @throws {Error} where no answer comes. */

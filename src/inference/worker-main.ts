@@ -83,15 +83,15 @@ async function warm(name: string): Promise<void> {
 
 async function prepare({
   model: { card, path },
-  modelsDir,
+  cacheDir,
 }: Extract<WorkerRequest, { type: 'prepare' }>): Promise<PreparedModel> {
   try {
-    const preparedPath = await publishPrepared(modelsDir, card, async (folder) =>
+    const preparedPath = await publishPrepared(cacheDir, card, async (folder) =>
       prepareSession(await readModelFile(path, card), folder, card),
     );
     return { name: card.name, preparedPath };
   } catch (error) {
-    return { name: card.name, reason: toReason(error, modelsDir) };
+    return { name: card.name, reason: toReason(error, cacheDir) };
   }
 }
 

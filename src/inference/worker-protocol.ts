@@ -49,7 +49,7 @@ export type WorkerRequest =
   /** Runs a model's warm-up once more; answered with `warmed` or `error`. */
   | { type: 'warm'; id: number; model: string }
   /** Sent to a process that only prepares models, and ends. */
-  | { type: 'prepare'; model: Omit<ModelFile, 'preparedPath'>; modelsDir: string };
+  | { type: 'prepare'; model: Omit<ModelFile, 'preparedPath'>; cacheDir: string };
 
 /** Worker to main process. */
 export type WorkerReply =

@@ -1,8 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { arch, cpus, hostname, platform } from 'node:os';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import type { ModelCard } from './model-card';
 import { sha256OfFile } from './model-file';
 
@@ -11,11 +22,11 @@ import { sha256OfFile } from './model-file';
  * every worker maps, so all workers share one copy. `prepared/<name>-<key>/` holds the graph, the weights and a
  * manifest; the key covers source and target, so a folder is never changed, only created or removed.
  *
- * The hashes of the manifest detect damage, not attacks: write access to a models folder allows changing a card as
- * well.
+ * The hashes of the manifest detect damage, not attacks: whoever can write the cache folder chooses the graphs that
+ * workers load.
  */
 
-/** Folder of the prepared models, under the first models folder. */
+/** Folder of the prepared models, in the cache folder. */
 export const PREPARED_DIR = 'prepared';
 /** The optimized graph. */
 export const PREPARED_GRAPH = 'model.onnx';
@@ -76,11 +87,11 @@ function folderName(card: ModelCard): string {
 /**
  * Finds the prepared model of this machine and hashes all of it. A damaged one is removed, so that it is created again.
  *
- * @param modelsDir - the first models folder.
+ * @param cacheDir - folder that holds {@link PREPARED_DIR}.
  * @returns path of the graph, or `null` if there is none.
  */
-export async function findPrepared(modelsDir: string, card: ModelCard): Promise<string | null> {
-  const parent = join(modelsDir, PREPARED_DIR);
+export async function findPrepared(cacheDir: string, card: ModelCard): Promise<string | null> {
+  const parent = join(cacheDir, PREPARED_DIR);
   const folder = join(parent, folderName(card));
   try {
     if (await isWhole(folder)) return join(folder, PREPARED_GRAPH);
@@ -117,31 +128,43 @@ async function isWhole(folder: string): Promise<boolean> {
 }
 
 /**
+ * Creates the folder of the prepared models if it is absent.
+ *
+ * @throws the error of the system where it cannot be created or written.
+ */
+export async function createPreparedDir(cacheDir: string): Promise<void> {
+  const parent = join(cacheDir, PREPARED_DIR);
+  await mkdir(cacheDir, { recursive: true });
+  // One by one, because `recursive` reports a read-only file system as an absent folder.
+  await mkdir(parent).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  // With the separator, a file of that name is an error too.
+  await access(parent + sep, constants.W_OK | constants.X_OK);
+}
+
+/**
  * Creates a prepared model atomically: in a temporary folder, which is then renamed.
  *
  * If another process was first, its model stays and ours is dropped. A failure leaves nothing behind; leftovers of
  * killed processes are removed.
  *
- * @param modelsDir - the first models folder; created if absent.
+ * @param cacheDir - created if absent.
  * @param make - writes {@link PREPARED_GRAPH} and {@link PREPARED_WEIGHTS} into the given empty folder.
  * @returns path of the graph.
  */
 export async function publishPrepared(
-  modelsDir: string,
+  cacheDir: string,
   card: ModelCard,
   make: (folder: string) => Promise<void>,
 ): Promise<string> {
-  await removeAbandoned(modelsDir);
-  const parent = join(modelsDir, PREPARED_DIR);
+  await removeAbandoned(cacheDir);
+  const parent = join(cacheDir, PREPARED_DIR);
   const name = temporaryName(card);
   const temporary = join(parent, name);
   own.add(name);
   try {
-    await mkdir(modelsDir, { recursive: true });
-    // One by one, because `recursive` reports a read-only file system as an absent folder.
-    await mkdir(parent).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
+    await createPreparedDir(cacheDir);
     await mkdir(temporary);
     await make(temporary);
     await seal(temporary);
@@ -150,7 +173,7 @@ export async function publishPrepared(
       await rename(temporary, folder);
     } catch {
       // Another process was first, or a damaged model is in the way; finding it removes the latter.
-      if ((await findPrepared(modelsDir, card)) == null) await rename(temporary, folder);
+      if ((await findPrepared(cacheDir, card)) == null) await rename(temporary, folder);
     }
     return join(folder, PREPARED_GRAPH);
   } finally {
@@ -187,8 +210,8 @@ function temporaryName(card: ModelCard): string {
  * Removes temporary folders of exited processes of this host, and those unchanged for an hour, because processes of
  * other hosts are invisible.
  */
-export async function removeAbandoned(modelsDir: string): Promise<void> {
-  const parent = join(modelsDir, PREPARED_DIR);
+export async function removeAbandoned(cacheDir: string): Promise<void> {
+  const parent = join(cacheDir, PREPARED_DIR);
   const names = await readdir(parent).catch(() => []);
   for (const name of names.filter((name) => name.startsWith('.') && name.endsWith('.tmp'))) {
     const path = join(parent, name);

@@ -239,11 +239,11 @@ describe('a boot', () => {
   });
 
   it('loads the five default models from the package, prepares them once, and tells of it', async () => {
-    const models = join(folder, 'new', 'models');
+    const cacheDir = join(folder, 'new', 'cache');
     const boot = async () => {
       const reported: BootProgress[] = [];
       const before = childPids();
-      const model = await load({ modelDirs: [models], onProgress: (progress) => reported.push(progress) });
+      const model = await load({ cacheDir, onProgress: (progress) => reported.push(progress) });
       expect(childPids()).toHaveLength(before.length + 2);
       const loads = model.models().flatMap(({ state, loads }) => (state === 'loaded' ? loads : []));
       expect(loads).toEqual([2, 2, 2, 2, 2]);
@@ -261,7 +261,7 @@ describe('a boot', () => {
       names.map((_, i) => [i + 1, names.length]),
     );
     // Nothing is compiled.
-    expect(await readdir(models)).toEqual(['prepared']);
+    expect(await readdir(cacheDir)).toEqual(['prepared']);
     const second = await boot();
     expect(second.prepared).toEqual([]);
     for (const { loaded } of [first, second]) {

@@ -170,7 +170,7 @@ describe('likeness doctor', () => {
     const first = await doctor({ FACE_MODEL_DIRS: absent });
     expect(first.named('models folder')).toMatchObject({
       state: 'warning',
-      message: `The folder ${absent} does not exist; the first start creates it.`,
+      message: `The folder ${absent} does not exist.`,
     });
     expect(first.code).toBe(0);
     const inPackage = join(rootDir, 'package.json', 'models');

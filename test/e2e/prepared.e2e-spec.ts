@@ -116,7 +116,7 @@ beforeAll(() => (dir = mkdtempSync(join(tmpdir(), 'likeness-prepare-'))));
 afterAll(() => rmSync(dir, { recursive: true }));
 
 /** A models folder of its own. */
-const modelsDir = () => mkdtempSync(join(dir, 'models-'));
+const cacheDir = () => mkdtempSync(join(dir, 'cache-'));
 const entries = (models: string) => readdirSync(join(models, PREPARED_DIR));
 
 async function readModels(modelDirs: string[], names: string[]): Promise<ModelFile[]> {
@@ -125,7 +125,7 @@ async function readModels(modelDirs: string[], names: string[]): Promise<ModelFi
 }
 
 function prepare(models: ModelFile[], to: string, options: Partial<PrepareOptions> = {}) {
-  return prepareInChild({ workerFile, models, modelsDir: to, limitMs: 120_000, ...options });
+  return prepareInChild({ workerFile, models, cacheDir: to, limitMs: 120_000, ...options });
 }
 
 /** The same models, with what was prepared of them; fails where anything was not. */
@@ -181,7 +181,7 @@ describe('the default models, prepared', () => {
   let preparedLoaded: LoadedModel[];
 
   beforeAll(async () => {
-    to = modelsDir();
+    to = cacheDir();
     plain = await readModels([packageModels], DEFAULTS);
     prepared = withPrepared(plain, await prepare(plain, to, { onProgress: (made) => progress.push(made) }));
     ({ worker: plainWorker, loaded: plainLoaded } = await Worker.start(plain));
@@ -334,7 +334,7 @@ describeWithShared('the models of ../shared, prepared', () => {
 
   it('give what the plain ones give', async () => {
     const plain = await readModels([join(sharedDir as string, 'models'), packageModels], NAMES);
-    const prepared = withPrepared(plain, await prepare(plain, modelsDir()));
+    const prepared = withPrepared(plain, await prepare(plain, cacheDir()));
     const { worker: plainWorker } = await Worker.start(plain);
     const { worker, loaded } = await Worker.start(prepared);
     try {
@@ -391,12 +391,12 @@ describe('models that cannot be prepared', () => {
   }
 
   it('say why where the folder cannot be made, and load plain', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     writeFileSync(join(to, PREPARED_DIR), 'in the way');
     const onProgress = jest.fn();
     const [prepared] = await prepare([embedder], to, { onProgress });
     expect(prepared.name).toBe('mobilefacenet-512');
-    expect(reasonOf(prepared)).toMatch(/^ENOTDIR: not a directory/);
+    expect(reasonOf(prepared)).toMatch(/^the cache folder cannot be written \(ENOTDIR\)\. Set FACE_CACHE_DIR/);
     expect(reasonOf(prepared)).not.toContain(to);
     expect(onProgress.mock.calls).toEqual([[{ model: 'mobilefacenet-512', done: 1, total: 1 }]]);
     const { worker, loaded } = await Worker.start([embedder]);
@@ -407,7 +407,7 @@ describe('models that cannot be prepared', () => {
   });
 
   it('say so where their file is another, and the next is prepared all the same', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     const path = join(dir, 'changed.onnx');
     writeFileSync(path, 'changed');
     const fine = model('fine', (graph, x) => graph.relu(x));
@@ -420,7 +420,7 @@ describe('models that cannot be prepared', () => {
   });
 
   it('say so where the runtime refuses their file', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     const broken = model('broken', (graph, x) => graph.node('NoSuchOperation', [x]));
     const [prepared] = await prepare([broken], to);
     expect(reasonOf(prepared)).toMatch(
@@ -430,7 +430,7 @@ describe('models that cannot be prepared', () => {
   });
 
   it('say so where weights matter that preparing sets to 0, and PRelu is split where none do', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     const tiny = Buffer.alloc(4);
     tiny.writeFloatLE(1e-10);
     const scaled = model(
@@ -450,7 +450,7 @@ describe('models that cannot be prepared', () => {
   });
 
   it('say so where they give other outputs than before', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     // The runtime seeds a random operation by its number, which is another once what does nothing was left out.
     const random = model('random', (graph, x) =>
       graph.node('RandomUniformLike', [graph.node('Identity', [x])]),
@@ -461,7 +461,7 @@ describe('models that cannot be prepared', () => {
   });
 
   it('say so where it takes too long, and nothing is left', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     const [late, hung] = [
       await prepare([embedder], to, { limitMs: 1 }),
       await prepare([embedder], to, {
@@ -475,15 +475,15 @@ describe('models that cannot be prepared', () => {
   });
 
   it('say so where the process ends, and what it wrote is removed; the next gets another process', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     // Ends at the first model as one that is killed half-way, and answers for any other.
     const dies = script(
       'dies.js',
       `const { mkdirSync } = require('node:fs');
-      process.on('message', ({ model: { card: { name } }, modelsDir }) => {
+      process.on('message', ({ model: { card: { name } }, cacheDir }) => {
         if (name !== 'mobilefacenet-512') return process.send({ type: 'prepared', model: { name, preparedPath: 'x' } });
         const host = require('node:os').hostname();
-        mkdirSync(modelsDir + '/${PREPARED_DIR}/.' + name + '.' + process.pid + '-0123456789ab@' + host + '.tmp', { recursive: true });
+        mkdirSync(cacheDir + '/${PREPARED_DIR}/.' + name + '.' + process.pid + '-0123456789ab@' + host + '.tmp', { recursive: true });
         process.kill(process.pid, 'SIGSEGV');
       });`,
     );
@@ -503,7 +503,7 @@ describe('models that cannot be prepared', () => {
   });
 
   it('are prepared once where two processes do it at the same time', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     const [first, second] = await Promise.all([prepare([embedder], to), prepare([embedder], to)]);
     expect(first).toEqual(second);
     const [{ preparedPath }] = withPrepared([embedder], first);
@@ -514,7 +514,7 @@ describe('models that cannot be prepared', () => {
   });
 
   it('are made again where they were damaged', async () => {
-    const to = modelsDir();
+    const to = cacheDir();
     const [{ preparedPath }] = withPrepared([embedder], await prepare([embedder], to));
     const weights = join(dirname(preparedPath as string), PREPARED_WEIGHTS);
     const before = readFileSync(weights);

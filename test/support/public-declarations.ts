@@ -2,7 +2,7 @@ import { dirname, join, resolve } from 'node:path';
 import ts from 'typescript';
 import { rootDir } from './paths';
 
-/** The library surface: what `import 'likeness'` and `import 'likeness/testing'` resolve to. */
+/** The library surface: what `import 'nest-likeness'` and `import 'nest-likeness/testing'` resolve to. */
 const ENTRIES = ['index.ts', 'testing.ts'];
 const outDir = join(rootDir, 'dist');
 

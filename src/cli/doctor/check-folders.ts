@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { readKeyFile } from '../../server/http/auth/key-file';
 import type { AppConfig } from '../../server/config/app.config';
 import { FaceError } from '../../errors';
-import { PACKAGE_MODELS_DIR } from '../../face/face.options';
+import { IS_INSTALLED, PACKAGE_MODELS_DIR } from '../../face/face.options';
 import { PREPARED_DIR } from '../../models/prepared-model';
 import { readReceiptKey } from '../../server/receipts/receipt-key';
 import { type Check, failure, ok, reasonOf, warning } from './check';
@@ -21,25 +21,21 @@ export async function checkFolders({
   apiKeysFile,
   receiptKeyFile,
 }: AppConfig): Promise<Check[]> {
-  const checks = await Promise.all(
-    face.modelDirs.map((dir, i) => checkModelDir(dir, i === 0 && face.prepareModels)),
-  );
+  const checks = await Promise.all(face.modelDirs.map((dir, i) => checkModelDir(dir, i === 0)));
+  if (face.prepareModels) checks.push(await checkCacheDir(face.cacheDir));
   if (gallery.store === 'durable') checks.push(await checkGalleryDir(gallery.dir, gallery.key != null));
   if (apiKeysFile != null) checks.push(await checkKeyFile(apiKeysFile));
   if (receiptKeyFile != null) checks.push(await checkReceiptKey(receiptKeyFile));
   return checks;
 }
 
-async function checkModelDir(dir: string, isWritten: boolean): Promise<Check> {
+async function checkModelDir(dir: string, isFirst: boolean): Promise<Check> {
   const name = 'models folder';
   const shown = dir === PACKAGE_MODELS_DIR ? 'The models folder of the package' : `The folder ${dir}`;
-  if (
-    isWritten &&
-    !(await exists(dir)) &&
-    (await isAllowed(await nearestParent(resolve(dir)), W_OK | X_OK))
-  ) {
+  if (isFirst && !(await exists(dir)) && (await canBeCreated(dir))) {
+    if (IS_INSTALLED) return ok(name, `${shown} is created with the first model of your own.`);
     const advice = 'Correct FACE_MODEL_DIRS if your models are elsewhere.';
-    return warning(name, `${shown} does not exist; the first start creates it.`, advice);
+    return warning(name, `${shown} does not exist.`, advice);
   }
   try {
     await access(dir, R_OK | X_OK);
@@ -51,29 +47,51 @@ async function checkModelDir(dir: string, isWritten: boolean): Promise<Check> {
     );
   }
   // Cards decide which files are loaded: whoever can write them can choose the code that runs.
-  for (const one of [dir, join(dir, 'cards'), join(dir, PREPARED_DIR)]) {
-    if (await hasMode(one, OTHERS_WRITE)) {
+  const problem = await writtenByOthers(name, shown, [dir, join(dir, 'cards')]);
+  return problem ?? ok(name, `${shown} can be read.`);
+}
+
+async function checkCacheDir(dir: string | null): Promise<Check> {
+  const name = 'cache folder';
+  const advice = 'Set FACE_CACHE_DIR to a folder that the service user can write, or FACE_PREPARE_MODELS=off.';
+  const effect = 'new models are not prepared, and workers do not share weights';
+  if (dir == null) return warning(name, `The user has no home folder for a cache: ${effect}.`, advice);
+  const shown = `The folder ${dir}`;
+  const prepared = join(dir, PREPARED_DIR);
+  // Workers load the graphs in it.
+  const problem = await writtenByOthers(name, shown, [dir, prepared]);
+  if (problem != null) return problem;
+  const isWritable = (await exists(prepared))
+    ? await isAllowed(prepared, W_OK | X_OK)
+    : (await isAllowed(dir, W_OK | X_OK)) || (!(await exists(dir)) && (await canBeCreated(dir)));
+  return isWritable
+    ? ok(name, `${shown} can be written.`)
+    : warning(name, `${shown} cannot be written: ${effect}.`, advice);
+}
+
+/** The failure where every user of the machine can write one of these folders. */
+async function writtenByOthers(
+  name: string,
+  shown: string,
+  folders: readonly string[],
+): Promise<Check | null> {
+  for (const folder of folders) {
+    if (await hasMode(folder, OTHERS_WRITE)) {
       return failure(name, `${shown} can be written by every user.`, 'Remove that permission: chmod -R o-w.');
     }
   }
-  if (!isWritten) return ok(name, `${shown} can be read.`);
-  const prepared = join(dir, PREPARED_DIR);
-  const written = (await exists(prepared)) ? prepared : dir;
-  if (await isAllowed(written, W_OK)) return ok(name, `${shown} can be read and written.`);
-  const advice = 'Give the service user write access, or put another folder first in FACE_MODEL_DIRS.';
-  return warning(
-    name,
-    `${shown} cannot be written: new models are not prepared, and workers do not share weights.`,
-    advice,
-  );
+  return null;
+}
+
+async function canBeCreated(dir: string): Promise<boolean> {
+  return isAllowed(await nearestParent(resolve(dir)), W_OK | X_OK);
 }
 
 async function checkGalleryDir(dir: string, isEncrypted: boolean): Promise<Check> {
   const name = 'gallery folder';
   const shown = `The folder ${dir}`;
   if (!(await exists(dir))) {
-    const parent = await nearestParent(resolve(dir));
-    if (await isAllowed(parent, W_OK | X_OK)) return ok(name, `${shown} is created at the first start.`);
+    if (await canBeCreated(dir)) return ok(name, `${shown} is created at the first start.`);
     return failure(name, `${shown} does not exist and cannot be created.`, 'Create it for the service user.');
   }
   if (!(await isAllowed(dir, R_OK | W_OK | X_OK))) {

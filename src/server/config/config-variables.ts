@@ -213,7 +213,14 @@ export const CONFIG_VARIABLES = {
     type: 'folders',
     default: DEFAULT_FACE_OPTIONS.modelDirs,
     defaultText: 'models',
-    doc: 'Folders with ONNX files, separated as in PATH, searched before the files of the package; pulled, imported, compiled and prepared models are written to the first',
+    doc: 'Folders with ONNX files, separated as in PATH, searched before the files of the package; pulled, imported and compiled models are written to the first. Where the package is installed, the default is `models` in FACE_CACHE_DIR',
+  },
+  FACE_CACHE_DIR: {
+    type: 'text',
+    default: '',
+    defaultText: '~/.cache/likeness',
+    allowEmpty: true,
+    doc: 'Folder for models that are optimized for this machine; if it cannot be written, each worker loads its own copy. Default: `$XDG_CACHE_HOME/likeness`, on macOS `~/Library/Caches/likeness`, on Windows `%LOCALAPPDATA%\\likeness`',
   },
   FACE_MODEL_MIRROR_URL: {
     type: 'url',

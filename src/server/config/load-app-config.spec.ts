@@ -154,6 +154,7 @@ describe(loadAppConfig.name, () => {
         attackModels: names,
         presentationAttack: 'require',
         modelDirs: ['first', 'second'],
+        cacheDir: '127.0.0.1',
       },
       gallery: {
         store: 'jetstream',

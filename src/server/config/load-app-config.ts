@@ -1,3 +1,4 @@
+import { DEFAULT_FACE_OPTIONS, defaultModelDirs } from '../../face/face.options';
 import { GALLERY_STORES } from '../../gallery/gallery.options';
 import { ATTRIBUTES } from '../../pipeline/face.types';
 import { AppConfig } from './app.config';
@@ -96,6 +97,7 @@ function auditConfig(env: NodeJS.ProcessEnv): AppConfig['audit'] {
 }
 
 function faceConfig(env: NodeJS.ProcessEnv, features: Features): AppConfig['face'] {
+  const cacheDir = readText(env, 'FACE_CACHE_DIR') ?? DEFAULT_FACE_OPTIONS.cacheDir;
   return {
     detectors: readList(env, 'FACE_DETECTORS'),
     embedders: readList(env, 'FACE_EMBEDDERS'),
@@ -103,7 +105,9 @@ function faceConfig(env: NodeJS.ProcessEnv, features: Features): AppConfig['face
     attributes: ATTRIBUTES.filter((name) => features.has(name === 'expression' ? name : 'attributes')),
     attackModels: readList(env, 'FACE_PRESENTATION_ATTACK_MODELS'),
     presentationAttack: readChoice(env, 'FACE_PRESENTATION_ATTACK'),
-    modelDirs: readList(env, 'FACE_MODEL_DIRS'),
+    modelDirs:
+      env.FACE_MODEL_DIRS == null ? defaultModelDirs(cacheDir) : readList(env, 'FACE_MODEL_DIRS'),
+    cacheDir,
     prepareModels: readChoice(env, 'FACE_PREPARE_MODELS') === 'on',
     idleTtlsMs: readDurations(env, 'FACE_IDLE_TTLS'),
     workerCount: readInteger(env, 'FACE_WORKER_COUNT'),
