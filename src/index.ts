@@ -119,3 +119,4 @@ export type {
   StageTimings,
   WholeImageMode,
 } from './pipeline/face.types';
+export { FaceErrorFilter } from './server/http/errors/face-error.filter';

@@ -18,7 +18,7 @@ import {
   refuseOtherOrigins,
 } from './http/request/browsers';
 import { EventLoopTurns } from './http/request/event-loop-turns';
-import { FaceErrorFilter } from './http/errors/face-error.filter';
+import { AllErrorsFilter } from './http/errors/all-errors.filter';
 import { createOpenApiDocument } from './http/openapi/openapi';
 import { limitRequests } from './http/request/rate-limit';
 import { requestId } from './http/request/request-id';
@@ -55,7 +55,7 @@ export function configureApp(app: NestExpressApplication): void {
   // Outermost: the audit stream inside records exact results, also those hidden from the caller.
   app.useGlobalInterceptors(new HideDistancesInterceptor(), app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
-  app.useGlobalFilters(new FaceErrorFilter());
+  app.useGlobalFilters(new AllErrorsFilter());
   SwaggerModule.setup('docs', app, createOpenApiDocument(app), {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
