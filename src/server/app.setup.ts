@@ -31,8 +31,12 @@ import { measureHttp } from './metrics/measure-http';
 /** Options that {@link configureApp} relies on: routes read their own bodies, after their guards (`BodyReader`). */
 export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicationOptions;
 
-/** Configures everything around the controllers, for main.ts and the e2e suites. */
-export function configureApp(app: NestExpressApplication): void {
+/**
+ * Configures everything around the controllers.
+ *
+ * @param prefix - path under which another app serves it; empty: the service itself, at the root.
+ */
+export function configureApp(app: NestExpressApplication, prefix = ''): void {
   const config = app.get(AppConfig);
   app.disable('x-powered-by');
   // Would hash every response with embeddings, for a header that clients ignore on a POST.
@@ -56,7 +60,9 @@ export function configureApp(app: NestExpressApplication): void {
   app.useGlobalInterceptors(new HideDistancesInterceptor(), app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new AllErrorsFilter());
-  SwaggerModule.setup('docs', app, createOpenApiDocument(app), {
+  const document = createOpenApiDocument(app);
+  if (prefix !== '') document.servers = [{ url: prefix }];
+  SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
     customSiteTitle: 'Likeness',
