@@ -119,3 +119,10 @@ export type {
   StageTimings,
   WholeImageMode,
 } from './pipeline/face.types';
+export { FaceErrorFilter } from './server/http/errors/face-error.filter';
+export { LikenessServerModule } from './server/likeness-server.module';
+export type { LikenessServerOptions, ServerSettings } from './server/likeness-server.options';
+export type { Feature } from './server/config/features';
+export type { VariableName } from './server/config/config-variables';
+export type { Scope } from './server/http/auth/api-key';
+export type { KeyFileEntry } from './server/http/auth/key-file';

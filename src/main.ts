@@ -9,6 +9,7 @@ import { setFlagsFromString } from 'node:v8';
 import { describeCauses, redact } from './describe-causes';
 import { AppModule } from './server/app.module';
 import { APP_OPTIONS, configureApp } from './server/app.setup';
+import { ApiKeys } from './server/http/auth/api-keys';
 import { checkExposure } from './server/http/auth/exposure';
 import { readKeyFile } from './server/http/auth/key-file';
 import { claimPort } from './server/claim-port';
@@ -46,6 +47,7 @@ async function bootstrap(): Promise<void> {
   });
   configureApp(app);
   // With a key file, SIGHUP means that it is to be read again.
+  if (apiKeysFile != null) process.on('SIGHUP', app.get(ApiKeys).reload);
   const signals = Object.values(ShutdownSignal).filter(
     (signal) => signal !== ShutdownSignal.SIGHUP || apiKeysFile == null,
   );

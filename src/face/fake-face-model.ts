@@ -80,7 +80,7 @@ const CALIBRATION: CardCalibration = {
  * @example
  * const model = new FakeFaceModel();
  * model.addImage(aliceJpeg, { faces: [{ person: 'alice' }] });
- * Test.createTestingModule({ imports: [AppModule.forFeatures(ALL_FEATURES)] }).overrideProvider(FaceModel).useValue(model);
+ * Test.createTestingModule({ imports: [AppModule] }).overrideProvider(FaceModel).useValue(model);
  *
  * @publicApi
  */

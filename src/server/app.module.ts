@@ -14,7 +14,7 @@ import { GalleryModule } from '../gallery/gallery.module';
 import { HealthModule } from './health/health.module';
 import { BodyModule } from './http/images/body.module';
 import { FaceMetrics } from './metrics/face-metrics';
-import { MetricsModule } from './metrics/metrics.module';
+import { FaceMetricsModule, MetricsModule } from './metrics/metrics.module';
 import { ModelsModule } from './models/models.module';
 import { RepresentationModule } from './representation/representation.module';
 import { VerificationModule } from './verification/verification.module';
@@ -22,14 +22,15 @@ import { VerificationModule } from './verification/verification.module';
 const logger = new Logger('Models');
 const galleryLogger = new Logger('Galleries');
 
-/** Root module with settings and models; {@link AppModule.forFeatures} adds a module per feature. */
-@Module({
-  imports: [
-    AppConfigModule,
-    AuthModule,
-    AuditModule,
-    BodyModule,
+/**
+ * The models and the galleries with the settings of {@link AppConfig}; they report to {@link FaceMetrics}.
+ *
+ * @param imports - modules that export these two, unless a global module does.
+ */
+export function libraryModules(imports: DynamicModule[] = []): DynamicModule[] {
+  return [
     FaceModule.forRootAsync({
+      imports,
       inject: [AppConfig, FaceMetrics],
       useFactory: ({ face }: AppConfig, metrics: FaceMetrics) => ({
         ...face,
@@ -39,6 +40,7 @@ const galleryLogger = new Logger('Galleries');
       }),
     }),
     GalleryModule.forRootAsync({
+      imports,
       inject: [AppConfig, FaceMetrics],
       useFactory: ({ gallery }: AppConfig, metrics: FaceMetrics) => ({
         ...gallery,
@@ -49,13 +51,19 @@ const galleryLogger = new Logger('Galleries');
         onPurge: (removed) => metrics.observePurge(removed),
       }),
     }),
-  ],
-})
-export class AppModule {
+  ];
+}
+
+/**
+ * All routes: a module per feature, and those that are always on. Settings, metrics, models and galleries come from global
+ * modules.
+ */
+@Module({ imports: [AuthModule, AuditModule, BodyModule] })
+export class RoutesModule {
   /** Adds the routes of these features to those that are always on. */
   static forFeatures(features: Features): DynamicModule {
     return {
-      module: AppModule,
+      module: RoutesModule,
       imports: [
         VerificationModule.forFeatures(features),
         ...(features.has('embeddings') ? [RepresentationModule] : []),
@@ -69,5 +77,14 @@ export class AppModule {
         MetricsModule,
       ],
     };
+  }
+}
+
+/** Root module of the service, whose settings come from the environment. */
+@Module({ imports: [AppConfigModule, FaceMetricsModule, ...libraryModules()] })
+export class AppModule {
+  /** The service with the routes of these features. */
+  static forFeatures(features: Features): DynamicModule {
+    return { module: AppModule, imports: [RoutesModule.forFeatures(features)] };
   }
 }

@@ -17,7 +17,7 @@ import {
   refuseOtherOrigins,
 } from './http/request/browsers';
 import { EventLoopTurns } from './http/request/event-loop-turns';
-import { FaceErrorFilter } from './http/errors/face-error.filter';
+import { AllErrorsFilter } from './http/errors/all-errors.filter';
 import { serveDocumentation } from './http/openapi/documentation-page';
 import { limitRequests } from './http/request/rate-limit';
 import { requestId } from './http/request/request-id';
@@ -30,8 +30,12 @@ import { measureHttp } from './metrics/measure-http';
 /** Options that {@link configureApp} relies on: routes read their own bodies, after their guards (`BodyReader`). */
 export const APP_OPTIONS = { bodyParser: false } as const satisfies NestApplicationOptions;
 
-/** Configures everything around the controllers, for main.ts and the e2e suites. */
-export function configureApp(app: NestExpressApplication): void {
+/**
+ * Configures everything around the controllers.
+ *
+ * @param prefix - path under which another app serves it; empty: the service itself, at the root.
+ */
+export function configureApp(app: NestExpressApplication, prefix = ''): void {
   const config = app.get(AppConfig);
   app.disable('x-powered-by');
   // Would hash every response with embeddings, for a header that clients ignore on a POST.
@@ -54,6 +58,6 @@ export function configureApp(app: NestExpressApplication): void {
   // Outermost: the audit stream inside records exact results, also those hidden from the caller.
   app.useGlobalInterceptors(new HideDistancesInterceptor(), app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
-  app.useGlobalFilters(new FaceErrorFilter());
-  serveDocumentation(app);
+  app.useGlobalFilters(new AllErrorsFilter());
+  serveDocumentation(app, prefix);
 }

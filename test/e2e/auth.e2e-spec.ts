@@ -312,7 +312,7 @@ describe('the boot', () => {
   it('ends on a wrong entry of the key file, and names it', async () => {
     const { file } = writeKeyFile(makeFolder(), { door: { scopes: ['everything' as 'verify'] } });
     await expect(startService({ FACE_API_KEYS_FILE: file })).rejects.toThrow(
-      /^The service ended with 1: API_KEYS_INVALID: Entry 1 \("door"\) of the API key file is invalid: `scopes` /,
+      /^The service ended with 1: API_KEYS_INVALID: Entry 1 \("door"\) of the API keys is invalid: `scopes` /,
     );
   });
 

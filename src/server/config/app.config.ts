@@ -1,5 +1,6 @@
 import type { FaceModuleOptions } from '../../face/face.options';
 import type { GalleryModuleOptions } from '../../gallery/gallery.options';
+import type { KeyFileEntry } from '../http/auth/key-file';
 import type { AppLogLevel, AUDIT_FAILURE_POLICIES, AUDIT_SUBJECTS } from './config-variables';
 import type { Features } from './features';
 
@@ -38,8 +39,10 @@ export class AppConfig {
   readonly shutdownDelayMs!: number;
   /** Key of an operator; `null`: none. Never logged. */
   readonly adminKey!: string | null;
-  /** File of the API keys; `null`: requests need none, apart from `adminKey` and `deepface.authToken`. */
+  /** File of the API keys; without it and `apiKeys`, only `adminKey` and `deepface.authToken` protect routes. */
   readonly apiKeysFile!: string | null;
+  /** API keys that the program gives in place of a file; `null`: none. */
+  readonly apiKeys!: readonly KeyFileEntry[] | null;
   /** False: a public host may be served without API keys. */
   readonly isAuthRequired!: boolean;
   readonly logLevel!: AppLogLevel;

@@ -30,6 +30,7 @@ describe(loadAppConfig.name, () => {
       host: '127.0.0.1',
       adminKey: null,
       apiKeysFile: null,
+      apiKeys: null,
       isAuthRequired: true,
       logLevel: 'log',
       audit: { file: null, key: null, subjects: 'hashed', onFailure: 'refuse', maxBytes: 104_857_600 },
@@ -119,6 +120,7 @@ describe(loadAppConfig.name, () => {
       host: '127.0.0.1',
       adminKey: 'k'.repeat(16),
       apiKeysFile: '127.0.0.1',
+      apiKeys: null,
       isAuthRequired: false,
       logLevel: 'fatal',
       audit: {

@@ -1,6 +1,7 @@
 import { DEFAULT_FACE_OPTIONS, defaultModelDirs } from '../../face/face.options';
 import { GALLERY_STORES } from '../../gallery/gallery.options';
 import { ATTRIBUTES } from '../../pipeline/face.types';
+import type { KeyFileEntry } from '../http/auth/key-file';
 import { AppConfig } from './app.config';
 import { CONFIG_VARIABLES } from './config-variables';
 import type { Features } from './features';
@@ -25,10 +26,14 @@ import {
 /**
  * Reads the settings from an environment. Never changes it.
  *
+ * @param apiKeys - API keys in place of a file.
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable, never its value; also for a FACE_ variable that does
  * not exist, so that a misspelled name does not pass for its default.
  */
-export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
+export function loadAppConfig(
+  env: NodeJS.ProcessEnv,
+  apiKeys: readonly KeyFileEntry[] | null = null,
+): AppConfig {
   refuseRemovedStore(env);
   const unknown = Object.keys(env).find((name) => name.startsWith('FACE_') && !(name in CONFIG_VARIABLES));
   if (unknown != null) throw invalidVariable(unknown, 'is not a variable of Likeness');
@@ -44,6 +49,7 @@ export function loadAppConfig(env: NodeJS.ProcessEnv): AppConfig {
     host: readText(env, 'HOST') ?? (apiKeysFile == null ? CONFIG_VARIABLES.HOST.default : '0.0.0.0'),
     adminKey,
     apiKeysFile,
+    apiKeys,
     isAuthRequired: readChoice(env, 'FACE_AUTH') === 'on',
     healthPort: readInteger(env, 'FACE_HEALTH_PORT'),
     shutdownDelayMs: readInteger(env, 'FACE_SHUTDOWN_DELAY_MS'),

@@ -38,7 +38,9 @@ export class Draining implements OnModuleInit, BeforeApplicationShutdown {
     server?.on('request', ({ socket }: IncomingMessage) => this.unasked.delete(socket));
   }
 
+  /** May be called earlier than by Nest; the second call does nothing. */
   async beforeApplicationShutdown(): Promise<void> {
+    if (this.isShuttingDown) return;
     this.isShuttingDown = true;
     const { shutdownDelayMs } = this.config;
     if (shutdownDelayMs > 0) await sleep(shutdownDelayMs);

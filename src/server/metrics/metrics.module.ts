@@ -2,7 +2,11 @@ import { Global, Module } from '@nestjs/common';
 import { FaceMetrics } from './face-metrics';
 import { MetricsController } from './metrics.controller';
 
-/** Global: the options of FaceModule need {@link FaceMetrics}, and its route is to come after those that clients call. */
+/** The metrics, global: the options of FaceModule need them. */
 @Global()
-@Module({ controllers: [MetricsController], providers: [FaceMetrics], exports: [FaceMetrics] })
+@Module({ providers: [FaceMetrics], exports: [FaceMetrics] })
+export class FaceMetricsModule {}
+
+/** The route of the metrics, which comes after those that clients call. */
+@Module({ controllers: [MetricsController] })
 export class MetricsModule {}

@@ -8,20 +8,26 @@ import type { AppRequest } from '../request/request-id';
 const OPEN_PATHS = /^\/(health\/(live|ready)|docs(\/.*)?|openapi\.json)?$/;
 
 /** Settings that decide whether a request needs a key. */
-export type AccessRules = Pick<AppConfig, 'apiKeysFile' | 'adminKey' | 'deepface'>;
+export type AccessRules = Pick<AppConfig, 'apiKeysFile' | 'apiKeys' | 'adminKey' | 'deepface'>;
+
+/** Whether there are API keys, from a file or from the program. */
+export function hasApiKeys({ apiKeysFile, apiKeys }: Pick<AppConfig, 'apiKeysFile' | 'apiKeys'>): boolean {
+  return apiKeysFile != null || apiKeys != null;
+}
 
 /**
- * Whether a request needs a key: with a key file, all paths except {@link OPEN_PATHS}; without one, those that
+ * Whether a request needs a key: with API keys, all paths except {@link OPEN_PATHS}; without one, those that
  * ADMIN_KEY or DEEPFACE_AUTH_TOKEN protects.
  *
  * @param path - path of the request, or pattern of its route.
  */
 export function needsKey(
-  { apiKeysFile, adminKey, deepface }: AccessRules,
+  rules: AccessRules,
   path: string,
   { dialect }: Pick<AppRequest, 'dialect'>,
 ): boolean {
-  if (apiKeysFile != null) return !OPEN_PATHS.test(plainPath(path));
+  const { adminKey, deepface } = rules;
+  if (hasApiKeys(rules)) return !OPEN_PATHS.test(plainPath(path));
   if (isAdminPath(path)) return adminKey != null;
   return dialect === 'deepface' && deepface.authToken != null;
 }

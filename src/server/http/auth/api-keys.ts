@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { AppConfig } from '../../config/app.config';
 import { type ApiKey, type Scope } from './api-key';
-import { isGeneratedKey, readKeyFile, sha256, type StoredKey } from './key-file';
+import { isGeneratedKey, parseKeyFile, readKeyFile, sha256, storedKeys, type StoredKey } from './key-file';
 
 /**
  * Polling interval of the key file. File system events are missing for mounted volumes and for replaced symbolic links,
@@ -18,7 +18,7 @@ export interface FoundKey {
   isGenerated: boolean;
 }
 
-/** Hashes of all keys of the service: the key file, ADMIN_KEY and DEEPFACE_AUTH_TOKEN. */
+/** Hashes of all keys of the service: the key file or the keys of the program, ADMIN_KEY and DEEPFACE_AUTH_TOKEN. */
 @Injectable()
 export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('Keys');
@@ -30,13 +30,15 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
   private watchTimer?: NodeJS.Timeout;
 
   /** @throws {FaceError} API_KEYS_INVALID. */
-  constructor({ apiKeysFile, adminKey, deepface }: AppConfig) {
+  constructor({ apiKeysFile, apiKeys, adminKey, deepface }: AppConfig) {
     this.file = apiKeysFile;
     this.chosen = [
       ...chosenKey('ADMIN_KEY', adminKey, ['admin', 'embeddings', 'metrics']),
       ...chosenKey('DEEPFACE_AUTH_TOKEN', deepface.authToken, ['verify', 'identify', 'enroll', 'embeddings']),
     ];
     if (this.file != null) this.read(this.file);
+    // As text, so that the same rules hold as for a file.
+    if (apiKeys != null) this.generated = storedKeys(parseKeyFile(JSON.stringify({ keys: apiKeys })));
   }
 
   /** Returns the key of a secret, in constant time for secrets of the same length. */
@@ -50,7 +52,6 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
   onApplicationBootstrap(): void {
     const { file } = this;
     if (file == null) return;
-    process.on('SIGHUP', this.reload);
     this.watchTimer = setInterval(() => {
       if (versionOf(file) !== this.version) this.reload();
     }, WATCH_INTERVAL_MS).unref();
@@ -59,7 +60,6 @@ export class ApiKeys implements OnApplicationBootstrap, OnModuleDestroy {
 
   onModuleDestroy(): void {
     clearInterval(this.watchTimer);
-    process.off('SIGHUP', this.reload);
   }
 
   /** Reads the file again. An invalid file changes nothing. */

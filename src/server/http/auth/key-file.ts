@@ -85,7 +85,12 @@ export function keyNameProblem(name: unknown): string | null {
  * `details.entry`.
  */
 export function readKeyFile(path: string): StoredKey[] {
-  return readKeyFileContent(path).keys.map((entry) => ({
+  return storedKeys(readKeyFileContent(path));
+}
+
+/** The keys as they are compared with those of requests. */
+export function storedKeys({ keys }: KeyFileContent): StoredKey[] {
+  return keys.map((entry) => ({
     digest: Buffer.from(entry.sha256, 'hex'),
     apiKey: {
       name: entry.name,
@@ -157,7 +162,7 @@ export function parseKeyFile(text: string): KeyFileContent {
 function invalidEntry(index: number, key: unknown, problem: string): FaceError {
   const { name } = asRecord(key) ?? {};
   const label = keyNameProblem(name) == null ? `${index + 1} ("${name as string}")` : String(index + 1);
-  return new FaceError('API_KEYS_INVALID', `Entry ${label} of the API key file is invalid: ${problem}.`, {
+  return new FaceError('API_KEYS_INVALID', `Entry ${label} of the API keys is invalid: ${problem}.`, {
     entry: label,
   });
 }

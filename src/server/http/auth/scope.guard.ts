@@ -3,7 +3,7 @@ import { Reflector } from '@nestjs/core';
 import { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../../errors';
 import type { AppRequest } from '../request/request-id';
-import { isAdminPath, needsKey } from './access';
+import { hasApiKeys, isAdminPath, needsKey } from './access';
 import type { Scope } from './api-key';
 import { unauthorized } from './authenticate';
 import { assertGallery } from './key-limits';
@@ -29,8 +29,7 @@ export class ScopeGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<AppRequest>();
     // The pattern that Express matched, independent of the spelling of the URL.
     const { path } = request.route as { path: string };
-    const { adminKey, apiKeysFile } = this.config;
-    if (isAdminPath(path) && adminKey == null && apiKeysFile == null) {
+    if (isAdminPath(path) && this.config.adminKey == null && !hasApiKeys(this.config)) {
       throw new FaceError(
         'ADMIN_DISABLED',
         'The admin routes are disabled: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set.',

@@ -1,34 +1,54 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
-import type { Response } from 'express';
-import { answerEarly, isArriving } from '../request/answer-early';
-import { ErrorEnvelopeDto } from './error.dto';
-import type { AppRequest } from '../request/request-id';
-import { setServerTiming } from '../request/server-timing';
-import { logServerError, toFaceError } from './to-face-error';
+import { type Observable, throwError } from 'rxjs';
+import { FaceError } from '../../../errors';
+import { logServerError, retryAfterOf, toFaceError } from './to-face-error';
 
-/** Default of Retry-After in seconds. */
-const RETRY_AFTER_SECONDS = 1;
+/** What responses of Express and replies of Fastify have in common. */
+interface HttpResponse {
+  /** Express. */
+  headersSent?: boolean;
+  /** Fastify. */
+  sent?: boolean;
+  status(status: number): this;
+  header(name: string, value: string): this;
+  send(body: object): unknown;
+}
 
-/** The only exception filter: converts every error to an {@link ErrorEnvelopeDto}, or to the format of its dialect. */
-@Catch()
-export class FaceErrorFilter implements ExceptionFilter {
-  catch(thrown: unknown, host: ArgumentsHost): void {
-    const request = host.switchToHttp().getRequest<AppRequest>();
-    const response = host.switchToHttp().getResponse<Response>();
+/**
+ * Exception filter for the controllers of a Nest app, on Express and Fastify: answers a {@link FaceError} with its HTTP
+ * status and `{ error: { code, message, details } }`, and with Retry-After where a later request can succeed. Without it,
+ * Nest answers 500.
+ *
+ * Other exceptions are left to the other filters of the app. So are errors outside HTTP, such as those of microservices.
+ *
+ * @example
+ * // In a module, for all controllers of the app:
+ * providers: [{ provide: APP_FILTER, useClass: FaceErrorFilter }]
+ * // Or in main.ts:
+ * app.useGlobalFilters(new FaceErrorFilter());
+ *
+ * @publicApi
+ */
+@Catch(FaceError)
+export class FaceErrorFilter implements ExceptionFilter<FaceError> {
+  /**
+   * Answers the request, or passes the error on outside HTTP.
+   *
+   * @example
+   * // A photo without a face: 422
+   * // { "error": { "code": "FACE_NOT_DETECTED", "message": "No face was found in the image.", "details": { "field": "probe" } } }
+   */
+  catch(thrown: FaceError, host: ArgumentsHost): Observable<never> | void {
+    // A microservice takes errors from an Observable: one that is thrown here would end the process.
+    if (host.getType() === 'rpc') return throwError(() => thrown);
+    if (host.getType() !== 'http') throw thrown;
     const error = toFaceError(thrown);
-    request.errorCode = error.code;
-    logServerError(error, request.requestId);
-    if (response.headersSent || response.closed) return;
-    const { retryAfterSeconds = error.status > 500 ? RETRY_AFTER_SECONDS : undefined } = error.details;
-    if (retryAfterSeconds != null) response.setHeader('Retry-After', String(retryAfterSeconds));
-    // Required for a 401 (RFC 9110, 15.5.2).
-    if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="likeness"');
-    if (request.method === 'POST') setServerTiming(request, response, []);
-    const { status, body } = request.errorAnswer?.(error) ?? {
-      status: error.status,
-      body: ErrorEnvelopeDto.from(error, request.requestId),
-    };
-    if (isArriving(request)) answerEarly(request, response, status, body);
-    else response.status(status).json(body);
+    logServerError(error);
+    const response = host.switchToHttp().getResponse<HttpResponse>();
+    if (response.headersSent || response.sent) return;
+    const retryAfter = retryAfterOf(error);
+    if (retryAfter != null) response.header('Retry-After', retryAfter);
+    const { code, message, details, status } = error;
+    response.status(status).send({ error: { code, message, details } });
   }
 }

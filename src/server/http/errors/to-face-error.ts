@@ -28,6 +28,15 @@ export function toFaceError(thrown: unknown): FaceError {
   );
 }
 
+/** Default of Retry-After in seconds. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** Value of the Retry-After header; `null` for an error that a retry does not resolve. */
+export function retryAfterOf({ status, details }: FaceError): string | null {
+  const { retryAfterSeconds = status > 500 ? RETRY_AFTER_SECONDS : null } = details;
+  return retryAfterSeconds == null ? null : String(retryAfterSeconds);
+}
+
 /** Summarizes failures that affect every request, such as a full disk. */
 const failures = new Bursts<FaceError>(
   (error, count) => {
@@ -38,9 +47,10 @@ const failures = new Bursts<FaceError>(
 );
 
 /** Logs the cause of an internal failure. The request log records the failure itself. */
-export function logServerError(error: FaceError, requestId: string): void {
+export function logServerError(error: FaceError, requestId?: string): void {
   if (error.status === 500) {
-    logger.error(`${requestId} ${error.code}: ${error.message}`, stackOf(error.cause ?? error));
+    const id = requestId == null ? '' : `${requestId} `;
+    logger.error(`${id}${error.code}: ${error.message}`, stackOf(error.cause ?? error));
   } else if (error.status > 500 && error.cause != null) {
     failures.add(error.code, error);
   }

@@ -25,9 +25,15 @@ const CSS = `
 .swagger-ui .response[data-code$='XX'] .model-example { display: none }
 `;
 
-/** Serves the OpenAPI document at /openapi.json, and Swagger UI with it at /docs. */
-export function serveDocumentation(app: NestExpressApplication): void {
-  SwaggerModule.setup('docs', app, createOpenApiDocument(app), {
+/**
+ * Serves the OpenAPI document at /openapi.json, and Swagger UI with it at /docs.
+ *
+ * @param prefix - path under which another app serves it; empty: the service itself, at the root.
+ */
+export function serveDocumentation(app: NestExpressApplication, prefix: string): void {
+  const document = createOpenApiDocument(app);
+  if (prefix !== '') document.servers = [{ url: prefix }];
+  SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
     customSiteTitle: 'Likeness API',
