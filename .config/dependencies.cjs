@@ -5,7 +5,7 @@
 const ROOMS = ['gallery', 'face', 'inference', 'pipeline', 'models'];
 /** Rooms of one Nest module each. */
 const MODULES =
-  'verification|representation|detection|analysis|galleries|models|admin|health|metrics|deepface';
+  'verification|representation|detection|analysis|galleries|models|admin|health|metrics|deepface|console';
 
 const layers = ROOMS.map((room, i) => ({
   name: `${room}-looks-down`,

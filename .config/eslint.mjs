@@ -36,6 +36,11 @@ export default tseslint.config(
     rules: { '@typescript-eslint/no-require-imports': 'off' },
   },
   {
+    // They run in the browser.
+    files: ['src/server/console/page/*.mjs'],
+    languageOptions: { globals: { ...globals.browser, process: 'off' } },
+  },
+  {
     files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**', '.ci/**'],
     rules: { 'no-console': 'off' },
   },

@@ -8,6 +8,7 @@ import { authenticate } from './http/auth/authenticate';
 import { HideDistancesInterceptor } from './http/auth/hide-distances.interceptor';
 import { deepfaceDialect } from './deepface/dialect';
 import { AppConfig } from './config/app.config';
+import { serveConsole } from './console/console';
 import { Draining } from './health/draining';
 import {
   answerHeaders,
@@ -51,6 +52,7 @@ export function configureApp(app: NestExpressApplication, prefix = ''): void {
   app.use(refuseOtherHosts(config));
   if (config.corsOrigins.length > 0) app.enableCors(corsOptions(config));
   app.use(refuseOtherOrigins(config));
+  app.use(serveConsole(config));
   app.use(deepfaceDialect(config));
   app.use(authenticate(app.get(ApiKeys), config));
   app.use(app.get(Draining).refuseWhileDraining);
