@@ -62,7 +62,7 @@ async function bootstrap(): Promise<void> {
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   await app.listen(port, host);
   if (warning != null) new Logger('Keys').warn(warning);
-  else if (apiKeysFile == null) new Logger('Keys').log('no API keys: only this machine can connect');
+  else if (apiKeysFile == null) new Logger('Keys').log('without API keys, only this machine can connect');
   const { port: openPort } = server.address() as AddressInfo;
   new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${openPort}`);
   if (isTerminal()) process.stdout.write(urlLines(host, openPort));
