@@ -15,7 +15,9 @@ import { readKeyFile } from './server/http/auth/key-file';
 import { claimPort } from './server/claim-port';
 import { loadAppConfig } from './server/config/load-app-config';
 import { FaceError } from './errors';
-import { PinoLogger } from './server/logging/pino-logger';
+import { isTerminal, PinoLogger } from './server/logging/pino-logger';
+import { ERASE_LINE } from './server/logging/terminal-log';
+import { urlLines } from './server/service-urls';
 
 const KEEP_ALIVE_MS = 65_000;
 /** Headers come in one packet or a few: who takes longer holds a connection for nothing. */
@@ -62,13 +64,17 @@ async function bootstrap(): Promise<void> {
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   await app.listen(port, host);
   if (warning != null) new Logger('Keys').warn(warning);
-  const address = server.address() as AddressInfo;
-  new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${address.port}`);
+  else if (apiKeysFile == null) new Logger('Keys').log('without API keys, only this machine can connect');
+  const { port: openPort } = server.address() as AddressInfo;
+  new Logger('Likeness').log(`ready in ${Math.round(performance.now())} ms on port ${openPort}`);
+  if (isTerminal()) process.stdout.write(urlLines(host, openPort));
 }
 
 bootstrap().catch((error: unknown) => {
   const line = error instanceof FaceError ? `${error.code}: ${error.message}` : redact(String(error));
   const causes = error instanceof Error ? describeCauses(error) : '';
+  // A message of progress may still be there.
+  if (isTerminal()) process.stdout.write(ERASE_LINE);
   process.stderr.write(`${line}${causes}\n`);
   process.exit(1);
 });

@@ -1,25 +1,47 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { AnalyzeResponseDto } from '../server/analysis/analysis.dto';
+import type { AnalyzedFaceDto, AnalyzeResponseDto } from '../server/analysis/analysis.dto';
 import { AnalysisService, type Analysis } from '../face/analysis.service';
 import type { AnalyzeCallOptions } from '../face/face-model';
-import { type AnalyzedFace, type Attribute, ATTRIBUTES } from '../pipeline/face.types';
-import { aboutFile, readImage, withFaceModel } from './face-model';
-import { addFaceListOptions, jsonOption, type JsonOption, presentationAttackOption } from './options';
-import { countText, faceJson, faceText, printJson, printLine } from './print';
+import { type Attribute, ATTRIBUTES } from '../pipeline/face.types';
+import { answerImages } from './answer-images';
+import { listImages } from './image-files';
+import { addEngineOptions, type EngineOptions } from './image-task';
+import {
+  examples,
+  addFaceListOptions,
+  imagesArgument,
+  imagesJsonOption,
+  type JsonOption,
+  presentationAttackOption,
+} from './options';
+import { countText, faceJson, faceText, printLine } from './print';
+
+type AnalyzeOptions = AnalyzeCallOptions & EngineOptions & JsonOption;
+
+/** Faces of one image, as the service returns them. */
+type AnalysisAnswer = Omit<AnalyzeResponseDto, 'requestId'>;
 
 export function addAnalyzeCommand(program: Command): void {
   const command = program
     .command('analyze')
-    .description('Estimate the age, gender, expression and race of the faces in a photo.')
-    .argument('<image>', 'image file');
+    .description('Estimate the age, gender, expression and race of the faces in photos.')
+    .addArgument(imagesArgument());
   addFaceListOptions(command)
     .option(
       '--attributes <names>',
       `comma-separated attributes to estimate: ${ATTRIBUTES.join(',')} (default: all of FACE_ATTRIBUTE_MODELS)`,
       attributeNames,
     )
-    .addOption(presentationAttackOption())
-    .addOption(jsonOption())
+    .addOption(presentationAttackOption());
+  addEngineOptions(command, 'photos')
+    .addOption(imagesJsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'likeness analyze photo.jpg --attributes age,gender',
+        'likeness analyze photos/ --json > attributes.jsonl',
+      ),
+    )
     .action(analyze);
 }
 
@@ -30,24 +52,31 @@ function attributeNames(text: string): Attribute[] {
   throw new InvalidArgumentError(`Expected a comma-separated list of ${ATTRIBUTES.join(', ')}.`);
 }
 
-async function analyze(file: string, { json, ...options }: AnalyzeCallOptions & JsonOption): Promise<void> {
-  const image = await readImage(file, 'image');
-  const result = await withFaceModel({ ...options, attributes: true }, (model) =>
-    aboutFile(file, 'image', new AnalysisService(model).analyze(image, options)),
+async function analyze(
+  paths: string[],
+  { json, server, apiKey, concurrency, ...options }: AnalyzeOptions,
+): Promise<void> {
+  await answerImages<AnalysisAnswer>(
+    await listImages(paths),
+    { json, server, apiKey, concurrency },
+    {
+      route: '/v1/analyze',
+      options,
+      needs: { ...options, attributes: true },
+      local: (model) => {
+        const service = new AnalysisService(model);
+        return async ({ image }) => analysisJson(await service.analyze(image, options));
+      },
+    },
+    printAnalysis,
   );
-  if (json) printJson(analysisJson(result));
-  else printAnalysis(file, result);
 }
 
-function analysisJson({
-  faces,
-  unalignedCount: _,
-  ...image
-}: Analysis): Omit<AnalyzeResponseDto, 'requestId'> {
+function analysisJson({ faces, unalignedCount: _, ...image }: Analysis): AnalysisAnswer {
   return { ...image, faces: faces.map((face) => ({ ...face, ...faceJson(face) })) };
 }
 
-function printAnalysis(file: string, { faces, faceCount }: Analysis): void {
+function printAnalysis(file: string, { faces, faceCount }: AnalysisAnswer): void {
   printLine(`${file}: ${countText(faces.length, faceCount)}`);
   for (const face of faces) {
     printLine(`  ${attributesText(face)}; ${faceText(face)}`);
@@ -55,9 +84,9 @@ function printAnalysis(file: string, { faces, faceCount }: Analysis): void {
 }
 
 /** Each estimated attribute with its score. */
-function attributesText(face: AnalyzedFace): string {
+function attributesText(face: AnalyzedFaceDto): string {
   const { age, gender, genderScores, expression, expressionScores, race, raceScores } = face;
-  const scored = (label?: string, scores?: Readonly<Record<string, number>>) =>
+  const scored = <Label extends string>(label?: Label, scores?: Readonly<Record<Label, number>>) =>
     label == null || scores == null ? [] : [`${label} (${scores[label].toFixed(2)})`];
   return [
     ...(age == null ? [] : [`age ${age.toFixed(0)}`]),

@@ -8,11 +8,12 @@ import type { FaceModel } from '../face/face-model';
 import { readStore } from '../face/model-files';
 import { writeAtomically } from '../models/write-atomically';
 import { type CalibrationSet, type CardCalibration, parseModelCard } from '../models/model-card';
-import { aboutFile, readImage, readSettings, withFaceModel } from './face-model';
-import { embedderOption, jsonOption, type JsonOption } from './options';
+import { aboutFile, readSettings, withFaceModel } from './face-model';
+import { embedderOption, examples, jsonOption, type JsonOption } from './options';
 import { findPhotos, PERSON, type PersonPhoto } from './photo-pattern';
 import { printJson, printLine, printTable } from './print';
 import { Progress } from './progress';
+import { readImage } from './read-image';
 import { errorLine } from './report-error';
 
 interface CalibrateOptions extends JsonOption {
@@ -57,13 +58,20 @@ export function addCalibrateCommand(program: Command): void {
     )
     .option('--card <file>', 'with --write: card file to write to instead')
     .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'likeness calibrate --set "staff=photos/{person}/*.jpg"',
+        'likeness calibrate --set "staff=photos/{person}/*.jpg" --set "visitors=more/{person}_*.jpg" --write',
+      ),
+    )
     .action(calibrate);
 }
 
 async function calibrate({ set, detector, embedder, write, card, json }: CalibrateOptions): Promise<void> {
   if (card != null && !write) throw new FaceError('PARAMETER_INVALID', 'Option --card needs --write.');
   const sets = await readSets(set);
-  await withFaceModel({ detector, embedder }, async (model, { workerCount }) => {
+  await withFaceModel({ detector, embedder, isBatch: true }, async (model, { workerCount }) => {
     const progress = new Progress('photos', sets.reduce((sum, { photos }) => sum + photos.length, 0)); // prettier-ignore
     const counted: CountedSet[] = [];
     for (const one of sets) counted.push(await countSet(one, model, workerCount, progress));

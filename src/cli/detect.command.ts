@@ -1,46 +1,71 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { writeFile } from 'node:fs/promises';
 import type { DetectResponseDto } from '../server/detection/detection.dto';
+import type { FaceDto } from '../server/http/dto/face.dto';
 import { FaceError } from '../errors';
 import { DetectionService, type Detection } from '../face/detection.service';
 import type { FaceCallOptions } from '../face/face-model';
 import { imageLimitsOf } from '../face/face.options';
-import type { ImageLimits } from '../pipeline/image/image-limits';
-import { aboutFile, readImage, withFaceModel } from './face-model';
-import { addFaceListOptions, jsonOption, type JsonOption } from './options';
-import { countText, faceJson, faceText, printJson, printLine } from './print';
+import type { FaceDetection } from '../pipeline/face.types';
+import { answerImages } from './answer-images';
+import { readSettings } from './face-model';
+import { listImages } from './image-files';
+import { addEngineOptions, type EngineOptions } from './image-task';
+import { examples, addFaceListOptions, imagesArgument, imagesJsonOption, type JsonOption } from './options';
+import { countText, faceJson, faceText, printLine } from './print';
+import type { NamedImage } from './read-image';
 
-interface DrawOption {
-  draw?: string;
-}
+type DetectOptions = FaceCallOptions & EngineOptions & JsonOption & { draw?: string };
+
+/** Faces of one image, as the service returns them. */
+type DetectionAnswer = Omit<DetectResponseDto, 'requestId'>;
 
 export function addDetectCommand(program: Command): void {
   const command = program
     .command('detect')
-    .description('Detect the faces in a photo. A photo without a face is not an error.')
-    .argument('<image>', 'image file');
-  addFaceListOptions(command)
-    .option(
-      '--draw <out.png>',
-      'write a PNG of the upright photo with boxes, landmarks and detection scores, at most 2048 pixels a side',
-      pngFile,
+    .description('Detect the faces in photos. A photo without a face is not an error.')
+    .addArgument(imagesArgument());
+  addFaceListOptions(command).option(
+    '--draw <out.png>',
+    'write a PNG of the upright photo with boxes, landmarks and detection scores, at most 2048 pixels a side; for one photo',
+    pngFile,
+  );
+  addEngineOptions(command, 'photos')
+    .addOption(imagesJsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'likeness detect photo.jpg --draw faces.png',
+        'likeness detect photos/ --json > faces.jsonl',
+        'cat photo.jpg | likeness detect -',
+      ),
     )
-    .addOption(jsonOption())
     .action(detect);
 }
 
 async function detect(
-  file: string,
-  { json, draw, ...options }: FaceCallOptions & DrawOption & JsonOption,
+  paths: string[],
+  { json, server, apiKey, concurrency, draw, ...options }: DetectOptions,
 ): Promise<void> {
-  const image = await readImage(file, 'image');
-  const result = await withFaceModel(options, async (model, settings) => {
-    const detection = await aboutFile(file, 'image', new DetectionService(model).detect(image, options));
-    if (draw != null) await writeDrawing(draw, image, detection, imageLimitsOf(settings));
-    return detection;
-  });
-  if (json) printJson(detectionJson(result));
-  else printDetection(file, result, draw);
+  const images = await listImages(paths);
+  if (draw != null && images.isList) {
+    throw new FaceError('PARAMETER_INVALID', 'Option --draw needs exactly one image file.');
+  }
+  await answerImages<DetectionAnswer>(
+    images,
+    { json, server, apiKey, concurrency },
+    {
+      route: '/v1/detect',
+      options,
+      needs: options,
+      local: (model) => {
+        const service = new DetectionService(model);
+        return async ({ image }) => detectionJson(await service.detect(image, options));
+      },
+    },
+    (file, answer) => printDetection(file, answer, draw),
+    draw == null ? undefined : (image, { faces }) => writeDrawing(draw, image, faces),
+  );
 }
 
 function pngFile(name: string): string {
@@ -48,15 +73,10 @@ function pngFile(name: string): string {
   throw new InvalidArgumentError('Expected a file name that ends in .png.');
 }
 
-async function writeDrawing(
-  file: string,
-  image: Uint8Array,
-  { faces }: Detection,
-  limits: ImageLimits,
-): Promise<void> {
+async function writeDrawing(file: string, { bytes }: NamedImage, faces: readonly FaceDto[]): Promise<void> {
   // Imported here: no other command needs the decoder.
   const { drawFaces } = await import('../pipeline/image/draw-faces.js');
-  const png = await drawFaces(image, faces, limits);
+  const png = await drawFaces(bytes, faces.map(detectionOf), imageLimitsOf(readSettings()));
   try {
     await writeFile(file, png);
   } catch (error) {
@@ -70,16 +90,18 @@ async function writeDrawing(
   }
 }
 
-function detectionJson({
-  faces,
-  unalignedCount: _,
-  ...image
-}: Detection): Omit<DetectResponseDto, 'requestId'> {
+function detectionOf({ landmarks, ...face }: FaceDto): FaceDetection {
+  if (landmarks == null) return { ...face, landmarks: null };
+  const { imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth } = landmarks;
+  return { ...face, landmarks: [imageLeftEye, imageRightEye, noseTip, imageLeftMouth, imageRightMouth] };
+}
+
+function detectionJson({ faces, unalignedCount: _, ...image }: Detection): DetectionAnswer {
   return { ...image, faces: faces.map(faceJson) };
 }
 
-function printDetection(file: string, { faces, faceCount, ...image }: Detection, drawing?: string): void {
-  const { imageWidth, imageHeight, rotation, detector } = image;
+function printDetection(file: string, answer: DetectionAnswer, drawing?: string): void {
+  const { faces, faceCount, imageWidth, imageHeight, rotation, detector } = answer;
   const turned = rotation === 0 ? '' : `, turned by ${rotation} degrees`;
   printLine(
     `${file}: ${imageWidth} x ${imageHeight}${turned}, ${countText(faces.length, faceCount)}, ${detector ?? 'no detector'}`,

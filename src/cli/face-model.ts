@@ -1,16 +1,20 @@
 import { resolve } from 'node:path';
-import { readFile } from 'node:fs/promises';
 import type { AppConfig } from '../server/config/app.config';
 import { loadAppConfig } from '../server/config/load-app-config';
 import { FaceError } from '../errors';
 import type { FaceModel } from '../face/face-model';
-import { IS_INSTALLED, PACKAGE_MODELS_DIR, resolveFaceOptions } from '../face/face.options';
+import {
+  FACE_OPTION_RANGES,
+  IS_INSTALLED,
+  PACKAGE_MODELS_DIR,
+  resolveFaceOptions,
+} from '../face/face.options';
 import { readStore } from '../face/model-files';
 import { WorkerFaceModel } from '../face/worker-face-model';
 import { machineLimits } from '../inference/machine-limits';
 import type { ModelTask } from '../models/model-card';
 import type { PresentationAttackPolicy } from '../pipeline/face.types';
-import { withNotices } from './print';
+import { printWarning, withNotices } from './print';
 
 /** Models that a command needs. Absent names default to the first of the settings. */
 export interface ModelNeeds {
@@ -20,6 +24,16 @@ export interface ModelNeeds {
   attributes?: boolean;
   /** @defaultValue that of the settings */
   presentationAttack?: PresentationAttackPolicy;
+  /**
+   * Many images: with `auto` there is a worker per core.
+   * @defaultValue false
+   */
+  isBatch?: boolean;
+  /**
+   * Images repeat: their answers are cached, up to FACE_CACHE_BYTES.
+   * @defaultValue false
+   */
+  isCached?: boolean;
 }
 
 /** Settings of a command, with `auto` resolved. */
@@ -27,17 +41,19 @@ export type CommandSettings = AppConfig['face'] & { workerCount: number; intraOp
 
 /**
  * Reads the settings from the environment. If FACE_WORKER_COUNT and FACE_INTRA_OP_THREADS are absent or `auto`, one
- * worker uses all cores, which is fastest for a single image.
+ * worker uses all cores, which is fastest for a single image; for many images there is a worker per core.
  *
  * @throws {FaceError} FACE_OPTIONS_INVALID naming the variable.
  */
-export function readSettings(): CommandSettings {
+export function readSettings(isBatch = false): CommandSettings {
   const { face } = readConfig();
+  const { cores } = machineLimits();
+  const [workers, threads] = isBatch ? [cores, 1] : [1, cores];
   return {
     ...face,
     modelDirs: face.modelDirs.map((dir) => resolve(dir)),
-    workerCount: face.workerCount === 'auto' ? 1 : face.workerCount,
-    intraOpThreads: face.intraOpThreads === 'auto' ? machineLimits().cores : face.intraOpThreads,
+    workerCount: face.workerCount === 'auto' ? workers : face.workerCount,
+    intraOpThreads: face.intraOpThreads === 'auto' ? threads : face.intraOpThreads,
   };
 }
 
@@ -73,12 +89,16 @@ export async function withFaceModel<T>(
   needs: ModelNeeds,
   work: (model: FaceModel, settings: CommandSettings) => Promise<T>,
 ): Promise<T> {
-  const settings = readSettings();
+  const { face: config } = readConfig();
+  const settings = readSettings(needs.isBatch);
   await checkNames(needs, settings.modelDirs);
   const policy = needs.presentationAttack ?? settings.presentationAttack;
   const attackModels = policy === 'off' ? [] : settings.attackModels;
   const options = resolveFaceOptions({
     ...settings,
+    // `auto` fits the workers into the memory budget.
+    ...(needs.isBatch ? { workerCount: config.workerCount, intraOpThreads: config.intraOpThreads } : {}),
+    ...(needs.isCached ? { cache: 'memory', cacheTtlMs: FACE_OPTION_RANGES.cacheTtlMs[1] } : {}),
     detectors: [needs.detector ?? settings.detectors[0]],
     embedders: [needs.embedder ?? settings.embedders[0]],
     attributeModels: needs.attributes ? settings.attributeModels : [],
@@ -92,7 +112,7 @@ export async function withFaceModel<T>(
       onProgress: ({ stage, model, done, total }) =>
         tell(`${STAGE_DONE[stage]} ${model} (${done} of ${total})`),
       onNotice: ({ level, message }) => {
-        if (level === 'warn') process.stderr.write(`${message}\n`);
+        if (level === 'warn') printWarning(message);
       },
     }),
   );
@@ -118,33 +138,6 @@ async function checkNames({ detector, embedder }: ModelNeeds, modelDirs: readonl
   };
   check('detector', detector, 'detect');
   check('embedder', embedder, 'embed');
-}
-
-const READ_PROBLEMS: Partial<Record<string, string>> = {
-  ENOENT: 'no such file',
-  ENOTDIR: 'no such file',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a folder',
-};
-
-/**
- * Reads an image from the disk.
- *
- * @param argument - name of the command's argument, for the error.
- * @throws {FaceError} IMAGE_MISSING with the name of the argument and of the file.
- */
-export async function readImage(file: string, argument: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
-    throw new FaceError(
-      'IMAGE_MISSING',
-      `The file ${JSON.stringify(file)} given as ${argument} cannot be read: ${READ_PROBLEMS[code] ?? code}.`,
-      { field: argument, file },
-      { cause: error },
-    );
-  }
 }
 
 /** Adds the file name to errors of `work`. The user typed that name, so it may be shown. */

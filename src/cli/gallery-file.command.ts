@@ -7,7 +7,7 @@ import { FaceError } from '../errors';
 import { EXPORT_FORMATS, type ExportFormat } from '../gallery/backup/gallery-file';
 import type { ImportSummary } from '../gallery/backup/import-gallery';
 import { galleryOption, type GalleryOption, adminPath, unusable } from './gallery-options';
-import { jsonOption, type JsonOption } from './options';
+import { examples, jsonOption, type JsonOption } from './options';
 import { printJson, printLine, withNotices } from './print';
 import { addServerOption, askServer, callServer, type ServerOption } from './server-client';
 
@@ -29,6 +29,7 @@ export function addGalleryFileCommands(gallery: Command): void {
         .choices(EXPORT_FORMATS)
         .default('jsonl'),
     )
+    .addHelpText('after', examples('likeness gallery export staff.jsonl --gallery staff'))
     .action(exportToFile);
   addServerOption(gallery.command('restore'))
     .description(

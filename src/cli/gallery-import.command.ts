@@ -1,8 +1,7 @@
 import { type Command, Option } from 'commander';
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
-import { FaceError, type FaceErrorCode } from '../errors';
+import { FaceError } from '../errors';
 import type {
   EnrolledItemDto,
   EnrollmentListResponseDto,
@@ -11,14 +10,14 @@ import type {
 } from '../server/galleries/enroll.dto';
 import { ENROLLMENT_GATES, type EnrollmentGate } from '../gallery/gallery.types';
 import { FACE_SELECTIONS } from '../pipeline/face.types';
-import { readImage } from './face-model';
 import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
-import { integer, jsonOption, type JsonOption } from './options';
+import { examples, integer, jsonOption, type JsonOption } from './options';
 import { listPeople, type PersonFile } from './people-folder';
 import { printJson, printLine } from './print';
 import { Progress } from './progress';
+import { readImage } from './read-image';
 import { errorJson, errorLine, EXIT_ERROR } from './report-error';
-import { addServerOption, askServer, type ServerOption } from './server-client';
+import { addServerOption, askServer, isTransient, patiently, type ServerOption } from './server-client';
 
 interface ImportOptions extends ServerOption, GalleryOption, JsonOption {
   gate?: EnrollmentGate;
@@ -34,15 +33,6 @@ interface Refusal {
 /** Images in one call: the default of FACE_MAX_IMAGES. */
 const BATCH = 16;
 const MAX_BATCH = 256;
-
-/** Transient errors, which are retried. */
-const TRANSIENT: readonly FaceErrorCode[] = [
-  'QUEUE_FULL',
-  'CALLER_QUEUE_FULL',
-  'INFERENCE_TIMEOUT',
-  'GALLERY_STORE_FAILED',
-];
-const MAX_ATTEMPTS = 8;
 
 export function addGalleryImportCommand(gallery: Command): void {
   const command = gallery
@@ -66,6 +56,7 @@ export function addGalleryImportCommand(gallery: Command): void {
     )
     .option('--batch <count>', 'photos per request, at most FACE_MAX_IMAGES', integer(1, MAX_BATCH), BATCH)
     .addOption(jsonOption())
+    .addHelpText('after', examples('likeness gallery import ./people --gallery staff'))
     .action(importFolder);
 }
 
@@ -127,23 +118,17 @@ async function enroll(
     form.append('image', new Blob([new Uint8Array(image)]), basename(batch[i].file)),
   );
   const headers = { 'Idempotency-Key': keyOf(batch, images) };
-  for (let attempt = 1; ; attempt++) {
-    const isLast = attempt === MAX_ATTEMPTS;
-    try {
+  return patiently(
+    async () => {
       const path = `${galleryPath(gallery)}/enroll`;
       const { results } = await askServer<EnrollmentListResponseDto>({ server, apiKey }, 'POST', path, {
         headers,
         body: form,
       });
-      const outcomes = results.map((result) => ('error' in result ? toError(result) : result.status));
-      const passing = outcomes.find(isTransient);
-      if (passing == null || isLast) return outcomes;
-      await wait(passing, attempt);
-    } catch (error) {
-      if (!isTransient(error) || isLast) throw error;
-      await wait(error, attempt);
-    }
-  }
+      return results.map((result) => ('error' in result ? toError(result) : result.status));
+    },
+    (outcomes) => outcomes.find(isTransient),
+  );
 }
 
 /** Idempotency key that depends only on the photos and subject ids, so that a later run sends the same one. */
@@ -157,13 +142,4 @@ function keyOf(batch: readonly PersonFile[], images: readonly Uint8Array[]): str
 
 function toError({ error: { code, message, details } }: RefusedItemDto): FaceError {
   return new FaceError(code, message, details);
-}
-
-function isTransient(value: unknown): value is FaceError {
-  return value instanceof FaceError && TRANSIENT.includes(value.code);
-}
-
-async function wait({ details }: FaceError, attempt: number): Promise<void> {
-  const seconds = typeof details.retryAfterSeconds === 'number' ? details.retryAfterSeconds : attempt;
-  await setTimeout(seconds * 1000);
 }

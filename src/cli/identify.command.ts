@@ -3,10 +3,10 @@ import { basename } from 'node:path';
 import { FaceError } from '../errors';
 import { TARGET_RANGE } from '../face/thresholds';
 import type { IdentifyResponseDto } from '../server/galleries/identify.dto';
-import { readImage } from './face-model';
 import { galleryOption, type GalleryOption, galleryPath } from './gallery-options';
-import { addDetectorOptions, decimal, integer, jsonOption, type JsonOption } from './options';
+import { addDetectorOptions, decimal, examples, integer, jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';
+import { readInput } from './read-image';
 import { addServerOption, askServer, type ServerOption } from './server-client';
 
 interface IdentifyCommandOptions extends ServerOption, GalleryOption, JsonOption {
@@ -21,7 +21,7 @@ export function addIdentifyCommand(program: Command): void {
     .description(
       'Identify the people in a photo against a gallery of a running service. Exit codes: 0 at least one is known, 1 nobody is known, 2 error.',
     )
-    .argument('<probe>', 'image file');
+    .argument('<probe>', 'image file, or - for standard input');
   addServerOption(addDetectorOptions(command, 'best'))
     .addOption(galleryOption())
     .option('--limit <count>', 'maximum number of candidates per face (default: 5)', integer(1, 100))
@@ -37,6 +37,13 @@ export function addIdentifyCommand(program: Command): void {
     )
     .option('--filter <json>', 'subjects to search by metadata, for example {"department":"it"}', jsonText)
     .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'likeness identify door.jpg --gallery staff',
+        `likeness identify group.jpg --gallery staff --face-selection all --filter '{"department":"it"}'`,
+      ),
+    )
     .action(identify);
 }
 
@@ -45,7 +52,8 @@ async function identify(
   { json, server, apiKey, gallery, ...options }: IdentifyCommandOptions,
 ): Promise<void> {
   const form = new FormData();
-  form.append('probe', new Blob([new Uint8Array(await readImage(file, 'probe'))]), basename(file));
+  const { bytes } = await readInput(file, 'probe');
+  form.append('probe', new Blob([new Uint8Array(bytes)]), basename(file));
   for (const [name, value] of Object.entries(options)) form.append(name, String(value));
   const path = `${galleryPath(gallery)}/identify`;
   const { requestId: _requestId, ...answer } = await askServer<IdentifyResponseDto>(

@@ -15,7 +15,7 @@ import {
 import { FaceError } from '../errors';
 import { galleryIdProblem } from '../gallery/gallery-rules';
 import { writeSecretAtomically } from '../models/write-atomically';
-import { integer, jsonOption, type JsonOption } from './options';
+import { examples, integer, jsonOption, type JsonOption } from './options';
 import { printJson, printLine, printTable } from './print';
 
 interface FileOption extends JsonOption {
@@ -67,6 +67,13 @@ export function addKeysCommand(program: Command): void {
     )
     .addOption(fileOption())
     .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'likeness keys create front-door --scopes verify --file keys.json',
+        'likeness keys create visitor --scopes verify,identify --galleries staff --expires 90d --file keys.json',
+      ),
+    )
     .action(createKey);
   keys
     .command('list')

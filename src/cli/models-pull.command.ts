@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { readStore } from '../face/model-files';
 import { type PulledModel, pullModels } from '../model-tools/pull/pull-models';
 import { folderForModels, readConfig, readSettings } from './face-model';
-import { jsonOption, type JsonOption } from './options';
+import { examples, jsonOption, type JsonOption } from './options';
 import { printJson, printLine } from './print';
 import { describeBytes, Progress } from './progress';
 
@@ -28,7 +28,11 @@ export function addModelsPullCommand(models: Command): void {
     .addOption(jsonOption())
     .addHelpText(
       'after',
-      '\nFACE_MODEL_MIRROR_URL sets your own server as the source of files. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are respected.',
+      '\nFACE_MODEL_MIRROR_URL sets your own server as the source of files. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are respected.\n' +
+        examples(
+          'likeness models pull yunet sface',
+          'likeness models pull scrfd-10g arcface-w600k-r50 --accept-license',
+        ),
     )
     .action(pull);
 }

@@ -1,37 +1,9 @@
-import { Command } from 'commander';
-import { addAnalyzeCommand } from './analyze.command';
-import { addCalibrateCommand } from './calibrate.command';
-import { addDetectCommand } from './detect.command';
-import { addGalleryCommand } from './gallery.command';
-import { addIdentifyCommand } from './identify.command';
-import { addKeysCommand } from './keys.command';
-import { addModelsCommand } from './models.command';
+import type { Command } from 'commander';
 import { decimal, integer } from './options';
-import { addRepresentCommand } from './represent.command';
-import { addVerifyCommand } from './verify.command';
+import { createProgram } from './program';
 
 const DAY_MS = 86_400_000;
 const DIGEST = 'ab'.repeat(32);
-
-/** Commands of the program whose actions do nothing. */
-function createProgram(): Command {
-  const program = new Command('likeness')
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined, outputError: () => undefined });
-  for (const add of [
-    addAnalyzeCommand,
-    addCalibrateCommand,
-    addDetectCommand,
-    addGalleryCommand,
-    addIdentifyCommand,
-    addKeysCommand,
-    addModelsCommand,
-    addRepresentCommand,
-    addVerifyCommand,
-  ])
-    add(program);
-  return program;
-}
 
 /** Options of a command, as its action would receive them. */
 function optionsOf(line: readonly string[]): Record<string, unknown> {
@@ -102,6 +74,16 @@ describe('options of commands', () => {
     ],
     [['analyze', 'a.jpg', '--attributes', 'age, gender,age'], { attributes: ['age', 'gender'] }],
     [['represent', 'a.jpg', '--no-align', '--json'], { align: false, json: true }],
+    [['detect', 'a.jpg', '-', 'photos', '--concurrency', '16'], { concurrency: 16 }],
+    [
+      ['analyze', '-', '--server', 'http://localhost:3000', '--api-key', 'k'],
+      { server: 'http://localhost:3000', apiKey: 'k' },
+    ],
+    [
+      ['verify', '--pairs', 'p.csv', '--format', 'jsonl', '--out', 'r.jsonl'],
+      { pairs: 'p.csv', format: 'jsonl', out: 'r.jsonl' },
+    ],
+    [['serve', '--port', '0', '--host', '::1'], { port: 0, host: '::1' }],
     [
       ['verify', 'a.jpg', 'b.jpg', '--metric', 'euclidean', '--threshold', '0.5'],
       { metric: 'euclidean', threshold: 0.5 },
@@ -143,6 +125,10 @@ describe('options of commands', () => {
     [['verify', 'a.jpg', 'b.jpg', '--metric', 'manhattan'], '--metric'],
     [['verify', 'a.jpg', 'b.jpg', '--threshold', '-0.1'], '--threshold'],
     [['verify', 'a.jpg', 'b.jpg', '--target-fmr', '0'], '--target-fmr'],
+    [['verify', '--pairs', 'p.csv', '--format', 'xml'], '--format'],
+    [['detect', 'a.jpg', '--concurrency', '0'], '--concurrency'],
+    [['serve', '--port', '65536'], '--port'],
+    [['serve', '--port', 'http'], '--port'],
     [['identify', 'a.jpg', '--limit', '101'], '--limit'],
     [['identify', 'a.jpg', '--threshold', '2.1'], '--threshold'],
     [['identify', 'a.jpg', '--filter', '{a:1}'], '--filter'],
@@ -169,8 +155,8 @@ describe('options of commands', () => {
 
   it.each<[string[], string, string]>([
     [['detect'], 'commander.missingArgument', 'image'],
-    [['verify', 'a.jpg'], 'commander.missingArgument', 'reference'],
-    [['detect', 'a.jpg', 'b.jpg'], 'commander.excessArguments', 'detect'],
+    [['represent'], 'commander.missingArgument', 'image'],
+    [['verify', 'a.jpg', 'b.jpg', 'c.jpg'], 'commander.excessArguments', 'verify'],
     [['detect', 'a.jpg', '--treshold', '1'], 'commander.unknownOption', '--treshold'],
     [['detect', 'a.jpg', '--max-faces'], 'commander.optionMissingArgument', '--max-faces'],
     [['keys', 'create', 'door'], 'commander.missingMandatoryOptionValue', '--scopes'],

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { FACE_OPTION_RANGES } from '../face/face.options';
 import { FACE_SELECTIONS, PRESENTATION_ATTACK_POLICIES, WHOLE_IMAGE_MODES } from '../pipeline/face.types';
 
@@ -9,6 +9,26 @@ export interface JsonOption {
 
 export function jsonOption(): Option {
   return new Option('--json', 'write one JSON document to stdout, errors included, and nothing else');
+}
+
+/** {@link jsonOption} of the commands that answer for each of several images. */
+export function imagesJsonOption(): Option {
+  return new Option(
+    '--json',
+    'write JSON to stdout, errors included, and nothing else: a document for one image, a line for each of several',
+  );
+}
+
+export function imagesArgument(): Argument {
+  return new Argument(
+    '<image...>',
+    'image files, folders (all their images), or - for standard input; if one of several fails, the others are still processed (exit code 2)',
+  );
+}
+
+/** Examples for the end of the help of a command. */
+export function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
 }
 
 /** Parses a decimal number in [min, max]. */

@@ -1,6 +1,5 @@
-import { readdir } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { FaceError } from '../errors';
+import { join } from 'node:path';
+import { isImageName, listFolder } from './image-files';
 
 /** A photo of a person. */
 export interface PersonFile {
@@ -8,8 +7,6 @@ export interface PersonFile {
   subjectId: string;
   file: string;
 }
-
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.tif', '.tiff'];
 
 /**
  * Lists the photos of a tree with one folder per person, in the order of their names.
@@ -20,33 +17,17 @@ const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.t
 export async function listPeople(folder: string): Promise<{ photos: PersonFile[]; skipped: string[] }> {
   const photos: PersonFile[] = [];
   const skipped: string[] = [];
-  for (const person of await entries(folder)) {
+  for (const person of await listFolder(folder)) {
     const path = join(folder, person.name);
     if (!person.isDirectory()) {
       skipped.push(path);
       continue;
     }
-    for (const entry of await entries(path)) {
+    for (const entry of await listFolder(path)) {
       const file = join(path, entry.name);
-      const isImage = entry.isFile() && IMAGE_EXTENSIONS.includes(extname(entry.name).toLowerCase());
-      if (isImage) photos.push({ subjectId: person.name, file });
+      if (entry.isFile() && isImageName(entry.name)) photos.push({ subjectId: person.name, file });
       else skipped.push(file);
     }
   }
   return { photos, skipped };
-}
-
-/** Directory entries without hidden ones, which file managers do not show. */
-async function entries(folder: string) {
-  try {
-    const all = await readdir(folder, { withFileTypes: true });
-    return all.filter(({ name }) => !name.startsWith('.')).sort((a, b) => (a.name < b.name ? -1 : 1));
-  } catch (error) {
-    throw new FaceError(
-      'IMAGE_MISSING',
-      `The folder ${JSON.stringify(folder)} cannot be read: ${(error as NodeJS.ErrnoException).code}.`,
-      { file: folder },
-      { cause: error },
-    );
-  }
 }

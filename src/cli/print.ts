@@ -1,8 +1,10 @@
 import type { FaceDto } from '../server/http/dto/face.dto';
 import type { FaceDetection, Landmarks } from '../pipeline/face.types';
 
-/** Shorter work prints no notices. */
+/** Shorter work shows no notices. */
 const QUIET_MS = 1000;
+/** Control sequence of terminals that erases from the cursor to the end of the line. */
+const ERASE_LINE = '\x1b[K';
 
 export function printLine(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -26,29 +28,39 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
   }
 }
 
+/** Prints a warning on stderr, over a notice that is shown there. */
+export function printWarning(message: string): void {
+  process.stderr.write(`${process.stderr.isTTY ? `\r${ERASE_LINE}` : ''}${message}\n`);
+}
+
 /**
- * Runs `work` and reports its progress on stderr: nothing in the first second, then the latest step and each later one.
+ * Runs `work` and shows its latest step on stderr if that is a terminal: nothing in the first second, then one line, which
+ * disappears at the end.
  *
  * @param first - the notice if no step was done in that second.
  */
 export async function withNotices<T>(
   first: string,
   work: (tell: (step: string) => void) => Promise<T>,
+  out: Pick<NodeJS.WriteStream, 'write' | 'isTTY'> & { columns?: number } = process.stderr,
 ): Promise<T> {
+  if (!out.isTTY) return work(() => undefined);
   let latest = first;
   let isLate = false;
-  const write = (text: string) => process.stderr.write(`${text}\n`);
+  // A wrapped line cannot be overwritten.
+  const show = () => out.write(`\r${ERASE_LINE}${latest.slice(0, (out.columns || Infinity) - 1)}`);
   const timer = setTimeout(() => {
     isLate = true;
-    write(latest);
+    show();
   }, QUIET_MS);
   try {
     return await work((step) => {
       latest = step;
-      if (isLate) write(step);
+      if (isLate) show();
     });
   } finally {
     clearTimeout(timer);
+    if (isLate) out.write(`\r${ERASE_LINE}`);
   }
 }
 
@@ -74,7 +86,7 @@ function landmarksJson([
 }
 
 /** Text output: box in whole pixels, scores with two digits. */
-export function faceText({ box, detectionScore, presentationAttack }: FaceDetection): string {
+export function faceText({ box, detectionScore, presentationAttack }: FaceDto): string {
   const [x, y, width, height] = [box.x, box.y, box.width, box.height].map(Math.round);
   const text = `${width} x ${height} at (${x}, ${y}), detection score ${detectionScore.toFixed(2)}`;
   if (presentationAttack == null) return text;

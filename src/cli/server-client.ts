@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { setTimeout } from 'node:timers/promises';
 import { FACE_ERRORS, FaceError, type FaceErrorCode } from '../errors';
 
 /** Options of every command that talks to a running service. */
@@ -51,6 +52,50 @@ export async function askServer<Answer>(
   return answer as Answer;
 }
 
+/** Transient errors: the same request can succeed later. */
+const TRANSIENT: readonly FaceErrorCode[] = [
+  'QUEUE_FULL',
+  'CALLER_QUEUE_FULL',
+  'RATE_LIMIT_EXCEEDED',
+  'INFERENCE_TIMEOUT',
+  'GALLERY_STORE_FAILED',
+];
+const MAX_ATTEMPTS = 8;
+
+export function isTransient(value: unknown): value is FaceError {
+  return value instanceof FaceError && TRANSIENT.includes(value.code);
+}
+
+/**
+ * Repeats work after transient errors, and waits as long as they say.
+ *
+ * @param errorIn - finds a transient error in an answer.
+ * @returns what the last attempt returned.
+ * @throws what the last attempt threw.
+ */
+export async function patiently<Answer>(
+  work: () => Promise<Answer>,
+  errorIn: (answer: Answer) => FaceError | undefined = () => undefined,
+): Promise<Answer> {
+  for (let attempt = 1; ; attempt++) {
+    const isLast = attempt === MAX_ATTEMPTS;
+    try {
+      const answer = await work();
+      const error = errorIn(answer);
+      if (error == null || isLast) return answer;
+      await wait(error, attempt);
+    } catch (error) {
+      if (!isTransient(error) || isLast) throw error;
+      await wait(error, attempt);
+    }
+  }
+}
+
+async function wait({ details }: FaceError, attempt: number): Promise<void> {
+  const seconds = typeof details.retryAfterSeconds === 'number' ? details.retryAfterSeconds : attempt;
+  await setTimeout(seconds * 1000);
+}
+
 /** As {@link askServer}, but returns the raw response. */
 export async function callServer(
   { server, apiKey }: ServerOption,
@@ -62,10 +107,11 @@ export async function callServer(
   if (key && !/^[\x21-\x7e]+$/.test(key)) {
     throw new FaceError('PARAMETER_INVALID', 'The API key must consist of ASCII characters without spaces.');
   }
+  const url = urlOf(server, path);
   const isJson = body != null && !(body instanceof FormData) && !(body instanceof ReadableStream);
   let response: Response;
   try {
-    response = await fetch(new URL(path, server), {
+    response = await fetch(url, {
       method,
       headers: {
         ...(key ? { authorization: `Bearer ${key}` } : {}),
@@ -86,6 +132,17 @@ export async function callServer(
     throw new FaceError(error.code, error.message, error.details);
   }
   throw strangeAnswer({ server }, response);
+}
+
+/** The URL of a path of the service, which can itself be below a path of its host. */
+function urlOf(server: string, path: string): URL {
+  if (/^https?:\/\//i.test(server) && URL.canParse(server)) {
+    return new URL(path.replace(/^\//, ''), server.replace(/\/*$/, '/'));
+  }
+  throw new FaceError(
+    'PARAMETER_INVALID',
+    `Expected a URL such as ${DEFAULT_SERVER} for --server but received ${JSON.stringify(server)}.`,
+  );
 }
 
 function strangeAnswer({ server }: ServerOption, { status }: Response): FaceError {

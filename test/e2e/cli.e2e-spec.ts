@@ -12,6 +12,11 @@ const sample = (number: number | string) =>
   join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${number}.jpg`);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const likeness = (...args: string[]) => startCli(args).ended;
+const jsonLines = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 describe('likeness', () => {
   jest.setTimeout(60_000);
@@ -109,9 +114,9 @@ describe('likeness', () => {
 
   describe('verify', () => {
     it('exits with 0 for the same photo twice', async () => {
-      const { code, stdout } = await likeness('verify', sample(1), sample(1));
+      const { code, stdout, stderr } = await likeness('verify', sample(1), sample(1));
       expect(stdout).toMatch(/^verified\ncosine distance 0\.0000, within the threshold of 0\.\d+\n/);
-      expect(code).toBe(0);
+      expect([code, stderr]).toEqual([0, '']);
     });
 
     it('exits with 1 for different people, and answers as the service does', async () => {
@@ -147,6 +152,12 @@ describe('likeness', () => {
       ['an unknown metric', [sample(1), sample(1), '--metric', 'taxi'], /^PARAMETER_INVALID: .*'taxi'/],
       ['an unknown option', [sample(1), sample(1), '--treshold', '1'], /^PARAMETER_INVALID: /],
       ['a missing argument', [sample(1)], /^PARAMETER_INVALID: .*'reference'/],
+      ['standard input twice', ['-', '-'], /^PARAMETER_INVALID: Standard input/],
+      ['no bytes on standard input', ['-', sample(1)], /^IMAGE_EMPTY: Standard input, given as probe/],
+      ['images beside pairs', [sample(1), '--pairs', 'x.csv'], /^PARAMETER_INVALID: .*not both/],
+      ['pairs that are not there', ['--pairs', 'x.csv'], /^PARAMETER_INVALID: .*"x\.csv" given as --pairs/],
+      ['a format without pairs', ['--format', 'csv'], /^PARAMETER_INVALID: Option --format needs --pairs/],
+      ['a server that is no URL', [sample(1), sample(1), '--server', 'here'], /^PARAMETER_INVALID: .*"here"/],
     ])('exits with 2 and one line for %s', async (_name, args, line) => {
       const { code, stdout, stderr } = await likeness('verify', ...args);
       expect(stderr).toMatch(line);
@@ -184,6 +195,29 @@ describe('likeness', () => {
     });
   });
 
+  it('verifies pairs, and computes a photo that repeats once', async () => {
+    const pairs = join(folder, 'pairs.csv');
+    await symlink(sample(1), join(folder, 'one.jpg'));
+    const rows = ['one.jpg,one.jpg', `one.jpg,${sample(5)}`, 'one.jpg,pairs.csv'];
+    await writeFile(pairs, ['probe,reference', ...rows].join('\n'));
+    const { code, stdout, stderr } = await likeness('verify', '--pairs', pairs, '--format', 'jsonl');
+    const lines = jsonLines(stdout) as {
+      result?: { verified: boolean; timings: Record<string, { cache: string }> };
+      error?: { code: string };
+    }[];
+    expect(lines.map(({ result, error }) => result?.verified ?? error?.code)).toEqual([
+      true,
+      false,
+      'IMAGE_UNSUPPORTED',
+    ]);
+    const sources = lines.flatMap(({ result }) =>
+      Object.values(result?.timings ?? {}).map(({ cache }) => cache),
+    );
+    expect(sources.filter((source) => source === 'miss')).toHaveLength(2);
+    expect(stderr).toMatch(/3 pairs: 1 verified, 1 not verified, 1 errors\n$/);
+    expect(code).toBe(2);
+  });
+
   describe('represent', () => {
     it('answers with embeddings', async () => {
       const { code, stdout } = await likeness('represent', sample(2), '--json', '--max-faces', '1');
@@ -196,11 +230,10 @@ describe('likeness', () => {
 
     it('goes on with the other images where one fails, and then exits with 2', async () => {
       const { code, stdout } = await likeness('represent', '--json', sample(2), 'nowhere.jpg', sample(3));
-      const { results } = JSON.parse(stdout);
-      expect(results).toMatchObject([
-        { index: 0, file: sample(2), faceCount: expect.any(Number) },
-        { index: 1, file: 'nowhere.jpg', error: { code: 'IMAGE_MISSING' } },
-        { index: 2, file: sample(3), faceCount: expect.any(Number) },
+      expect(jsonLines(stdout)).toMatchObject([
+        { file: sample(2), faceCount: expect.any(Number) },
+        { file: 'nowhere.jpg', error: { code: 'IMAGE_MISSING' } },
+        { file: sample(3), faceCount: expect.any(Number) },
       ]);
       expect(code).toBe(2);
     });
@@ -224,7 +257,9 @@ describe('likeness', () => {
       expect(code).toBe(0);
     });
 
-    it('refuses to draw into a file of another kind or in no folder', async () => {
+    it('refuses to draw several photos, into a file of another kind or in no folder', async () => {
+      const several = await likeness('detect', sample(1), sample(2), '--draw', 'faces.png');
+      expect(several.stderr).toMatch(/^PARAMETER_INVALID: Option --draw needs exactly one image file/);
       const jpeg = await likeness('detect', sample(1), '--draw', 'faces.jpg');
       expect(jpeg.stderr).toMatch(/^PARAMETER_INVALID: .*'faces\.jpg'/);
       const nowhere = await likeness('detect', sample(1), '--draw', join(folder, 'none', 'faces.png'));
@@ -386,7 +421,9 @@ describe('likeness', () => {
   });
 
   it('serves until SIGTERM', async () => {
-    const { child, ended } = startCli(['serve'], { PORT: '0', HOST: '127.0.0.1', FACE_WORKER_COUNT: '1' });
+    const args = ['serve', '--port', '0', '--host', '127.0.0.1'];
+    // The options take precedence; this port cannot be opened.
+    const { child, ended } = startCli(args, { PORT: '99999', HOST: '192.0.2.1', FACE_WORKER_COUNT: '1' });
     const port = await new Promise<string>((resolve) => {
       let log = '';
       child.stdout.on('data', (text: string) => {
@@ -397,6 +434,9 @@ describe('likeness', () => {
     });
     const { status } = await fetch(`http://127.0.0.1:${port}/health/ready`);
     expect(status).toBe(200);
+    const second = await likeness('serve', '--port', port);
+    expect([second.code, second.stdout]).toEqual([1, '']);
+    expect(second.stderr).toMatch(/^FACE_OPTIONS_INVALID: PORT: port \d+ is in use\..*\n$/);
     child.kill('SIGTERM');
     await ended;
   });
@@ -422,16 +462,56 @@ describe('likeness', () => {
     expect([help.code, version.code, none.code]).toEqual([0, 0, 2]);
   });
 
-  describe('models of a running service', () => {
+  describe('with a running service', () => {
     const ADMIN_KEY = 'a-key-of-the-test-suite';
     let service: RunningService;
-    beforeAll(async () => (service = await startService({ ADMIN_KEY, FACE_ATTRIBUTE_MODELS: '' })));
+    beforeAll(async () => {
+      service = await startService({ ADMIN_KEY, FACE_ATTRIBUTE_MODELS: '', FACE_CACHE: 'memory' });
+    });
     afterAll(() => service?.stop());
+
+    it('lets it compare two photos, one of them from standard input', async () => {
+      const args = ['verify', '-', sample(1), '--server', service.url, '--json'];
+      const { child, ended } = startCli(args, { ADMIN_KEY }, 'pipe');
+      child.stdin?.end(await readFile(sample(1)));
+      const { code, stdout, stderr } = await ended;
+      const { requestId, ...answer } = JSON.parse(stdout) as Record<string, unknown>;
+      expect(answer).toMatchObject({ verified: true, embedder: 'mobilefacenet-512', images: {} });
+      expect([code, stderr, requestId]).toEqual([0, '', undefined]);
+      const text = await likeness('verify', sample(1), sample(5), '--server', service.url);
+      expect(text.stdout).toMatch(/^not verified\ncosine distance 1\.\d+, over the threshold of 0\.\d+\n/);
+      expect([text.code, text.stderr]).toEqual([1, '']);
+    });
+
+    it('answers for folders as without one', async () => {
+      const photos = join(folder, 'photos');
+      await mkdir(photos);
+      for (const number of [1, 5]) await symlink(sample(number), join(photos, `${number}.jpg`));
+      await writeFile(join(photos, '3.png'), 'no image');
+      const png = join(folder, 'remote.png');
+      const [here, there, drawn, refused] = await Promise.all([
+        likeness('detect', photos, '--json'),
+        likeness('detect', photos, '--json', '--server', service.url),
+        likeness('detect', sample(1), '--draw', png, '--server', service.url),
+        likeness('analyze', sample(1), '--server', service.url),
+      ]);
+      const withoutTimings = (text: string) => jsonLines(text).map(({ timings: _, ...line }) => line);
+      const lines = withoutTimings(there.stdout);
+      expect(lines).toMatchObject([
+        { file: join(photos, '1.jpg'), faceCount: 3 },
+        { file: join(photos, '3.png'), error: { code: 'IMAGE_UNSUPPORTED' } },
+        { file: join(photos, '5.jpg'), faceCount: expect.any(Number) },
+      ]);
+      expect(withoutTimings(here.stdout)).toEqual(lines);
+      expect([here.code, there.code, drawn.code, refused.code]).toEqual([2, 2, 0, 2]);
+      expect((await sharp(await readFile(png)).metadata()).format).toBe('png');
+      expect(refused.stderr).toMatch(/^MODEL_NOT_LOADED: /);
+    });
 
     const models = (...args: string[]) =>
       startCli(['models', ...args], { ADMIN_KEY, LIKENESS_SERVER: service.url }).ended;
 
-    it('are listed, loaded, warmed, swapped and unloaded', async () => {
+    it('lists, loads, warms, swaps and unloads its models', async () => {
       const listed = await startCli(['models', 'list', '--server', service.url], { ADMIN_KEY }).ended;
       expect(listed.stdout).toMatch(/^mobilefacenet-512 +embed +loaded +yes +2 /m);
       expect(listed.stdout).toMatch(/^age-gender +age-gender +available +no +0 /m);
@@ -453,7 +533,7 @@ describe('likeness', () => {
       ]);
     });
 
-    it('report what the service refuses, and that there is none', async () => {
+    it('reports what it refuses, and that there is none', async () => {
       const refused = await models('unload', 'mobilefacenet-512', '--json');
       expect([refused.code, JSON.parse(refused.stdout).error.code]).toEqual([2, 'MODEL_IN_USE']);
       const unknown = await models('load', 'nobody');

@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { rootDir } from './paths';
 
 export interface CliResult {
@@ -18,11 +18,12 @@ const noSettings = Object.fromEntries(
 export function startCli(
   args: string[],
   env: NodeJS.ProcessEnv = {},
-): { child: ChildProcessByStdio<null, Readable, Readable>; ended: Promise<CliResult> } {
+  stdin: 'ignore' | 'pipe' = 'ignore',
+): { child: ChildProcessByStdio<Writable | null, Readable, Readable>; ended: Promise<CliResult> } {
   const child = spawn(process.execPath, [cli, ...args], {
     env: { ...noSettings, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+    stdio: [stdin, 'pipe', 'pipe'],
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

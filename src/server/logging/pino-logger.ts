@@ -3,6 +3,7 @@ import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pin
 import type { AppLogLevel } from '../config/config-variables';
 import { FaceError } from '../../errors';
 import type { RequestLine } from '../http/request/request-log';
+import { TerminalLog } from './terminal-log';
 
 /** Levels of pino by levels of Nest. */
 const LEVELS = {
@@ -30,12 +31,12 @@ const FIELDS = [
   'count',
 ] as const satisfies readonly (keyof RequestLine)[];
 
-/** Logger of Nest based on pino: JSON lines, or readable ones on a terminal. */
+/** Logger of Nest based on pino: JSON lines, or on a terminal a few readable ones ({@link TerminalLog}). */
 export class PinoLogger implements LoggerService {
   private readonly pino: Logger;
 
   /** @param level - minimum level. */
-  constructor(level: AppLogLevel, destination: DestinationStream = defaultDestination()) {
+  constructor(level: AppLogLevel, destination: DestinationStream = defaultDestination(level)) {
     this.pino = pino(
       {
         level: LEVELS[level],
@@ -91,14 +92,21 @@ function fieldsOf(message: object): Partial<RequestLine> {
   return Object.fromEntries(FIELDS.filter((name) => given[name] != null).map((name) => [name, given[name]]));
 }
 
-function defaultDestination(): DestinationStream {
-  if (!process.stdout.isTTY) return process.stdout;
+/** Whether the log goes to a terminal: it is read there by a person, and everywhere else by a program. */
+export function isTerminal(): boolean {
+  return process.stdout.isTTY;
+}
+
+function defaultDestination(level: AppLogLevel): DestinationStream {
+  if (!isTerminal()) return process.stdout;
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded only for a terminal.
-  const { build } = require('pino-pretty') as typeof import('pino-pretty');
-  return build({
+  const { prettyFactory } = require('pino-pretty') as typeof import('pino-pretty');
+  const options = {
     singleLine: true,
     translateTime: 'SYS:HH:MM:ss.l',
-    destination: process.stdout,
-    sync: true,
-  });
+    messageFormat: '{if context}{context}: {end}{msg}',
+    ignore: 'context',
+  };
+  const isBrief = level !== 'verbose' && level !== 'debug';
+  return new TerminalLog(process.stdout, prettyFactory(options), isBrief);
 }
