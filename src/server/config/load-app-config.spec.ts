@@ -78,7 +78,7 @@ describe(loadAppConfig.name, () => {
           keepCrops: false,
         },
       },
-      deepface: { authToken: null, aliases: {} },
+      deepface: { authToken: null, aliases: {}, hasSubstitutes: true },
     });
   });
 
@@ -185,7 +185,7 @@ describe(loadAppConfig.name, () => {
           keepCrops: true,
         },
       },
-      deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
+      deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' }, hasSubstitutes: false },
     });
   });
 

@@ -20,7 +20,7 @@ import {
  * Examples of the OpenAPI document, created by the mappers of real responses.
  */
 
-const DETECTOR = { name: EXAMPLE_DETECTOR, card: EXAMPLE_DETECTOR };
+const DETECTOR = { name: EXAMPLE_DETECTOR, card: EXAMPLE_DETECTOR, substitutes: null };
 const AREA = FacialAreaDto.from(EXAMPLE_FACE, EXAMPLE_COMPARED_IMAGE, DETECTOR);
 
 export const VERIFY_EXAMPLE: DeepfaceVerifyAnswerDto = {

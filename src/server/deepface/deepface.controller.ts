@@ -309,7 +309,7 @@ class DeepfaceIndexController {
     examples: { done: { summary: 'Always', value: { message: 'Index built successfully' } } },
   })
   buildIndex(@DeepfaceOptions(fields) options: DeepfaceIndexDto): Timed<DeepfaceIndexAnswerDto> {
-    return { answer: this.store.buildIndex(options), timings: [] };
+    return this.store.buildIndex(options);
   }
 }
 
