@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fieldRows, nameRows, quirkRows } from '../test/contract/compatibility';
+import { callRows } from '../test/contract/deepface-calls';
 import { CONFIG_VARIABLES } from './server/config/config-variables';
 import { FACE_ERRORS } from './errors';
 import { DEFAULT_FACE_OPTIONS } from './face/face.options';
@@ -20,6 +21,7 @@ const TABLES: { file: string; name: string; lines: string[] }[] = [
   { file: 'README.md', name: 'configuration', lines: configurationTable() },
   { file: 'docs/api.md', name: 'errors', lines: errorTable() },
   { file: 'docs/operations.md', name: 'metrics', lines: metricsTable() },
+  { file: 'docs/compatibility.md', name: 'calls', lines: callsTable() },
   { file: 'docs/compatibility.md', name: 'names', lines: namesTable() },
   { file: 'docs/compatibility.md', name: 'fields', lines: fieldsTable() },
   { file: 'docs/compatibility.md', name: 'quirks', lines: quirksTable() },
@@ -171,6 +173,11 @@ function errorTable(): string[] {
     ([code, { status, description }]) => `| \`${code}\` | ${status ?? 'never sent'} | ${description} |`,
   );
   return ['| code | status | description |', '| --- | --- | --- |', ...rows];
+}
+
+function callsTable(): string[] {
+  const head = ['| from | call | image | works | difference |', '| --- | --- | --- | --- | --- |'];
+  return [...head, ...callRows()];
 }
 
 function namesTable(): string[] {

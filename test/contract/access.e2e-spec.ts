@@ -125,6 +125,7 @@ describe('the DeepFace API with names that stand for others', () => {
     async () =>
       ({ service, wire } = await boot({
         FACE_DEEPFACE_ALIASES: 'opencv=fake-detector,VGG-Face=fake-embedder',
+        FACE_DEEPFACE_SUBSTITUTE: 'off',
       })),
   );
   afterAll(() => service?.app.close());

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { getMetadataStorage } from 'class-validator';
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants';
+import { rootDir } from '../support/paths';
 import { COMPATIBILITY_ROUTES } from './compatibility';
+import { countCalls } from './deepface-calls';
 import { ImageFieldsOf } from '../../src/server/http/images/image-body.interceptor';
 import { DEEPFACE_CONTROLLERS } from '../../src/server/deepface/deepface.controller';
 import { DEEPFACE_ROUTES } from '../../src/server/deepface/dialect';
@@ -37,6 +41,12 @@ describe('the table of compatibility', () => {
         value,
       ]);
     }
+  });
+
+  it('counts the calls that work', () => {
+    const { working, all } = countCalls();
+    const text = readFileSync(join(rootDir, 'docs', 'compatibility.md'), 'utf8');
+    expect(text).toContain(`${working} of ${all} calls work`);
   });
 
   it('documents the DTO that the route takes', () => {

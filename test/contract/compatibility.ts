@@ -42,13 +42,13 @@ const MODEL: FieldEntry = {
   deepface: '`VGG-Face`',
   here: 'the first of `FACE_EMBEDDERS`',
   verdict: 'different',
-  note: 'Requests never load a model. The response names the model that was used',
+  note: 'Requests never load a model. The default answers for names of DeepFace that are not loaded. The response names the model that was used',
 };
 const DETECTOR: FieldEntry = {
   deepface: '`opencv`',
   here: 'the first of `FACE_DETECTORS`',
   verdict: 'different',
-  note: 'As `model_name`. `skip` is available',
+  note: 'The default answers for names of DeepFace that are not loaded. `skip` is available',
 };
 const METRIC: FieldEntry = { deepface: '`cosine`', verdict: 'same', note: 'All four metrics' };
 const L2: FieldEntry = { deepface: '`false`', verdict: 'same' };
@@ -68,7 +68,7 @@ const OPTIONS: RouteEntry['fields'] = {
     deepface: '`false`',
     here: '`FACE_PRESENTATION_ATTACK`: `off`',
     verdict: 'same',
-    note: '`true` requires `FACE_PRESENTATION_ATTACK_MODELS`; without them, the error says how to load them. DeepFace uses `minifasnet-v2,minifasnet-v1-se`',
+    note: '`true` requires `FACE_PRESENTATION_ATTACK_MODELS`; without them it is rejected, because a check must not be left out, and the error says how to load them. DeepFace uses `minifasnet-v2,minifasnet-v1-se`',
   },
 };
 const STORE_OPTIONS: RouteEntry['fields'] = {
@@ -99,7 +99,7 @@ export const COMPATIBILITY_ROUTES: Readonly<Record<DeepfaceRoute, RouteEntry>> =
         deepface: 'not supported',
         here: 'of model and metric',
         verdict: 'better',
-        note: 'Overrides the default; 0 is allowed. `confidence` depends on the threshold of the model, as in the library',
+        note: 'Overrides the default; 0 is allowed. Rejected together with a `model_name` that is substituted. `confidence` depends on the threshold of the model, as in the library',
       },
     },
   },
@@ -108,7 +108,10 @@ export const COMPATIBILITY_ROUTES: Readonly<Record<DeepfaceRoute, RouteEntry>> =
     dto: DeepfaceRepresentDto,
     fields: {
       ...OPTIONS,
-      model_name: MODEL,
+      model_name: {
+        ...MODEL,
+        note: 'Requests never load a model. A model that is not loaded is rejected: embeddings are never substituted. `x-likeness-model` names the card',
+      },
       max_faces: { deepface: '`null`', here: 'none', verdict: 'same', note: 'Largest first; 0 is rejected' },
     },
   },
@@ -126,7 +129,7 @@ export const COMPATIBILITY_ROUTES: Readonly<Record<DeepfaceRoute, RouteEntry>> =
         deepface: 'all four',
         here: 'all that have a loaded model',
         verdict: 'different',
-        note: 'The default models cover age, gender and emotion. An action without a model is rejected; the error says how to load one',
+        note: 'The default models cover age, gender and emotion. Actions without a model are left out, and `x-likeness-omitted` names them. If no requested action has a model, the error says how to load one',
       },
     },
   },
@@ -293,25 +296,46 @@ const COMPATIBILITY_QUIRKS: readonly QuirkEntry[] = [
     why: '',
   },
   {
-    what: 'Names of models and detectors',
+    what: 'Names of models and detectors that are not loaded',
     deepface: 'loaded at the first request',
-    here: 'must be loaded; names of cards are accepted too',
+    here: 'the default answers, and `x-likeness-substitute` says so; embedders in /represent are rejected; names of cards are accepted too',
     verdict: 'different',
-    why: 'A 400 with instructions is better than a request that takes half a minute',
+    why: 'Clients keep working, and no request takes half a minute',
   },
   {
-    what: 'Names without an equivalent: opencv, ssd, mtcnn, dlib, mediapipe, centerface, yolo, DeepFace',
+    what: 'Names without an equivalent: opencv, ssd, mtcnn, fastmtcnn, dlib, mediapipe, centerface, yolo, DeepFace',
     deepface: 'available',
-    here: 'rejected, unless substituted by `FACE_DEEPFACE_ALIASES=opencv=yunet`',
+    here: 'as names that are not loaded',
     verdict: 'different',
-    why: 'The operator decides, instead of a silent replacement',
+    why: '',
   },
   {
-    what: '`model`, `detector_backend` in responses',
-    deepface: 'name as requested',
-    here: "name as requested; for the default, DeepFace's name if there is one, otherwise that of the card",
+    what: 'Names that DeepFace does not have',
+    deepface: 'an error',
+    here: 'an error, unless it is the name of a card or an alias',
     verdict: 'same',
     why: '',
+  },
+  {
+    what: '`model`, `model_name`, `detector_backend` in responses',
+    deepface: 'name as requested',
+    here: "name as requested; for a substitute and for the default, DeepFace's name if there is one, otherwise that of the card",
+    verdict: 'different',
+    why: 'The response names the model that worked',
+  },
+  {
+    what: '`euclidean` with an embedder that has no threshold for it, such as the default',
+    deepface: 'every model has a threshold',
+    here: '`euclidean_l2` answers, and the response and `x-likeness-substitute` say so; with an own `threshold` it stays `euclidean`',
+    verdict: 'different',
+    why: 'The lengths of the vectors carry no calibrated meaning',
+  },
+  {
+    what: 'Embeddings as `img1`, `img2` of /verify, with a `model_name` that is not loaded',
+    deepface: 'compared',
+    here: 'rejected',
+    verdict: 'different',
+    why: 'Embeddings of different models do not compare',
   },
   {
     what: 'Alignment',

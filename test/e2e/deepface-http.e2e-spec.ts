@@ -375,11 +375,14 @@ describe('the DeepFace API over HTTP', () => {
       expect(Object.keys((body.results as object[])[0])).toContain('dominant_gender');
     });
 
-    it('says which model an action needs', async () => {
+    it('leaves out actions without a model, and says which model one needs where none is left', async () => {
       const [detector, embedder] = service.model.models();
       const spy = jest.spyOn(service.model, 'models');
       spy.mockReturnValue([detector, embedder, { ...detector, name: 'x', attributes: ['age', 'gender'] }]);
-      const refused = await json('/analyze', { img: dataUri(alice), actions: ['age', 'race'] });
+      const partly = await json('/analyze', { img: dataUri(alice), actions: ['race', 'age', 'emotion'] });
+      expect(partly.headers['x-likeness-omitted']).toBe('race, emotion');
+      expect(Object.keys(partly.body.results[0]).join()).toBe('age,region,face_confidence');
+      const refused = await json('/analyze', { img: dataUri(alice), actions: ['race'] });
       expect([refused.status, refused.body]).toEqual([
         400,
         error(
@@ -388,8 +391,9 @@ describe('the DeepFace API over HTTP', () => {
         ),
       ]);
       expect(refused.body.error).toContain('POST /admin/models/race/load');
-      const { body } = await json('/analyze', { img: dataUri(alice) });
+      const { body, headers } = await json('/analyze', { img: dataUri(alice) });
       expect(Object.keys(body.results[0]).join()).toBe('age,gender,dominant_gender,region,face_confidence');
+      expect(headers['x-likeness-omitted']).toBe('emotion, race');
     });
 
     it('refuses an image without a face, takes it whole where asked', async () => {

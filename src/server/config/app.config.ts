@@ -27,6 +27,8 @@ interface DeepfaceConfig {
   authToken: string | null;
   /** Card names by the names of DeepFace that they replace. */
   aliases: Readonly<Record<string, string>>;
+  /** True: the default models answer for names of DeepFace that are not loaded, and attributes without a model are left out. */
+  hasSubstitutes: boolean;
 }
 
 /** Settings of the service: frozen, made once from the environment by `loadAppConfig`. */

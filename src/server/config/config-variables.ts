@@ -508,6 +508,12 @@ export const CONFIG_VARIABLES = {
     defaultText: '',
     doc: 'Cards that stand in for names of the DeepFace API: `opencv=yunet,VGG-Face=sface`',
   },
+  FACE_DEEPFACE_SUBSTITUTE: {
+    type: 'choice',
+    default: 'on',
+    choices: ['on', 'off'],
+    doc: 'on: in the DeepFace API, the default models answer for models and detectors of DeepFace that are not loaded, apart from embedders in /represent, and /analyze leaves out actions without a model; `x-likeness-substitute` and `x-likeness-omitted` name them. off: such requests are rejected',
+  },
   DEEPFACE_AUTH_TOKEN: {
     type: 'secret',
     default: '',

@@ -79,7 +79,7 @@ describe(loadAppConfig.name, () => {
           keepCrops: false,
         },
       },
-      deepface: { authToken: null, aliases: {} },
+      deepface: { authToken: null, aliases: {}, hasSubstitutes: true },
     });
   });
 
@@ -188,7 +188,7 @@ describe(loadAppConfig.name, () => {
           keepCrops: true,
         },
       },
-      deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' } },
+      deepface: { authToken: 'k', aliases: { opencv: 'yunet', 'VGG-Face': 'sface' }, hasSubstitutes: false },
     });
   });
 

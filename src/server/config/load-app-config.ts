@@ -69,7 +69,11 @@ export function loadAppConfig(
     modelMirrorUrl: readFolderUrl(env, 'FACE_MODEL_MIRROR_URL'),
     face: faceConfig(env, features),
     gallery: galleryConfig(env, features),
-    deepface: { authToken, aliases: readAliases(env, 'FACE_DEEPFACE_ALIASES') },
+    deepface: {
+      authToken,
+      aliases: readAliases(env, 'FACE_DEEPFACE_ALIASES'),
+      hasSubstitutes: readChoice(env, 'FACE_DEEPFACE_SUBSTITUTE') === 'on',
+    },
   });
 }
 

@@ -25,10 +25,13 @@ import type { StageTimings } from '../../pipeline/face.types';
 /** An encoded image, or an embedding in its place. */
 export type DeepfaceImage = Uint8Array | number[];
 
-/** A response with the timings of its images, for the header. */
+/** A response with what its headers say. */
 export interface Timed<T> {
   answer: T;
+  /** Of its images, for `Server-Timing`. */
   timings: StageTimings[];
+  /** Other headers, by name. */
+  headers: Readonly<Record<string, string>>;
 }
 
 /** Parameter of a controller method: the fields other than images, validated by a pipe. */
@@ -37,14 +40,16 @@ export const DeepfaceOptions = createParamDecorator(
     context.switchToHttp().getRequest<AppRequest>().body,
 );
 
-/** Sets `Server-Timing` and removes the timings from the response. */
+/** Sets the headers of a response and sends only its body. */
 @Injectable()
-export class DeepfaceTimingInterceptor implements NestInterceptor<Timed<unknown>, unknown> {
+export class DeepfaceHeadersInterceptor implements NestInterceptor<Timed<unknown>, unknown> {
   intercept(context: ExecutionContext, next: CallHandler<Timed<unknown>>): Observable<unknown> {
     const http = context.switchToHttp();
     return next.handle().pipe(
-      map(({ answer, timings }) => {
-        setServerTiming(http.getRequest<AppRequest>(), http.getResponse<Response>(), timings);
+      map(({ answer, timings, headers }) => {
+        const response = http.getResponse<Response>();
+        setServerTiming(http.getRequest<AppRequest>(), response, timings);
+        for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
         return answer;
       }),
     );

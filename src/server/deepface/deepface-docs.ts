@@ -7,9 +7,10 @@ import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
 import { type BodyContent, bodySchema, IMAGE_FILE, IMAGE_TEXT } from '../http/openapi/body-content';
 import { ImageBodyInterceptor, ImageFieldsOf } from '../http/images/image-body.interceptor';
 import type { ImageFields } from '../http/images/image-body.policy';
-import { DEEPFACE_BODY, DeepfaceTimingInterceptor } from './deepface-body';
+import { DEEPFACE_BODY, DeepfaceHeadersInterceptor } from './deepface-body';
 import { DeepfaceOptionsDto } from './deepface-options.dto';
 import { deepfaceError, type DeepfaceRoute } from './dialect';
+import { SUBSTITUTE_HEADER } from './substitutes';
 
 /** Errors of every route. */
 const COMMON_ERRORS: readonly RequestErrorCode[] = [
@@ -41,6 +42,9 @@ const IMAGE_ERRORS: readonly RequestErrorCode[] = [
   'INFERENCE_TIMEOUT',
 ];
 
+/** Sentence of every route. */
+const SUBSTITUTES = `\`${SUBSTITUTE_HEADER}\` in the response names what was used in place of the request.`;
+
 interface RouteDocs {
   summary: string;
   description: string;
@@ -61,11 +65,11 @@ export function DeepfacePost(route: DeepfaceRoute, images: ImageFields, docs: Ro
     Post(route),
     HttpCode(200),
     ImageFieldsOf({ ...images, policy: DEEPFACE_BODY }),
-    UseInterceptors(DeepfaceTimingInterceptor, ImageBodyInterceptor),
+    UseInterceptors(DeepfaceHeadersInterceptor, ImageBodyInterceptor),
     ApiOperation({
       operationId: `deepface${route.split('/').map(capitalised).join('')}`,
       summary: docs.summary,
-      description: `${docs.description}\n\n\`\`\`sh\n${docs.curl}\n\`\`\``,
+      description: `${docs.description} ${SUBSTITUTES}\n\n\`\`\`sh\n${docs.curl}\n\`\`\``,
     }),
     ApiExtraModels(docs.options, DeepfaceOptionsDto),
     ApiBody({ required: true, schema: bodySchema(contentOf(images, docs)) }),

@@ -55,9 +55,10 @@ function IsName(description: string, example: string): PropertyDecorator {
   );
 }
 
-function IsModel(): PropertyDecorator {
+/** @param unloaded - what happens to names of DeepFace that are not loaded. */
+function IsModel(unloaded = 'It also answers for names of DeepFace that are not loaded'): PropertyDecorator {
   return IsName(
-    "DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service",
+    `DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. ${unloaded}`,
     EXAMPLE_EMBEDDER,
   );
 }
@@ -74,7 +75,7 @@ function IsDistanceMetric(): PropertyDecorator {
 export class DeepfaceOptionsDto {
   /** A detector. */
   @IsName(
-    "DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service",
+    "DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service. It also answers for names of DeepFace that are not loaded",
     EXAMPLE_DETECTOR,
   )
   detector_backend?: string;
@@ -112,7 +113,7 @@ export class DeepfaceVerifyDto extends DeepfaceOptionsDto {
     type: Number,
     minimum: 0,
     description:
-      "Maximum distance of a match, inclusive; 0 is allowed. Default: DeepFace's threshold for model and metric",
+      "Maximum distance of a match, inclusive; 0 is allowed; rejected with a model_name that is not loaded. Default: DeepFace's threshold for model and metric, otherwise that of the card",
   })
   threshold?: number;
 }
@@ -120,7 +121,7 @@ export class DeepfaceVerifyDto extends DeepfaceOptionsDto {
 /** Body of POST /represent without the image. */
 export class DeepfaceRepresentDto extends DeepfaceOptionsDto {
   /** An embedder. */
-  @IsModel()
+  @IsModel('Names that are not loaded are rejected')
   model_name?: string;
 
   /** Maximum number of faces in the response. */
@@ -146,7 +147,7 @@ export class DeepfaceAnalyzeDto extends DeepfaceOptionsDto {
     type: [String],
     enum: Object.keys(ACTIONS),
     description:
-      'Attributes to estimate, as a list or text such as "[age, gender]". Default: all attributes that have a loaded model',
+      'Attributes to estimate, as a list or text such as "[age, gender]". Default: all four. Those without a loaded model are left out, and x-likeness-omitted names them',
     example: ['age', 'gender'],
   })
   actions?: Action[];

@@ -10,9 +10,14 @@ import { GalleryService } from '../../gallery/gallery.service';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
 import { EMBEDDING_NORM_KEY, MAX_SEARCH_LIMIT, type Metadata } from '../../gallery/gallery.types';
 import type { RequestLimits } from '../http/request/request-limits';
-import type { RepresentedFace } from '../../pipeline/face.types';
+import type { Metric, RepresentedFace } from '../../pipeline/face.types';
 import { findConfidence } from './confidence';
-import { type DeepfaceMatchDto, type DeepfaceRegisterAnswerDto, FacialAreaDto } from './deepface-answers.dto';
+import {
+  type DeepfaceIndexAnswerDto,
+  type DeepfaceMatchDto,
+  type DeepfaceRegisterAnswerDto,
+  FacialAreaDto,
+} from './deepface-answers.dto';
 import type { Timed } from './deepface-body';
 import type {
   DeepfaceIndexDto,
@@ -22,6 +27,7 @@ import type {
 } from './deepface-options.dto';
 import { type DeepfaceFaces, DeepfaceService } from './deepface.service';
 import { DeepfaceModels, type NamedDetector, SKIP } from './model-names';
+import { substituteHeaders } from './substitutes';
 
 /**
  * DeepFace's database, as galleries: one per embedding contract, with one subject per face. Metadata hold the columns
@@ -48,7 +54,7 @@ export class DeepfaceStoreService {
     key: ApiKey | undefined,
     people: AuditedPerson[],
   ): Promise<Timed<DeepfaceRegisterAnswerDto>> {
-    const images = await this.deepface.facesOf(img, options, limits);
+    const images = await this.deepface.facesOf(img, options, limits, 'allowed');
     for (const { embedder } of images) assertGallery(key, galleryIdOf(embedder.contract));
     const files = Array.isArray(img) ? img : [img];
     let inserted = 0;
@@ -67,7 +73,12 @@ export class DeepfaceStoreService {
         if (isAdded) inserted++;
       }
     }
-    return { answer: { inserted }, timings: images.map(({ timings }) => timings) };
+    const [{ namedDetector: detector, namedEmbedder }] = images;
+    return {
+      answer: { inserted },
+      timings: images.map(({ timings }) => timings),
+      headers: substituteHeaders({ detector, embedder: namedEmbedder }),
+    };
   }
 
   /**
@@ -82,33 +93,49 @@ export class DeepfaceStoreService {
     key: ApiKey | undefined,
     people: AuditedPerson[],
   ): Promise<Timed<{ results: DeepfaceMatchDto[][] }>> {
-    const images = await this.deepface.facesOf(img, options, limits);
-    const [{ embedder, namedDetector }] = images;
+    const images = await this.deepface.facesOf(img, options, limits, 'allowed');
+    const [{ embedder, namedDetector, namedEmbedder }] = images;
+    const metric = this.deepface.metricOf(namedEmbedder, options.distance_metric);
     const galleryId = galleryIdOf(embedder.contract);
     assertGallery(key, galleryId);
     const filter = filterOf(namedDetector, options);
     await this.assertRegistered(galleryId, filter);
     const results = await Promise.all(
-      images.flatMap((image) => image.faces.map((face) => this.matchesOf(galleryId, face, image, options))),
+      images.flatMap((image) =>
+        image.faces.map((face) => this.matchesOf(galleryId, face, image, metric, options)),
+      ),
     );
     people.push(...results.flatMap((matches) => foundPeople(galleryId, matches)));
-    return { answer: { results }, timings: images.map(({ timings }) => timings) };
+    return {
+      answer: { results },
+      timings: images.map(({ timings }) => timings),
+      headers: substituteHeaders({
+        detector: namedDetector,
+        embedder: namedEmbedder,
+        metric: { requested: options.distance_metric, used: metric },
+      }),
+    };
   }
 
   /** Does nothing: every search compares every face, without an index. */
-  buildIndex({ model_name, detector_backend }: DeepfaceIndexDto): { message: string } {
-    this.models.embedder(model_name);
-    this.models.detector(detector_backend);
-    return { message: 'Index built successfully' };
+  buildIndex({ model_name, detector_backend }: DeepfaceIndexDto): Timed<DeepfaceIndexAnswerDto> {
+    const embedder = this.models.embedder(model_name, 'allowed');
+    const detector = this.models.detector(detector_backend);
+    return {
+      answer: { message: 'Index built successfully' },
+      timings: [],
+      headers: substituteHeaders({ detector, embedder }),
+    };
   }
 
   private async matchesOf(
     galleryId: string,
     face: RepresentedFace,
     image: DeepfaceFaces,
+    metric: Metric,
     options: DeepfaceSearchDto,
   ): Promise<DeepfaceMatchDto[]> {
-    const { distance_metric: metric, similarity_search: takesAll, k } = options;
+    const { similarity_search: takesAll, k } = options;
     const { namedEmbedder, namedDetector, embedder } = image;
     const ownThreshold = this.deepface.thresholdOf(namedEmbedder, metric);
     const threshold = takesAll ? ownThreshold : (ownThreshold ?? requireDefaultDistance(embedder, metric));

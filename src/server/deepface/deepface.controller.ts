@@ -278,7 +278,7 @@ class DeepfaceIndexController {
     type: DeepfaceIndexAnswerDto,
   })
   buildIndex(@DeepfaceOptions(fields) options: DeepfaceIndexDto): Timed<DeepfaceIndexAnswerDto> {
-    return { answer: this.store.buildIndex(options), timings: [] };
+    return this.store.buildIndex(options);
   }
 }
 

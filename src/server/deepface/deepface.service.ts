@@ -7,6 +7,7 @@ import { type Representation, RepresentationService } from '../../face/represent
 import { defaultDistance } from '../../face/thresholds';
 import { VerificationService } from '../../face/verification.service';
 import type { RequestLimits } from '../http/request/request-limits';
+import { invalidParameters } from '../http/request/validation';
 import type { Metric, StageTimings } from '../../pipeline/face.types';
 import { DEEPFACE_THRESHOLDS, findConfidence, round } from './confidence';
 import {
@@ -22,7 +23,14 @@ import type {
   DeepfaceRepresentDto,
   DeepfaceVerifyDto,
 } from './deepface-options.dto';
-import { ACTIONS, DeepfaceModels, type NamedDetector, type NamedEmbedder } from './model-names';
+import {
+  ACTIONS,
+  DeepfaceModels,
+  type NamedDetector,
+  type NamedEmbedder,
+  type Substitution,
+} from './model-names';
+import { MODEL_HEADER, substituteHeaders } from './substitutes';
 
 /** Faces of one image, with the detector and embedder used. */
 export interface DeepfaceFaces extends Representation {
@@ -48,9 +56,14 @@ export class DeepfaceService {
     limits: RequestLimits,
   ): Promise<Timed<DeepfaceVerifyAnswerDto>> {
     const startedAt = performance.now();
-    const { align, distance_metric: metric } = options;
-    const embedder = this.models.embedder(options.model_name);
+    const { align } = options;
+    // An embedding of the requested model does not compare with those of a substitute.
+    const hasEmbedding = Array.isArray(img1) || Array.isArray(img2);
+    const embedder = this.models.embedder(options.model_name, hasEmbedding ? 'refused' : 'allowed');
     const detector = this.models.detector(options.detector_backend);
+    if (options.threshold != null) assertNotSubstituted(embedder);
+    const metric =
+      options.threshold == null ? this.metricOf(embedder, options.distance_metric) : options.distance_metric;
     const { contract } = this.model.embedder(embedder.card, align);
     const inputOf = (image: DeepfaceImage) => (Array.isArray(image) ? { embedding: image, contract } : image);
     const ownThreshold = this.thresholdOf(embedder, metric);
@@ -90,6 +103,11 @@ export class DeepfaceService {
         time: round((performance.now() - startedAt) / 1000, 2),
       },
       timings: [timings.probe, timings.reference].filter((image): image is StageTimings => image != null),
+      headers: substituteHeaders({
+        detector,
+        embedder,
+        metric: { requested: options.distance_metric, used: metric },
+      }),
     };
   }
 
@@ -99,13 +117,16 @@ export class DeepfaceService {
     options: DeepfaceRepresentDto,
     limits: RequestLimits,
   ): Promise<Timed<{ results: DeepfaceRepresentationDto[] | DeepfaceRepresentationDto[][] }>> {
-    const images = await this.facesOf(img, options, limits);
+    // Embeddings leave the service: those of a substitute would be compared with those of the requested model.
+    const images = await this.facesOf(img, options, limits, 'refused');
+    const [{ namedDetector: detector, embedder }] = images;
     const results = images.map((image) =>
       image.faces.map((face) => DeepfaceRepresentationDto.from(face, image, image.namedDetector)),
     );
     return {
       answer: { results: Array.isArray(img) ? results : results[0] },
       timings: images.map(({ timings }) => timings),
+      headers: { ...substituteHeaders({ detector }), [MODEL_HEADER]: embedder.name },
     };
   }
 
@@ -116,7 +137,7 @@ export class DeepfaceService {
     limits: RequestLimits,
   ): Promise<Timed<{ results: DeepfaceAnalysisDto[] | DeepfaceAnalysisDto[][] }>> {
     const detector = this.models.detector(options.detector_backend);
-    const actions = this.models.actions(options.actions);
+    const { served: actions, omitted } = this.models.actions(options.actions);
     const attributes = actions.map((action) => ACTIONS[action].attribute);
     const images = await eachOf(img, async (image) => {
       const analysis = await this.analysis.analyze(image, {
@@ -132,6 +153,7 @@ export class DeepfaceService {
     return {
       answer: { results: Array.isArray(img) ? results : results[0] },
       timings: images.map(({ timings }) => timings),
+      headers: substituteHeaders({ detector, omitted }),
     };
   }
 
@@ -140,8 +162,9 @@ export class DeepfaceService {
     img: Uint8Array | Uint8Array[],
     options: DeepfaceOptionsDto & Pick<DeepfaceRepresentDto, 'model_name' | 'max_faces'>,
     limits: RequestLimits,
+    substitution: Substitution,
   ): Promise<DeepfaceFaces[]> {
-    const namedEmbedder = this.models.embedder(options.model_name);
+    const namedEmbedder = this.models.embedder(options.model_name, substitution);
     const namedDetector = this.models.detector(options.detector_backend);
     const call: RepresentCallOptions = {
       ...this.faceOptions(options, namedDetector, limits),
@@ -162,6 +185,16 @@ export class DeepfaceService {
     return defaultDistance(this.model.embedder(card), metric);
   }
 
+  /**
+   * The metric of a comparison. `euclidean` compares raw vectors, for which calibrated cards have no threshold: substituted by
+   * `euclidean_l2`, the same on unit vectors.
+   */
+  metricOf(embedder: NamedEmbedder, metric: Metric): Metric {
+    const lacksThreshold = metric === 'euclidean' && this.thresholdOf(embedder, metric) == null;
+    if (!lacksThreshold || !this.models.hasSubstitutes) return metric;
+    return this.thresholdOf(embedder, 'euclidean_l2') == null ? metric : 'euclidean_l2';
+  }
+
   private faceOptions(
     { enforce_detection: enforce, anti_spoofing: antiSpoofing }: DeepfaceOptionsDto,
     { card }: NamedDetector,
@@ -174,6 +207,21 @@ export class DeepfaceService {
       presentationAttack: this.models.presentationAttack(antiSpoofing),
     };
   }
+}
+
+/**
+ * A threshold is a distance of one model: it says nothing about another.
+ *
+ * @throws {FaceError} PARAMETER_INVALID for a threshold of a model that is not loaded.
+ */
+function assertNotSubstituted({ substitutes, name }: NamedEmbedder): void {
+  if (substitutes == null) return;
+  throw invalidParameters(
+    {
+      threshold: `is a distance of ${substitutes}, which is not loaded: leave it out for the threshold of ${name}, or set model_name to ${name}`,
+    },
+    { field: 'threshold' },
+  );
 }
 
 /** Processes an image, or all images of a list in parallel. One failure fails them all. */

@@ -42,19 +42,22 @@ export const DEEPFACE_DETECTORS: Readonly<Record<string, KnownModel>> = {
 /** Runs no detector: the whole image is the face. */
 export const SKIP = 'skip';
 
-/** DeepFace names without an equivalent. */
-const DEEPFACE_ONLY: readonly string[] = [
-  'DeepFace',
-  'opencv',
-  'ssd',
-  'dlib',
-  'mtcnn',
-  'fastmtcnn',
-  'mediapipe',
-  'centerface',
-  'yolov8',
-  ...['yolov8', 'yolov11', 'yolov12'].flatMap((yolo) => ['n', 's', 'm', 'l'].map((size) => `${yolo}${size}`)),
-];
+/** Sizes of each YOLO that DeepFace has. */
+const YOLO_SIZES = { yolov8: 'nml', yolov11: 'nsml', yolov12: 'nsml' } as const;
+
+/**
+ * All names that DeepFace accepts, with or without an equivalent card; it refuses any other name.
+ *
+ * @see serengil/deepface@243209f:deepface/modules/modeling.py. `yolov8` is from versions before the sizes.
+ */
+export const DEEPFACE_NAMES: Readonly<Record<Part, readonly string[]>> = {
+  model_name: [...Object.keys(DEEPFACE_EMBEDDERS), 'DeepFace'],
+  detector_backend: [
+    ...Object.keys(DEEPFACE_DETECTORS),
+    ...['opencv', 'ssd', 'dlib', 'mtcnn', 'fastmtcnn', 'mediapipe', 'centerface', 'yolov8'],
+    ...Object.entries(YOLO_SIZES).flatMap(([yolo, sizes]) => [...sizes].map((size) => yolo + size)),
+  ],
+};
 
 /** Attribute and card of DeepFace's own model for each of the `actions` of /analyze. */
 export const ACTIONS = {
@@ -71,21 +74,35 @@ const ANTI_SPOOFING = {
   'minifasnet-v1-se': '4_0_0_80x80_MiniFASNetV1SE.pth',
 } as const;
 
-/** An embedder that a request named, or the default. */
-export interface NamedEmbedder {
-  /** Name in the response: the requested one; by default DeepFace's name, if it has one. */
+/** A model that a request named, a substitute for it, or the default. */
+interface NamedModel {
+  /** Name in the response: the requested one; of a substitute and by default DeepFace's name for the card, if it has one. */
   name: string;
+  /** Requested name, which is not loaded and which this model substitutes; `null`: none. */
+  substitutes: string | null;
+}
+
+/** An embedder that a request named, a substitute for it, or the default. */
+export interface NamedEmbedder extends NamedModel {
   card: string;
   /** DeepFace's name of the card, which selects the thresholds; `null`: none. */
   deepfaceName: DeepfaceModelName | null;
 }
 
-/** A detector that a request named, or the default. */
-export interface NamedDetector {
-  /** As in {@link NamedEmbedder}. */
-  name: string;
+/** A detector that a request named, a substitute for it, or the default. */
+export interface NamedDetector extends NamedModel {
   /** `null`: no detector runs. */
   card: string | null;
+}
+
+/** Whether another model may answer for a name of DeepFace that is not loaded. */
+export type Substitution = 'allowed' | 'refused';
+
+/** The actions of a call to /analyze. */
+export interface ServedActions {
+  served: Action[];
+  /** Actions of DeepFace without a loaded model, which the response leaves out. */
+  omitted: Action[];
 }
 
 type Part = 'model_name' | 'detector_backend';
@@ -101,17 +118,21 @@ const PARTS = {
 /**
  * Finds the loaded model for a name of the DeepFace API. Never loads one.
  *
- * Fails at startup with FACE_OPTIONS_INVALID if an alias names an unknown card.
+ * Where the operator allows it (FACE_DEEPFACE_SUBSTITUTE), the default model answers for the names of DeepFace that are not
+ * loaded. Fails at startup with FACE_OPTIONS_INVALID if an alias names an unknown card.
  */
 @Injectable()
 export class DeepfaceModels {
   private readonly aliases: Readonly<Record<string, string>>;
+  /** Whether unloaded names are substituted; false: they are refused. */
+  readonly hasSubstitutes: boolean;
 
   constructor(
     private readonly model: FaceModel,
     { deepface }: AppConfig,
   ) {
     this.aliases = deepface.aliases;
+    this.hasSubstitutes = deepface.hasSubstitutes;
     const cards = this.model.models().map((status) => status.name);
     const known = [...cards, ...Object.keys(DEEPFACE_EMBEDDERS), ...Object.keys(DEEPFACE_DETECTORS)];
     for (const target of Object.values(this.aliases)) {
@@ -127,49 +148,63 @@ export class DeepfaceModels {
   /**
    * Finds an embedder by the name of DeepFace, of an alias, or of a card.
    *
+   * @param substitution - `refused` where embeddings leave the service or come from outside: those of another model would
+   * pass for those of the requested one.
    * @throws {FaceError} MODEL_NOT_LOADED, with instructions to load it; MODEL_UNKNOWN.
    */
-  embedder(name?: string): NamedEmbedder {
-    const card = name == null ? this.model.defaultEmbedder : this.cardOf('model_name', name);
+  embedder(name: string | undefined, substitution: Substitution): NamedEmbedder {
+    const requested = name == null ? null : this.cardOf('model_name', name, substitution);
+    const card = requested ?? this.model.defaultEmbedder;
     const deepfaceName = nameOf(card, DEEPFACE_EMBEDDERS);
     return {
-      name: name ?? deepfaceName ?? card,
+      name: requested != null && name != null ? name : (deepfaceName ?? card),
       card,
       deepfaceName: deepfaceName != null && hasThreshold(deepfaceName) ? deepfaceName : null,
+      substitutes: requested == null ? (name ?? null) : null,
     };
   }
 
   /**
-   * Finds a detector by name, as {@link DeepfaceModels.embedder}.
+   * Finds a detector by name, as {@link DeepfaceModels.embedder}. Detectors have substitutes on every route.
    *
    * @throws {FaceError} MODEL_NOT_LOADED, MODEL_UNKNOWN.
    */
   detector(name?: string): NamedDetector {
-    if (name === SKIP) return { name, card: null };
-    const card = name == null ? this.model.defaultDetector : this.cardOf('detector_backend', name);
-    return { name: name ?? nameOf(card, DEEPFACE_DETECTORS) ?? card, card };
+    if (name === SKIP) return { name, card: null, substitutes: null };
+    const requested = name == null ? null : this.cardOf('detector_backend', name, 'allowed');
+    const card = requested ?? this.model.defaultDetector;
+    return {
+      name: requested != null && name != null ? name : (nameOf(card, DEEPFACE_DETECTORS) ?? card),
+      card,
+      substitutes: requested == null ? (name ?? null) : null,
+    };
   }
 
   /**
-   * Resolves the actions: those requested, by default all that have a loaded model.
+   * Resolves the actions: those requested, by default all four of DeepFace. Those without a loaded model are left out.
    *
-   * @throws {FaceError} MODEL_NOT_LOADED for an action without a loaded model, with instructions to load one.
+   * @throws {FaceError} MODEL_NOT_LOADED, with instructions to load a model: if none of the requested actions has one, or
+   * without substitutes, if one of them has none.
    */
-  actions(given?: readonly Action[]): Action[] {
+  actions(given?: readonly Action[]): ServedActions {
     const attributes = this.model
       .models()
       .filter(({ state }) => state === 'loaded')
       .flatMap((model) => model.attributes ?? []);
     const all = Object.keys(ACTIONS) as Action[];
-    const served = all.filter((action) => attributes.includes(ACTIONS[action].attribute));
-    const missing = (given ?? (served.length > 0 ? [] : all)).find((action) => !served.includes(action));
-    if (missing == null) return [...(given ?? served)];
+    const available = all.filter((action) => attributes.includes(ACTIONS[action].attribute));
+    const requested = given ?? all;
+    const served = requested.filter((action) => available.includes(action));
+    const omitted = requested.filter((action) => !available.includes(action));
+    const mayOmit = served.length > 0 && (this.hasSubstitutes || given == null);
+    if (omitted.length === 0 || mayOmit) return { served, omitted };
+    const [missing] = omitted;
     const { card, weights, attribute } = ACTIONS[missing];
     throw new FaceError(
       'MODEL_NOT_LOADED',
       `No model for action ${missing} is loaded. ${howToLoad(card, 'FACE_ATTRIBUTE_MODELS', this.stateOf(card), weights)}` +
-        (served.length > 0 ? ` Loaded for: ${served.join(', ')}.` : ''),
-      { field: 'actions', attribute, available: served },
+        (available.length > 0 ? ` Loaded for: ${available.join(', ')}.` : ''),
+      { field: 'actions', attribute, available },
     );
   }
 
@@ -196,7 +231,8 @@ export class DeepfaceModels {
     );
   }
 
-  private cardOf(part: Part, name: string): string {
+  /** @returns `null`: a name of DeepFace that is not loaded, for which the default model answers. */
+  private cardOf(part: Part, name: string, substitution: Substitution): string | null {
     const { task, known, variable } = PARTS[part];
     const target = Object.hasOwn(this.aliases, name) ? this.aliases[name] : name;
     const model = Object.hasOwn(known, target) ? known[target] : null;
@@ -205,22 +241,31 @@ export class DeepfaceModels {
     const loaded = ofTask.filter(({ state }) => state === 'loaded').map((status) => status.name);
     const serving = cards.find((card) => loaded.includes(card));
     if (serving != null) return serving;
+    const isOfDeepface = DEEPFACE_NAMES[part].includes(name);
+    if (this.hasSubstitutes && substitution === 'allowed' && isOfDeepface) return null;
     const available = loaded.map((card) => nameOf(card, known) ?? card);
     const list = `Loaded: ${available.join(', ')}.`;
     const shown = JSON.stringify(name.slice(0, 64));
+    // Names of DeepFace are safe to print.
+    const alias = isOfDeepface
+      ? ` To use a loaded model under this name, set FACE_DEEPFACE_ALIASES=${name}=${loaded[0]}.`
+      : '';
+    const reason =
+      this.hasSubstitutes && isOfDeepface
+        ? ' No other model answers for it, because embeddings of different models do not compare.'
+        : '';
     if (model != null || ofTask.some((status) => status.name === target)) {
       const card = cards.find((one) => this.stateOf(one) === 'available') ?? cards[0];
       throw new FaceError(
         'MODEL_NOT_LOADED',
-        `${part} ${shown} is not loaded. ${howToLoad(card, variable, this.stateOf(card), model?.weights)} ${list}`,
+        `${part} ${shown} is not loaded. ${howToLoad(card, variable, this.stateOf(card), model?.weights)} ${list}${alias}${reason}`,
         { field: part, available },
       );
     }
     throw new FaceError(
       'MODEL_UNKNOWN',
-      DEEPFACE_ONLY.includes(target)
-        ? `${part} ${shown} of DeepFace is not available in this service. ${list} The operator can substitute a card ` +
-            `for it: FACE_DEEPFACE_ALIASES=${target}=${loaded[0]}.`
+      isOfDeepface
+        ? `${part} ${shown} of DeepFace is not available in this service. ${list}${alias}${reason}`
         : `${part} ${shown} is unknown. ${list}`,
       { field: part, available },
     );

@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import { isIP } from 'node:net';
 import type { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../../errors';
+import { MODEL_HEADER, OMITTED_HEADER, SUBSTITUTE_HEADER } from '../../deepface/substitutes';
 import { REVISION_HEADER, STALE_HEADER } from './gallery-revision';
 import type { AppRequest } from './request-id';
 
@@ -102,6 +103,9 @@ export function corsOptions({ corsOrigins }: AppConfig) {
       'RateLimit-Policy',
       REVISION_HEADER,
       STALE_HEADER,
+      SUBSTITUTE_HEADER,
+      OMITTED_HEADER,
+      MODEL_HEADER,
     ],
     maxAge: 600,
   };
