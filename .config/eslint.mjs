@@ -36,7 +36,7 @@ export default tseslint.config(
     rules: { '@typescript-eslint/no-require-imports': 'off' },
   },
   {
-    files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**', '.ci/**'],
+    files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**', '.ci/**', '.config/**'],
     rules: { 'no-console': 'off' },
   },
   {
