@@ -47,6 +47,14 @@ module.exports = {
       to: { path: `^src/server/(${MODULES})/`, pathNot: '^src/server/$1/' },
     },
     {
+      name: 'client-alone',
+      comment:
+        'The client runs in browsers: it imports openapi-fetch, nothing of the service and nothing of Node.',
+      severity: 'error',
+      from: { path: '^src/client/', pathNot: '[.]spec[.]ts$' },
+      to: { pathNot: '^src/client/|node_modules/openapi-fetch/' },
+    },
+    {
       name: 'model-tools-look-down',
       severity: 'error',
       from: { path: '^src/model-tools/', pathNot: '[.]spec[.]ts$' },

@@ -41,7 +41,7 @@ export default tseslint.config(
     languageOptions: { globals: { ...globals.browser, process: 'off' } },
   },
   {
-    files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**', '.ci/**'],
+    files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**', 'test/**', '.ci/**', '.config/**'],
     rules: { 'no-console': 'off' },
   },
   {

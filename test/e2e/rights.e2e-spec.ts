@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { auditKeys, hashSubject } from '../../src/server/audit/audit-chain';
+import type { LikenessError } from '../../src/client';
 import { GalleryService } from '../../src/gallery/gallery.service';
 import { receiptProblem } from '../../src/server/receipts/erasure-receipt';
 import { createApp, type TestApp } from '../support/create-app';
@@ -11,34 +12,45 @@ import { tempFolders } from '../support/temp-folder';
 
 const KEY = 'an-admin-key-of-tests';
 const PATH = '/v1/galleries/default/subjects/ada';
+const SUBJECT = '/v1/galleries/{galleryId}/subjects/{subjectId}';
+const DEFAULT = { path: { galleryId: 'default' } };
+const ADA = { path: { galleryId: 'default', subjectId: 'ada' } };
 
 describe('rights of a subject', () => {
   let service: TestApp;
   const embedding = (of: number) =>
     Array.from({ length: service.model.embedder().dimensions }, (_, i) => (i === of ? 1 : 0));
+  const probeOf = (of: number) => ({
+    embedding: embedding(of),
+    contract: service.model.embedder().contract,
+  });
   const enroll = (subjectId: string, of: number) =>
-    service.http
-      .post(`/v1/galleries/default/subjects/${subjectId}/references`)
-      .send({ embedding: embedding(of), contract: service.model.embedder().contract, metadata: { of } })
-      .expect(201);
+    service.likeness.enroll('default', subjectId, probeOf(of), { metadata: { of } });
+
+  /** Whether the subject is verified, otherwise why it cannot be. */
+  const verifiedOrCode = (galleryId: string, subjectId: string, of: number) =>
+    service.likeness.verifySubject(galleryId, subjectId, probeOf(of)).then(
+      ({ verified }) => verified,
+      ({ code }: LikenessError) => code,
+    );
 
   beforeAll(async () => (service = await createApp({ ADMIN_KEY: KEY })));
   afterAll(() => service.app.close());
 
   it('shows why it is held and how long; a change keeps what it does not name', async () => {
     const rights = { consentRef: 'c-1', purpose: 'entry', expiresAt: '2999-01-31T01:00:00+01:00' };
-    const put = await service.http.put(PATH).send({ metadata: { a: 1 }, ...rights });
+    const put = await service.likeness.PUT(SUBJECT, { params: ADA, body: { metadata: { a: 1 }, ...rights } });
     const expected = { ...rights, expiresAt: '2999-01-31T00:00:00.000Z', metadata: { a: 1 } };
-    expect([put.status, put.body]).toEqual([201, expect.objectContaining(expected)]);
-    const patched = await service.http.patch(PATH).send({ purpose: null });
-    expect([patched.status, patched.body]).toEqual([
+    expect([put.response.status, put.data]).toEqual([201, expect.objectContaining(expected)]);
+    const patched = await service.likeness.PATCH(SUBJECT, { params: ADA, body: { purpose: null } });
+    expect([patched.response.status, patched.data]).toEqual([
       200,
       expect.objectContaining({ ...expected, purpose: null }),
     ]);
-    const listed = await service.http.get('/v1/galleries/default/subjects');
-    expect(listed.body.subjects).toEqual([expect.objectContaining({ ...expected, purpose: null })]);
-    const replaced = await service.http.put(PATH).send({});
-    expect(replaced.body).toMatchObject({ metadata: {}, consentRef: null, purpose: null, expiresAt: null });
+    const listed = await service.likeness.GET('/v1/galleries/{galleryId}/subjects', { params: DEFAULT });
+    expect(listed.data.subjects).toEqual([expect.objectContaining({ ...expected, purpose: null })]);
+    const replaced = await service.likeness.PUT(SUBJECT, { params: ADA, body: {} });
+    expect(replaced.data).toMatchObject({ metadata: {}, consentRef: null, purpose: null, expiresAt: null });
   });
 
   it.each([
@@ -59,18 +71,20 @@ describe('rights of a subject', () => {
   });
 
   it('exports all that is held about one, and nothing of others', async () => {
-    await service.http.put(PATH).send({ metadata: { a: 1 }, consentRef: 'c-1' });
+    await service.likeness.PUT(SUBJECT, {
+      params: ADA,
+      body: { metadata: { a: 1 }, consentRef: 'c-1' },
+    });
     await enroll('ada', 0);
     await enroll('grace', 1);
-    const { status, body } = await service.http.get(`${PATH}/export`);
-    expect(status).toBe(200);
-    expect(body).toMatchObject({
+    const { data } = await service.likeness.GET(`${SUBJECT}/export`, { params: ADA });
+    expect(data).toMatchObject({
       galleryId: 'default',
       contract: service.model.embedder().contract,
       subject: { id: 'ada', metadata: { a: 1 }, consentRef: 'c-1', referenceCount: 1 },
       references: [{ subjectId: 'ada', metadata: { of: 0 } }],
     });
-    expect(JSON.stringify(body)).not.toMatch(/grace|"embedding"/);
+    expect(JSON.stringify(data)).not.toMatch(/grace|"embedding"/);
   });
 
   it('exports one with much to it in full', async () => {
@@ -95,49 +109,48 @@ describe('rights of a subject', () => {
   });
 
   it('gives the embeddings to administrators alone', async () => {
-    const path = PATH.replace('/v1/', '/admin/') + '/export';
-    await service.http.get(path).expect(401);
-    const { body } = await service.http.get(path).set('authorization', `Bearer ${KEY}`).expect(200);
-    expect(body.references).toEqual([expect.objectContaining({ subjectId: 'ada', embedding: embedding(0) })]);
+    await service.http.get(PATH.replace('/v1/', '/admin/') + '/export').expect(401);
+    const path = '/admin/galleries/{galleryId}/subjects/{subjectId}/export';
+    const { data } = await service.likeness.GET(path, { params: ADA });
+    expect(data.references).toEqual([expect.objectContaining({ subjectId: 'ada', embedding: embedding(0) })]);
   });
 
   it('never finds or verifies one that has expired, though nothing purged it', async () => {
-    const { contract } = service.model.embedder();
-    const probe = { embedding: embedding(2), contract };
+    const params = { path: { galleryId: 'default', subjectId: 'mary' } };
     await enroll('mary', 2);
     const identify = async () => {
-      const { body } = await service.http.post('/v1/galleries/default/identify').send({ probe });
-      return body.faces[0].candidates.map(({ subjectId }: { subjectId: string }) => subjectId);
+      const { faces } = await service.likeness.identify('default', probeOf(2));
+      return faces[0].candidates.map(({ subjectId }) => subjectId);
     };
     expect(await identify()).toEqual(['mary']);
-    const path = '/v1/galleries/default/subjects/mary';
-    await service.http.patch(path).send({ expiresAt: '2020-01-01T00:00:00Z' }).expect(200);
-    const verified = await service.http.post(`${path}/verify`).send({ probe });
-    expect([verified.status, verified.body.error.code]).toEqual([404, 'REFERENCE_NOT_FOUND']);
+    await service.likeness.PATCH(SUBJECT, { params, body: { expiresAt: '2020-01-01T00:00:00Z' } });
+    await expect(service.likeness.verifySubject('default', 'mary', probeOf(2))).rejects.toMatchObject({
+      status: 404,
+      code: 'REFERENCE_NOT_FOUND',
+    });
     expect(await identify()).toEqual([]);
-    await service.http.get(path).expect(404);
+    await expect(service.likeness.GET(SUBJECT, { params })).rejects.toMatchObject({ status: 404 });
   });
 
   describe('expiry of a reference', () => {
     const path = '/v1/galleries/default/subjects/ruth';
-    const probeOf = (of: number) => ({
-      embedding: embedding(of),
-      contract: service.model.embedder().contract,
-    });
-    const enrollUntil = (of: number, expiresAt: unknown) =>
-      service.http.post(`${path}/references`).send({ ...probeOf(of), expiresAt });
-    const verify = async (of: number) => {
-      const { body } = await service.http.post(`${path}/verify`).send({ probe: probeOf(of) });
-      return body.error?.code ?? body.verified;
-    };
-    afterEach(() => service.http.delete(path));
+    const params = { path: { galleryId: 'default', subjectId: 'ruth' } };
+    const enrollUntil = (of: number, expiresAt: string | null) =>
+      service.likeness.enroll('default', 'ruth', probeOf(of), { expiresAt });
+    const verify = (of: number) => verifiedOrCode('default', 'ruth', of);
+    afterEach(() => service.likeness.DELETE(SUBJECT, { params }));
 
     it('is set with the enrollment, and changed alone', async () => {
-      const { body } = await enrollUntil(4, '2999-01-31T01:00:00+01:00').expect(201);
-      expect(body.reference.expiresAt).toBe('2999-01-31T00:00:00.000Z');
-      const reference = `${path}/references/${body.reference.id}`;
-      const change = async (changes: object) =>
-        (await service.http.patch(reference).send(changes).expect(200)).body;
+      const { status, reference } = await enrollUntil(4, '2999-01-31T01:00:00+01:00');
+      expect([status, reference.expiresAt]).toEqual(['added', '2999-01-31T00:00:00.000Z']);
+      const referenceParams = { path: { ...params.path, referenceId: reference.id } };
+      const change = async (body: { metadata?: { a: number }; expiresAt?: null }) =>
+        (
+          await service.likeness.PATCH(`${SUBJECT}/references/{referenceId}`, {
+            params: referenceParams,
+            body,
+          })
+        ).data;
       expect(await change({ metadata: { a: 1 } })).toMatchObject({
         metadata: { a: 1 },
         expiresAt: '2999-01-31T00:00:00.000Z',
@@ -145,7 +158,12 @@ describe('rights of a subject', () => {
       expect(await change({ expiresAt: null })).toMatchObject({ metadata: { a: 1 }, expiresAt: null });
       expect(await change({})).toMatchObject({ metadata: { a: 1 }, expiresAt: null });
       expect(
-        (await service.http.patch(reference).send({ expiresAt: 'soon' }).expect(400)).body.error,
+        (
+          await service.http
+            .patch(`${path}/references/${reference.id}`)
+            .send({ expiresAt: 'soon' })
+            .expect(400)
+        ).body.error,
       ).toMatchObject({
         code: 'PARAMETER_INVALID',
         details: { fields: { expiresAt: expect.any(String) } },
@@ -153,16 +171,13 @@ describe('rights of a subject', () => {
     });
 
     it('ends its matches at once, and the purge removes it alone', async () => {
-      await enrollUntil(4, '2020-01-01T00:00:00Z').expect(201);
+      await enrollUntil(4, '2020-01-01T00:00:00Z');
       expect(await verify(4)).toBe('REFERENCE_NOT_FOUND');
-      await enrollUntil(5, null).expect(201);
+      await enrollUntil(5, null);
       expect([await verify(4), await verify(5)]).toEqual([false, true]);
-      const { body } = await service.http
-        .post('/admin/galleries/purge')
-        .set('authorization', `Bearer ${KEY}`)
-        .expect(200);
-      expect(body).toMatchObject({ subjectCount: 0, referenceCount: 1 });
-      expect((await service.http.get(path).expect(200)).body.referenceCount).toBe(1);
+      const { data } = await service.likeness.POST('/admin/galleries/purge');
+      expect(data).toMatchObject({ subjectCount: 0, referenceCount: 1 });
+      expect((await service.likeness.GET(SUBJECT, { params })).data.referenceCount).toBe(1);
     });
 
     it('is judged item by item where many are enrolled', async () => {
@@ -171,8 +186,8 @@ describe('rights of a subject', () => {
         ...probeOf(4 + i),
         expiresAt,
       }));
-      const { body } = await service.http.post('/v1/galleries/default/enroll').send({ items }).expect(201);
-      expect(body.results).toMatchObject([
+      const { results } = await service.likeness.enrollItems('default', items);
+      expect(results).toMatchObject([
         { status: 'added', reference: { expiresAt: '2999-01-31T00:00:00.000Z' } },
         {
           error: {
@@ -186,49 +201,35 @@ describe('rights of a subject', () => {
   });
 
   it('ends what is older than the gallery allows', async () => {
-    const admin = { authorization: `Bearer ${KEY}` };
-    const { contract } = service.model.embedder();
-    const made = await service.http
-      .post('/v1/galleries')
-      .send({ id: 'brief', maxAgeSeconds: 3600 })
-      .expect(201);
-    expect(made.body.maxAgeSeconds).toBe(3600);
-    const path = '/v1/galleries/brief/subjects/guest';
-    const probe = { embedding: embedding(1), contract };
-    await service.http.post(`${path}/references`).send(probe).expect(201);
-    const verify = async () => {
-      const { body } = await service.http.post(`${path}/verify`).send({ probe });
-      return body.error?.code ?? body.verified;
-    };
+    const made = await service.likeness.POST('/v1/galleries', { body: { id: 'brief', maxAgeSeconds: 3600 } });
+    expect([made.response.status, made.data.maxAgeSeconds]).toEqual([201, 3600]);
+    await service.likeness.enroll('brief', 'guest', probeOf(1));
+    const verify = () => verifiedOrCode('brief', 'guest', 1);
     expect(await verify()).toBe(true);
     for (const maxAgeSeconds of [0, 1.5, '1y']) {
       const { body } = await service.http.patch('/v1/galleries/brief').send({ maxAgeSeconds }).expect(400);
       expect(Object.keys(body.error.details.fields)).toEqual(['maxAgeSeconds']);
     }
-    await service.http.patch('/v1/galleries/brief').send({ maxAgeSeconds: 1 }).expect(200);
+    const params = { path: { galleryId: 'brief', subjectId: 'guest' } };
+    await service.likeness.PATCH('/v1/galleries/{galleryId}', { params, body: { maxAgeSeconds: 1 } });
     while ((await verify()) !== 'REFERENCE_NOT_FOUND') await setTimeout(50);
-    const { body } = await service.http.post('/admin/galleries/purge').set(admin).expect(200);
-    expect(body).toMatchObject({ subjectCount: 1, referenceCount: 0 });
-    await service.http.get(path).expect(404);
+    const { data } = await service.likeness.POST('/admin/galleries/purge');
+    expect(data).toMatchObject({ subjectCount: 1, referenceCount: 0 });
+    await expect(service.likeness.GET(SUBJECT, { params })).rejects.toMatchObject({ status: 404 });
   });
 
   it('ends who has not matched for as long as the gallery allows, and keeps times only there', async () => {
-    const gallery = '/v1/galleries/forgetful';
-    const path = `${gallery}/subjects/guest`;
-    const { contract } = service.model.embedder();
-    const probe = { embedding: embedding(1), contract };
-    await service.http.post('/v1/galleries').send({ id: 'forgetful' }).expect(201);
-    await service.http.post(`${path}/references`).send(probe).expect(201);
-    const verify = async () => {
-      const { body } = await service.http.post(`${path}/verify`).send({ probe });
-      return body.error?.code ?? body.verified;
-    };
+    const params = { path: { galleryId: 'forgetful', subjectId: 'guest' } };
+    await service.likeness.POST('/v1/galleries', { body: { id: 'forgetful' } });
+    await service.likeness.enroll('forgetful', 'guest', probeOf(1));
+    const verify = () => verifiedOrCode('forgetful', 'guest', 1);
     const lastMatch = async () => {
       await service.app.get(GalleryService).matchesRecorded();
-      return (await service.http.get(path).expect(200)).body.lastMatchedAt;
+      return (await service.likeness.GET(SUBJECT, { params })).data.lastMatchedAt;
     };
     const set = async (sinceLastMatchSeconds: number | null) =>
-      (await service.http.patch(gallery).send({ sinceLastMatchSeconds }).expect(200)).body;
+      (await service.likeness.PATCH('/v1/galleries/{galleryId}', { params, body: { sinceLastMatchSeconds } }))
+        .data;
     expect([await verify(), await lastMatch()]).toEqual([true, null]);
     const { matchesSince } = await set(1);
     expect(matchesSince).toEqual(expect.any(String));
@@ -236,11 +237,12 @@ describe('rights of a subject', () => {
       expect(await verify()).toBe(true);
       await setTimeout(20);
     }
-    expect((await service.http.get(`${path}/export`).expect(200)).body.subject.lastMatchedAt).not.toBeNull();
+    const exported = await service.likeness.GET(`${SUBJECT}/export`, { params });
+    expect(exported.data.subject.lastMatchedAt).not.toBeNull();
     // Identification counts as well, and another limit leaves the begin as it is.
     expect((await set(100)).matchesSince).toBe(matchesSince);
-    const { body } = await service.http.post(`${gallery}/identify`).send({ probe }).expect(200);
-    expect(body.faces[0].candidates).toHaveLength(1);
+    const { faces } = await service.likeness.identify('forgetful', probeOf(1));
+    expect(faces[0].candidates).toHaveLength(1);
     await set(1);
     await setTimeout(1000);
     expect(await verify()).toBe('REFERENCE_NOT_FOUND');
@@ -250,13 +252,13 @@ describe('rights of a subject', () => {
 
   it('purges on request, and reports how much', async () => {
     await enroll('old', 3);
-    const path = '/v1/galleries/default/subjects/old';
-    await service.http.patch(path).send({ expiresAt: '2020-01-01T00:00:00Z' }).expect(200);
+    const params = { path: { galleryId: 'default', subjectId: 'old' } };
+    await service.likeness.PATCH(SUBJECT, { params, body: { expiresAt: '2020-01-01T00:00:00Z' } });
     await service.http.post('/admin/galleries/purge').expect(401);
-    const purge = () => service.http.post('/admin/galleries/purge').set('authorization', `Bearer ${KEY}`);
-    expect((await purge().expect(200)).body).toMatchObject({ subjectCount: 1, referenceCount: 0 });
-    expect((await purge().expect(200)).body).toMatchObject({ subjectCount: 0, referenceCount: 0 });
-    await service.http.get(path).expect(404);
+    const purge = async () => (await service.likeness.POST('/admin/galleries/purge')).data;
+    expect(await purge()).toMatchObject({ subjectCount: 1, referenceCount: 0 });
+    expect(await purge()).toMatchObject({ subjectCount: 0, referenceCount: 0 });
+    await expect(service.likeness.GET(SUBJECT, { params })).rejects.toMatchObject({ status: 404 });
   });
 
   it('says where there is nobody to export', async () => {

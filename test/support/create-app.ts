@@ -5,6 +5,7 @@ import { AppModule } from '../../src/server/app.module';
 import { APP_OPTIONS, configureApp } from '../../src/server/app.setup';
 import { AppConfig } from '../../src/server/config/app.config';
 import { loadAppConfig } from '../../src/server/config/load-app-config';
+import { createLikenessClient, type LikenessClient } from '../../src/client';
 import { FaceModel } from '../../src/face/face-model';
 import { FakeFaceModel } from '../../src/testing';
 
@@ -13,6 +14,8 @@ export interface TestApp {
   app: NestExpressApplication;
   model: FakeFaceModel;
   http: ReturnType<typeof request>;
+  /** Without retries; with `ADMIN_KEY`, if that is set. */
+  likeness: LikenessClient;
 }
 
 export async function createApp(env: NodeJS.ProcessEnv = {}): Promise<TestApp> {
@@ -28,5 +31,6 @@ export async function createApp(env: NodeJS.ProcessEnv = {}): Promise<TestApp> {
   configureApp(app);
   // One server for all requests of a suite: supertest would open and close one for each.
   await app.listen(0, '127.0.0.1');
-  return { app, model, http: request(app.getHttpServer()) };
+  const likeness = createLikenessClient({ baseUrl: await app.getUrl(), apiKey: env.ADMIN_KEY, retries: 0 });
+  return { app, model, http: request(app.getHttpServer()), likeness };
 }
