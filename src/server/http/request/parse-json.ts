@@ -79,7 +79,9 @@ export function parseShortJson(text: string, field: string): unknown {
 export function refuseReservedKeys(value: unknown, path: readonly string[] = []): void {
   if (typeof value !== 'object' || value == null) return;
   if (Array.isArray(value)) {
-    for (const item of value) if (typeof item === 'object') refuseReservedKeys(item, path);
+    // By index: an iterator allocates an object for each number of an embedding.
+    for (let at = 0; at < value.length; at++)
+      if (typeof value[at] === 'object') refuseReservedKeys(value[at], path);
     return;
   }
   for (const [key, inner] of Object.entries(value)) {
