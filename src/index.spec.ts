@@ -12,6 +12,8 @@ const INJECTED = [
   'GalleryModule',
   'GalleryService',
   'GalleryStore',
+  'LikenessServerModule',
+  'FaceErrorFilter',
 ];
 
 describe('the library surface', () => {

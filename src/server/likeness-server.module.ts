@@ -1,5 +1,6 @@
 import { type ConfigurableModuleAsyncOptions, type DynamicModule, Module } from '@nestjs/common';
 import type { LikenessServerOptions } from './likeness-server.options';
+import type { mountedModule } from './mounted-server';
 
 /**
  * The whole HTTP API of the service inside another Nest app, on Express or Fastify: REST, the DeepFace API, health, metrics,
@@ -45,7 +46,7 @@ export class LikenessServerModule {
   ): DynamicModule {
     // Here, because apps that use FaceModule alone need not load the server.
     // eslint-disable-next-line @typescript-eslint/no-require-imports
-    const { mountedModule } = require('./mounted-server') as typeof import('./mounted-server');
-    return mountedModule(this, options);
+    const server = require('./mounted-server') as { mountedModule: typeof mountedModule };
+    return server.mountedModule(this, options);
   }
 }

@@ -280,7 +280,7 @@ describe('options of LikenessServerModule', () => {
 
 describe('a built host app with the models', () => {
   it.each(['express', 'fastify'])('loads each of them once, and ends by itself, on %s', async (platform) => {
-    const script = join(rootDir, 'test', 'support', 'host-app.mjs');
+    const script = join(rootDir, 'test', 'support', 'built-host-app.mjs');
     const { stdout } = await promisify(execFile)(process.execPath, [script, platform]);
     const { loads, origins, ...seen } = JSON.parse(stdout.trim().split('\n').pop()!) as {
       loads: number[];

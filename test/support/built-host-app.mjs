@@ -1,6 +1,6 @@
 /*
  * A host app made as its main.ts would: from the built package, with the models. Prints what it saw as JSON, closes, and ends
- * once no worker is left. Usage: host-app.mjs express|fastify
+ * once no worker is left. Usage: built-host-app.mjs express|fastify
  */
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
