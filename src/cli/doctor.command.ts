@@ -53,7 +53,7 @@ function readSettings(): [Check, AppConfig | null] {
   } catch (error) {
     if (!(error instanceof FaceError)) throw error;
     const advice =
-      'Correct the variable; README.md lists all variables. The other checks need valid settings.';
+      'Correct the variable; docs/configuration.md lists all variables. The other checks need valid settings.';
     return [failure('settings', error.message, advice), null];
   }
 }

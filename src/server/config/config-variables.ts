@@ -91,7 +91,7 @@ const faceList = (option: 'detectors' | 'embedders' | 'attributeModels' | 'attac
   doc,
 });
 
-/** Every environment variable of the service, in one table. README is tested against it. */
+/** Every environment variable of the service, in one table. docs/configuration.md is tested against it. */
 export const CONFIG_VARIABLES = {
   PORT: { type: 'integer', default: 3000, range: [0, 65_535], doc: 'Port to listen on; 0 picks a free one' },
   HOST: {
