@@ -1,6 +1,5 @@
 import type { NestApplicationOptions } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { SwaggerModule } from '@nestjs/swagger';
 import type { Server } from 'node:http';
 import { AuditInterceptor } from './audit/audit.interceptor';
 import { AuditTrail } from './audit/audit-trail';
@@ -19,7 +18,7 @@ import {
 } from './http/request/browsers';
 import { EventLoopTurns } from './http/request/event-loop-turns';
 import { FaceErrorFilter } from './http/errors/face-error.filter';
-import { createOpenApiDocument } from './http/openapi/openapi';
+import { serveDocumentation } from './http/openapi/documentation-page';
 import { limitRequests } from './http/request/rate-limit';
 import { requestId } from './http/request/request-id';
 import { RequestLog } from './http/request/request-log';
@@ -56,10 +55,5 @@ export function configureApp(app: NestExpressApplication): void {
   app.useGlobalInterceptors(new HideDistancesInterceptor(), app.get(AuditInterceptor));
   app.useGlobalPipes(createValidationPipe());
   app.useGlobalFilters(new FaceErrorFilter());
-  SwaggerModule.setup('docs', app, createOpenApiDocument(app), {
-    jsonDocumentUrl: 'openapi.json',
-    raw: ['json'],
-    customSiteTitle: 'Likeness',
-    swaggerOptions: { deepLinking: true, tryItOutEnabled: true, defaultModelsExpandDepth: 0 },
-  });
+  serveDocumentation(app);
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { SCOPES, type Scope } from '../../src/server/http/auth/api-key';
 import { SCOPES_EXTENSION } from '../../src/server/http/auth/scopes.decorator';
 import { createApp, type TestApp } from '../support/create-app';
-import { type ApiParameter, exampleAddress } from '../support/example-address';
+import { exampleAddress } from '../support/example-address';
 import { writeKeyFile } from '../support/key-file';
 import { rootDir } from '../support/paths';
 import { tempFolders } from '../support/temp-folder';
@@ -21,7 +21,6 @@ const WITHOUT_KEY = 'no key';
 const ANY_KEY = 'any key';
 
 interface Operation {
-  parameters?: ApiParameter[];
   [SCOPES_EXTENSION]?: Scope[];
 }
 
@@ -53,7 +52,7 @@ describe('authorization', () => {
       Object.entries(methods).map(([method, operation]) => ({
         name: `${method.toUpperCase()} ${path}`,
         method: method as Route['method'],
-        address: exampleAddress(path, operation.parameters),
+        address: exampleAddress(path),
         operation,
       })),
     );

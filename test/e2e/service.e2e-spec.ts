@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { FACE_ERRORS } from '../../src/errors';
-import { type ApiParameter, exampleAddress } from '../support/example-address';
+import { exampleAddress } from '../support/example-address';
 import { rootDir } from '../support/paths';
 import { type RunningService, startService } from '../support/start-service';
 
@@ -97,13 +97,7 @@ describe('the service as it is started', () => {
     const document = (await (await fetch(`${service.url}/openapi.json`)).json()) as {
       paths: Record<
         string,
-        Record<
-          string,
-          {
-            parameters?: ApiParameter[];
-            requestBody?: { content: Record<string, { examples?: object }> };
-          }
-        >
+        Record<string, { requestBody?: { content: Record<string, { example?: object }> } }>
       >;
     };
     const failures: unknown[] = [];
@@ -111,17 +105,14 @@ describe('the service as it is started', () => {
     for (const [path, { post: operation }] of Object.entries(document.paths)) {
       // They change models and need the key: the suites of the admin routes send them.
       if (path.startsWith('/admin/')) continue;
-      const examples = operation?.requestBody?.content['application/json'].examples ?? {};
-      for (const [name, { value }] of Object.entries(examples as Record<string, { value: object }>)) {
-        sent++;
-        // A rename takes the subject away from the next example.
-        await fetch(`${service.url}/v1/galleries/default/subjects/ada`, { method: 'PUT' });
-        const answer = await post(exampleAddress(path, operation.parameters), value);
-        if (!answer.ok) failures.push([path, name, answer.status, await answer.text()]);
-      }
+      const example = operation?.requestBody?.content['application/json'].example;
+      if (example == null) continue;
+      sent++;
+      const answer = await post(exampleAddress(path), example);
+      if (!answer.ok) failures.push([path, answer.status, await answer.text()]);
     }
     expect(failures).toEqual([]);
-    expect(sent).toBeGreaterThanOrEqual(20);
+    expect(sent).toBe(16);
   });
 
   it('keeps the loads of every model through 300 mixed requests', async () => {
@@ -134,7 +125,7 @@ describe('the service as it is started', () => {
       'rfb-320',
     ]);
     for (const { state, loads } of before) expect(loads > 0).toBe(state === 'loaded');
-    const face = 'data:image/jpeg;base64,' + (await smallFace(service));
+    const face = await smallFace(service);
     const requests: [string, () => object | FormData, number][] = [
       ['/v1/detect', () => ({ image: face }), 200],
       ['/v1/verify', () => form({ probe: sample(1) }), 400],
@@ -241,9 +232,9 @@ describe('a boot that cannot succeed', () => {
   });
 });
 
-/** The drawn face of the Swagger examples, as base64. */
+/** The drawn face of the Swagger examples, as a data URI. */
 async function smallFace(service: RunningService): Promise<string> {
   const text = await (await fetch(`${service.url}/openapi.json`)).text();
-  const [, base64] = /data:image\/jpeg;base64,([A-Za-z0-9+/=]+)/.exec(text) ?? [];
-  return base64;
+  const [dataUri] = /data:image\/webp;base64,[A-Za-z0-9+/=]+/.exec(text) ?? [];
+  return dataUri as string;
 }

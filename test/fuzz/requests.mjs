@@ -102,7 +102,7 @@ function takesFiles({ requestBody }) {
 }
 
 function operationArbitrary({ route, method, operation }, context) {
-  const parameters = operation.parameters ?? [];
+  const parameters = (operation.parameters ?? []).map((parameter) => resolve(parameter, context));
   const parametersIn = (place) => parameters.filter((parameter) => parameter.in === place);
   const bodies = Object.entries(operation.requestBody?.content ?? {}).map(([type, { schema }]) =>
     bodyArbitrary(type, schema, context),
@@ -405,9 +405,13 @@ function textArbitrary(name, { known }) {
   return values == null || values.length === 0 ? oddText : rarely(oddText, fc.constantFrom(...values), 8);
 }
 
-function resolve(schema, { document }) {
-  if (schema?.$ref == null) return schema ?? {};
-  return document.components.schemas[schema.$ref.replace('#/components/schemas/', '')];
+/** A schema or parameter, which the document may only refer to. */
+function resolve(part, { document }) {
+  if (part?.$ref == null) return part ?? {};
+  return part.$ref
+    .split('/')
+    .slice(1)
+    .reduce((parent, name) => parent[name], document);
 }
 
 function isPlainObject(value) {

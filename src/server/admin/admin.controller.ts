@@ -2,10 +2,13 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/co
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { FaceModel } from '../../face/face-model';
-import { ADMIN_ERRORS, ApiFaceErrors, JSON_BODY_ERRORS } from '../http/errors/api-errors.decorator';
-import type { RequestErrorCode } from '../http/errors/error-examples';
-import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
-import { MODEL_STATUS_EXAMPLE, MODELS_ANSWER, ModelsResponseDto } from '../http/dto/model-status.dto';
+import {
+  ADMIN_ERRORS,
+  ApiFaceErrors,
+  JSON_BODY_ERRORS,
+  type RequestErrorCode,
+} from '../http/errors/api-errors.decorator';
+import { ModelsResponseDto } from '../http/dto/model-status.dto';
 import { JsonBody } from '../http/request/json-body';
 import { RequestId } from '../http/request/request-id';
 import {
@@ -14,17 +17,11 @@ import {
   ModelNameDto,
   ModelResponseDto,
   PurgeResponseDto,
-  STATUS_ANSWER,
   StatusResponseDto,
   SwapModelDto,
 } from './admin.dto';
 
-const CHANGE_ERRORS: readonly RequestErrorCode[] = [
-  ...ADMIN_ERRORS,
-  'PARAMETER_INVALID',
-  'MODEL_UNKNOWN',
-  'NOT_READY',
-];
+const CHANGE_ERRORS: readonly RequestErrorCode[] = [...ADMIN_ERRORS, 'PARAMETER_INVALID', 'MODEL_UNKNOWN'];
 const LOAD_ERRORS: readonly RequestErrorCode[] = [
   ...CHANGE_ERRORS,
   ...JSON_BODY_ERRORS,
@@ -32,18 +29,8 @@ const LOAD_ERRORS: readonly RequestErrorCode[] = [
   'MEMORY_BUDGET_EXCEEDED',
 ];
 
-const MODEL_ANSWER = {
-  model: {
-    summary: 'State of the model',
-    value: ModelResponseDto.from(MODEL_STATUS_EXAMPLE, EXAMPLE_REQUEST_ID),
-  },
-};
-const PURGE_ANSWER = {
-  purged: { summary: 'Number of purged results', value: { purged: 2, requestId: EXAMPLE_REQUEST_ID } },
-};
-
 /** Operations on a running service. Model changes run one at a time; a request is answered once its change is done. */
-@ApiTags('admin')
+@ApiTags('Model administration')
 @Scopes('admin')
 @Controller('admin')
 export class AdminController {
@@ -57,7 +44,6 @@ export class AdminController {
   @ApiOkResponse({
     description: 'Current state',
     type: StatusResponseDto,
-    examples: { status: { summary: 'Two workers', value: STATUS_ANSWER } },
   })
   @ApiFaceErrors(ADMIN_ERRORS)
   async getStatus(@RequestId() requestId: string): Promise<StatusResponseDto> {
@@ -72,7 +58,6 @@ export class AdminController {
   @ApiOkResponse({
     description: 'Every model with a card',
     type: ModelsResponseDto,
-    examples: { embedder: { summary: 'One loaded embedder', value: MODELS_ANSWER } },
   })
   @ApiFaceErrors(ADMIN_ERRORS)
   listAdminModels(@RequestId() requestId: string): ModelsResponseDto {
@@ -81,19 +66,13 @@ export class AdminController {
 
   @Post('models/:name/load')
   @HttpCode(200)
-  @JsonBody({
-    type: LoadModelDto,
-    examples: {
-      toStay: { summary: 'Keep the model until it is unloaded', value: {} },
-      whileUsed: { summary: 'Unload the model after ten idle minutes', value: { idleTtlMs: 600_000 } },
-    },
-  })
+  @JsonBody({ type: LoadModelDto })
   @ApiOperation({
     summary: 'Load a model',
     description:
       'Starts new workers with the model loaded and warm, then replaces the current ones. If that fails, nothing changes. A loaded model is left as it is.',
   })
-  @ApiOkResponse({ description: 'Loaded', type: ModelResponseDto, examples: MODEL_ANSWER })
+  @ApiOkResponse({ description: 'Loaded', type: ModelResponseDto })
   @ApiFaceErrors(LOAD_ERRORS)
   async loadModel(
     @Param() { name }: ModelNameDto,
@@ -110,7 +89,7 @@ export class AdminController {
     description:
       'Runs the model once in every worker, so that the first request after a long idle time is not slow.',
   })
-  @ApiOkResponse({ description: 'Warmed', type: ModelResponseDto, examples: MODEL_ANSWER })
+  @ApiOkResponse({ description: 'Warmed', type: ModelResponseDto })
   @ApiFaceErrors([...CHANGE_ERRORS, 'MODEL_NOT_LOADED'])
   async warmModel(
     @Param() { name }: ModelNameDto,
@@ -126,7 +105,7 @@ export class AdminController {
     description:
       'New requests that name the model are rejected; running ones finish. The response is sent when the memory is released.',
   })
-  @ApiOkResponse({ description: 'Unloaded', type: ModelResponseDto, examples: MODEL_ANSWER })
+  @ApiOkResponse({ description: 'Unloaded', type: ModelResponseDto })
   @ApiFaceErrors([...CHANGE_ERRORS, 'MODEL_NOT_LOADED', 'MODEL_IN_USE', 'MEMORY_BUDGET_EXCEEDED'])
   async unloadModel(
     @Param() { name }: ModelNameDto,
@@ -137,10 +116,7 @@ export class AdminController {
 
   @Post('models/:name/swap')
   @HttpCode(200)
-  @JsonBody({
-    type: SwapModelDto,
-    examples: { other: { summary: 'Another model', value: { replacement: 'sface' } } },
-  })
+  @JsonBody({ type: SwapModelDto })
   @ApiOperation({
     summary: 'Replace a loaded model with another one',
     description:
@@ -149,7 +125,6 @@ export class AdminController {
   @ApiOkResponse({
     description: 'State of the new model',
     type: ModelResponseDto,
-    examples: MODEL_ANSWER,
   })
   @ApiFaceErrors([...LOAD_ERRORS, 'MODEL_NOT_LOADED', 'MODEL_IN_USE'])
   async swapModel(
@@ -165,7 +140,7 @@ export class AdminController {
     summary: 'Purge the cache',
     description: 'Removes all cached results, including those still being computed.',
   })
-  @ApiOkResponse({ description: 'Purged', type: PurgeResponseDto, examples: PURGE_ANSWER })
+  @ApiOkResponse({ description: 'Purged', type: PurgeResponseDto })
   @ApiFaceErrors(ADMIN_ERRORS)
   purgeCache(@RequestId() requestId: string): PurgeResponseDto {
     return { purged: this.model.purgeCache(), requestId };
@@ -176,7 +151,7 @@ export class AdminController {
     summary: 'Purge the cached results of one image',
     description: 'The image is identified by the SHA-256 of its encoded bytes.',
   })
-  @ApiOkResponse({ description: 'Purged', type: PurgeResponseDto, examples: PURGE_ANSWER })
+  @ApiOkResponse({ description: 'Purged', type: PurgeResponseDto })
   @ApiFaceErrors([...ADMIN_ERRORS, 'PARAMETER_INVALID'])
   purgeImage(@Param() { imageSha256 }: ImageHashDto, @RequestId() requestId: string): PurgeResponseDto {
     return { purged: this.model.purgeCache(imageSha256), requestId };

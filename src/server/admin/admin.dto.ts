@@ -2,7 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsInt, IsNotEmpty, IsString, Matches, Max, MaxLength, Min } from 'class-validator';
 import type { EngineStatus, ModelStatus, ProcessMemory } from '../../face/face-model';
 import { IDLE_TTL_RANGE } from '../../face/face.options';
-import { EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
+import { EXAMPLE_EMBEDDER } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { ModelStatusDto } from '../http/dto/model-status.dto';
 import { IsDecimal, OptionalField } from '../http/request/validation';
@@ -32,7 +32,6 @@ export class LoadModelDto {
     type: 'integer',
     minimum: IDLE_TTL_RANGE[0],
     maximum: IDLE_TTL_RANGE[1],
-    example: 600_000,
     description:
       'Idle time in milliseconds after which the model is unloaded. Default: FACE_IDLE_TTLS, or never',
   })
@@ -46,7 +45,6 @@ export class SwapModelDto {
   @IsNotEmpty()
   @MaxLength(100)
   @ApiProperty({
-    example: EXAMPLE_EMBEDDER,
     maxLength: 100,
     description: 'Replacement, a model of the same task. The same name reloads a changed card or file',
   })
@@ -191,15 +189,3 @@ export class PurgeResponseDto {
   @ApiRequestId()
   requestId!: string;
 }
-
-export const STATUS_ANSWER: StatusResponseDto = {
-  workers: [
-    { pid: 4211, state: 'busy', memory: { privateBytes: 92_274_688, sharedBytes: 83_886_080 } },
-    { pid: 4212, state: 'idle', memory: { privateBytes: 90_177_536, sharedBytes: 83_886_080 } },
-  ],
-  workerRestarts: 0,
-  queue: { length: 0, bytes: 0, maxLength: 256, maxBytes: 268_435_456, running: 1 },
-  cache: null,
-  memory: { reckonedBytes: 524_288_000, budgetBytes: 20_615_843_020 },
-  requestId: EXAMPLE_REQUEST_ID,
-};

@@ -4,13 +4,13 @@ import { Scopes } from '../http/auth/scopes.decorator';
 import { AnalysisService } from '../../face/analysis.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
 import { RequestLimits } from '../http/request/request-limits';
-import { IMAGE_EXAMPLES } from '../http/openapi/examples';
+import { IMAGE_EXAMPLE } from '../http/openapi/examples';
 import { ImageBody } from '../http/images/image-body.decorator';
 import { ImageField } from '../http/images/image-body.interceptor';
 import { RequestId } from '../http/request/request-id';
-import { ANALYZE_ANSWER, AnalyzeOptionsDto, AnalyzeResponseDto } from './analysis.dto';
+import { AnalyzeOptionsDto, AnalyzeResponseDto } from './analysis.dto';
 
-@ApiTags('analysis')
+@ApiTags('Faces')
 @Scopes('verify')
 @Controller('v1/analyze')
 export class AnalysisController {
@@ -18,7 +18,7 @@ export class AnalysisController {
 
   @Post()
   @HttpCode(200)
-  @ImageBody({ fields: ['image'] }, { options: AnalyzeOptionsDto, examples: IMAGE_EXAMPLES })
+  @ImageBody({ fields: ['image'] }, { options: AnalyzeOptionsDto, example: IMAGE_EXAMPLE })
   @ApiOperation({
     summary: 'Estimate the age, gender, expression and race of the faces in an image',
     description:
@@ -27,7 +27,6 @@ export class AnalysisController {
   @ApiOkResponse({
     description: 'Faces with their estimates',
     type: AnalyzeResponseDto,
-    examples: { oneFace: { summary: 'One face', value: ANALYZE_ANSWER } },
   })
   @ApiFaceErrors([...IMAGE_ROUTE_ERRORS, 'PRESENTATION_ATTACK_SUSPECTED'])
   async analyze(

@@ -1,7 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { ArrayNotEmpty, ArrayUnique, IsIn } from 'class-validator';
 import type { Analysis } from '../../face/analysis.service';
-import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, EXAMPLE_TIMINGS, exampleImage } from '../http/openapi/examples';
 import { FaceOptionsDto, IsPresentationAttack } from '../http/dto/face-options.dto';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
 import { IsNameList, OptionalField } from '../http/request/validation';
@@ -115,26 +114,3 @@ export class AnalyzeResponseDto extends ImageResultDto {
     return { ...ImageResultDto.fieldsOf(result), faces, requestId };
   }
 }
-
-export const ANALYZE_ANSWER = AnalyzeResponseDto.from(
-  {
-    ...exampleImage({
-      ...EXAMPLE_FACE,
-      age: 31.4,
-      gender: 'female' as const,
-      genderScores: { male: 0.06, female: 0.94 },
-      expression: 'happy' as const,
-      expressionScores: {
-        neutral: 0.12,
-        happy: 0.85,
-        sad: 0.01,
-        angry: 0.005,
-        fearful: 0.005,
-        disgusted: 0,
-        surprised: 0.01,
-      },
-    }),
-    timings: { ...EXAMPLE_TIMINGS, embedMs: 0, attributesMs: 9.6 },
-  },
-  EXAMPLE_REQUEST_ID,
-);

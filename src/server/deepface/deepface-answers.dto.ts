@@ -179,7 +179,11 @@ function spoofAnswer({ presentationAttack }: FaceDetection): { is_real?: boolean
 
 /** A face with its embedding. */
 export class DeepfaceRepresentationDto {
-  @ApiProperty({ type: [Number], description: 'Raw output of the network, not normalized' })
+  @ApiProperty({
+    type: [Number],
+    example: [0.41, -0.27, 0.13],
+    description: 'Raw output of the network, not normalized',
+  })
   embedding!: number[];
 
   @ApiProperty({ type: FacialAreaDto })

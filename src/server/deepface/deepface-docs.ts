@@ -1,13 +1,14 @@
 import { applyDecorators, HttpCode, Post, type Type, UseInterceptors } from '@nestjs/common';
-import { ApiBody, ApiExtraModels, ApiOperation, ApiResponse, getSchemaPath } from '@nestjs/swagger';
-import { FACE_ERRORS, FaceError } from '../../errors';
-import { ERROR_EXAMPLES, type RequestErrorCode } from '../http/errors/error-examples';
+import { ApiBody, ApiExtension, ApiExtraModels, ApiOperation, getSchemaPath } from '@nestjs/swagger';
+import { FaceError } from '../../errors';
+import type { RequestErrorCode } from '../http/errors/api-errors.decorator';
+import { ERRORS_EXTENSION, type ErrorDocs } from '../http/openapi/error-docs';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
-import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
-import { type BodyContent, bodySchema } from '../http/openapi/openapi';
+import { type BodyContent, bodySchema, IMAGE_FILE, IMAGE_TEXT } from '../http/openapi/body-content';
 import { ImageBodyInterceptor, ImageFieldsOf } from '../http/images/image-body.interceptor';
 import type { ImageFields } from '../http/images/image-body.policy';
 import { DEEPFACE_BODY, DeepfaceTimingInterceptor } from './deepface-body';
+import { DeepfaceOptionsDto } from './deepface-options.dto';
 import { deepfaceError, type DeepfaceRoute } from './dialect';
 
 /** Errors of every route. */
@@ -16,17 +17,11 @@ const COMMON_ERRORS: readonly RequestErrorCode[] = [
   'REQUEST_MALFORMED',
   'MODEL_UNKNOWN',
   'MODEL_NOT_LOADED',
-  'UNAUTHORIZED',
-  'API_KEY_EXPIRED',
-  'FORBIDDEN',
-  'AUTH_ATTEMPTS_EXCEEDED',
   'REQUEST_TIMEOUT',
   'REQUEST_TOO_LARGE',
   'CONTENT_TYPE_UNSUPPORTED',
   'CALLER_QUEUE_FULL',
   'QUEUE_FULL',
-  'INTERNAL_ERROR',
-  'NOT_READY',
 ];
 
 /** Errors of routes with images. */
@@ -53,12 +48,10 @@ interface RouteDocs {
   curl: string;
   /** DTO of the fields other than images. */
   options: Type;
-  /** Example bodies without images. */
-  examples: Record<string, { summary: string; value: object }>;
+  /** JSON body without images that can be sent as it is. */
+  example: object;
   errors?: readonly RequestErrorCode[];
 }
-
-type Examples = Record<string, { summary: string; value: unknown }>;
 
 /** A POST route of the dialect: reads its body, and documents the body and the errors. */
 export function DeepfacePost(route: DeepfaceRoute, images: ImageFields, docs: RouteDocs): MethodDecorator {
@@ -74,18 +67,13 @@ export function DeepfacePost(route: DeepfaceRoute, images: ImageFields, docs: Ro
       summary: docs.summary,
       description: `${docs.description}\n\n\`\`\`sh\n${docs.curl}\n\`\`\``,
     }),
-    ApiExtraModels(docs.options),
+    ApiExtraModels(docs.options, DeepfaceOptionsDto),
     ApiBody({ required: true, schema: bodySchema(contentOf(images, docs)) }),
-    ...errorResponses(errors, route, images.fields[0] ?? 'img'),
+    ApiExtension(ERRORS_EXTENSION, errorDocs(errors, route)),
   );
 }
 
-function contentOf(images: ImageFields, { options, examples }: RouteDocs): BodyContent {
-  const text = {
-    type: 'string',
-    description: 'Encoded image as a data URI or padded base64, or its URL if its host is allowed',
-  };
-  const file = { type: 'string', format: 'binary', description: 'Encoded image, or a text part as in JSON' };
+function contentOf(images: ImageFields, { options, example }: RouteDocs): BodyContent {
   const embedding = {
     type: 'array',
     items: { type: 'number' },
@@ -108,69 +96,27 @@ function contentOf(images: ImageFields, { options, examples }: RouteDocs): BodyC
       { $ref: getSchemaPath(options) },
     ],
   });
-  const others = [...(takesLists ? [listOf(text)] : []), ...(takesEmbeddings ? [embedding] : [])];
+  const others = [...(takesLists ? [listOf(IMAGE_TEXT)] : []), ...(takesEmbeddings ? [embedding] : [])];
   const image = Object.fromEntries(fields.map((name) => [name, EXAMPLE_IMAGE_DATA_URI]));
-  const bodies: Examples = Object.fromEntries(
-    Object.entries(examples).map(([name, { summary, value }]) => [
-      name,
-      { summary, value: { ...image, ...value } },
-    ]),
-  );
-  const [[name, { summary, value }]] = Object.entries(bodies);
-  const forms: Examples = {
-    [name]: { summary: `${summary}, as text parts; images are usually sent as files`, value: asForm(value) },
-  };
   return {
     'application/json': {
-      schema: schema(others.length > 0 ? { oneOf: [text, ...others] } : text),
-      examples: bodies,
+      schema: schema(others.length > 0 ? { oneOf: [IMAGE_TEXT, ...others] } : IMAGE_TEXT),
+      example: { ...image, ...example },
     },
-    'multipart/form-data': { schema: schema(takesLists ? listOf(file) : file), examples: forms },
-    'application/x-www-form-urlencoded': { schema: schema(text), examples: forms },
+    'multipart/form-data': { schema: schema(takesLists ? listOf(IMAGE_FILE) : IMAGE_FILE) },
+    'application/x-www-form-urlencoded': { schema: schema(IMAGE_TEXT) },
   };
 }
 
-/** Formats every value as form text. */
-function asForm(value: unknown): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(value as object).map(([name, field]: [string, unknown]) => [
-      name,
-      Array.isArray(field) ? `[${field.join(', ')}]` : String(field),
-    ]),
-  );
-}
-
-function errorResponses(
-  codes: readonly RequestErrorCode[],
-  route: DeepfaceRoute,
-  field: string,
-): MethodDecorator[] {
-  const answers = codes.map((code) => ({ code, ...answerOf(code, route, field) }));
-  const statuses = [...new Set(answers.map(({ status }) => status))].sort((a, b) => a - b);
-  return statuses.map((status) => {
-    const ofStatus = answers.filter((answer) => answer.status === status);
-    const keys = [...new Set(ofStatus.flatMap(({ body }) => Object.keys(body)))];
-    return ApiResponse({
-      status,
-      description: ofStatus.map(({ code }) => `${code}: ${FACE_ERRORS[code].description}`).join('. '),
-      content: {
-        'application/json': {
-          schema: {
-            type: 'object',
-            properties: Object.fromEntries(keys.map((key) => [key, { type: 'string' }])),
-          },
-          examples: Object.fromEntries(
-            ofStatus.map(({ code, body }) => [code, { summary: FACE_ERRORS[code].description, value: body }]),
-          ),
-        },
-      },
-    });
-  });
-}
-
-function answerOf(code: RequestErrorCode, route: DeepfaceRoute, field: string) {
-  const error = new FaceError(code, ERROR_EXAMPLES[code].message.replaceAll('{field}', field));
-  return deepfaceError(error, route, { requestId: EXAMPLE_REQUEST_ID });
+/** The errors with the statuses of DeepFace's format. */
+function errorDocs(codes: readonly RequestErrorCode[], route: DeepfaceRoute): ErrorDocs {
+  return {
+    response: 'DeepfaceError',
+    errors: codes.map((code) => ({
+      code,
+      status: deepfaceError(new FaceError(code, ''), route, { requestId: '' }).status,
+    })),
+  };
 }
 
 function capitalised(word: string): string {

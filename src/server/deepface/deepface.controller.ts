@@ -5,7 +5,7 @@ import type { ApiKey } from '../http/auth/api-key';
 import { CallerKey } from '../http/auth/key-limits';
 import { Scopes, WithoutKey } from '../http/auth/scopes.decorator';
 import { ImageField } from '../http/images/image-body.interceptor';
-import { EXAMPLE_EMBEDDER, exampleEmbedding } from '../http/openapi/examples';
+import { DEEPFACE_TAG } from '../http/openapi/tags';
 import { GalleryRoutes } from '../http/request/gallery-revision';
 import { RequestLimits } from '../http/request/request-limits';
 import { createValidationPipe } from '../http/request/validation';
@@ -19,7 +19,6 @@ import {
 } from './deepface-answers.dto';
 import { type DeepfaceImage, DeepfaceOptions, type Timed } from './deepface-body';
 import { DeepfacePost } from './deepface-docs';
-import { ANALYSIS_EXAMPLE, MATCH_EXAMPLE, REPRESENTATION_EXAMPLE, VERIFY_EXAMPLE } from './deepface-examples';
 import {
   DeepfaceAnalyzeDto,
   DeepfaceIndexDto,
@@ -49,7 +48,7 @@ function resultsOf(dto: { name: string; prototype: unknown }) {
   };
 }
 
-@ApiTags('DeepFace API')
+@ApiTags(DEEPFACE_TAG)
 @Controller()
 export class DeepfaceHomeController {
   @WithoutKey()
@@ -65,7 +64,7 @@ export class DeepfaceHomeController {
     content: {
       'text/html': {
         schema: { type: 'string' },
-        examples: { home: { summary: 'Welcome page', value: homePage() } },
+        example: homePage(),
       },
     },
   })
@@ -74,7 +73,7 @@ export class DeepfaceHomeController {
   }
 }
 
-@ApiTags('DeepFace API')
+@ApiTags(DEEPFACE_TAG)
 @Controller()
 class DeepfaceVerifyController {
   constructor(private readonly deepface: DeepfaceService) {}
@@ -89,29 +88,13 @@ class DeepfaceVerifyController {
         'Compares all faces of both images and decides by the closest pair. Each image can be replaced by an embedding.',
       curl: 'curl -F img1=@a.jpg -F img2=@b.jpg localhost:3000/verify',
       options: DeepfaceVerifyDto,
-      examples: {
-        images: { summary: 'Two images', value: {} },
-        options: {
-          summary: 'With options',
-          value: {
-            model_name: EXAMPLE_EMBEDDER,
-            distance_metric: 'euclidean_l2',
-            enforce_detection: false,
-            threshold: 1,
-          },
-        },
-        embeddings: {
-          summary: 'Two embeddings',
-          value: { img1: exampleEmbedding(), img2: exampleEmbedding(38) },
-        },
-      },
+      example: {},
       errors: ['EMBEDDING_INVALID'],
     },
   )
   @ApiOkResponse({
     description: 'Decision',
     type: DeepfaceVerifyAnswerDto,
-    examples: { images: { summary: 'Two images', value: VERIFY_EXAMPLE } },
   })
   verify(
     @ImageField('img1') img1: DeepfaceImage,
@@ -123,7 +106,7 @@ class DeepfaceVerifyController {
   }
 }
 
-@ApiTags('DeepFace API')
+@ApiTags(DEEPFACE_TAG)
 @ApiExtraModels(DeepfaceRepresentationDto)
 @Controller()
 class DeepfaceRepresentController {
@@ -138,19 +121,12 @@ class DeepfaceRepresentController {
       description: 'Returns an embedding for every face in the image, largest first.',
       curl: 'curl -F img=@a.jpg localhost:3000/represent',
       options: DeepfaceRepresentDto,
-      examples: {
-        image: { summary: 'An image', value: {} },
-        options: {
-          summary: 'With options',
-          value: { model_name: EXAMPLE_EMBEDDER, detector_backend: 'skip', max_faces: 1 },
-        },
-      },
+      example: {},
     },
   )
   @ApiOkResponse({
     description: 'Faces with their embeddings',
     schema: resultsOf(DeepfaceRepresentationDto),
-    examples: { image: { summary: 'An image', value: { results: [REPRESENTATION_EXAMPLE] } } },
   })
   represent(
     @ImageField('img') img: Uint8Array | Uint8Array[],
@@ -161,7 +137,7 @@ class DeepfaceRepresentController {
   }
 }
 
-@ApiTags('DeepFace API')
+@ApiTags(DEEPFACE_TAG)
 @ApiExtraModels(DeepfaceAnalysisDto)
 @Controller()
 class DeepfaceAnalyzeController {
@@ -177,13 +153,12 @@ class DeepfaceAnalyzeController {
         'The results are estimates of networks, not facts about a person. `actions` selects the attributes to estimate.',
       curl: `curl -F img=@a.jpg -F 'actions=[age, gender]' localhost:3000/analyze`,
       options: DeepfaceAnalyzeDto,
-      examples: { actions: { summary: 'Two of them', value: { actions: ['age', 'gender'] } } },
+      example: { actions: ['age', 'gender'] },
     },
   )
   @ApiOkResponse({
     description: 'Faces with their estimates',
     schema: resultsOf(DeepfaceAnalysisDto),
-    examples: { actions: { summary: 'Two of them', value: { results: [ANALYSIS_EXAMPLE] } } },
   })
   analyze(
     @ImageField('img') img: Uint8Array | Uint8Array[],
@@ -194,7 +169,7 @@ class DeepfaceAnalyzeController {
   }
 }
 
-@ApiTags('DeepFace API')
+@ApiTags(DEEPFACE_TAG)
 @GalleryRoutes()
 @Controller()
 class DeepfaceRegisterController {
@@ -210,7 +185,7 @@ class DeepfaceRegisterController {
         'Adds every face to the store. The store has one gallery per embedder, which /v1/galleries lists and deletes.',
       curl: 'curl -F img=@a.jpg -F img_name=ada localhost:3000/register',
       options: DeepfaceRegisterDto,
-      examples: { named: { summary: 'An image with a name', value: { img_name: 'ada' } } },
+      example: { img_name: 'ada' },
       errors: [
         'GALLERY_FULL',
         'GALLERY_STORE_FAILED',
@@ -223,7 +198,6 @@ class DeepfaceRegisterController {
   @ApiOkResponse({
     description: 'Number of faces added',
     type: DeepfaceRegisterAnswerDto,
-    examples: { named: { summary: 'One face', value: { inserted: 1 } } },
   })
   register(
     @ImageField('img') img: Uint8Array | Uint8Array[],
@@ -236,7 +210,7 @@ class DeepfaceRegisterController {
   }
 }
 
-@ApiTags('DeepFace API')
+@ApiTags(DEEPFACE_TAG)
 @ApiExtraModels(DeepfaceMatchDto)
 @GalleryRoutes()
 @Controller()
@@ -253,10 +227,7 @@ class DeepfaceSearchController {
         'Returns the registered faces within the threshold for each face of the image, closest first.',
       curl: 'curl -F img=@b.jpg localhost:3000/search',
       options: DeepfaceSearchDto,
-      examples: {
-        image: { summary: 'An image', value: {} },
-        similar: { summary: 'The three most similar', value: { similarity_search: true, k: 3 } },
-      },
+      example: {},
       errors: ['GALLERY_NOT_FOUND', 'GALLERY_STORE_FAILED', 'GALLERY_REVISION_PENDING'],
     },
   )
@@ -272,7 +243,6 @@ class DeepfaceSearchController {
         },
       },
     },
-    examples: { image: { summary: 'One face, one match', value: { results: [[MATCH_EXAMPLE]] } } },
   })
   search(
     @ImageField('img') img: Uint8Array | Uint8Array[],
@@ -285,7 +255,7 @@ class DeepfaceSearchController {
   }
 }
 
-@ApiTags('DeepFace API')
+@ApiTags(DEEPFACE_TAG)
 @Controller()
 class DeepfaceIndexController {
   constructor(private readonly store: DeepfaceStoreService) {}
@@ -300,13 +270,12 @@ class DeepfaceIndexController {
         'Accepted for compatibility. Every search compares every face without an index, also with search_method ann.',
       curl: `curl -H 'content-type: application/json' -d '{}' localhost:3000/build/index`,
       options: DeepfaceIndexDto,
-      examples: { defaults: { summary: 'Default models', value: {} } },
+      example: {},
     },
   )
   @ApiOkResponse({
     description: 'Accepted',
     type: DeepfaceIndexAnswerDto,
-    examples: { done: { summary: 'Always', value: { message: 'Index built successfully' } } },
   })
   buildIndex(@DeepfaceOptions(fields) options: DeepfaceIndexDto): Timed<DeepfaceIndexAnswerDto> {
     return { answer: this.store.buildIndex(options), timings: [] };

@@ -4,14 +4,14 @@ import { Scopes } from '../http/auth/scopes.decorator';
 import { DetectionService } from '../../face/detection.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
 import { RequestLimits } from '../http/request/request-limits';
-import { IMAGE_EXAMPLES } from '../http/openapi/examples';
+import { IMAGE_EXAMPLE } from '../http/openapi/examples';
 import { FaceOptionsDto } from '../http/dto/face-options.dto';
 import { ImageBody } from '../http/images/image-body.decorator';
 import { ImageField } from '../http/images/image-body.interceptor';
 import { RequestId } from '../http/request/request-id';
-import { DETECT_ANSWER, DetectResponseDto } from './detection.dto';
+import { DetectResponseDto } from './detection.dto';
 
-@ApiTags('detection')
+@ApiTags('Faces')
 @Scopes('verify')
 @Controller('v1/detect')
 export class DetectionController {
@@ -19,7 +19,7 @@ export class DetectionController {
 
   @Post()
   @HttpCode(200)
-  @ImageBody({ fields: ['image'] }, { options: FaceOptionsDto, examples: IMAGE_EXAMPLES })
+  @ImageBody({ fields: ['image'] }, { options: FaceOptionsDto, example: IMAGE_EXAMPLE })
   @ApiOperation({
     summary: 'Detect the faces in an image',
     description: 'If the image has no face, the list is empty.',
@@ -27,7 +27,6 @@ export class DetectionController {
   @ApiOkResponse({
     description: 'Detected faces',
     type: DetectResponseDto,
-    examples: { oneFace: { summary: 'One face', value: DETECT_ANSWER } },
   })
   @ApiFaceErrors(IMAGE_ROUTE_ERRORS)
   async detect(

@@ -1,6 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { Detection } from '../../face/detection.service';
-import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID, exampleImage } from '../http/openapi/examples';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
 
 /** Response of POST /v1/detect. */
@@ -16,5 +15,3 @@ export class DetectResponseDto extends ImageResultDto {
     return { ...ImageResultDto.fieldsOf(result), faces, requestId };
   }
 }
-
-export const DETECT_ANSWER = DetectResponseDto.from(exampleImage(EXAMPLE_FACE), EXAMPLE_REQUEST_ID);

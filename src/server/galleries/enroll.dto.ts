@@ -1,16 +1,8 @@
 import { ApiProperty, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
-import { FaceError } from '../../errors';
 import type { EnrollmentResult } from '../../gallery/enrollment/enroller';
 import type { AddedReference, EnrollmentGate, Metadata, ReferenceKey } from '../../gallery/gallery.types';
 import { ErrorDto } from '../http/errors/error.dto';
-import {
-  EXAMPLE_CONTRACT,
-  EXAMPLE_FACE,
-  EXAMPLE_REQUEST_ID,
-  EXAMPLE_TIMINGS,
-  exampleEmbedding,
-} from '../http/openapi/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
 import { DetectorOptionsDto, IsPresentationAttack } from '../http/dto/face-options.dto';
 import { ApiRequestId, FaceDto, TimingsDto } from '../http/dto/face.dto';
@@ -25,7 +17,7 @@ import {
   IsEnrollmentGate,
   IsMetadata,
 } from './fields';
-import { ReferenceDto, STORED_REFERENCE_EXAMPLE } from './reference.dto';
+import { ReferenceDto } from './reference.dto';
 
 /** Ways to select the face to enroll from an image. */
 const ENROLLMENT_SELECTIONS = ['best', 'centerLargest', 'single'] as const;
@@ -210,102 +202,36 @@ export class EnrollmentListResponseDto {
   requestId!: string;
 }
 
-/** Example bodies that can be sent as they are. Their face is drawn, which no gate accepts reliably. */
-export const ENROLL_EXAMPLES = {
-  image: {
-    summary: 'An image as a data URI',
-    value: { image: EXAMPLE_IMAGE_DATA_URI, enrollmentGate: 'off' },
-  },
-  list: {
-    summary: 'Several images of the subject, with one result each',
-    value: {
-      image: [EXAMPLE_IMAGE_DATA_URI, EXAMPLE_IMAGE_DATA_URI],
-      enrollmentGate: 'off',
-      metadata: EXAMPLE_METADATA,
-    },
-  },
-  embedding: {
-    summary: 'An embedding made earlier',
-    value: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT },
-  },
-};
-
-export const BULK_EXAMPLES = {
-  images: {
-    summary: 'Images of two subjects',
-    value: {
-      items: [
-        { subjectId: EXAMPLE_SUBJECT_ID, image: EXAMPLE_IMAGE_DATA_URI, metadata: EXAMPLE_METADATA },
-        { subjectId: 'grace', image: EXAMPLE_IMAGE_DATA_URI },
-      ],
-      enrollmentGate: 'off',
-    },
-  },
-  embeddings: {
-    summary: 'Embeddings made earlier',
-    value: {
-      items: [
-        { subjectId: EXAMPLE_SUBJECT_ID, embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT },
-        { subjectId: 'grace', embedding: exampleEmbedding(38), contract: EXAMPLE_CONTRACT },
-      ],
-    },
-  },
+/** Bodies that can be sent as they are. Their face is drawn, which no gate accepts reliably. */
+export const ENROLL_EXAMPLE = { image: EXAMPLE_IMAGE_DATA_URI, enrollmentGate: 'off' };
+export const BULK_EXAMPLE = {
+  items: [
+    { subjectId: EXAMPLE_SUBJECT_ID, image: EXAMPLE_IMAGE_DATA_URI, metadata: EXAMPLE_METADATA },
+    { subjectId: 'grace', image: EXAMPLE_IMAGE_DATA_URI },
+  ],
+  enrollmentGate: 'off',
 };
 
 /** The multipart body: files, and the items as JSON text. */
 export const BULK_FORM = {
-  schema: {
-    allOf: [
-      {
-        type: 'object',
-        required: ['items'],
-        properties: {
-          image: {
-            type: 'array',
-            items: { type: 'string', format: 'binary' },
-            description: 'One file per item without image and embedding, in the order of the items',
-          },
-          items: { type: 'string', description: 'As in JSON' },
-        },
-      },
-      { $ref: getSchemaPath(EnrollOptionsDto) },
-    ],
-  },
-  examples: {
-    images: {
-      summary: 'Images inside the items; usually sent as files',
-      value: { items: JSON.stringify(BULK_EXAMPLES.images.value.items), enrollmentGate: 'off' },
-    },
-  },
-};
-
-const ENROLLMENT_EXAMPLE = EnrollmentDto.from({
-  status: 'added',
-  reference: STORED_REFERENCE_EXAMPLE,
-  sameImage: [],
-  face: EXAMPLE_FACE,
-  timings: EXAMPLE_TIMINGS,
-});
-
-export const ENROLLMENT_ANSWER: EnrollmentResponseDto = {
-  ...ENROLLMENT_EXAMPLE,
-  requestId: EXAMPLE_REQUEST_ID,
-};
-
-export const ENROLLMENT_LIST_ANSWER: EnrollmentListResponseDto = {
-  results: [
-    { index: 0, ...ENROLLMENT_EXAMPLE },
+  allOf: [
     {
-      index: 1,
-      error: ErrorDto.from(
-        new FaceError('FACE_NOT_DETECTED', 'No face was found in the image.', { field: 'image', index: 1 }),
-      ),
+      type: 'object',
+      required: ['items'],
+      properties: {
+        image: {
+          type: 'array',
+          items: { type: 'string', format: 'binary' },
+          description: 'One file per item without image and embedding, in the order of the items',
+        },
+        items: { type: 'string', description: 'As in JSON' },
+      },
     },
+    { $ref: getSchemaPath(EnrollOptionsDto) },
   ],
-  requestId: EXAMPLE_REQUEST_ID,
 };
 
-export const ENROLLMENT_LIST_SCHEMA = { $ref: getSchemaPath(EnrollmentListResponseDto) };
+/** Response for one image, or for a list. */
 export const ENROLLMENT_SCHEMAS = {
-  oneOf: [{ $ref: getSchemaPath(EnrollmentResponseDto) }, ENROLLMENT_LIST_SCHEMA],
+  oneOf: [{ $ref: getSchemaPath(EnrollmentResponseDto) }, { $ref: getSchemaPath(EnrollmentListResponseDto) }],
 };

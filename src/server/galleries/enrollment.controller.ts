@@ -6,9 +6,12 @@ import { FaceError } from '../../errors';
 import type { EnrollmentResult, EnrollOptions } from '../../gallery/enrollment/enroller';
 import { GalleryService } from '../../gallery/gallery.service';
 import type { Metadata } from '../../gallery/gallery.types';
-import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
+import {
+  ApiFaceErrors,
+  IMAGE_ROUTE_ERRORS,
+  type RequestErrorCode,
+} from '../http/errors/api-errors.decorator';
 import { ErrorDto } from '../http/errors/error.dto';
-import type { RequestErrorCode } from '../http/errors/error-examples';
 import { GalleryRoutes } from '../http/request/gallery-revision';
 import { ImageBody } from '../http/images/image-body.decorator';
 import { ImageField } from '../http/images/image-body.interceptor';
@@ -18,13 +21,10 @@ import { RequestLimits } from '../http/request/request-limits';
 import { logServerError } from '../http/errors/to-face-error';
 import { invalidParameters } from '../http/request/validation';
 import {
-  BULK_EXAMPLES,
+  BULK_EXAMPLE,
   BULK_FORM,
   BulkEnrollDto,
-  ENROLL_EXAMPLES,
-  ENROLLMENT_ANSWER,
-  ENROLLMENT_LIST_ANSWER,
-  ENROLLMENT_LIST_SCHEMA,
+  ENROLL_EXAMPLE,
   ENROLLMENT_SCHEMAS,
   EnrolledItemDto,
   EnrollmentDto,
@@ -59,11 +59,6 @@ const ENROLL_ERRORS: readonly RequestErrorCode[] = [
   'GALLERY_REVISION_PENDING',
   ...WRITE_ERRORS,
 ];
-const ANSWER_EXAMPLES = {
-  one: { summary: 'One image', value: ENROLLMENT_ANSWER },
-  list: { summary: 'A list with one image without a face', value: ENROLLMENT_LIST_ANSWER },
-};
-const LIST_EXAMPLE = { list: ANSWER_EXAMPLES.list };
 
 /** An item of a request. A FaceError replaces an unreadable image or an invalid item. */
 interface Item {
@@ -83,8 +78,9 @@ function toItem({ expiresAt, ...item }: SentItem, input: ImageInput | FaceError)
   return { ...item, input, expiresAt: end as number | null };
 }
 
-@ApiTags('references')
+@ApiTags('References')
 @ApiExtraModels(
+  EnrollmentDto,
   EnrollmentResponseDto,
   EnrollmentListResponseDto,
   EnrolledItemDto,
@@ -101,7 +97,7 @@ export class EnrollmentController {
   @Post('subjects/:subjectId/references')
   @ImageBody(
     { fields: ['image'], takesLists: true, takesEmbeddings: 'beside', keepsErrors: true },
-    { options: EnrollReferenceDto, examples: ENROLL_EXAMPLES },
+    { options: EnrollReferenceDto, example: ENROLL_EXAMPLE },
   )
   @ApiIdempotencyKey()
   @ApiOperation({
@@ -109,8 +105,8 @@ export class EnrollmentController {
     description:
       'Creates the subject if it does not exist. One image returns the reference or an error. A list, or several parts named image, returns a result or an error for each. The status is 201 if a reference was added, otherwise 200. Every search that begins after the response finds the new references.',
   })
-  @ApiCreatedResponse({ description: 'Added', ...json(ENROLLMENT_SCHEMAS, ANSWER_EXAMPLES) })
-  @ApiOkResponse({ description: 'Nothing added', ...json(ENROLLMENT_SCHEMAS, ANSWER_EXAMPLES) })
+  @ApiCreatedResponse({ description: 'Added', schema: ENROLLMENT_SCHEMAS })
+  @ApiOkResponse({ description: 'Nothing added', schema: ENROLLMENT_SCHEMAS })
   @ApiFaceErrors(ENROLL_ERRORS)
   async enrollReferences(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -141,7 +137,7 @@ export class EnrollmentController {
   @Post('enroll')
   @ImageBody(
     { fields: ['image'], takesLists: true, takesEmbeddings: 'beside', keepsErrors: true, itemsIn: 'items' },
-    { options: BulkEnrollDto, examples: BULK_EXAMPLES, form: BULK_FORM },
+    { options: BulkEnrollDto, example: BULK_EXAMPLE, form: BULK_FORM },
   )
   @ApiIdempotencyKey()
   @ApiOperation({
@@ -149,11 +145,8 @@ export class EnrollmentController {
     description:
       'Returns a result or an error for each item, in the order of the items. Creates subjects that do not exist. The status is 201 if a reference was added, otherwise 200. If the response is lost, repeat the request with the same Idempotency-Key.',
   })
-  @ApiCreatedResponse({
-    description: 'At least one reference added',
-    ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE),
-  })
-  @ApiOkResponse({ description: 'Nothing added', ...json(ENROLLMENT_LIST_SCHEMA, LIST_EXAMPLE) })
+  @ApiCreatedResponse({ description: 'At least one reference added', type: EnrollmentListResponseDto })
+  @ApiOkResponse({ description: 'Nothing added', type: EnrollmentListResponseDto })
   @ApiFaceErrors(ENROLL_ERRORS)
   async enrollItems(
     @Param() { galleryId }: GalleryPathDto,
@@ -204,11 +197,5 @@ function listAnswer(
       return { index, error: ErrorDto.from(result.withDetails({ index })) };
     }),
     requestId,
-  };
-}
-
-function json(schema: object, examples: object) {
-  return { content: { 'application/json': { schema, examples } } } as {
-    content: Record<string, { schema: object; examples: Record<string, { summary: string; value: object }> }>;
   };
 }

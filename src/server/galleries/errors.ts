@@ -1,14 +1,14 @@
-import { IMAGE_ROUTE_ERRORS, JSON_BODY_ERRORS } from '../http/errors/api-errors.decorator';
-import type { RequestErrorCode } from '../http/errors/error-examples';
+import {
+  IMAGE_ROUTE_ERRORS,
+  JSON_BODY_ERRORS,
+  type RequestErrorCode,
+} from '../http/errors/api-errors.decorator';
 
 /** Errors of every route that reads galleries. */
 export const READ_ERRORS: readonly RequestErrorCode[] = [
   'PARAMETER_INVALID',
-  'INTERNAL_ERROR',
   'GALLERY_STORE_FAILED',
   'GALLERY_REVISION_PENDING',
-  'AUDIT_FAILED',
-  'NOT_READY',
 ];
 
 /** Errors of every route that changes galleries, besides {@link READ_ERRORS}. */

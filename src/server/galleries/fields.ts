@@ -43,15 +43,22 @@ export function IsGalleryId(): PropertyDecorator {
   );
 }
 
-/** Property: id of a subject. */
-export function IsSubjectId(description: string, example = EXAMPLE_SUBJECT_ID): PropertyDecorator {
+/**
+ * Property: id of a subject.
+ *
+ * @param example - `null` for none.
+ */
+export function IsSubjectId(
+  description: string,
+  example: string | null = EXAMPLE_SUBJECT_ID,
+): PropertyDecorator {
   return applyDecorators(
     Satisfies(subjectIdProblem),
     ApiProperty({
       type: String,
       minLength: 1,
       maxLength: MAX_SUBJECT_ID_LENGTH,
-      example,
+      ...(example == null ? {} : { example }),
       description: `${description}. No control characters, and neither "." nor "../.."`,
     }),
   );

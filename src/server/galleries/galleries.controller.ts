@@ -20,12 +20,9 @@ import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, PageQueryDto } from './fields';
 import {
-  CREATE_GALLERY_EXAMPLES,
+  CREATE_GALLERY_EXAMPLE,
   CreateGalleryDto,
-  GALLERIES_ANSWER,
   GalleriesResponseDto,
-  GALLERY_ANSWER,
-  GALLERY_SETTINGS_EXAMPLES,
   GalleryDto,
   GalleryResponseDto,
   GallerySettingsDto,
@@ -33,9 +30,7 @@ import {
 import { GalleryListing } from './gallery-listing.service';
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
 
-const ANSWER = { gallery: { summary: 'Gallery', value: GALLERY_ANSWER } };
-
-@ApiTags('galleries')
+@ApiTags('Galleries')
 @GalleryRoutes()
 @Controller('v1/galleries')
 export class GalleriesController {
@@ -48,13 +43,13 @@ export class GalleriesController {
 
   @Scopes('enroll')
   @Post()
-  @JsonBody({ type: CreateGalleryDto, examples: CREATE_GALLERY_EXAMPLES })
+  @JsonBody({ type: CreateGalleryDto, example: CREATE_GALLERY_EXAMPLE })
   @ApiOperation({
     summary: 'Create a gallery',
     description:
       'A gallery is permanently bound to the contract of one embedder, because embeddings of other contracts cannot be compared with it.',
   })
-  @ApiCreatedResponse({ description: 'Created', type: GalleryResponseDto, examples: ANSWER })
+  @ApiCreatedResponse({ description: 'Created', type: GalleryResponseDto })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_EXISTS', 'GALLERY_FULL', 'MODEL_UNKNOWN', 'MODEL_NOT_LOADED'])
   async createGallery(
     @Body() options: CreateGalleryDto,
@@ -72,7 +67,6 @@ export class GalleriesController {
   @ApiOkResponse({
     description: 'A page',
     type: GalleriesResponseDto,
-    examples: { galleries: { summary: 'The last page', value: GALLERIES_ANSWER } },
   })
   @ApiFaceErrors(READ_ERRORS)
   async listGalleries(
@@ -87,7 +81,7 @@ export class GalleriesController {
   @Scopes('read')
   @Get(':galleryId')
   @ApiOperation({ summary: 'Get a gallery', description: 'Returns settings and counts.' })
-  @ApiOkResponse({ description: 'Gallery', type: GalleryResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Gallery', type: GalleryResponseDto })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
   async getGallery(
     @Param() { galleryId }: GalleryPathDto,
@@ -98,9 +92,9 @@ export class GalleriesController {
 
   @Scopes('admin')
   @Patch(':galleryId')
-  @JsonBody({ type: GallerySettingsDto, examples: GALLERY_SETTINGS_EXAMPLES })
+  @JsonBody({ type: GallerySettingsDto })
   @ApiOperation({ summary: 'Update the settings of a gallery', description: 'Absent fields stay unchanged.' })
-  @ApiOkResponse({ description: 'Updated gallery', type: GalleryResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Updated gallery', type: GalleryResponseDto })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'MODEL_NOT_LOADED'])
   async updateGallery(
     @Param() { galleryId }: GalleryPathDto,

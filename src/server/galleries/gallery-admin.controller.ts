@@ -7,22 +7,15 @@ import { FaceError } from '../../errors';
 import { exportGallery } from '../../gallery/backup/export-gallery';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
 import { importGallery } from '../../gallery/backup/import-gallery';
-import { ADMIN_ERRORS, ApiFaceErrors } from '../http/errors/api-errors.decorator';
+import { ADMIN_ERRORS, ApiFaceErrors, type RequestErrorCode } from '../http/errors/api-errors.decorator';
 import { refuseEncoded } from '../http/images/body-reader';
-import type { RequestErrorCode } from '../http/errors/error-examples';
 import { GalleryRoutes } from '../http/request/gallery-revision';
-import { bodySchema } from '../http/openapi/openapi';
+import { bodySchema } from '../http/openapi/body-content';
 import { RequestId } from '../http/request/request-id';
 import { WRITE_ERRORS } from './errors';
 import { GalleryPathDto, SubjectPathDto } from './fields';
-import {
-  EXPORT_MEDIA,
-  EXPORT_TYPES,
-  ExportQueryDto,
-  IMPORT_ANSWER,
-  ImportResponseDto,
-} from './gallery-export.dto';
-import { exportSubject, FULL_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
+import { EXPORT_MEDIA, EXPORT_TYPES, ExportQueryDto, ImportResponseDto } from './gallery-export.dto';
+import { exportSubject, SubjectExportDto } from './subject-export.dto';
 
 const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   ...ADMIN_ERRORS,
@@ -30,11 +23,10 @@ const EXPORT_ERRORS: readonly RequestErrorCode[] = [
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
   'GALLERY_REVISION_PENDING',
-  'NOT_READY',
 ];
 
 /** The only routes by which embeddings of galleries leave the service. */
-@ApiTags('admin')
+@ApiTags('Gallery administration')
 @GalleryRoutes()
 @Controller('admin/galleries/:galleryId')
 export class GalleryAdminController {
@@ -73,7 +65,6 @@ export class GalleryAdminController {
   @ApiOkResponse({
     description: 'Data of the subject',
     type: SubjectExportDto,
-    examples: FULL_EXPORT_EXAMPLES,
   })
   @ApiFaceErrors([...EXPORT_ERRORS, 'SUBJECT_NOT_FOUND'])
   async exportSubjectEmbeddings(
@@ -95,7 +86,6 @@ export class GalleryAdminController {
   @ApiOkResponse({
     description: 'Imported counts',
     type: ImportResponseDto,
-    examples: { imported: { summary: 'With existing references', value: IMPORT_ANSWER } },
   })
   @ApiFaceErrors([
     ...EXPORT_ERRORS,

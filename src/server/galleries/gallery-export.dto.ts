@@ -2,9 +2,8 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn } from 'class-validator';
 import { EXPORT_FORMATS, type ExportFormat } from '../../gallery/backup/gallery-file';
 import type { ImportSummary } from '../../gallery/backup/import-gallery';
-import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
-import type { BodyContent } from '../http/openapi/openapi';
+import type { BodyContent } from '../http/openapi/body-content';
 import { OptionalField } from '../http/request/validation';
 
 /** Content types by export format. */
@@ -54,22 +53,8 @@ export const EXPORT_MEDIA: BodyContent = {
       description:
         'JSON Lines: header, subjects, references (embedding: base64 of little-endian float32), end',
     },
-    examples: {
-      empty: {
-        summary: 'The last line of an export without subjects',
-        value: '{"end":{"recordCount":0}}\n',
-      },
-    },
   },
   [EXPORT_TYPES.binary]: {
     schema: { type: 'string', format: 'binary' },
-    examples: { binary: { summary: 'Binary format', value: '' } },
   },
-};
-
-export const IMPORT_ANSWER: ImportResponseDto = {
-  subjectCount: 812,
-  addedCount: 2300,
-  existingCount: 10,
-  requestId: EXAMPLE_REQUEST_ID,
 };

@@ -2,22 +2,22 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { ApiAcceptedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { GalleryService } from '../../gallery/gallery.service';
-import { ADMIN_ERRORS, ApiFaceErrors, JSON_BODY_ERRORS } from '../http/errors/api-errors.decorator';
-import type { RequestErrorCode } from '../http/errors/error-examples';
+import {
+  ADMIN_ERRORS,
+  ApiFaceErrors,
+  JSON_BODY_ERRORS,
+  type RequestErrorCode,
+} from '../http/errors/api-errors.decorator';
 import { JsonBody } from '../http/request/json-body';
 import { RequestId } from '../http/request/request-id';
 import { GalleryPathDto } from './fields';
-import { GALLERY_ANSWER, GalleryDto, GalleryResponseDto } from './gallery.dto';
+import { GalleryDto, GalleryResponseDto } from './gallery.dto';
 import {
-  MIGRATION_ANSWER,
   MigrationDto,
   MigrationQueryDto,
-  MISSING_ANSWER,
   MissingQueryDto,
   MissingSubjectsDto,
-  START_EXAMPLES,
   StartMigrationDto,
-  SWITCH_EXAMPLES,
   SwitchMigrationDto,
 } from './gallery-migration.dto';
 
@@ -26,7 +26,6 @@ const ERRORS: readonly RequestErrorCode[] = [
   'PARAMETER_INVALID',
   'GALLERY_NOT_FOUND',
   'GALLERY_STORE_FAILED',
-  'NOT_READY',
 ];
 const CHANGES: readonly RequestErrorCode[] = [
   ...ERRORS,
@@ -36,10 +35,9 @@ const CHANGES: readonly RequestErrorCode[] = [
   'MODEL_UNKNOWN',
   'MODEL_NOT_LOADED',
 ];
-const EXAMPLES = { migration: { summary: 'About half done', value: MIGRATION_ANSWER } };
 
 /** Migrates galleries to other embedders. */
-@ApiTags('admin')
+@ApiTags('Gallery administration')
 @Controller('admin/galleries/:galleryId/migration')
 export class GalleryMigrationController {
   constructor(private readonly galleries: GalleryService) {}
@@ -47,13 +45,13 @@ export class GalleryMigrationController {
   @Scopes('admin')
   @Post()
   @HttpCode(202)
-  @JsonBody({ type: StartMigrationDto, examples: START_EXAMPLES })
+  @JsonBody({ type: StartMigrationDto })
   @ApiOperation({
     summary: 'Start or resume a migration to another embedder',
     description:
       'Fills a copy of the gallery with embeddings of its stored face crops (keepCrops), in the background and with a lower priority than requests. References in the copy are not embedded again. Both galleries can be searched meanwhile. The copy follows changes of the gallery and cannot be changed itself.',
   })
-  @ApiAcceptedResponse({ description: 'Running', type: MigrationDto, examples: EXAMPLES })
+  @ApiAcceptedResponse({ description: 'Running', type: MigrationDto })
   @ApiFaceErrors([...CHANGES, 'GALLERY_EXISTS', 'GALLERY_FULL'])
   async startMigration(
     @Param() { galleryId }: GalleryPathDto,
@@ -66,7 +64,7 @@ export class GalleryMigrationController {
   @Scopes('admin')
   @Get()
   @ApiOperation({ summary: 'Get the progress of a migration', description: 'Returns counts of references.' })
-  @ApiOkResponse({ description: 'Progress', type: MigrationDto, examples: EXAMPLES })
+  @ApiOkResponse({ description: 'Progress', type: MigrationDto })
   @ApiFaceErrors(ERRORS)
   async showMigration(
     @Param() { galleryId }: GalleryPathDto,
@@ -85,7 +83,6 @@ export class GalleryMigrationController {
   @ApiOkResponse({
     description: 'A page',
     type: MissingSubjectsDto,
-    examples: { missing: { summary: 'The last page', value: MISSING_ANSWER } },
   })
   @ApiFaceErrors(ERRORS)
   async listMissing(
@@ -101,7 +98,7 @@ export class GalleryMigrationController {
   @Scopes('admin')
   @Post('switch')
   @HttpCode(200)
-  @JsonBody({ type: SwitchMigrationDto, examples: SWITCH_EXAMPLES })
+  @JsonBody({ type: SwitchMigrationDto })
   @ApiOperation({
     summary: 'Replace the gallery with the copy',
     description:
@@ -110,7 +107,6 @@ export class GalleryMigrationController {
   @ApiOkResponse({
     description: 'Migrated gallery',
     type: GalleryResponseDto,
-    examples: { gallery: { summary: 'Gallery', value: GALLERY_ANSWER } },
   })
   @ApiFaceErrors(CHANGES)
   async switchMigration(

@@ -8,7 +8,7 @@ import {
   type MissingSubject,
 } from '../../gallery/migration/gallery-migrations';
 import { ErrorDto } from '../http/errors/error.dto';
-import { EXAMPLE_EMBEDDER, EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
+import { EXAMPLE_EMBEDDER } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { OptionalField } from '../http/request/validation';
 import { ApiNextCursor, EXAMPLE_GALLERY_ID, EXAMPLE_SUBJECT_ID, PageQueryDto } from './fields';
@@ -21,7 +21,6 @@ function IsNewEmbedder(): PropertyDecorator {
     MaxLength(100),
     ApiProperty({
       maxLength: 100,
-      example: EXAMPLE_EMBEDDER,
       description: 'Name of the embedder to migrate to',
     }),
   );
@@ -159,34 +158,3 @@ export class MissingSubjectsDto {
   @ApiRequestId()
   requestId!: string;
 }
-
-export const MIGRATION_ANSWER: MigrationDto = {
-  galleryId: EXAMPLE_GALLERY_ID,
-  embedder: EXAMPLE_EMBEDDER,
-  copyId: `${EXAMPLE_GALLERY_ID}.${EXAMPLE_EMBEDDER}`,
-  state: 'running',
-  total: 2310,
-  done: 1200,
-  withoutCrop: 12,
-  failed: 1,
-  error: null,
-  requestId: EXAMPLE_REQUEST_ID,
-};
-
-export const MISSING_ANSWER: MissingSubjectsDto = {
-  subjects: [{ subjectId: EXAMPLE_SUBJECT_ID, referenceCount: 3, missingCount: 2, withoutCropCount: 2 }],
-  nextCursor: null,
-  requestId: EXAMPLE_REQUEST_ID,
-};
-
-export const START_EXAMPLES = {
-  start: { summary: 'Embedder of the default set', value: { embedder: EXAMPLE_EMBEDDER } },
-};
-
-export const SWITCH_EXAMPLES = {
-  switch: { summary: 'Require complete references', value: { embedder: EXAMPLE_EMBEDDER } },
-  drop: {
-    summary: 'Drop missing references',
-    value: { embedder: EXAMPLE_EMBEDDER, dropMissing: true },
-  },
-};

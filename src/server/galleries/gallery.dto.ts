@@ -15,7 +15,6 @@ import {
   EXAMPLE_CONTRACT,
   EXAMPLE_DIMENSIONS,
   EXAMPLE_EMBEDDER,
-  EXAMPLE_REQUEST_ID,
   EXAMPLE_THRESHOLD,
 } from '../http/openapi/examples';
 import { IsModelName } from '../http/dto/face-options.dto';
@@ -26,7 +25,6 @@ import {
   ApiNextCursor,
   ApiTime,
   EXAMPLE_GALLERY_ID,
-  EXAMPLE_TIME_MS,
   GATE_DESCRIPTION,
   IsEnrollmentGate,
   IsGalleryId,
@@ -309,51 +307,5 @@ export class GalleriesResponseDto {
   requestId!: string;
 }
 
-/** Example bodies that can be sent as they are. */
-export const CREATE_GALLERY_EXAMPLES = {
-  id: { summary: 'Default settings', value: { id: 'staff' } },
-  settings: {
-    summary: 'Custom settings',
-    value: {
-      id: 'visitors',
-      embedder: EXAMPLE_EMBEDDER,
-      threshold: 0.5,
-      capacity: 5000,
-      maxReferencesPerSubject: 5,
-      enrollmentGate: 'strict',
-      metadata: { site: 'berlin' },
-    },
-  },
-};
-
-export const GALLERY_SETTINGS_EXAMPLES = {
-  threshold: { summary: 'Custom threshold', value: { threshold: 0.5 } },
-  target: { summary: 'Fewer false identifications', value: { threshold: null, targetFpir: 0.001 } },
-  retention: {
-    summary: 'Expiry one year after enrollment',
-    value: { maxAgeSeconds: EXAMPLE_MAX_AGE_SECONDS },
-  },
-  reset: {
-    summary: 'Default target rates',
-    value: { threshold: null, targetFmr: null, targetFpir: null },
-  },
-};
-
-const GALLERY_EXAMPLE = GalleryDto.from({
-  ...DEFAULT_GALLERY_SETTINGS,
-  id: EXAMPLE_GALLERY_ID,
-  contract: EXAMPLE_CONTRACT,
-  dimensions: EXAMPLE_DIMENSIONS,
-  subjectCount: 812,
-  referenceCount: 2310,
-  createdAt: EXAMPLE_TIME_MS,
-  updatedAt: EXAMPLE_TIME_MS,
-});
-
-export const GALLERY_ANSWER: GalleryResponseDto = { ...GALLERY_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
-
-export const GALLERIES_ANSWER: GalleriesResponseDto = {
-  galleries: [GALLERY_EXAMPLE],
-  nextCursor: null,
-  requestId: EXAMPLE_REQUEST_ID,
-};
+/** A body that can be sent as it is. */
+export const CREATE_GALLERY_EXAMPLE = { id: 'staff' };

@@ -1,5 +1,5 @@
 import { Body, Controller, HttpCode, Param, Post } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { GalleryService } from '../../gallery/gallery.service';
 import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
@@ -11,15 +11,10 @@ import { RequestId } from '../http/request/request-id';
 import { RequestLimits } from '../http/request/request-limits';
 import { PROBE_ERRORS } from './errors';
 import { GalleryPathDto } from './fields';
-import {
-  IDENTIFY_ANSWER,
-  IDENTIFY_EXAMPLES,
-  IdentifyOptionsDto,
-  IdentifyResponseDto,
-  UNKNOWN_ANSWER,
-} from './identify.dto';
+import { IdentifyOptionsDto, IdentifyResponseDto, PROBE_EXAMPLE, ProbeOptionsDto } from './identify.dto';
 
-@ApiTags('identification')
+@ApiTags('Identification')
+@ApiExtraModels(ProbeOptionsDto)
 @GalleryRoutes()
 @Controller('v1/galleries/:galleryId')
 export class IdentificationController {
@@ -30,7 +25,7 @@ export class IdentificationController {
   @HttpCode(200)
   @ImageBody(
     { fields: ['probe'], takesEmbeddings: true },
-    { options: IdentifyOptionsDto, examples: IDENTIFY_EXAMPLES },
+    { options: IdentifyOptionsDto, example: PROBE_EXAMPLE },
   )
   @ApiOperation({
     summary: 'Identify the faces in a probe (1:N)',
@@ -40,12 +35,8 @@ export class IdentificationController {
   @ApiOkResponse({
     description: 'Candidates per face',
     type: IdentifyResponseDto,
-    examples: {
-      found: { summary: 'One candidate', value: IDENTIFY_ANSWER },
-      unknown: { summary: 'Nobody within the threshold', value: UNKNOWN_ANSWER },
-    },
   })
-  @ApiFaceErrors(PROBE_ERRORS, 'probe')
+  @ApiFaceErrors(PROBE_ERRORS)
   async identify(
     @Param() { galleryId }: GalleryPathDto,
     @ImageField('probe') probe: ImageInput,

@@ -16,15 +16,11 @@ import {
   EXAMPLE_DETECTOR,
   EXAMPLE_DISTANCE,
   EXAMPLE_EMBEDDER,
-  EXAMPLE_FACE,
-  EXAMPLE_REQUEST_ID,
   EXAMPLE_SIMILARITY,
   EXAMPLE_THRESHOLD,
-  EXAMPLE_TIMINGS,
-  exampleEmbedding,
 } from '../http/openapi/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
-import { ApiFalseMatchRate, DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/dto/decision.dto';
+import { ApiFalseMatchRate, DecisionDto, decisionFields } from '../http/dto/decision.dto';
 import {
   DetectorOptionsDto,
   IsFaceSelection,
@@ -40,7 +36,6 @@ import type { FaceSelection, PresentationAttackPolicy } from '../../pipeline/fac
 import {
   ApiMetadata,
   EXAMPLE_GALLERY_ID,
-  EXAMPLE_METADATA,
   EXAMPLE_REFERENCE_ID,
   EXAMPLE_SUBJECT_ID,
   IsFilter,
@@ -49,7 +44,7 @@ import {
 const [MIN_THRESHOLD, MAX_THRESHOLD] = GALLERY_RANGES.threshold;
 
 /** Options of both routes. */
-class ProbeOptionsDto extends DetectorOptionsDto {
+export class ProbeOptionsDto extends DetectorOptionsDto {
   /**
    * Faces of the probe to use. With `all`, verification decides by the closest face, identification returns every face.
    */
@@ -328,67 +323,5 @@ export class VerifySubjectResponseDto extends DecisionDto {
   }
 }
 
-const IMAGE_EXAMPLE = { summary: 'An image as a data URI', value: { probe: EXAMPLE_IMAGE_DATA_URI } };
-const EMBEDDING_EXAMPLE = {
-  summary: 'An embedding made earlier',
-  value: { probe: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT } },
-};
-
-/** Example bodies that can be sent as they are. */
-export const IDENTIFY_EXAMPLES = {
-  image: IMAGE_EXAMPLE,
-  options: {
-    summary: 'Every face, with options',
-    value: {
-      probe: EXAMPLE_IMAGE_DATA_URI,
-      faceSelection: 'all',
-      limit: 3,
-      threshold: 0.5,
-      filter: { department: ['it', 'hr'] },
-    },
-  },
-  embedding: EMBEDDING_EXAMPLE,
-};
-
-export const VERIFY_SUBJECT_EXAMPLES = { image: IMAGE_EXAMPLE, embedding: EMBEDDING_EXAMPLE };
-
-const FOUND = {
-  subjectId: EXAMPLE_SUBJECT_ID,
-  referenceId: EXAMPLE_REFERENCE_ID,
-  distance: EXAMPLE_DISTANCE,
-  similarity: EXAMPLE_SIMILARITY,
-};
-const MADE_WITH = { detector: EXAMPLE_DETECTOR, embedder: EXAMPLE_EMBEDDER, contract: EXAMPLE_CONTRACT };
-
-const identification = (candidates: Candidate[]): IdentifyResponseDto =>
-  IdentifyResponseDto.from(
-    {
-      faces: [{ face: EXAMPLE_FACE, unknown: candidates.length === 0, candidates }],
-      threshold: EXAMPLE_THRESHOLD,
-      targetFpir: null,
-      galleryId: EXAMPLE_GALLERY_ID,
-      galleryReferenceCount: 2310,
-      rotation: 0,
-      ...MADE_WITH,
-      timings: { ...EXAMPLE_TIMINGS, searchMs: 0.7 },
-    },
-    EXAMPLE_REQUEST_ID,
-  );
-
-export const IDENTIFY_ANSWER = identification([
-  { rank: 1, ...FOUND, falseMatchRate: null, metadata: EXAMPLE_METADATA },
-]);
-export const UNKNOWN_ANSWER = identification([]);
-
-export const VERIFY_SUBJECT_ANSWER = VerifySubjectResponseDto.from(
-  {
-    ...DECISION_EXAMPLE,
-    ...FOUND,
-    threshold: EXAMPLE_THRESHOLD,
-    face: EXAMPLE_FACE,
-    rotation: 0,
-    ...MADE_WITH,
-    timings: EXAMPLE_TIMINGS,
-  },
-  EXAMPLE_REQUEST_ID,
-);
+/** A body that can be sent as it is. */
+export const PROBE_EXAMPLE = { probe: EXAMPLE_IMAGE_DATA_URI };

@@ -4,7 +4,6 @@ import { GalleryService } from '../../gallery/gallery.service';
 import type { PurgeReport } from '../../gallery/retention';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { ADMIN_ERRORS, ApiFaceErrors } from '../http/errors/api-errors.decorator';
-import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { GalleryRoutes } from '../http/request/gallery-revision';
 import { RequestId } from '../http/request/request-id';
@@ -32,9 +31,7 @@ export class PurgeReportDto implements PurgeReport {
   requestId!: string;
 }
 
-const PURGE_ANSWER: PurgeReportDto = { subjectCount: 3, referenceCount: 5, requestId: EXAMPLE_REQUEST_ID };
-
-@ApiTags('admin')
+@ApiTags('Gallery administration')
 @GalleryRoutes()
 @Controller('admin/galleries/purge')
 export class PurgeController {
@@ -51,15 +48,8 @@ export class PurgeController {
   @ApiOkResponse({
     description: 'Counts of removed entries',
     type: PurgeReportDto,
-    examples: { purged: { summary: 'Expired entries removed', value: PURGE_ANSWER } },
   })
-  @ApiFaceErrors([
-    ...ADMIN_ERRORS,
-    'GALLERY_STORE_FAILED',
-    'GALLERY_REVISION_PENDING',
-    ...WRITE_ERRORS,
-    'NOT_READY',
-  ])
+  @ApiFaceErrors([...ADMIN_ERRORS, 'GALLERY_STORE_FAILED', 'GALLERY_REVISION_PENDING', ...WRITE_ERRORS])
   async purgeExpired(@RequestId() requestId: string): Promise<PurgeReportDto> {
     return { ...(await this.galleries.purgeExpired()), requestId };
   }

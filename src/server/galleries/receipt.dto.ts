@@ -1,10 +1,9 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiOkResponse, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { IsTrueOrFalse, OptionalField } from '../http/request/validation';
 import { type ErasureReceipt, RECEIPT_TYPE } from '../receipts/erasure-receipt';
-import { ApiTime, EXAMPLE_GALLERY_ID, EXAMPLE_REFERENCE_ID, EXAMPLE_TIME_MS, isoTime } from './fields';
+import { ApiTime, EXAMPLE_GALLERY_ID } from './fields';
 
 const EXAMPLE_HASH = '5f0b2d0c9f1e4a7d8c3b6a5948372615';
 const EXAMPLE_KEY_ID = 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k';
@@ -96,53 +95,12 @@ export class ErasureReceiptDto implements ErasureReceipt {
   signature!: string;
 }
 
-const SUBJECT_RECEIPT: ErasureReceiptDto = {
-  type: RECEIPT_TYPE,
-  erased: 'subject',
-  galleryId: EXAMPLE_GALLERY_ID,
-  subject: EXAMPLE_HASH,
-  subjectFormat: 'hashed',
-  referenceId: null,
-  subjectCount: 1,
-  referenceCount: 3,
-  erasedAt: isoTime(EXAMPLE_TIME_MS),
-  requestId: EXAMPLE_REQUEST_ID,
-  keyId: EXAMPLE_KEY_ID,
-  signature: EXAMPLE_SIGNATURE,
-};
-
-const RECEIPT_EXAMPLES = {
-  subject: { summary: 'A subject with three references', value: SUBJECT_RECEIPT },
-  reference: {
-    summary: 'A reference',
-    value: {
-      ...SUBJECT_RECEIPT,
-      erased: 'reference',
-      referenceId: EXAMPLE_REFERENCE_ID,
-      subjectCount: 0,
-      referenceCount: 1,
-    },
-  },
-  gallery: {
-    summary: 'A gallery',
-    value: {
-      ...SUBJECT_RECEIPT,
-      erased: 'gallery',
-      subject: null,
-      subjectFormat: null,
-      subjectCount: 812,
-      referenceCount: 2310,
-    },
-  },
-};
-
 /** Documents the response of a deletion with a receipt. */
 export function ApiReceipt(): MethodDecorator {
   return applyDecorators(
     ApiOkResponse({
       description: 'Deleted, with a receipt',
       type: ErasureReceiptDto,
-      examples: RECEIPT_EXAMPLES,
     }),
   );
 }

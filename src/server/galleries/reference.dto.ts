@@ -1,15 +1,12 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { FaceQuality, Metadata, Reference } from '../../gallery/gallery.types';
-import { EXAMPLE_FACE, EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import {
   ApiMetadata,
   ApiNextCursor,
   ApiTime,
-  EXAMPLE_METADATA,
   EXAMPLE_REFERENCE_ID,
   EXAMPLE_SUBJECT_ID,
-  EXAMPLE_TIME_MS,
   IsEnd,
   IsMetadata,
   isoTime,
@@ -146,29 +143,3 @@ export class ReferencesResponseDto {
   @ApiRequestId()
   requestId!: string;
 }
-
-export const STORED_REFERENCE_EXAMPLE: Reference = {
-  id: EXAMPLE_REFERENCE_ID,
-  subjectId: EXAMPLE_SUBJECT_ID,
-  metadata: EXAMPLE_METADATA,
-  quality: {
-    detectionScore: EXAMPLE_FACE.detectionScore,
-    faceSizePx: EXAMPLE_FACE.box.width,
-    sharpness: 214.6,
-    brightness: 0.52,
-    pose: { yaw: -4.2, pitch: 6.5, roll: 0.2 },
-  },
-  imageHash: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
-  expiresAt: null,
-  hasCrop: false,
-  createdAt: EXAMPLE_TIME_MS,
-};
-const REFERENCE_EXAMPLE = ReferenceDto.from(STORED_REFERENCE_EXAMPLE);
-
-export const REFERENCE_ANSWER: ReferenceResponseDto = { ...REFERENCE_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
-
-export const REFERENCES_ANSWER: ReferencesResponseDto = {
-  references: [REFERENCE_EXAMPLE],
-  nextCursor: null,
-  requestId: EXAMPLE_REQUEST_ID,
-};

@@ -4,38 +4,30 @@ import type { Response } from 'express';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { GalleryService } from '../../gallery/gallery.service';
 import { GalleryStore } from '../../gallery/stores/gallery-store';
-import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
-import type { RequestErrorCode } from '../http/errors/error-examples';
+import { ApiFaceErrors, type RequestErrorCode } from '../http/errors/api-errors.decorator';
 import { GalleryRoutes } from '../http/request/gallery-revision';
 import { JsonBody } from '../http/request/json-body';
 import { RequestId } from '../http/request/request-id';
 import { ErasureReceipts } from '../receipts/erasure-receipts';
 import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
-import { PageQueryDto, ReferencePathDto, SubjectPathDto } from './fields';
+import { EXAMPLE_METADATA, PageQueryDto, ReferencePathDto, SubjectPathDto } from './fields';
 import {
-  REFERENCE_ANSWER,
   ReferenceDto,
   ReferenceResponseDto,
-  REFERENCES_ANSWER,
   ReferencesResponseDto,
   UpdateReferenceDto,
 } from './reference.dto';
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
-import { METADATA_EXAMPLES } from './subject.dto';
 
 const NOT_FOUND: readonly RequestErrorCode[] = [
   'GALLERY_NOT_FOUND',
   'SUBJECT_NOT_FOUND',
   'REFERENCE_NOT_FOUND',
 ];
-const REFERENCE_EXAMPLES = {
-  ...METADATA_EXAMPLES,
-  expiry: { summary: 'Expiry at the end of a contract', value: { expiresAt: '2027-01-31T00:00:00Z' } },
-};
-const ANSWER = { reference: { summary: 'Reference', value: REFERENCE_ANSWER } };
+const REFERENCE_EXAMPLE = { metadata: EXAMPLE_METADATA };
 
 /** References, without their embeddings. */
-@ApiTags('references')
+@ApiTags('References')
 @GalleryRoutes()
 @Controller('v1/galleries/:galleryId/subjects/:subjectId/references')
 export class ReferencesController {
@@ -54,7 +46,6 @@ export class ReferencesController {
   @ApiOkResponse({
     description: 'A page',
     type: ReferencesResponseDto,
-    examples: { references: { summary: 'The last page', value: REFERENCES_ANSWER } },
   })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async listReferences(
@@ -73,7 +64,7 @@ export class ReferencesController {
     summary: 'Get a reference',
     description: 'Returns metadata and quality, without the embedding.',
   })
-  @ApiOkResponse({ description: 'Reference', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Reference', type: ReferenceResponseDto })
   @ApiFaceErrors([...READ_ERRORS, ...NOT_FOUND])
   async getReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,
@@ -85,12 +76,12 @@ export class ReferencesController {
 
   @Scopes('enroll')
   @Patch(':referenceId')
-  @JsonBody({ type: UpdateReferenceDto, examples: REFERENCE_EXAMPLES })
+  @JsonBody({ type: UpdateReferenceDto, example: REFERENCE_EXAMPLE })
   @ApiOperation({
     summary: 'Update the metadata and expiry of a reference',
     description: 'Absent fields stay unchanged. Metadata is replaced completely.',
   })
-  @ApiOkResponse({ description: 'Updated reference', type: ReferenceResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Updated reference', type: ReferenceResponseDto })
   @ApiFaceErrors([...CHANGE_ERRORS, ...NOT_FOUND])
   async updateReference(
     @Param() { galleryId, subjectId, referenceId }: ReferencePathDto,

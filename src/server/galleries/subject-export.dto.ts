@@ -5,17 +5,17 @@ import { Readable } from 'node:stream';
 import type { GalleryStore } from '../../gallery/stores/gallery-store';
 import type { StoredReference } from '../../gallery/gallery.types';
 import { Turns } from '../../gallery/turns';
-import { EXAMPLE_CONTRACT, EXAMPLE_REQUEST_ID, exampleEmbedding } from '../http/openapi/examples';
+import { EXAMPLE_CONTRACT } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { EXAMPLE_GALLERY_ID, type SubjectPathDto } from './fields';
-import { ReferenceDto, STORED_REFERENCE_EXAMPLE } from './reference.dto';
-import { SUBJECT_ANSWER, SubjectDto } from './subject.dto';
+import { ReferenceDto } from './reference.dto';
+import { SubjectDto } from './subject.dto';
 
 /** A reference with all its data. */
 export class ExportedReferenceDto extends ReferenceDto {
   @ApiPropertyOptional({
     type: [Number],
-    example: exampleEmbedding(),
+    example: [0.041, -0.027, 0.013],
     description: 'Unit vector; admin export only',
   })
   embedding?: number[];
@@ -92,26 +92,3 @@ async function* subjectExportJson(
   }
   yield `],"requestId":${JSON.stringify(requestId)}}`;
 }
-
-const { requestId: _requestId, ...SUBJECT_EXAMPLE } = SUBJECT_ANSWER;
-const EXAMPLE: SubjectExportDto = {
-  galleryId: EXAMPLE_GALLERY_ID,
-  contract: EXAMPLE_CONTRACT,
-  subject: { ...SUBJECT_EXAMPLE, referenceCount: 1 },
-  references: [ReferenceDto.from(STORED_REFERENCE_EXAMPLE)],
-  requestId: EXAMPLE_REQUEST_ID,
-};
-
-export const SUBJECT_EXPORT_EXAMPLES = {
-  subject: { summary: 'A subject with one reference', value: EXAMPLE },
-};
-
-export const FULL_EXPORT_EXAMPLES = {
-  subject: {
-    summary: 'A subject with one reference and its embedding',
-    value: {
-      ...EXAMPLE,
-      references: [{ ...EXAMPLE.references[0], embedding: exampleEmbedding(), crop: null }],
-    },
-  },
-};

@@ -11,14 +11,9 @@ import { RequestId } from '../http/request/request-id';
 import { RequestLimits } from '../http/request/request-limits';
 import { PROBE_ERRORS } from './errors';
 import { SubjectPathDto } from './fields';
-import {
-  VERIFY_SUBJECT_ANSWER,
-  VERIFY_SUBJECT_EXAMPLES,
-  VerifySubjectDto,
-  VerifySubjectResponseDto,
-} from './identify.dto';
+import { PROBE_EXAMPLE, VerifySubjectDto, VerifySubjectResponseDto } from './identify.dto';
 
-@ApiTags('identification')
+@ApiTags('Identification')
 @GalleryRoutes()
 @Controller('v1/galleries/:galleryId')
 export class SubjectVerificationController {
@@ -29,7 +24,7 @@ export class SubjectVerificationController {
   @HttpCode(200)
   @ImageBody(
     { fields: ['probe'], takesEmbeddings: true },
-    { options: VerifySubjectDto, examples: VERIFY_SUBJECT_EXAMPLES },
+    { options: VerifySubjectDto, example: PROBE_EXAMPLE },
   )
   @ApiOperation({
     summary: 'Verify a probe against one subject (1:1)',
@@ -38,9 +33,8 @@ export class SubjectVerificationController {
   @ApiOkResponse({
     description: 'Decision with its distance and threshold',
     type: VerifySubjectResponseDto,
-    examples: { verified: { summary: 'Verified', value: VERIFY_SUBJECT_ANSWER } },
   })
-  @ApiFaceErrors([...PROBE_ERRORS, 'SUBJECT_NOT_FOUND', 'REFERENCE_NOT_FOUND'], 'probe')
+  @ApiFaceErrors([...PROBE_ERRORS, 'SUBJECT_NOT_FOUND', 'REFERENCE_NOT_FOUND'])
   async verifySubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
     @ImageField('probe') probe: ImageInput,

@@ -2,7 +2,6 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean } from 'class-validator';
 import { MAX_CONSENT_REF_LENGTH, MAX_PURPOSE_LENGTH } from '../../gallery/gallery-rules';
 import type { Metadata, MetadataFilter, Subject } from '../../gallery/gallery.types';
-import { EXAMPLE_REQUEST_ID } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { OptionalField } from '../http/request/validation';
 import {
@@ -11,7 +10,6 @@ import {
   ApiTime,
   EXAMPLE_METADATA,
   EXAMPLE_SUBJECT_ID,
-  EXAMPLE_TIME_MS,
   IsEnd,
   IsFilter,
   IsMetadata,
@@ -67,7 +65,7 @@ export class UpdateSubjectDto extends SubjectRightsDto {
 /** Body of POST .../subjects/{subjectId}/rename. */
 export class RenameSubjectDto {
   /** New id. */
-  @IsSubjectId('New id', 'ada.lovelace')
+  @IsSubjectId('New id', null)
   newSubjectId!: string;
 
   /** Whether to merge into an existing subject with the new id. */
@@ -155,48 +153,10 @@ export class SubjectsResponseDto {
   requestId!: string;
 }
 
-/** Example bodies that can be sent as they are. */
-export const METADATA_EXAMPLES = {
-  metadata: { summary: 'With metadata', value: { metadata: EXAMPLE_METADATA } },
-};
-
-export const SUBJECT_EXAMPLES = {
-  ...METADATA_EXAMPLES,
-  rights: {
-    summary: 'With consent and purpose',
-    value: {
-      metadata: EXAMPLE_METADATA,
-      consentRef: EXAMPLE_CONSENT_REF,
-      purpose: EXAMPLE_PURPOSE,
-      expiresAt: null,
-    },
-  },
-};
-
-export const RENAME_EXAMPLES = {
-  rename: { summary: 'Another id', value: { newSubjectId: 'ada.lovelace' } },
-  merge: {
-    summary: 'Merge into another subject of the same person',
-    value: { newSubjectId: 'lovelace', merge: true },
-  },
-};
-
-const SUBJECT_EXAMPLE = SubjectDto.from({
-  id: EXAMPLE_SUBJECT_ID,
+/** A body that can be sent as it is. */
+export const SUBJECT_EXAMPLE = {
   metadata: EXAMPLE_METADATA,
   consentRef: EXAMPLE_CONSENT_REF,
   purpose: EXAMPLE_PURPOSE,
   expiresAt: null,
-  lastMatchedAt: null,
-  referenceCount: 3,
-  createdAt: EXAMPLE_TIME_MS,
-  updatedAt: EXAMPLE_TIME_MS,
-});
-
-export const SUBJECT_ANSWER: SubjectResponseDto = { ...SUBJECT_EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
-
-export const SUBJECTS_ANSWER: SubjectsResponseDto = {
-  subjects: [SUBJECT_EXAMPLE],
-  nextCursor: null,
-  requestId: EXAMPLE_REQUEST_ID,
 };

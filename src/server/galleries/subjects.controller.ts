@@ -33,23 +33,18 @@ import { CHANGE_ERRORS, DELETE_ERRORS, READ_ERRORS } from './errors';
 import { GalleryPathDto, SubjectPathDto } from './fields';
 import {
   PutSubjectDto,
-  RENAME_EXAMPLES,
   RenameSubjectDto,
-  SUBJECT_ANSWER,
-  SUBJECT_EXAMPLES,
+  SUBJECT_EXAMPLE,
   SubjectDto,
   SubjectResponseDto,
-  SUBJECTS_ANSWER,
   SubjectsQueryDto,
   SubjectsResponseDto,
   UpdateSubjectDto,
 } from './subject.dto';
 import { ApiReceipt, type ErasureReceiptDto, ReceiptQueryDto } from './receipt.dto';
-import { exportSubject, SUBJECT_EXPORT_EXAMPLES, SubjectExportDto } from './subject-export.dto';
+import { exportSubject, SubjectExportDto } from './subject-export.dto';
 
-const ANSWER = { subject: { summary: 'Subject', value: SUBJECT_ANSWER } };
-
-@ApiTags('subjects')
+@ApiTags('Subjects')
 @GalleryRoutes()
 @Controller('v1/galleries/:galleryId/subjects')
 export class SubjectsController {
@@ -76,7 +71,6 @@ export class SubjectsController {
   @ApiOkResponse({
     description: 'A page',
     type: SubjectsResponseDto,
-    examples: { subjects: { summary: 'The last page', value: SUBJECTS_ANSWER } },
   })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND'])
   async listSubjects(
@@ -90,14 +84,14 @@ export class SubjectsController {
 
   @Scopes('enroll')
   @Put(':subjectId')
-  @JsonBody({ type: PutSubjectDto, examples: SUBJECT_EXAMPLES })
+  @JsonBody({ type: PutSubjectDto, example: SUBJECT_EXAMPLE })
   @ApiOperation({
     summary: 'Create a subject, or replace its metadata and legal fields',
     description:
       'A new subject has no references. Enrollment also creates subjects, so this route is only needed for metadata.',
   })
-  @ApiCreatedResponse({ description: 'Created', type: SubjectResponseDto, examples: ANSWER })
-  @ApiOkResponse({ description: 'Replaced', type: SubjectResponseDto, examples: ANSWER })
+  @ApiCreatedResponse({ description: 'Created', type: SubjectResponseDto })
+  @ApiOkResponse({ description: 'Replaced', type: SubjectResponseDto })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'GALLERY_FULL'])
   async putSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -117,7 +111,7 @@ export class SubjectsController {
     summary: 'Get a subject',
     description: 'Returns metadata, legal fields and the number of references.',
   })
-  @ApiOkResponse({ description: 'Subject', type: SubjectResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Subject', type: SubjectResponseDto })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async getSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -128,12 +122,12 @@ export class SubjectsController {
 
   @Scopes('enroll')
   @Patch(':subjectId')
-  @JsonBody({ type: UpdateSubjectDto, examples: SUBJECT_EXAMPLES })
+  @JsonBody({ type: UpdateSubjectDto, example: SUBJECT_EXAMPLE })
   @ApiOperation({
     summary: 'Update the metadata and legal fields of a subject',
     description: 'Absent fields stay unchanged. The subject must exist.',
   })
-  @ApiOkResponse({ description: 'Updated subject', type: SubjectResponseDto, examples: ANSWER })
+  @ApiOkResponse({ description: 'Updated subject', type: SubjectResponseDto })
   @ApiFaceErrors([...CHANGE_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async updateSubject(
     @Param() { galleryId, subjectId }: SubjectPathDto,
@@ -154,7 +148,6 @@ export class SubjectsController {
   @ApiOkResponse({
     description: 'Data of the subject',
     type: SubjectExportDto,
-    examples: SUBJECT_EXPORT_EXAMPLES,
   })
   @ApiFaceErrors([...READ_ERRORS, 'GALLERY_NOT_FOUND', 'SUBJECT_NOT_FOUND'])
   async exportSubject(
@@ -167,7 +160,7 @@ export class SubjectsController {
   @Scopes('enroll')
   @Post(':subjectId/rename')
   @HttpCode(200)
-  @JsonBody({ type: RenameSubjectDto, examples: RENAME_EXAMPLES })
+  @JsonBody({ type: RenameSubjectDto })
   @ApiOperation({
     summary: 'Rename a subject, or merge it into another',
     description: 'References keep their ids.',
@@ -175,7 +168,6 @@ export class SubjectsController {
   @ApiOkResponse({
     description: 'Subject with the new id',
     type: SubjectResponseDto,
-    examples: ANSWER,
   })
   @ApiFaceErrors([
     ...CHANGE_ERRORS,

@@ -5,7 +5,7 @@ import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
 import { LiveResponseDto, ReadyResponseDto } from './health.dto';
 import { Readiness } from './readiness';
 
-@ApiTags('health')
+@ApiTags('Service')
 @WithoutKey()
 @Controller('health')
 export class HealthController {
@@ -16,7 +16,6 @@ export class HealthController {
   @ApiOkResponse({
     description: 'Alive',
     type: LiveResponseDto,
-    examples: { ok: { summary: 'Alive', value: { status: 'ok' } } },
   })
   @ApiFaceErrors(['INTERNAL_ERROR'])
   live(): LiveResponseDto {
@@ -32,13 +31,6 @@ export class HealthController {
   @ApiOkResponse({
     description: 'Ready',
     type: ReadyResponseDto,
-    examples: {
-      ready: { summary: 'Ready', value: { status: 'ready' } },
-      stale: {
-        summary: 'Ready, but disconnected from the servers of shared galleries',
-        value: { status: 'ready', gallery: { staleSince: '2026-12-24T18:00:00.000Z' } },
-      },
-    },
   })
   @ApiFaceErrors(['NOT_READY', 'INTERNAL_ERROR'])
   ready(): ReadyResponseDto {

@@ -16,7 +16,7 @@ const EXAMPLE = [
   '',
 ].join('\n');
 
-@ApiTags('metrics')
+@ApiTags('Service')
 @Scopes('metrics')
 @Controller('metrics')
 export class MetricsController {
@@ -37,11 +37,11 @@ export class MetricsController {
     content: {
       'text/plain': {
         schema: { type: 'string' },
-        examples: { images: { summary: 'One metric', value: EXAMPLE } },
+        example: EXAMPLE,
       },
     },
   })
-  @ApiFaceErrors(['INTERNAL_ERROR'])
+  @ApiFaceErrors([])
   scrapeMetrics(): Promise<string> {
     return this.metrics.scrape(this.model, this.store);
   }

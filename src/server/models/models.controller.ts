@@ -4,9 +4,9 @@ import { Scopes } from '../http/auth/scopes.decorator';
 import { FaceModel } from '../../face/face-model';
 import { ApiFaceErrors } from '../http/errors/api-errors.decorator';
 import { RequestId } from '../http/request/request-id';
-import { MODELS_ANSWER, ModelsResponseDto } from '../http/dto/model-status.dto';
+import { ModelsResponseDto } from '../http/dto/model-status.dto';
 
-@ApiTags('models')
+@ApiTags('Service')
 @Scopes()
 @Controller('v1/models')
 export class ModelsController {
@@ -20,9 +20,8 @@ export class ModelsController {
   @ApiOkResponse({
     description: 'Every model with a card',
     type: ModelsResponseDto,
-    examples: { embedder: { summary: 'One loaded embedder', value: MODELS_ANSWER } },
   })
-  @ApiFaceErrors(['INTERNAL_ERROR'])
+  @ApiFaceErrors([])
   listModels(@RequestId() requestId: string): ModelsResponseDto {
     return ModelsResponseDto.from(this.model, requestId);
   }

@@ -3,14 +3,13 @@ import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } f
 import { Scopes } from '../http/auth/scopes.decorator';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
 import { RequestLimits } from '../http/request/request-limits';
+import { IMAGE_EXAMPLE } from '../http/openapi/examples';
 import { ImageBody } from '../http/images/image-body.decorator';
 import { ImageField } from '../http/images/image-body.interceptor';
 import { RequestId } from '../http/request/request-id';
 import {
   FailedItemDto,
-  REPRESENT_ANSWER,
-  REPRESENT_EXAMPLES,
-  REPRESENT_LIST_ANSWER,
+  RepresentationDto,
   RepresentedItemDto,
   RepresentListResponseDto,
   RepresentOptionsDto,
@@ -18,7 +17,7 @@ import {
 } from './representation.dto';
 import { RepresentationListService } from './representation-list.service';
 
-@ApiTags('representation')
+@ApiTags('Faces')
 @Scopes('embeddings')
 @Controller('v1/represent')
 export class RepresentationController {
@@ -28,14 +27,20 @@ export class RepresentationController {
   @HttpCode(200)
   @ImageBody(
     { fields: ['image'], takesLists: true },
-    { options: RepresentOptionsDto, examples: REPRESENT_EXAMPLES },
+    { options: RepresentOptionsDto, example: IMAGE_EXAMPLE },
   )
   @ApiOperation({
     summary: 'Compute embeddings',
     description:
       'Returns an embedding for each face. One image returns its faces or an error. A list, or several parts named image, returns a result or an error for each, processed in parallel, with status 200 even if some fail. An invalid request (parameters, an unreadable part) fails as a whole.',
   })
-  @ApiExtraModels(RepresentResponseDto, RepresentListResponseDto, RepresentedItemDto, FailedItemDto)
+  @ApiExtraModels(
+    RepresentationDto,
+    RepresentResponseDto,
+    RepresentListResponseDto,
+    RepresentedItemDto,
+    FailedItemDto,
+  )
   @ApiOkResponse({
     description: 'Faces with their embeddings',
     content: {
@@ -45,10 +50,6 @@ export class RepresentationController {
             { $ref: getSchemaPath(RepresentResponseDto) },
             { $ref: getSchemaPath(RepresentListResponseDto) },
           ],
-        },
-        examples: {
-          image: { summary: 'One image', value: REPRESENT_ANSWER },
-          list: { summary: 'A list with one image without a face', value: REPRESENT_LIST_ANSWER },
         },
       },
     },

@@ -1,17 +1,7 @@
 import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
 import type { Representation } from '../../face/representation.service';
 import { ErrorDto } from '../http/errors/error.dto';
-import {
-  EXAMPLE_CONTRACT,
-  EXAMPLE_DIMENSIONS,
-  EXAMPLE_EMBEDDER,
-  EXAMPLE_FACE,
-  EXAMPLE_REQUEST_ID,
-  exampleEmbedding,
-  exampleImage,
-  IMAGE_EXAMPLES,
-} from '../http/openapi/examples';
-import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
+import { EXAMPLE_CONTRACT, EXAMPLE_DIMENSIONS, EXAMPLE_EMBEDDER } from '../http/openapi/examples';
 import { FaceOptionsDto, IsAlign, IsModelName } from '../http/dto/face-options.dto';
 import { ApiRequestId, FaceDto, ImageResultDto } from '../http/dto/face.dto';
 import type { RepresentedFace } from '../../pipeline/face.types';
@@ -31,7 +21,7 @@ export class RepresentOptionsDto extends FaceOptionsDto {
 export class RepresentedFaceDto extends FaceDto {
   @ApiProperty({
     type: [Number],
-    example: exampleEmbedding(),
+    example: [0.041, -0.027, 0.013],
     description: 'Unit vector of `dimensions` numbers, comparable only with embeddings of the same contract',
   })
   embedding!: number[];
@@ -131,42 +121,3 @@ export class RepresentListResponseDto {
   @ApiRequestId()
   requestId!: string;
 }
-
-/** Example bodies that can be sent as they are. */
-export const REPRESENT_EXAMPLES = {
-  ...IMAGE_EXAMPLES,
-  list: {
-    summary: 'Several images, with one result each',
-    value: { image: [EXAMPLE_IMAGE_DATA_URI, EXAMPLE_IMAGE_DATA_URI], faceSelection: 'best' },
-  },
-};
-
-const EXAMPLE = RepresentationDto.from({
-  ...exampleImage({ ...EXAMPLE_FACE, embedding: Float32Array.of(), embeddingNorm: 3.85 }),
-  embedder: {
-    name: EXAMPLE_EMBEDDER,
-    contract: EXAMPLE_CONTRACT,
-    dimensions: EXAMPLE_DIMENSIONS,
-    maxDistances: {},
-    calibration: null,
-  },
-});
-// Set afterwards: through float32, 0.01 would become 0.009999999776482582.
-EXAMPLE.faces[0].embedding = exampleEmbedding();
-
-export const REPRESENT_ANSWER: RepresentResponseDto = { ...EXAMPLE, requestId: EXAMPLE_REQUEST_ID };
-
-export const REPRESENT_LIST_ANSWER: RepresentListResponseDto = {
-  results: [
-    { index: 0, ...EXAMPLE },
-    {
-      index: 1,
-      error: {
-        code: 'FACE_NOT_DETECTED',
-        message: 'No face was found in the image.',
-        details: { field: 'image', index: 1 },
-      },
-    },
-  ],
-  requestId: EXAMPLE_REQUEST_ID,
-};

@@ -6,10 +6,10 @@ import { Scopes } from '../http/auth/scopes.decorator';
 import { ApiFaceErrors, JSON_BODY_ERRORS } from '../http/errors/api-errors.decorator';
 import { JsonBody } from '../http/request/json-body';
 import { RequestId } from '../http/request/request-id';
-import { DISTANCES_ANSWER, DISTANCES_EXAMPLES, DistancesDto, DistancesResponseDto } from './distances.dto';
+import { DISTANCES_EXAMPLE, DistancesDto, DistancesResponseDto } from './distances.dto';
 import { DistancesService } from './distances.service';
 
-@ApiTags('verification')
+@ApiTags('Faces')
 @Scopes('verify')
 @Controller('v1/distances')
 export class DistancesController {
@@ -17,7 +17,7 @@ export class DistancesController {
 
   @Post()
   @HttpCode(200)
-  @JsonBody({ type: DistancesDto, examples: DISTANCES_EXAMPLES }, 'embeddings')
+  @JsonBody({ type: DistancesDto, example: DISTANCES_EXAMPLE }, 'embeddings')
   @ApiOperation({
     summary: 'Compare lists of embeddings (N x M)',
     description:
@@ -26,19 +26,13 @@ export class DistancesController {
   @ApiOkResponse({
     description: 'Distances and similarities of all pairs',
     type: DistancesResponseDto,
-    examples: { two: { summary: 'One probe and two references', value: DISTANCES_ANSWER } },
   })
-  @ApiFaceErrors(
-    [
-      'PARAMETER_INVALID',
-      ...JSON_BODY_ERRORS,
-      'EMBEDDING_INVALID',
-      'EMBEDDING_CONTRACT_MISMATCH',
-      'INTERNAL_ERROR',
-      'NOT_READY',
-    ],
-    'probes',
-  )
+  @ApiFaceErrors([
+    'PARAMETER_INVALID',
+    ...JSON_BODY_ERRORS,
+    'EMBEDDING_INVALID',
+    'EMBEDDING_CONTRACT_MISMATCH',
+  ])
   async compareAll(
     @Body() body: DistancesDto,
     @CallerKey() key: ApiKey | undefined,

@@ -5,7 +5,6 @@ import {
   EXAMPLE_CONTRACT,
   EXAMPLE_DISTANCE,
   EXAMPLE_EMBEDDER,
-  EXAMPLE_REQUEST_ID,
   EXAMPLE_SIMILARITY,
   exampleEmbedding,
 } from '../http/openapi/examples';
@@ -20,7 +19,6 @@ const EMBEDDINGS = {
   type: 'array',
   minItems: 1,
   items: { type: 'array', items: { type: 'number' } },
-  example: [exampleEmbedding()],
 } as const;
 
 /** Body of POST /v1/distances. */
@@ -105,23 +103,9 @@ export class DistancesResponseDto implements EmbeddingDistances {
   requestId!: string;
 }
 
-/** Example bodies that can be sent as they are. */
-export const DISTANCES_EXAMPLES = {
-  two: {
-    summary: 'One probe and two references',
-    value: {
-      probes: [exampleEmbedding()],
-      references: [exampleEmbedding(), exampleEmbedding(38)],
-      contract: EXAMPLE_CONTRACT,
-    },
-  },
-};
-
-export const DISTANCES_ANSWER: DistancesResponseDto = {
-  distances: [[0, 1.08]],
-  similarities: [[1, -0.08]],
-  metric: 'cosine',
-  embedder: EXAMPLE_EMBEDDER,
+/** A body that can be sent as it is. */
+export const DISTANCES_EXAMPLE = {
+  probes: [exampleEmbedding()],
+  references: [exampleEmbedding(4)],
   contract: EXAMPLE_CONTRACT,
-  requestId: EXAMPLE_REQUEST_ID,
 };

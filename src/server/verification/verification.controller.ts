@@ -1,16 +1,18 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Scopes } from '../http/auth/scopes.decorator';
 import { VerificationService } from '../../face/verification.service';
 import { ApiFaceErrors, IMAGE_ROUTE_ERRORS } from '../http/errors/api-errors.decorator';
+import { DecisionDto } from '../http/dto/decision.dto';
 import { RequestLimits } from '../http/request/request-limits';
 import { ImageBody } from '../http/images/image-body.decorator';
 import { ImageField } from '../http/images/image-body.interceptor';
 import type { ImageInput } from '../http/images/parse-image';
 import { RequestId } from '../http/request/request-id';
-import { VERIFY_ANSWER, VERIFY_EXAMPLES, VerifyOptionsDto, VerifyResponseDto } from './verification.dto';
+import { VERIFY_EXAMPLE, VerifyOptionsDto, VerifyResponseDto } from './verification.dto';
 
-@ApiTags('verification')
+@ApiTags('Faces')
+@ApiExtraModels(DecisionDto)
 @Scopes('verify')
 @Controller('v1/verify')
 export class VerificationController {
@@ -20,7 +22,7 @@ export class VerificationController {
   @HttpCode(200)
   @ImageBody(
     { fields: ['probe', 'reference'], takesEmbeddings: true },
-    { options: VerifyOptionsDto, examples: VERIFY_EXAMPLES },
+    { options: VerifyOptionsDto, example: VERIFY_EXAMPLE },
   )
   @ApiOperation({
     summary: 'Verify two faces (1:1)',
@@ -30,18 +32,14 @@ export class VerificationController {
   @ApiOkResponse({
     description: 'Decision with its distance and threshold',
     type: VerifyResponseDto,
-    examples: { images: { summary: 'Two images', value: VERIFY_ANSWER } },
   })
-  @ApiFaceErrors(
-    [
-      ...IMAGE_ROUTE_ERRORS,
-      'FACE_NOT_DETECTED',
-      'PRESENTATION_ATTACK_SUSPECTED',
-      'EMBEDDING_INVALID',
-      'EMBEDDING_CONTRACT_MISMATCH',
-    ],
-    'probe',
-  )
+  @ApiFaceErrors([
+    ...IMAGE_ROUTE_ERRORS,
+    'FACE_NOT_DETECTED',
+    'PRESENTATION_ATTACK_SUSPECTED',
+    'EMBEDDING_INVALID',
+    'EMBEDDING_CONTRACT_MISMATCH',
+  ])
   async verify(
     @ImageField('probe') probe: ImageInput,
     @ImageField('reference') reference: ImageInput,

@@ -6,16 +6,11 @@ import {
   EXAMPLE_DETECTOR,
   EXAMPLE_DISTANCE,
   EXAMPLE_EMBEDDER,
-  EXAMPLE_FACE,
-  EXAMPLE_COMPARED_IMAGE,
-  EXAMPLE_REQUEST_ID,
   EXAMPLE_SIMILARITY,
   EXAMPLE_THRESHOLD,
-  EXAMPLE_TIMINGS,
-  exampleEmbedding,
 } from '../http/openapi/examples';
 import { EXAMPLE_IMAGE_DATA_URI } from '../http/openapi/example-image';
-import { DECISION_EXAMPLE, DecisionDto, decisionFields } from '../http/dto/decision.dto';
+import { DecisionDto, decisionFields } from '../http/dto/decision.dto';
 import {
   DetectorOptionsDto,
   IsAlign,
@@ -178,45 +173,5 @@ export class VerifyResponseDto extends DecisionDto {
   }
 }
 
-/** Example bodies that can be sent as they are. */
-export const VERIFY_EXAMPLES = {
-  images: {
-    summary: 'Two images as data URIs',
-    value: { probe: EXAMPLE_IMAGE_DATA_URI, reference: EXAMPLE_IMAGE_DATA_URI },
-  },
-  options: {
-    summary: 'With options',
-    value: {
-      probe: EXAMPLE_IMAGE_DATA_URI,
-      reference: EXAMPLE_IMAGE_DATA_URI,
-      metric: 'euclidean_l2',
-      threshold: 1,
-      faceSelection: 'single',
-    },
-  },
-  embeddings: {
-    summary: 'Two embeddings made earlier',
-    value: {
-      probe: { embedding: exampleEmbedding(), contract: EXAMPLE_CONTRACT },
-      reference: { embedding: exampleEmbedding(38), contract: EXAMPLE_CONTRACT },
-    },
-  },
-};
-
-export const VERIFY_ANSWER = VerifyResponseDto.from(
-  {
-    ...DECISION_EXAMPLE,
-    distance: EXAMPLE_DISTANCE,
-    similarity: EXAMPLE_SIMILARITY,
-    threshold: EXAMPLE_THRESHOLD,
-    metric: 'cosine',
-    probe: EXAMPLE_FACE,
-    reference: EXAMPLE_FACE,
-    images: { probe: EXAMPLE_COMPARED_IMAGE, reference: EXAMPLE_COMPARED_IMAGE },
-    detector: EXAMPLE_DETECTOR,
-    embedder: EXAMPLE_EMBEDDER,
-    contract: EXAMPLE_CONTRACT,
-    timings: { probe: EXAMPLE_TIMINGS, reference: EXAMPLE_TIMINGS },
-  },
-  EXAMPLE_REQUEST_ID,
-);
+/** A body that can be sent as it is. */
+export const VERIFY_EXAMPLE = { probe: EXAMPLE_IMAGE_DATA_URI, reference: EXAMPLE_IMAGE_DATA_URI };

@@ -1,7 +1,6 @@
 import { applyDecorators, SetMetadata } from '@nestjs/common';
-import { ApiBearerAuth, ApiExtension, ApiSecurity } from '@nestjs/swagger';
+import { ApiExtension } from '@nestjs/swagger';
 import type { Scope } from './api-key';
-import { API_KEY_HEADER } from './authenticate';
 
 /** Metadata of a route: its scopes, or `null` if it needs no key. */
 export const SCOPES_OF_ROUTE = 'likeness:scopes';
@@ -13,12 +12,7 @@ export const SCOPES_EXTENSION = 'x-scopes';
  * Restricts a route, or all routes of a controller, to keys with all of these scopes; without arguments, to any key.
  */
 export function Scopes(...scopes: Scope[]): MethodDecorator & ClassDecorator {
-  return applyDecorators(
-    SetMetadata(SCOPES_OF_ROUTE, scopes),
-    ApiBearerAuth(),
-    ApiSecurity(API_KEY_HEADER),
-    ApiExtension(SCOPES_EXTENSION, scopes),
-  );
+  return applyDecorators(SetMetadata(SCOPES_OF_ROUTE, scopes), ApiExtension(SCOPES_EXTENSION, scopes));
 }
 
 /** Marks a route that needs no key. */

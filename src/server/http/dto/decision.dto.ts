@@ -57,12 +57,3 @@ export function decisionFields(result: DecisionResult & { verified: boolean }): 
   const { verified, decision, falseMatchRate, targetFmr, reason } = result;
   return { verified, decision, falseMatchRate, targetFmr, reason };
 }
-
-/** Example for the threshold of a card without a calibration. */
-export const DECISION_EXAMPLE: DecisionDto = {
-  verified: true,
-  decision: 'match',
-  falseMatchRate: null,
-  targetFmr: null,
-  reason: null,
-};

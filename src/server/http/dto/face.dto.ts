@@ -304,7 +304,6 @@ export function ApiRequestId(): PropertyDecorator {
   return ApiProperty({
     type: String,
     example: '5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11',
-    description:
-      'Value of the x-request-id header: that of the request if it matches /^[\\w.:-]{1,128}$/, otherwise generated',
+    description: 'Value of the x-request-id header',
   });
 }

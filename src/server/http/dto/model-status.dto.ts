@@ -5,8 +5,6 @@ import {
   EXAMPLE_DETECTOR,
   EXAMPLE_DIMENSIONS,
   EXAMPLE_EMBEDDER,
-  EXAMPLE_REQUEST_ID,
-  EXAMPLE_THRESHOLD,
 } from '../openapi/examples';
 import { ApiRequestId } from './face.dto';
 import {
@@ -309,68 +307,3 @@ export class ModelsResponseDto {
     return { models: model.models(), defaults, requestId };
   }
 }
-
-export const MODEL_STATUS_EXAMPLE: ModelStatusDto = {
-  name: EXAMPLE_EMBEDDER,
-  title: 'MobileFaceNet, 512-d',
-  task: 'embed',
-  family: 'arcface-112',
-  state: 'loaded',
-  isDefault: true,
-  loads: 2,
-  loadMs: 48.2,
-  memoryBytes: 16_777_216,
-  sharedBytes: 4_810_856,
-  runs: 1284,
-  runMs: { p50: 8.2, p99: 12.9 },
-  idleTtlMs: null,
-  sha256: 'aee63d070fb494b0fe77632b34b4ed96a6f46953cd6327f9343e01fc8b6e29b7',
-  license: {
-    name: 'MIT',
-    commercialUse: true,
-    note: 'As published with the package and its repository; the copyright line names another person than the publisher.',
-  },
-  trainingData: 'The publisher does not say which faces it was trained on.',
-  source: 'faceplugin-face-recognition-js 0.0.1, model/fr_feature.onnx, compiled to ONNX by the build',
-  embedder: {
-    name: EXAMPLE_EMBEDDER,
-    dimensions: EXAMPLE_DIMENSIONS,
-    contract: EXAMPLE_CONTRACT,
-    maxDistances: { cosine: EXAMPLE_THRESHOLD, euclidean_l2: 1.049, angular: 0.351 },
-    calibration: null,
-  },
-};
-
-/** A model whose license must be accepted before it is used. */
-const ABSENT_MODEL_EXAMPLE: ModelStatusDto = {
-  name: 'scrfd-10g',
-  title: 'SCRFD 10G',
-  task: 'detect',
-  family: 'scrfd',
-  state: 'absent',
-  isDefault: false,
-  loads: 0,
-  loadMs: null,
-  memoryBytes: null,
-  sharedBytes: null,
-  runs: 0,
-  runMs: null,
-  idleTtlMs: null,
-  sha256: '5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91',
-  license: {
-    name: 'InsightFace model license',
-    commercialUse: false,
-    note: 'Weights for non-commercial research only.',
-  },
-  trainingData: 'WIDER FACE.',
-  source: 'InsightFace model zoo, pack buffalo_l (release v0.7)',
-};
-
-export const MODELS_ANSWER = ModelsResponseDto.from(
-  {
-    defaultDetector: EXAMPLE_DETECTOR,
-    defaultEmbedder: EXAMPLE_EMBEDDER,
-    models: () => [MODEL_STATUS_EXAMPLE, ABSENT_MODEL_EXAMPLE],
-  },
-  EXAMPLE_REQUEST_ID,
-);

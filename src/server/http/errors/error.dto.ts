@@ -11,6 +11,7 @@ export class ErrorDto {
   @ApiProperty({
     enum: REQUEST_ERROR_CODES,
     enumName: 'ErrorCode',
+    example: 'FACE_NOT_DETECTED',
     description: 'Stable code of the error for programs',
   })
   code!: FaceErrorCode;

@@ -4,13 +4,15 @@ import {
   type ExecutionContext,
   Injectable,
   type NestInterceptor,
+  type Type,
   UseInterceptors,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ApiBody, type ApiBodyOptions } from '@nestjs/swagger';
+import { ApiBody, ApiExtraModels, getSchemaPath } from '@nestjs/swagger';
 import type { Response } from 'express';
 import type { Observable } from 'rxjs';
 import { AppConfig } from '../../config/app.config';
+import { bodySchema } from '../openapi/body-content';
 import { BodyReader, type JsonBodyLimits } from '../images/body-reader';
 import { LARGE_JSON_TOKENS, SMALL_JSON_TOKENS } from './parse-json';
 import type { AppRequest } from './request-id';
@@ -20,6 +22,13 @@ export const SMALL_BODY_BYTES = 1024 * 1024;
 
 /** `small`: up to {@link SMALL_BODY_BYTES}; `embeddings`: up to FACE_MAX_JSON_BYTES. */
 type JsonBodySize = 'small' | 'embeddings';
+
+interface JsonBodyDocs {
+  /** DTO of the body. */
+  type: Type;
+  /** Body that can be sent as it is; absent: made of the examples of the properties. */
+  example?: object;
+}
 
 const JsonBodySizeOf = Reflector.createDecorator<JsonBodySize>();
 
@@ -51,6 +60,12 @@ export function largeJson({ maxJsonBytes }: AppConfig): JsonBodyLimits {
 }
 
 /** JSON body of a route: reads and documents it, unlike `@ApiBody`, which only documents. */
-export function JsonBody(docs: ApiBodyOptions, size: JsonBodySize = 'small'): MethodDecorator {
-  return applyDecorators(JsonBodySizeOf(size), UseInterceptors(JsonBodyInterceptor), ApiBody(docs));
+export function JsonBody({ type, example }: JsonBodyDocs, size: JsonBodySize = 'small'): MethodDecorator {
+  const media = { schema: { $ref: getSchemaPath(type) }, ...(example == null ? {} : { example }) };
+  return applyDecorators(
+    JsonBodySizeOf(size),
+    UseInterceptors(JsonBodyInterceptor),
+    ApiExtraModels(type),
+    ApiBody({ required: true, schema: bodySchema({ 'application/json': media }) }),
+  );
 }
