@@ -70,6 +70,7 @@ describe('links between documents', () => {
     'docs/architecture.md',
     'docs/accuracy.md',
     'docs/benchmarks.md',
+    'docs/client.md',
     'docs/compatibility.md',
     'docs/operations.md',
     'docs/security.md',

@@ -37,22 +37,48 @@ const WRONG = [
   `POST('/v1/verify')`,
 ];
 
+/** What the code of docs/client.md has from its surroundings. */
+const PRELUDE = `import type { LikenessClient } from 'nest-likeness/client';
+declare const likeness: LikenessClient, controller: AbortController, input: { files: File[] | null };
+declare const photo: Blob, groupPhoto: Blob, probe: Blob, reference: Blob, bytes: Uint8Array;`;
+
 describe('the types of the client', () => {
   const calls = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => callOf(path, method, operation)),
   );
-  let problems: string[][];
+  const blocks = documentedBlocks();
+  /** Messages of each call, right and wrong. */
+  let ofCalls: string[][];
+  let ofBlocks: string[][];
   // The compiler takes seconds: once for all.
-  beforeAll(() => (problems = problemsOf([...calls, ...WRONG])));
+  beforeAll(() => {
+    const lines = [...calls, ...WRONG].map((call) => `await likeness.${call};`);
+    const head = `${PRELUDE}\nexport async function calls() {`;
+    const [first, ...others] = problemsOf([[head, ...lines, '}'].join('\n'), ...blocks]);
+    const begin = head.split('\n').length;
+    ofCalls = lines.map((text, i) =>
+      first
+        .filter(({ line }) => line === begin + i)
+        .map(({ message }) => `${text.slice(0, 150)}: ${message}`),
+    );
+    ofBlocks = others.map((problems, i) =>
+      problems.map(({ line, message }) => `${blocks[i].split('\n')[line]}: ${message}`),
+    );
+  });
 
   it('have every operation, with its parameters and its examples', () => {
     expect(calls.length).toBeGreaterThan(50);
-    expect(problems.slice(0, calls.length).flat()).toEqual([]);
+    expect(ofCalls.slice(0, calls.length).flat()).toEqual([]);
   });
 
   it('refuse a path, a method, a parameter and a body that the document does not have', () => {
-    const accepted = WRONG.filter((_call, i) => problems[calls.length + i].length === 0);
+    const accepted = WRONG.filter((_call, i) => ofCalls[calls.length + i].length === 0);
     expect(accepted).toEqual([]);
+  });
+
+  it('accept the code of docs/client.md', () => {
+    expect(blocks.length).toBeGreaterThan(5);
+    expect(ofBlocks.flat()).toEqual([]);
   });
 });
 
@@ -79,31 +105,38 @@ function valueOf({ example, schema = {} }: { example?: unknown; schema?: Schema 
   return Object.fromEntries(required.map((name) => [name, valueOf({ schema: properties[name] })]));
 }
 
-/** What the compiler says of each call of a client. */
-function problemsOf(calls: readonly string[]): string[][] {
-  const path = join(__dirname, 'calls.ts');
-  const head = [
-    `import { createLikenessClient } from '.';`,
-    `const likeness = createLikenessClient({ baseUrl: '' });`,
-    `export async function calls() {`,
-  ];
-  const text = [...head, ...calls.map((call) => `await likeness.${call};`), '}'].join('\n');
+/** The code of docs/client.md as modules: imports stay outside of the function that makes `await` and repeated names possible. */
+function documentedBlocks(): string[] {
+  const text = readFileSync(join(root, 'docs', 'client.md'), 'utf8');
+  return [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => {
+    const lines = code.split('\n');
+    const imports = lines.filter((line) => line.startsWith('import '));
+    const body = lines.filter((line) => !line.startsWith('import '));
+    return [PRELUDE, ...imports, 'export async function block() {', ...body, '}'].join('\n');
+  });
+}
+
+/** What the compiler says of each module that uses the client, by line. */
+function problemsOf(modules: readonly string[]): { line: number; message: string }[][] {
+  const files = new Map(modules.map((text, i) => [join(__dirname, `module-${i}.ts`), text]));
   const { options } = ts.parseJsonConfigFileContent(
     ts.readConfigFile(join(root, 'tsconfig.json'), (file) => ts.sys.readFile(file)).config,
     ts.sys,
     root,
   );
-  const host = ts.createCompilerHost(options);
+  const paths = { 'nest-likeness/client': [join(__dirname, 'index.ts')] };
+  const given: ts.CompilerOptions = { ...options, noEmit: true, noUnusedLocals: false, paths };
+  const host = ts.createCompilerHost(given);
   const { getSourceFile, fileExists } = host;
-  host.fileExists = (file) => file === path || fileExists(file);
+  host.fileExists = (file) => files.has(file) || fileExists(file);
   host.getSourceFile = (file, version) =>
-    file === path ? ts.createSourceFile(file, text, version) : getSourceFile(file, version);
-  const program = ts.createProgram([path], { ...options, noEmit: true }, host);
-  const problems = calls.map((): string[] => []);
-  for (const { messageText, file, start } of program.getSemanticDiagnostics(program.getSourceFile(path))) {
-    const index = file!.getLineAndCharacterOfPosition(start!).line - head.length;
-    const message = ts.flattenDiagnosticMessageText(messageText, '\n').slice(0, 500);
-    problems[index].push(`${calls[index].slice(0, 150)}: ${message}`);
-  }
-  return problems;
+    files.has(file) ? ts.createSourceFile(file, files.get(file)!, version) : getSourceFile(file, version);
+  const program = ts.createProgram([...files.keys()], given, host);
+  return [...files.keys()].map((path) => {
+    const source = program.getSourceFile(path)!;
+    return program.getSemanticDiagnostics(source).map(({ messageText, start }) => ({
+      line: source.getLineAndCharacterOfPosition(start ?? 0).line,
+      message: ts.flattenDiagnosticMessageText(messageText, '\n').slice(0, 500),
+    }));
+  });
 }
