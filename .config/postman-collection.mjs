@@ -2,7 +2,7 @@
  * The API as a Postman collection, format 2.1, which Bruno, Insomnia and Hoppscotch import too: a folder for each tag, a
  * request for each operation, the variables `baseUrl` and `apiKey`.
  *
- * A request of an image route is a form with file pickers; other bodies are the first example of the document. Ids in the
+ * A request of an image route is a form with file pickers; other bodies are the example of the document. Ids in the
  * path of a deletion are empty, so that no request deletes anything as it is.
  *
  * @param document - an OpenAPI 3 document whose references are local.
@@ -15,7 +15,8 @@ export function postmanCollection(document) {
   return {
     info: {
       name: document.info.title,
-      description: document.info.description,
+      // The table of errors that follows is in docs/api.md.
+      description: document.info.description.split('\n\n')[0],
       schema: 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json',
     },
     variable: [
@@ -85,8 +86,7 @@ export function postmanCollection(document) {
     const json = content['application/json'];
     // Files, such as the import of a gallery.
     if (json == null) return { body: { mode: 'file', file: {} } };
-    const [example] = Object.values(json.examples ?? {}).map((entry) => resolve(entry).value);
-    const raw = JSON.stringify(example ?? sampleOf(json.schema), null, 2);
+    const raw = JSON.stringify(json.example ?? sampleOf(json.schema), null, 2);
     return { body: { mode: 'raw', raw, options: { raw: { language: 'json' } } } };
   }
 

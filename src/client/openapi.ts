@@ -17,6 +17,8 @@ export interface paths {
          * Verify two faces (1:1)
          * @description Decides whether probe and reference show the same person. Each can be an embedding instead of an image.
          *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`, `EMBEDDING_CONTRACT_MISMATCH`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`, `FACE_NOT_DETECTED`, `PRESENTATION_ATTACK_SUSPECTED`, `EMBEDDING_INVALID`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`; 504 `INFERENCE_TIMEOUT`.
+         *
          *     Scope of the key: `verify`.
          */
         post: operations["verify"];
@@ -38,6 +40,8 @@ export interface paths {
         /**
          * Compare lists of embeddings (N x M)
          * @description Compares every probe with every reference. All embeddings must have the same contract. Nothing is stored.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`; 408 `REQUEST_TIMEOUT`; 409 `EMBEDDING_CONTRACT_MISMATCH`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 422 `EMBEDDING_INVALID`; 429 `CALLER_QUEUE_FULL`; 503 `QUEUE_FULL`.
          *
          *     Scope of the key: `verify`.
          */
@@ -61,6 +65,8 @@ export interface paths {
          * Compute embeddings
          * @description Returns an embedding for each face. One image returns its faces or an error. A list, or several parts named image, returns a result or an error for each, processed in parallel, with status 200 even if some fail. An invalid request (parameters, an unreadable part) fails as a whole.
          *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`, `FACE_NOT_DETECTED`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`; 504 `INFERENCE_TIMEOUT`.
+         *
          *     Scope of the key: `embeddings`.
          */
         post: operations["represent"];
@@ -82,6 +88,8 @@ export interface paths {
         /**
          * Detect the faces in an image
          * @description If the image has no face, the list is empty.
+         *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`; 504 `INFERENCE_TIMEOUT`.
          *
          *     Scope of the key: `verify`.
          */
@@ -105,6 +113,8 @@ export interface paths {
          * Estimate the age, gender, expression and race of the faces in an image
          * @description The results are estimates of a network, not facts about a person. `attributes` selects the attributes to estimate; by default, all attributes that have a loaded model. If the image has no face, the list is empty.
          *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`, `PRESENTATION_ATTACK_SUSPECTED`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`; 504 `INFERENCE_TIMEOUT`.
+         *
          *     Scope of the key: `verify`.
          */
         post: operations["analyze"];
@@ -125,6 +135,8 @@ export interface paths {
          * List galleries
          * @description Returns galleries in pages.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
+         *
          *     Scope of the key: `read`.
          */
         get: operations["listGalleries"];
@@ -132,6 +144,8 @@ export interface paths {
         /**
          * Create a gallery
          * @description A gallery is permanently bound to the contract of one embedder, because embeddings of other contracts cannot be compared with it.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`, `GALLERY_EXISTS`, `MODEL_NOT_LOADED`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`, `QUEUE_FULL`; 507 `GALLERY_FULL`.
          *
          *     Scope of the key: `enroll`.
          */
@@ -153,6 +167,8 @@ export interface paths {
          * Get a gallery
          * @description Returns settings and counts.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
+         *
          *     Scope of the key: `read`.
          */
         get: operations["getGallery"];
@@ -162,6 +178,8 @@ export interface paths {
          * Delete a gallery
          * @description Deletes the gallery with all its subjects and references, and all cached results. The deletion is complete when the response is sent.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`; 409 `GALLERY_MIGRATING`, `RECEIPTS_DISABLED`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`.
+         *
          *     Scope of the key: `delete`.
          */
         delete: operations["deleteGallery"];
@@ -170,6 +188,8 @@ export interface paths {
         /**
          * Update the settings of a gallery
          * @description Absent fields stay unchanged.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`; 404 `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`, `MODEL_NOT_LOADED`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`, `QUEUE_FULL`.
          *
          *     Scope of the key: `admin`.
          */
@@ -186,6 +206,8 @@ export interface paths {
         /**
          * List the subjects of a gallery
          * @description Returns subjects in pages, optionally filtered by metadata.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
          *
          *     Scope of the key: `read`.
          */
@@ -209,12 +231,16 @@ export interface paths {
          * Get a subject
          * @description Returns metadata, legal fields and the number of references.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
+         *
          *     Scope of the key: `read`.
          */
         get: operations["getSubject"];
         /**
          * Create a subject, or replace its metadata and legal fields
          * @description A new subject has no references. Enrollment also creates subjects, so this route is only needed for metadata.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`; 404 `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`, `QUEUE_FULL`; 507 `GALLERY_FULL`.
          *
          *     Scope of the key: `enroll`.
          */
@@ -224,6 +250,8 @@ export interface paths {
          * Delete a subject
          * @description Deletes the subject with all its references, and all cached results. The deletion is complete when the response is sent.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`; 409 `GALLERY_MIGRATING`, `RECEIPTS_DISABLED`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`.
+         *
          *     Scope of the key: `delete`.
          */
         delete: operations["deleteSubject"];
@@ -232,6 +260,8 @@ export interface paths {
         /**
          * Update the metadata and legal fields of a subject
          * @description Absent fields stay unchanged. The subject must exist.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`, `QUEUE_FULL`.
          *
          *     Scope of the key: `enroll`.
          */
@@ -248,6 +278,8 @@ export interface paths {
         /**
          * Export all data of a subject
          * @description Returns the subject and its references with times, metadata, quality and legal fields, without data of other subjects. Embeddings are only in the export under /admin.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
          *
          *     Scope of the key: `read`.
          */
@@ -273,6 +305,8 @@ export interface paths {
          * Rename a subject, or merge it into another
          * @description References keep their ids.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`, `SUBJECT_EXISTS`, `SUBJECT_FULL`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`, `QUEUE_FULL`.
+         *
          *     Scope of the key: `enroll`.
          */
         post: operations["renameSubject"];
@@ -293,6 +327,8 @@ export interface paths {
          * List the references of a subject
          * @description Returns references in pages, oldest first, without embeddings.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
+         *
          *     Scope of the key: `read`.
          */
         get: operations["listReferences"];
@@ -300,6 +336,8 @@ export interface paths {
         /**
          * Enroll images or an embedding of a subject
          * @description Creates the subject if it does not exist. One image returns the reference or an error. A list, or several parts named image, returns a result or an error for each. The status is 201 if a reference was added, otherwise 200. Every search that begins after the response finds the new references.
+         *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 404 `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`, `EMBEDDING_CONTRACT_MISMATCH`, `IDEMPOTENCY_CONFLICT`, `SUBJECT_FULL`, `GALLERY_MIGRATING`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`, `FACE_NOT_DETECTED`, `PRESENTATION_ATTACK_SUSPECTED`, `REFERENCE_REJECTED`, `EMBEDDING_INVALID`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`, `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`; 504 `INFERENCE_TIMEOUT`; 507 `GALLERY_FULL`.
          *
          *     Scope of the key: `enroll`.
          */
@@ -323,6 +361,8 @@ export interface paths {
          * Enroll images or embeddings of many subjects
          * @description Returns a result or an error for each item, in the order of the items. Creates subjects that do not exist. The status is 201 if a reference was added, otherwise 200. If the response is lost, repeat the request with the same Idempotency-Key.
          *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 404 `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`, `EMBEDDING_CONTRACT_MISMATCH`, `IDEMPOTENCY_CONFLICT`, `SUBJECT_FULL`, `GALLERY_MIGRATING`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`, `FACE_NOT_DETECTED`, `PRESENTATION_ATTACK_SUSPECTED`, `REFERENCE_REJECTED`, `EMBEDDING_INVALID`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`, `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`; 504 `INFERENCE_TIMEOUT`; 507 `GALLERY_FULL`.
+         *
          *     Scope of the key: `enroll`.
          */
         post: operations["enrollItems"];
@@ -343,6 +383,8 @@ export interface paths {
          * Get a reference
          * @description Returns metadata and quality, without the embedding.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`, `REFERENCE_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
+         *
          *     Scope of the key: `read`.
          */
         get: operations["getReference"];
@@ -352,6 +394,8 @@ export interface paths {
          * Delete a reference
          * @description Deletes the reference and cached results of its image; the subject stays. The deletion is complete when the response is sent.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`, `REFERENCE_NOT_FOUND`; 409 `GALLERY_MIGRATING`, `RECEIPTS_DISABLED`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`.
+         *
          *     Scope of the key: `delete`.
          */
         delete: operations["deleteReference"];
@@ -360,6 +404,8 @@ export interface paths {
         /**
          * Update the metadata and expiry of a reference
          * @description Absent fields stay unchanged. Metadata is replaced completely.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`, `REFERENCE_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`, `QUEUE_FULL`.
          *
          *     Scope of the key: `enroll`.
          */
@@ -378,6 +424,8 @@ export interface paths {
         /**
          * Identify the faces in a probe (1:N)
          * @description Compares each face with every reference of the gallery and returns the subjects within the threshold, each with its most similar reference. A face without candidates is unknown.
+         *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 404 `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`, `EMBEDDING_CONTRACT_MISMATCH`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`, `FACE_NOT_DETECTED`, `PRESENTATION_ATTACK_SUSPECTED`, `EMBEDDING_INVALID`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`, `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`; 504 `INFERENCE_TIMEOUT`.
          *
          *     Scope of the key: `identify`.
          */
@@ -401,6 +449,8 @@ export interface paths {
          * Verify a probe against one subject (1:1)
          * @description Compares the probe with all references of the subject. The most similar one decides.
          *
+         *     **Errors:** 400 `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`, `REFERENCE_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`, `EMBEDDING_CONTRACT_MISMATCH`; 413 `IMAGE_TOO_LARGE`, `REQUEST_TOO_LARGE`; 415 `IMAGE_UNSUPPORTED`, `CONTENT_TYPE_UNSUPPORTED`; 422 `IMAGE_URL_FAILED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_AMBIGUOUS`, `FACE_NOT_DETECTED`, `PRESENTATION_ATTACK_SUSPECTED`, `EMBEDDING_INVALID`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `IMAGE_QUARANTINED`, `QUEUE_FULL`, `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`; 504 `INFERENCE_TIMEOUT`.
+         *
          *     Scope of the key: `verify`.
          */
         post: operations["verifySubject"];
@@ -420,6 +470,8 @@ export interface paths {
         /**
          * Export a gallery
          * @description Streams settings, subjects and references with their embeddings. The gallery can change meanwhile: an entry that exists from beginning to end is exported exactly once. The import rejects an incomplete export. Protect the file like photos, because it contains biometric data. Face crops (keepCrops) are not included.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 403 `ADMIN_DISABLED`; 404 `GALLERY_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
          *
          *     Scope of the key: `admin` and `embeddings`.
          */
@@ -442,6 +494,8 @@ export interface paths {
         /**
          * Export all data of a subject, embeddings included
          * @description Like the export of the subject under /v1, with biometric templates (embeddings) and stored face crops.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 403 `ADMIN_DISABLED`; 404 `GALLERY_NOT_FOUND`, `SUBJECT_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`.
          *
          *     Scope of the key: `admin` and `embeddings`.
          */
@@ -467,6 +521,8 @@ export interface paths {
          * Import a gallery
          * @description Imports an export into an existing gallery of the same contract. Subjects get the metadata of the file. Existing references stay, so the import can be repeated. After a failure, the part imported before stays: `details.imported` has its counts, `details.record` the position of the failure.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`; 403 `ADMIN_DISABLED`; 404 `GALLERY_NOT_FOUND`; 409 `GALLERY_MIGRATING`, `EMBEDDING_CONTRACT_MISMATCH`, `SUBJECT_FULL`; 415 `CONTENT_TYPE_UNSUPPORTED`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`; 507 `GALLERY_FULL`.
+         *
          *     Scope of the key: `admin`.
          */
         post: operations["importGallery"];
@@ -487,6 +543,8 @@ export interface paths {
          * Get the progress of a migration
          * @description Returns counts of references.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 403 `ADMIN_DISABLED`; 404 `GALLERY_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`.
+         *
          *     Scope of the key: `admin`.
          */
         get: operations["showMigration"];
@@ -494,6 +552,8 @@ export interface paths {
         /**
          * Start or resume a migration to another embedder
          * @description Fills a copy of the gallery with embeddings of its stored face crops (keepCrops), in the background and with a lower priority than requests. References in the copy are not embedded again. Both galleries can be searched meanwhile. The copy follows changes of the gallery and cannot be changed itself.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 403 `ADMIN_DISABLED`; 404 `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`, `MODEL_NOT_LOADED`, `GALLERY_EXISTS`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `QUEUE_FULL`, `GALLERY_STORE_STOPPED`; 507 `GALLERY_FULL`.
          *
          *     Scope of the key: `admin`.
          */
@@ -514,6 +574,8 @@ export interface paths {
         /**
          * List the subjects that must be enrolled again
          * @description Returns the subjects with references missing in the copy, in pages.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 403 `ADMIN_DISABLED`; 404 `GALLERY_NOT_FOUND`; 503 `GALLERY_STORE_FAILED`.
          *
          *     Scope of the key: `admin`.
          */
@@ -539,6 +601,8 @@ export interface paths {
          * Replace the gallery with the copy
          * @description Applies the last changes to the copy, while new changes wait and searches continue. The copy then gets the id of the gallery, and the original is permanently deleted. Settings of the gallery are kept, except threshold, targetFmr and targetFpir, which are those of the copy.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`; 403 `ADMIN_DISABLED`; 404 `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 409 `GALLERY_MIGRATING`, `MODEL_NOT_LOADED`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 429 `CALLER_QUEUE_FULL`; 503 `GALLERY_STORE_FAILED`, `QUEUE_FULL`, `GALLERY_STORE_STOPPED`.
+         *
          *     Scope of the key: `admin`.
          */
         post: operations["switchMigration"];
@@ -560,6 +624,8 @@ export interface paths {
         /**
          * Purge expired subjects and references
          * @description Permanently removes expired subjects and references from all galleries. The service does this automatically at startup and every hour; expired entries never match in between.
+         *
+         *     **Errors:** 403 `ADMIN_DISABLED`; 409 `GALLERY_MIGRATING`; 503 `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`.
          *
          *     Scope of the key: `admin`.
          */
@@ -607,6 +673,8 @@ export interface paths {
          *     curl -F img1=@a.jpg -F img2=@b.jpg localhost:3000/verify
          *     ```
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`, `MODEL_NOT_LOADED`, `CONTENT_TYPE_UNSUPPORTED`, `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `IMAGE_URL_FAILED`, `IMAGE_UNSUPPORTED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_NOT_DETECTED`, `EMBEDDING_INVALID`; 408 `REQUEST_TIMEOUT`; 413 `REQUEST_TOO_LARGE`, `IMAGE_TOO_LARGE`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `QUEUE_FULL`, `IMAGE_QUARANTINED`; 504 `INFERENCE_TIMEOUT`.
+         *
          *     Scope of the key: `verify`.
          */
         post: operations["deepfaceVerify"];
@@ -632,6 +700,8 @@ export interface paths {
          *     ```sh
          *     curl -F img=@a.jpg localhost:3000/represent
          *     ```
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`, `MODEL_NOT_LOADED`, `CONTENT_TYPE_UNSUPPORTED`, `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `IMAGE_URL_FAILED`, `IMAGE_UNSUPPORTED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_NOT_DETECTED`; 408 `REQUEST_TIMEOUT`; 413 `REQUEST_TOO_LARGE`, `IMAGE_TOO_LARGE`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `QUEUE_FULL`, `IMAGE_QUARANTINED`; 504 `INFERENCE_TIMEOUT`.
          *
          *     Scope of the key: `embeddings`.
          */
@@ -659,6 +729,8 @@ export interface paths {
          *     curl -F img=@a.jpg -F 'actions=[age, gender]' localhost:3000/analyze
          *     ```
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`, `MODEL_NOT_LOADED`, `CONTENT_TYPE_UNSUPPORTED`, `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `IMAGE_URL_FAILED`, `IMAGE_UNSUPPORTED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_NOT_DETECTED`; 408 `REQUEST_TIMEOUT`; 413 `REQUEST_TOO_LARGE`, `IMAGE_TOO_LARGE`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `QUEUE_FULL`, `IMAGE_QUARANTINED`; 504 `INFERENCE_TIMEOUT`.
+         *
          *     Scope of the key: `verify`.
          */
         post: operations["deepfaceAnalyze"];
@@ -684,6 +756,8 @@ export interface paths {
          *     ```sh
          *     curl -F img=@a.jpg -F img_name=ada localhost:3000/register
          *     ```
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`, `MODEL_NOT_LOADED`, `CONTENT_TYPE_UNSUPPORTED`, `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `IMAGE_URL_FAILED`, `IMAGE_UNSUPPORTED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_NOT_DETECTED`; 408 `REQUEST_TIMEOUT`; 413 `REQUEST_TOO_LARGE`, `IMAGE_TOO_LARGE`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `QUEUE_FULL`, `IMAGE_QUARANTINED`, `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`, `GALLERY_CHANGE_UNCERTAIN`, `GALLERY_STORE_STOPPED`; 504 `INFERENCE_TIMEOUT`; 507 `GALLERY_FULL`.
          *
          *     Scope of the key: `enroll`.
          */
@@ -711,6 +785,8 @@ export interface paths {
          *     curl -F img=@b.jpg localhost:3000/search
          *     ```
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`, `MODEL_NOT_LOADED`, `CONTENT_TYPE_UNSUPPORTED`, `IMAGE_MISSING`, `IMAGE_EMPTY`, `IMAGE_URL_REFUSED`, `IMAGE_URL_FAILED`, `IMAGE_UNSUPPORTED`, `IMAGE_CORRUPT`, `IMAGE_DECODE_TIMEOUT`, `FACE_NOT_DETECTED`, `GALLERY_NOT_FOUND`; 408 `REQUEST_TIMEOUT`; 413 `REQUEST_TOO_LARGE`, `IMAGE_TOO_LARGE`; 429 `CALLER_QUEUE_FULL`, `CALLER_QUARANTINED`; 500 `INFERENCE_FAILED`; 503 `QUEUE_FULL`, `IMAGE_QUARANTINED`, `GALLERY_STORE_FAILED`, `GALLERY_REVISION_PENDING`; 504 `INFERENCE_TIMEOUT`.
+         *
          *     Scope of the key: `identify`.
          */
         post: operations["deepfaceSearch"];
@@ -736,6 +812,8 @@ export interface paths {
          *     ```sh
          *     curl -H 'content-type: application/json' -d '{}' localhost:3000/build/index
          *     ```
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `REQUEST_MALFORMED`, `MODEL_UNKNOWN`, `MODEL_NOT_LOADED`, `CONTENT_TYPE_UNSUPPORTED`; 408 `REQUEST_TIMEOUT`; 413 `REQUEST_TOO_LARGE`; 429 `CALLER_QUEUE_FULL`; 503 `QUEUE_FULL`.
          *
          *     Scope of the key: `enroll`.
          */
@@ -778,6 +856,8 @@ export interface paths {
         /**
          * Liveness
          * @description Fails if the process must be restarted.
+         *
+         *     **Errors:** 500 `INTERNAL_ERROR`.
          */
         get: operations["live"];
         put?: never;
@@ -798,6 +878,8 @@ export interface paths {
         /**
          * Readiness
          * @description Fails while the service must not receive traffic. The port opens after the models are loaded.
+         *
+         *     **Errors:** 500 `INTERNAL_ERROR`; 503 `NOT_READY`.
          */
         get: operations["ready"];
         put?: never;
@@ -818,6 +900,8 @@ export interface paths {
         /**
          * Workers, queue, cache, memory
          * @description Workers, queue, cache and memory.
+         *
+         *     **Errors:** 403 `ADMIN_DISABLED`.
          *
          *     Scope of the key: `admin`.
          */
@@ -840,6 +924,8 @@ export interface paths {
         /**
          * List the models
          * @description State, loads, memory, runs and latency of each model, as in /v1/models.
+         *
+         *     **Errors:** 403 `ADMIN_DISABLED`.
          *
          *     Scope of the key: `admin`.
          */
@@ -865,6 +951,8 @@ export interface paths {
          * Load a model
          * @description Starts new workers with the model loaded and warm, then replaces the current ones. If that fails, nothing changes. A loaded model is left as it is.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `MODEL_UNKNOWN`, `REQUEST_MALFORMED`; 403 `ADMIN_DISABLED`; 408 `REQUEST_TIMEOUT`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 422 `MODEL_LOAD_FAILED`; 429 `CALLER_QUEUE_FULL`; 503 `QUEUE_FULL`; 507 `MEMORY_BUDGET_EXCEEDED`.
+         *
          *     Scope of the key: `admin`.
          */
         post: operations["loadModel"];
@@ -886,6 +974,8 @@ export interface paths {
         /**
          * Warm a model
          * @description Runs the model once in every worker, so that the first request after a long idle time is not slow.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `MODEL_UNKNOWN`; 403 `ADMIN_DISABLED`; 409 `MODEL_NOT_LOADED`.
          *
          *     Scope of the key: `admin`.
          */
@@ -909,6 +999,8 @@ export interface paths {
          * Unload a model
          * @description New requests that name the model are rejected; running ones finish. The response is sent when the memory is released.
          *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `MODEL_UNKNOWN`; 403 `ADMIN_DISABLED`; 409 `MODEL_NOT_LOADED`, `MODEL_IN_USE`; 507 `MEMORY_BUDGET_EXCEEDED`.
+         *
          *     Scope of the key: `admin`.
          */
         post: operations["unloadModel"];
@@ -930,6 +1022,8 @@ export interface paths {
         /**
          * Replace a loaded model with another one
          * @description The new model is loaded and warmed beside the old one, then replaces it, also as the default. Running requests finish with the old model. If loading fails, the old model stays in use.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`, `MODEL_UNKNOWN`, `REQUEST_MALFORMED`; 403 `ADMIN_DISABLED`; 408 `REQUEST_TIMEOUT`; 409 `MODEL_NOT_LOADED`, `MODEL_IN_USE`; 413 `REQUEST_TOO_LARGE`; 415 `CONTENT_TYPE_UNSUPPORTED`; 422 `MODEL_LOAD_FAILED`; 429 `CALLER_QUEUE_FULL`; 503 `QUEUE_FULL`; 507 `MEMORY_BUDGET_EXCEEDED`.
          *
          *     Scope of the key: `admin`.
          */
@@ -954,6 +1048,8 @@ export interface paths {
          * Purge the cache
          * @description Removes all cached results, including those still being computed.
          *
+         *     **Errors:** 403 `ADMIN_DISABLED`.
+         *
          *     Scope of the key: `admin`.
          */
         delete: operations["purgeCache"];
@@ -975,6 +1071,8 @@ export interface paths {
         /**
          * Purge the cached results of one image
          * @description The image is identified by the SHA-256 of its encoded bytes.
+         *
+         *     **Errors:** 400 `PARAMETER_INVALID`; 403 `ADMIN_DISABLED`.
          *
          *     Scope of the key: `admin`.
          */
@@ -1010,59 +1108,43 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Encoded image as padded base64 or a data URI, or its http(s) URL if the operator allows the host */
+        Image: string;
         /**
-         * @description Stable code of the error for programs
-         * @enum {string}
+         * Format: binary
+         * @description Encoded image as a file, or a text part as in JSON
          */
-        ErrorCode: "IMAGE_MISSING" | "IMAGE_EMPTY" | "PARAMETER_INVALID" | "IMAGE_URL_REFUSED" | "REQUEST_MALFORMED" | "MODEL_UNKNOWN" | "UNAUTHORIZED" | "API_KEY_EXPIRED" | "FORBIDDEN" | "ADMIN_DISABLED" | "ORIGIN_NOT_ALLOWED" | "NOT_FOUND" | "GALLERY_NOT_FOUND" | "SUBJECT_NOT_FOUND" | "REFERENCE_NOT_FOUND" | "REQUEST_TIMEOUT" | "GALLERY_MIGRATING" | "GALLERY_EXISTS" | "SUBJECT_EXISTS" | "SUBJECT_FULL" | "IDEMPOTENCY_CONFLICT" | "RECEIPTS_DISABLED" | "MODEL_NOT_LOADED" | "MODEL_IN_USE" | "MODEL_LOAD_FAILED" | "EMBEDDING_CONTRACT_MISMATCH" | "IMAGE_TOO_LARGE" | "REQUEST_TOO_LARGE" | "IMAGE_UNSUPPORTED" | "CONTENT_TYPE_UNSUPPORTED" | "IMAGE_CORRUPT" | "IMAGE_DECODE_TIMEOUT" | "IMAGE_URL_FAILED" | "FACE_NOT_DETECTED" | "PRESENTATION_ATTACK_SUSPECTED" | "FACE_AMBIGUOUS" | "EMBEDDING_INVALID" | "REFERENCE_REJECTED" | "INFERENCE_FAILED" | "INTERNAL_ERROR" | "CALLER_QUEUE_FULL" | "AUTH_ATTEMPTS_EXCEEDED" | "HOST_NOT_ALLOWED" | "RATE_LIMIT_EXCEEDED" | "CALLER_QUARANTINED" | "IMAGE_QUARANTINED" | "QUEUE_FULL" | "GALLERY_STORE_FAILED" | "GALLERY_CHANGE_UNCERTAIN" | "GALLERY_STORE_STOPPED" | "GALLERY_REVISION_PENDING" | "AUDIT_FAILED" | "NOT_READY" | "MEMORY_BUDGET_EXCEEDED" | "GALLERY_FULL" | "INFERENCE_TIMEOUT" | "REQUEST_ABORTED";
-        ErrorDto: {
-            /** @description Stable code of the error for programs */
-            code: components["schemas"]["ErrorCode"];
+        ImageFile: string;
+        DecisionDto: {
             /**
-             * @description Message for people; its text can change
-             * @example No face was found in the image.
+             * @description distance <= threshold; false if `reason` is present
+             * @example true
              */
-            message: string;
+            verified: boolean;
             /**
-             * @description Details for programs. `field`: invalid field of the request; `index`: item of a list; `fields`: reason per invalid parameter
-             * @example {
-             *       "field": "probe"
-             *     }
-             */
-            details: {
-                [key: string]: unknown;
-            };
-        };
-        ErrorEnvelopeDto: {
-            error: components["schemas"]["ErrorDto"];
-            /**
-             * @description Value of the x-request-id header, for problem reports
-             * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
-             */
-            requestId: string;
-        };
-        VerifyOptionsDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
+             * @description review: the distance is within threshold ± reviewMargin; match, no_match: as `verified`
+             * @example match
              * @enum {string}
              */
-            wholeImage?: "never" | "ifNoFace" | "always";
+            decision: "match" | "review" | "no_match";
             /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
+             * @description False match rate at this similarity: share of pairs of different people that are at least as similar, from the calibration of the embedder (/v1/models). 0.000001 means at most this rate, 0.5 at least this rate; null if the embedder has no calibration, or a face was not aligned
+             * @example 0.000001
              */
-            autoRotate?: boolean;
+            falseMatchRate: number | null;
+            /**
+             * @description False match rate from which the threshold was derived; null if a threshold was given or the embedder has no calibration
+             * @example 0.00001
+             */
+            targetFmr: number | null;
+            /**
+             * @description Reason for a rejection regardless of the distance. no_face: with wholeImage=ifNoFace, neither image has a face
+             * @example null
+             * @enum {string|null}
+             */
+            reason: "no_face" | null;
+        };
+        VerifyOptionsDto: components["schemas"]["DetectorOptionsDto"] & {
             /**
              * @description Name of a loaded embedder, see /v1/models. Default: the first loaded one
              * @example mobilefacenet-512
@@ -1266,34 +1348,7 @@ export interface components {
             /** @description null for an embedding */
             reference: components["schemas"]["TimingsDto"] | null;
         };
-        VerifyResponseDto: {
-            /**
-             * @description distance <= threshold; false if `reason` is present
-             * @example true
-             */
-            verified: boolean;
-            /**
-             * @description review: the distance is within threshold ± reviewMargin; match, no_match: as `verified`
-             * @example match
-             * @enum {string}
-             */
-            decision: "match" | "review" | "no_match";
-            /**
-             * @description False match rate at this similarity: share of pairs of different people that are at least as similar, from the calibration of the embedder (/v1/models). 0.000001 means at most this rate, 0.5 at least this rate; null if the embedder has no calibration, or a face was not aligned
-             * @example 0.000001
-             */
-            falseMatchRate: number | null;
-            /**
-             * @description False match rate from which the threshold was derived; null if a threshold was given or the embedder has no calibration
-             * @example 0.00001
-             */
-            targetFmr: number | null;
-            /**
-             * @description Reason for a rejection regardless of the distance. no_face: with wholeImage=ifNoFace, neither image has a face
-             * @example null
-             * @enum {string|null}
-             */
-            reason: "no_face" | null;
+        VerifyResponseDto: components["schemas"]["DecisionDto"] & {
             /**
              * @description Distance in the unit of the metric: cosine [0, 2], euclidean [0, inf), euclidean_l2 [0, 2], angular [0, 1]. Smaller is more similar. null for keys without access to distances
              * @example 0.31
@@ -1337,1051 +1392,15 @@ export interface components {
             contract: string;
             timings: components["schemas"]["VerifyTimingsDto"];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
         DistancesDto: {
-            /**
-             * @description Probe embeddings, one row of the result each. Number of probes times number of references: at most 40000
-             * @example [
-             *       [
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3
-             *       ]
-             *     ]
-             */
+            /** @description Probe embeddings, one row of the result each. Number of probes times number of references: at most 40000 */
             probes: number[][];
-            /**
-             * @description Reference embeddings, one column of the result each
-             * @example [
-             *       [
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3,
-             *         0.07,
-             *         0.44,
-             *         -0.2,
-             *         0.17,
-             *         -0.47,
-             *         -0.1,
-             *         0.27,
-             *         -0.37,
-             *         0,
-             *         0.37,
-             *         -0.27,
-             *         0.1,
-             *         0.47,
-             *         -0.17,
-             *         0.2,
-             *         -0.44,
-             *         -0.07,
-             *         0.3,
-             *         -0.34,
-             *         0.03,
-             *         0.4,
-             *         -0.24,
-             *         0.13,
-             *         0.5,
-             *         -0.14,
-             *         0.23,
-             *         -0.41,
-             *         -0.04,
-             *         0.33,
-             *         -0.31,
-             *         0.06,
-             *         0.43,
-             *         -0.21,
-             *         0.16,
-             *         -0.48,
-             *         -0.11,
-             *         0.26,
-             *         -0.38,
-             *         -0.01,
-             *         0.36,
-             *         -0.28,
-             *         0.09,
-             *         0.46,
-             *         -0.18,
-             *         0.19,
-             *         -0.45,
-             *         -0.08,
-             *         0.29,
-             *         -0.35,
-             *         0.02,
-             *         0.39,
-             *         -0.25,
-             *         0.12,
-             *         0.49,
-             *         -0.15,
-             *         0.22,
-             *         -0.42,
-             *         -0.05,
-             *         0.32,
-             *         -0.32,
-             *         0.05,
-             *         0.42,
-             *         -0.22,
-             *         0.15,
-             *         -0.49,
-             *         -0.12,
-             *         0.25,
-             *         -0.39,
-             *         -0.02,
-             *         0.35,
-             *         -0.29,
-             *         0.08,
-             *         0.45,
-             *         -0.19,
-             *         0.18,
-             *         -0.46,
-             *         -0.09,
-             *         0.28,
-             *         -0.36,
-             *         0.01,
-             *         0.38,
-             *         -0.26,
-             *         0.11,
-             *         0.48,
-             *         -0.16,
-             *         0.21,
-             *         -0.43,
-             *         -0.06,
-             *         0.31,
-             *         -0.33,
-             *         0.04,
-             *         0.41,
-             *         -0.23,
-             *         0.14,
-             *         -0.5,
-             *         -0.13,
-             *         0.24,
-             *         -0.4,
-             *         -0.03,
-             *         0.34,
-             *         -0.3
-             *       ]
-             *     ]
-             */
+            /** @description Reference embeddings, one column of the result each */
             references: number[][];
             /**
              * @description Contract of all embeddings, that of a loaded embedder, see /v1/models
@@ -2427,542 +1446,18 @@ export interface components {
             /** @example 68d3f0a95156 */
             contract: string;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        RepresentedFaceDto: {
-            box: components["schemas"]["BoxDto"];
-            /** @description null if the whole image is the face */
-            landmarks: components["schemas"]["LandmarksDto"] | null;
-            /**
-             * @description Score of the detector, [0, 1]. Not comparable between detectors. 0 if the whole image is the face
-             * @example 0.88
-             */
-            detectionScore: number;
-            /**
-             * @description Confidence that the face is upright and aligned, from the fit of its landmarks and, if embedded, the length of the raw embedding. Use it to compare faces; it is not a calibrated probability. null if the whole image is the face
-             * @example 0.99
-             */
-            alignmentScore: number | null;
-            /** @description Present if presentationAttack is report or require */
-            presentationAttack?: components["schemas"]["PresentationAttackDto"];
+        RepresentedFaceDto: components["schemas"]["FaceDto"] & {
             /**
              * @description Unit vector of `dimensions` numbers, comparable only with embeddings of the same contract
              * @example [
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3
+             *       0.041,
+             *       -0.027,
+             *       0.013
              *     ]
              */
             embedding: number[];
@@ -2972,23 +1467,7 @@ export interface components {
              */
             embeddingNorm: number;
         };
-        RepresentResponseDto: {
-            /**
-             * @description Width of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageWidth: number;
-            /**
-             * @description Height of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageHeight: number;
-            /**
-             * @description Clockwise rotation in degrees that made the faces upright; coordinates refer to the image before this rotation
-             * @example 0
-             * @enum {integer}
-             */
-            rotation: 0 | 90 | 180 | 270;
+        RepresentationDto: components["schemas"]["ComparedImageDto"] & {
             /**
              * @description Scale of the image for the detector, (0, 1]; less than 1 if the image was downscaled
              * @example 1
@@ -3027,8 +1506,10 @@ export interface components {
              * @example 512
              */
             dimensions: number;
+        };
+        RepresentResponseDto: components["schemas"]["RepresentationDto"] & {
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -3037,71 +1518,43 @@ export interface components {
             /** @description One result per image, in the order of the request; files before text parts */
             results: (components["schemas"]["RepresentedItemDto"] | components["schemas"]["FailedItemDto"])[];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        RepresentedItemDto: {
-            /**
-             * @description Width of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageWidth: number;
-            /**
-             * @description Height of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageHeight: number;
-            /**
-             * @description Clockwise rotation in degrees that made the faces upright; coordinates refer to the image before this rotation
-             * @example 0
-             * @enum {integer}
-             */
-            rotation: 0 | 90 | 180 | 270;
-            /**
-             * @description Scale of the image for the detector, (0, 1]; less than 1 if the image was downscaled
-             * @example 1
-             */
-            detectionScale: number;
-            /**
-             * @description Faces found, before faceSelection and maxFaces; 0 if none was found or no detector ran
-             * @example 1
-             */
-            faceCount: number;
-            /**
-             * @description Name of the detector; null if none ran
-             * @example rfb-320
-             */
-            detector: string | null;
-            timings: components["schemas"]["TimingsDto"];
-            /**
-             * @description Selected faces without an embedding, because their alignment is not good enough for comparison
-             * @example 0
-             */
-            unalignedCount: number;
-            /** @description Selected faces that are aligned, largest first */
-            faces: components["schemas"]["RepresentedFaceDto"][];
-            /**
-             * @description Name of the embedder
-             * @example mobilefacenet-512
-             */
-            embedder: string;
-            /**
-             * @description Embeddings compare only under the same contract
-             * @example 68d3f0a95156
-             */
-            contract: string;
-            /**
-             * @description Length of the embeddings
-             * @example 512
-             */
-            dimensions: number;
+        RepresentedItemDto: components["schemas"]["RepresentationDto"] & {
             /**
              * @description Position of the image in the request, from 0
              * @example 0
              */
             index: number;
+        };
+        /**
+         * @description Stable code of the error for programs
+         * @enum {string}
+         */
+        ErrorCode: "IMAGE_MISSING" | "IMAGE_EMPTY" | "PARAMETER_INVALID" | "IMAGE_URL_REFUSED" | "REQUEST_MALFORMED" | "MODEL_UNKNOWN" | "UNAUTHORIZED" | "API_KEY_EXPIRED" | "FORBIDDEN" | "ADMIN_DISABLED" | "ORIGIN_NOT_ALLOWED" | "NOT_FOUND" | "GALLERY_NOT_FOUND" | "SUBJECT_NOT_FOUND" | "REFERENCE_NOT_FOUND" | "REQUEST_TIMEOUT" | "GALLERY_MIGRATING" | "GALLERY_EXISTS" | "SUBJECT_EXISTS" | "SUBJECT_FULL" | "IDEMPOTENCY_CONFLICT" | "RECEIPTS_DISABLED" | "MODEL_NOT_LOADED" | "MODEL_IN_USE" | "MODEL_LOAD_FAILED" | "EMBEDDING_CONTRACT_MISMATCH" | "IMAGE_TOO_LARGE" | "REQUEST_TOO_LARGE" | "IMAGE_UNSUPPORTED" | "CONTENT_TYPE_UNSUPPORTED" | "IMAGE_CORRUPT" | "IMAGE_DECODE_TIMEOUT" | "IMAGE_URL_FAILED" | "FACE_NOT_DETECTED" | "PRESENTATION_ATTACK_SUSPECTED" | "FACE_AMBIGUOUS" | "EMBEDDING_INVALID" | "REFERENCE_REJECTED" | "INFERENCE_FAILED" | "INTERNAL_ERROR" | "CALLER_QUEUE_FULL" | "AUTH_ATTEMPTS_EXCEEDED" | "HOST_NOT_ALLOWED" | "RATE_LIMIT_EXCEEDED" | "CALLER_QUARANTINED" | "IMAGE_QUARANTINED" | "QUEUE_FULL" | "GALLERY_STORE_FAILED" | "GALLERY_CHANGE_UNCERTAIN" | "GALLERY_STORE_STOPPED" | "GALLERY_REVISION_PENDING" | "AUDIT_FAILED" | "NOT_READY" | "MEMORY_BUDGET_EXCEEDED" | "GALLERY_FULL" | "INFERENCE_TIMEOUT" | "REQUEST_ABORTED";
+        ErrorDto: {
+            /**
+             * @description Stable code of the error for programs
+             * @example FACE_NOT_DETECTED
+             */
+            code: components["schemas"]["ErrorCode"];
+            /**
+             * @description Message for people; its text can change
+             * @example No face was found in the image.
+             */
+            message: string;
+            /**
+             * @description Details for programs. `field`: invalid field of the request; `index`: item of a list; `fields`: reason per invalid parameter
+             * @example {
+             *       "field": "probe"
+             *     }
+             */
+            details: {
+                [key: string]: unknown;
+            };
         };
         FailedItemDto: {
             /**
@@ -3111,44 +1564,7 @@ export interface components {
             index: number;
             error: components["schemas"]["ErrorDto"];
         };
-        RepresentOptionsDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
-            /**
-             * @description Selection among several faces. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every face
-             * @default all
-             * @enum {string}
-             */
-            faceSelection?: "best" | "centerLargest" | "single" | "all";
-            /**
-             * @description Maximum number of faces, largest first. Default and upper limit: FACE_MAX_FACES of the service
-             * @example 10
-             */
-            maxFaces?: number;
-            /**
-             * @description Minimum length of the shorter box side of a face, in pixels. Default: 0
-             * @example 0
-             */
-            minFaceSize?: number;
+        RepresentOptionsDto: components["schemas"]["FaceOptionsDto"] & {
             /**
              * @description Name of a loaded embedder, see /v1/models. Default: the first loaded one
              * @example mobilefacenet-512
@@ -3160,28 +1576,7 @@ export interface components {
              */
             align?: boolean;
         };
-        FaceOptionsDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
+        FaceOptionsDto: components["schemas"]["DetectorOptionsDto"] & {
             /**
              * @description Selection among several faces. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every face
              * @default all
@@ -3199,23 +1594,7 @@ export interface components {
              */
             minFaceSize?: number;
         };
-        DetectResponseDto: {
-            /**
-             * @description Width of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageWidth: number;
-            /**
-             * @description Height of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageHeight: number;
-            /**
-             * @description Clockwise rotation in degrees that made the faces upright; coordinates refer to the image before this rotation
-             * @example 0
-             * @enum {integer}
-             */
-            rotation: 0 | 90 | 180 | 270;
+        DetectResponseDto: components["schemas"]["ComparedImageDto"] & {
             /**
              * @description Scale of the image for the detector, (0, 1]; less than 1 if the image was downscaled
              * @example 1
@@ -3235,49 +1614,12 @@ export interface components {
             /** @description Selected faces, largest first; empty if no face was found */
             faces: components["schemas"]["FaceDto"][];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        AnalyzeOptionsDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
-            /**
-             * @description Selection among several faces. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every face
-             * @default all
-             * @enum {string}
-             */
-            faceSelection?: "best" | "centerLargest" | "single" | "all";
-            /**
-             * @description Maximum number of faces, largest first. Default and upper limit: FACE_MAX_FACES of the service
-             * @example 10
-             */
-            maxFaces?: number;
-            /**
-             * @description Minimum length of the shorter box side of a face, in pixels. Default: 0
-             * @example 0
-             */
-            minFaceSize?: number;
+        AnalyzeOptionsDto: components["schemas"]["FaceOptionsDto"] & {
             /**
              * @description Attributes to estimate, as a list or comma-separated. Default: all attributes that have a loaded model
              * @example [
@@ -3305,22 +1647,7 @@ export interface components {
              */
             female: number;
         };
-        AnalyzedFaceDto: {
-            box: components["schemas"]["BoxDto"];
-            /** @description null if the whole image is the face */
-            landmarks: components["schemas"]["LandmarksDto"] | null;
-            /**
-             * @description Score of the detector, [0, 1]. Not comparable between detectors. 0 if the whole image is the face
-             * @example 0.88
-             */
-            detectionScore: number;
-            /**
-             * @description Confidence that the face is upright and aligned, from the fit of its landmarks and, if embedded, the length of the raw embedding. Use it to compare faces; it is not a calibrated probability. null if the whole image is the face
-             * @example 0.99
-             */
-            alignmentScore: number | null;
-            /** @description Present if presentationAttack is report or require */
-            presentationAttack?: components["schemas"]["PresentationAttackDto"];
+        AnalyzedFaceDto: components["schemas"]["FaceDto"] & {
             /**
              * @description Estimated age in years
              * @example 31.4
@@ -3358,23 +1685,7 @@ export interface components {
                 [key: string]: number;
             };
         };
-        AnalyzeResponseDto: {
-            /**
-             * @description Width of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageWidth: number;
-            /**
-             * @description Height of the upright image (EXIF applied), in pixels
-             * @example 160
-             */
-            imageHeight: number;
-            /**
-             * @description Clockwise rotation in degrees that made the faces upright; coordinates refer to the image before this rotation
-             * @example 0
-             * @enum {integer}
-             */
-            rotation: 0 | 90 | 180 | 270;
+        AnalyzeResponseDto: components["schemas"]["ComparedImageDto"] & {
             /**
              * @description Scale of the image for the detector, (0, 1]; less than 1 if the image was downscaled
              * @example 1
@@ -3394,72 +1705,12 @@ export interface components {
             /** @description Selected faces, largest first; empty if no face was found */
             faces: components["schemas"]["AnalyzedFaceDto"][];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        CreateGalleryDto: {
-            /**
-             * @description Maximum cosine distance of a match, [0, 2], inclusive. Overrides the target rates; null: derived from them
-             * @example 0.55
-             */
-            threshold?: number | null;
-            /**
-             * @description False match rate of a verification (1:1), from which the threshold is derived; null: FACE_TARGET_FMR. Requires a calibrated embedder
-             * @example 0.00001
-             */
-            targetFmr?: number | null;
-            /**
-             * @description False positive identification rate (1:N): maximum share of searches for unknown people that return a candidate. The threshold is derived from it and the number of subjects, so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Requires a calibrated embedder
-             * @example 0.001
-             */
-            targetFpir?: number | null;
-            /**
-             * @description Maximum number of references. A limit below the current count only blocks new ones. Default: FACE_GALLERY_CAPACITY
-             * @example 100000
-             */
-            capacity?: number;
-            /**
-             * @description Maximum number of subjects, with and without references. A limit below the current count only blocks new subjects. null: same as `capacity`
-             * @example 100000
-             */
-            maxSubjects?: number | null;
-            /**
-             * @description Maximum number of references per subject. Default: FACE_GALLERY_MAX_REFERENCES_PER_SUBJECT
-             * @example 20
-             */
-            maxReferencesPerSubject?: number;
-            /**
-             * @description Quality check of images before enrollment. off: any face; standard: one face of sufficient size, sharpness and brightness, not turned away; strict: higher limits, and the face must match the references of the subject and no other subject. Default: standard
-             * @enum {string}
-             */
-            enrollmentGate?: "off" | "standard" | "strict";
-            /**
-             * @description Maximum age of a reference in seconds after its enrollment. An older one never matches and is purged, along with a subject of that age that has no other reference. Applies to existing references too. null: no limit
-             * @example 31536000
-             */
-            maxAgeSeconds?: number | null;
-            /**
-             * @description Maximum time in seconds since the last match or enrollment of a subject, after which it never matches and is purged. While set, the time of the last match is stored for each subject; it can be early by up to a day or a tenth of the limit. null: no limit, and match times are not stored
-             * @example 7776000
-             */
-            sinceLastMatchSeconds?: number | null;
-            /**
-             * @description Whether to store a crop of the face with each new reference of an image, so that the gallery can be migrated to another embedder. Only the admin export of a subject contains the crops. false: existing crops are erased. Default: FACE_GALLERY_KEEP_CROPS
-             * @example true
-             */
-            keepCrops?: boolean;
-            /**
-             * @description Custom metadata; replaces the previous metadata completely. Flat: at most 32 keys of up to 64 characters; texts of up to 1024 characters, numbers, true, false
-             * @example {
-             *       "department": "it",
-             *       "floor": 3
-             *     }
-             */
-            metadata?: {
-                [key: string]: string | number | boolean;
-            };
+        CreateGalleryDto: components["schemas"]["GallerySettingsDto"] & {
             /**
              * @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit
              * @example default
@@ -3471,110 +1722,9 @@ export interface components {
              */
             embedder?: string;
         };
-        GalleryResponseDto: {
-            /** @example default */
-            id: string;
+        GalleryResponseDto: components["schemas"]["GalleryDto"] & {
             /**
-             * @description Contract of its embeddings, see /v1/models; never changes
-             * @example 68d3f0a95156
-             */
-            contract: string;
-            /**
-             * @description Length of its embeddings
-             * @example 512
-             */
-            dimensions: number;
-            /**
-             * @description Maximum cosine distance of a match, [0, 2], inclusive. Overrides the target rates; null: derived from them
-             * @example null
-             */
-            threshold: number | null;
-            /**
-             * @description False match rate of a verification (1:1), from which the threshold is derived; null: FACE_TARGET_FMR. Requires a calibrated embedder
-             * @example null
-             */
-            targetFmr: number | null;
-            /**
-             * @description False positive identification rate (1:N): maximum share of searches for unknown people that return a candidate. The threshold is derived from it and the number of subjects, so that it tightens as the gallery grows; null: FACE_TARGET_FPIR. Requires a calibrated embedder
-             * @example null
-             */
-            targetFpir: number | null;
-            /**
-             * @description Maximum number of references
-             * @example 100000
-             */
-            capacity: number;
-            /**
-             * @description Maximum number of subjects, with and without references. A limit below the current count only blocks new subjects. null: same as `capacity`
-             * @example null
-             */
-            maxSubjects: number | null;
-            /**
-             * @description Maximum number of references per subject
-             * @example 20
-             */
-            maxReferencesPerSubject: number;
-            /**
-             * @description Quality check of images before enrollment. off: any face; standard: one face of sufficient size, sharpness and brightness, not turned away; strict: higher limits, and the face must match the references of the subject and no other subject
-             * @example standard
-             * @enum {string}
-             */
-            enrollmentGate: "off" | "standard" | "strict";
-            /**
-             * @description Maximum age of a reference in seconds after its enrollment. An older one never matches and is purged, along with a subject of that age that has no other reference. Applies to existing references too. null: no limit
-             * @example null
-             */
-            maxAgeSeconds: number | null;
-            /**
-             * @description Maximum time in seconds since the last match or enrollment of a subject, after which it never matches and is purged. While set, the time of the last match is stored for each subject; it can be early by up to a day or a tenth of the limit. null: no limit, and match times are not stored
-             * @example null
-             */
-            sinceLastMatchSeconds: number | null;
-            /**
-             * Format: date-time
-             * @description Start of storing match times: no subject counts as unmatched for longer; null: not stored
-             * @example null
-             */
-            matchesSince: string | null;
-            /**
-             * @description Whether to store a crop of the face with each new reference of an image, so that the gallery can be migrated to another embedder. Only the admin export of a subject contains the crops. false: existing crops are erased
-             * @example false
-             */
-            keepCrops: boolean;
-            /**
-             * @description Custom metadata. Flat: at most 32 keys of up to 64 characters; texts of up to 1024 characters, numbers, true, false
-             * @example {
-             *       "department": "it",
-             *       "floor": 3
-             *     }
-             */
-            metadata: {
-                [key: string]: string | number | boolean;
-            };
-            /**
-             * @description Number of subjects
-             * @example 812
-             */
-            subjectCount: number;
-            /**
-             * @description Number of references
-             * @example 2310
-             */
-            referenceCount: number;
-            /**
-             * Format: date-time
-             * @description Time of creation, UTC
-             * @example 2026-11-26T09:30:00.000Z
-             */
-            createdAt: string;
-            /**
-             * Format: date-time
-             * @description Time of the last change of its settings, UTC
-             * @example 2026-11-26T09:30:00.000Z
-             */
-            updatedAt: string;
-            /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -3690,7 +1840,7 @@ export interface components {
              */
             nextCursor: string | null;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -3804,7 +1954,7 @@ export interface components {
              */
             erasedAt: string;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -3884,7 +2034,7 @@ export interface components {
              */
             nextCursor: string | null;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -3917,63 +2067,9 @@ export interface components {
                 [key: string]: string | number | boolean;
             };
         };
-        SubjectResponseDto: {
+        SubjectResponseDto: components["schemas"]["SubjectDto"] & {
             /**
-             * @description Chosen by the client
-             * @example ada
-             */
-            id: string;
-            /**
-             * @description Custom metadata. Flat: at most 32 keys of up to 64 characters; texts of up to 1024 characters, numbers, true, false
-             * @example {
-             *       "department": "it",
-             *       "floor": 3
-             *     }
-             */
-            metadata: {
-                [key: string]: string | number | boolean;
-            };
-            /**
-             * @description Your record of the consent or another legal ground, as a number or link; null: not set
-             * @example consent-2026-0815
-             */
-            consentRef: string | null;
-            /**
-             * @description Purpose of keeping the subject; null: not set
-             * @example Access to the laboratory
-             */
-            purpose: string | null;
-            /**
-             * Format: date-time
-             * @description Expiry: from then on the subject never matches and is purged; null: never
-             * @example null
-             */
-            expiresAt: string | null;
-            /**
-             * Format: date-time
-             * @description Time of the last match or enrollment, early by up to a day or a tenth of `sinceLastMatchSeconds`; null: the gallery does not store match times, or there is none yet
-             * @example null
-             */
-            lastMatchedAt: string | null;
-            /**
-             * @description References of the subject
-             * @example 3
-             */
-            referenceCount: number;
-            /**
-             * Format: date-time
-             * @description Time of creation, UTC
-             * @example 2026-11-26T09:30:00.000Z
-             */
-            createdAt: string;
-            /**
-             * Format: date-time
-             * @description Time of the last change of its metadata, legal fields or id, UTC
-             * @example 2026-11-26T09:30:00.000Z
-             */
-            updatedAt: string;
-            /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -4047,563 +2143,13 @@ export interface components {
             /** @description null: not measured */
             pose: components["schemas"]["PoseDto"] | null;
         };
-        ExportedReferenceDto: {
-            /**
-             * @description Generated by the service
-             * @example 0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77
-             */
-            id: string;
-            /** @example ada */
-            subjectId: string;
-            /**
-             * @description Custom metadata. Flat: at most 32 keys of up to 64 characters; texts of up to 1024 characters, numbers, true, false
-             * @example {
-             *       "department": "it",
-             *       "floor": 3
-             *     }
-             */
-            metadata: {
-                [key: string]: string | number | boolean;
-            };
-            /** @description null if enrolled from an embedding */
-            quality: components["schemas"]["FaceQualityDto"] | null;
-            /**
-             * @description SHA-256 of the encoded image; null if enrolled from an embedding
-             * @example e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-             */
-            imageHash: string | null;
-            /**
-             * Format: date-time
-             * @description Expiry: from then on it never matches and is purged; null: never
-             * @example null
-             */
-            expiresAt: string | null;
-            /**
-             * @description Whether a face crop is stored
-             * @example false
-             */
-            hasCrop: boolean;
-            /**
-             * Format: date-time
-             * @description Time of enrollment, UTC
-             * @example 2026-11-26T09:30:00.000Z
-             */
-            createdAt: string;
+        ExportedReferenceDto: components["schemas"]["ReferenceDto"] & {
             /**
              * @description Unit vector; admin export only
              * @example [
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3,
-             *       0.07,
-             *       0.44,
-             *       -0.2,
-             *       0.17,
-             *       -0.47,
-             *       -0.1,
-             *       0.27,
-             *       -0.37,
-             *       0,
-             *       0.37,
-             *       -0.27,
-             *       0.1,
-             *       0.47,
-             *       -0.17,
-             *       0.2,
-             *       -0.44,
-             *       -0.07,
-             *       0.3,
-             *       -0.34,
-             *       0.03,
-             *       0.4,
-             *       -0.24,
-             *       0.13,
-             *       0.5,
-             *       -0.14,
-             *       0.23,
-             *       -0.41,
-             *       -0.04,
-             *       0.33,
-             *       -0.31,
-             *       0.06,
-             *       0.43,
-             *       -0.21,
-             *       0.16,
-             *       -0.48,
-             *       -0.11,
-             *       0.26,
-             *       -0.38,
-             *       -0.01,
-             *       0.36,
-             *       -0.28,
-             *       0.09,
-             *       0.46,
-             *       -0.18,
-             *       0.19,
-             *       -0.45,
-             *       -0.08,
-             *       0.29,
-             *       -0.35,
-             *       0.02,
-             *       0.39,
-             *       -0.25,
-             *       0.12,
-             *       0.49,
-             *       -0.15,
-             *       0.22,
-             *       -0.42,
-             *       -0.05,
-             *       0.32,
-             *       -0.32,
-             *       0.05,
-             *       0.42,
-             *       -0.22,
-             *       0.15,
-             *       -0.49,
-             *       -0.12,
-             *       0.25,
-             *       -0.39,
-             *       -0.02,
-             *       0.35,
-             *       -0.29,
-             *       0.08,
-             *       0.45,
-             *       -0.19,
-             *       0.18,
-             *       -0.46,
-             *       -0.09,
-             *       0.28,
-             *       -0.36,
-             *       0.01,
-             *       0.38,
-             *       -0.26,
-             *       0.11,
-             *       0.48,
-             *       -0.16,
-             *       0.21,
-             *       -0.43,
-             *       -0.06,
-             *       0.31,
-             *       -0.33,
-             *       0.04,
-             *       0.41,
-             *       -0.23,
-             *       0.14,
-             *       -0.5,
-             *       -0.13,
-             *       0.24,
-             *       -0.4,
-             *       -0.03,
-             *       0.34,
-             *       -0.3
+             *       0.041,
+             *       -0.027,
+             *       0.013
              *     ]
              */
             embedding?: number[];
@@ -4626,16 +2172,13 @@ export interface components {
             /** @description References of the subject, oldest first */
             references: components["schemas"]["ExportedReferenceDto"][];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
         RenameSubjectDto: {
-            /**
-             * @description New id. No control characters, and neither "." nor "../.."
-             * @example ada.lovelace
-             */
+            /** @description New id. No control characters, and neither "." nor "../.." */
             newSubjectId: string;
             /**
              * @description If a subject with the new id exists: true moves the references to it (except those of images that it already has), adds metadata keys that it lacks, and deletes the old subject; false is an error
@@ -4692,7 +2235,7 @@ export interface components {
             /** @example 0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77 */
             referenceId: string;
         };
-        EnrollmentResponseDto: {
+        EnrollmentDto: {
             /**
              * @description added; existing: a previous request with the same Idempotency-Key added it; duplicate: the subject already has a reference of this image. existing and duplicate change nothing
              * @example added
@@ -4707,8 +2250,10 @@ export interface components {
             face: components["schemas"]["FaceDto"] | null;
             /** @description null if face is null */
             timings: components["schemas"]["TimingsDto"] | null;
+        };
+        EnrollmentResponseDto: components["schemas"]["EnrollmentDto"] & {
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -4717,26 +2262,12 @@ export interface components {
             /** @description One result per item, in the order of the request; files before text parts */
             results: (components["schemas"]["EnrolledItemDto"] | components["schemas"]["RefusedItemDto"])[];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        EnrolledItemDto: {
-            /**
-             * @description added; existing: a previous request with the same Idempotency-Key added it; duplicate: the subject already has a reference of this image. existing and duplicate change nothing
-             * @example added
-             * @enum {string}
-             */
-            status: "added" | "existing" | "duplicate";
-            /** @description Id of the reference in the gallery */
-            reference: components["schemas"]["ReferenceDto"];
-            /** @description Other references of the same image, of any subject, ten at most */
-            sameImage: components["schemas"]["ReferenceKeyDto"][];
-            /** @description The enrolled face; null for an embedding, or if the image was not processed again */
-            face: components["schemas"]["FaceDto"] | null;
-            /** @description null if face is null */
-            timings: components["schemas"]["TimingsDto"] | null;
+        EnrolledItemDto: components["schemas"]["EnrollmentDto"] & {
             /**
              * @description Position in the request, from 0
              * @example 0
@@ -4780,28 +2311,7 @@ export interface components {
              */
             expiresAt?: string | null;
         };
-        EnrollOptionsDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
+        EnrollOptionsDto: components["schemas"]["DetectorOptionsDto"] & {
             /**
              * @description Face to enroll from an image. best: the largest; centerLargest: the largest near the center; single: the only one. Default: single if the gate is on (an image with several faces is then rejected), otherwise best
              * @enum {string}
@@ -4819,44 +2329,7 @@ export interface components {
              */
             presentationAttack?: "off" | "report" | "require";
         };
-        EnrollReferenceDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
-            /**
-             * @description Face to enroll from an image. best: the largest; centerLargest: the largest near the center; single: the only one. Default: single if the gate is on (an image with several faces is then rejected), otherwise best
-             * @enum {string}
-             */
-            faceSelection?: "best" | "centerLargest" | "single";
-            /**
-             * @description Quality check of images before enrollment. off: any face; standard: one face of sufficient size, sharpness and brightness, not turned away; strict: higher limits, and the face must match the references of the subject and no other subject. Default: that of the gallery
-             * @enum {string}
-             */
-            enrollmentGate?: "off" | "standard" | "strict";
-            /**
-             * @description Policy for presentation attacks: pictures of a face on paper or a screen, and masks. report: adds a score and a label to each face of an image; require: fails with PRESENTATION_ATTACK_SUSPECTED if a face is not labeled real; off: no check. Embeddings are not checked. Default: FACE_PRESENTATION_ATTACK of the service
-             * @example report
-             * @enum {string}
-             */
-            presentationAttack?: "off" | "report" | "require";
+        EnrollReferenceDto: components["schemas"]["EnrollOptionsDto"] & {
             /**
              * @description Metadata of all new references. Flat: at most 32 keys of up to 64 characters; texts of up to 1024 characters, numbers, true, false
              * @example {
@@ -4874,44 +2347,7 @@ export interface components {
              */
             expiresAt?: string | null;
         };
-        BulkEnrollDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
-            /**
-             * @description Face to enroll from an image. best: the largest; centerLargest: the largest near the center; single: the only one. Default: single if the gate is on (an image with several faces is then rejected), otherwise best
-             * @enum {string}
-             */
-            faceSelection?: "best" | "centerLargest" | "single";
-            /**
-             * @description Quality check of images before enrollment. off: any face; standard: one face of sufficient size, sharpness and brightness, not turned away; strict: higher limits, and the face must match the references of the subject and no other subject. Default: that of the gallery
-             * @enum {string}
-             */
-            enrollmentGate?: "off" | "standard" | "strict";
-            /**
-             * @description Policy for presentation attacks: pictures of a face on paper or a screen, and masks. report: adds a score and a label to each face of an image; require: fails with PRESENTATION_ATTACK_SUSPECTED if a face is not labeled real; off: no check. Embeddings are not checked. Default: FACE_PRESENTATION_ATTACK of the service
-             * @example report
-             * @enum {string}
-             */
-            presentationAttack?: "off" | "report" | "require";
+        BulkEnrollDto: components["schemas"]["EnrollOptionsDto"] & {
             /** @description Items to enroll, at most FACE_MAX_IMAGES of them with images */
             items: components["schemas"]["EnrollmentItemDto"][];
         };
@@ -4924,55 +2360,14 @@ export interface components {
              */
             nextCursor: string | null;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        ReferenceResponseDto: {
+        ReferenceResponseDto: components["schemas"]["ReferenceDto"] & {
             /**
-             * @description Generated by the service
-             * @example 0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77
-             */
-            id: string;
-            /** @example ada */
-            subjectId: string;
-            /**
-             * @description Custom metadata. Flat: at most 32 keys of up to 64 characters; texts of up to 1024 characters, numbers, true, false
-             * @example {
-             *       "department": "it",
-             *       "floor": 3
-             *     }
-             */
-            metadata: {
-                [key: string]: string | number | boolean;
-            };
-            /** @description null if enrolled from an embedding */
-            quality: components["schemas"]["FaceQualityDto"] | null;
-            /**
-             * @description SHA-256 of the encoded image; null if enrolled from an embedding
-             * @example e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-             */
-            imageHash: string | null;
-            /**
-             * Format: date-time
-             * @description Expiry: from then on it never matches and is purged; null: never
-             * @example null
-             */
-            expiresAt: string | null;
-            /**
-             * @description Whether a face crop is stored
-             * @example false
-             */
-            hasCrop: boolean;
-            /**
-             * Format: date-time
-             * @description Time of enrollment, UTC
-             * @example 2026-11-26T09:30:00.000Z
-             */
-            createdAt: string;
-            /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -4995,28 +2390,7 @@ export interface components {
              */
             expiresAt?: string | null;
         };
-        IdentifyOptionsDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
+        ProbeOptionsDto: components["schemas"]["DetectorOptionsDto"] & {
             /**
              * @description Selection among several faces. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every face
              * @default best
@@ -5034,6 +2408,8 @@ export interface components {
              * @enum {string}
              */
             presentationAttack?: "off" | "report" | "require";
+        };
+        IdentifyOptionsDto: components["schemas"]["ProbeOptionsDto"] & {
             /**
              * @description False positive identification rate (1:N): maximum share of searches for unknown people that return a candidate. The threshold is derived from it, the number of subjects and the calibration of the embedder. Requires a calibrated embedder, see /v1/models
              * @example 0.001
@@ -5202,50 +2578,12 @@ export interface components {
             contract: string;
             timings: components["schemas"]["IdentifyTimingsDto"];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        VerifySubjectDto: {
-            /**
-             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
-             * @example rfb-320
-             */
-            detector?: string;
-            /**
-             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
-             * @example 0.6
-             */
-            minDetectionScore?: number;
-            /**
-             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
-             * @default never
-             * @enum {string}
-             */
-            wholeImage?: "never" | "ifNoFace" | "always";
-            /**
-             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
-             * @default true
-             */
-            autoRotate?: boolean;
-            /**
-             * @description Selection among several faces. best: the largest; centerLargest: the largest near the center; single: the only one, several are an error; all: every face
-             * @default best
-             * @enum {string}
-             */
-            faceSelection?: "best" | "centerLargest" | "single" | "all";
-            /**
-             * @description Maximum cosine distance of a match, inclusive; 0 is allowed. Overrides a target rate. Default: that of the gallery, otherwise derived from the target rate of the gallery or the service
-             * @example 0.55
-             */
-            threshold?: number;
-            /**
-             * @description Policy for presentation attacks: pictures of a face on paper or a screen, and masks. report: adds a score and a label to each face of an image; require: fails with PRESENTATION_ATTACK_SUSPECTED if a face is not labeled real; off: no check. Embeddings are not checked. Default: FACE_PRESENTATION_ATTACK of the service
-             * @example report
-             * @enum {string}
-             */
-            presentationAttack?: "off" | "report" | "require";
+        VerifySubjectDto: components["schemas"]["ProbeOptionsDto"] & {
             /**
              * @description False match rate (1:1) from which the threshold is derived, by the calibration of the embedder. Requires a calibrated embedder, see /v1/models
              * @example 0.00001
@@ -5257,34 +2595,7 @@ export interface components {
              */
             reviewMargin?: number;
         };
-        VerifySubjectResponseDto: {
-            /**
-             * @description distance <= threshold; false if `reason` is present
-             * @example true
-             */
-            verified: boolean;
-            /**
-             * @description review: the distance is within threshold ± reviewMargin; match, no_match: as `verified`
-             * @example match
-             * @enum {string}
-             */
-            decision: "match" | "review" | "no_match";
-            /**
-             * @description False match rate at this similarity: share of pairs of different people that are at least as similar, from the calibration of the embedder (/v1/models). 0.000001 means at most this rate, 0.5 at least this rate; null if the embedder has no calibration, or a face was not aligned
-             * @example 0.000001
-             */
-            falseMatchRate: number | null;
-            /**
-             * @description False match rate from which the threshold was derived; null if a threshold was given or the embedder has no calibration
-             * @example 0.00001
-             */
-            targetFmr: number | null;
-            /**
-             * @description Reason for a rejection regardless of the distance. no_face: with wholeImage=ifNoFace, neither image has a face
-             * @example null
-             * @enum {string|null}
-             */
-            reason: "no_face" | null;
+        VerifySubjectResponseDto: components["schemas"]["DecisionDto"] & {
             /**
              * @description Cosine distance to the most similar reference of the subject, [0, 2]; null for keys without access to distances
              * @example 0.31
@@ -5332,7 +2643,7 @@ export interface components {
             /** @description null if the probe is an embedding */
             timings: components["schemas"]["TimingsDto"] | null;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -5354,16 +2665,13 @@ export interface components {
              */
             existingCount: number;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
         StartMigrationDto: {
-            /**
-             * @description Name of the embedder to migrate to
-             * @example mobilefacenet-512
-             */
+            /** @description Name of the embedder to migrate to */
             embedder: string;
         };
         MigrationDto: {
@@ -5405,7 +2713,7 @@ export interface components {
             /** @description Error that ended the migration */
             error: components["schemas"]["ErrorDto"] | null;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -5438,16 +2746,13 @@ export interface components {
              */
             nextCursor: string | null;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
         SwitchMigrationDto: {
-            /**
-             * @description Name of the embedder to migrate to
-             * @example mobilefacenet-512
-             */
+            /** @description Name of the embedder to migrate to */
             embedder: string;
             /**
              * @description true: references missing in the copy are lost, their subjects stay; false: if references are missing, nothing changes
@@ -5467,12 +2772,27 @@ export interface components {
              */
             referenceCount: number;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
-        DeepfaceVerifyDto: {
+        DeepfaceVerifyDto: components["schemas"]["DeepfaceOptionsDto"] & {
+            /**
+             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
+             * @example mobilefacenet-512
+             */
+            model_name?: string;
+            /**
+             * @description Distance metric
+             * @default cosine
+             * @enum {string}
+             */
+            distance_metric?: "cosine" | "euclidean" | "euclidean_l2" | "angular";
+            /** @description Maximum distance of a match, inclusive; 0 is allowed. Default: DeepFace's threshold for model and metric */
+            threshold?: number;
+        };
+        DeepfaceOptionsDto: {
             /**
              * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service
              * @example rfb-320
@@ -5490,19 +2810,6 @@ export interface components {
             align?: boolean;
             /** @description true: a face that is suspected to be a picture or a mask is an error. Default: FACE_PRESENTATION_ATTACK of the service */
             anti_spoofing?: boolean;
-            /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
-             * @example mobilefacenet-512
-             */
-            model_name?: string;
-            /**
-             * @description Distance metric
-             * @default cosine
-             * @enum {string}
-             */
-            distance_metric?: "cosine" | "euclidean" | "euclidean_l2" | "angular";
-            /** @description Maximum distance of a match, inclusive; 0 is allowed. Default: DeepFace's threshold for model and metric */
-            threshold?: number;
         };
         FacialAreaDto: {
             /**
@@ -5601,7 +2908,14 @@ export interface components {
             time: number;
         };
         DeepfaceRepresentationDto: {
-            /** @description Raw output of the network, not normalized */
+            /**
+             * @description Raw output of the network, not normalized
+             * @example [
+             *       0.41,
+             *       -0.27,
+             *       0.13
+             *     ]
+             */
             embedding: number[];
             facial_area: components["schemas"]["FacialAreaDto"];
             /**
@@ -5614,24 +2928,7 @@ export interface components {
             /** @description With anti_spoofing only: mean softmax output for a genuine face */
             antispoof_score?: number;
         };
-        DeepfaceRepresentDto: {
-            /**
-             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service
-             * @example rfb-320
-             */
-            detector_backend?: string;
-            /**
-             * @description false: if no face is found, the whole image is the face
-             * @default true
-             */
-            enforce_detection?: boolean;
-            /**
-             * @description false: faces are cropped by their boxes without alignment; ignored by /analyze
-             * @default true
-             */
-            align?: boolean;
-            /** @description true: a face that is suspected to be a picture or a mask is an error. Default: FACE_PRESENTATION_ATTACK of the service */
-            anti_spoofing?: boolean;
+        DeepfaceRepresentDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
              * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
              * @example mobilefacenet-512
@@ -5699,24 +2996,7 @@ export interface components {
             /** @description With anti_spoofing only: mean softmax output for a genuine face */
             antispoof_score?: number;
         };
-        DeepfaceAnalyzeDto: {
-            /**
-             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service
-             * @example rfb-320
-             */
-            detector_backend?: string;
-            /**
-             * @description false: if no face is found, the whole image is the face
-             * @default true
-             */
-            enforce_detection?: boolean;
-            /**
-             * @description false: faces are cropped by their boxes without alignment; ignored by /analyze
-             * @default true
-             */
-            align?: boolean;
-            /** @description true: a face that is suspected to be a picture or a mask is an error. Default: FACE_PRESENTATION_ATTACK of the service */
-            anti_spoofing?: boolean;
+        DeepfaceAnalyzeDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
              * @description Attributes to estimate, as a list or text such as "[age, gender]". Default: all attributes that have a loaded model
              * @example [
@@ -5726,24 +3006,7 @@ export interface components {
              */
             actions?: ("age" | "gender" | "emotion" | "race")[];
         };
-        DeepfaceRegisterDto: {
-            /**
-             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service
-             * @example rfb-320
-             */
-            detector_backend?: string;
-            /**
-             * @description false: if no face is found, the whole image is the face
-             * @default true
-             */
-            enforce_detection?: boolean;
-            /**
-             * @description false: faces are cropped by their boxes without alignment; ignored by /analyze
-             * @default true
-             */
-            align?: boolean;
-            /** @description true: a face that is suspected to be a picture or a mask is an error. Default: FACE_PRESENTATION_ATTACK of the service */
-            anti_spoofing?: boolean;
+        DeepfaceRegisterDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
              * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
              * @example mobilefacenet-512
@@ -5834,24 +3097,7 @@ export interface components {
              */
             confidence: number | null;
         };
-        DeepfaceSearchDto: {
-            /**
-             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service
-             * @example rfb-320
-             */
-            detector_backend?: string;
-            /**
-             * @description false: if no face is found, the whole image is the face
-             * @default true
-             */
-            enforce_detection?: boolean;
-            /**
-             * @description false: faces are cropped by their boxes without alignment; ignored by /analyze
-             * @default true
-             */
-            align?: boolean;
-            /** @description true: a face that is suspected to be a picture or a mask is an error. Default: FACE_PRESENTATION_ATTACK of the service */
-            anti_spoofing?: boolean;
+        DeepfaceSearchDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
              * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
              * @example mobilefacenet-512
@@ -6137,7 +3383,7 @@ export interface components {
             models: components["schemas"]["ModelStatusDto"][];
             defaults: components["schemas"]["DefaultModelsDto"];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
@@ -6276,31 +3522,25 @@ export interface components {
             cache: components["schemas"]["CacheDto"] | null;
             memory: components["schemas"]["MemoryDto"];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
         LoadModelDto: {
-            /**
-             * @description Idle time in milliseconds after which the model is unloaded. Default: FACE_IDLE_TTLS, or never
-             * @example 600000
-             */
+            /** @description Idle time in milliseconds after which the model is unloaded. Default: FACE_IDLE_TTLS, or never */
             idleTtlMs?: number;
         };
         ModelResponseDto: {
             model: components["schemas"]["ModelStatusDto"];
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
         SwapModelDto: {
-            /**
-             * @description Replacement, a model of the same task. The same name reloads a changed card or file
-             * @example mobilefacenet-512
-             */
+            /** @description Replacement, a model of the same task. The same name reloads a changed card or file */
             replacement: string;
         };
         PurgeResponseDto: {
@@ -6310,14 +3550,99 @@ export interface components {
              */
             purged: number;
             /**
-             * @description Value of the x-request-id header: that of the request if it matches /^[\w.:-]{1,128}$/, otherwise generated
+             * @description Value of the x-request-id header
              * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
              */
             requestId: string;
         };
+        ErrorEnvelopeDto: {
+            error: components["schemas"]["ErrorDto"];
+            /**
+             * @description Value of the x-request-id header, for problem reports
+             * @example 5e1f8a52-3b0c-4c5e-9a54-0d1c0a7c2f11
+             */
+            requestId: string;
+        };
+        DeepfaceErrorDto: {
+            /** @description Message. Absent with `exception` or `message` */
+            error?: string;
+            /** @description Status 400, instead of `error`: an image is missing or unreadable */
+            exception?: string;
+            /** @description Status 401 and 403, instead of `error` */
+            message?: string;
+            /** @description Code of the error. Absent with status 400, 401 and 403 */
+            code?: string;
+            /** @description Value of the x-request-id header. Absent with status 400, 401 and 403 */
+            requestId?: string;
+        };
+        DetectorOptionsDto: {
+            /**
+             * @description Name of a loaded detector, see /v1/models. Default: the first loaded one
+             * @example rfb-320
+             */
+            detector?: string;
+            /**
+             * @description Minimum detection score of a face, [0, 1], inclusive. Less than 0.1 counts as 0.1. Default: that of the detector
+             * @example 0.6
+             */
+            minDetectionScore?: number;
+            /**
+             * @description When to treat the whole image as the face, without landmarks and with detection score 0. always: no detector runs; ifNoFace: if no face is found, or none can be aligned. For images that show little more than a face
+             * @default never
+             * @enum {string}
+             */
+            wholeImage?: "never" | "ifNoFace" | "always";
+            /**
+             * @description Whether to also try a photo rotated by 90, 180 and 270 degrees if its faces are not upright. false: only the orientation of the file (EXIF applied)
+             * @default true
+             */
+            autoRotate?: boolean;
+        };
     };
-    responses: never;
-    parameters: never;
+    responses: {
+        /** @description Error. `error.code` is one of the codes above, or one of every operation */
+        Error: {
+            headers: {
+                /** @description Seconds until a repetition can succeed; with status 429 and 503 */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelopeDto"];
+            };
+        };
+        /** @description Error in DeepFace's format */
+        DeepfaceError: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["DeepfaceErrorDto"];
+            };
+        };
+    };
+    parameters: {
+        /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+        "x-likeness-min-revision": number;
+        /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
+        galleryId: string;
+        /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
+        subjectId: string;
+        /** @description Maximum number of items per page. A page ends earlier at about 1 MiB */
+        limit: number;
+        /** @description `nextCursor` of the previous page; omit it for the first page */
+        cursor: string;
+        /** @description Name of a model with a card */
+        name: string;
+        /** @description true: responds with 200 and a signed receipt, or with RECEIPTS_DISABLED and without deleting if FACE_RECEIPT_KEY_FILE is not set; false: responds with 204 and an empty body */
+        receipt: boolean;
+        /** @description Makes the request safe to repeat: with the same key, references are not added twice */
+        "Idempotency-Key": string;
+        /** @description Id of the reference */
+        referenceId: string;
+        /** @description Name of the embedder to migrate to */
+        embedder: string;
+    };
     requestBodies: never;
     headers: {
         /** @description Revision of the responding replica, which has applied every change up to it; errors have it too. Absent if the store has no replicas */
@@ -6338,21 +3663,19 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "probe": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "reference": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    probe: string | components["schemas"]["EmbeddingInputDto"];
-                    reference: string | components["schemas"]["EmbeddingInputDto"];
+                    probe: components["schemas"]["Image"] | components["schemas"]["EmbeddingInputDto"];
+                    reference: components["schemas"]["Image"] | components["schemas"]["EmbeddingInputDto"];
                 } & components["schemas"]["VerifyOptionsDto"];
                 "multipart/form-data": {
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    probe: string;
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    reference: string;
+                    probe: components["schemas"]["ImageFile"];
+                    reference: components["schemas"]["ImageFile"];
                 } & components["schemas"]["VerifyOptionsDto"];
             };
         };
@@ -6366,118 +3689,8 @@ export interface operations {
                     "application/json": components["schemas"]["VerifyResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. EMBEDDING_CONTRACT_MISMATCH: The embedding comes from another contract than the one that it is compared under */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single'. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image. PRESENTATION_ATTACK_SUSPECTED: `presentationAttack` is `require`, and the face may be a picture or a mask; `details` has label and score. EMBEDDING_INVALID: The embedding has the wrong length, zero norm or a non-finite value */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     compareAll: {
@@ -6489,6 +3702,1043 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "probes": [
+                 *         [
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1,
+                 *           2,
+                 *           5,
+                 *           -3,
+                 *           0,
+                 *           3,
+                 *           -5,
+                 *           -2,
+                 *           1,
+                 *           4,
+                 *           -4,
+                 *           -1
+                 *         ]
+                 *       ],
+                 *       "references": [
+                 *         [
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4,
+                 *           -3,
+                 *           1,
+                 *           5,
+                 *           -2,
+                 *           2,
+                 *           -5,
+                 *           -1,
+                 *           3,
+                 *           -4,
+                 *           0,
+                 *           4
+                 *         ]
+                 *       ],
+                 *       "contract": "68d3f0a95156"
+                 *     }
+                 */
                 "application/json": components["schemas"]["DistancesDto"];
             };
         };
@@ -6502,109 +4752,8 @@ export interface operations {
                     "application/json": components["schemas"]["DistancesResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description EMBEDDING_CONTRACT_MISMATCH: The embedding comes from another contract than the one that it is compared under */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description EMBEDDING_INVALID: The embedding has the wrong length, zero norm or a non-finite value */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     represent: {
@@ -6616,12 +4765,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    image: string | string[];
+                    image: components["schemas"]["Image"] | components["schemas"]["Image"][];
                 } & components["schemas"]["RepresentOptionsDto"];
                 "multipart/form-data": {
                     /** @description Several images, with one result each */
-                    image: string[];
+                    image: components["schemas"]["ImageFile"][];
                 } & components["schemas"]["RepresentOptionsDto"];
             };
         };
@@ -6635,118 +4789,8 @@ export interface operations {
                     "application/json": components["schemas"]["RepresentResponseDto"] | components["schemas"]["RepresentListResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single'. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     detect: {
@@ -6758,16 +4802,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    /** @description Encoded image as padded base64 or a data URI, or its http(s) URL if the operator allows the host */
-                    image: string;
+                    image: components["schemas"]["Image"];
                 } & components["schemas"]["FaceOptionsDto"];
                 "multipart/form-data": {
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    image: string;
+                    image: components["schemas"]["ImageFile"];
                 } & components["schemas"]["FaceOptionsDto"];
             };
         };
@@ -6781,118 +4825,8 @@ export interface operations {
                     "application/json": components["schemas"]["DetectResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single' */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     analyze: {
@@ -6904,16 +4838,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    /** @description Encoded image as padded base64 or a data URI, or its http(s) URL if the operator allows the host */
-                    image: string;
+                    image: components["schemas"]["Image"];
                 } & components["schemas"]["AnalyzeOptionsDto"];
                 "multipart/form-data": {
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    image: string;
+                    image: components["schemas"]["ImageFile"];
                 } & components["schemas"]["AnalyzeOptionsDto"];
             };
         };
@@ -6927,131 +4861,21 @@ export interface operations {
                     "application/json": components["schemas"]["AnalyzeResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single'. PRESENTATION_ATTACK_SUSPECTED: `presentationAttack` is `require`, and the face may be a picture or a mask; `details` has label and score */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     listGalleries: {
         parameters: {
             query?: {
                 /** @description Maximum number of items per page. A page ends earlier at about 1 MiB */
-                limit?: number;
+                limit?: components["parameters"]["limit"];
                 /** @description `nextCursor` of the previous page; omit it for the first page */
-                cursor?: string;
+                cursor?: components["parameters"]["cursor"];
             };
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
             cookie?: never;
@@ -7069,64 +4893,8 @@ export interface operations {
                     "application/json": components["schemas"]["GalleriesResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     createGallery: {
@@ -7134,13 +4902,18 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "staff"
+                 *     }
+                 */
                 "application/json": components["schemas"]["CreateGalleryDto"];
             };
         };
@@ -7156,109 +4929,8 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. GALLERY_EXISTS: A gallery with this id already exists. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_FULL: A gallery limit is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries` or `maxBytes` (memory) */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     getGallery: {
@@ -7266,11 +4938,11 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
             };
             cookie?: never;
         };
@@ -7287,84 +4959,19 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     deleteGallery: {
         parameters: {
             query?: {
                 /** @description true: responds with 200 and a signed receipt, or with RECEIPTS_DISABLED and without deleting if FACE_RECEIPT_KEY_FILE is not set; false: responds with 204 and an empty body */
-                receipt?: boolean;
+                receipt?: components["parameters"]["receipt"];
             };
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
@@ -7394,82 +5001,8 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. RECEIPTS_DISABLED: On delete: a receipt was requested, but FACE_RECEIPT_KEY_FILE is not set; nothing was deleted */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     updateGallery: {
@@ -7477,7 +5010,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
@@ -7502,128 +5035,27 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     listSubjects: {
         parameters: {
             query?: {
                 /** @description Maximum number of items per page. A page ends earlier at about 1 MiB */
-                limit?: number;
+                limit?: components["parameters"]["limit"];
                 /** @description `nextCursor` of the previous page; omit it for the first page */
-                cursor?: string;
+                cursor?: components["parameters"]["cursor"];
                 /** @description Filter by metadata as JSON: only subjects with every key and its value, or one of its values. Must be the same for each page */
                 filter?: string;
             };
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
             };
             cookie?: never;
         };
@@ -7640,73 +5072,8 @@ export interface operations {
                     "application/json": components["schemas"]["SubjectsResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     getSubject: {
@@ -7714,13 +5081,13 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
@@ -7737,73 +5104,8 @@ export interface operations {
                     "application/json": components["schemas"]["SubjectResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     putSubject: {
@@ -7811,18 +5113,29 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "metadata": {
+                 *         "department": "it",
+                 *         "floor": 3
+                 *       },
+                 *       "consentRef": "consent-2026-0815",
+                 *       "purpose": "Access to the laboratory",
+                 *       "expiresAt": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["PutSubjectDto"];
             };
         };
@@ -7849,129 +5162,19 @@ export interface operations {
                     "application/json": components["schemas"]["SubjectResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_FULL: A gallery limit is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries` or `maxBytes` (memory) */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     deleteSubject: {
         parameters: {
             query?: {
                 /** @description true: responds with 200 and a signed receipt, or with RECEIPTS_DISABLED and without deleting if FACE_RECEIPT_KEY_FILE is not set; false: responds with 204 and an empty body */
-                receipt?: boolean;
+                receipt?: components["parameters"]["receipt"];
             };
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
@@ -8003,82 +5206,8 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. RECEIPTS_DISABLED: On delete: a receipt was requested, but FACE_RECEIPT_KEY_FILE is not set; nothing was deleted */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     updateSubject: {
@@ -8086,18 +5215,29 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "metadata": {
+                 *         "department": "it",
+                 *         "floor": 3
+                 *       },
+                 *       "consentRef": "consent-2026-0815",
+                 *       "purpose": "Access to the laboratory",
+                 *       "expiresAt": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["UpdateSubjectDto"];
             };
         };
@@ -8113,109 +5253,8 @@ export interface operations {
                     "application/json": components["schemas"]["SubjectResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     exportSubject: {
@@ -8223,13 +5262,13 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
@@ -8246,73 +5285,8 @@ export interface operations {
                     "application/json": components["schemas"]["SubjectExportDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     renameSubject: {
@@ -8320,7 +5294,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
@@ -8347,128 +5321,27 @@ export interface operations {
                     "application/json": components["schemas"]["SubjectResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. SUBJECT_EXISTS: On rename: the new id is taken, and `merge` is not set. SUBJECT_FULL: The subject already has the maximum number of references of its gallery */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     listReferences: {
         parameters: {
             query?: {
                 /** @description Maximum number of items per page. A page ends earlier at about 1 MiB */
-                limit?: number;
+                limit?: components["parameters"]["limit"];
                 /** @description `nextCursor` of the previous page; omit it for the first page */
-                cursor?: string;
+                cursor?: components["parameters"]["cursor"];
             };
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
@@ -8485,73 +5358,8 @@ export interface operations {
                     "application/json": components["schemas"]["ReferencesResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     enrollReferences: {
@@ -8559,26 +5367,32 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
                 /** @description Makes the request safe to repeat: with the same key, references are not added twice */
-                "Idempotency-Key"?: string;
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "enrollmentGate": "off"
+                 *     }
+                 */
                 "application/json": ({
-                    image: string | string[];
+                    image: components["schemas"]["Image"] | components["schemas"]["Image"][];
                 } | components["schemas"]["EmbeddingInputDto"]) & components["schemas"]["EnrollReferenceDto"];
                 "multipart/form-data": {
                     /** @description Several images, with one result each */
-                    image: string[];
+                    image: components["schemas"]["ImageFile"][];
                 } & components["schemas"]["EnrollReferenceDto"];
             };
         };
@@ -8605,136 +5419,8 @@ export interface operations {
                     "application/json": components["schemas"]["EnrollmentResponseDto"] | components["schemas"]["EnrollmentListResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. EMBEDDING_CONTRACT_MISMATCH: The embedding comes from another contract than the one that it is compared under. IDEMPOTENCY_CONFLICT: The `Idempotency-Key` was already used for other content. SUBJECT_FULL: The subject already has the maximum number of references of its gallery. GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single'. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image. PRESENTATION_ATTACK_SUSPECTED: `presentationAttack` is `require`, and the face may be a picture or a mask; `details` has label and score. REFERENCE_REJECTED: The enrollment gate rejected the image; `details.reasons` says why. EMBEDDING_INVALID: The embedding has the wrong length, zero norm or a non-finite value */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_FULL: A gallery limit is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries` or `maxBytes` (memory) */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     enrollItems: {
@@ -8742,21 +5428,38 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
                 /** @description Makes the request safe to repeat: with the same key, references are not added twice */
-                "Idempotency-Key"?: string;
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": ({
-                    image: string | string[];
-                } | components["schemas"]["EmbeddingInputDto"]) & components["schemas"]["BulkEnrollDto"];
+                /**
+                 * @example {
+                 *       "items": [
+                 *         {
+                 *           "subjectId": "ada",
+                 *           "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *           "metadata": {
+                 *             "department": "it",
+                 *             "floor": 3
+                 *           }
+                 *         },
+                 *         {
+                 *           "subjectId": "grace",
+                 *           "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *         }
+                 *       ],
+                 *       "enrollmentGate": "off"
+                 *     }
+                 */
+                "application/json": components["schemas"]["BulkEnrollDto"];
                 "multipart/form-data": {
                     /** @description One file per item without image and embedding, in the order of the items */
                     image?: string[];
@@ -8788,136 +5491,8 @@ export interface operations {
                     "application/json": components["schemas"]["EnrollmentListResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. EMBEDDING_CONTRACT_MISMATCH: The embedding comes from another contract than the one that it is compared under. IDEMPOTENCY_CONFLICT: The `Idempotency-Key` was already used for other content. SUBJECT_FULL: The subject already has the maximum number of references of its gallery. GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single'. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image. PRESENTATION_ATTACK_SUSPECTED: `presentationAttack` is `require`, and the face may be a picture or a mask; `details` has label and score. REFERENCE_REJECTED: The enrollment gate rejected the image; `details.reasons` says why. EMBEDDING_INVALID: The embedding has the wrong length, zero norm or a non-finite value */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_FULL: A gallery limit is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries` or `maxBytes` (memory) */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     getReference: {
@@ -8925,15 +5500,15 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
                 /** @description Id of the reference */
-                referenceId: string;
+                referenceId: components["parameters"]["referenceId"];
             };
             cookie?: never;
         };
@@ -8950,84 +5525,19 @@ export interface operations {
                     "application/json": components["schemas"]["ReferenceResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id. REFERENCE_NOT_FOUND: The subject has no reference with this id; on verify: it has no references */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     deleteReference: {
         parameters: {
             query?: {
                 /** @description true: responds with 200 and a signed receipt, or with RECEIPTS_DISABLED and without deleting if FACE_RECEIPT_KEY_FILE is not set; false: responds with 204 and an empty body */
-                receipt?: boolean;
+                receipt?: components["parameters"]["receipt"];
             };
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
@@ -9061,82 +5571,8 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id. REFERENCE_NOT_FOUND: The subject has no reference with this id; on verify: it has no references */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. RECEIPTS_DISABLED: On delete: a receipt was requested, but FACE_RECEIPT_KEY_FILE is not set; nothing was deleted */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     updateReference: {
@@ -9144,20 +5580,28 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
                 /** @description Id of the reference */
-                referenceId: string;
+                referenceId: components["parameters"]["referenceId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "metadata": {
+                 *         "department": "it",
+                 *         "floor": 3
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["UpdateReferenceDto"];
             };
         };
@@ -9173,109 +5617,8 @@ export interface operations {
                     "application/json": components["schemas"]["ReferenceResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id. REFERENCE_NOT_FOUND: The subject has no reference with this id; on verify: it has no references */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     identify: {
@@ -9283,25 +5626,26 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "probe": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    probe: string | components["schemas"]["EmbeddingInputDto"];
+                    probe: components["schemas"]["Image"] | components["schemas"]["EmbeddingInputDto"];
                 } & components["schemas"]["IdentifyOptionsDto"];
                 "multipart/form-data": {
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    probe: string;
+                    probe: components["schemas"]["ImageFile"];
                 } & components["schemas"]["IdentifyOptionsDto"];
             };
         };
@@ -9317,127 +5661,8 @@ export interface operations {
                     "application/json": components["schemas"]["IdentifyResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. EMBEDDING_CONTRACT_MISMATCH: The embedding comes from another contract than the one that it is compared under */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single'. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image. PRESENTATION_ATTACK_SUSPECTED: `presentationAttack` is `require`, and the face may be a picture or a mask; `details` has label and score. EMBEDDING_INVALID: The embedding has the wrong length, zero norm or a non-finite value */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     verifySubject: {
@@ -9445,27 +5670,28 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "probe": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    probe: string | components["schemas"]["EmbeddingInputDto"];
+                    probe: components["schemas"]["Image"] | components["schemas"]["EmbeddingInputDto"];
                 } & components["schemas"]["VerifySubjectDto"];
                 "multipart/form-data": {
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    probe: string;
+                    probe: components["schemas"]["ImageFile"];
                 } & components["schemas"]["VerifySubjectDto"];
             };
         };
@@ -9481,127 +5707,8 @@ export interface operations {
                     "application/json": components["schemas"]["VerifySubjectResponseDto"];
                 };
             };
-            /** @description IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id. REFERENCE_NOT_FOUND: The subject has no reference with this id; on verify: it has no references */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. EMBEDDING_CONTRACT_MISMATCH: The embedding comes from another contract than the one that it is compared under */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding. REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_AMBIGUOUS: The image has several faces, and faceSelection is 'single'. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image. PRESENTATION_ATTACK_SUSPECTED: `presentationAttack` is `require`, and the face may be a picture or a mask; `details` has label and score. EMBEDDING_INVALID: The embedding has the wrong length, zero norm or a non-finite value */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. RATE_LIMIT_EXCEEDED: The caller has reached its limit of requests per minute; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_FAILED: A worker failed; the cause is logged, never sent. INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     exportGallery: {
@@ -9612,11 +5719,11 @@ export interface operations {
             };
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
             };
             cookie?: never;
         };
@@ -9634,73 +5741,8 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     exportSubjectEmbeddings: {
@@ -9708,13 +5750,13 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
                 /** @description Id of the subject, percent-encoded in the path. No control characters, and neither "." nor "../.." */
-                subjectId: string;
+                subjectId: components["parameters"]["subjectId"];
             };
             cookie?: never;
         };
@@ -9731,73 +5773,8 @@ export interface operations {
                     "application/json": components["schemas"]["SubjectExportDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id. SUBJECT_NOT_FOUND: The gallery has no subject with this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     importGallery: {
@@ -9805,7 +5782,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
@@ -9831,112 +5808,20 @@ export interface operations {
                     "application/json": components["schemas"]["ImportResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. EMBEDDING_CONTRACT_MISMATCH: The embedding comes from another contract than the one that it is compared under. SUBJECT_FULL: The subject already has the maximum number of references of its gallery. GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. NOT_READY: The service is starting or shutting down. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_FULL: A gallery limit is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries` or `maxBytes` (memory) */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     showMigration: {
         parameters: {
             query: {
                 /** @description Name of the embedder to migrate to */
-                embedder: string;
+                embedder: components["parameters"]["embedder"];
             };
             header?: never;
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
             };
             cookie?: never;
         };
@@ -9951,73 +5836,8 @@ export interface operations {
                     "application/json": components["schemas"]["MigrationDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     startMigration: {
@@ -10045,134 +5865,24 @@ export interface operations {
                     "application/json": components["schemas"]["MigrationDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. GALLERY_EXISTS: A gallery with this id already exists */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. NOT_READY: The service is starting or shutting down. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_FULL: A gallery limit is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries` or `maxBytes` (memory) */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     listMissing: {
         parameters: {
             query: {
                 /** @description Maximum number of items per page. A page ends earlier at about 1 MiB */
-                limit?: number;
+                limit?: components["parameters"]["limit"];
                 /** @description `nextCursor` of the previous page; omit it for the first page */
-                cursor?: string;
+                cursor?: components["parameters"]["cursor"];
                 /** @description Name of the embedder to migrate to */
-                embedder: string;
+                embedder: components["parameters"]["embedder"];
             };
             header?: never;
             path: {
                 /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
-                galleryId: string;
+                galleryId: components["parameters"]["galleryId"];
             };
             cookie?: never;
         };
@@ -10187,73 +5897,8 @@ export interface operations {
                     "application/json": components["schemas"]["MissingSubjectsDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     switchMigration: {
@@ -10281,109 +5926,8 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_NOT_FOUND: No gallery has this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. NOT_READY: The service is starting or shutting down. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     purgeExpired: {
@@ -10391,7 +5935,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
             cookie?: never;
@@ -10409,64 +5953,8 @@ export interface operations {
                     "application/json": components["schemas"]["PurgeReportDto"];
                 };
             };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description GALLERY_MIGRATING: The gallery is the target of a migration and cannot be changed, or the migration cannot be switched over because it is unfinished or would lose references; `details` says which */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     deepfaceHome: {
@@ -10484,6 +5972,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <h1>Welcome to DeepFace API v0.0.100!</h1><p>Served by Likeness. <a href="/docs">API documentation</a></p> */
                     "text/html": string;
                 };
             };
@@ -10498,27 +5987,23 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "img1": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "img2": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    img1: string | number[];
-                    img2: string | number[];
+                    img1: components["schemas"]["Image"] | number[];
+                    img2: components["schemas"]["Image"] | number[];
                 } & components["schemas"]["DeepfaceVerifyDto"];
                 "multipart/form-data": {
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    img1: string;
-                    /**
-                     * Format: binary
-                     * @description Encoded image, or a text part as in JSON
-                     */
-                    img2: string;
+                    img1: components["schemas"]["ImageFile"];
+                    img2: components["schemas"]["ImageFile"];
                 } & components["schemas"]["DeepfaceVerifyDto"];
                 "application/x-www-form-urlencoded": {
-                    /** @description Encoded image as a data URI or padded base64, or its URL if its host is allowed */
-                    img1: string;
-                    /** @description Encoded image as a data URI or padded base64, or its URL if its host is allowed */
-                    img2: string;
+                    img1: components["schemas"]["Image"];
+                    img2: components["schemas"]["Image"];
                 } & components["schemas"]["DeepfaceVerifyDto"];
             };
         };
@@ -10532,118 +6017,8 @@ export interface operations {
                     "application/json": components["schemas"]["DeepfaceVerifyAnswerDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed. IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image. EMBEDDING_INVALID: The embedding has the wrong length, zero norm or a non-finite value */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        exception?: string;
-                    };
-                };
-            };
-            /** @description UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key`. API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images. IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent. INFERENCE_FAILED: A worker failed; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
+            "4XX": components["responses"]["DeepfaceError"];
+            "5XX": components["responses"]["DeepfaceError"];
         };
     };
     deepfaceRepresent: {
@@ -10655,16 +6030,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    img: string | string[];
+                    img: components["schemas"]["Image"] | components["schemas"]["Image"][];
                 } & components["schemas"]["DeepfaceRepresentDto"];
                 "multipart/form-data": {
                     /** @description Several images, with one list of results each */
-                    img: string[];
+                    img: components["schemas"]["ImageFile"][];
                 } & components["schemas"]["DeepfaceRepresentDto"];
                 "application/x-www-form-urlencoded": {
-                    /** @description Encoded image as a data URI or padded base64, or its URL if its host is allowed */
-                    img: string;
+                    img: components["schemas"]["Image"];
                 } & components["schemas"]["DeepfaceRepresentDto"];
             };
         };
@@ -10680,118 +6059,8 @@ export interface operations {
                     };
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed. IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        exception?: string;
-                    };
-                };
-            };
-            /** @description UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key`. API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images. IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent. INFERENCE_FAILED: A worker failed; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
+            "4XX": components["responses"]["DeepfaceError"];
+            "5XX": components["responses"]["DeepfaceError"];
         };
     };
     deepfaceAnalyze: {
@@ -10803,16 +6072,24 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "actions": [
+                 *         "age",
+                 *         "gender"
+                 *       ]
+                 *     }
+                 */
                 "application/json": {
-                    img: string | string[];
+                    img: components["schemas"]["Image"] | components["schemas"]["Image"][];
                 } & components["schemas"]["DeepfaceAnalyzeDto"];
                 "multipart/form-data": {
                     /** @description Several images, with one list of results each */
-                    img: string[];
+                    img: components["schemas"]["ImageFile"][];
                 } & components["schemas"]["DeepfaceAnalyzeDto"];
                 "application/x-www-form-urlencoded": {
-                    /** @description Encoded image as a data URI or padded base64, or its URL if its host is allowed */
-                    img: string;
+                    img: components["schemas"]["Image"];
                 } & components["schemas"]["DeepfaceAnalyzeDto"];
             };
         };
@@ -10828,118 +6105,8 @@ export interface operations {
                     };
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed. IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        exception?: string;
-                    };
-                };
-            };
-            /** @description UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key`. API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images. IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent. INFERENCE_FAILED: A worker failed; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
+            "4XX": components["responses"]["DeepfaceError"];
+            "5XX": components["responses"]["DeepfaceError"];
         };
     };
     deepfaceRegister: {
@@ -10947,23 +6114,28 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "img_name": "ada"
+                 *     }
+                 */
                 "application/json": {
-                    img: string | string[];
+                    img: components["schemas"]["Image"] | components["schemas"]["Image"][];
                 } & components["schemas"]["DeepfaceRegisterDto"];
                 "multipart/form-data": {
                     /** @description Several images, with one list of results each */
-                    img: string[];
+                    img: components["schemas"]["ImageFile"][];
                 } & components["schemas"]["DeepfaceRegisterDto"];
                 "application/x-www-form-urlencoded": {
-                    /** @description Encoded image as a data URI or padded base64, or its URL if its host is allowed */
-                    img: string;
+                    img: components["schemas"]["Image"];
                 } & components["schemas"]["DeepfaceRegisterDto"];
             };
         };
@@ -10979,131 +6151,8 @@ export interface operations {
                     "application/json": components["schemas"]["DeepfaceRegisterAnswerDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed. IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        exception?: string;
-                    };
-                };
-            };
-            /** @description UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key`. API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images. IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent. INFERENCE_FAILED: A worker failed; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done. GALLERY_CHANGE_UNCERTAIN: The servers of the jetstream store received a change but did not confirm it in time; it may still take effect. GALLERY_STORE_STOPPED: The gallery store accepts no changes until a restart, after an internal fault; reads and searches still work */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description GALLERY_FULL: A gallery limit is reached; `details` names it: `capacity` (references), `maxSubjects`, `maxGalleries` or `maxBytes` (memory) */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
+            "4XX": components["responses"]["DeepfaceError"];
+            "5XX": components["responses"]["DeepfaceError"];
         };
     };
     deepfaceSearch: {
@@ -11111,23 +6160,27 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
-                "x-likeness-min-revision"?: number;
+                "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *     }
+                 */
                 "application/json": {
-                    img: string | string[];
+                    img: components["schemas"]["Image"] | components["schemas"]["Image"][];
                 } & components["schemas"]["DeepfaceSearchDto"];
                 "multipart/form-data": {
                     /** @description Several images, with one list of results each */
-                    img: string[];
+                    img: components["schemas"]["ImageFile"][];
                 } & components["schemas"]["DeepfaceSearchDto"];
                 "application/x-www-form-urlencoded": {
-                    /** @description Encoded image as a data URI or padded base64, or its URL if its host is allowed */
-                    img: string;
+                    img: components["schemas"]["Image"];
                 } & components["schemas"]["DeepfaceSearchDto"];
             };
         };
@@ -11145,118 +6198,8 @@ export interface operations {
                     };
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed. IMAGE_MISSING: An image field is missing. IMAGE_EMPTY: An image has zero bytes. IMAGE_URL_REFUSED: The operator does not allow the service to fetch images from this URL. IMAGE_URL_FAILED: The URL did not return an image in time. IMAGE_UNSUPPORTED: The file is not a JPEG, PNG, WebP, GIF, AVIF or TIFF image. IMAGE_CORRUPT: The image cannot be decoded; for example, the file is truncated. IMAGE_DECODE_TIMEOUT: Decoding the image took too long and was stopped. FACE_NOT_DETECTED: No face was found, or (`details.reason` is `not_aligned`) no face is upright and aligned well enough to be compared; `details.field` names the image. GALLERY_NOT_FOUND: No gallery has this id */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        exception?: string;
-                    };
-                };
-            };
-            /** @description UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key`. API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images. IMAGE_TOO_LARGE: The image exceeds a limit on bytes, pixels (of its format), sides or aspect ratio, all checked before decoding */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After. CALLER_QUARANTINED: Several images of the caller crashed or stalled workers; all its images are refused until Retry-After */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent. INFERENCE_FAILED: A worker failed; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down. IMAGE_QUARANTINED: This image crashed or stalled two workers; it is refused for ten minutes. GALLERY_STORE_FAILED: The gallery store could not read or write; the cause is logged, nothing was changed. GALLERY_REVISION_PENDING: This replica has not reached the revision in `x-likeness-min-revision` within 5 seconds or the deadline of the request; nothing was done */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INFERENCE_TIMEOUT: The request was not answered before its deadline */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
+            "4XX": components["responses"]["DeepfaceError"];
+            "5XX": components["responses"]["DeepfaceError"];
         };
     };
     deepfaceBuildIndex: {
@@ -11268,6 +6211,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {} */
                 "application/json": Record<string, never> & components["schemas"]["DeepfaceIndexDto"];
                 "multipart/form-data": Record<string, never> & components["schemas"]["DeepfaceIndexDto"];
                 "application/x-www-form-urlencoded": Record<string, never> & components["schemas"]["DeepfaceIndexDto"];
@@ -11283,105 +6227,8 @@ export interface operations {
                     "application/json": components["schemas"]["DeepfaceIndexAnswerDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. REQUEST_MALFORMED: The body is not valid JSON or multipart. MODEL_UNKNOWN: No model of this task has this name. MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        exception?: string;
-                    };
-                };
-            };
-            /** @description UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key`. API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        message?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
-            /** @description QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        error?: string;
-                        code?: string;
-                        requestId?: string;
-                    };
-                };
-            };
+            "4XX": components["responses"]["DeepfaceError"];
+            "5XX": components["responses"]["DeepfaceError"];
         };
     };
     listModels: {
@@ -11402,44 +6249,8 @@ export interface operations {
                     "application/json": components["schemas"]["ModelsResponseDto"];
                 };
             };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     live: {
@@ -11460,15 +6271,8 @@ export interface operations {
                     "application/json": components["schemas"]["LiveResponseDto"];
                 };
             };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     ready: {
@@ -11489,26 +6293,8 @@ export interface operations {
                     "application/json": components["schemas"]["ReadyResponseDto"];
                 };
             };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     getStatus: {
@@ -11529,55 +6315,8 @@ export interface operations {
                     "application/json": components["schemas"]["StatusResponseDto"];
                 };
             };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     listAdminModels: {
@@ -11598,55 +6337,8 @@ export interface operations {
                     "application/json": components["schemas"]["ModelsResponseDto"];
                 };
             };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     loadModel: {
@@ -11655,7 +6347,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description Name of a model with a card */
-                name: string;
+                name: components["parameters"]["name"];
             };
             cookie?: never;
         };
@@ -11674,109 +6366,8 @@ export interface operations {
                     "application/json": components["schemas"]["ModelResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. MODEL_UNKNOWN: No model of this task has this name. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_LOAD_FAILED: The requested model cannot be loaded; `details.reason` has the code. All models that were loaded still are */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MEMORY_BUDGET_EXCEEDED: Loading the model would exceed the memory budget; this also ends a boot */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     warmModel: {
@@ -11785,7 +6376,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description Name of a model with a card */
-                name: string;
+                name: components["parameters"]["name"];
             };
             cookie?: never;
         };
@@ -11800,73 +6391,8 @@ export interface operations {
                     "application/json": components["schemas"]["ModelResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     unloadModel: {
@@ -11875,7 +6401,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description Name of a model with a card */
-                name: string;
+                name: components["parameters"]["name"];
             };
             cookie?: never;
         };
@@ -11890,82 +6416,8 @@ export interface operations {
                     "application/json": components["schemas"]["ModelResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. MODEL_UNKNOWN: No model of this task has this name */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. MODEL_IN_USE: On unload: the model is the default of its task, or another loaded model needs it */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MEMORY_BUDGET_EXCEEDED: Loading the model would exceed the memory budget; this also ends a boot */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     swapModel: {
@@ -11974,7 +6426,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description Name of a model with a card */
-                name: string;
+                name: components["parameters"]["name"];
             };
             cookie?: never;
         };
@@ -11993,118 +6445,8 @@ export interface operations {
                     "application/json": components["schemas"]["ModelResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one. MODEL_UNKNOWN: No model of this task has this name. REQUEST_MALFORMED: The body is not valid JSON or multipart */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TIMEOUT: The body arrives too slowly: less than 8 KiB/s over ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_NOT_LOADED: The model is known but not loaded; requests never load models. MODEL_IN_USE: On unload: the model is the default of its task, or another loaded model needs it */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description REQUEST_TOO_LARGE: The body exceeds the limit on bytes or on the number of images */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description CONTENT_TYPE_UNSUPPORTED: The body is neither JSON nor multipart/form-data, or it is compressed */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MODEL_LOAD_FAILED: The requested model cannot be loaded; `details.reason` has the code. All models that were loaded still are */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After. CALLER_QUEUE_FULL: The caller's share of the queue is full, or the image cannot be answered before its deadline; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse`. NOT_READY: The service is starting or shutting down. QUEUE_FULL: The queue is full or too long to answer the image before its deadline, or the service holds the maximum of request bytes; see Retry-After */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description MEMORY_BUDGET_EXCEEDED: Loading the model would exceed the memory budget; this also ends a boot */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     purgeCache: {
@@ -12125,55 +6467,8 @@ export interface operations {
                     "application/json": components["schemas"]["PurgeResponseDto"];
                 };
             };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     purgeImage: {
@@ -12197,64 +6492,8 @@ export interface operations {
                     "application/json": components["schemas"]["PurgeResponseDto"];
                 };
             };
-            /** @description PARAMETER_INVALID: A parameter is unknown, out of range or of the wrong type; `details.fields` names each one */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which. ADMIN_DISABLED: Admin routes are off: neither ADMIN_KEY nor FACE_API_KEYS_FILE is set */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUDIT_FAILED: The audit stream cannot be written, and FACE_AUDIT_ON_FAILURE is `refuse` */
-            503: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
     scrapeMetrics: {
@@ -12272,47 +6511,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP likeness_images_total Images processed; `outcome` is `ok` or the error code
+                     *     # TYPE likeness_images_total counter
+                     *     likeness_images_total{task="represent",outcome="ok"} 1042
+                     *     likeness_images_total{task="represent",outcome="IMAGE_CORRUPT"} 3
+                     */
                     "text/plain": string;
                 };
             };
-            /** @description API_KEY_EXPIRED: The key has expired; `details` has its `expiresAt`. UNAUTHORIZED: The route needs a key, and the request has no valid one in `Authorization: Bearer` or `x-api-key` */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description FORBIDDEN: The key lacks a scope of the route, or is not allowed to use the gallery, thresholds or distances; `details` names which */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description AUTH_ATTEMPTS_EXCEEDED: The address sent too many invalid keys; see Retry-After */
-            429: {
-                headers: {
-                    /** @description Seconds */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
-            /** @description INTERNAL_ERROR: An unexpected error occurred; the cause is logged, never sent */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorEnvelopeDto"];
-                };
-            };
+            "4XX": components["responses"]["Error"];
+            "5XX": components["responses"]["Error"];
         };
     };
 }
