@@ -74,6 +74,7 @@ describe('links between documents', () => {
     'docs/benchmarks.md',
     'docs/cli.md',
     'docs/compatibility.md',
+    'docs/deployment.md',
     'docs/operations.md',
     'docs/security.md',
     'models/LICENSES.md',
