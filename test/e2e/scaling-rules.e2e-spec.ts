@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadAll } from 'js-yaml';
-import { loadAppConfig } from '../../src/server/config/load-app-config';
 import { METRICS } from '../../src/server/metrics/metrics';
+import { kustomize, readManifests } from '../support/kustomize';
 import { parseMetrics, type Sample } from '../support/parse-metrics';
 import { rootDir } from '../support/paths';
 import { readPromql } from '../support/promql';
@@ -11,16 +10,14 @@ import { type RunningService, startService } from '../support/start-service';
 /** Labels that Prometheus adds to what it scrapes. */
 const TARGET_LABELS = ['job', 'namespace'];
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-const manifests = (file: string): any[] =>
-  loadAll(readFileSync(join(rootDir, 'deploy', 'kubernetes', file), 'utf8'));
-
-const [deployment, balancer] = manifests('likeness.yaml');
-const [scaledObject] = manifests('keda.yaml');
-const [{ externalRules }] = manifests('prometheus-adapter.yaml') as {
+const folder = join(rootDir, 'deploy', 'kubernetes');
+const [scaledObject] = readManifests(join(folder, 'components', 'keda', 'scaled-object.yaml'));
+const adapter = join(folder, 'components', 'prometheus-adapter');
+const [{ externalRules }] = readManifests(join(adapter, 'rules.yaml')) as unknown as {
   externalRules: { seriesQuery: string; metricsQuery: string; name: { as: string } }[];
 }[];
-const [autoscaler] = manifests('autoscaler.yaml');
+const [autoscaler] = readManifests(join(adapter, 'autoscaler.yaml'));
+const deployment = kustomize(join(folder, 'overlays', 'replicas')).find(({ kind }) => kind === 'Deployment')!;
 
 /** As the adapter fills it in for the autoscaler. */
 function ruleExpression({ seriesQuery, metricsQuery }: (typeof externalRules)[number]): string {
@@ -32,13 +29,13 @@ function ruleExpression({ seriesQuery, metricsQuery }: (typeof externalRules)[nu
 const SCALING: [string, string][] = [
   ...scaledObject.spec.triggers.map(
     (trigger: { name: string; metadata: { query: string } }): [string, string] => [
-      `keda.yaml, ${trigger.name}`,
+      `scaled-object.yaml, ${trigger.name}`,
       trigger.metadata.query,
     ],
   ),
   ...externalRules.flatMap((rule): [string, string][] => [
-    [`prometheus-adapter.yaml, ${rule.name.as}`, ruleExpression(rule)],
-    [`prometheus-adapter.yaml, series of ${rule.name.as}`, rule.seriesQuery],
+    [`rules.yaml, ${rule.name.as}`, ruleExpression(rule)],
+    [`rules.yaml, series of ${rule.name.as}`, rule.seriesQuery],
   ]),
 ];
 
@@ -89,26 +86,6 @@ describe('rules by which replicas are scaled', () => {
     expect(asked).toEqual(externalRules.map(({ name }) => name.as));
     const { name } = deployment.metadata;
     expect([scaledObject, autoscaler].map(({ spec }) => spec.scaleTargetRef.name)).toEqual([name, name]);
-    expect(balancer.spec.selector).toEqual(deployment.spec.template.metadata.labels);
-  });
-
-  it('scale a deployment whose settings the service takes, and which has the time to end', async () => {
-    const { terminationGracePeriodSeconds, containers } = deployment.spec.template.spec;
-    const [{ env, ports, startupProbe, readinessProbe, livenessProbe }] = containers;
-    const config = loadAppConfig(
-      Object.fromEntries(env.map((entry: { name: string; value: string }) => [entry.name, entry.value])),
-    );
-    expect(ports.map(({ containerPort }: { containerPort: number }) => containerPort)).toEqual([
-      config.port,
-      config.healthPort,
-    ]);
-    const neededMs = config.shutdownDelayMs + config.face.requestTimeoutMs;
-    expect(terminationGracePeriodSeconds * 1000).toBeGreaterThan(neededMs);
-    // The probe notices before the service stops serving.
-    const { periodSeconds, failureThreshold } = readinessProbe;
-    expect(periodSeconds * failureThreshold * 1000).toBeLessThan(config.shutdownDelayMs);
-    for (const { httpGet } of [startupProbe, readinessProbe, livenessProbe])
-      expect((await fetch(service.url + httpGet.path)).status).toBe(200);
   });
 });
 
