@@ -2779,7 +2779,7 @@ export interface components {
         };
         DeepfaceVerifyDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
+             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -2789,12 +2789,12 @@ export interface components {
              * @enum {string}
              */
             distance_metric?: "cosine" | "euclidean" | "euclidean_l2" | "angular";
-            /** @description Maximum distance of a match, inclusive; 0 is allowed. Default: DeepFace's threshold for model and metric */
+            /** @description Maximum distance of a match, inclusive; 0 is allowed; rejected with a model_name that is not loaded. Default: DeepFace's threshold for model and metric, otherwise that of the card */
             threshold?: number;
         };
         DeepfaceOptionsDto: {
             /**
-             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service
+             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service. It also answers for names of DeepFace that are not loaded
              * @example rfb-320
              */
             detector_backend?: string;
@@ -2930,7 +2930,7 @@ export interface components {
         };
         DeepfaceRepresentDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
+             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. Names that are not loaded are rejected
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -2998,7 +2998,7 @@ export interface components {
         };
         DeepfaceAnalyzeDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description Attributes to estimate, as a list or text such as "[age, gender]". Default: all attributes that have a loaded model
+             * @description Attributes to estimate, as a list or text such as "[age, gender]". Default: all four. Those without a loaded model are left out, and x-likeness-omitted names them
              * @example [
              *       "age",
              *       "gender"
@@ -3008,7 +3008,7 @@ export interface components {
         };
         DeepfaceRegisterDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
+             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -3099,7 +3099,7 @@ export interface components {
         };
         DeepfaceSearchDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
+             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -3141,7 +3141,7 @@ export interface components {
         };
         DeepfaceIndexDto: {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service
+             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -3600,7 +3600,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description Error. `error.code` is one of the codes above, or one of every operation */
+        /** @description Error */
         Error: {
             headers: {
                 /** @description Seconds until a repetition can succeed; with status 429 and 503 */
@@ -3622,7 +3622,7 @@ export interface components {
         };
     };
     parameters: {
-        /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+        /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
         "x-likeness-min-revision": number;
         /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
         galleryId: string;
@@ -4874,7 +4874,7 @@ export interface operations {
                 cursor?: components["parameters"]["cursor"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -4901,7 +4901,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -4937,7 +4937,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -4970,7 +4970,7 @@ export interface operations {
                 receipt?: components["parameters"]["receipt"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5009,7 +5009,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5050,7 +5050,7 @@ export interface operations {
                 filter?: string;
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5080,7 +5080,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5112,7 +5112,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5173,7 +5173,7 @@ export interface operations {
                 receipt?: components["parameters"]["receipt"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5214,7 +5214,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5261,7 +5261,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5293,7 +5293,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5334,7 +5334,7 @@ export interface operations {
                 cursor?: components["parameters"]["cursor"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5366,7 +5366,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
                 /** @description Makes the request safe to repeat: with the same key, references are not added twice */
                 "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
@@ -5427,7 +5427,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
                 /** @description Makes the request safe to repeat: with the same key, references are not added twice */
                 "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
@@ -5499,7 +5499,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5536,7 +5536,7 @@ export interface operations {
                 receipt?: components["parameters"]["receipt"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5579,7 +5579,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5625,7 +5625,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5669,7 +5669,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5718,7 +5718,7 @@ export interface operations {
                 format?: "jsonl" | "binary";
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5749,7 +5749,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5781,7 +5781,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5934,7 +5934,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -6113,7 +6113,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -6159,7 +6159,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;

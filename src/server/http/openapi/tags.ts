@@ -24,6 +24,6 @@ export const TAGS = [
   {
     name: DEEPFACE_TAG,
     description:
-      "The REST API of DeepFace, for existing clients, with DeepFace's fields, answers and errors.",
+      "The REST API of DeepFace, for existing clients, with DeepFace's fields, answers and errors. The header `x-likeness-substitute` names the models that answered in place of those asked for.",
   },
 ] as const;
