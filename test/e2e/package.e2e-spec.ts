@@ -209,9 +209,9 @@ describe('the npm package', () => {
     }
   });
 
-  it.each(['nodenext', 'esm'])('resolves with its types in a project of the kind %s', async (kind) => {
+  it('resolves with its types under nodenext, in CommonJS and in ES modules', async () => {
     // That of node10 is compiled for all other tests.
-    await compile(kind);
+    await compile('nodenext');
   });
 
   it('is imported by CommonJS and ES modules', async () => {
@@ -260,8 +260,9 @@ describe('the npm package', () => {
   it('verifies on the command line as README prints it', async () => {
     await writePhotos();
     const { stdout, stderr } = await shell(step('verify'), { HOME: home, ...NPM_SETTINGS });
-    expect(stdout).toMatch(/similarity 0\.\d+/);
-    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^verified\n/);
+    // Progress is no warning: a slow machine gets it.
+    expect(stderr).not.toMatch(/warn|notice|error|deprecat|not prepared/i);
     const answer = readme.answers.get('verify');
     if (answer != null) expect(stdout).toBe(answer);
   });
@@ -365,7 +366,7 @@ describe('the npm package', () => {
     } finally {
       expect(await service.stop()).toBe(0);
     }
-  });
+  }, 300_000);
 
   function versionOf(name: string): string {
     const path = join(app, 'node_modules', '@nestjs', name, 'package.json');
