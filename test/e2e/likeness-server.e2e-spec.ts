@@ -286,7 +286,9 @@ describe('a built host app with the models', () => {
       loads: number[];
       origins: (string | null)[];
     };
-    expect(seen).toEqual({ isSame: true, workers: 1, answers: [200, 200, 404], crossSite: 403 });
+    // The import of the package alone must not load the server.
+    const expected = { isLight: true, isSame: true, workers: 1 };
+    expect(seen).toEqual({ ...expected, answers: [200, 200, 404], crossSite: 403 });
     expect(new Set(loads)).toEqual(new Set([1]));
     // Nest answers preflight requests on Fastify before any middleware.
     const preflight = platform === 'fastify' ? 'https://app.example.com' : null;

@@ -9,7 +9,9 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { createRequire } from 'node:module';
 
-const { FaceModel, LikenessServerModule } = createRequire(import.meta.url)('../../dist/index.js');
+const require = createRequire(import.meta.url);
+const { FaceModel, LikenessServerModule } = require('../../dist/index.js');
+const isLight = !Object.keys(require.cache).some((path) => path.includes('swagger'));
 
 class Badges {
   constructor(model) {
@@ -47,6 +49,7 @@ const model = app.get(FaceModel);
 const { workers } = await model.status();
 process.stdout.write(
   `${JSON.stringify({
+    isLight,
     isSame: app.get(Badges).model === model,
     loads: models.filter(({ state }) => state === 'loaded').map(({ loads }) => loads),
     workers: workers.length,
