@@ -1,3 +1,4 @@
+import type { EnrollOptions, IdentifyOptions, VerifySubjectOptions } from '../../src/client';
 import { createApp, type TestApp } from '../support/create-app';
 
 const photo = (name: string) => Buffer.from(`a photo: ${name}`);
@@ -13,10 +14,16 @@ const dataUri = (image: Buffer) => `data:image/jpeg;base64,${image.toString('bas
 const CONTRACT = 'fake00000000';
 const ADMIN_KEY = 'a-key-of-the-test-suite';
 
+const GALLERY = '/v1/galleries/{galleryId}';
+const SUBJECT = '/v1/galleries/{galleryId}/subjects/{subjectId}';
+const REFERENCES = '/v1/galleries/{galleryId}/subjects/{subjectId}/references';
+
 describe('galleries over HTTP', () => {
   let service: TestApp;
   let galleryCount = 0;
-  /** Address of a new, empty gallery. */
+  /** Id of a new, empty gallery. */
+  let galleryId: string;
+  /** Address of this gallery. */
   let gallery: string;
 
   beforeAll(async () => {
@@ -31,39 +38,40 @@ describe('galleries over HTTP', () => {
       .addImage(empty, { faces: [] });
   });
   beforeEach(async () => {
-    const id = `gallery-${++galleryCount}`;
-    await service.http.post('/v1/galleries').send({ id }).expect(201);
-    gallery = `/v1/galleries/${id}`;
+    galleryId = `gallery-${++galleryCount}`;
+    await service.likeness.POST('/v1/galleries', { body: { id: galleryId } });
+    gallery = `/v1/galleries/${galleryId}`;
   });
   afterEach(() => jest.restoreAllMocks());
   afterAll(() => service.app.close());
 
   const enroll = (subjectId: string, body: object) =>
     service.http.post(`${gallery}/subjects/${encodeURIComponent(subjectId)}/references`).send(body);
-  const identify = async (image: Buffer, options: object = {}) =>
-    (
-      await service.http
-        .post(`${gallery}/identify`)
-        .send({ probe: dataUri(image), ...options })
-        .expect(200)
-    ).body;
+  /** As {@link enroll}, for what succeeds. */
+  const add = (subjectId: string, image: Buffer, options: EnrollOptions = {}) =>
+    service.likeness.enroll(galleryId, subjectId, image, options);
+  const identify = (image: Buffer, options: IdentifyOptions = {}) =>
+    service.likeness.identify(galleryId, image, options);
+  /** Parameters of a path in the gallery. */
+  const at = (subjectId: string) => ({ path: { galleryId, subjectId } });
   const names = (face: { candidates: { subjectId: string }[] }) =>
     face.candidates.map(({ subjectId }) => subjectId);
   const embeddingOf = async (image: Buffer) => {
-    const { body } = await service.http.post('/v1/represent').send({ image: dataUri(image) });
-    return { embedding: body.faces[0].embedding as number[], contract: body.contract as string };
+    const { faces, contract } = await service.likeness.represent(image);
+    return { embedding: faces[0].embedding, contract };
   };
 
   describe('a gallery', () => {
     it('is made, shown, changed, listed and deleted', async () => {
-      const made = await service.http.post('/v1/galleries').send({
+      const settings = {
         id: 'staff',
         threshold: 0.3,
         targetFmr: 1e-4,
         targetFpir: 0.05,
         metadata: { site: 'berlin' },
-      });
-      expect(made.status).toBe(201);
+      };
+      const made = await service.likeness.POST('/v1/galleries', { body: settings });
+      expect(made.response.status).toBe(201);
       const shown = {
         id: 'staff',
         contract: CONTRACT,
@@ -85,12 +93,14 @@ describe('galleries over HTTP', () => {
         createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
         updatedAt: expect.any(String),
       };
-      expect(made.body).toEqual({ ...shown, requestId: made.headers['x-request-id'] });
+      expect(made.data).toEqual({ ...shown, requestId: made.response.headers.get('x-request-id') });
 
-      const changed = await service.http
-        .patch('/v1/galleries/staff')
-        .send({ threshold: null, targetFmr: null, targetFpir: 0.02, enrollmentGate: 'off' });
-      expect([changed.status, changed.body]).toEqual([
+      const params = { path: { galleryId: 'staff' } };
+      const changed = await service.likeness.PATCH(GALLERY, {
+        params,
+        body: { threshold: null, targetFmr: null, targetFpir: 0.02, enrollmentGate: 'off' },
+      });
+      expect([changed.response.status, changed.data]).toEqual([
         200,
         {
           ...shown,
@@ -101,31 +111,28 @@ describe('galleries over HTTP', () => {
           requestId: expect.any(String),
         },
       ]);
-      expect((await service.http.get('/v1/galleries/staff')).body).toMatchObject({
-        threshold: null,
-        targetFpir: 0.02,
-        capacity: 100_000,
-      });
+      const { data: staff } = await service.likeness.GET(GALLERY, { params });
+      expect(staff).toMatchObject({ threshold: null, targetFpir: 0.02, capacity: 100_000 });
 
       const ids: string[] = [];
-      let cursor: string | null = '';
-      while (cursor != null) {
-        const query: object = cursor === '' ? { limit: 2 } : { limit: 2, cursor };
-        const page = await service.http.get('/v1/galleries').query(query).expect(200);
-        ids.push(...page.body.galleries.map(({ id }: { id: string }) => id));
-        cursor = page.body.nextCursor;
+      for (let cursor: string | null | undefined; cursor !== null;) {
+        const query: { limit: number; cursor?: string } = { limit: 2, cursor };
+        const { data: page } = await service.likeness.GET('/v1/galleries', { params: { query } });
+        ids.push(...page.galleries.map(({ id }) => id));
+        cursor = page.nextCursor;
       }
       expect(ids).toEqual(expect.arrayContaining(['default', 'staff']));
       expect(new Set(ids).size).toBe(ids.length);
 
-      const deleted = await service.http.delete('/v1/galleries/staff');
-      expect([deleted.status, deleted.text]).toEqual([204, '']);
+      const deleted = await service.likeness.DELETE(GALLERY, { params });
+      expect([deleted.response.status, deleted.data]).toEqual([204, undefined]);
       const gone = await service.http.get('/v1/galleries/staff');
       expect([gone.status, gone.body.error.code]).toEqual([404, 'GALLERY_NOT_FOUND']);
     });
 
     it('is there after boot as "default"', async () => {
-      expect((await service.http.get('/v1/galleries/default')).body).toMatchObject({ id: 'default' });
+      const params = { path: { galleryId: 'default' } };
+      expect((await service.likeness.GET(GALLERY, { params })).data).toMatchObject({ id: 'default' });
     });
 
     it('is not made twice', async () => {
@@ -161,11 +168,11 @@ describe('galleries over HTTP', () => {
 
   describe('a subject', () => {
     it('is made and replaced by PUT, changed by PATCH only where it is there', async () => {
-      const path = `${gallery}/subjects/ada%2Flovelace%20%C3%A4`;
-      const missing = await service.http.patch(path).send({ metadata: {} });
-      expect([missing.status, missing.body.error.code]).toEqual([404, 'SUBJECT_NOT_FOUND']);
-      const made = await service.http.put(path).send({ metadata: { floor: 3 } });
-      expect([made.status, made.body]).toEqual([
+      const params = at('ada/lovelace ä');
+      const missing = service.likeness.PATCH(SUBJECT, { params, body: { metadata: {} } });
+      await expect(missing).rejects.toMatchObject({ status: 404, code: 'SUBJECT_NOT_FOUND' });
+      const made = await service.likeness.PUT(SUBJECT, { params, body: { metadata: { floor: 3 } } });
+      expect([made.response.status, made.data]).toEqual([
         201,
         {
           id: 'ada/lovelace ä',
@@ -177,16 +184,16 @@ describe('galleries over HTTP', () => {
           referenceCount: 0,
           createdAt: expect.any(String),
           updatedAt: expect.any(String),
-          requestId: made.headers['x-request-id'],
+          requestId: made.response.headers.get('x-request-id'),
         },
       ]);
-      const replaced = await service.http.put(path).send({});
-      expect([replaced.status, replaced.body.metadata]).toEqual([200, {}]);
-      const patched = await service.http.patch(path).send({ metadata: { floor: 4 } });
-      expect([patched.status, patched.body.metadata]).toEqual([200, { floor: 4 }]);
-      expect((await service.http.get(path)).body.metadata).toEqual({ floor: 4 });
-      await service.http.delete(path).expect(204);
-      await service.http.get(path).expect(404);
+      const replaced = await service.likeness.PUT(SUBJECT, { params, body: {} });
+      expect([replaced.response.status, replaced.data.metadata]).toEqual([200, {}]);
+      const patched = await service.likeness.PATCH(SUBJECT, { params, body: { metadata: { floor: 4 } } });
+      expect([patched.response.status, patched.data.metadata]).toEqual([200, { floor: 4 }]);
+      expect((await service.likeness.GET(SUBJECT, { params })).data.metadata).toEqual({ floor: 4 });
+      expect((await service.likeness.DELETE(SUBJECT, { params })).response.status).toBe(204);
+      await expect(service.likeness.GET(SUBJECT, { params })).rejects.toMatchObject({ status: 404 });
     });
 
     it('is found in a list by its metadata', async () => {
@@ -196,11 +203,12 @@ describe('galleries over HTTP', () => {
         ['c', 'it'],
         ['d', 'law'],
       ]) {
-        await service.http.put(`${gallery}/subjects/${id}`).send({ metadata: { department } }).expect(201);
+        await service.likeness.PUT(SUBJECT, { params: at(id), body: { metadata: { department } } });
       }
-      const list = async (query: object) => {
-        const { body } = await service.http.get(`${gallery}/subjects`).query(query).expect(200);
-        return body.subjects.map(({ id }: { id: string }) => id).sort();
+      const list = async (query: { filter?: string }) => {
+        const params = { path: { galleryId }, query };
+        const { data } = await service.likeness.GET('/v1/galleries/{galleryId}/subjects', { params });
+        return data.subjects.map(({ id }) => id).sort();
       };
       expect(await list({})).toEqual(['a', 'b', 'c', 'd']);
       expect(await list({ filter: '{"department":"it"}' })).toEqual(['a', 'c']);
@@ -255,16 +263,16 @@ describe('galleries over HTTP', () => {
     });
 
     it('gets another id, or is merged', async () => {
-      await enroll('ada', { image: dataUri(alice) }).expect(201);
-      await enroll('lovelace', { image: dataUri(alice2) }).expect(201);
-      const taken = await service.http
-        .post(`${gallery}/subjects/ada/rename`)
-        .send({ newSubjectId: 'lovelace' });
-      expect([taken.status, taken.body.error.code]).toEqual([409, 'SUBJECT_EXISTS']);
-      const merged = await service.http
-        .post(`${gallery}/subjects/ada/rename`)
-        .send({ newSubjectId: 'lovelace', merge: true });
-      expect([merged.status, merged.body]).toEqual([
+      await add('ada', alice);
+      await add('lovelace', alice2);
+      const rename = (body: { newSubjectId: string; merge?: boolean }) =>
+        service.likeness.POST(`${SUBJECT}/rename`, { params: at('ada'), body });
+      await expect(rename({ newSubjectId: 'lovelace' })).rejects.toMatchObject({
+        status: 409,
+        code: 'SUBJECT_EXISTS',
+      });
+      const merged = await rename({ newSubjectId: 'lovelace', merge: true });
+      expect([merged.response.status, merged.data]).toEqual([
         200,
         expect.objectContaining({ id: 'lovelace', referenceCount: 2 }),
       ]);
@@ -348,20 +356,18 @@ describe('galleries over HTTP', () => {
     });
 
     it('keeps embeddings to itself', async () => {
-      const { body } = await enroll('alice', { image: dataUri(alice) });
-      const path = `${gallery}/subjects/alice/references`;
-      const list = await service.http.get(path);
-      const one = await service.http.get(`${path}/${body.reference.id}`);
-      const changed = await service.http.patch(`${path}/${body.reference.id}`).send({ metadata: { a: 1 } });
-      expect(changed.body.metadata).toEqual({ a: 1 });
-      for (const { status, text } of [list, one, changed]) {
-        expect(status).toBe(200);
-        expect(text).not.toContain('embedding');
-      }
-      expect(list.body.references).toHaveLength(1);
-      await service.http.delete(`${path}/${body.reference.id}`).expect(204);
-      await service.http.get(`${path}/${body.reference.id}`).expect(404);
-      expect((await service.http.get(path)).body.references).toEqual([]);
+      const { reference } = await add('alice', alice);
+      const params = { path: { ...at('alice').path, referenceId: reference.id } };
+      const path = '/v1/galleries/{galleryId}/subjects/{subjectId}/references/{referenceId}';
+      const list = await service.likeness.GET(REFERENCES, { params });
+      const one = await service.likeness.GET(path, { params });
+      const changed = await service.likeness.PATCH(path, { params, body: { metadata: { a: 1 } } });
+      expect(changed.data.metadata).toEqual({ a: 1 });
+      for (const { data } of [list, one, changed]) expect(JSON.stringify(data)).not.toContain('embedding');
+      expect(list.data.references).toHaveLength(1);
+      await service.likeness.DELETE(path, { params });
+      await expect(service.likeness.GET(path, { params })).rejects.toMatchObject({ status: 404 });
+      expect((await service.likeness.GET(REFERENCES, { params })).data.references).toEqual([]);
       expect((await identify(alice)).faces[0].unknown).toBe(true);
     });
 
@@ -419,7 +425,7 @@ describe('galleries over HTTP', () => {
         422,
         { code: 'REFERENCE_REJECTED', details: { reasons: ['TOO_DARK'], quality: { brightness: 0.01 } } },
       ]);
-      await enroll('dora', { image: dataUri(dark), enrollmentGate: 'off' }).expect(201);
+      expect((await add('dora', dark, { enrollmentGate: 'off' })).status).toBe('added');
     });
 
     it('adds nothing where a call is repeated with its key', async () => {
@@ -517,22 +523,12 @@ describe('galleries over HTTP', () => {
     });
 
     it('takes files for the items that have no image, in their order', async () => {
-      const { status, body } = await service.http
-        .post(`${gallery}/enroll`)
-        .field(
-          'items',
-          JSON.stringify([
-            { subjectId: 'alice' },
-            { subjectId: 'carol', ...(await embeddingOf(carol)) },
-            { subjectId: 'bob' },
-          ]),
-        )
-        .attach('image', alice, 'a.jpg')
-        .attach('image', bob, 'b.jpg');
-      expect([status, body.results]).toMatchObject([
-        201,
-        [{ status: 'added' }, { status: 'added' }, { status: 'added' }],
+      const { results } = await service.likeness.enrollItems(galleryId, [
+        { subjectId: 'alice', image: alice },
+        { subjectId: 'carol', ...(await embeddingOf(carol)) },
+        { subjectId: 'bob', image: bob },
       ]);
+      expect(results).toMatchObject([{ status: 'added' }, { status: 'added' }, { status: 'added' }]);
       expect(names((await identify(bob)).faces[0])).toEqual(['bob']);
     });
 
@@ -577,9 +573,10 @@ describe('galleries over HTTP', () => {
 
   describe('identification', () => {
     beforeEach(async () => {
-      await service.http.put(`${gallery}/subjects/alice`).send({ metadata: { department: 'it' } });
-      await enroll('alice', { image: [dataUri(alice), dataUri(alice2)] }).expect(201);
-      await enroll('bob', { image: dataUri(bob) }).expect(201);
+      const body = { metadata: { department: 'it' } };
+      await service.likeness.PUT(SUBJECT, { params: at('alice'), body });
+      await service.likeness.enroll(galleryId, 'alice', [alice, alice2]);
+      await add('bob', bob);
     });
 
     it('names every face of a photo, and says who is unknown', async () => {
@@ -619,7 +616,7 @@ describe('galleries over HTTP', () => {
     });
 
     it('takes the threshold from a rate and the number of subjects: of the call, else of the gallery', async () => {
-      const applied = async (options: object = {}) => {
+      const applied = async (options: IdentifyOptions = {}) => {
         const { threshold, targetFpir } = await identify(alice, options);
         return [Math.round(threshold * 1e4) / 1e4, targetFpir];
       };
@@ -636,13 +633,8 @@ describe('galleries over HTTP', () => {
     });
 
     it('compares with one subject by a rate, with a margin for review', async () => {
-      const verify = async (options: object) =>
-        (
-          await service.http
-            .post(`${gallery}/subjects/alice/verify`)
-            .send({ probe: dataUri(alice), ...options })
-            .expect(200)
-        ).body;
+      const verify = (options: VerifySubjectOptions) =>
+        service.likeness.verifySubject(galleryId, 'alice', alice, options);
       expect(await verify({ targetFmr: 1e-3 })).toMatchObject({
         threshold: expect.closeTo(0.6, 9),
         targetFmr: 1e-3,
@@ -725,9 +717,11 @@ describe('galleries over HTTP', () => {
     it('compares each probe with each reference', async () => {
       const { embedding: a, contract } = await embeddingOf(alice);
       const { embedding: b } = await embeddingOf(bob);
-      const { status, body, headers } = await compare({ probes: [a, b], references: [a, b, a], contract });
+      const { data, response } = await service.likeness.POST('/v1/distances', {
+        body: { probes: [a, b], references: [a, b, a], contract },
+      });
       const far = expect.closeTo(1, 0);
-      expect([status, body]).toEqual([
+      expect([response.status, data]).toEqual([
         200,
         {
           distances: [
@@ -741,7 +735,7 @@ describe('galleries over HTTP', () => {
           metric: 'cosine',
           embedder: 'fake-embedder',
           contract,
-          requestId: headers['x-request-id'],
+          requestId: response.headers.get('x-request-id'),
         },
       ]);
       const doubled = a.map((value) => 2 * value);
