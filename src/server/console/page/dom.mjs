@@ -44,7 +44,7 @@ export function facts(rows) {
   );
 }
 
-/** A table that scrolls sideways on narrow screens. Cells that are numbers are aligned to the right. */
+/** A table that scrolls sideways on narrow screens. Digits of numbers are of one width. */
 export function table(caption, heads, rows) {
   const cell = (value, index) =>
     index === 0

@@ -9,13 +9,9 @@ export function problemText(error) {
   return text ?? message;
 }
 
-/**
- * An error as a box that screen readers announce.
- *
- * @param options.where - name of the photo that it is about.
- */
-export function problemBox(error, { where } = {}) {
-  const text = [where, problemText(error)].filter(Boolean).join(': ');
+/** An error as a box that screen readers announce. */
+export function problemBox(error) {
+  const text = problemText(error);
   const reference = [error.code, error.requestId && S.errors.request(error.requestId)].filter(Boolean);
   announce(text);
   return h(

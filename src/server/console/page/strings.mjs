@@ -61,8 +61,7 @@ export const S = {
   footer: {
     docs: 'API documentation',
     health: 'Health',
-    privacy:
-      'Photos go to this service only. Verification and identification store nothing; enrollment stores face embeddings.',
+    privacy: 'Photos are sent to this service and nowhere else.',
   },
 
   key: {

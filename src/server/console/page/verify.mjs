@@ -1,4 +1,4 @@
-import { ApiError, call, formOf } from './api.mjs';
+import { call, formOf } from './api.mjs';
 import { announce, facts, fill, h, newId } from './dom.mjs';
 import { problemBox, problemText } from './problem.mjs';
 import { faceFacts, keepFace, photoInput } from './photo.mjs';
@@ -74,9 +74,8 @@ export function verifyPage({ features, models }) {
   }
 
   function showError(error) {
-    const side = error instanceof ApiError ? sides[error.details.field] : undefined;
-    side?.input.say(problemText(error));
-    fill(result, problemBox(error, { where: side && SIDES[error.details.field] }));
+    sides[error.details?.field]?.input.say(problemText(error));
+    fill(result, problemBox(error));
   }
 
   return {
