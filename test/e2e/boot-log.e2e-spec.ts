@@ -12,18 +12,18 @@ async function bootOnTerminal(env: NodeJS.ProcessEnv): Promise<string> {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   let shown = '';
-  const ready = new Promise<void>((resolve) => {
+  const ready = new Promise<string>((resolve) => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       shown += text;
-      if (/health\/ready\s+$/.test(shown)) resolve();
+      if (/health\/ready\s+$/.test(shown)) resolve(shown);
     });
   });
-  const ended = once(child, 'exit');
-  await Promise.race([ready, ended]);
+  const ended = once(child, 'exit').then(() => shown);
+  const text = await Promise.race([ready, ended]);
   // Ctrl+C reaches the service through its terminal.
   child.stdin.write('\x03');
   await ended;
-  return shown;
+  return text;
 }
 
 describe('the log of a boot on a terminal', () => {
