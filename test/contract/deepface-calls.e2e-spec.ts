@@ -63,4 +63,21 @@ describe('the calls of DeepFace', () => {
     ]);
     expect((await wire.json('/build/index', {})).status).toBe(200);
   });
+
+  it('measure by euclidean_l2 where the embedder has no threshold for euclidean', async () => {
+    const [one, other] = [dataUri(photos.person), dataUri(photos.stranger)];
+    const metric = { distance_metric: 'euclidean' };
+    const answer = await wire.json('/verify', { img1: one, img2: other, ...metric });
+    expect(ok(answer)).toMatchObject({ verified: false, similarity_metric: 'euclidean_l2' });
+    expect(answer.headers.get('x-likeness-substitute')).toBe(
+      'distance_metric;requested="euclidean";used="euclidean_l2"',
+    );
+    const own = await wire.json('/verify', { img1: one, img2: other, ...metric, threshold: 1 });
+    expect(ok(own)).toMatchObject({ similarity_metric: 'euclidean', threshold: 1 });
+    for (const similarity_search of [false, true]) {
+      const { results } = ok(await wire.json('/search', { img: other, ...metric, similarity_search }));
+      expect(results[0][0]).toMatchObject({ distance_metric: 'euclidean_l2', distance: 0 });
+      expect(results[0][0].threshold).toBe(answer.body.threshold);
+    }
+  });
 });
