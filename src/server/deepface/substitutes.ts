@@ -6,7 +6,7 @@ import type { Action, NamedDetector, NamedEmbedder } from './model-names';
  */
 
 /** Response header: fields of the request that something else answered, with what was requested and what was used. */
-const SUBSTITUTE_HEADER = 'x-likeness-substitute';
+export const SUBSTITUTE_HEADER = 'x-likeness-substitute';
 /** Response header: actions of /analyze that have no loaded model and are therefore left out. */
 export const OMITTED_HEADER = 'x-likeness-omitted';
 /** Response header of /represent: card of the embedder, which DeepFace's body does not name. */
