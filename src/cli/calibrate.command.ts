@@ -42,6 +42,7 @@ interface CountedSet extends CalibrationSet {
 export function addCalibrateCommand(program: Command): void {
   program
     .command('calibrate')
+    .summary('Measure error rates on your own photos')
     .description(
       'Calibrate an embedder on your own photos: measure the similarity of different people, from which thresholds for an error rate follow.',
     )

@@ -17,6 +17,7 @@ const LABELS: Record<Check['state'], string> = { ok: 'ok', warning: 'WARNING', f
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
+    .summary('Check the environment of the service')
     .description(
       'Check the environment of `serve`: runtime, models, memory, folders, keys, exposure and gallery store. Changes nothing and prints no secrets. The exit code is 1 if a check fails.',
     )

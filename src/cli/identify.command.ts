@@ -18,6 +18,7 @@ const NOBODY_KNOWN = 1;
 export function addIdentifyCommand(program: Command): void {
   const command = program
     .command('identify')
+    .summary('Find the people in a photo in a gallery of a running service')
     .description(
       'Identify the people in a photo against a gallery of a running service. Exit codes: 0 at least one is known, 1 nobody is known, 2 error.',
     )

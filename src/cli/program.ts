@@ -33,7 +33,8 @@ export function createProgram(): Command {
       `
 Exit codes:
   0  success
-  1  the answer is no: verify does not verify, identify knows nobody, a check of models, audit, receipt or doctor fails
+  1  the answer is no: verify does not verify, identify knows nobody, a check of models, audit, receipt or doctor
+     fails, or serve cannot start
   2  error
 
 Settings are read from the FACE_ environment variables of the service. "likeness help <command>" shows examples.`,

@@ -4,6 +4,7 @@ import { examples, integer } from './options';
 export function addServeCommand(program: Command): void {
   program
     .command('serve')
+    .summary('Start the HTTP service')
     .description(
       'Start the HTTP service. It ends with exit code 0 on SIGTERM or Ctrl+C, 1 if it cannot start.',
     )

@@ -91,7 +91,7 @@ describe(verifyPairs.name, () => {
       'half,photos/ada.jpg,,,,,,,,IMAGE_MISSING,reference',
       '',
     ]);
-    expect(stderr).toMatch(/5 pairs: 1 verified, 1 not verified, 3 errors\n$/);
+    expect(stderr).toMatch(/5 pairs: 1 verified, 1 not verified, 3 with errors\n$/);
     expect(process.exitCode).toBe(2);
     expect(requests.key).toBe('Bearer k');
     expect(requests.bodies[0]).toContain('name="metric"');
@@ -122,7 +122,7 @@ describe(verifyPairs.name, () => {
   it('exits with 0 where every pair was compared, and keeps as many requests in progress as it may', async () => {
     const row = 'photos/ada.jpg,photos/stranger.jpg\n';
     await run(`probe,reference\n${row.repeat(40)}`, 'csv', 4);
-    expect(stderr).toMatch(/40 pairs: 0 verified, 40 not verified, 0 errors\n$/);
+    expect(stderr).toMatch(/40 pairs: 0 verified, 40 not verified, 0 with errors\n$/);
     expect([requests.bodies.length, process.exitCode]).toEqual([40, undefined]);
     expect(requests.most).toBeLessThanOrEqual(4);
   });

@@ -80,7 +80,7 @@ export async function verifyPairs(
   }
   const { verified, notVerified, errors } = counts;
   process.stderr.write(
-    `${verified + notVerified + errors} pairs: ${verified} verified, ${notVerified} not verified, ${errors} errors\n`,
+    `${verified + notVerified + errors} pairs: ${verified} verified, ${notVerified} not verified, ${errors} with errors\n`,
   );
   if (errors > 0) process.exitCode = EXIT_ERROR;
 }

@@ -32,6 +32,7 @@ const NOT_VERIFIED = 1;
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
+    .summary('Compare two photos, or the pairs of a CSV file')
     .usage('[options] <probe> <reference>\n       likeness verify [options] --pairs <pairs.csv>')
     .description(
       'Verify whether two photos show the same person. Exit codes: 0 verified, 1 not verified, 2 error. With --pairs: 0 all pairs were compared, 2 some have errors.',

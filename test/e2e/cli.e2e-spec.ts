@@ -214,7 +214,7 @@ describe('likeness', () => {
       Object.values(result?.timings ?? {}).map(({ cache }) => cache),
     );
     expect(sources.filter((source) => source === 'miss')).toHaveLength(2);
-    expect(stderr).toMatch(/3 pairs: 1 verified, 1 not verified, 1 errors\n$/);
+    expect(stderr).toMatch(/3 pairs: 1 verified, 1 not verified, 1 with errors\n$/);
     expect(code).toBe(2);
   });
 
