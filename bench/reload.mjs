@@ -24,7 +24,10 @@ export default async function reload(log) {
     writeVggFace(folder);
     const embedders = [
       ['mobilefacenet-512, the default, 5 MB', await verifyModels()],
-      ['VGG-Face size, 580 MB', await verifyModels({ modelDirs: [folder], cacheDir: folder, embedder: VGG_FACE })],
+      [
+        'VGG-Face size, 580 MB',
+        await verifyModels({ modelDirs: [folder], cacheDir: folder, embedder: VGG_FACE }),
+      ],
     ];
     const times = new Map();
     for (const [embedder, models] of embedders) {

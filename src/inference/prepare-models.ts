@@ -46,10 +46,7 @@ export async function prepareInChild({
     try {
       if (obstacle != null) throw new Error(obstacle);
       if (child == null || hasEnded(child)) child = forkWorker(workerFile);
-      results.set(
-        card.name,
-        await ask(child, { type: 'prepare', model: { card, path }, cacheDir }, limitMs),
-      );
+      results.set(card.name, await ask(child, { type: 'prepare', model: { card, path }, cacheDir }, limitMs));
     } catch (error) {
       results.set(card.name, { name: card.name, reason: (error as Error).message });
       // The next model gets a process that works.

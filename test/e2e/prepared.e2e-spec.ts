@@ -396,7 +396,9 @@ describe('models that cannot be prepared', () => {
     const onProgress = jest.fn();
     const [prepared] = await prepare([embedder], to, { onProgress });
     expect(prepared.name).toBe('mobilefacenet-512');
-    expect(reasonOf(prepared)).toMatch(/^the cache folder cannot be written \(ENOTDIR\)\. Set FACE_CACHE_DIR/);
+    expect(reasonOf(prepared)).toMatch(
+      /^the cache folder cannot be written \(ENOTDIR\)\. Set FACE_CACHE_DIR/,
+    );
     expect(reasonOf(prepared)).not.toContain(to);
     expect(onProgress.mock.calls).toEqual([[{ model: 'mobilefacenet-512', done: 1, total: 1 }]]);
     const { worker, loaded } = await Worker.start([embedder]);

@@ -53,7 +53,8 @@ async function checkModelDir(dir: string, isFirst: boolean): Promise<Check> {
 
 async function checkCacheDir(dir: string | null): Promise<Check> {
   const name = 'cache folder';
-  const advice = 'Set FACE_CACHE_DIR to a folder that the service user can write, or FACE_PREPARE_MODELS=off.';
+  const advice =
+    'Set FACE_CACHE_DIR to a folder that the service user can write, or FACE_PREPARE_MODELS=off.';
   const effect = 'new models are not prepared, and workers do not share weights';
   if (dir == null) return warning(name, `The user has no home folder for a cache: ${effect}.`, advice);
   const shown = `The folder ${dir}`;

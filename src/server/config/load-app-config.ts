@@ -115,8 +115,7 @@ function faceConfig(env: NodeJS.ProcessEnv, features: Features): AppConfig['face
     attributes: ATTRIBUTES.filter((name) => features.has(name === 'expression' ? name : 'attributes')),
     attackModels: readList(env, 'FACE_PRESENTATION_ATTACK_MODELS'),
     presentationAttack: readChoice(env, 'FACE_PRESENTATION_ATTACK'),
-    modelDirs:
-      env.FACE_MODEL_DIRS == null ? defaultModelDirs(cacheDir) : readList(env, 'FACE_MODEL_DIRS'),
+    modelDirs: env.FACE_MODEL_DIRS == null ? defaultModelDirs(cacheDir) : readList(env, 'FACE_MODEL_DIRS'),
     cacheDir,
     prepareModels: readChoice(env, 'FACE_PREPARE_MODELS') === 'on',
     idleTtlsMs: readDurations(env, 'FACE_IDLE_TTLS'),
