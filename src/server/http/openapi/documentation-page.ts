@@ -11,18 +11,24 @@ const ICON =
   );
 
 /**
- * Swagger UI without its top bar, in which nothing can be chosen. Of an error, which the description of its operation
- * lists by code, it shows one line: the body is the same everywhere.
+ * Swagger UI without its top bar, in which nothing can be chosen. Only the first response of an operation shows its body:
+ * others have the same one, none, or that of errors, which the description of the document has once.
  */
 const CSS = `
-.swagger-ui .topbar { display: none }
+.swagger-ui .topbar, .swagger-ui .response-col_links, .swagger-ui .response .headers-wrapper,
+.swagger-ui .response-control-media-type__accept-message, .swagger-ui .response-control-media-type__title,
+.swagger-ui .response ~ .response .response-controls, .swagger-ui .response ~ .response .model-example { display: none }
 .swagger-ui .info { margin: 24px 0 }
-.swagger-ui .info .title small { background: #495057 }
 .swagger-ui .scheme-container { padding: 12px 0; box-shadow: none }
+.swagger-ui .info code, .swagger-ui .renderedMarkdown code, .swagger-ui .opblock-description code {
+  padding: 1px 4px; background: rgba(0, 0, 0, .05); color: #343a40; font-size: 12px; font-weight: 400 }
 .swagger-ui .opblock .opblock-section-header { min-height: 40px; padding: 4px 20px }
-.swagger-ui .opblock-body pre.microlight, .swagger-ui .highlight-code > .microlight { max-height: 260px }
-.swagger-ui .response[data-code$='XX'] .response-controls,
-.swagger-ui .response[data-code$='XX'] .model-example { display: none }
+.swagger-ui .opblock-description-wrapper { padding: 10px 20px }
+.swagger-ui .opblock-description-wrapper p { margin: 0 0 8px }
+.swagger-ui .parameters-container, .swagger-ui .opblock-section-request-body .opblock-description-wrapper { padding-bottom: 4px }
+.swagger-ui table tbody tr td { padding-top: 6px }
+.swagger-ui .responses-inner { padding: 8px 20px }
+.swagger-ui .highlight-code > .microlight { max-height: 200px }
 `;
 
 /** Serves the OpenAPI document at /openapi.json, and Swagger UI with it at /docs. */

@@ -59,7 +59,7 @@ const jsonOf = (dto: { name: string; prototype: unknown }) => ({
 /** `components.responses` of the document. */
 export const ERROR_RESPONSES = {
   Error: {
-    description: 'Error. `error.code` is one of the codes above, or one of every operation',
+    description: 'Error',
     headers: {
       'Retry-After': {
         schema: { type: 'integer' as const },
@@ -99,7 +99,7 @@ export function errorOverview(): string {
   );
   const common = COMMON_ERRORS.map((code) => `\`${code}\``).join(', ');
   return [
-    'Errors have a stable `code`, and each operation lists its own. Every operation except health can also return ' +
+    'The body of an error is `{ "error": { "code", "message", "details" }, "requestId" }` with a stable `code`. Each operation lists its own codes. Every operation except health can also return ' +
       `${common}.`,
     '<details><summary>All error codes</summary>\n\n| code | status | description |\n| --- | --- | --- |\n' +
       codes

@@ -32,6 +32,7 @@ export function createOpenApiDocument(app: INestApplication): OpenAPIObject {
     addErrorDocs(operation);
     addKeyDocs(operation, path);
     addRevisionDocs(operation);
+    operation.parameters?.sort((a, b) => placeOf(a) - placeOf(b));
     if (changesMuch(operation, method, path)) removeExamples(operation);
   }
   const used = new Set(operationsOf(document).flatMap(([, , { tags = [] }]) => tags));
@@ -53,7 +54,7 @@ function documentSettings() {
     .setTitle('Likeness')
     .setDescription(
       [
-        'Face verification and identification. Images are sent as files, base64 or data URIs. Coordinates are pixels of the upright image (EXIF applied), origin top-left. Every response has the header `x-request-id`, responses about images also have `Server-Timing`.',
+        'Face verification and identification. Images are sent as files, base64 or data URIs. Coordinates are pixels of the upright image (EXIF applied), origin top-left. Every response has the header `x-request-id`, responses about images `Server-Timing`, and responses about galleries `x-likeness-revision` where replicas share them.',
         errorOverview(),
       ].join('\n\n'),
     )
@@ -113,6 +114,11 @@ function addRevisionDocs({ parameters = [], responses }: Operation): void {
     const references = names.map((name) => [name, { $ref: `#/components/headers/${name}` }]);
     response.headers = { ...response.headers, ...Object.fromEntries(references) } as typeof response.headers;
   }
+}
+
+/** Position of a parameter: first the path, last the headers, which are for few callers. */
+function placeOf(parameter: object): number {
+  return ['path', 'query', 'header'].indexOf((parameter as { in: string }).in);
 }
 
 /** Documents the scopes of an operation, and the keys that it accepts if they are not those of the document. */

@@ -51,8 +51,8 @@ export function GalleryRoutes(): ClassDecorator & MethodDecorator {
       required: false,
       schema: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
       description:
-        `\`${REVISION_HEADER}\` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. ` +
-        'Ignored if the store has no replicas.',
+        `\`${REVISION_HEADER}\` of an earlier response: the replica waits for it, at most 5 seconds. ` +
+        'Ignored without replicas.',
     }),
   );
 }
