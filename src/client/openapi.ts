@@ -3600,7 +3600,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description Error. `error.code` is one of the codes above, or one of every operation */
+        /** @description Error */
         Error: {
             headers: {
                 /** @description Seconds until a repetition can succeed; with status 429 and 503 */
@@ -3622,7 +3622,7 @@ export interface components {
         };
     };
     parameters: {
-        /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+        /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
         "x-likeness-min-revision": number;
         /** @description 1 to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit */
         galleryId: string;
@@ -3665,8 +3665,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "probe": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
-                 *       "reference": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "probe": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA",
+                 *       "reference": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -4767,7 +4767,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "image": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -4804,7 +4804,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "image": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -4840,7 +4840,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "image": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -4874,7 +4874,7 @@ export interface operations {
                 cursor?: components["parameters"]["cursor"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -4901,7 +4901,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -4937,7 +4937,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -4970,7 +4970,7 @@ export interface operations {
                 receipt?: components["parameters"]["receipt"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5009,7 +5009,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5050,7 +5050,7 @@ export interface operations {
                 filter?: string;
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5080,7 +5080,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5112,7 +5112,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5173,7 +5173,7 @@ export interface operations {
                 receipt?: components["parameters"]["receipt"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5214,7 +5214,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5261,7 +5261,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5293,7 +5293,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5334,7 +5334,7 @@ export interface operations {
                 cursor?: components["parameters"]["cursor"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5366,7 +5366,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
                 /** @description Makes the request safe to repeat: with the same key, references are not added twice */
                 "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
@@ -5383,7 +5383,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "image": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA",
                  *       "enrollmentGate": "off"
                  *     }
                  */
@@ -5427,7 +5427,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
                 /** @description Makes the request safe to repeat: with the same key, references are not added twice */
                 "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
@@ -5445,7 +5445,7 @@ export interface operations {
                  *       "items": [
                  *         {
                  *           "subjectId": "ada",
-                 *           "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *           "image": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA",
                  *           "metadata": {
                  *             "department": "it",
                  *             "floor": 3
@@ -5453,7 +5453,7 @@ export interface operations {
                  *         },
                  *         {
                  *           "subjectId": "grace",
-                 *           "image": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *           "image": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *         }
                  *       ],
                  *       "enrollmentGate": "off"
@@ -5499,7 +5499,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5536,7 +5536,7 @@ export interface operations {
                 receipt?: components["parameters"]["receipt"];
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5579,7 +5579,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5625,7 +5625,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5638,7 +5638,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "probe": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "probe": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -5669,7 +5669,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5684,7 +5684,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "probe": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "probe": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -5718,7 +5718,7 @@ export interface operations {
                 format?: "jsonl" | "binary";
             };
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5749,7 +5749,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5781,7 +5781,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path: {
@@ -5934,7 +5934,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -5989,8 +5989,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "img1": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
-                 *       "img2": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "img1": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA",
+                 *       "img2": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -6032,7 +6032,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "img": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
@@ -6074,7 +6074,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "img": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA",
                  *       "actions": [
                  *         "age",
                  *         "gender"
@@ -6113,7 +6113,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -6123,7 +6123,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA",
+                 *       "img": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA",
                  *       "img_name": "ada"
                  *     }
                  */
@@ -6159,7 +6159,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `x-likeness-revision` of an earlier response of any replica: this replica waits until it has reached this revision, 5 seconds at most. Ignored if the store has no replicas. */
+                /** @description `x-likeness-revision` of an earlier response: the replica waits for it, at most 5 seconds. Ignored without replicas. */
                 "x-likeness-min-revision"?: components["parameters"]["x-likeness-min-revision"];
             };
             path?: never;
@@ -6169,7 +6169,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "img": "data:image/webp;base64,UklGRiACAABXRUJQVlA4IBQCAACwFwCdASqgAKAAP3Gwzly0rqmkrDZZapAuCWVu3V3tKICjFgbyWBvJCzoJpeI7GKIkK7lHDlsv4j1xp4KqIn4HewZUBtAgFlQeq6o3r/iwBCNiwChc3deXCLpuukH2xOCpOsJ2W61HTuO98Enmzdnx0hOGzGoHtQ2Q/as3r1w8Y08muyqm5coFKcPQuxMaYyIjG9MCKWLZ+87rm9TCkI6dY0Fjsk/kYRffX8CiAFZKFwGDfUC7C+H9DvJeF9eyRj8ZH2F6igAA/uWIf+vV3OolCA7ukCEY8Lwmcyxkf2hzJV7JUmHU8/efEjTNaYfzWadRbI5YBcLy9ZLac4ZBXCr5iZyx8e+JklmyQQ7TQjHsqx0BgEfAy3uTHGafgOuLZ/XgPoynVbpRhKydQnBPHOP5GZ4W2MJEQcDNkyeD1J+exvp9T52TxGYtFCRR6gn7yalOLnWFYyXolH+hrtHyNXJ42WPMOeMCjOwSxhptMue+TThJGEwmCA3kooRpcAJLK8Wu/NUARpD4lLJgZn+099iv6olAVIi53LgAtJskEGAqogJ0++2r6qHLVnSd2hphJ10F2L/TyGLjDvLIwxvTrVXHr6o/8YWmSe9Wj1onZea1zuOEZzu6w8vM2dkEN8uHMZIrdXvbJ0GppctRBrEDR7f3mO2RfB6QLeZJ8EACNv9oeSrsULuOaXmKtKnewFnmMrknAAAA"
+                 *       "img": "data:image/webp;base64,UklGRkIBAABXRUJQVlA4IDYBAADQDACdASpgAGAAP3Gszly0ramkqdXbMpAuCUAaAwiLli9T6M+iNgqhcjGBzCyzPo2J0Imc2YzuV18/bE1q1DzArAAyEmk+ZGS3SFwmLxxLrEYONYr4ZK5rM7sOr/38tKkGl58VJe/khp4AZQaHEAAA/ucu1zunN0AL6diuIVoVYyT1JqpnEvG7jnEIVWLpwUe+2dvGNFszbSubztFnBQFeHkTnX0IQKT6UhPR6S0YW3+R6rz1Jpg5vwKe83sFezMCOdRGDYwJMQLBvTTTDXElsOzZ0aVoErlZS4Pi0IM62UwP/yuM7DMXWikYpk31bO/2mBvmJjoJbx1YXH4UiPGGqHQRsCmDs9SPEzie7a9U18m+nScuNknpQWHQlQPNo9JZHFaVZ0oU4w5KwY3wcOHiAX2IIAAAA"
                  *     }
                  */
                 "application/json": {
