@@ -71,6 +71,7 @@ describe('links between documents', () => {
     'docs/accuracy.md',
     'docs/benchmarks.md',
     'docs/compatibility.md',
+    'docs/console.md',
     'docs/operations.md',
     'docs/security.md',
     'models/LICENSES.md',

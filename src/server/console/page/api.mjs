@@ -3,7 +3,7 @@ import { S } from './strings.mjs';
 const STORAGE = 'likeness-key';
 
 /** An error response of the service, or a failed connection (`code` is then `OFFLINE`). */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, { code, message, details = {} }, requestId, retryAfter) {
     super(message);
     Object.assign(this, { status, code, details, requestId, retryAfter });

@@ -219,7 +219,7 @@ export function keepFace(bitmap, boxes, chosen) {
 }
 
 /** Roll of a face in degrees, clockwise, from its eyes, with the photo turned upright by `rotation`. */
-export function rollOf({ imageLeftEye, imageRightEye }, rotation = 0) {
+function rollOf({ imageLeftEye, imageRightEye }, rotation = 0) {
   const angle = Math.atan2(imageRightEye.y - imageLeftEye.y, imageRightEye.x - imageLeftEye.x);
   const degrees = (angle * 180) / Math.PI + rotation;
   return Math.round(((((degrees + 180) % 360) + 360) % 360) - 180);
