@@ -76,6 +76,7 @@ describe('links between documents', () => {
     'docs/client.md',
     'docs/compatibility.md',
     'docs/configuration.md',
+    'docs/console.md',
     'docs/deployment.md',
     'docs/install.md',
     'docs/limits.md',

@@ -184,7 +184,7 @@ describe('the npm package', () => {
     ]);
     const wrong = paths.filter(
       (path) =>
-        (path.startsWith('dist/') && !/\.(js|d\.ts|wasm|json|html|css|svg)$/.test(path)) ||
+        (path.startsWith('dist/') && !/\.(js|mjs|d\.ts|wasm|json|html|css|svg)$/.test(path)) ||
         /\.(map|tsbuildinfo)$|\.spec\.|node_modules|face-api|faceplugin|[^d]\.ts$/.test(path),
     );
     expect(wrong).toEqual([]);
