@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { inspect } from 'node:util';
 import type { HttpEvent } from '../../metrics/measure-http';
 import { RequestLog } from './request-log';
 
@@ -41,6 +42,11 @@ describe(RequestLog.name, () => {
       ['log', line],
       ['log', line],
     ]);
+  });
+
+  it('is one line of text in the logger of Nest, which another app may use', () => {
+    log.observe(EVENT);
+    expect(inspect(written[0][1])).toBe('POST /v1/verify 200 12.3 ms key till r-1');
   });
 
   it('takes probes and failures of the service by their weight', () => {

@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { HttpEvent } from '../../metrics/measure-http';
+import { inspect } from 'node:util';
 import { Bursts } from './bursts';
 
 /** Statuses of requests rejected before any work, which are summarized: a flood of them must not fill the log. */
@@ -22,6 +23,29 @@ export interface RequestLine {
   timings?: Readonly<Record<string, number>>;
   /** Number of requests that the line stands for. */
   count?: number;
+}
+
+/** A line with its fields for loggers that write objects, and in one line of text for those that inspect them, as Nest's does. */
+class PrintedLine {
+  constructor(fields: RequestLine) {
+    Object.assign(this, fields);
+  }
+
+  [inspect.custom](): string {
+    return textOf(this as unknown as RequestLine);
+  }
+}
+
+function textOf({ method, route, status, code, durationMs, key, count, requestId }: RequestLine): string {
+  const parts = [
+    `${method} ${route} ${status}`,
+    code,
+    `${durationMs} ms`,
+    key == null ? null : `key ${key}`,
+    count == null ? null : `${count} times`,
+    requestId,
+  ];
+  return parts.filter((part) => part != null).join(' ');
 }
 
 /** Writes one line per request, and summarizes bursts of rejected ones. */
@@ -48,9 +72,10 @@ export class RequestLog implements OnApplicationShutdown {
   }
 
   private write(line: RequestLine): void {
-    if (line.status >= 500) this.logger.warn(line);
-    else if (PROBES.test(line.route)) this.logger.debug(line);
-    else this.logger.log(line);
+    const printed = new PrintedLine(line);
+    if (line.status >= 500) this.logger.warn(printed);
+    else if (PROBES.test(line.route)) this.logger.debug(printed);
+    else this.logger.log(printed);
   }
 }
 
