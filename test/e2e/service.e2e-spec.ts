@@ -1,28 +1,28 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { openAsBlob, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { createLikenessClient, type LikenessClient } from '../../src/client';
 import { FACE_ERRORS } from '../../src/errors';
 import { exampleAddress } from '../support/example-address';
 import { rootDir } from '../support/paths';
 import { type RunningService, startService } from '../support/start-service';
 
 const readme = readFileSync(join(rootDir, 'README.md'), 'utf8');
-const sample = (i: number) =>
-  readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${i}.jpg`));
-
-interface Model {
-  name: string;
-  state: string;
-  loads: number;
-}
+const samplePath = (i: number) =>
+  join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${i}.jpg`);
+const sample = (i: number) => readFileSync(samplePath(i));
 
 describe('the service as it is started', () => {
   let service: RunningService;
+  let likeness: LikenessClient;
 
-  beforeAll(async () => (service = await startService()));
+  beforeAll(async () => {
+    service = await startService();
+    likeness = createLikenessClient({ baseUrl: service.url });
+  });
   afterAll(() => service?.stop());
 
   const post = (path: string, body: object | FormData) =>
@@ -40,12 +40,27 @@ describe('the service as it is started', () => {
     }
     return data;
   };
-  const models = async () =>
-    ((await (await fetch(`${service.url}/v1/models`)).json()) as { models: Model[] }).models;
+  const models = async () => (await likeness.GET('/v1/models')).data.models;
 
   it('says live and ready', async () => {
-    expect((await fetch(`${service.url}/health/live`)).status).toBe(200);
-    expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
+    expect((await likeness.GET('/health/live')).response.status).toBe(200);
+    expect((await likeness.GET('/health/ready')).response.status).toBe(200);
+  });
+
+  it('answers the client about real photos', async () => {
+    const [photo, other] = await Promise.all([openAsBlob(samplePath(2)), openAsBlob(samplePath(3))]);
+    expect(await likeness.verify(photo, photo)).toMatchObject({ verified: true, distance: 0 });
+    const { faces } = await likeness.analyze(photo, { attributes: ['age', 'gender'], maxFaces: 1 });
+    expect(faces).toEqual([expect.objectContaining({ age: expect.any(Number) })]);
+    const { results } = await likeness.represent([photo, other], { maxFaces: 1 });
+    const [first] = results.flatMap((result) => ('faces' in result ? result.faces : []));
+    const { contract } = await likeness.represent(photo);
+    const embedding = { embedding: first.embedding, contract };
+    const options = { enrollmentGate: 'off', faceSelection: 'best' } as const;
+    await likeness.POST('/v1/galleries', { body: { id: 'of-the-client' } });
+    await likeness.enroll('of-the-client', 'first', photo, options);
+    const { faces: identified } = await likeness.identify('of-the-client', embedding);
+    expect(identified[0].candidates).toMatchObject([{ subjectId: 'first', distance: expect.closeTo(0, 2) }]);
   });
 
   it('runs the curl lines of the README as they are printed', async () => {
@@ -149,20 +164,16 @@ describe('the service as it is started', () => {
       }),
     );
     expect(wrong).toEqual([]);
-    const loads = (list: Model[]) => list.map(({ name, loads }) => [name, loads]);
+    const loads = (list: Awaited<ReturnType<typeof models>>) => list.map(({ name, loads }) => [name, loads]);
     expect(loads(await models())).toEqual(loads(before));
   }, 300_000);
 
   it('drops the work of a client that leaves, and goes on', async () => {
     const controller = new AbortController();
-    const pending = fetch(`${service.url}/v1/detect`, {
-      method: 'POST',
-      body: form({ image: sample(2) }),
-      signal: controller.signal,
-    });
+    const pending = likeness.detect(sample(2), { signal: controller.signal });
     setTimeout(() => controller.abort(), 20);
-    await expect(pending).rejects.toThrow();
-    expect((await post('/v1/detect', form({ image: sample(2) }))).status).toBe(200);
+    await expect(pending).rejects.toMatchObject({ name: 'AbortError' });
+    expect((await likeness.detect(sample(2))).faces.length).toBeGreaterThan(0);
   });
 
   it('ends with its workers on SIGTERM, and finishes what it has begun', async () => {
