@@ -9,7 +9,6 @@ import { ImageBodyInterceptor, ImageFieldsOf } from '../http/images/image-body.i
 import type { ImageFields } from '../http/images/image-body.policy';
 import { DEEPFACE_BODY, DeepfaceHeadersInterceptor } from './deepface-body';
 import { deepfaceError, type DeepfaceRoute } from './dialect';
-import { SUBSTITUTE_HEADER } from './substitutes';
 
 /** Errors of every route. */
 const COMMON_ERRORS: readonly RequestErrorCode[] = [
@@ -47,9 +46,6 @@ const IMAGE_ERRORS: readonly RequestErrorCode[] = [
   'INFERENCE_TIMEOUT',
 ];
 
-/** Sentence of every route. */
-const SUBSTITUTES = `\`${SUBSTITUTE_HEADER}\` in the response names what was used in place of the request.`;
-
 interface RouteDocs {
   summary: string;
   description: string;
@@ -76,7 +72,7 @@ export function DeepfacePost(route: DeepfaceRoute, images: ImageFields, docs: Ro
     ApiOperation({
       operationId: `deepface${route.split('/').map(capitalised).join('')}`,
       summary: docs.summary,
-      description: `${docs.description} ${SUBSTITUTES}\n\n\`\`\`sh\n${docs.curl}\n\`\`\``,
+      description: `${docs.description}\n\n\`\`\`sh\n${docs.curl}\n\`\`\``,
     }),
     ApiExtraModels(docs.options),
     ApiBody({ required: true, schema: bodySchema(contentOf(images, docs)) }),
