@@ -55,10 +55,10 @@ function IsName(description: string, example: string): PropertyDecorator {
   );
 }
 
-/** @param unloaded - what happens to names of DeepFace that are not loaded. */
-function IsModel(unloaded = 'It also answers for names of DeepFace that are not loaded'): PropertyDecorator {
+/** @param byDefault - when the default embedder is used. */
+function IsModel(byDefault = 'Default, also for names of DeepFace that are not loaded'): PropertyDecorator {
   return IsName(
-    `DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. ${unloaded}`,
+    `DeepFace's name of an embedder, or of a model card. ${byDefault}: the default embedder`,
     EXAMPLE_EMBEDDER,
   );
 }
@@ -75,7 +75,7 @@ function IsDistanceMetric(): PropertyDecorator {
 export class DeepfaceOptionsDto {
   /** A detector. */
   @IsName(
-    "DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service. It also answers for names of DeepFace that are not loaded",
+    "DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default, also for names of DeepFace that are not loaded: the default detector. x-likeness-substitute in the response names what was used instead",
     EXAMPLE_DETECTOR,
   )
   detector_backend?: string;
@@ -121,7 +121,7 @@ export class DeepfaceVerifyDto extends DeepfaceOptionsDto {
 /** Body of POST /represent without the image. */
 export class DeepfaceRepresentDto extends DeepfaceOptionsDto {
   /** An embedder. */
-  @IsModel('Names that are not loaded are rejected')
+  @IsModel('Default')
   model_name?: string;
 
   /** Maximum number of faces in the response. */
@@ -147,7 +147,7 @@ export class DeepfaceAnalyzeDto extends DeepfaceOptionsDto {
     type: [String],
     enum: Object.keys(ACTIONS),
     description:
-      'Attributes to estimate, as a list or text such as "[age, gender]". Default: all four. Those without a loaded model are left out, and x-likeness-omitted names them',
+      'Attributes to estimate, as a list or text such as "[age, gender]". Default: all four. x-likeness-omitted in the response names those without a model, which are left out',
     example: ['age', 'gender'],
   })
   actions?: Action[];
