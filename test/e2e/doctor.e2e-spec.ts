@@ -45,6 +45,7 @@ describe('likeness doctor', () => {
         'model rfb-320',
         'memory',
         'models folder',
+        'cache folder',
         'exposure',
         'port',
         'gallery store',
@@ -182,6 +183,23 @@ describe('likeness doctor', () => {
     await mkdir(open);
     await chmod(open, 0o777);
     expect((await doctor({ FACE_MODEL_DIRS: open })).named('models folder')).toMatchObject({
+      state: 'failure',
+      message: expect.stringContaining('every user'),
+    });
+  });
+
+  it('warns of a cache folder that cannot be written, and fails for one that everybody writes to', async () => {
+    const inFile = join(rootDir, 'package.json', 'cache');
+    const { code, named } = await doctor({ FACE_CACHE_DIR: inFile });
+    expect(named('cache folder')).toMatchObject({
+      state: 'warning',
+      message: `The folder ${inFile} cannot be written: new models are not prepared, and workers do not share weights.`,
+    });
+    expect(code).toBe(0);
+    const open = join(folder, 'open-cache');
+    await mkdir(open);
+    await chmod(open, 0o777);
+    expect((await doctor({ FACE_CACHE_DIR: open })).named('cache folder')).toMatchObject({
       state: 'failure',
       message: expect.stringContaining('every user'),
     });
