@@ -5,6 +5,9 @@ import { S } from './strings.mjs';
 
 const A = S.accuracy;
 
+/** Columns of a table in another order, so that the first one names the row. */
+const ORDER = { groups: [2, 3, 4, 5, 1] };
+
 /** Page: what the answers are worth, by the measurements of docs/accuracy.md and the calibration of the loaded embedder. */
 export function accuracyPage() {
   const figures = h('div', null, h('p', { class: 'busy' }, S.loading));
@@ -23,7 +26,7 @@ export function accuracyPage() {
       const measured = await call('GET', 'console/accuracy.json');
       const { models, defaults } = await call('GET', 'v1/models');
       const embedder = models.find(({ name }) => name === defaults.embedder)?.embedder;
-      fill(figures, measurements(measured, defaults), calibrationOf(embedder));
+      fill(figures, measurements(measured, defaults, embedder?.maxDistances.cosine), calibrationOf(embedder));
     } catch (error) {
       fill(figures, problemBox(error));
     }
@@ -31,7 +34,7 @@ export function accuracyPage() {
 }
 
 /** The tables of docs/accuracy.md, with the rows of the models that answer here. */
-function measurements(tables, { detector, embedder }) {
+function measurements(tables, { detector, embedder }, distance) {
   const set = `${detector} + ${embedder}`;
   const isMeasured = tables.groups.rows.some(([name]) => name === set);
   const shown = isMeasured ? set : tables.groups.rows[0][0];
@@ -41,11 +44,15 @@ function measurements(tables, { detector, embedder }) {
       { class: isMeasured ? null : 'problem' },
       isMeasured ? A.measured(set) : A.notMeasured(set, shown),
     ),
+    distance != null && h('p', null, A.threshold(distance.toFixed(3))),
     Object.entries(A.tables).map(([name, { title, text }]) => {
       const { heads, rows } = tables[name];
-      const own = rows.filter(([first]) => first === shown).map((cells) => cells.slice(1));
+      const own = rows.filter(([first]) => first === shown);
       // The tables of the default set alone do not name it.
-      const [columns, content] = own.length > 0 ? [heads.slice(1), own] : [heads, rows];
+      const order = ORDER[name] ?? heads.map((_, index) => index).slice(own.length > 0 ? 1 : 0);
+      const [columns, ...content] = [heads, ...(own.length > 0 ? own : rows)].map((cells) =>
+        order.map((index) => cells[index]),
+      );
       return h(
         'section',
         { 'aria-label': title },

@@ -52,10 +52,12 @@ export async function call(method, path, { json, form, ask = 'missing', signal }
     } catch (error) {
       const isMissing = error.status === 401;
       const isForbidden = error.code === 'FORBIDDEN';
+      // A key that is not valid is not sent again: attempts with invalid keys are counted.
+      if (isMissing && key != null && keyStore.get() === key) keyStore.set(null);
       const mayAsk = (isMissing && ask !== 'never') || (isForbidden && ask === 'always');
       if (!mayAsk) throw error;
       // Another call may have got a key meanwhile.
-      if (keyStore.get() === key && !(await askForKey(error))) throw error;
+      if ([key, null].includes(keyStore.get()) && !(await askForKey(error))) throw error;
     }
   }
 }

@@ -39,6 +39,9 @@ export async function keyDialog(error) {
     id: field,
     type: 'password',
     required: true,
+    // What a header can carry.
+    pattern: '\\s*[!-~]+\\s*',
+    title: S.key.format,
     autocomplete: 'off',
     spellcheck: 'false',
     'aria-describedby': hint,

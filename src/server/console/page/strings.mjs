@@ -68,6 +68,7 @@ export const S = {
     title: 'API key',
     label: 'Key',
     hint: 'The key stays in this browser tab and is forgotten when the tab is closed.',
+    format: 'A key has letters, digits and signs, without spaces.',
     use: 'Use this key',
     enter: 'Enter key',
     forget: 'Forget key',
@@ -245,6 +246,8 @@ export const S = {
     measured: (set) => `Measured with the models that answer here: ${set}.`,
     notMeasured: (set, shown) =>
       `There are no measurements of the models that answer here (${set}). The figures below are those of ${shown}.`,
+    threshold: (distance) =>
+      `Default threshold of this service: distance ${distance}, which is 1 minus the similarity. The figures hold for the threshold in the tables.`,
     tables: {
       pairs: {
         title: 'Small sets of photos',
