@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import {
   type Copy,
@@ -22,9 +22,7 @@ export interface ReplayedImage {
   root: string;
   workdir: string;
   env: Record<string, string>;
-  labels: Record<string, string>;
   user: ContainerUser;
-  ports: number[];
   volumes: string[];
   healthcheck: string[];
   entrypoint: string[];
@@ -69,9 +67,7 @@ export function replayDockerfile(file: string, context: string, folder: string):
       image = {
         ...stage,
         env: {},
-        labels: {},
         user,
-        ports: [],
         volumes: [],
         healthcheck: [],
         entrypoint: [],
@@ -94,12 +90,6 @@ export function replayDockerfile(file: string, context: string, folder: string):
       case 'ENV':
         Object.assign(image.env, propertiesOf(instruction));
         break;
-      case 'LABEL':
-        Object.assign(image.labels, propertiesOf(instruction));
-        break;
-      case 'EXPOSE':
-        image.ports = instruction.getArguments().map((argument) => Number(argument.getValue()));
-        break;
       case 'VOLUME':
         image.volumes = jsonOf(instruction);
         break;
@@ -114,6 +104,8 @@ export function replayDockerfile(file: string, context: string, folder: string):
       case 'CMD':
         image.cmd = jsonOf(instruction);
         break;
+      case 'EXPOSE':
+      case 'LABEL':
       case 'USER':
       case 'STOPSIGNAL':
         break;
@@ -165,24 +157,16 @@ function copy(instruction: Copy, stage: Stage, stages: ReadonlyMap<string, Stage
   const target = isAbsolute(destination)
     ? join(stage.root, destination)
     : join(stage.root, stage.workdir, destination);
-  const sources = paths.flatMap((path) => matches(base, path));
-  if (sources.length === 0) throw new Error(`COPY ${paths.join(' ')}: no such file`);
-  for (const source of sources) {
+  // Nothing writes to an earlier stage any more, so links do for its thousands of files.
+  const link = from == null ? [] : ['--link'];
+  for (const source of paths.map((path) => join(base, path))) {
     // A folder is copied by its content, a file by its name where the destination ends with a slash.
     const isFolder = statSync(source).isDirectory();
     mkdirSync(isFolder || destination.endsWith('/') ? target : dirname(target), { recursive: true });
-    execFileSync('cp', ['-R', isFolder ? `${source}/.` : source, target]);
+    execFileSync('cp', ['-R', ...link, isFolder ? `${source}/.` : source, target]);
   }
-  if (chown != null && isRoot) execFileSync('chown', ['-R', chown, target]);
-}
-
-/** Paths of a COPY source; a star stands for the end of a name. */
-function matches(base: string, path: string): string[] {
-  if (!path.includes('*')) return [join(base, path)];
-  const prefix = path.slice(0, path.indexOf('*'));
-  return readdirSync(base)
-    .filter((name) => name.startsWith(prefix))
-    .map((name) => join(base, name));
+  const owner = chown ?? (from == null ? null : '0:0');
+  if (isRoot && owner != null) execFileSync('chown', ['-R', owner, target]);
 }
 
 function run(command: string, cwd: string, home: string, user: ContainerUser): void {
