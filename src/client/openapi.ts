@@ -2779,7 +2779,7 @@ export interface components {
         };
         DeepfaceVerifyDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
+             * @description DeepFace's name of an embedder, or of a model card. Default, also for names of DeepFace that are not loaded: the default embedder
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -2794,7 +2794,7 @@ export interface components {
         };
         DeepfaceOptionsDto: {
             /**
-             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default: the default detector of the service. It also answers for names of DeepFace that are not loaded
+             * @description DeepFace's name of a detector, the name of a model card, or skip: the whole image is the face. Default, also for names of DeepFace that are not loaded: the default detector. x-likeness-substitute in the response names what was used instead
              * @example rfb-320
              */
             detector_backend?: string;
@@ -2930,7 +2930,7 @@ export interface components {
         };
         DeepfaceRepresentDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. Names that are not loaded are rejected
+             * @description DeepFace's name of an embedder, or of a model card. Default: the default embedder
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -2998,7 +2998,7 @@ export interface components {
         };
         DeepfaceAnalyzeDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description Attributes to estimate, as a list or text such as "[age, gender]". Default: all four. Those without a loaded model are left out, and x-likeness-omitted names them
+             * @description Attributes to estimate, as a list or text such as "[age, gender]". Default: all four. x-likeness-omitted in the response names those without a model, which are left out
              * @example [
              *       "age",
              *       "gender"
@@ -3008,7 +3008,7 @@ export interface components {
         };
         DeepfaceRegisterDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
+             * @description DeepFace's name of an embedder, or of a model card. Default, also for names of DeepFace that are not loaded: the default embedder
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -3099,7 +3099,7 @@ export interface components {
         };
         DeepfaceSearchDto: components["schemas"]["DeepfaceOptionsDto"] & {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
+             * @description DeepFace's name of an embedder, or of a model card. Default, also for names of DeepFace that are not loaded: the default embedder
              * @example mobilefacenet-512
              */
             model_name?: string;
@@ -3141,7 +3141,7 @@ export interface components {
         };
         DeepfaceIndexDto: {
             /**
-             * @description DeepFace's name of an embedder, or the name of a model card. Default: the default embedder of the service. It also answers for names of DeepFace that are not loaded
+             * @description DeepFace's name of an embedder, or of a model card. Default, also for names of DeepFace that are not loaded: the default embedder
              * @example mobilefacenet-512
              */
             model_name?: string;
