@@ -33,10 +33,10 @@ describeWithChromium('Swagger UI at /docs', () => {
     });
     const { port } = service.app.getHttpServer().address() as { port: number };
     await page.goto(`http://127.0.0.1:${port}/docs`);
-    await page.waitForFunction(() => {
-      const count = (selector: string) => document.querySelectorAll(selector).length;
-      return count('.opblock') > 0 && count('.opblock .responses-inner') === count('.opblock');
-    });
+    // Those that are still loading have no responses.
+    const isLoading = '.opblock:not(:has(.responses-inner))';
+    await page.locator('.opblock').first().waitFor();
+    await page.waitForFunction(`document.querySelector('${isLoading}') == null`);
   });
   afterAll(() => Promise.all([browser?.close(), service?.app.close()]));
 

@@ -23,7 +23,7 @@ export const EXAMPLE_SUBJECT_ID = 'ada';
 export const EXAMPLE_REFERENCE_ID = '0d9c7a52-6a1d-4b6e-9d55-2f1f3a9c1b77';
 export const EXAMPLE_METADATA = { department: 'it', floor: 3 };
 /** Times in requests and responses: UTC, ISO 8601. */
-export const EXAMPLE_TIME_MS = Date.UTC(2026, 10, 26, 9, 30);
+const EXAMPLE_TIME_MS = Date.UTC(2026, 10, 26, 9, 30);
 
 const MAX_PAGE = 1000;
 const DEFAULT_PAGE = 100;

@@ -19,6 +19,7 @@ const CSS = `
 .swagger-ui .response-control-media-type__accept-message, .swagger-ui .response-control-media-type__title,
 .swagger-ui .response ~ .response .response-controls, .swagger-ui .response ~ .response .model-example { display: none }
 .swagger-ui .info { margin: 24px 0 }
+.swagger-ui .info th, .swagger-ui .info td { padding-right: 16px; vertical-align: baseline }
 .swagger-ui .scheme-container { padding: 12px 0; box-shadow: none }
 .swagger-ui .info code, .swagger-ui .renderedMarkdown code, .swagger-ui .opblock-description code {
   padding: 1px 4px; background: rgba(0, 0, 0, .05); color: #343a40; font-size: 12px; font-weight: 400 }

@@ -19,7 +19,7 @@ export interface ErrorDocs {
 }
 
 /** Errors of every operation that can need a key. */
-export const COMMON_ERRORS = [
+const COMMON_ERRORS = [
   'UNAUTHORIZED',
   'API_KEY_EXPIRED',
   'FORBIDDEN',
