@@ -67,6 +67,8 @@ describe('links between documents', () => {
   it.each([
     ...securityPages.map((file) => `docs/${file}`),
     'SECURITY.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
     'README.md',
     'docs/api.md',
     'docs/architecture.md',
