@@ -35,7 +35,7 @@ export const PREPARED_WEIGHTS = 'model.data';
 const MANIFEST = 'manifest.json';
 
 /** Raise it when the preparation changes: it is part of the key. */
-const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 4;
 /** Age at which a temporary folder counts as abandoned, even by a process on another machine. */
 const ABANDONED_MS = 3_600_000;
 

@@ -1,16 +1,23 @@
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { FaceError } from '../errors';
 import type { ModelCard } from '../models/model-card';
+import { externalOffsets } from '../models/onnx/external-offsets';
 import { rewriteModel } from '../models/onnx/rewrite-model';
 import { PREPARED_GRAPH, PREPARED_WEIGHTS } from '../models/prepared-model';
 import { toInputTensor } from './input-tensor';
 
 /**
- * Weights of fewer bytes stay in the graph file: a separate mapping would not pay. With 1,024 instead, the prepared
- * MiniFASNets crash their process (SIGSEGV in the first run, onnxruntime-node 1.30.0); the cause is unknown.
+ * Weights of fewer bytes stay in the graph file. The runtime writes the others one after the other, and its kernels crash on
+ * weights that do not begin at a multiple of the size of a vector (SIGSEGV, onnxruntime-node 1.30.0): so the first of these
+ * sizes is taken that leaves all others aligned, and with the last one nothing is mapped.
  */
-const MIN_MAPPED_BYTES = 4096;
+const MIN_MAPPED_BYTES = [4096, 65_536, 1_048_576, Number.MAX_SAFE_INTEGER];
+/** Alignment of mapped weights in bytes: that of the runtime's own allocations. */
+const ALIGNMENT = 64;
+/** Images of the run that compares: some kernels run only for more than one. */
+const COMPARED_BATCH = 2;
 /** Largest difference between the outputs of a prepared model and of its file, relative, absolute below 1. */
 const MAX_DIFFERENCE = 1e-5;
 
@@ -55,31 +62,49 @@ export async function prepareSession(bytes: Uint8Array, directory: string, card:
   const path = join(directory, PREPARED_GRAPH);
   const options = sessionOptions(1, 'all');
   const rewritten = rewriteModel(bytes);
-  const optimized = await open(rewritten, card, {
-    ...options,
-    optimizedModelFilePath: path,
-    extra: {
-      session: {
-        ...options.extra?.session,
-        optimized_model_external_initializers_file_name: PREPARED_WEIGHTS,
-        optimized_model_external_initializers_min_size_in_bytes: String(MIN_MAPPED_BYTES),
-        save_external_prepacked_constant_initializers: '1',
-      },
-    },
-  });
+  const optimized = await optimize(rewritten, directory, card, options);
   let plain = optimized;
   if (rewritten !== bytes) {
     await optimized.release();
     plain = await open(bytes, card, options);
   }
-  const expected = await runNoise(plain, card);
-  const received = await runOnce(path, card);
+  const batch = Math.min(COMPARED_BATCH, card.input.maxBatch);
+  const expected = await runNoise(plain, card, batch);
+  const received = await runNoise(await openSession(path, card, 1), card, batch);
   if (expected.some((output, index) => !isSame(output, received[index]))) {
     throw new FaceError(
       'INFERENCE_FAILED',
       `The prepared model ${card.name} has other outputs than its file.`,
     );
   }
+}
+
+/** Writes the optimized graph, with as many weights in a file of their own as can be mapped. */
+async function optimize(
+  bytes: Uint8Array,
+  directory: string,
+  card: ModelCard,
+  options: ReturnType<typeof sessionOptions>,
+): Promise<TensorSession> {
+  const [graph, weights] = [PREPARED_GRAPH, PREPARED_WEIGHTS].map((name) => join(directory, name));
+  for (const minBytes of MIN_MAPPED_BYTES) {
+    await Promise.all([rm(graph, { force: true }), rm(weights, { force: true })]);
+    const session = await open(bytes, card, {
+      ...options,
+      optimizedModelFilePath: graph,
+      extra: {
+        session: {
+          ...options.extra.session,
+          optimized_model_external_initializers_file_name: PREPARED_WEIGHTS,
+          optimized_model_external_initializers_min_size_in_bytes: String(minBytes),
+          save_external_prepacked_constant_initializers: '1',
+        },
+      },
+    });
+    if (externalOffsets(await readFile(graph)).every((offset) => offset % ALIGNMENT === 0)) return session;
+    await session.release();
+  }
+  throw new FaceError('INFERENCE_FAILED', `The weights of model ${card.name} cannot be mapped.`);
 }
 
 function sessionOptions(
@@ -145,20 +170,24 @@ async function open(
  * @throws {FaceError} as {@link openSession}.
  */
 export async function runOnce(path: string, card: ModelCard): Promise<OutputTensor[]> {
-  return runNoise(await openSession(path, card, 1), card);
+  return runNoise(await openSession(path, card, 1), card, 1);
 }
 
 /** Runs reproducible noise, and releases the session. */
-async function runNoise(session: TensorSession, { input }: ModelCard): Promise<OutputTensor[]> {
+async function runNoise(
+  session: TensorSession,
+  { input }: ModelCard,
+  batch: number,
+): Promise<OutputTensor[]> {
   const { width, height } = input;
-  const pixels = new Uint8Array(width * height * 3);
+  const pixels = new Uint8Array(batch * width * height * 3);
   // Linear congruential generator; the upper bits are random enough for pixels.
   for (let i = 0, state = 1; i < pixels.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     pixels[i] = state >>> 24;
   }
   try {
-    const { data, dims } = toInputTensor(pixels, 1, width, height, input);
+    const { data, dims } = toInputTensor(pixels, batch, width, height, input);
     const outputs = await session.run(data, dims);
     // Copied, because the runtime does not define the lifetime of outputs after the session is released.
     return outputs.map((output) => ({ ...output, data: output.data.slice() }));

@@ -80,8 +80,6 @@ describeWithChromium('the console', () => {
       service = await startService({
         FACE_PRESENTATION_ATTACK_MODELS: 'minifasnet-v2-se',
         FACE_WORKER_COUNT: '1',
-        // Prepared, this model ends its worker on photos of several faces.
-        FACE_PREPARE_MODELS: 'off',
       });
     });
     afterAll(() => service?.stop());

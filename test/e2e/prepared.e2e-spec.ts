@@ -34,6 +34,7 @@ import { rootDir, workerFile } from '../support/paths';
 import { describeWithShared, sharedDir } from '../support/shared';
 
 const DEFAULTS = ['rfb-320', 'face-landmark-68', 'mobilefacenet-512', 'age-gender', 'face-expression'];
+const ATTACK_MODEL = 'minifasnet-v2-se';
 const packageModels = join(rootDir, 'models');
 const photo = (i: number) =>
   readFileSync(join(rootDir, 'node_modules', '@vladmandic', 'face-api', 'demo', `sample${i}.jpg`));
@@ -238,6 +239,23 @@ describe('the default models, prepared', () => {
       expect(face.age).toBeCloseTo(other.age as number, 2);
       expect([face.gender, face.expression]).toEqual([other.gender, other.expression]);
     });
+  });
+
+  it('score presentation attacks on photos of several faces as the plain one does', async () => {
+    const models = await readModels([packageModels], [...DEFAULTS, ATTACK_MODEL]);
+    const made = withPrepared(models, await prepare(models, to));
+    const attackModels = [ATTACK_MODEL];
+    const jobs = [made, models].map(async (files) => {
+      const { worker } = await Worker.start(files);
+      const { faces } = await worker.run({ image: photo(1), attackModels });
+      await worker.stop();
+      return faces.map(({ presentationAttack }) => presentationAttack);
+    });
+    const [received, expected] = await Promise.all(jobs);
+    expect(expected).toHaveLength(3);
+    expect(received).toEqual(
+      expected.map((attack) => ({ ...attack, score: expect.closeTo(attack?.score as number, 4) })),
+    );
   });
 
   it('leave the weights out of the memory of a worker', async () => {
