@@ -16,8 +16,6 @@ const WIDE = { width: 1280, height: 900 };
 const NARROW = { width: 360, height: 740 };
 const SCREENS = [
   ['wide and light', WIDE, 'light'],
-  ['wide and dark', WIDE, 'dark'],
-  ['narrow and light', NARROW, 'light'],
   ['narrow and dark', NARROW, 'dark'],
 ] as const;
 const GALLERY = '#/gallery/default';
