@@ -11,7 +11,14 @@ import { answerImages } from './answer-images';
 import { readSettings } from './face-model';
 import { listImages } from './image-files';
 import { addEngineOptions, type EngineOptions } from './image-task';
-import { examples, addFaceListOptions, imagesArgument, imagesJsonOption, type JsonOption } from './options';
+import {
+  examples,
+  addFaceListOptions,
+  imagesArgument,
+  imagesJsonOption,
+  type JsonOption,
+  unwritable,
+} from './options';
 import { countText, faceJson, faceText, printLine } from './print';
 import type { NamedImage } from './read-image';
 
@@ -80,13 +87,7 @@ async function writeDrawing(file: string, { bytes }: NamedImage, faces: readonly
   try {
     await writeFile(file, png);
   } catch (error) {
-    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
-    throw new FaceError(
-      'PARAMETER_INVALID',
-      `The file ${JSON.stringify(file)} given as --draw cannot be written: ${code}.`,
-      { fields: { draw: code } },
-      { cause: error },
-    );
+    throw unwritable(file, 'draw', error);
   }
 }
 

@@ -1,4 +1,5 @@
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
+import { FaceError } from '../errors';
 import { FACE_OPTION_RANGES } from '../face/face.options';
 import { FACE_SELECTIONS, PRESENTATION_ATTACK_POLICIES, WHOLE_IMAGE_MODES } from '../pipeline/face.types';
 
@@ -107,5 +108,16 @@ export function embedderOption(): Option {
   return new Option(
     '--embedder <name>',
     'embedder, see "likeness models list" (default: first of FACE_EMBEDDERS)',
+  );
+}
+
+/** @param option - without its dashes; the file that it names cannot be written, because of `cause`. */
+export function unwritable(file: string, option: string, cause: unknown): FaceError {
+  const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
+  return new FaceError(
+    'PARAMETER_INVALID',
+    `The file ${JSON.stringify(file)} given as --${option} cannot be written: ${code}.`,
+    { fields: { [option]: code } },
+    { cause },
   );
 }

@@ -1,6 +1,6 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FaceError } from '../errors';
+import { listFolder } from './image-files';
 
 /** Stands for the name of the person in a pattern. */
 export const PERSON = '{person}';
@@ -53,7 +53,7 @@ async function step(
   const wanted = expressionOf(part);
   const entries = (await list(at.path)).filter((entry) => (isLast ? !entry.isDirectory() : !entry.isFile()));
   return entries.flatMap(({ name }) => {
-    const match = name.startsWith('.') ? null : wanted.exec(name);
+    const match = wanted.exec(name);
     if (match == null) return [];
     return [{ path: join(at.path, name), person: match.groups?.person ?? at.person }];
   });
@@ -75,16 +75,10 @@ function expressionOf(part: string): RegExp {
 /** Empty for a missing folder: another person may have it. */
 async function list(folder: string) {
   try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return await listFolder(folder);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
-    throw new FaceError(
-      'IMAGE_MISSING',
-      `The folder ${JSON.stringify(folder)} cannot be read: ${code}.`,
-      { file: folder },
-      { cause: error },
-    );
+    const { code = '' } = (error as FaceError).cause as NodeJS.ErrnoException;
+    if (['ENOENT', 'ENOTDIR'].includes(code)) return [];
+    throw error;
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createProgram } from './program';
 
 /*
- * The reference in docs/cli.md is made from the commands. `UPDATE_DOCS=1 npm run test:unit -- program` writes it anew.
+ * The reference in docs/cli.md is made from the commands. `UPDATE_DOCS=1 npm run test:unit -- program` regenerates it.
  */
 
 const page = join(__dirname, '..', '..', 'docs', 'cli.md');

@@ -4,6 +4,7 @@ import { FaceError } from '../errors';
 import type { VerifyResponseDto } from '../server/verification/verification.dto';
 import { type Ask, type EngineOptions, type ImageTask, isOfImage, withImageTask } from './image-task';
 import { mapInOrder } from './map-in-order';
+import { unwritable } from './options';
 import { Progress } from './progress';
 import { type NamedImage, readImage } from './read-image';
 import { type Pair, readPairs } from './read-pairs';
@@ -96,13 +97,7 @@ async function openOutput(file: string): Promise<FileHandle> {
   try {
     return await open(file, 'w');
   } catch (error) {
-    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
-    throw new FaceError(
-      'PARAMETER_INVALID',
-      `The file ${JSON.stringify(file)} given as --out cannot be written: ${code}.`,
-      { fields: { out: code } },
-      { cause: error },
-    );
+    throw unwritable(file, 'out', error);
   }
 }
 
