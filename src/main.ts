@@ -17,6 +17,7 @@ import { loadAppConfig } from './server/config/load-app-config';
 import { FaceError } from './errors';
 import { isTerminal, PinoLogger } from './server/logging/pino-logger';
 import { ERASE_LINE } from './server/logging/terminal-log';
+import { ServiceAdapter } from './server/service-adapter';
 import { urlLines } from './server/service-urls';
 
 const KEEP_ALIVE_MS = 65_000;
@@ -41,12 +42,16 @@ async function bootstrap(): Promise<void> {
   if (apiKeysFile != null) readKeyFile(apiKeysFile);
   await claimPort('PORT', port, host);
   await claimPort('FACE_HEALTH_PORT', healthPort, host);
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forFeatures(features), {
-    ...APP_OPTIONS,
-    logger: new PinoLogger(logLevel),
-    // The process is ended below, after one line that says why.
-    abortOnError: false,
-  });
+  const app = await NestFactory.create<NestExpressApplication>(
+    AppModule.forFeatures(features),
+    new ServiceAdapter(),
+    {
+      ...APP_OPTIONS,
+      logger: new PinoLogger(logLevel),
+      // The process is ended below, after one line that says why.
+      abortOnError: false,
+    },
+  );
   configureApp(app);
   // With a key file, SIGHUP means that it is to be read again.
   if (apiKeysFile != null) process.on('SIGHUP', app.get(ApiKeys).reload);

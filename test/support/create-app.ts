@@ -5,6 +5,7 @@ import { AppModule } from '../../src/server/app.module';
 import { APP_OPTIONS, configureApp } from '../../src/server/app.setup';
 import { AppConfig } from '../../src/server/config/app.config';
 import { loadAppConfig } from '../../src/server/config/load-app-config';
+import { ServiceAdapter } from '../../src/server/service-adapter';
 import { createLikenessClient, type LikenessClient } from '../../src/client';
 import { FaceModel } from '../../src/face/face-model';
 import { FakeFaceModel } from '../../src/testing';
@@ -27,7 +28,10 @@ export async function createApp(env: NodeJS.ProcessEnv = {}): Promise<TestApp> {
     .overrideProvider(AppConfig)
     .useValue(config)
     .compile();
-  const app = moduleRef.createNestApplication<NestExpressApplication>({ ...APP_OPTIONS, logger: false });
+  const app = moduleRef.createNestApplication<NestExpressApplication>(new ServiceAdapter(), {
+    ...APP_OPTIONS,
+    logger: false,
+  });
   configureApp(app);
   // One server for all requests of a suite: supertest would open and close one for each.
   await app.listen(0, '127.0.0.1');
