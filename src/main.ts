@@ -17,6 +17,7 @@ import { loadAppConfig } from './server/config/load-app-config';
 import { FaceError } from './errors';
 import { isTerminal, PinoLogger } from './server/logging/pino-logger';
 import { ERASE_LINE } from './server/logging/terminal-log';
+import { lightenAsyncBind } from './server/light-async-bind';
 import { ServiceAdapter } from './server/service-adapter';
 import { urlLines } from './server/service-urls';
 
@@ -33,6 +34,7 @@ const REQUEST_TIMEOUT_MS = 300_000;
  * collection, so it may be set now.
  */
 setFlagsFromString('--heap-growing-percent=200');
+lightenAsyncBind();
 
 async function bootstrap(): Promise<void> {
   const config = loadAppConfig(process.env);

@@ -1,22 +1,20 @@
+import { InProgress } from './in-progress';
+
 /** A readers-writer lock by key: work runs together with other work, or alone. In this process only. */
 export class SharedLock {
-  private readonly sharing = new Map<string, Set<Promise<unknown>>>();
+  private readonly sharing = new Map<string, InProgress>();
   private readonly alone = new Map<string, Promise<unknown>>();
 
   /** Runs together with others that share the key, once nobody has it alone or waits for that. */
   async share<T>(key: string, work: () => Promise<T>): Promise<T> {
     // Nothing may run between the last check and the next lines.
     for (let alone = this.alone.get(key); alone != null; alone = this.alone.get(key)) await alone;
-    const others = this.sharing.get(key) ?? new Set();
-    this.sharing.set(key, others);
-    const result = work();
-    const settled = settledOf(result);
-    others.add(settled);
+    let sharing = this.sharing.get(key);
+    if (sharing == null) this.sharing.set(key, (sharing = new InProgress()));
     try {
-      return await result;
+      return await sharing.run(work);
     } finally {
-      others.delete(settled);
-      if (others.size === 0) this.sharing.delete(key);
+      if (sharing.isEmpty && this.sharing.get(key) === sharing) this.sharing.delete(key);
     }
   }
 
@@ -24,8 +22,8 @@ export class SharedLock {
   async runAlone<T>(key: string, work: () => Promise<T>): Promise<T> {
     // Nothing may run between the last check and the next lines.
     for (let alone = this.alone.get(key); alone != null; alone = this.alone.get(key)) await alone;
-    const result = Promise.all(this.sharing.get(key) ?? []).then(work);
-    const settled = settledOf(result);
+    const result = (this.sharing.get(key)?.ended() ?? Promise.resolve()).then(work);
+    const settled = result.catch(() => undefined);
     this.alone.set(key, settled);
     try {
       return await result;
@@ -33,9 +31,4 @@ export class SharedLock {
       if (this.alone.get(key) === settled) this.alone.delete(key);
     }
   }
-}
-
-/** Settles with the work, and never rejects. */
-function settledOf(work: Promise<unknown>): Promise<unknown> {
-  return work.catch(() => undefined);
 }

@@ -55,6 +55,12 @@ interface Task {
   answer: Answer;
 }
 
+/** Waiting probes over one index. */
+interface Line {
+  source: ScanSource;
+  tasks: Task[];
+}
+
 interface Pass {
   id: number;
   replies: ScanThreadReply[];
@@ -76,8 +82,11 @@ export class VectorScanner {
   /** Rows of small indexes, by width. */
   private readonly small = new Map<number, SmallRows>();
   private readonly threads: (Worker | undefined)[];
-  /** Waiting probes by source, in the order of their turns. */
-  private readonly waiting = new Map<ScanSource, Task[]>();
+  /**
+   * Waiting probes by source, in the order of their turns. Not a map: V8 keeps what the old tables of a map hold that changes
+   * with every search until a full collection.
+   */
+  private readonly lines: Line[] = [];
   private pass?: Pass;
   private lastPassId = 0;
   private current?: { source: ScanSource; ended: Promise<void> };
@@ -113,8 +122,8 @@ export class VectorScanner {
 
   /** @internal Rejects the waiting searches of a source, and settles when no pass runs over it. */
   async forget(source: ScanSource): Promise<void> {
-    for (const { search } of this.waiting.get(source) ?? []) fail(search, indexClosed());
-    this.waiting.delete(source);
+    const at = this.lines.findIndex((line) => line.source === source);
+    if (at >= 0) for (const { search } of this.lines.splice(at, 1)[0].tasks) fail(search, indexClosed());
     if (this.current?.source === source) await this.current.ended;
     if (source.shards.length === 0) return;
     const request: ScanThreadRequest = { kind: 'forget', shardIds: source.shards.map((shard) => shard.id) };
@@ -124,36 +133,36 @@ export class VectorScanner {
   /** Ends the threads. Waiting and running searches reject. */
   async close(): Promise<void> {
     this.isClosed = true;
-    for (const line of this.waiting.values()) for (const { search } of line) fail(search, closed());
-    this.waiting.clear();
+    for (const { tasks } of this.lines.splice(0)) for (const { search } of tasks) fail(search, closed());
     this.pass?.reject(closed());
     await Promise.all(this.threads.map((thread) => thread?.terminate()));
   }
 
   private enqueue(search: Search, answers: Answer[]): void {
-    const line = this.waiting.get(search.source) ?? [];
-    line.push(...answers.map((answer) => ({ search, answer })));
+    const { source } = search;
+    let line = this.lines.find((other) => other.source === source);
+    if (line == null) this.lines.push((line = { source, tasks: [] }));
+    line.tasks.push(...answers.map((answer) => ({ search, answer })));
     search.missing += answers.length;
-    this.waiting.set(search.source, line);
   }
 
   private async work(): Promise<void> {
     if (this.current != null) return;
     for (let turn = this.takeTurn(); turn != null; turn = this.takeTurn()) {
-      const [source, tasks] = turn;
+      const { source, tasks } = turn;
       this.current = { source, ended: this.answer(source, tasks) };
       await this.current.ended;
     }
     this.current = undefined;
   }
 
-  private takeTurn(): [ScanSource, Task[]] | undefined {
-    for (const [source, line] of this.waiting) {
-      this.waiting.delete(source);
-      const open = line.filter(({ search }) => !search.isSettled);
+  private takeTurn(): Line | undefined {
+    for (let line = this.lines.shift(); line != null; line = this.lines.shift()) {
+      const { source } = line;
+      const open = line.tasks.filter(({ search }) => !search.isSettled);
       const tasks = open.splice(0, MAX_PASS_PROBES);
-      if (open.length > 0) this.waiting.set(source, open);
-      if (tasks.length > 0) return [source, tasks];
+      if (open.length > 0) this.lines.push({ source, tasks: open });
+      if (tasks.length > 0) return { source, tasks };
     }
     return undefined;
   }

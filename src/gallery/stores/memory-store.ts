@@ -23,6 +23,7 @@ import type {
   SubjectHistory,
   SubjectRights,
 } from '../gallery.types';
+import { InProgress } from '../in-progress';
 import { VectorIndex, type VectorPrecision } from '../search/vector-index';
 import { VectorScanner } from '../search/vector-scanner';
 import { Draft, WAITS, wholeName } from './state/draft';
@@ -61,7 +62,7 @@ interface Made extends Pick<Member, 'resolve' | 'reject'> {
 export class MemoryStore extends GalleryStore {
   protected table = this.newTable();
   private readonly scanner: VectorScanner;
-  private readonly searches = new Set<Promise<unknown>>();
+  private searches = new InProgress();
   protected readonly queue = new ChangeQueue({
     gather: () => this.gather(),
     reserve: (plan) => this.reserve(plan),
@@ -263,13 +264,8 @@ export class MemoryStore extends GalleryStore {
   }
 
   async search(galleryId: string, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
-    const search = this.gallery(galleryId).state.search(probes, options);
-    this.searches.add(search);
-    try {
-      return await search;
-    } finally {
-      this.searches.delete(search);
-    }
+    const { state } = this.gallery(galleryId);
+    return this.searches.run(() => state.search(probes, options));
   }
 
   async *exportRecords(galleryId: string): AsyncGenerator<GalleryRecord> {
@@ -283,9 +279,11 @@ export class MemoryStore extends GalleryStore {
     await this.scanner.close();
   }
 
-  /** Settles when all searches in progress have ended. */
-  protected async searchesEnd(): Promise<void> {
-    await Promise.allSettled(this.searches);
+  /** Settles when the searches in progress have ended, whatever starts meanwhile. */
+  protected searchesEnd(): Promise<void> {
+    const { searches } = this;
+    this.searches = new InProgress();
+    return searches.ended();
   }
 
   /** Waits for further changes to share the group of the first one. */

@@ -20,7 +20,12 @@ const FIRST_REQUEST_MS = 500;
 export class Draining implements OnModuleInit, BeforeApplicationShutdown {
   isShuttingDown = false;
   private isDraining = false;
-  private readonly unanswered = new Set<Response>();
+  /**
+   * Responses in progress by slot; a freed slot is taken again. Not a set: V8 keeps what the old tables of a set hold that
+   * changes with every request until a full collection.
+   */
+  private readonly unanswered: (Response | undefined)[] = [];
+  private readonly freeSlots: number[] = [];
   /** Connections without a request so far. */
   private readonly unasked = new Set<Socket>();
 
@@ -46,7 +51,7 @@ export class Draining implements OnModuleInit, BeforeApplicationShutdown {
     if (shutdownDelayMs > 0) await sleep(shutdownDelayMs);
     this.isDraining = true;
     // A client could keep the server open by sending further requests on the same connection.
-    for (const response of this.unanswered) closeAfter(response);
+    for (const response of this.unanswered) if (response != null) closeAfter(response);
     // Closing the server closes only connections that are idle at that moment; later ones would delay it by seconds.
     const server = this.adapterHost.httpAdapter.getHttpServer() as Server;
     const timer = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);
@@ -64,8 +69,12 @@ export class Draining implements OnModuleInit, BeforeApplicationShutdown {
   /** Middleware of every route except health. */
   readonly refuseWhileDraining = (request: Request, response: Response, next: NextFunction): void => {
     if (!this.isDraining) {
-      this.unanswered.add(response);
-      response.once('close', () => this.unanswered.delete(response));
+      const slot = this.freeSlots.pop() ?? this.unanswered.length;
+      this.unanswered[slot] = response;
+      response.once('close', () => {
+        this.unanswered[slot] = undefined;
+        this.freeSlots.push(slot);
+      });
       return next();
     }
     closeAfter(response);
