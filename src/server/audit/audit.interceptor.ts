@@ -16,7 +16,7 @@ import type { AuditedPerson } from './audited-person';
 const logger = new Logger('Audit');
 
 /**
- * Records the result or the failure of each request in the audit stream. Runs outside all route interceptors, but
+ * Records the result or the failure of each request in the audit stream, where that is on. Runs outside all route interceptors, but
  * inside the one that hides distances from the caller.
  */
 @Injectable()
@@ -27,7 +27,7 @@ export class AuditInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const request = context.switchToHttp().getRequest<AppRequest>();
     const { path } = request.route as { path: string };
-    const route = this.trail.isOn ? auditedRouteOf(request.method, path) : null;
+    const route = auditedRouteOf(request.method, path);
     if (route == null) return next.handle();
     if (this.trail.isRefusing) {
       throw new FaceError(
