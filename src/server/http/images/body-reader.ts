@@ -123,7 +123,7 @@ export class BodyReader {
     // Depth and tokens are counted on arrival: the first packet suffices to reject 33 MB of nested lists.
     const scan = new JsonScan(limits);
     const bytes = await this.read(request, response, limits, (chunk) => scan.add(chunk));
-    return bytes.length === 0 ? {} : asObject(parseScanned(bytes));
+    return bytes.length === 0 ? {} : asObject(parseScanned(bytes, scan));
   }
 }
 

@@ -13,7 +13,7 @@ describe(parseJson.name, () => {
     // What stands in a text is no token.
     [JSON.stringify({ a: '[{,:'.repeat(1000) }), { a: '[{,:'.repeat(1000) }],
     [String.raw`{"a":"\\","b":"\"[[[","c":"\\\""}`, { a: '\\', b: '"[[[', c: '\\"' }],
-  ])('parses %s', async (text, value) => {
+  ])('parses %#', async (text, value) => {
     await expect(parse(text)).resolves.toEqual(value);
   });
 
@@ -65,6 +65,15 @@ describe(parseJson.name, () => {
     }
     await expect(parse(`{"a":"${key}"}`)).resolves.toEqual({ a: key });
   });
+
+  it('refuses a key with every character escaped, after other texts', async () => {
+    const escaped = [...'constructor']
+      .map((character) => `\\u00${character.charCodeAt(0).toString(16)}`)
+      .join('');
+    await expect(parse(`{"a":"${'x'.repeat(100)}","b":"\\"","${escaped}":1}`)).rejects.toMatchObject({
+      details: { fields: { constructor: 'must not be used as a key' } },
+    });
+  });
 });
 
 describe(JsonScan.name, () => {
@@ -91,6 +100,27 @@ describe(JsonScan.name, () => {
 });
 
 describe(parseShortJson.name, () => {
+  it.each([
+    ['{"a":[1,2],"b":"proto"}', false],
+    [`{"a":"${'\\\\'.repeat(50)}"}`, false],
+    ['{"prototype":1}', true],
+    [String.raw`{"\u0070rototype":1}`, true],
+  ])('finds reserved keys in %s', (text, isFound) => {
+    const scan = new JsonScan(limits);
+    scan.add(Buffer.from(text));
+    expect(scan.mayHaveReservedKeys).toBe(isFound);
+  });
+
+  it('finds reserved keys wherever the text is cut', () => {
+    const text = Buffer.from('{"a":1,"__proto__":{"b":2}}');
+    for (let cut = 0; cut <= text.length; cut++) {
+      const scan = new JsonScan(limits);
+      scan.add(text.subarray(0, cut));
+      scan.add(text.subarray(cut));
+      expect(scan.mayHaveReservedKeys).toBe(true);
+    }
+  });
+
   it('names the field of what it refuses', () => {
     expect(() => parseShortJson('{"prototype":1}', 'filter')).toThrow('filter.prototype');
     expect(() => parseShortJson(`"${'x'.repeat(300_000)}"`, 'filter')).toThrow(refusal('REQUEST_TOO_LARGE'));

@@ -1,31 +1,33 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FaceError } from '../../../errors';
 
-/** What JSON from a caller may be like; checked on its bytes, before anything is made of them. */
+/** Limits of JSON from callers, checked on its bytes before it is parsed. */
 export interface JsonLimits {
-  /** Most values and keys together. */
+  /** Maximum number of values and keys together. */
   maxTokens: number;
 }
 
-/** Levels of lists and objects within each other: no route needs more than 4. */
+/** Maximum nesting of lists and objects; no route needs more than 4. */
 export const MAX_JSON_DEPTH = 32;
 /** Tokens of bodies without embeddings: more than the largest settings, metadata or filter has. */
 export const SMALL_JSON_TOKENS = 10_000;
-/** Tokens of bodies with embeddings: 1,000 embeddings of 1,024 numbers, and room for what stands beside them. */
+/** Tokens of bodies with embeddings: 1,000 embeddings of 1,024 numbers, with room for other fields. */
 export const LARGE_JSON_TOKENS = 1_100_000;
 /**
- * Names that JavaScript gives a meaning of its own. Nest's ValidationPipe takes these keys out of a body without a word
- * (`stripProtoKeys`), class-transformer leaves two of them out of its copy: a filter that loses a key lets people through.
+ * Keys with a meaning in JavaScript. Nest's ValidationPipe silently removes them from a body (`stripProtoKeys`), and
+ * class-transformer omits two of them from its copy: a filter that loses a key matches too many people.
  */
 const RESERVED_KEYS: readonly string[] = ['__proto__', 'constructor', 'prototype'];
+/** Bytes of the longest reserved key if each character is escaped as `\uXXXX`. */
+const MAX_RESERVED_BYTES = 6 * Math.max(...RESERVED_KEYS.map((key) => key.length));
 
-/** As much of the way to a key as an answer repeats: it is the caller's. */
+/** Maximum length of the path of a key in a response: the caller controls it. */
 const MAX_PATH_LENGTH = 100;
 
-/** Longest text of {@link parseShortJson}: an embedding of 4,096 numbers has 100 KB. */
+/** Maximum length for {@link parseShortJson}: an embedding of 4,096 numbers has 100 KB. */
 const MAX_SHORT_BYTES = 256 * 1024;
 
-/** Bytes that are looked at in one turn of the event loop: some 4 ms on a slow core. */
+/** Bytes to scan per turn of the event loop: about 4 ms on a slow core. */
 const SLICE_BYTES = 512 * 1024;
 
 const QUOTE = 0x22;
@@ -38,11 +40,11 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
 /**
- * Parses JSON that a caller sent. Depth and tokens are counted first, in slices between which the event loop turns.
+ * Parses JSON from a caller. Counts depth and tokens first, in slices with turns of the event loop between them.
  *
  * @param bytes - UTF-8, with or without a byte order mark.
- * @throws {FaceError} REQUEST_MALFORMED where it is no JSON or nested more than {@link MAX_JSON_DEPTH} deep,
- * REQUEST_TOO_LARGE over `maxTokens`, PARAMETER_INVALID for a key of {@link RESERVED_KEYS}.
+ * @throws {FaceError} REQUEST_MALFORMED if it is not JSON or nested deeper than {@link MAX_JSON_DEPTH},
+ * REQUEST_TOO_LARGE over `maxTokens`, PARAMETER_INVALID for a key in {@link RESERVED_KEYS}.
  */
 export async function parseJson(bytes: Buffer, limits: JsonLimits): Promise<unknown> {
   const scan = new JsonScan(limits);
@@ -50,13 +52,13 @@ export async function parseJson(bytes: Buffer, limits: JsonLimits): Promise<unkn
     if (from > 0) await nextTurn();
     scan.add(bytes.subarray(from, from + SLICE_BYTES));
   }
-  return parseScanned(bytes);
+  return parseScanned(bytes, scan);
 }
 
 /**
- * As {@link parseJson}, at once: for short texts, as in a query or a part of a form.
+ * As {@link parseJson}, in one turn: for short texts such as a query parameter or a part of a form.
  *
- * @param field - where the text came in, for the error.
+ * @param field - name of the text in errors.
  * @throws {FaceError} as {@link parseJson}; REQUEST_TOO_LARGE over {@link MAX_SHORT_BYTES} or {@link SMALL_JSON_TOKENS}.
  */
 export function parseShortJson(text: string, field: string): unknown {
@@ -71,17 +73,16 @@ export function parseShortJson(text: string, field: string): unknown {
       },
     );
   }
-  new JsonScan({ maxTokens: SMALL_JSON_TOKENS }).add(bytes);
-  return parseScanned(bytes, [field]);
+  const scan = new JsonScan({ maxTokens: SMALL_JSON_TOKENS });
+  scan.add(bytes);
+  return parseScanned(bytes, scan, [field]);
 }
 
-/** @throws {FaceError} PARAMETER_INVALID where a name in it is one of {@link RESERVED_KEYS}. */
+/** @throws {FaceError} PARAMETER_INVALID for a key in {@link RESERVED_KEYS} at any depth. */
 export function refuseReservedKeys(value: unknown, path: readonly string[] = []): void {
   if (typeof value !== 'object' || value == null) return;
   if (Array.isArray(value)) {
-    // By index: an iterator allocates an object for each number of an embedding.
-    for (let at = 0; at < value.length; at++)
-      if (typeof value[at] === 'object') refuseReservedKeys(value[at], path);
+    for (const item of value) if (typeof item === 'object') refuseReservedKeys(item, path);
     return;
   }
   for (const [key, inner] of Object.entries(value)) {
@@ -98,35 +99,44 @@ function reservedKey(path: string): FaceError {
   return new FaceError('PARAMETER_INVALID', `Invalid: ${name} ${problem}.`, { fields: { [name]: problem } });
 }
 
-/** Counts depth and tokens over the bytes of a JSON text, as they arrive; what is no JSON is left to the parser. */
+/** Scans the bytes of JSON as they arrive: counts depth and tokens, and looks for reserved keys. Syntax is left to the parser. */
 export class JsonScan {
+  /**
+   * False if the JSON has none of {@link RESERVED_KEYS}, so that the values need no search: in a body with embeddings it would
+   * visit, and allocate, each number.
+   */
+  mayHaveReservedKeys = false;
   private depth = 0;
   private tokens = 1;
   private isInString = false;
-  /** Backslashes at the end of what was looked at: they may escape what comes next. */
+  /** Trailing backslashes of the scanned bytes: they can escape the next byte. */
   private backslashes = 0;
 
   constructor(private readonly limits: JsonLimits) {}
 
   /**
-   * Looks at the next bytes of the text.
+   * Scans the next bytes.
    *
    * @throws {FaceError} REQUEST_MALFORMED over {@link MAX_JSON_DEPTH}, REQUEST_TOO_LARGE over `maxTokens`.
    */
   add(bytes: Buffer): void {
     let at = 0;
+    // Of the string; -1 if it began in an earlier chunk.
+    let begin = -1;
     while (at < bytes.length) {
       if (this.isInString) {
-        // Native search: most of a body is one long text of base64.
+        // Native search: most of a body is one long base64 string.
         const quote = bytes.indexOf(QUOTE, at);
         if (quote < 0) break;
         this.isInString = this.backslashesBefore(bytes, quote) % 2 === 1;
         at = quote + 1;
+        if (!this.isInString) this.mayHaveReservedKeys ||= begin < 0 || mayBeReserved(bytes, begin, quote);
         continue;
       }
       switch (bytes[at++]) {
         case QUOTE:
           this.isInString = true;
+          begin = at;
           break;
         case COMMA:
         case COLON:
@@ -165,12 +175,21 @@ export class JsonScan {
   }
 }
 
+/** Whether a string can be one of {@link RESERVED_KEYS}: it is one, or is short and has an escape. */
+function mayBeReserved(bytes: Buffer, begin: number, end: number): boolean {
+  if (end - begin > MAX_RESERVED_BYTES) return false;
+  for (let at = begin; at < end; at++) if (bytes[at] === BACKSLASH) return true;
+  return RESERVED_KEYS.some(
+    (key) => key.length === end - begin && key === bytes.toString('latin1', begin, end),
+  );
+}
+
 /**
- * Parses JSON that a {@link JsonScan} has seen the whole of.
+ * Parses JSON that was scanned as a whole.
  *
- * @throws {FaceError} REQUEST_MALFORMED where it is no JSON, PARAMETER_INVALID for a key of {@link RESERVED_KEYS}.
+ * @throws {FaceError} REQUEST_MALFORMED if it is not JSON, PARAMETER_INVALID for a key in {@link RESERVED_KEYS}.
  */
-export function parseScanned(bytes: Buffer, path: readonly string[] = []): unknown {
+export function parseScanned(bytes: Buffer, scan: JsonScan, path: readonly string[] = []): unknown {
   const isMarked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   let value: unknown;
   try {
@@ -178,6 +197,6 @@ export function parseScanned(bytes: Buffer, path: readonly string[] = []): unkno
   } catch {
     throw new FaceError('REQUEST_MALFORMED', 'The request cannot be read: its JSON is malformed.');
   }
-  refuseReservedKeys(value, path);
+  if (scan.mayHaveReservedKeys) refuseReservedKeys(value, path);
   return value;
 }
