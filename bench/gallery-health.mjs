@@ -1,3 +1,5 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { request } from 'node:http';
@@ -9,7 +11,7 @@ import { answersIn, requireSuccess, startLoad, steadyWindow } from './load.mjs';
 import { megabytes, residentBytes } from './memory.mjs';
 import { People } from './people.mjs';
 import { DIMENSIONS, RANDOM_EMBEDDER, writeRandomEmbedder } from './random-embedder.mjs';
-import { call, jsonRequest, rootDir, sleep, startService } from './service.mjs';
+import { call, freePort, jsonRequest, rootDir, sleep, startService } from './service.mjs';
 import { percentile } from './statistics.mjs';
 
 const require = createRequire(import.meta.url);
@@ -33,8 +35,11 @@ const FILTERS = [{ team: [1, 2, 3] }, { level: 0 }, { employee: 'e77' }];
 /** How fast the server answers a health check while clients identify against a large gallery. */
 export default async function galleryHealth(log) {
   const modelsDir = mkdtempSync(join(tmpdir(), 'likeness-bench-'));
+  const control = fork(join(rootDir, 'bench', 'control-server.mjs'));
   let service;
   try {
+    const [controlPort] = await once(control, 'message');
+    const healthPort = await freePort();
     writeRandomEmbedder(modelsDir);
     service = await startService({
       ADMIN_KEY,
@@ -42,6 +47,7 @@ export default async function galleryHealth(log) {
       FACE_ATTRIBUTE_MODELS: '',
       FACE_MODEL_DIRS: [join(rootDir, 'models'), modelsDir].join(delimiter),
       FACE_CACHE_DIR: modelsDir,
+      FACE_HEALTH_PORT: String(healthPort),
     });
     const people = new People(DIMENSIONS);
     const contract = await makeGallery(service.port);
@@ -57,17 +63,19 @@ export default async function galleryHealth(log) {
     const probes = Array.from({ length: PROBES }, () => toRequest());
     const filtered = probes.map((_, i) => toRequest(FILTERS[i % FILTERS.length]));
 
-    const prober = startLoad({
-      port: service.port,
-      requests: [{ method: 'GET', path: '/health/live', headers: {} }],
-      clients: 1,
-      pauseMs: PROBE_EVERY_MS,
-    });
+    const probers = [service.port, healthPort, controlPort].map((port) =>
+      startLoad({
+        port,
+        requests: [{ method: 'GET', path: '/health/live', headers: {} }],
+        clients: 1,
+        pauseMs: PROBE_EVERY_MS,
+      }),
+    );
     const measure = async (clients, seconds, load) => {
       while (load.answers.length < clients) await sleep(50);
       return steadyWindow(load, clients, seconds);
     };
-    const idle = await measure(1, WINDOW / 4, prober);
+    const idle = await measure(1, WINDOW / 4, probers[0]);
     const rows = [['idle', idle, []]];
     for (const [name, requests] of [
       [`${CLIENTS} clients identify`, probes],
@@ -79,12 +87,12 @@ export default async function galleryHealth(log) {
       requireSuccess(answers);
       rows.push([name, window, answers]);
     }
-    requireSuccess((await prober.stop()).answers);
+    for (const prober of probers) requireSuccess((await prober.stop()).answers);
     const resident = residentBytes(service.pid);
     const cases = rows.map(([name, window, answers]) => ({
       name,
       identified: answersIn(answers, window),
-      latencies: answersIn(prober.answers, window).latencies,
+      latencies: probers.map(({ answers }) => answersIn(answers, window).latencies),
     }));
     return {
       columns: [
@@ -94,8 +102,10 @@ export default async function galleryHealth(log) {
         'p99 ms',
         'probes',
         ...['p50', 'p90', 'p99', 'max'].map((share) => `/health/live ${share} ms`),
+        'on FACE_HEALTH_PORT p99 ms',
+        'control p99 ms',
       ],
-      rows: cases.map(({ name, identified, latencies }) => [
+      rows: cases.map(({ name, identified, latencies: [latencies, ...others] }) => [
         name,
         identified.perSecond.toFixed(1),
         ...[0.5, 0.99].map((share) =>
@@ -103,14 +113,16 @@ export default async function galleryHealth(log) {
         ),
         latencies.length,
         ...[0.5, 0.9, 0.99, 1].map((share) => percentile(latencies, share).toFixed(1)),
+        ...others.map((other) => percentile(other, 0.99).toFixed(1)),
       ]),
       notes: [
-        `${SIZE.toLocaleString('en-US')} subjects with one reference of ${DIMENSIONS} numbers each, in memory; filters in turn: ${FILTERS.map((filter) => JSON.stringify(filter)).join(', ')}; probes are embeddings of ${DIMENSIONS} numbers as JSON, five candidates asked for. A prober in a process of its own asks every ${PROBE_EVERY_MS} ms on one connection, ${WINDOW / 4} s without and ${WINDOW} s with load; the load generator has a niceness of ${LOAD_NICE}. Resident memory of the server: ${megabytes(resident)} MiB.`,
+        `${SIZE.toLocaleString('en-US')} subjects with one reference of ${DIMENSIONS} numbers each, in memory; filters in turn: ${FILTERS.map((filter) => JSON.stringify(filter)).join(', ')}; probes are embeddings of ${DIMENSIONS} numbers as JSON, five candidates asked for. Probers in processes of their own ask every ${PROBE_EVERY_MS} ms on one connection each, ${WINDOW / 4} s without and ${WINDOW} s with load: the port of the service, FACE_HEALTH_PORT, and, as a control, a server that does nothing else. The control shows the delays of the machine itself. The load generator has a niceness of ${LOAD_NICE}. Resident memory of the server: ${megabytes(resident)} MiB.`,
       ],
       failures: [],
     };
   } finally {
     await service?.stop();
+    control.disconnect();
     rmSync(modelsDir, { recursive: true, force: true });
   }
 }

@@ -63,25 +63,35 @@ const works = {
     return ms;
   },
 
-  /** Clients that enroll one new subject after the other. @returns how many they enrolled. */
-  async enroll({ name, clients, seconds, dimensions }) {
+  /**
+   * Clients that enroll one new subject after the other: without a pause, or `perSecond` of them in all at most.
+   *
+   * @returns how many they enrolled.
+   */
+  async enroll({ name, clients, seconds, perSecond = Infinity, dimensions }) {
     const people = new People(dimensions);
-    const end = performance.now() + 1000 * seconds;
+    const start = performance.now();
     let count = 0;
     const enrollAll = async () => {
-      while (performance.now() < end) await added(store, [reference(`${name}-${count++}`, people.next())]);
+      for (;;) {
+        const dueMs = (1000 * count) / perSecond;
+        if (Math.max(dueMs, performance.now() - start) >= 1000 * seconds) return;
+        const id = `${name}-${count++}`;
+        await sleep(Math.max(0, start + dueMs - performance.now()));
+        await added(store, [reference(id, people.next())]);
+      }
     };
     await Promise.all(Array.from({ length: clients }, enrollAll));
     return count;
   },
 
   /** Enrolls one subject now and then. @returns of each when it was asked for, and when it was answered. */
-  async probe({ count, everyMs, dimensions }) {
+  async probe({ name, count, everyMs, dimensions }) {
     const people = new People(dimensions);
     const times = [];
     for (let i = 0; i < count; i++) {
       const asked = now();
-      await added(store, [reference(`probe-${i}`, people.next())]);
+      await added(store, [reference(`${name}-${i}`, people.next())]);
       times.push({ asked, answered: now() });
       await sleep(everyMs);
     }
@@ -89,10 +99,10 @@ const works = {
   },
 
   /** Looks for the subjects of `probe`, which another replica enrolls. @returns when each was there. */
-  async watch({ count }) {
+  async watch({ name, count }) {
     const times = [];
     for (let i = 0; i < count; i++) {
-      while (!(await store.getSubject(GALLERY, `probe-${i}`).catch(() => null))) await sleep(LOOK_MS);
+      while (!(await store.getSubject(GALLERY, `${name}-${i}`).catch(() => null))) await sleep(LOOK_MS);
       times.push(now());
     }
     return times;

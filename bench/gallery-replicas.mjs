@@ -7,43 +7,26 @@ import { median, percentile } from './statistics.mjs';
 const SIZE = Number(process.env.SIZE ?? 100_000);
 const CLIENTS = Number(process.env.CLIENTS ?? 16);
 const SECONDS = Number(process.env.SECONDS ?? 10);
+/** Rate of the steady clients: the goal. */
+const RATE = Number(process.env.RATE ?? 500);
 const DIMENSIONS = 512;
 const PROBES = 300;
 const DELETIONS = 500;
 const SEARCHES = 200;
 
-/** What changes cost that several replicas share, when the others see them, and what a search and a start cost. */
+/** Cost of changes that replicas share, their delay on other replicas, and the cost of a search and a boot. */
 export default async function galleryReplicas(log) {
   if (!hasNats) return { skipped: 'nats-server is not on the path (Debian: apt-get install nats-server)' };
   const startLoad = loadavg()[0];
-  const rows = [];
-  const failures = [];
-  for (const size of [3, 1]) {
-    const { row, failure } = await measure(size, (line) => log(`${size} servers: ${line}`));
-    rows.push(row);
-    if (failure) failures.push(failure);
-  }
-  const quantiles = (of) => [`${of} p50, ms`, `${of} p99, ms`];
+  const measured = [];
+  for (const size of [3, 1]) measured.push(await measure(size, (line) => log(`${size} servers: ${line}`)));
   return {
-    columns: [
-      'servers',
-      `enrollments/s, ${CLIENTS} clients`,
-      ...quantiles('enroll one beside them'),
-      ...quantiles('from the answer until the other replica has it'),
-      ...quantiles('from the call'),
-      ...quantiles('delete a subject'),
-      ...quantiles('the same beside the clients'),
-      'one probe p50, ms',
-      'in the memory store p50, ms',
-      'filled, references/s',
-      'boot, s',
-      'disk of a server, MB',
-    ],
-    rows,
+    columns: ['', ...measured.map(({ size }) => (size === 1 ? '1 server' : `${size} servers`))],
+    rows: measured[0].figures.map(([name], i) => [name, ...measured.map(({ figures }) => figures[i][1])]),
     notes: [
-      `${SIZE.toLocaleString('en-US')} references of ${DIMENSIONS} numbers, four to a subject. NATS servers, two replicas of the store and the bench share ${availableParallelism()} cores, over loopback; the load average was ${startLoad.toFixed(1)} at the start. Half of the clients enroll on each replica for ${SECONDS} s, each a new subject with one reference. Beside them one subject after the other is enrolled on one replica, and the other looks for it every millisecond: 0 where it finds it before the answer. Deletions are one after the other, with all copies overwritten. The memory store has the same references in the same process, and is searched in turn. Boot: a new replica, from connecting until it serves.`,
+      `${SIZE.toLocaleString('en-US')} references of ${DIMENSIONS} numbers, four to a subject. NATS servers, two replicas of the store and the bench share ${availableParallelism()} cores, over loopback; the load average was ${startLoad.toFixed(1)} at the start. p50 and p99 in milliseconds. ${CLIENTS} clients, half of them on each replica, enroll new subjects with one reference for ${SECONDS} s: ${RATE} a second in all, or without a pause. Beside them, one subject after the other is enrolled on one replica, and the other looks for it every millisecond (0 if it has it before the answer). Deletions are in sequence and overwrite all copies. The memory store has the same references in the same process, and is searched in turn. Boot: a new replica, from connecting until it serves.`,
     ],
-    failures,
+    failures: measured.flatMap(({ failure }) => failure ?? []),
   };
 }
 
@@ -73,62 +56,79 @@ async function measure(size, log) {
     log('delete');
     const deletions = await a.ask('remove', { from: 0, count: DELETIONS });
 
-    log(`enroll with ${CLIENTS} clients`);
-    const clients = (name, seconds = SECONDS) =>
-      Promise.all(
+    const clients = async (name, perSecond) => {
+      const counts = await Promise.all(
         [a, b].map((replica, i) =>
           replica.ask('enroll', {
             name: `${name}-${i}`,
             clients: CLIENTS / 2,
-            seconds,
+            seconds: SECONDS,
+            perSecond: perSecond / 2,
             dimensions: DIMENSIONS,
           }),
         ),
       );
-    const counts = await clients('client');
-
-    log('see beside the clients');
+      return ((counts[0] + counts[1]) / SECONDS).toFixed(0);
+    };
     const everyMs = (1000 * SECONDS) / (2 * PROBES);
-    const [probes, seen] = await Promise.all([
-      a.ask('probe', { count: PROBES, everyMs, dimensions: DIMENSIONS }),
-      b.ask('watch', { count: PROBES }),
-      clients('beside'),
-    ]);
-    const enrolled = probes.map(({ asked, answered }) => answered - asked);
-    const afterAnswer = seen.map((at, i) => Math.max(0, at - probes[i].answered));
-    const afterCall = seen.map((at, i) => at - probes[i].asked);
-
-    log('delete beside the clients');
-    const [busyDeletions] = await Promise.all([
-      a.ask('remove', { from: DELETIONS, count: DELETIONS }),
-      clients('busy'),
-    ]);
+    let removed = DELETIONS;
+    const beside = async (name, perSecond) => {
+      log(`${name}: see`);
+      const probe = `probe-${perSecond}`;
+      const [probes, seen] = await Promise.all([
+        a.ask('probe', { name: probe, count: PROBES, everyMs, dimensions: DIMENSIONS }),
+        b.ask('watch', { name: probe, count: PROBES }),
+        clients(`see-${perSecond}`, perSecond),
+      ]);
+      log(`${name}: delete`);
+      const from = removed;
+      removed += DELETIONS;
+      const [deletions, perSecondDone] = await Promise.all([
+        a.ask('remove', { from, count: DELETIONS }),
+        clients(`delete-${perSecond}`, perSecond),
+      ]);
+      return [
+        [`${name}: enrollments/s`, perSecondDone],
+        [`${name}: enroll one beside them`, quantiles(probes.map(({ asked, answered }) => answered - asked))],
+        [
+          `${name}: from the answer until the other replica has it`,
+          quantiles(seen.map((at, i) => Math.max(0, at - probes[i].answered))),
+        ],
+        [`${name}: from the call until then`, quantiles(seen.map((at, i) => at - probes[i].asked))],
+        [`${name}: delete a subject`, quantiles(deletions)],
+      ];
+    };
+    log('enroll');
+    const saturated = await clients('client', Infinity);
+    const steadyFigures = await beside(`clients with ${RATE} a second`, RATE);
+    const saturatedFigures = await beside('clients without a pause', Infinity);
 
     const revision = Math.max(await a.ask('revision'), await b.ask('revision'));
     const held = await Promise.all([a, b].map((replica) => replica.ask('counts', { revision })));
     const texts = held.map((one) => JSON.stringify(one));
-    const ms = (values) => [median(values).toFixed(1), percentile(values, 0.99).toFixed(1)];
     return {
+      size,
       failure: texts[0] === texts[1] ? null : `The replicas hold ${texts.join(' and ')}.`,
-      row: [
-        size,
-        ((counts[0] + counts[1]) / SECONDS).toFixed(0),
-        ...ms(enrolled),
-        ...ms(afterAnswer),
-        ...ms(afterCall),
-        ...ms(deletions),
-        ...ms(busyDeletions),
-        median(searches.replica).toFixed(2),
-        median(searches.memory).toFixed(2),
-        ((1000 * SIZE) / fillMs).toFixed(0),
-        (bootMs / 1000).toFixed(1),
-        (filledBytes / 1e6).toFixed(0),
+      figures: [
+        [`enrollments/s, ${CLIENTS} clients alone`, saturated],
+        ['alone: delete a subject', quantiles(deletions)],
+        ...steadyFigures,
+        ...saturatedFigures,
+        ['one probe, p50', median(searches.replica).toFixed(2)],
+        ['in the memory store, p50', median(searches.memory).toFixed(2)],
+        ['filled, references/s', ((1000 * SIZE) / fillMs).toFixed(0)],
+        ['boot, s', (bootMs / 1000).toFixed(1)],
+        ['disk of a server, MB', (filledBytes / 1e6).toFixed(0)],
       ],
     };
   } finally {
     await Promise.all(replicas.map((replica) => replica.close()));
     await nats.stop();
   }
+}
+
+function quantiles(values) {
+  return `${median(values).toFixed(1)} / ${percentile(values, 0.99).toFixed(1)}`;
 }
 
 /** A process with a replica of the store. */

@@ -22,16 +22,15 @@ import { ServiceAdapter } from './server/service-adapter';
 import { urlLines } from './server/service-urls';
 
 const KEEP_ALIVE_MS = 65_000;
-/** Headers come in one packet or a few: who takes longer holds a connection for nothing. */
+/** Headers arrive in a few packets; a slower client would occupy a connection. */
 const HEADERS_TIMEOUT_MS = 10_000;
-/** A whole request: the largest body at the least rate is given up sooner (`BodyReader`), an import may take long. */
+/** Timeout of a whole request, for long imports. `BodyReader` aborts slow bodies earlier. */
 const REQUEST_TIMEOUT_MS = 300_000;
 
 /*
- * The bytes of images lie outside the heap, yet V8 counts them when it decides to collect it, by what the heap alone may grow:
- * ours is small, and was collected whole every ten photos, which took more time than all else that this thread does. Three times
- * its size is within what V8 chooses itself, up to four; under load the process then has 20 MB more. It is read before each
- * collection, so it may be set now.
+ * Image bytes are outside the heap, but V8 counts them when it compares the heap with its growth limit. For a small heap like
+ * ours, this meant a full collection every ten photos, more time than everything else on this thread. V8 itself allows the
+ * heap to grow up to fourfold; threefold costs 20 MB under load. The flag is read before each collection, so it can be set here.
  */
 setFlagsFromString('--heap-growing-percent=200');
 lightenAsyncBind();
@@ -40,7 +39,7 @@ async function bootstrap(): Promise<void> {
   const config = loadAppConfig(process.env);
   const { host, port, healthPort, logLevel, apiKeysFile, features } = config;
   const warning = checkExposure(config);
-  // What is wrong with it is said now, and not after the models are loaded.
+  // Report an invalid key file before the models are loaded.
   if (apiKeysFile != null) readKeyFile(apiKeysFile);
   await claimPort('PORT', port, host);
   await claimPort('FACE_HEALTH_PORT', healthPort, host);
@@ -50,22 +49,21 @@ async function bootstrap(): Promise<void> {
     {
       ...APP_OPTIONS,
       logger: new PinoLogger(logLevel),
-      // The process is ended below, after one line that says why.
+      // The process ends below, after one line with the reason.
       abortOnError: false,
     },
   );
   configureApp(app);
-  // With a key file, SIGHUP means that it is to be read again.
+  // With a key file, SIGHUP reloads it.
   if (apiKeysFile != null) process.on('SIGHUP', app.get(ApiKeys).reload);
   const signals = Object.values(ShutdownSignal).filter(
     (signal) => signal !== ShutdownSignal.SIGHUP || apiKeysFile == null,
   );
-  // Exit code 0 after a clean end: by default Nest ends itself with the signal once more.
+  // Exit code 0 after a clean shutdown: by default, Nest sends itself the signal again.
   releaseBootSignals();
   app.enableShutdownHooks(signals, { useProcessExit: true });
   const server = app.getHttpServer() as Server;
-  // Longer than a load balancer keeps an idle connection (60 s is usual): the one that closes first must not be the server,
-  // or a request that is under way then is reset.
+  // Longer than the usual 60 s of load balancers: if the server closed idle connections first, it could reset a request.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
@@ -80,7 +78,7 @@ async function bootstrap(): Promise<void> {
 bootstrap().catch((error: unknown) => {
   const line = error instanceof FaceError ? `${error.code}: ${error.message}` : redact(String(error));
   const causes = error instanceof Error ? describeCauses(error) : '';
-  // A message of progress may still be there.
+  // Erase a progress message.
   if (isTerminal()) process.stdout.write(ERASE_LINE);
   process.stderr.write(`${line}${causes}\n`);
   process.exit(1);

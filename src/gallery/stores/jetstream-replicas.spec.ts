@@ -7,6 +7,7 @@ import { unitVectors } from '../../../test/support/random-unit';
 import { seededRandom } from '../../../test/support/seeded-random';
 import { FaceError, type FaceErrorCode } from '../../errors';
 import type { AddedReference } from '../gallery.types';
+import type { EntryLog } from './jetstream/entry-log';
 import { JetstreamStore, type JetstreamStoreOptions } from './jetstream-store';
 
 /** Kills of a server; more with ROUNDS. */
@@ -314,6 +315,46 @@ describeWithNats(`replicas of ${JetstreamStore.name}`, () => {
       await other.putSubject('staff', 'ann', { again: true });
       await expectEqual(stores);
     });
+
+    it.each(['read', 'finishReading'] as const)(
+      'read all once more where the numbers change again after %s',
+      async (step) => {
+        const [store] = await openAll(1);
+        const notices: string[] = [];
+        const other = await open({ onNotice: ({ message }) => notices.push(message) });
+        const untilCurrent = async (replica: JetstreamStore) => {
+          while (replica.staleSince !== null) await delay(20);
+        };
+        /** The versions in between are erased, so the messages get other numbers than before. */
+        const changeAndRenumber = async (value: number) => {
+          for (let i = 0; i < 3; i++) await store.putSubject('staff', 'ann', { value, i });
+          await store.putSubject('staff', `s${value}`, {});
+          await renumber(`LIKENESS_n${namespaces}`);
+        };
+        let times = 0;
+        const inside = other as unknown as Record<typeof step, () => Promise<{ log: EntryLog } | undefined>>;
+        const original = inside[step].bind(other);
+        jest.spyOn(inside, step).mockImplementation(async () => {
+          const isFirst = ++times === 1;
+          const reading = step === 'read' ? await original() : undefined;
+          if (isFirst) {
+            await untilCurrent(store);
+            await changeAndRenumber(2);
+            while (reading && !reading.log.isLost) await delay(20);
+          }
+          return reading ?? original();
+        });
+
+        await changeAndRenumber(1);
+        while (times < 2 || !notices.at(-1)?.includes('were read again')) await delay(20);
+        await Promise.all([untilCurrent(store), untilCurrent(other)]);
+        expect(await other.getSubject('staff', 'ann')).toMatchObject({ metadata: { value: 2, i: 2 } });
+        await other.putSubject('staff', 'ann', { value: 3 });
+        await expectEqual([store, other]);
+        const { items } = await other.listSubjects('staff', { limit: 10 });
+        expect(items.map(({ id }) => id).sort()).toEqual(['ann', 's1', 's2']);
+      },
+    );
 
     it('take no more changes where messages are gone that were read', async () => {
       const [store] = await openAll(1);
