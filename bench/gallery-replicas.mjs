@@ -63,7 +63,7 @@ async function measure(size, log) {
             name: `${name}-${i}`,
             clients: CLIENTS / 2,
             seconds: SECONDS,
-            perSecond: perSecond / 2,
+            perSecond: perSecond && perSecond / 2,
             dimensions: DIMENSIONS,
           }),
         ),
@@ -74,18 +74,18 @@ async function measure(size, log) {
     let removed = DELETIONS;
     const beside = async (name, perSecond) => {
       log(`${name}: see`);
-      const probe = `probe-${perSecond}`;
+      const probe = `probe-${perSecond ?? 'all'}`;
       const [probes, seen] = await Promise.all([
         a.ask('probe', { name: probe, count: PROBES, everyMs, dimensions: DIMENSIONS }),
         b.ask('watch', { name: probe, count: PROBES }),
-        clients(`see-${perSecond}`, perSecond),
+        clients(`${probe}-see`, perSecond),
       ]);
       log(`${name}: delete`);
       const from = removed;
       removed += DELETIONS;
       const [deletions, perSecondDone] = await Promise.all([
         a.ask('remove', { from, count: DELETIONS }),
-        clients(`delete-${perSecond}`, perSecond),
+        clients(`${probe}-delete`, perSecond),
       ]);
       return [
         [`${name}: enrollments/s`, perSecondDone],
@@ -99,9 +99,9 @@ async function measure(size, log) {
       ];
     };
     log('enroll');
-    const saturated = await clients('client', Infinity);
+    const saturated = await clients('client');
     const steadyFigures = await beside(`clients with ${RATE} a second`, RATE);
-    const saturatedFigures = await beside('clients without a pause', Infinity);
+    const saturatedFigures = await beside('clients without a pause');
 
     const revision = Math.max(await a.ask('revision'), await b.ask('revision'));
     const held = await Promise.all([a, b].map((replica) => replica.ask('counts', { revision })));
