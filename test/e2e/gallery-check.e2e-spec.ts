@@ -1,7 +1,9 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DurableStore } from '../../src/gallery/stores/durable-store';
+import { JetstreamStore } from '../../src/gallery/stores/jetstream-store';
 import { newGallery, newReference } from '../support/gallery-store-contract';
+import { describeWithNats, NatsCluster } from '../support/nats-cluster';
 import { unitVectors } from '../support/random-unit';
 import { startCli } from '../support/start-cli';
 import { startService } from '../support/start-service';
@@ -121,5 +123,57 @@ describe('the key of a folder of galleries', () => {
       { error: { code: 'GALLERY_STORE_INVALID', message: expect.stringContaining('in use') } },
     ]);
     await (await open(KEY)).close();
+  });
+});
+
+describeWithNats('the key of shared galleries', () => {
+  const KEY = 'a key of an operator, long enough';
+  const NEW_KEY = 'another key of the same operator!';
+  let cluster: NatsCluster;
+
+  beforeAll(async () => {
+    cluster = await NatsCluster.start();
+  });
+  afterAll(() => cluster?.stop());
+
+  it('is changed on the command line while a replica runs, or stays as it is', async () => {
+    const nats = { servers: cluster.servers, replicas: 1 };
+    const open = (key: string) => JetstreamStore.open({ nats, key, threadCount: 0, precision: 'float32' });
+    const rekey = async (env: NodeJS.ProcessEnv, ...args: string[]) => {
+      const settings = {
+        FACE_GALLERY_STORE: 'jetstream',
+        FACE_GALLERY_NATS_SERVERS: cluster.servers.join(','),
+        FACE_GALLERY_NATS_REPLICAS: '1',
+        FACE_GALLERY_KEY: KEY,
+      };
+      const { code, stdout } = await startCli(['gallery', 'rekey', '--json', ...args], {
+        ...settings,
+        ...env,
+      }).ended;
+      return [code, JSON.parse(stdout)];
+    };
+    const refused = (code: string) => [2, { error: { code } }];
+    const replica = await open(KEY);
+    try {
+      await replica.createGallery(newGallery());
+      expect(await rekey({}, '--remove-key')).toMatchObject(refused('PARAMETER_INVALID'));
+      const toNewKey = { FACE_GALLERY_NEW_KEY: NEW_KEY };
+      for (const wrong of [
+        { FACE_GALLERY_KEY: 'x'.repeat(32) },
+        { FACE_GALLERY_KEY: NEW_KEY },
+        { FACE_GALLERY_NATS_NAMESPACE: 'empty' },
+      ])
+        expect(await rekey({ ...toNewKey, ...wrong })).toMatchObject(refused('GALLERY_STORE_INVALID'));
+      await (await open(KEY)).close();
+
+      expect(await rekey(toNewKey)).toEqual([0, { isEncrypted: true }]);
+      await replica.putSubject('staff', 'ann', {});
+      await expect(open(KEY)).rejects.toMatchObject({ code: 'GALLERY_STORE_INVALID' });
+      const renewed = await open(NEW_KEY);
+      expect(await renewed.getSubject('staff', 'ann')).toMatchObject({ id: 'ann' });
+      await renewed.close();
+    } finally {
+      await replica.close();
+    }
   });
 });

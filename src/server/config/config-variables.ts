@@ -374,7 +374,7 @@ export const CONFIG_VARIABLES = {
     default: '',
     defaultText: '',
     range: [32, 1024],
-    doc: 'Key that `likeness gallery rekey` gives to the folder of the durable store; the service itself does not use it',
+    doc: 'New key for `likeness gallery rekey`; the service itself does not use it',
   },
   FACE_GALLERY_ACCEPT_DAMAGE: {
     type: 'choice',

@@ -63,6 +63,11 @@ export class EntrySealer {
     }
   }
 
+  /** Whether the stream has a header, so that {@link open} does not write one. */
+  static async exists(log: EntryLog): Promise<boolean> {
+    return (await log.read(HEADER_KEY))?.value != null;
+  }
+
   /** Seals the stream's key under a new key of the operator. The other entries stay as they are. */
   async rekey(log: EntryLog, key: string): Promise<void> {
     if (key.length < MIN_KEY_LENGTH)
