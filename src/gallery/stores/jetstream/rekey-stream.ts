@@ -10,7 +10,8 @@ import type { NatsSettings } from './nats-settings';
  * @param key - current key.
  * @param newKey - 32 characters or more.
  * @throws {FaceError} GALLERY_STORE_INVALID if the servers cannot be used, hold no galleries in this namespace, `key` is wrong or
- * equal to `newKey`, or a key is too short; GALLERY_STORE_FAILED. The old key remains valid after both.
+ * equal to `newKey`, or a key is too short: the old key stays valid. GALLERY_STORE_FAILED if the servers do not confirm the change:
+ * either key can be valid then.
  */
 export async function rekeyStream(
   nats: NatsSettings,
