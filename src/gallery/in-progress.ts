@@ -12,17 +12,23 @@ export class InProgress {
     return this.count === 0;
   }
 
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Counts work that starts now. Does not wrap its promise: a later turn of the microtask queue could deliver a search result after
+   * the response to a deletion.
+   *
+   * @returns a function to call once, at the end of the work.
+   */
+  start(): () => void {
     this.count++;
-    try {
-      return await work();
-    } finally {
-      if (--this.count === 0) for (const resolve of this.waiting.splice(0)) resolve();
-    }
+    return this.end;
   }
 
   /** Settles as soon as no work is in progress. Never rejects. */
   async ended(): Promise<void> {
     if (this.count > 0) await new Promise<void>((resolve) => this.waiting.push(resolve));
   }
+
+  private readonly end = (): void => {
+    if (--this.count === 0) for (const resolve of this.waiting.splice(0)) resolve();
+  };
 }

@@ -11,9 +11,11 @@ export class SharedLock {
     for (let alone = this.alone.get(key); alone != null; alone = this.alone.get(key)) await alone;
     let sharing = this.sharing.get(key);
     if (sharing == null) this.sharing.set(key, (sharing = new InProgress()));
+    const end = sharing.start();
     try {
-      return await sharing.run(work);
+      return await work();
     } finally {
+      end();
       if (sharing.isEmpty && this.sharing.get(key) === sharing) this.sharing.delete(key);
     }
   }

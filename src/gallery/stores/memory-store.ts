@@ -265,7 +265,12 @@ export class MemoryStore extends GalleryStore {
 
   async search(galleryId: string, probes: readonly Float32Array[], options: SearchOptions): Promise<Hit[][]> {
     const { state } = this.gallery(galleryId);
-    return this.searches.run(() => state.search(probes, options));
+    const end = this.searches.start();
+    try {
+      return await state.search(probes, options);
+    } finally {
+      end();
+    }
   }
 
   async *exportRecords(galleryId: string): AsyncGenerator<GalleryRecord> {
