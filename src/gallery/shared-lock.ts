@@ -16,7 +16,7 @@ export class SharedLock {
       return await work();
     } finally {
       end();
-      if (sharing.isEmpty && this.sharing.get(key) === sharing) this.sharing.delete(key);
+      if (sharing.isEmpty) this.sharing.delete(key);
     }
   }
 
