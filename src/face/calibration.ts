@@ -1,6 +1,6 @@
-import { setImmediate } from 'node:timers/promises';
 import { FaceError } from '../errors';
 import { CALIBRATION_FMRS, type CalibrationPoint } from '../models/model-card';
+import { nextTurn } from '../turns';
 
 /** Bins per unit of similarity: points have four decimals. */
 const BINS_PER_UNIT = 10_000;
@@ -160,7 +160,7 @@ export async function comparePairs(
     if (pairs * a.embedding.length < SLICE && i < faces.length - 1) continue;
     onPairs?.(pairs);
     pairs = 0;
-    await setImmediate();
+    await nextTurn();
   }
   return histogram;
 }

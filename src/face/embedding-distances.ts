@@ -1,6 +1,6 @@
-import { setImmediate } from 'node:timers/promises';
 import { compareEmbeddings, type NormedEmbedding } from '../pipeline/embed/compare-embeddings';
 import type { Metric } from '../pipeline/face.types';
+import { nextTurn } from '../turns';
 
 /** Multiplications in one turn of the event loop, about a millisecond, so that other requests are served between them. */
 const SLICE = 1 << 20;
@@ -31,7 +31,7 @@ export async function embeddingDistances(
       multiplications += 3 * probe.embedding.length;
       if (multiplications < SLICE) continue;
       multiplications = 0;
-      await setImmediate();
+      await nextTurn();
     }
     result.distances.push(distances);
     result.similarities.push(similarities);

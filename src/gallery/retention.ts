@@ -3,7 +3,7 @@ import { referencesBySubject } from './gallery-calls';
 import { lastMatchOf } from './last-matches';
 import type { GalleryStore } from './stores/gallery-store';
 import type { Gallery, Hit, Reference, SearchOptions, StoredReference, Subject } from './gallery.types';
-import { Turns } from './turns';
+import { Turns } from '../turns';
 
 /** Number of subjects and references that a purge has removed; without ids. */
 export interface PurgeReport {

@@ -18,7 +18,7 @@ import {
   refuseOtherHosts,
   refuseOtherOrigins,
 } from './http/request/browsers';
-import { EventLoopTurns } from './http/request/event-loop-turns';
+import { takeTurns } from './http/request/take-turns';
 import { AllErrorsFilter } from './http/errors/all-errors.filter';
 import { serveDocumentation } from './http/openapi/documentation-page';
 import { limitRequests } from './http/request/rate-limit';
@@ -46,7 +46,7 @@ export function configureApp(app: NestExpressApplication, prefix = ''): void {
   app.use(requestId);
   const [metrics, log, trail] = [app.get(FaceMetrics), app.get(RequestLog), app.get(AuditTrail)];
   app.use(measureHttp((event) => metrics.observeHttp(event), log.observe, trail.observeRefusal));
-  app.use(app.get(EventLoopTurns).takeTurns);
+  app.use(takeTurns);
   app.use(capConnections(app.getHttpServer() as Server));
   app.use(answerHeaders);
   app.use(pageHeaders);

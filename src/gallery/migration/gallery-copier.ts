@@ -13,7 +13,7 @@ import {
   type Subject,
 } from '../gallery.types';
 import type { KeyedLock } from '../keyed-lock';
-import { Turns } from '../turns';
+import { Turns } from '../../turns';
 
 /** The parties of a migration. */
 export interface Parties {

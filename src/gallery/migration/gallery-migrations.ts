@@ -9,7 +9,7 @@ import type { GalleryStore } from '../stores/gallery-store';
 import type { Gallery, GallerySettings, Page, PageRequest, Subject } from '../gallery.types';
 import type { KeyedLock } from '../keyed-lock';
 import type { SharedLock } from '../shared-lock';
-import { Turns } from '../turns';
+import { Turns } from '../../turns';
 
 export const MIGRATION_STATES = ['idle', 'running', 'done', 'failed'] as const;
 export type MigrationState = (typeof MIGRATION_STATES)[number];

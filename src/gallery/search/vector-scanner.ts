@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { takeTurn } from '../../turns';
 import { MAX_PASS_PROBES } from './thread/block-rows';
 import { type Kernel, scanBlocks } from './thread/scan-blocks';
 import type {
@@ -188,14 +188,15 @@ export class VectorScanner {
    */
   private async completeInTurns(searches: Iterable<Search>): Promise<void> {
     for (const search of searches) {
-      if (search.missing > 0 || search.isSettled) continue;
+      if (search.missing > 0) continue;
+      await takeTurn();
+      if (search.isSettled) continue;
       if (search.source.isClosed) {
         fail(search, indexClosed());
       } else {
         search.isSettled = true;
         search.resolve(search.answers.map(({ hits }) => hits));
       }
-      await setImmediate();
     }
   }
 

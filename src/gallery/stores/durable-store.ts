@@ -18,7 +18,7 @@ import type { GalleryEntry } from './state/gallery-entry';
 import type { GalleryState } from './state/gallery-state';
 import { NumberPool } from './state/number-pool';
 import { type RestoredSubject, RestoreGallery } from './state/restore-gallery';
-import { Turns } from '../turns';
+import { Turns } from '../../turns';
 
 export interface DurableStoreOptions extends MemoryStoreOptions {
   /** Folder of the galleries, for one process at a time. Created if missing. */

@@ -4,7 +4,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Readable } from 'node:stream';
 import type { GalleryStore } from '../../gallery/stores/gallery-store';
 import type { StoredReference } from '../../gallery/gallery.types';
-import { Turns } from '../../gallery/turns';
+import { Turns } from '../../turns';
 import { EXAMPLE_CONTRACT } from '../http/openapi/examples';
 import { ApiRequestId } from '../http/dto/face.dto';
 import { EXAMPLE_GALLERY_ID, type SubjectPathDto } from './fields';

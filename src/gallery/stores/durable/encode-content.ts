@@ -1,7 +1,7 @@
 import type { FaceQuality, GallerySettings, Metadata } from '../../gallery.types';
 import { type LaterFields, packMetadata, unpackMetadata } from '../packed-metadata';
 import { readSettings } from '../stored-settings';
-import type { ReferenceEntry, SubjectDetails } from '../state/entries';
+import { NO_METADATA, type ReferenceEntry, type SubjectDetails } from '../state/entries';
 import type { GalleryEntry } from '../state/gallery-entry';
 
 /** Content of a record. */
@@ -47,8 +47,6 @@ const DIMENSIONS_AT = 0;
 /** Bytes before the numbers: the lengths of the numbers and of the JSON. */
 const HEAD_BYTES = 8;
 const NO_EMBEDDING = new Uint8Array(0);
-/** Shared by all records without metadata, as most references are; 0 in the JSON. */
-const NO_METADATA: Metadata = Object.freeze({});
 
 export function encodeRecord(content: RecordContent): EncodedRecord {
   const { kind } = content;
@@ -186,6 +184,7 @@ function readParts(content: Buffer): { values: unknown[]; numbers: Float64Array;
   };
 }
 
+/** Empty metadata is 0. */
 function encodeMetadata(metadata: Metadata, later: LaterFields): string {
   return JSON.stringify(packMetadata(Object.keys(metadata).length === 0 ? 0 : metadata, later));
 }

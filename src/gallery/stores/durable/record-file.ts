@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { nextTurn } from '../../../turns';
 import { NumberPool } from '../state/number-pool';
 import {
   BundleDatabase,
@@ -196,7 +196,7 @@ export class RecordFile {
       if (content && !isCrop) openedCount++;
       if (content && place.version !== VERSION) outdated.push(bundle);
       take({ kind, records, uid, content });
-      if (++bundleCount % BUNDLES_PER_TURN === 0) await setImmediate();
+      if (++bundleCount % BUNDLES_PER_TURN === 0) await nextTurn();
     }
     keys.fill(0);
     if (bundleCount > 0 && openedCount === 0) throw storeInvalid('has keys that decrypt none of its records');
@@ -364,7 +364,7 @@ export class RecordFile {
     for (const [i, bundle] of sorted.entries()) {
       const key = keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES);
       yield { bundle, content: this.database.read(bundle.place, key) };
-      if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await setImmediate();
+      if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await nextTurn();
     }
     keys.fill(0);
   }
@@ -379,7 +379,7 @@ export class RecordFile {
       const content = encode();
       const sealed = sealBundle(place, keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES), content);
       bundles.push({ place, records, fill: fillOf(records.length, content.length), sealed });
-      if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await setImmediate();
+      if (i % BUNDLES_PER_TURN === BUNDLES_PER_TURN - 1) await nextTurn();
     }
     // Keys first: a key without a bundle is harmless, a bundle without a key is lost. If a step fails, the numbers stay taken:
     // should the transaction have been committed after all, the next start finds it complete.

@@ -1,5 +1,11 @@
 import { Draft } from '../state/draft';
-import type { ReferenceEntry, Replacement, SubjectEntry } from '../state/entries';
+import {
+  makeDetails,
+  makeReference,
+  type ReferenceEntry,
+  type Replacement,
+  type SubjectEntry,
+} from '../state/entries';
 import type { GalleryEntry } from '../state/gallery-entry';
 import type { GalleryState } from '../state/gallery-state';
 import type { GalleryTable } from '../state/gallery-table';
@@ -306,15 +312,16 @@ export class HeldEntries {
       };
       const references = holds.references
         .filter((reference) => kept.has(reference.id) || !isElsewhere(reference))
-        .map(({ embedding, ...reference }): ReferenceEntry => {
+        .map(({ embedding, ...reference }) => {
           const known = kept.has(reference.id) ? old.get(reference.id) : undefined;
-          const after = { ...reference, subject: number, row: known?.row ?? draft.takeRow() };
+          const row = known?.row ?? draft.takeRow();
+          const after = makeReference({ ...reference, subject: number, row });
           draft.replaceReference(known, after, known ? undefined : embedding);
           return after;
         });
       const { uid: given = revision, ...details } = holds.details;
       const uid = before?.details.uid ?? freeUid(state, given, source);
-      draft.replaceSubject(before, { details: { ...details, uid }, number, references });
+      draft.replaceSubject(before, { details: makeDetails({ ...details, uid }), number, references });
     }
     draft.count(1);
     state.apply(draft);

@@ -1,6 +1,6 @@
 import { seededRandom } from '../../../../test/support/seeded-random';
 import { type Metadata, type MetadataFilter, passesFilter } from '../../gallery.types';
-import { Turns } from '../../turns';
+import { Turns } from '../../../turns';
 import { MetadataIndex } from './metadata-index';
 import { NumberPool } from './number-pool';
 

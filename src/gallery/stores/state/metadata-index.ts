@@ -1,6 +1,6 @@
 import type { Metadata, MetadataFilter } from '../../gallery.types';
 import { PageRoom } from '../../pages';
-import { Turns } from '../../turns';
+import { Turns } from '../../../turns';
 import { SplitMap } from './split-map';
 import {
   type UidSet,

@@ -1,7 +1,7 @@
 import { galleryErrors } from '../../gallery-errors';
 import type { Page, PageRequest } from '../../gallery.types';
 import { PageRoom } from '../../pages';
-import { Turns } from '../../turns';
+import { Turns } from '../../../turns';
 
 const CHUNK_LENGTH = 512;
 const ITEMS_PER_LOOK_AT_THE_CLOCK = 256;

@@ -12,6 +12,9 @@ import type {
 } from '../../gallery.types';
 import type { Draft } from './draft';
 import {
+  makeDetails,
+  makeReference,
+  NO_METADATA,
   NO_RIGHTS,
   type PlannedAddition,
   type ReferenceEntry,
@@ -36,10 +39,8 @@ export function planSubject(
   limits: Limits,
 ): { isNew: boolean } {
   const before = draft.subject(subjectId);
-  // A copy: the index needs the same values again for removal, and callers may change their object.
-  const copy = Object.freeze({ ...metadata });
   if (!before) {
-    const changes = { ...rights, metadata: copy };
+    const changes = { ...rights, metadata };
     const maxSubjects = subjectLimit(limits);
     if (draft.state.planned.subjects >= maxSubjects)
       throw galleryErrors.subjectsFull(draft.state.id, maxSubjects);
@@ -49,7 +50,7 @@ export function planSubject(
     const { createdAt } = before.details;
     draft.replaceSubject(
       before,
-      withDetails(before, { ...rights, metadata: copy, createdAt, updatedAt: Date.now() }),
+      withDetails(before, { ...rights, metadata, createdAt, updatedAt: Date.now() }),
     );
   }
   return { isNew: !before };
@@ -147,7 +148,7 @@ export function planAdditions(
     const refusal = draft.refusal({ all: all + newBytes, heap: heap + newBytes });
     if (refusal) return refusal;
     const owner = known ?? { details, number: draft.takeNumber(), references: [] };
-    const entry: ReferenceEntry = {
+    const entry = makeReference({
       uid: draft.nextUid(),
       subject: owner.number,
       row: draft.takeRow(),
@@ -158,10 +159,11 @@ export function planAdditions(
       expiresAt,
       crop,
       createdAt: createdAt ?? Date.now(),
-    };
+    });
     added.set(id, entry);
     const replacement = subjects.get(key) ?? draft.replaceSubject(before, owner);
-    replacement.after = { ...owner, references: [...owner.references, entry] };
+    // Not by a spread, after which the array would hold room for sixteen more.
+    replacement.after = { ...owner, references: owner.references.concat(entry) };
     subjects.set(key, replacement);
     draft.replaceReference(undefined, entry, embedding.slice());
     return { status: 'added', entry };
@@ -176,7 +178,7 @@ export function planReference(
   changes: { metadata: Metadata } & Partial<ReferenceRights>,
 ): void {
   const { subject, reference } = draft.requireReference(subjectId, referenceId);
-  const after = { ...reference, ...changes };
+  const after = makeReference({ ...reference, ...changes });
   draft.replaceReference(reference, after);
   const references = subject.references.map((one) => (one === reference ? after : one));
   draft.replaceSubject(subject, { ...subject, references });
@@ -208,11 +210,11 @@ export function planCropDeletion(draft: Draft, subjectIds: readonly string[]): n
 
 function newDetails(draft: Draft, id: string, changes: Partial<SubjectDetails>): SubjectDetails {
   const now = Date.now();
-  const identity = { uid: draft.nextUid(), id: id.normalize(), metadata: {} };
+  const identity = { uid: draft.nextUid(), id: id.normalize(), metadata: NO_METADATA };
   const history = { lastMatchedAt: null, createdAt: now };
-  return { ...identity, ...NO_RIGHTS, ...history, ...changes, updatedAt: now };
+  return makeDetails({ ...identity, ...NO_RIGHTS, ...history, ...changes, updatedAt: now });
 }
 
 function withDetails(subject: SubjectEntry, changes: Partial<SubjectDetails>): SubjectEntry {
-  return { ...subject, details: { ...subject.details, ...changes } };
+  return { ...subject, details: makeDetails({ ...subject.details, ...changes }) };
 }

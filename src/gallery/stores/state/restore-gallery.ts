@@ -1,5 +1,5 @@
-import { Turns } from '../../turns';
-import type { ReferenceEntry, SubjectDetails } from './entries';
+import { Turns } from '../../../turns';
+import { makeDetails, makeReference, type ReferenceEntry, type SubjectDetails } from './entries';
 import type { GalleryState } from './gallery-state';
 
 /** A subject whose references may still follow. */
@@ -18,7 +18,7 @@ export class RestoreGallery {
   constructor(readonly state: GalleryState) {}
 
   addSubject(details: SubjectDetails): RestoredSubject {
-    const subject = { details, number: this.state.takeNumber(), references: [] };
+    const subject = { details: makeDetails(details), number: this.state.takeNumber(), references: [] };
     this.subjects.push(subject);
     return subject;
   }
@@ -30,7 +30,7 @@ export class RestoreGallery {
     embedding: Float32Array,
   ): void {
     const row = this.state.restoreVector(embedding, subject.number);
-    subject.references.push({ ...reference, subject: subject.number, row });
+    subject.references.push(makeReference({ ...reference, subject: subject.number, row }));
   }
 
   /**
@@ -62,9 +62,8 @@ export class RestoreGallery {
     for (const subject of this.subjects) {
       if (newest.get(subject.details.id) !== subject) continue;
       const kept = subject.references.filter((one) => references.get(one.id) === one);
-      kept.sort((a, b) => a.uid - b.uid);
-      const after = { ...subject, references: kept };
-      this.state.restore(after);
+      // Copied, as a filtered array would hold room for sixteen more.
+      this.state.restore({ ...subject, references: kept.toSorted((a, b) => a.uid - b.uid) });
       await turns.next();
     }
     return this.older;

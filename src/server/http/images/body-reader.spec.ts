@@ -6,7 +6,6 @@ import { loadAppConfig } from '../../config/load-app-config';
 import { FaceError } from '../../../errors';
 import { FakeFaceModel } from '../../../testing';
 import { BodyReader, MAX_REST_BYTES, MIN_BYTES_PER_WINDOW, WINDOW_MS } from './body-reader';
-import { EventLoopTurns } from '../request/event-loop-turns';
 import type { AppRequest } from '../request/request-id';
 
 describe(BodyReader.name, () => {
@@ -18,7 +17,7 @@ describe(BodyReader.name, () => {
   beforeEach(() => {
     jest.useFakeTimers();
     model = new FakeFaceModel();
-    bodies = new BodyReader(loadAppConfig({}), model, new EventLoopTurns());
+    bodies = new BodyReader(loadAppConfig({}), model);
     request = Object.assign(new PassThrough(), { headers: {}, ip: '127.0.0.1' }) as never;
     response = new EventEmitter() as never;
   });

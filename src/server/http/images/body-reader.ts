@@ -1,12 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import type { IncomingMessage } from 'node:http';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppConfig } from '../../config/app.config';
 import { FaceError } from '../../../errors';
 import { FaceModel } from '../../../face/face-model';
+import { nextTurn, takeTurn } from '../../../turns';
 import { callerOf } from '../request/caller';
-import { EventLoopTurns } from '../request/event-loop-turns';
 import { mediaType } from './media-type';
 import { type JsonLimits, JsonScan, parseScanned } from '../request/parse-json';
 import type { AppRequest } from '../request/request-id';
@@ -49,7 +48,6 @@ export class BodyReader {
   constructor(
     config: AppConfig,
     private readonly model: FaceModel,
-    private readonly turns: EventLoopTurns,
   ) {
     this.account = new UploadAccount(config.uploadBytes);
   }
@@ -100,7 +98,7 @@ export class BodyReader {
       throw error;
     });
     // Many bodies can end in the same turn, and the queue can be full by now.
-    await this.turns.take();
+    await takeTurn();
     refuseWhileFull();
     return joined(chunks, received);
   }

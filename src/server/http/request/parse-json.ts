@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FaceError } from '../../../errors';
+import { nextTurn } from '../../../turns';
 
 /** Limits of JSON from callers, checked on its bytes before it is parsed. */
 export interface JsonLimits {
