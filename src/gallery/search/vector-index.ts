@@ -32,8 +32,8 @@ export interface IndexSearchOptions {
   limit: number;
   /** Minimum similarity, inclusive. @defaultValue none */
   minSimilarity?: number;
-  /** Subjects to include, by subject number: 1 includes, any other value excludes. @defaultValue all */
-  subjects?: Uint8Array;
+  /** Subjects to include: a bit per subject number, the lowest bit of a word first. @defaultValue all */
+  subjects?: Uint32Array;
 }
 
 /**

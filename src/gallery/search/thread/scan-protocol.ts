@@ -44,8 +44,8 @@ export interface ScanQuery {
   probe: Float32Array;
   limit: number;
   minSimilarity: number;
-  /** Subjects to include, by subject number: 1 includes. */
-  subjects?: Uint8Array;
+  /** Subjects to include: a bit per subject number, the lowest bit of a word first. */
+  subjects?: Uint32Array;
 }
 
 /** Queries answered by one pass over the memory. */

@@ -26,7 +26,7 @@ class Selection {
    */
   add(row, subject, similarity) {
     if (similarity < this.threshold) return;
-    if (this.subjects != null && this.subjects[subject] !== 1) return;
+    if (this.subjects != null && ((this.subjects[subject >>> 5] >>> (subject & 31)) & 1) === 0) return;
     this.hits.push({ row, subject, similarity });
     if (this.hits.length >= this.capacity) this.compact();
   }

@@ -3,6 +3,7 @@ import { type Metadata, type MetadataFilter, passesFilter } from '../../gallery.
 import { Turns } from '../../../turns';
 import { MetadataIndex } from './metadata-index';
 import { NumberPool } from './number-pool';
+import { bitOf } from './uid-set';
 
 const random = seededRandom(9);
 
@@ -50,7 +51,9 @@ class Gallery {
   /** Sorted numbers in the mask. */
   async masked(filter: MetadataFilter): Promise<number[]> {
     const mask = await this.index.mask(filter);
-    return [...mask.keys()].filter((number) => mask[number] === 1);
+    return Array.from({ length: 32 * mask.length }, (_, number) => number).filter(
+      (number) => bitOf(number, mask) === 1,
+    );
   }
 
   /** Uids over all pages. */
@@ -137,8 +140,8 @@ describe(MetadataIndex, () => {
       expect(() => index.remove(uid, { a: 1 })).toThrow(RangeError);
     expect(index.count).toBe(1);
     expect([await index.mask({ a: 1 }), await index.mask({ a: 2 })]).toEqual([
-      Uint8Array.of(1),
-      Uint8Array.of(0),
+      Uint32Array.of(1),
+      Uint32Array.of(0),
     ]);
   });
 

@@ -7,8 +7,8 @@ import type { Bytes } from './room';
  * (docs/benchmarks.md, `gallery-stores`).
  */
 const GALLERY_BYTES = 5120;
-const SUBJECT_BYTES = 704;
-const REFERENCE_BYTES = 1216;
+const SUBJECT_BYTES = 576;
+const REFERENCE_BYTES = 704;
 /** A crop without its encoded image. */
 const CROP_BYTES = 192;
 /** Header of a string. Its characters count two bytes each, although V8 stores Latin-1 strings with one. */
