@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { getEventListeners } from 'node:events';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '../../test/support/collect-garbage';
 import { seededRandom } from '../../test/support/seeded-random';
 import { FaceError, type FaceErrorCode } from '../errors';
 import type { RunOptions } from '../inference/worker-pool';
@@ -182,9 +181,7 @@ describe(ResultCache.name, () => {
         return jobs.map(({ image }) => new WeakRef(image));
       };
       const images = await ask();
-      await new Promise((resolve) => setImmediate(resolve));
-      setFlagsFromString('--expose-gc');
-      (runInNewContext('gc') as () => void)();
+      await collectGarbage();
       expect(images.map((image) => image.deref())).toEqual(Array(4).fill(undefined));
       expect(cache.stats().entries).toBe(1);
     });

@@ -573,8 +573,9 @@ export function galleryStoreContract(
         const before = Date.now();
         const embedding = random();
         const given = Array.from(embedding);
+        const metadata = { camera: 'door', shot: 3 };
         const { reference } = await add('ann', 'r1', embedding, {
-          metadata: { camera: 'door', shot: 3 },
+          metadata,
           quality,
           imageHash: hash(1),
         });
@@ -590,6 +591,7 @@ export function galleryStoreContract(
         });
         expect(reference.createdAt).toBeGreaterThanOrEqual(before);
         embedding.fill(0);
+        metadata.camera = 'gate';
         const stored = await store.getReference('staff', 'ann', 'r1');
         expect({ ...stored, embedding: Array.from(stored.embedding) }).toEqual({
           ...reference,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { collectGarbage } from '../../../../test/support/collect-garbage';
 import { describeWithNats, NatsCluster } from '../../../../test/support/nats-cluster';
 import { selfSigned } from '../../../../test/support/self-signed';
 import { TcpProxy } from '../../../../test/support/tcp-proxy';
@@ -200,6 +201,19 @@ describeWithNats(EntryLog.name, () => {
     } finally {
       await proxy.stop();
     }
+  });
+
+  it('keeps nothing of a write that was answered', async () => {
+    const { log } = await openReplica();
+    const publish = jest.spyOn(log['jetstream'], 'publish');
+    const answers: WeakRef<object>[] = [];
+    for (let i = 0; i < 3; i++) {
+      await log.write(`key-${i}`, Buffer.from('value'));
+      answers.push(new WeakRef((await publish.mock.results[i].value) as object));
+    }
+    publish.mockRestore();
+    await collectGarbage();
+    expect(answers.map((answer) => answer.deref())).toEqual([undefined, undefined, undefined]);
   });
 
   it('goes on after a restart of the server: stale meanwhile, writes refused, nothing missed or repeated', async () => {

@@ -116,8 +116,8 @@ export class EntryLog {
   private sweeper?: NodeJS.Timeout;
   private sweeping?: Promise<void>;
   private isUp = true;
-  private cut!: () => void;
-  private cutOff = this.nextCutOff();
+  /** Rejects a write without an answer so far. */
+  private readonly unanswered: ((error: Error) => void)[] = [];
   /** When reading ended for good, milliseconds since 1970, UTC; `null` while it goes on. */
   private lostAt: number | null = null;
   /** Names of servers with a copy of the stream that are offline. */
@@ -292,7 +292,7 @@ export class EntryLog {
       const timeout = Math.min(ATTEMPT_MS, deadline - Date.now());
       if (timeout <= 0) throw mayBeMade ? changeUncertain(cause) : galleryErrors.storeFailed(cause);
       try {
-        const { seq } = await Promise.race([this.publish(write, timeout), this.cutOff]);
+        const { seq } = await this.orCutOff(this.publish(write, timeout));
         return { revision: seq, writeId: write.writeId };
       } catch (error) {
         cause = error;
@@ -381,7 +381,7 @@ export class EntryLog {
     const entry = this.toEntry(message);
     const { key, revision, writeId, value } = entry;
     const version = { revision, writeId };
-    if (value === null) this.markers.push({ ...version, time: message.time });
+    if (value === null) this.markers.push({ revision, writeId, time: message.time });
     const older = this.firstRead?.get(key);
     if (older) this.leftovers.push(older);
     this.firstRead?.set(key, version);
@@ -453,8 +453,7 @@ export class EntryLog {
     for await (const { type } of this.connection.status()) {
       if (type === 'disconnect' || type === 'close') {
         this.isUp = false;
-        this.cut();
-        this.cutOff = this.nextCutOff();
+        for (const reject of this.unanswered) reject(new Error('The connection was lost.'));
       }
       if (type !== 'reconnect') continue;
       this.isUp = true;
@@ -462,13 +461,16 @@ export class EntryLog {
     }
   }
 
-  /** Rejects when the connection is lost: pending answers will not arrive. */
-  private nextCutOff(): Promise<never> {
-    const cutOff = new Promise<never>((_resolve, reject) => {
-      this.cut = () => reject(new Error('The connection was lost.'));
+  /**
+   * Rejects when the connection is lost, as the answer will not arrive. Not a race with one promise of the connection, which would
+   * keep every write in memory until then.
+   */
+  private orCutOff<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.unanswered.push(reject);
+      const forget = () => this.unanswered.splice(this.unanswered.indexOf(reject), 1);
+      answer.then(resolve, reject).finally(forget);
     });
-    cutOff.catch(() => undefined);
-    return cutOff;
   }
 
   /** Settles after a reconnect or the timeout. */

@@ -238,7 +238,7 @@ export class HeldEntries {
     const source = isTimely && content?.move ? this.leave(gallery, state, content.move, key) : undefined;
     const holds = isTimely ? content : content?.fallback;
     const taken = this.replace(state, { before, holds: holds ?? undefined, source, revision });
-    gallery.subjects.set(name, { ...version, id: holds?.details.id ?? null });
+    gallery.subjects.set(name, { revision, writeId, id: holds?.details.id ?? null });
     if (isTimely && taken === content?.references.length) return true;
     if (!content) return true;
     const kept = before === undefined && !holds ? undefined : state.findSubject(holds?.details.id ?? '');
