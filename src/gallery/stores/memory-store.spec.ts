@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { collectGarbage } from '../../../test/support/collect-garbage';
 import { galleryStoreContract, newGallery, newReference } from '../../../test/support/gallery-store-contract';
 import { unitVectors } from '../../../test/support/random-unit';
+import { seededRandom } from '../../../test/support/seeded-random';
 import { VECTOR_PRECISIONS, type VectorPrecision } from '../search/vector-index';
 import { type AddedReference, EMBEDDING_NORM_KEY } from '../gallery.types';
 import { MemoryStore } from './memory-store';
@@ -166,22 +167,25 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
     try {
       await store.createGallery(newGallery({ id: 'a', capacity: count }));
       const random = unitVectors(1, newGallery().dimensions);
+      const value = seededRandom(2);
       const quality = () => ({
-        detectionScore: Math.random(),
-        faceSizePx: 100 * Math.random(),
-        sharpness: Math.random(),
-        brightness: Math.random(),
-        pose: { yaw: Math.random(), pitch: Math.random(), roll: Math.random() },
+        detectionScore: value(),
+        faceSizePx: 100 * value(),
+        sharpness: value(),
+        brightness: value(),
+        pose: { yaw: value(), pitch: value(), roll: value() },
       });
       const enroll = async (from: number) => {
         const ids = Array.from({ length: perCall }, (_, i) => from + i);
-        const subjects = ids.map((i) => store.putSubject('a', `subject-${i}`, { team: i % 100, name: `n${i}` }));
+        const subjects = ids.map((i) =>
+          store.putSubject('a', `subject-${i}`, { team: i % 100, name: `n${i}` }),
+        );
         await Promise.all(subjects);
         const references = ids.map((i) =>
           newReference(`subject-${i}`, randomUUID(), random(), {
             quality: quality(),
             imageHash: randomBytes(32).toString('hex'),
-            metadata: { [EMBEDDING_NORM_KEY]: Math.random() },
+            metadata: { [EMBEDDING_NORM_KEY]: value() },
           }),
         );
         await store.addReferences('a', references);
