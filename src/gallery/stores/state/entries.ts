@@ -12,8 +12,8 @@ import type {
  * Entries in memory. They are immutable: a change replaces an entry with a new one. `uid` is unique in the store, grows with
  * time and survives every change. `record` is the number of the record in the file of a durable store.
  *
- * Their details are made by the functions below, field by field: V8 gives most objects made by several spreads, or frozen after
- * one, a hidden class of their own, which takes more memory than the fields.
+ * Those kept by the million are made field by field, by the functions below: V8 gives an object that is frozen after a spread, or
+ * gets more fields after one, a hidden class of its own, which takes more memory than the fields.
  */
 
 /** A subject without its references. */
