@@ -6,7 +6,7 @@ import { seededRandom } from '../../../test/support/seeded-random';
 import { VECTOR_PRECISIONS, type VectorPrecision } from '../search/vector-index';
 import { type AddedReference, EMBEDDING_NORM_KEY } from '../gallery.types';
 import { MemoryStore } from './memory-store';
-import type { SubjectDetails } from './state/entries';
+import { NO_RIGHTS } from './state/entries';
 import { bytesOfGallery, bytesOfReference, bytesOfSubject } from './state/weigh';
 
 describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
@@ -198,7 +198,7 @@ describe.each(VECTOR_PRECISIONS)('MemoryStore, %s', (precision) => {
       await collectGarbage();
       const taken = (process.memoryUsage().heapUsed - before) / (count - perCall);
       const metadata = { team: 1, name: 'n10000' };
-      const details = { id: 'subject-10000', metadata, consentRef: null, purpose: null } as SubjectDetails;
+      const details = { id: 'subject-10000', metadata, ...NO_RIGHTS };
       const none = { rowBytes: 0, holdsCrops: true };
       const counted =
         bytesOfSubject(details) + bytesOfReference({ metadata: { [EMBEDDING_NORM_KEY]: 1 } }, none).heap;
@@ -262,7 +262,7 @@ function bytesOf(
   precision: VectorPrecision,
 ): number {
   const rowBytes = newGallery().dimensions * (precision === 'int8' ? 5 : 4);
-  const details = { id: 'ann', metadata: {}, consentRef: null, purpose: null } as SubjectDetails;
+  const details = { id: 'ann', metadata: {}, ...NO_RIGHTS };
   return (
     counts.galleries * bytesOfGallery({ id: 'a', metadata: {} }) +
     counts.subjects * bytesOfSubject(details) +

@@ -20,7 +20,9 @@ export function bytesOfGallery({ id, metadata }: Pick<NewGallery, 'id' | 'metada
   return GALLERY_BYTES + bytesOfText(id) + bytesOfMetadata(metadata);
 }
 
-export function bytesOfSubject(details: SubjectDetails | undefined): number {
+export function bytesOfSubject(
+  details: Pick<SubjectDetails, 'id' | 'metadata' | 'consentRef' | 'purpose'> | undefined,
+): number {
   if (!details) return 0;
   const { id, metadata, consentRef, purpose } = details;
   return (
